@@ -1,0 +1,187 @@
+"""The command line: the only module that prints or exits. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nlptl.progress import Progress
+
+app = typer.Typer(
+    help="Transfer learning for text: pretrain on a pile, represent, fine-tune on a few labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class DeviceChoice(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class OutputChoice(StrEnum):
+    """How predictions are written."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+PipelineArgument = Annotated[Path, typer.Argument(help="Pipeline file (YAML).", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run or of one of its stages.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, e.g. stages.0.dim=50. Repeatable.", metavar="PATH=VALUE"),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks, only results.")]
+
+
+@app.command()
+def run(
+    pipeline: PipelineArgument,
+    set_: SetOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
+    ] = None,
+    device: Annotated[DeviceChoice, typer.Option(help="Where to compute.")] = DeviceChoice.auto,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a pipeline; stages that are finished and unchanged are kept."""
+    from nlptl.pipeline import Pipeline
+    from nlptl.report import run_lines
+    from nlptl.stages.stage import RunContext
+
+    chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
+    context = RunContext(device=device.value, progress=_progress(quiet))
+    result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
+    _print(run_lines(result))
+    if not quiet:
+        print(f"The run is in {result.folder}.", file=sys.stderr)
+
+
+@app.command()
+def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
+    """Check a pipeline's settings and all of its data; train nothing."""
+    from nlptl.pipeline import Pipeline
+
+    chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
+    _, report = chain.check(where=str(pipeline))
+    _print([*report.sentences(), f"{pipeline}: fits. {len(chain.stages)} stages would run."])
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    text: Annotated[
+        str | None, typer.Argument(help="One text; without it and --file, lines of stdin.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Texts from .txt, .csv, .tsv, .jsonl or .parquet.", show_default=False)
+    ] = None,
+    output: Annotated[OutputChoice, typer.Option(help="Form of the results.")] = OutputChoice.csv,
+    proba: Annotated[bool, typer.Option("--proba", help="Add each label's probability.")] = False,
+) -> None:
+    """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
+    from nlptl.errors import ConfigError
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.prediction import predictions
+
+    if text is not None and file is not None:
+        raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
+    classifier = TextClassifier.load(run)
+    _print(predictions(classifier, _texts(text, file), form=output.value, proba=proba))
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    test: Annotated[Path, typer.Option(help="Labelled texts (.csv, .tsv, .jsonl, .parquet).", show_default=False)],
+    save: Annotated[Path | None, typer.Option(help="Also write all scores as JSON.", show_default=False)] = None,
+) -> None:
+    """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
+    from nlptl.data import load_table
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.prediction import evaluate_classifier
+
+    classifier = TextClassifier.load(run)
+    evaluation = evaluate_classifier(classifier, load_table(str(test), labelled=True))
+    if save is not None:
+        evaluation.save(save)
+    _print(evaluation.summary_lines())
+
+
+@app.command()
+def neighbours(
+    run: RunArgument,
+    word: Annotated[str, typer.Argument(help="A word of the vocabulary.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="How many to list.")] = 10,
+) -> None:
+    """List the words whose vectors are nearest to a word's, with their cosines."""
+    from nlptl.neighbours import nearest_words
+    from nlptl.report import stage_folders
+
+    _print(f"{near}\t{cosine:.4f}" for near, cosine in nearest_words(stage_folders(run)[0], word, count=count))
+
+
+@app.command()
+def show(run: RunArgument) -> None:
+    """Show what was trained, from what, its parameters, seconds and scores."""
+    from nlptl.report import show_lines
+
+    _print(show_lines(run))
+
+
+def main() -> None:
+    """Run the command line; exits with 0, 1 (failed) or 2 (the user's input)."""
+    from nlptl.errors import NlptlError, StorageError
+
+    try:
+        app()
+    except NlptlError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1 if isinstance(error, StorageError) else 2)
+    except BrokenPipeError:
+        # Whoever read stdout has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; finished stages are kept, run the same command to go on", file=sys.stderr)
+        sys.exit(1)
+
+
+def _progress(quiet: bool) -> Progress:
+    from nlptl.console import progress_for
+
+    return progress_for(sys.stderr, quiet=quiet)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+    sys.stdout.flush()
+
+
+def _texts(text: str | None, file: Path | None) -> Iterator[list[str]]:
+    """Yield batches of texts from the argument, the file or stdin."""
+    from nlptl.data import stream_texts
+    from nlptl.prediction import lines_in_batches
+
+    if text is not None:
+        return iter([[text]])
+    if file is not None:
+        return stream_texts(str(file))
+    with contextlib.suppress(AttributeError):  # a stand-in for stdin may lack it
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
+    return lines_in_batches(sys.stdin)

@@ -1,0 +1,197 @@
+"""Arms against arms: the same chain under a few changed settings, over many seeds, on the same tests, pair by pair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from nlptl.artifact import digest_of, write_text_atomically
+from nlptl.config import Config
+from nlptl.data import Source
+from nlptl.stages.stage import Device, RunContext
+from nlptl.statistics import Interval, PairedDifference, hierarchical_mean, paired_difference
+
+if TYPE_CHECKING:
+    from nlptl.data import TextTable
+    from nlptl.models.classifier import TextClassifier
+
+ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
+
+
+class Comparison(Config):
+    """Which arms to compare, how often, on which tests."""
+
+    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=2)
+    """Two arms, name to changed settings ("stages.0.epochs: 0"); the second is compared with the first."""
+    seeds: int = Field(default=20, ge=2, le=1000)
+    """How many seeds, counted up from the pipeline's own; more narrow the intervals, 20 is the least for a claim."""
+    tests: dict[str, Source] = Field(min_length=1)
+    """Labelled test files by the name under which the table shows them."""
+    redraw: Source | None = None
+    """Labelled file from which every seed also draws other examples to train on (as many a label as data.labelled
+    has at least), tested on the rest: shows how much hangs on the choice of the examples. Must be none of the pile."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One arm under one seed: what to train on and what to test on. Both arms get equal tests and draws."""
+
+    arm: str
+    seed: int
+    identity: str
+    train: Callable[[RunContext], TextClassifier]
+    tests: Mapping[str, TextTable]
+
+
+@dataclasses.dataclass(frozen=True)
+class TestResult:
+    """Both arms on one test."""
+
+    test: str
+    texts: int
+    seeds: int
+    accuracies: tuple[Interval, Interval]
+    difference: PairedDifference
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonResult:
+    """The table of both arms and what it shows."""
+
+    arms: tuple[str, str]
+    results: tuple[TestResult, ...]
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "arms": list(self.arms),
+            "sentence": self.sentence,
+            "results": [
+                {
+                    "test": result.test,
+                    "texts": result.texts,
+                    "seeds": result.seeds,
+                    "accuracy": [dataclasses.asdict(interval) for interval in result.accuracies],
+                    "difference": dataclasses.asdict(result.difference),
+                }
+                for result in self.results
+            ],
+        }
+
+
+def run_trials(
+    trials: Sequence[Trial], folder: Path, *, device: Device, after_trial: Callable[[Trial], None]
+) -> list[dict[str, Any]]:
+    """Run what `folder`'s rows do not hold yet, adding one row a trial and test; returns the rows of these trials."""
+    path = folder / ROWS
+    wanted = {(trial.identity, trial.seed) for trial in trials}
+    rows = [row for row in _read_rows(path) if (row["identity"], row["seed"]) in wanted]
+    write_text_atomically(path, "".join(_line(row) for row in rows))  # a torn last line and old settings go
+    done = {(row["identity"], row["seed"], row["test"]) for row in rows}
+    for trial in trials:
+        missing = [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
+        if missing:
+            classifier = trial.train(RunContext(seed=trial.seed, device=device))
+            new = [_tested(trial, test, classifier) for test in missing]
+            with path.open("a", encoding="utf-8") as file:
+                file.write("".join(_line(row) for row in new))
+            rows += new
+        after_trial(trial)
+    return rows
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, str], *, seed: int) -> ComparisonResult:
+    """Return accuracies and the paired difference of each test with their 95 % intervals."""
+    import numpy as np
+
+    results = []
+    for test in dict.fromkeys(row["test"] for row in rows):
+        first, second = (
+            {row["seed"]: _bits(row) for row in rows if (row["test"], row["arm"]) == (test, a)} for a in arms
+        )
+        seeds = sorted(first)
+        pair: Any = [first[s] for s in seeds], [second[s] for s in seeds]
+        if len({row["texts"] for row in rows if row["test"] == test}) == 1:  # every seed saw the same texts
+            pair = np.stack(pair[0]), np.stack(pair[1])
+        results.append(
+            TestResult(
+                test=test,
+                texts=len(pair[0][0]),
+                seeds=len(seeds),
+                accuracies=(hierarchical_mean(pair[0], seed=seed), hierarchical_mean(pair[1], seed=seed)),
+                difference=paired_difference(pair[0], pair[1], seed=seed),
+            )
+        )
+    return ComparisonResult(arms, tuple(results), _sentence(arms, results))
+
+
+def save_summary(result: ComparisonResult, folder: Path) -> None:
+    """Write comparison.json beside the rows."""
+    write_text_atomically(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def trial_identity(settings: object, data: object) -> str:
+    """Return the digest of everything that shapes an arm's trials but the seed."""
+    return digest_of({"settings": settings, "data": data})
+
+
+def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, Any]:
+    table = trial.tests[test]
+    predicted = classifier.predict(table.texts())
+    hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
+    return {
+        "arm": trial.arm,
+        "seed": trial.seed,
+        "test": test,
+        "accuracy": sum(hits) / len(hits),
+        "texts": table.digest,
+        "correct": "".join(map(str, hits)),
+        "identity": trial.identity,
+    }
+
+
+def _sentence(arms: tuple[str, str], results: Sequence[TestResult]) -> str:
+    """Say what the comparison shows, going by the test with the most texts."""
+    largest = max(results, key=lambda result: result.texts)
+    low, high = largest.difference.difference.low, largest.difference.difference.high
+    points = 100 * largest.difference.difference.value
+    span = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    fixed = f"over {largest.seeds} seeds on {largest.texts} texts ({largest.test})"
+    if low > 0 or high < 0:
+        better = "better" if low > 0 else "worse"
+        shown = f"{arms[1]!r} is {abs(points):.1f} points {better} than {arms[0]!r} {fixed}; {span}."
+    else:
+        shown = f"No difference is shown between {arms[1]!r} and {arms[0]!r}: {points:+.1f} points {fixed}; {span}."
+    small = min(results, key=lambda result: result.texts)
+    coin = ""
+    if small.texts < 20:
+        coin = f" The test of {small.texts} texts alone could show nothing: a coin gets all right 1 time in {2**small.texts}."
+    return shown + coin + " It speaks of these texts and these labels, not of other data."
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the line that a kill tore
+        if isinstance(row, dict) and {"arm", "seed", "test", "texts", "correct", "identity"} <= row.keys():
+            rows.append(row)
+    return rows
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _bits(row: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    return np.array([int(bit) for bit in row["correct"]], dtype=float)

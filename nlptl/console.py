@@ -1,0 +1,120 @@
+"""What a person sees of long work: live bars on a terminal, plain lines elsewhere; all of it on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from nlptl.progress import SilentProgress, clock, human
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
+    from rich.progress import TaskID
+
+    from nlptl.progress import Progress, Task
+
+PATIENCE = 2.0  # seconds of work before anything is shown of it
+LINE_EVERY = 10.0  # seconds between plain lines
+
+
+def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
+    """Return the progress display that suits `stream`: silent, live bars or plain lines."""
+    if quiet:
+        return SilentProgress()
+    return BarProgress(stream) if stream.isatty() else LineProgress(stream)
+
+
+class LineProgress:
+    """One plain line every ten seconds of work, with the rate and the time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
+        """Open a task; work that ends within two seconds is not mentioned."""
+        task = _LineTask(self, name, total, unit)
+        yield task
+        task.close()
+
+    def say(self, text: str) -> None:
+        """Print one remark."""
+        print(text, file=self._stream, flush=True)
+
+
+class _LineTask:
+    def __init__(self, progress: LineProgress, name: str, total: float | None, unit: str) -> None:
+        self._progress, self._name, self._total, self._unit = progress, name, total, unit
+        self._done, self._note = 0.0, ""
+        self._begin = time.monotonic()
+        self._next = self._begin + PATIENCE
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self._done += amount
+        self._note = note or self._note
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + LINE_EVERY
+            self._progress.say(self._line(now - self._begin))
+
+    def close(self) -> None:
+        seconds = time.monotonic() - self._begin
+        if seconds >= PATIENCE:
+            rate = f"{human(self._done / seconds)} {self._unit}/s"
+            self._progress.say(f"{self._name}: done, {human(self._done)} {self._unit} in {clock(seconds)} ({rate})")
+
+    def _line(self, seconds: float) -> str:
+        rate = self._done / max(seconds, 1e-9)
+        parts = [f"{human(rate)} {self._unit}/s"]
+        if self._total:
+            parts.insert(0, f"{min(100, 100 * self._done / self._total):.0f} %")
+            parts.append(f"{clock(max(0.0, self._total - self._done) / max(rate, 1e-9))} left")
+        return f"{self._name}: " + ", ".join([*parts, self._note] if self._note else parts)
+
+
+class BarProgress:
+    """A live bar a task, with the rate and the time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream)
+
+    @contextmanager
+    def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
+        """Open a task; its bar appears after two seconds and stays when the task ends."""
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        bar = Progress(*columns, console=self._console, transient=True)
+        task = _BarTask(bar, bar.add_task(name, total=total, rate="", note=""), unit)
+        try:
+            yield task
+        finally:
+            bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print one remark above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+class _BarTask:
+    def __init__(self, bar: RichBar, identity: TaskID, unit: str) -> None:
+        self._bar, self._identity, self._unit = bar, identity, unit
+        self._begin, self._done, self._shown = time.monotonic(), 0.0, False
+        self._note = ""
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self._done += amount
+        seconds = time.monotonic() - self._begin
+        if not self._shown and seconds >= PATIENCE:
+            self._shown = True
+            self._bar.start()
+        rate = f"{human(self._done / max(seconds, 1e-9))} {self._unit}/s"
+        self._note = note or self._note
+        self._bar.update(self._identity, advance=amount, rate=rate, note=self._note)

@@ -1,0 +1,34 @@
+"""Data: readers, checks, labels, leaks and the few-shot draw, on 🤗 datasets (Arrow, memory-mapped)."""
+
+from __future__ import annotations
+
+from nlptl.data.holdout import redraw, without_texts_of
+from nlptl.data.leaks import Leak
+from nlptl.data.load import load_data, load_table, stream_texts
+from nlptl.data.report import DataReport, PartReport
+from nlptl.data.settings import DataSettings, FileSource, HubSource, Source
+from nlptl.data.shots import draw_shots
+from nlptl.data.table import Label, TextTable
+from nlptl.data.text_data import LabelledLike, LabelSet, TextData, TextsLike
+
+__all__ = [
+    "DataReport",
+    "DataSettings",
+    "FileSource",
+    "HubSource",
+    "Label",
+    "LabelSet",
+    "LabelledLike",
+    "Leak",
+    "PartReport",
+    "Source",
+    "TextData",
+    "TextTable",
+    "TextsLike",
+    "draw_shots",
+    "load_data",
+    "load_table",
+    "redraw",
+    "stream_texts",
+    "without_texts_of",
+]

@@ -1,0 +1,104 @@
+"""The cache of large sources: checked rows in an Arrow stream file, which is memory-mapped afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nlptl.data.table import Tally, TextTable
+from nlptl.errors import DataError
+
+_FORMAT = 1
+_FACTS = b"nlptl"
+_BLANK_FACTS = b"#" * 192
+"""Room for the facts in the schema, which a stream writes first, while they are known last."""
+
+
+def cache_folder() -> Path:
+    """Return the folder for cached tables: `data/` under the environment's NLPTL_CACHE or under ~/.cache/nlptl."""
+    return Path(os.environ.get("NLPTL_CACHE") or Path.home() / ".cache" / "nlptl") / "data"
+
+
+def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> tuple[TextTable, int]:
+    """Return the table kept under `key` and the number of empty rows it left out.
+
+    If there is none, `batches` is called to stream its rows into the file. Raises DataError where it cannot be written.
+    """
+    path = cache_folder() / f"{key}.{_FORMAT}.arrow"
+    found = _open(path, name)
+    if found is None:
+        _write(path, name=name, batches=batches)
+        found = _open(path, name)
+    if found is None:
+        raise DataError(
+            f"{path}: the cached table cannot be read back; expected a whole Arrow file. "
+            "Set NLPTL_CACHE to a folder on another disk."
+        )
+    return found
+
+
+def _open(path: Path, name: str) -> tuple[TextTable, int] | None:
+    """Open a cached table; None where it is missing, unfinished or damaged, so that it is written anew."""
+    import datasets
+    import pyarrow as pa
+
+    try:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            facts = json.loads(stream.schema.metadata[_FACTS])
+        dataset = datasets.Dataset.from_file(str(path))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
+    if dataset.num_rows != facts["rows"]:
+        return None
+    return TextTable(dataset, name, facts["digest"], mapped=path), int(facts["skipped"])
+
+
+def _write(path: Path, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> None:
+    """Write under a passing name and rename at the end, so that a file of this name is always whole."""
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _create(draft) as file:
+            _stream(file, batches)
+        os.replace(draft, path)
+    except OSError as error:
+        raise DataError(
+            f"{path.parent}: cannot be written ({error.strerror or error}); {name} is large and its rows are kept "
+            "there. Free disk space, or set NLPTL_CACHE to a folder on another disk."
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _create(draft: Path) -> BinaryIO:
+    return draft.open("wb")
+
+
+def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
+    import pyarrow as pa
+
+    tally = Tally()
+    rows = batches(tally)
+    first = next(rows)
+    schema = first.schema.with_metadata({_FACTS: _BLANK_FACTS})
+    with pa.ipc.new_stream(file, schema) as stream:
+        stream.write_batch(first.replace_schema_metadata(schema.metadata))
+        for batch in rows:
+            stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+    facts = {"digest": tally.digest.hexdigest(), "rows": tally.digest.rows, "skipped": tally.skipped}
+    _fill_in(file, json.dumps(facts).encode())
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _fill_in(file: BinaryIO, facts: bytes) -> None:
+    """Overwrite the blank facts in the schema at the file's beginning, byte for byte."""
+    with open(file.name, "rb") as written:
+        file.flush()
+        at = written.read(1 << 16).index(_BLANK_FACTS)
+    file.seek(at)
+    file.write(facts.ljust(len(_BLANK_FACTS)))

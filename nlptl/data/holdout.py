@@ -1,0 +1,47 @@
+"""Texts held out of training for tests that are not part of a run's own data; examples drawn anew from a pool."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from nlptl.data.leaks import stands_in, text_hashes
+from nlptl.data.shots import draw_shots
+from nlptl.data.table import TextTable
+from nlptl.data.text_data import LabelSet, TextData
+from nlptl.errors import DataError
+
+
+def without_texts_of(data: TextData, tests: Sequence[TextTable]) -> TextData:
+    """Return `data` less every row of the pile, the examples and the validation texts that stands in one of `tests`.
+
+    Raises DataError when a test has a label that the examples lack, or when nothing is left of a part.
+    """
+    held_out = np.concatenate([text_hashes(test) for test in tests])
+    kept: dict[str, TextTable | None] = {}
+    for part in ("unlabelled", "labelled", "validation"):
+        table: TextTable | None = getattr(data, part)
+        if table is not None:
+            leaky = stands_in(text_hashes(table), held_out)
+            if leaky.all():
+                raise DataError(
+                    f"{table.name}: all {len(table)} rows stand in the test texts too; expected others. Add other rows."
+                )
+            table = table.keep(~leaky) if leaky.any() else table
+        kept[part] = table
+    if kept["labelled"] is not None:
+        known = LabelSet.of(kept["labelled"])
+        for test in tests:
+            known.ids(test.labels())
+    return TextData(**kept)
+
+
+def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, TextTable]:
+    """Draw from `pool` as many examples a label as the rarest label of `like.labelled` has; return them and the rest."""
+    if like.labelled is None:
+        raise DataError("redraw: found no labelled examples to be alike; expected some. Give data.labelled.")
+    shots = min(Counter(like.labelled.labels()).values())
+    drawn = draw_shots(pool, shots, seed)
+    return drawn, pool.keep(~stands_in(text_hashes(pool), text_hashes(drawn)))

@@ -1,0 +1,220 @@
+"""Readers of data files, as streams of numbered rows: txt, csv, tsv, jsonl and parquet, each also gzipped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nlptl.config import did_you_mean
+from nlptl.data.blocks import read_blocks, read_bytes
+from nlptl.data.rows import Columns, Origin, RawRows, no_column, no_rows, shown
+from nlptl.errors import DataError
+
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+
+_BATCH_ROWS = 10_000
+_LONGEST_FIELD = 1 << 24
+"""Characters; a quote that is never closed ends here instead of swallowing the rest of a huge file."""
+
+
+def file_kind(path: Path) -> str:
+    """Return the ending of `path` without .gz, such as ".csv"; an unknown one raises DataError."""
+    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    if kind not in SUFFIXES:
+        raise DataError(
+            f"{path}: found the ending {kind!r}; expected .txt, .csv, .tsv, .jsonl or .parquet, with or without .gz."
+            f"{did_you_mean(kind, SUFFIXES)} Convert the file or correct its name."
+        )
+    return kind
+
+
+def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
+    """Stream the rows of `path`; only some megabytes of it are in memory at a time.
+
+    Raises DataError with file and line for whatever the format does not allow.
+    """
+    kind = file_kind(path)
+    if kind == ".txt":
+        return _read_txt(path)
+    if kind == ".jsonl":
+        return _read_jsonl(path, columns)
+    if kind == ".parquet":
+        return _read_parquet(path, columns)
+    return _read_csv(path, columns, delimiter="\t" if kind == ".tsv" else ",")
+
+
+def file_origin(path: Path) -> Origin:
+    """Return how error sentences count in `path`: lines, or rows in a parquet file."""
+    return Origin(str(path), "rows" if file_kind(path) == ".parquet" else "lines")
+
+
+def _read_txt(path: Path) -> Iterator[RawRows]:
+    for line, block in read_blocks(path):
+        texts = block.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        yield RawRows(range(line, line + len(texts)), texts, None)
+
+
+def _read_csv(path: Path, columns: Columns, *, delimiter: str) -> Iterator[RawRows]:
+    # newline="\n": a record may hold other line ends inside quotes, and str.splitlines would cut at them.
+    lines = itertools.chain.from_iterable(io.StringIO(block, newline="\n") for _, block in read_blocks(path))
+    records = _csv_records(lines, path, delimiter)
+    header_line, header = next(records, (1, []))
+    if not header:
+        raise no_rows(str(path))
+    text, label = _positions(f"{path}:{header_line}", header, columns)
+    numbered = _full_records(records, path, len(header))
+    while batch := list(itertools.islice(numbered, _BATCH_ROWS)):
+        labels = None if label is None else [record[label] for _, record in batch]
+        yield RawRows([line for line, _ in batch], [record[text] for _, record in batch], labels)
+
+
+def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line on which it begins; blank lines are no records."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    usual_limit = csv.field_size_limit(_LONGEST_FIELD)
+    start = 1
+    try:
+        for record in reader:
+            if record:
+                yield start, record
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{start}: not valid CSV ({error}); expected fields parted by {delimiter!r}, and a field that holds "
+            'quotes or line ends in "quotes". Close the quotes and double those inside.'
+        ) from None
+    finally:
+        csv.field_size_limit(usual_limit)
+
+
+def _full_records(records: Iterator[tuple[int, list[str]]], path: Path, width: int) -> Iterator[tuple[int, list[str]]]:
+    for line, record in records:
+        if len(record) != width:
+            raise DataError(
+                f"{path}:{line}: found {len(record)} fields; expected {width} as in the header. "
+                'Put a field that holds the separator in "quotes".'
+            )
+        yield line, record
+
+
+def _positions(at: str, header: list[str], columns: Columns) -> tuple[int, int | None]:
+    for column in (columns.text, columns.label):
+        if header.count(column or "") > 1:
+            raise DataError(f"{at}: found column {column!r} twice; expected it once. Rename one of them.")
+    if columns.text not in header:
+        raise no_column(at, columns.text, header, kind="text")
+    if columns.label is not None and columns.label not in header:
+        raise no_column(at, columns.label, header, kind="label")
+    return header.index(columns.text), None if columns.label is None else header.index(columns.label)
+
+
+def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
+    for first, block in read_blocks(path):
+        lines: list[int] = []
+        texts: list[object] = []
+        labels: list[object] = []
+        for line, source in enumerate(block.split("\n"), first):
+            if not source or source.isspace():
+                continue
+            row = _json_object(source, f"{path}:{line}")
+            if columns.text not in row:
+                raise no_column(f"{path}:{line}", columns.text, row, kind="text")
+            if columns.label is not None:
+                if columns.label not in row:
+                    raise no_column(f"{path}:{line}", columns.label, row, kind="label")
+                labels.append(row[columns.label])
+            lines.append(line)
+            texts.append(row[columns.text])
+        if lines:
+            yield RawRows(lines, texts, None if columns.label is None else labels)
+
+
+def _json_object(source: str, at: str) -> dict[str, object]:
+    try:
+        row = json.loads(source)
+    except (ValueError, RecursionError) as error:
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise DataError(
+            f"{at}: not valid JSON ({reason}); expected one JSON object a line. Correct this line."
+        ) from None
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{at}: found {shown(row)} ({type(row).__name__}); expected a JSON object such as "
+            '{"text": ..., "label": ...}. Write each row as an object.'
+        )
+    return row
+
+
+def _read_parquet(path: Path, columns: Columns) -> Iterator[RawRows]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _plain(path) as plain:
+        try:
+            file = pq.ParquetFile(plain, pre_buffer=False, buffer_size=1 << 20)
+            found = file.schema_arrow.names
+            _positions(str(path), found, columns)
+            wanted = [columns.text] + ([] if columns.label is None else [columns.label])
+            names = label_names(file.schema_arrow, columns.label)
+            start = 1
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+                yield arrow_rows(batch, columns, start=start, names=names)
+                start += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path}: not a whole parquet file ({_first_line(error)}); expected one. Write or copy the file again."
+            ) from None
+
+
+def arrow_rows(batch: Any, columns: Columns, *, start: int, names: list[str] | None) -> RawRows:
+    """Return an Arrow batch as rows numbered from `start`; `names` turns the ids of a ClassLabel into labels."""
+    labels = None if columns.label is None else batch.column(columns.label).to_pylist()
+    if labels is not None and names is not None:
+        labels = [names[label] if label is not None and 0 <= label < len(names) else None for label in labels]
+    return RawRows(range(start, start + batch.num_rows), batch.column(columns.text).to_pylist(), labels)
+
+
+def label_names(schema: Any, column: str | None) -> list[str] | None:
+    """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema's metadata; None for others."""
+    if column is None or b"huggingface" not in (schema.metadata or {}):
+        return None
+    from datasets import Features
+
+    feature = Features.from_arrow_schema(schema).get(column)
+    names = getattr(feature, "names", None)
+    return None if names is None else list(names)
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[Path]:
+    """Give `path` itself, or a temporary unpacked copy of a .gz: parquet is read from its end."""
+    if not path.name.lower().endswith(".gz"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="nlptl-") as folder:
+        copy = Path(folder) / "rows.parquet"
+        with copy.open("wb") as file:
+            _unpack(path, file)
+        yield copy
+
+
+def _unpack(path: Path, file: BinaryIO) -> None:
+    for chunk in read_bytes(path):
+        try:
+            file.write(chunk)
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}); expected free disk space "
+                "there. Unpack the file by hand, or set TMPDIR to another folder."
+            ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,28 @@
+"""The few-shot draw: the same number of rows of each label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nlptl.data.table import TextTable
+from nlptl.errors import DataError
+
+
+def draw_shots(table: TextTable, shots: int, seed: int) -> TextTable:
+    """Draw exactly `shots` rows of each label, kept in the table's order.
+
+    With one seed, a smaller draw is part of every larger one, so that learning curves grow by adding rows.
+    Raises DataError for a label with fewer rows.
+    """
+    labels = np.asarray(table.labels(), dtype=np.object_)
+    names, counts = np.unique(labels, return_counts=True)
+    fewest = int(counts.argmin())
+    if counts[fewest] < shots:
+        rows = "1 row" if counts[fewest] == 1 else f"{counts[fewest]} rows"
+        raise DataError(
+            f"{table.name}: found {rows} of label {str(names[fewest])!r}; expected at least {shots} of each label. "
+            f"Add rows, or set shots to {counts[fewest]} at most."
+        )
+    generator = np.random.default_rng(seed)
+    drawn = [generator.permutation(np.flatnonzero(labels == name))[:shots] for name in names]
+    return table.select(np.sort(np.concatenate(drawn)))

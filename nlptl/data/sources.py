@@ -1,0 +1,193 @@
+"""Sources opened: a file or a data set as a stream of rows that can be read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nlptl.config import did_you_mean
+from nlptl.data.cache import cached_table
+from nlptl.data.hub import load_hub
+from nlptl.data.readers import arrow_rows, file_kind, file_origin, label_names, read_file
+from nlptl.data.rows import Columns, EmptyText, Origin, RawRows, check_rows, no_column
+from nlptl.data.settings import DataSettings, FileSource, HubSource
+from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
+from nlptl.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BATCH_ROWS = 10_000
+_BIG_BYTES = 32 << 20
+"""Above this size the rows go through the cache on disk; below it they stay in memory."""
+_UNPACKED = 4
+"""How much larger than a packed file its content is taken to be."""
+_READER_VERSION = 1
+"""Raised when the readers make other rows of the same bytes."""
+
+
+class Input(Protocol):
+    """An opened source; `rows` starts again at every call."""
+
+    @property
+    def origin(self) -> Origin:
+        """How error sentences name a place in it."""
+
+    @property
+    def is_big(self) -> bool:
+        """Whether its rows go through the cache on disk."""
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a hub data set, where it is known."""
+
+    def rows(self) -> Iterator[RawRows]:
+        """Stream its rows, unchecked."""
+
+    def key(self) -> str:
+        """Return what tells this content and these columns from others."""
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """A data file."""
+
+    path: Path
+    columns: Columns
+    revision: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Its path, counted in lines."""
+        return file_origin(self.path)
+
+    @property
+    def is_big(self) -> bool:
+        """Judged by the file's size."""
+        packed = self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
+        return self.path.stat().st_size * (_UNPACKED if packed else 1) > _BIG_BYTES
+
+    def rows(self) -> Iterator[RawRows]:
+        """Stream the file."""
+        return read_file(self.path, columns=self.columns)
+
+    def key(self) -> str:
+        """The digest of the file's bytes, its format and the columns."""
+        with self.path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        packed = self.path.name.lower().endswith(".gz")
+        return f"{content}/{file_kind(self.path)}/{packed}/{self.columns}"
+
+
+@dataclass(frozen=True)
+class DatasetInput:
+    """A 🤗 data set, from the Hub or from a user's hands."""
+
+    dataset: Dataset
+    name: str
+    columns: Columns
+    revision: str | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Its name, counted in rows."""
+        return Origin(self.name)
+
+    @property
+    def is_big(self) -> bool:
+        """Judged by the bytes of its Arrow table."""
+        return int(self.dataset.data.nbytes) > _BIG_BYTES
+
+    def rows(self) -> Iterator[RawRows]:
+        """Stream the data set, its ClassLabel ids as names."""
+        wanted = [self.columns.text] + ([] if self.columns.label is None else [self.columns.label])
+        for column, kind in zip(wanted, ("text", "label"), strict=False):
+            if column not in self.dataset.column_names:
+                raise no_column(
+                    self.name, column, self.dataset.column_names, kind="text" if kind == "text" else "label"
+                )
+        chosen = self.dataset.select_columns(wanted)
+        names = label_names(chosen.features.arrow_schema, self.columns.label)
+        start = 1
+        for batch in chosen.with_format("arrow").iter(_BATCH_ROWS):
+            yield arrow_rows(batch, self.columns, start=start, names=names)
+            start += batch.num_rows
+
+    def key(self) -> str:
+        """The fingerprint that 🤗 datasets keeps of its content, and the columns."""
+        return f"{self.dataset._fingerprint}/{self.columns}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A table and what its reading found."""
+
+    table: TextTable
+    skipped: int
+    """Empty rows left out."""
+
+
+def open_source(source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str) -> Input:
+    """Open one source of `settings`; `where` is its YAML path.
+
+    Raises DataError for a file that is missing or of another kind, and for a hub data set that cannot be loaded.
+    """
+    if isinstance(source, str):
+        source = FileSource(file=source)
+    columns = Columns(
+        text=source.text or settings.text_column,
+        label=(source.label or settings.label_column) if labelled else None,
+    )
+    if isinstance(source, HubSource):
+        dataset, revision = load_hub(source, where=where)
+        return DatasetInput(dataset, f"{source.hub}, split {source.split}", columns, revision)
+    path = Path(source.file)
+    _check_file(path, labelled=labelled, where=where)
+    return FileInput(path, columns)
+
+
+def load(source: Input, *, empty_text: EmptyText) -> Loaded:
+    """Read all rows of `source` into a table, in memory or, for a big one, through the cache on disk."""
+    if not source.is_big:
+        tally = Tally()
+        table = table_in_memory(source.rows(), origin=source.origin, empty_text=empty_text, tally=tally)
+        return Loaded(table, tally.skipped)
+
+    def batches(tally: Tally) -> Iterator[object]:
+        return arrow_batches(source.rows(), origin=source.origin, empty_text=empty_text, tally=tally)
+
+    key = hashlib.sha256(f"{source.key()}/{empty_text}/{_READER_VERSION}".encode()).hexdigest()
+    table, skipped = cached_table(key, name=source.origin.name, batches=batches)
+    return Loaded(table, skipped)
+
+
+def place_of_row(source: Input, index: int, *, empty_text: EmptyText) -> str:
+    """Return the place, such as "test.csv:17", of row `index` (from 0) of the table read from `source`.
+
+    Reads the source once more up to that row, so that no line number is kept for every row of every table.
+    """
+    for found in source.rows():
+        rows = check_rows(found, origin=source.origin, empty_text=empty_text)
+        if index < len(rows.lines):
+            return source.origin.at(rows.lines[index])
+        index -= len(rows.lines)
+    return source.origin.name
+
+
+def _check_file(path: Path, *, labelled: bool, where: str) -> None:
+    if path.is_dir():
+        raise DataError(f"{where}: {path} is a folder; expected a data file. Name a file in it.")
+    if not path.exists():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(
+            f"{where}: found no file {str(path)!r}; expected a data file.{did_you_mean(path.name, names)} "
+            "Check the path."
+        )
+    if file_kind(path) == ".txt" and labelled:
+        raise DataError(
+            f"{where}: {path} holds texts only; expected a text and a label in each row. "
+            "Use a .csv, .tsv, .jsonl or .parquet file."
+        )

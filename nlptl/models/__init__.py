@@ -1,0 +1,1 @@
+"""The nn.Modules: token models, pooling, heads, Encoder, TextClassifier, and their folders on disk."""

@@ -1,0 +1,100 @@
+"""TextClassifier: text to label and probabilities. Encoder + head + label names.
+
+Shapes: B texts, K labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, read_tensors
+from nlptl.batching import Batch
+from nlptl.errors import ArtifactError
+from nlptl.models.encoder import Encoder, count_parameters
+from nlptl.models.heads import Head
+
+SETTINGS = "classifier.json"
+HEAD = "head.safetensors"
+
+
+class TextClassifier(nn.Module):
+    """probabilities = softmax(head(encoder(text))); `labels` gives the K names in the order of the columns."""
+
+    def __init__(self, encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
+        super().__init__()
+        if head.labels != len(labels):
+            raise ValueError(f"the head has {head.labels} outputs for {len(labels)} labels")
+        self.encoder = encoder
+        self.head = head
+        self.labels = tuple(labels)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits (B, K)."""
+        logits: Tensor = self.head(self.encoder(batch))
+        return logits
+
+    def predict_proba(
+        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.float64]:
+        """Return probabilities (B, K), columns in the order of `labels`; every row sums to 1."""
+        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        with torch.inference_mode():
+            logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
+        probabilities: NDArray[np.float64] = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        return probabilities
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the most probable label of each text."""
+        return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+
+    def save(self, folder: Path | str) -> None:
+        """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
+        manifest = Manifest(kind="classifier", versions=library_versions(), total_parameters=count_parameters(self))
+        publish(Path(folder), self.write_files, manifest)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the classifier's files into an existing folder; `save` does it safely."""
+        import json
+
+        from safetensors.torch import save_file
+
+        self.encoder.write_files(folder)
+        save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
+        settings = {"labels": list(self.labels), "head": self.head.settings()}
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> TextClassifier:
+        """Read a classifier from a folder of `save`, of a stage that gives one, or from a whole run."""
+        folder = Path(folder)
+        folder = last_stage(folder) if (folder / "pipeline.yaml").is_file() else folder
+        read_manifest(folder, kind="classifier")
+        return cls.read_files(folder)
+
+    @classmethod
+    def read_files(cls, folder: Path) -> TextClassifier:
+        """Read the files of `write_files`; ArtifactError when one is missing or damaged."""
+        settings = read_json(folder / SETTINGS)
+        head = Head(**settings["head"])
+        try:
+            head.load_state_dict(dict(read_tensors(folder / HEAD)))
+        except RuntimeError:
+            raise ArtifactError(
+                f"{folder / HEAD}: does not fit the head that {SETTINGS} describes; the folder is damaged. "
+                "Run the stage again."
+            ) from None
+        return cls(Encoder.read_files(folder), head, settings["labels"]).eval()
+
+
+def last_stage(run: Path) -> Path:
+    """Return the folder of a run's last finished stage; ArtifactError when there is none."""
+    numbered = [path for path in run.glob("[0-9]*-*") if (path / "manifest.json").is_file()]
+    if not numbered:
+        raise ArtifactError(f"{run}: holds no finished stage. Run the pipeline to its end first.")
+    return max(numbered, key=lambda path: int(path.name.split("-")[0]))

@@ -1,0 +1,67 @@
+"""Classification heads: sentence vector to logits.
+
+Shapes: B texts, D dimension, H hidden units, K labels.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["sigmoid", "gelu"]
+
+
+class Head(nn.Module):
+    """logits = W x' + b, or W2 f(W1 x' + b1) + b2 with a hidden layer; x' = (x - centre) / scale.
+
+    `centre` (D,) and `scale` () are fitted on the training vectors, so that rates and penalties mean the same
+    whatever the encoder's units are; one scale for all dimensions keeps the geometry.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, dim: int, labels: int, *, hidden: int = 0, activation: Activation = "gelu", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.dim, self.labels, self.hidden, self.activation, self.dropout = dim, labels, hidden, activation, dropout
+        self.register_buffer("centre", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
+        if hidden:
+            between = nn.Sigmoid() if activation == "sigmoid" else nn.GELU()
+            self.layers = nn.Sequential(nn.Linear(dim, hidden), between, nn.Dropout(dropout), nn.Linear(hidden, labels))
+        else:
+            self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, labels))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw fresh weights: Xavier-uniform (Glorot & Bengio 2010), zero biases; a linear head starts at zero."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.bias)
+                if self.hidden:
+                    nn.init.xavier_uniform_(layer.weight, generator=generator)
+                else:
+                    nn.init.zeros_(layer.weight)
+
+    def fit_scale(self, vectors: Tensor) -> None:
+        """Set `centre` to the mean of vectors (B, D) and `scale` to their root mean square distance from it."""
+        self.centre.copy_(vectors.mean(dim=0))
+        self.scale.copy_((vectors - self.centre).pow(2).mean().sqrt().clamp(min=1e-12))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return logits (B, K) of sentence vectors (B, D)."""
+        logits: Tensor = self.layers((vectors - self.centre) / self.scale)
+        return logits
+
+    def settings(self) -> dict[str, int | float | str]:
+        """Return what `Head(**settings)` needs to be built again."""
+        return {
+            "dim": self.dim,
+            "labels": self.labels,
+            "hidden": self.hidden,
+            "activation": self.activation,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,26 @@
+"""Words near a word in a saved encoder's table of word vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nlptl.config import did_you_mean
+from nlptl.errors import ConfigError
+from nlptl.models.encoder import UNKNOWN_ID, Encoder
+from nlptl.word2vec.quality import nearest
+
+
+def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, float]]:
+    """Return the `count` nearest words and their cosines, nearest first; ConfigError for a word without a vector.
+
+    The word goes through the encoder's own tokenizer, so case and the like fold as they did in training.
+    """
+    encoder = Encoder.read_files(folder)
+    words = encoder.words()
+    ids = [token for token in encoder.tokenizer.encode(word, add_special_tokens=False).ids if token != UNKNOWN_ID]
+    if len(ids) != 1:
+        raise ConfigError(
+            f"{word}: found no vector for this word; expected one of the {len(words) - 1} words of {folder}."
+            f"{did_you_mean(word.lower(), words)}"
+        )
+    return nearest(words, encoder.token_model.vectors.detach().numpy(), ids[0], count=count)

@@ -1,0 +1,130 @@
+"""Plain lines and tables of what a run did; the command line prints them, nothing here does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlptl.artifact import Manifest, read_json, read_manifest
+from nlptl.errors import ArtifactError
+from nlptl.progress import clock, human
+
+if TYPE_CHECKING:
+    from nlptl.comparison import ComparisonResult
+    from nlptl.pipeline import RunResult
+
+
+def run_lines(result: RunResult) -> Iterator[str]:
+    """Tell a finished run: data, stages, findings, scores, comparison."""
+    yield from result.data.sentences()
+    yield ""
+    rows = [_stage_row(outcome.folder, outcome.manifest, kept=outcome.kept) for outcome in result.stages]
+    yield from table(["stage", "", "time", "trainable / total parameters"], rows)
+    for outcome in result.stages:
+        yield from outcome.manifest.report.get("sentences", [])
+    yield from unknown_lines(result.unknown_shares)
+    if result.evaluation is not None:
+        yield ""
+        yield "On the test texts:"
+        yield from (f"  {line}" for line in result.evaluation.summary_lines())
+    if result.comparison is not None:
+        yield ""
+        yield from comparison_lines(result.comparison)
+
+
+def show_lines(run: Path) -> Iterator[str]:
+    """Tell what stands in a run's folder or in one stage's folder."""
+    folders = stage_folders(run)
+    manifests = [read_manifest(folder) for folder in folders]
+    yield f"{run}"
+    rows = [_stage_row(folder, manifest, kept=False) for folder, manifest in zip(folders, manifests, strict=True)]
+    yield from table(["stage", "", "time", "trainable / total parameters"], rows)
+    for folder, manifest in zip(folders, manifests, strict=True):
+        yield ""
+        yield f"{folder.name} — seed {manifest.seed}, on {manifest.device}"
+        settings = {key: value for key, value in manifest.settings.items() if key != "stage"}
+        yield "  settings: " + ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
+        for part, digest in manifest.data.items():
+            yield f"  learnt from {part} (digest {digest[:12]})"
+        yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
+    versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
+    yield ""
+    yield f"made with {versions}"
+    yield from _scores(run)
+
+
+def comparison_lines(result: ComparisonResult) -> Iterator[str]:
+    """Tell both arms on every test, and the sentence on what that shows."""
+    rows = [
+        [
+            found.test,
+            *(_percent(a.value, a.low, a.high) for a in found.accuracies),
+            _points(
+                found.difference.difference.value, found.difference.difference.low, found.difference.difference.high
+            ),
+            f"{found.difference.wins}/{found.difference.ties}/{found.difference.losses}",
+        ]
+        for found in result.results
+    ]
+    yield f"Accuracy in % over {result.results[0].seeds} seeds [95 % interval]:"
+    yield from table(["test", *result.arms, "difference (points)", "better/equal/worse"], rows)
+    yield result.sentence
+
+
+def unknown_lines(shares: object) -> Iterator[str]:
+    """Tell the share of words without a vector in each part of the data."""
+    assert hasattr(shares, "items")
+    for part, share in shares.items():
+        yield f"{100 * share:.1f} % of the words in the {part} texts have no vector."
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lay out a table as aligned plain text."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, ["-" * width for width in widths], *rows]:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def stage_folders(run: Path) -> list[Path]:
+    """Return the stage folders of a run in their order, or the folder itself when it is one stage's."""
+    if not run.is_dir():
+        raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
+    numbered = [path for path in run.glob("[0-9]*-*") if (path / "manifest.json").is_file()]
+    if not numbered and (run / "manifest.json").is_file():
+        return [run]
+    if not numbered:
+        raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")
+    return sorted(numbered, key=lambda path: int(path.name.split("-")[0]))
+
+
+def _stage_row(folder: Path, manifest: Manifest, *, kept: bool) -> list[str]:
+    parameters = f"{human(manifest.trainable_parameters)} / {human(manifest.total_parameters)}"
+    return [folder.name, "kept" if kept else "", clock(manifest.seconds), parameters]
+
+
+def _scores(run: Path) -> Iterator[str]:
+    from nlptl.evaluation import Evaluation
+
+    if (run / "evaluation.json").is_file():
+        scores = read_json(run / "evaluation.json")
+        yield ""
+        yield from unknown_lines(scores["unknown_shares"])
+        yield from Evaluation.from_json(json.dumps(scores["evaluation"])).summary_lines()
+    if (run / "comparison.json").is_file():
+        yield str(read_json(run / "comparison.json")["sentence"])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _percent(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -1,0 +1,70 @@
+"""Stage two: a fresh classification head for the label set."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from nlptl.artifact import Kind
+from nlptl.config import Config
+from nlptl.errors import DataError
+from nlptl.stages.stage import Part, RunContext
+
+if TYPE_CHECKING:
+    from nlptl.data import TextData
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.models.encoder import Encoder
+
+
+class ClassificationHead(Config):
+    """Attach an untrained head with one output a label."""
+
+    stage: Literal["classification_head"] = "classification_head"
+    """The name of this stage."""
+    hidden: int = Field(default=0, ge=0, le=65_536)
+    """Units of one hidden layer; 0 is a linear head, the safer choice for few labels."""
+    activation: Literal["sigmoid", "gelu"] = "gelu"
+    """Nonlinearity of the hidden layer."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of values dropped at random while training; more regularises more."""
+
+    takes: ClassVar[Kind | None] = "encoder"
+    gives: ClassVar[Kind] = "classifier"
+    version: ClassVar[int] = 1
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The labelled examples."""
+        return frozenset({"labelled"})
+
+    def reads(self, data: TextData) -> frozenset[Part]:
+        """The labelled examples, for their label names."""
+        del data
+        return self.needs
+
+    def check(self, *, where: str) -> None:
+        """Nothing can be wrong beyond the types."""
+
+    def outside(self) -> Mapping[str, str]:
+        """Nothing outside the data shapes the result."""
+        return {}
+
+    def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
+        """Return a TextClassifier over a copy of `given` for the labels of `data.labelled` (DataError without)."""
+        from nlptl.models.classifier import TextClassifier
+        from nlptl.models.heads import Head
+
+        context = context or RunContext()
+        if data.labelled is None:
+            raise DataError(
+                "classification_head: found no labelled examples; they name the labels. Give data.labelled."
+            )
+        labels = data.label_set.names
+        head = Head(given.dim, len(labels), hidden=self.hidden, activation=self.activation, dropout=self.dropout).to(
+            given.device
+        )
+        head.initialise(context.generator("classification_head"))
+        return TextClassifier(copy.deepcopy(given), head, labels).eval()

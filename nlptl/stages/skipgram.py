@@ -1,0 +1,266 @@
+"""Stage one: word vectors from unlabelled text by skip-gram, or taken from a file and, if wanted, trained on.
+
+Shapes: V words, D dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nlptl.artifact import Kind, file_digest
+from nlptl.config import Config
+from nlptl.errors import ConfigError, DataError
+from nlptl.stages.stage import Part, RunContext
+from nlptl.word2vec.tokenizer import TextSettings
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from nlptl.data import TextData, TextTable
+    from nlptl.models.encoder import Encoder
+    from nlptl.word2vec.corpus import Corpus
+
+FloatArray = NDArray[np.float32]
+AUTO_WORDS = 5_000_000  # words that `epochs: auto` wants the training to see
+FREQUENT = 5  # frequent words whose neighbours are told
+
+
+class SkipGram(Config):
+    """Learn word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
+
+    stage: Literal["skipgram"] = "skipgram"
+    """The name of this stage."""
+    dim: int = Field(default=100, ge=1, le=4096)
+    """Width of the vectors. 50 to 100 for small piles, up to 300 for millions of words; wider is slower."""
+    window: int = Field(default=5, ge=1, le=100)
+    """Words to either side that count as context. Larger gathers topics, smaller gathers grammar."""
+    negatives: int = Field(default=5, ge=1, le=100)
+    """Noise words drawn for every pair. More helps small piles (5 to 20) and costs time; 2 to 5 suffice for large."""
+    min_count: int = Field(default=5, ge=1)
+    """Words that are rarer get no vector. 1 or 2 for piles of some hundred texts."""
+    subsample: float = Field(default=1e-3, ge=0, le=1)
+    """Words more frequent than this share are thinned out at random; smaller thins more, 0 keeps all."""
+    epochs: int | Literal["auto"] = "auto"
+    """Passes over the pile. auto: as many as it takes to see five million words, at least 5, at most 100. 0 leaves
+    the vectors random, which is the baseline that training has to beat."""
+    learning_rate: float = Field(default=0.025, gt=0, le=1)
+    """Rate at the start; it falls linearly to nearly nothing."""
+    engine: Literal["gensim"] = "gensim"
+    """What does the work. gensim repeats exactly for piles below a million words."""
+    include_labelled: bool = True
+    """Let the labelled training texts, without their labels, join the pile, so that their words get vectors too."""
+    text: TextSettings = TextSettings()
+    """How text becomes words."""
+    vectors: str | None = None
+    """File of existing vectors to start from: word2vec text or binary, GloVe text, each optionally .gz."""
+    continue_training: bool = False
+    """With `vectors`: train them further on the pile (new words are added); otherwise they are taken as they are."""
+
+    takes: ClassVar[Kind | None] = None
+    gives: ClassVar[Kind] = "encoder"
+    version: ClassVar[int] = 1
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The pile, unless the labelled texts may stand in for it or finished vectors are taken as they are."""
+        return frozenset({"unlabelled"}) if self._trains and not self.include_labelled else frozenset()
+
+    @property
+    def _trains(self) -> bool:
+        return self.vectors is None or self.continue_training
+
+    def reads(self, data: TextData) -> frozenset[Part]:
+        """The pile and, with include_labelled, the labelled texts; nothing when vectors are taken as they are."""
+        present: set[Part] = set()
+        if self._trains and data.unlabelled is not None:
+            present.add("unlabelled")
+        if self._trains and self.include_labelled and data.labelled is not None:
+            present.add("labelled")
+        return frozenset(present)
+
+    def check(self, *, where: str) -> None:
+        """Refuse a missing or unreadable `vectors` file, or one whose width is not `dim`."""
+        if isinstance(self.epochs, int) and self.epochs < 0:
+            raise ConfigError(f"{where}.epochs: found {self.epochs}; expected 0 or more, or auto. Correct the value.")
+        if self.continue_training and self.vectors is None:
+            raise ConfigError(
+                f"{where}.continue_training: found true without vectors; expected a file to continue from. "
+                "Add vectors: PATH, or drop continue_training."
+            )
+        if self.vectors is None:
+            return
+        from nlptl.word2vec.formats import inspect
+
+        width = inspect(Path(self.vectors))[2]
+        if "dim" in self.model_fields_set and width != self.dim:
+            raise ConfigError(
+                f"{where}.dim: found {self.dim}, but the vectors in {self.vectors} have {width}; both must be equal. "
+                f"Drop dim or set it to {width}."
+            )
+
+    def outside(self) -> Mapping[str, str]:
+        """Digest of the `vectors` file."""
+        return {"vectors": file_digest(Path(self.vectors))} if self.vectors else {}
+
+    def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
+        """Return an Encoder (mean pooling) over the word vectors learnt from the pile.
+
+        Raises DataError when the pile leaves fewer than two words.
+        """
+        context = context or RunContext()
+        self.check(where="skipgram")
+        reads = self.reads(data)
+        pile = [table for part, table in (("unlabelled", data.unlabelled), ("labelled", data.labelled))
+                if part in reads and table is not None]  # fmt: skip
+        if self._trains and not pile:
+            raise DataError("skipgram: found no texts; it learns from a pile of them. Give data.unlabelled.")
+        if self.vectors is None:
+            tokenizer, vectors, counts = self._trained(pile, context, ([], None))
+        elif self.continue_training:
+            tokenizer, vectors, counts = self._trained(pile, context, self._imported())
+        else:
+            tokenizer, vectors, counts = self._as_they_are()
+        self._tell_neighbours(tokenizer, vectors, counts, context)
+        return _encoder(tokenizer, vectors, counts)
+
+    def _trained(
+        self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]
+    ) -> tuple[Tokenizer, FloatArray, NDArray[np.int64]]:
+        from nlptl.word2vec.corpus import encoded
+
+        words, start = known
+        tokenizer = self._tokenizer(pile, words, context)
+        with encoded(tokenizer, _watched(pile, "encoding the pile", context)) as corpus:
+            kept_words = int((corpus.counts[1:] > 0).sum())
+            if kept_words < 2:
+                raise DataError(
+                    f"{pile[0].name}: {kept_words} words occur at least {self.min_count} times; skip-gram needs two. "
+                    "Lower skipgram's min_count or add text."
+                )
+            vectors = self._train(corpus, _placed(tokenizer, words, start), context)
+            context.record.find("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
+            context.record.find("pile_unknown_share", round(corpus.unknown_share, 4))
+            return tokenizer, vectors, corpus.counts
+
+    def _tokenizer(self, pile: Sequence[TextTable], words: Sequence[str], context: RunContext) -> Tokenizer:
+        from nlptl.word2vec.tokenizer import (
+            UNKNOWN,
+            learn_vocabulary,
+            set_vocabulary,
+            untrained_tokenizer,
+            vocabulary_of,
+        )
+
+        tokenizer = untrained_tokenizer(self.text)
+        learn_vocabulary(tokenizer, _watched(pile, "counting words", context), min_count=self.min_count)
+        if words:
+            learnt = vocabulary_of(tokenizer)
+            seen = set(learnt)
+            set_vocabulary(tokenizer, [*learnt, *(word for word in words if word not in seen and word != UNKNOWN)])
+        return tokenizer
+
+    def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> FloatArray:
+        from nlptl.word2vec.engines import SkipGramTask, initial_vectors
+        from nlptl.word2vec.gensim_engine import train
+        from nlptl.word2vec.quality import SampledLoss
+
+        dim = self.dim if start is None else start.shape[1]
+        task = SkipGramTask(
+            dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample,
+            epochs=self._epochs(len(corpus.ids)), learning_rate=self.learning_rate, seed=context.seed,
+        )  # fmt: skip
+        context.record.find("epochs", task.epochs)
+        if task.epochs == 0:
+            random = initial_vectors(len(corpus.counts), task)
+            return random if start is None else np.where(np.isnan(start), random, start).astype(np.float32)
+        measure = SampledLoss(corpus, window=self.window, negatives=self.negatives, seed=context.seed)
+        with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
+
+            def after_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
+                loss = measure(vectors, contexts)
+                context.record.row(epoch=epoch, loss=round(loss, 6))
+                progress.advance(len(corpus.ids), f"epoch {epoch}/{task.epochs}, loss {loss:.3f}")
+
+            vectors = train(corpus, task, start=start, after_epoch=after_epoch)
+        vectors[0] = 0.0
+        return vectors
+
+    def _epochs(self, words: int) -> int:
+        if isinstance(self.epochs, int):
+            return self.epochs
+        return max(5, min(100, -(-AUTO_WORDS // max(1, words))))
+
+    def _imported(self) -> tuple[list[str], FloatArray]:
+        from nlptl.word2vec.formats import read_vectors
+
+        assert self.vectors is not None
+        return read_vectors(Path(self.vectors))
+
+    def _as_they_are(self) -> tuple[Tokenizer, FloatArray, NDArray[np.int64]]:
+        from nlptl.word2vec.tokenizer import UNKNOWN, set_vocabulary, untrained_tokenizer
+
+        words, vectors = self._imported()
+        tokenizer = untrained_tokenizer(self.text)
+        known = [index for index, word in enumerate(words) if word != UNKNOWN]
+        set_vocabulary(tokenizer, [UNKNOWN, *(words[index] for index in known)])
+        table = np.vstack([np.zeros((1, vectors.shape[1]), np.float32), vectors[known]])
+        # Files are sorted by frequency and carry no counts: Zipf's law stands in for them.
+        counts = np.concatenate([[0], np.maximum(1, 10_000_000 // np.arange(1, len(table)))]).astype(np.int64)
+        return tokenizer, table, counts
+
+    def _tell_neighbours(
+        self, tokenizer: Tokenizer, vectors: FloatArray, counts: NDArray[np.int64], context: RunContext
+    ) -> None:
+        from nlptl.word2vec.quality import nearest
+        from nlptl.word2vec.tokenizer import vocabulary_of
+
+        words = vocabulary_of(tokenizer)
+        neighbours = {words[i]: nearest(words, vectors, i, count=5) for i in _frequent(words, counts)}
+        told = "; ".join(f"{word}: {', '.join(near for near, _ in found)}" for word, found in neighbours.items())
+        context.record.find("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
+
+
+def _watched(pile: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
+    with context.progress.task(name, total=sum(map(len, pile)), unit="texts") as task:
+        for table in pile:
+            for batch in table.batches():
+                yield batch
+                task.advance(len(batch))
+
+
+def _placed(tokenizer: Tokenizer, words: Sequence[str], vectors: FloatArray | None) -> FloatArray | None:
+    """Put imported vectors onto the tokenizer's ids (V, D); words that the import lacks are NaN."""
+    if vectors is None:
+        return None
+    placed = np.full((tokenizer.get_vocab_size(), vectors.shape[1]), np.nan, dtype=np.float32)
+    for word, vector in zip(words, vectors, strict=True):
+        index = tokenizer.token_to_id(word)
+        if index:
+            placed[index] = vector
+    return placed
+
+
+def _frequent(words: Sequence[str], counts: NDArray[np.int64]) -> list[int]:
+    """Return ids of the most frequent words that mean something by themselves: no function words."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    order = np.argsort(-counts, kind="stable")
+    telling = (int(i) for i in order if i and len(words[i]) > 3 and words[i] not in ENGLISH_STOP_WORDS and counts[i])
+    return [index for index, _ in zip(telling, range(FREQUENT), strict=False)]
+
+
+def _encoder(tokenizer: Tokenizer, vectors: FloatArray, counts: NDArray[np.int64]) -> Encoder:
+    import torch
+
+    from nlptl.models.encoder import Encoder
+    from nlptl.models.pooling import Pooling
+    from nlptl.models.word_vectors import WordVectors
+
+    table = WordVectors(torch.from_numpy(np.ascontiguousarray(vectors)), torch.from_numpy(np.array(counts)))
+    return Encoder(tokenizer, table, Pooling("mean")).eval()

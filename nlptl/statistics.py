@@ -1,0 +1,250 @@
+"""Intervals for scores: Wilson for counts, the bootstrap for everything else, two-level where seeds differ too.
+
+Legend: S seeds (or splits), I items (test texts), N items of one test set, R resamples. Every random draw comes from
+one numpy Generator made from the argument `seed`; the same arguments give the same interval.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from statistics import NormalDist
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nlptl.errors import ConfigError, DataError
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
+"""An (S, I) array: every seed scored on the same items. A list of S 1-D arrays: every split has its own items."""
+
+_CHUNK = 4_000_000  # elements that one array of resamples may hold, to bound memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """Hold a value and the interval around it, in the value's own unit; `level` is its nominal coverage, in (0, 1)."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
+
+    def to_json(self) -> str:
+        """Write as one JSON object; `from_json` gives back an equal Interval, to the last bit."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Interval:
+        """Read what `to_json` wrote; anything else raises DataError."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            raise DataError(
+                f"interval: not the JSON of an Interval ({error.errors()[0]['msg']}); expected the numbers value, low, "
+                "high and level. Write it with Interval.to_json."
+            ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedDifference:
+    """Hold how much the second arm scores above the first, on the same seeds and items.
+
+    `difference` is second − first. `wins`, `ties` and `losses` count the seeds whose mean is higher, equal (to 1e-12)
+    or lower in the second arm. `p_value` is the exact two-sided sign test over the seeds that are not tied (Dixon &
+    Mood 1946), 1.0 when all are tied: it sees luck of seed only, and needs six seeds to fall below 0.05.
+    """
+
+    difference: Interval
+    wins: int
+    ties: int
+    losses: int
+    p_value: float
+
+
+def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
+    """Give the score interval of a proportion (Wilson 1927), which stays in [0, 1] and contains successes / total.
+
+    Raises DataError unless 0 ≤ successes ≤ total and total ≥ 1.
+    """
+    _check_settings(1, level)
+    if not 0 <= successes <= total or total == 0:
+        raise DataError(
+            f"wilson: {successes} successes of {total}; expected 0 ≤ successes ≤ total and a total of at least 1. "
+            "Leave the interval out where nothing was counted."
+        )
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    value = successes / total
+    centre = (value + z2 / (2 * total)) / (1 + z2 / total)
+    half = math.sqrt(z2 * (value * (1 - value) / total + z2 / (4 * total**2))) / (1 + z2 / total)
+    # Rounding may push an end past the value where the formula gives equality (0 or all successes).
+    low = 0.0 if successes == 0 else max(0.0, min(centre - half, value))
+    high = 1.0 if successes == total else min(1.0, max(centre + half, value))
+    return Interval(value=value, low=low, high=high, level=level)
+
+
+def bootstrap(
+    statistic: Callable[..., Any],
+    *arrays: npt.ArrayLike,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    vectorised: bool = False,
+) -> Interval:
+    """Give the percentile bootstrap interval of `statistic` over items (Efron & Tibshirani 1993, ch. 13).
+
+    `arrays` each hold N items on their first axis and are resampled together, so pairs stay pairs. `statistic` takes
+    arrays shaped like them and returns one number; with `vectorised` it takes them with a leading axis of resamples,
+    (R, N, ...), and returns (R,), which is much faster.
+
+    The interval covers the luck of the items drawn. It sees no error that the sample does not show: where all items
+    agree it is one point. Raises DataError when there is no item, lengths differ or the statistic is not finite.
+    """
+    _check_settings(resamples, level)
+    items = [np.asarray(array) for array in arrays]
+    sizes = {array.shape[0] if array.ndim else 0 for array in items}
+    if len(sizes) != 1 or 0 in sizes:
+        raise DataError(
+            f"bootstrap: arrays of {', '.join(str(size) for size in sorted(sizes)) or 'no'} items; expected one or "
+            "more arrays of equal length with at least one item. Pass paired arrays of the same test texts."
+        )
+    size = sizes.pop()
+
+    def evaluate(chosen: npt.NDArray[np.int64]) -> Floats:
+        drawn = [array[chosen] for array in items]
+        values = statistic(*drawn) if vectorised else [statistic(*one) for one in zip(*drawn, strict=True)]
+        return np.asarray(values, dtype=np.float64)
+
+    rng = np.random.default_rng(seed)
+    draws = [evaluate(rng.integers(0, size, (count, size))) for count in chunks(resamples, size)]
+    return percentile_interval(float(evaluate(np.arange(size)[None])[0]), np.concatenate(draws), level=level)
+
+
+def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
+    """Give the mean of the scores of several seeds with a two-level bootstrap interval.
+
+    An (S, I) array means that all seeds share the items: rows and columns are resampled independently, the columns
+    jointly for all seeds (the pigeonhole bootstrap, Owen 2007; conservative where seeds hardly differ). A list of S 1-D
+    arrays means that every split has its own items: splits are resampled, then their items; the value is the mean of
+    the splits' means.
+
+    The interval covers the luck of the seed and of the test items. It does **not** cover the choice of the training
+    rows unless each seed drew its own. With one seed it covers items only, with one item seeds only, with one of both
+    it is a point; few seeds understate their own spread. Raises DataError when a score is missing or not finite.
+    """
+    _check_settings(resamples, level)
+    draws = _draws(_rows(scores), isinstance(scores, np.ndarray), resamples, seed)
+    return percentile_interval(float(draws[0]), draws[1:], level=level)
+
+
+def paired_difference(
+    first: Scores, second: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> PairedDifference:
+    """Compare two arms scored on the same seeds and items: the `hierarchical_mean` of second − first.
+
+    Both arms take the same draw of seeds and items, so what they share cancels; identical arms give exactly 0 [0, 0].
+    The interval covers the luck of the seed and of the test items, not of the choice of the training rows (unless each
+    seed drew its own). Raises DataError when the arms differ in seeds or items.
+    """
+    _check_settings(resamples, level)
+    before, after = _rows(first), _rows(second)
+    kinds, sizes = (
+        [isinstance(arm, np.ndarray) for arm in (first, second)],
+        [[row.size for row in arm] for arm in (before, after)],
+    )
+    if sizes[0] != sizes[1] or kinds[0] != kinds[1]:
+        raise DataError(
+            f"paired difference: the first arm has {sizes[0]} items by seed, the second {sizes[1]}; expected the same "
+            "seeds and items in both, as two arrays or as two lists. Score both arms on the same test texts."
+        )
+    differences = [b - a for a, b in zip(before, after, strict=True)]
+    draws = _draws(differences, kinds[0], resamples, seed)
+    means = [float(row.mean()) for row in differences]
+    wins, losses = sum(mean > 1e-12 for mean in means), sum(mean < -1e-12 for mean in means)
+    interval = percentile_interval(float(draws[0]), draws[1:], level=level)
+    return PairedDifference(interval, wins, len(means) - wins - losses, losses, p_value=_sign_test(wins, losses))
+
+
+def percentile_interval(value: float, draws: Floats, *, level: float = 0.95) -> Interval:
+    """Put the central `level` of the resampled values, draws (R,), around `value`.
+
+    An end within rounding (1e-12) of the value is set to it. Raises DataError when a number is not finite.
+    """
+    if not (math.isfinite(value) and np.isfinite(draws).all()):
+        raise DataError(
+            "bootstrap: the statistic is not a finite number on these items or on a resample of them; expected a "
+            "number for every draw of items with replacement. Let the statistic return one where it is undefined."
+        )
+    ends = (float(end) for end in np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
+    low, high = (value if math.isclose(end, value, rel_tol=1e-12, abs_tol=1e-12) else end for end in ends)
+    return Interval(value=float(value), low=low, high=high, level=level)
+
+
+def chunks(resamples: int, size: int) -> Iterator[int]:
+    """Split the resamples into counts such that count × size elements take at most 32 MB as float64."""
+    step = max(1, _CHUNK // max(1, size))
+    yield from (min(step, resamples - start) for start in range(0, resamples, step))
+
+
+def _draws(rows: list[Floats], shared_items: bool, resamples: int, seed: int) -> Floats:
+    """Give the mean of the rows' means and its two-level resamples, (1 + R,)."""
+    rng = np.random.default_rng(seed)
+    draws = _crossed(np.stack(rows), resamples, rng) if shared_items else _nested(rows, resamples, rng)
+    return np.concatenate([[np.mean([row.mean() for row in rows])], draws])
+
+
+def _crossed(scores: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    seeds, items = scores.shape
+    sizes = chunks(resamples, items)
+    draws = [((_counts(rng, size, seeds) @ scores) * _counts(rng, size, items)).sum(axis=1) for size in sizes]
+    return np.concatenate(draws) / scores.size
+
+
+def _nested(splits: list[Floats], resamples: int, rng: np.random.Generator) -> Floats:
+    chosen = rng.integers(0, len(splits), (resamples, len(splits)))
+    means = np.empty(chosen.shape)
+    for index, items in enumerate(splits):
+        uses = int((chosen == index).sum())
+        sizes = ((count, items.size) for count in chunks(uses, items.size))
+        drawn = [items[rng.integers(0, items.size, size)].mean(axis=1) for size in sizes]
+        means[chosen == index] = np.concatenate([[], *drawn])
+    return np.asarray(means.mean(axis=1), dtype=np.float64)
+
+
+def _counts(rng: np.random.Generator, resamples: int, size: int) -> Floats:
+    """Draw how often each of `size` units comes up in each resample, (R, size)."""
+    chosen = rng.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
+    return np.bincount(chosen.ravel(), minlength=chosen.size).reshape(resamples, size).astype(np.float64)
+
+
+def _sign_test(wins: int, losses: int) -> float:
+    trials = wins + losses
+    tail: int = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
+    return float(min(1.0, 2 * tail / (1 << trials)))
+
+
+def _rows(scores: Scores) -> list[Floats]:
+    rows = [np.asarray(row, dtype=np.float64) for row in scores]
+    if not rows or any(row.ndim != 1 or row.size == 0 or not np.isfinite(row).all() for row in rows):
+        raise DataError(
+            "scores: found no seed, a seed without items, or a score that is not a finite number; expected a seeds × "
+            "items array, or a list of 1-D arrays, of finite numbers. Leave out seeds that did not finish."
+        )
+    return rows
+
+
+def _check_settings(resamples: int, level: float) -> None:
+    if resamples < 1 or not 0 < level < 1:
+        raise ConfigError(
+            f"interval: resamples {resamples} and level {level}; expected at least 1 resample and a level between 0 "
+            "and 1. The defaults are 1000 and 0.95."
+        )

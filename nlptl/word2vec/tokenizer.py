@@ -1,0 +1,122 @@
+"""Text to words: a word-level tokenizer of the `tokenizers` library, built from settings and saved as tokenizer.json."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from nlptl.config import Config
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+UNKNOWN = "[UNK]"
+UNKNOWN_ID = 0
+
+NEGATIONS = frozenset(
+    """
+    no not nor never neither none nobody nothing nowhere cannot cant couldnt hasnt without hardly barely
+    don't doesn't didn't isn't wasn't aren't weren't won't wouldn't can't couldn't shouldn't hasn't haven't hadn't
+    """.split()  # noqa: SIM905 - one word a line would fill a page
+)
+URL, USER = "<url>", "<user>"
+
+_SCRIPTS_WITHOUT_SPACES = r"\p{Han}|\p{Hiragana}+|[\p{Katakana}ー]+"
+_WORD = r"[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}]+)*"
+_EMOJI = r"[\p{Emoji_Presentation}\p{Extended_Pictographic}][\x{FE0F}\x{200D}\p{Emoji_Modifier}]*"
+_EMOTICON = r"[:;=]['\-]?[)(dpo/|*3]|<3"
+
+
+class TextSettings(Config):
+    """How text becomes words for static vectors."""
+
+    preset: Literal["plain", "tweets"] = "plain"
+    """plain keeps words only; tweets also keeps emoji, emoticons, ! and ?, turns @mentions into <user> and links
+    into <url>, drops the # of hashtags and shortens elongations (soooo -> soo)."""
+    unicode: Literal["NFC", "NFKC", "none"] = "NFKC"
+    """Unicode normalisation; NFKC also folds width and ligature variants together."""
+    lowercase: bool = True
+    """Fold case; switch off only for vectors that tell cases apart."""
+    stop_words: bool = False
+    """Remove English function words (scikit-learn's list). Skip-gram's subsampling usually makes this needless."""
+    keep_negations: bool = True
+    """With stop_words: keep not, never, without, ... ; dropping them turns opinions around, so it warns."""
+
+
+def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
+    """Build the tokenizer that `settings` describe, with an empty vocabulary (only [UNK], id 0)."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(r"<[bB][rR]\s*/?>"), " ")]
+    if settings.unicode != "none":
+        steps.append(normalizers.NFKC() if settings.unicode == "NFKC" else normalizers.NFC())
+    steps.append(normalizers.Replace(Regex("’"), "'"))
+    if settings.lowercase:
+        steps.append(normalizers.Lowercase())
+    pattern = f"{_SCRIPTS_WITHOUT_SPACES}|{_WORD}"
+    if settings.preset == "tweets":
+        steps += [
+            normalizers.Replace(Regex(r"(?:https?://|www\.)\S+"), f" {URL} "),
+            normalizers.Replace(Regex(r"(?<![\w.])@\w+"), f" {USER} "),
+            normalizers.Replace(Regex(r"(\p{L})(?=\1\1)"), ""),
+        ]
+        pattern = f"{URL}|{USER}|{_EMOTICON}|{_EMOJI}|{pattern}|[!?](?![!?])"
+    if settings.stop_words:
+        words = "|".join(sorted(stop_words(settings), key=lambda word: (-len(word), word)))
+        steps.append(normalizers.Replace(Regex(rf"(?i)(?<![\p{{L}}'])(?:{words})(?![\p{{L}}'])"), " "))
+    tokenizer = Tokenizer(models.WordLevel({UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
+    return tokenizer
+
+
+def stop_words(settings: TextSettings) -> frozenset[str]:
+    """Return the words that `settings` remove; warns when negations are among them."""
+    if not settings.stop_words:
+        return frozenset()
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    if settings.keep_negations:
+        return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
+    warnings.warn(
+        "text.keep_negations: false drops not, never and their like, so 'not good' reads as 'good'; "
+        "keep them unless the labels are topics.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return frozenset(ENGLISH_STOP_WORDS) | NEGATIONS
+
+
+def learn_vocabulary(tokenizer: Tokenizer, batches: Iterable[Sequence[str]], *, min_count: int) -> None:
+    """Give `tokenizer` every word that occurs at least `min_count` times, most frequent first, ties by spelling."""
+    from tokenizers.trainers import WordLevelTrainer
+
+    trainer = WordLevelTrainer(
+        vocab_size=2**31 - 1, min_frequency=min_count, special_tokens=[UNKNOWN], show_progress=False
+    )
+    tokenizer.train_from_iterator(batches, trainer)
+
+
+def set_vocabulary(tokenizer: Tokenizer, words: Sequence[str]) -> None:
+    """Give `tokenizer` exactly these words in this order; the first must be [UNK]."""
+    from tokenizers import models
+
+    vocabulary = {word: index for index, word in enumerate(words)}
+    if words[UNKNOWN_ID] != UNKNOWN or len(vocabulary) != len(words):
+        raise ValueError(f"words must be unique and begin with {UNKNOWN}")
+    tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
+
+
+def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
+    """Return the tokenizer's words by id."""
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
+def words_of(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield each text's words as the tokenizer splits them, known or not."""
+    for batch in batches:
+        for text in batch:
+            normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
+            yield [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

@@ -1,0 +1,206 @@
+"""load_data: settings, leaks, duplicates, shots and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptl.config import parse
+from nlptl.data import DataSettings, FileSource, HubSource, TextTable, load_data
+from nlptl.errors import ConfigError
+
+TRAIN = [("good", "pos"), ("bad", "neg"), ("fine", "pos"), ("poor", "neg"), ("seen", "pos"), ("fine", "pos")]
+TEST = [("seen", "pos"), ("other", "neg"), ("both", "neg")]
+VALIDATION = [("both", "neg"), ("poor", "neg"), ("new", "pos")]
+PILE = ["good", "seen", "a", "b", "a", "a", "new"]
+
+
+@pytest.fixture(params=["small", "big"], autouse=True)
+def _size(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLPTL_CACHE", str(tmp_path / "cache"))
+    if request.param == "big":
+        monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 1)
+    for name, rows in (("train", TRAIN), ("test", TEST), ("validation", VALIDATION)):
+        Path(f"{name}.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    Path("pile.txt").write_text("\n".join(PILE))
+
+
+def settings(**more: Any) -> DataSettings:
+    parts = {"unlabelled": "pile.txt", "labelled": "train.csv", "validation": "validation.csv", "test": "test.csv"}
+    return DataSettings.model_validate({**parts, **more})
+
+
+def texts(table: TextTable | None) -> list[str]:
+    assert table is not None
+    return table.texts()
+
+
+def test_leaks_are_dropped_and_counted() -> None:
+    data, report = load_data(settings(), seed=1)
+    assert texts(data.test) == ["seen", "other", "both"]
+    assert texts(data.validation) == ["poor", "new"]
+    assert texts(data.labelled) == ["good", "bad", "fine", "fine"]
+    assert texts(data.unlabelled) == ["good", "a", "b", "a", "a"]
+    assert data.labelled is not None
+    assert data.labelled.digest == TextTable.from_lists(*zip(*_rows(TRAIN, 0, 1, 2, 5), strict=True), name="t").digest
+    assert [(leak.part, leak.also_in, leak.rows, leak.examples, leak.dropped) for leak in report.leaks] == [
+        ("validation", "test", 1, ("both",), True),
+        ("labelled", "test", 1, ("seen",), True),
+        ("labelled", "validation", 1, ("poor",), True),
+        ("unlabelled", "test", 1, ("seen",), True),
+        ("unlabelled", "validation", 1, ("new",), True),
+    ]
+    assert {name: (part.rows_read, part.rows_used, part.duplicates) for name, part in report.parts.items()} == {
+        "unlabelled": (7, 5, 2),
+        "labelled": (6, 4, 1),
+        "validation": (3, 2, 0),
+        "test": (3, 3, 0),
+    }
+
+
+def _rows(rows: list[tuple[str, str]], *numbers: int) -> list[tuple[str, str]]:
+    return [rows[number] for number in numbers]
+
+
+def test_leaks_are_only_told_when_they_shall_stay() -> None:
+    data, report = load_data(settings(drop_leaks=False), seed=1)
+    assert texts(data.labelled) == [text for text, _ in TRAIN]
+    assert texts(data.validation) == [text for text, _ in VALIDATION]
+    assert texts(data.unlabelled) == PILE
+    assert [leak.rows for leak in report.leaks] == [1, 1, 1, 1, 1]
+    assert not any(leak.dropped for leak in report.leaks)
+    assert report.sentences()[-1] == (
+        "unlabelled: 1 row stands in validation too and was kept (drop_leaks: false), for example 'new'."
+    )
+
+
+def test_the_report_says_what_is_worth_saying() -> None:
+    Path("pile.txt").write_text("a\n\na\nb\n  \nseen\nother\n")
+    _, report = load_data(settings(validation=None, shots=1, empty_text="skip"), seed=1)
+    assert report.sentences() == [
+        "unlabelled: 2 rows without text were left out.",
+        "unlabelled: 1 of 5 rows repeats the text of an earlier row.",
+        "labelled: 1 of 6 rows repeats the text of an earlier row.",
+        "labelled: 1 row stands in test too and was left out, for example 'seen'.",
+        "unlabelled: 2 rows stand in test too and were left out, for example 'seen'.",
+        "labelled: drew 1 row of each of 2 labels, 2 of the 6 rows read.",
+    ]
+
+
+def test_the_report_tells_uneven_labels() -> None:
+    Path("train.csv").write_text("text,label\n" + "".join(f"t{i},a\n" for i in range(10)) + "u,b\n")
+    _, report = load_data(DataSettings(labelled="train.csv"), seed=1)
+    assert report.sentences() == ["labelled: label 'a' has 10 rows, label 'b' only 1."]
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    Path("pile.txt").write_text("one\ntwo\n")
+    Path("train.csv").write_text("text,label\na,x\nb,y\n")
+    _, report = load_data(DataSettings(unlabelled="pile.txt", labelled="train.csv"), seed=1)
+    assert report.sentences() == []
+
+
+def test_the_report_is_json() -> None:
+    data, report = load_data(settings(shots=1), seed=1)
+    plain = json.loads(json.dumps(report.to_json()))
+    assert plain["shots"] == 1
+    assert data.labelled is not None
+    assert plain["parts"]["labelled"] == {
+        "source": "train.csv",
+        "rows_read": 6,
+        "rows_used": 2,
+        "empty_skipped": 0,
+        "duplicates": 1,
+        "labels": {"neg": 1, "pos": 1},
+        "digest": data.labelled.digest,
+        "revisions": [],
+    }
+    assert plain["leaks"][0] == {
+        "part": "validation",
+        "also_in": "test",
+        "rows": 1,
+        "examples": ["both"],
+        "dropped": True,
+    }
+
+
+def test_shots_follow_the_seed() -> None:
+    drawn = {tuple(texts(load_data(settings(shots=1), seed=seed)[0].labelled)) for seed in range(12)}
+    assert len(drawn) > 1
+    assert texts(load_data(settings(shots=1), seed=3)[0].labelled) == texts(
+        load_data(settings(shots=1), seed=3)[0].labelled
+    )
+
+
+def test_several_piles_are_read_one_after_the_other() -> None:
+    chosen = DataSettings(unlabelled=["pile.txt", FileSource(file="train.csv"), "pile.txt"])
+    data, report = load_data(chosen, seed=1)
+    expected = [*PILE, *(text for text, _ in TRAIN), *PILE]
+    assert texts(data.unlabelled) == expected
+    assert data.unlabelled is not None
+    assert data.unlabelled.digest == TextTable.from_lists(expected, name="t").digest
+    assert report.parts["unlabelled"].source == "pile.txt, train.csv, pile.txt"
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"unlabelled": ["a.txt", {"file": "b.csv", "txt": "body"}]},
+        "unlabelled.1.txt: no such setting. Did you mean 'text'? Known here: file, text, label.",
+    ),
+    (
+        {"test": 5},
+        "test: found 5; expected a file's path, a block that says file: ..., or one that says hub: ... . Write one.",
+    ),
+    (
+        {"test": {"fiel": "a"}},
+        "test: found {'fiel': 'a'}; expected a file's path, a block that says file: ..., or one that says hub: ... . "
+        "Write one.",
+    ),
+    ({"test": {"hub": "owner/name"}}, "test.split: is missing; it has no default. Add it."),
+    (
+        {"test": {"hub": "imdb", "split": "test"}},
+        "test.hub: found 'imdb'; expected owner/name or owner/name/config. Write it so.",
+    ),
+    (
+        {"unlabelled": {"file": "a.txt.gz", "text": "body"}},
+        "unlabelled: found a column name for a.txt.gz; expected none, a .txt file has no columns. Remove it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "sentence"), FAULTS)
+def test_a_faulty_source_is_told_once(raw: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(DataSettings, raw, where="p.yaml: data")
+    assert caught.value.faults == (f"p.yaml: data: {sentence}",)
+
+
+def test_shots_without_labelled() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(DataSettings, {"shots": 8}, where="p.yaml: data")
+    assert caught.value.faults == (
+        "p.yaml: data: found shots: 8 without labelled; expected a labelled source to draw from. Add one.",
+    )
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: DataSettings(unlabelled="a.txt"),
+        lambda: DataSettings(unlabelled=["a.txt", HubSource(hub="o/n", split="train")]),
+        lambda: DataSettings(labelled=FileSource(file="a.csv", text="body"), shots=2, empty_text="skip"),
+    ],
+)
+def test_settings_survive_plain_values(build: Callable[[], DataSettings]) -> None:
+    chosen = build()
+    assert DataSettings.model_validate(json.loads(json.dumps(chosen.model_dump()))) == chosen
+
+
+@pytest.mark.parametrize("model", [DataSettings, FileSource, HubSource])
+def test_every_setting_is_documented(model: type[DataSettings]) -> None:
+    assert all(field.description for field in model.model_fields.values())
