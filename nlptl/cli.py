@@ -45,6 +45,8 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting, e.g. stages.0.dim=50. Repeatable.", metavar="PATH=VALUE"),
 ]
+TextColumn = Annotated[str, typer.Option(help="Column of the file that holds the texts.")]
+LabelColumn = Annotated[str, typer.Option(help="Column of the file that holds the labels.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks, only results.")]
 
 
@@ -65,7 +67,11 @@ def run(
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(device=device.value, progress=_progress(quiet))
-    result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
+    try:
+        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
+    except KeyboardInterrupt:
+        print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
+        raise typer.Exit(1) from None
     _print(run_lines(result))
     if not quiet:
         print(f"The run is in {result.folder}.", file=sys.stderr)
@@ -92,6 +98,7 @@ def predict(
     ] = None,
     output: Annotated[OutputChoice, typer.Option(help="Form of the results.")] = OutputChoice.csv,
     proba: Annotated[bool, typer.Option("--proba", help="Add each label's probability.")] = False,
+    text_column: TextColumn = "text",
 ) -> None:
     """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
     from nlptl.errors import ConfigError
@@ -101,7 +108,7 @@ def predict(
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
     classifier = TextClassifier.load(run)
-    _print(predictions(classifier, _texts(text, file), form=output.value, proba=proba))
+    _print(predictions(classifier, _texts(text, file, text_column), form=output.value, proba=proba))
 
 
 @app.command()
@@ -109,14 +116,17 @@ def evaluate(
     run: RunArgument,
     test: Annotated[Path, typer.Option(help="Labelled texts (.csv, .tsv, .jsonl, .parquet).", show_default=False)],
     save: Annotated[Path | None, typer.Option(help="Also write all scores as JSON.", show_default=False)] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
 ) -> None:
     """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
-    from nlptl.data import load_table
+    from nlptl.data import DataSettings, load_table
     from nlptl.models.classifier import TextClassifier
     from nlptl.prediction import evaluate_classifier
 
     classifier = TextClassifier.load(run)
-    evaluation = evaluate_classifier(classifier, load_table(str(test), labelled=True))
+    columns = DataSettings(text_column=text_column, label_column=label_column)
+    evaluation = evaluate_classifier(classifier, load_table(str(test), settings=columns, where="--test"))
     if save is not None:
         evaluation.save(save)
     _print(evaluation.summary_lines())
@@ -156,9 +166,6 @@ def main() -> None:
         # Whoever read stdout has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; finished stages are kept, run the same command to go on", file=sys.stderr)
-        sys.exit(1)
 
 
 def _progress(quiet: bool) -> Progress:
@@ -173,15 +180,19 @@ def _print(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _texts(text: str | None, file: Path | None) -> Iterator[list[str]]:
+def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[str]]:
     """Yield batches of texts from the argument, the file or stdin."""
-    from nlptl.data import stream_texts
+    from nlptl.data import DataSettings, stream_texts
     from nlptl.prediction import lines_in_batches
 
     if text is not None:
         return iter([[text]])
     if file is not None:
-        return stream_texts(str(file))
+        return stream_texts(str(file), settings=DataSettings(text_column=column), where="--file")
     with contextlib.suppress(AttributeError):  # a stand-in for stdin may lack it
         sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
     return lines_in_batches(sys.stdin)
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
             raise _not_utf8(path, block, mark + error.start, line=line, offset=offset) from None
         if text:
             yield line, text
-        line += text.count("\n")
+        line += block.count(b"\n")
         offset += len(block)
 
 

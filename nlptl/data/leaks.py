@@ -36,7 +36,8 @@ def text_hashes(table: TextTable) -> Hashes:
     """Return a hash of each text, streaming; comparable within this process only."""
     hashes = np.empty(len(table), dtype=np.int64)
     start = 0
-    for texts in table.batches():
+    for batch in table.record_batches():
+        texts = batch.column("text").to_pylist()
         hashes[start : start + len(texts)] = np.fromiter(map(hash, texts), np.int64, len(texts))
         start += len(texts)
     return hashes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +67,14 @@ class TextTable:
 
     def batches(self, rows: int = _BATCH_ROWS) -> Iterator[list[str]]:
         """Stream the texts, `rows` at a time (the last batch may be shorter)."""
-        texts = (text for batch in self.record_batches() for text in batch.column("text").to_pylist())
-        while batch := list(islice(texts, rows)):
-            yield batch
+        pending: list[str] = []
+        for batch in self.record_batches():
+            pending += batch.column("text").to_pylist()
+            while len(pending) >= rows:
+                yield pending[:rows]
+                pending = pending[rows:]
+        if pending:
+            yield pending
 
     def record_batches(self) -> Iterator[Any]:
         """Stream the rows as Arrow record batches of any length."""

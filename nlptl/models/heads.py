@@ -32,9 +32,9 @@ class Head(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         if hidden:
             between = nn.Sigmoid() if activation == "sigmoid" else nn.GELU()
-            self.layers = nn.Sequential(nn.Linear(dim, hidden), between, nn.Dropout(dropout), nn.Linear(hidden, labels))
+            self.layers = nn.Sequential(_linear(dim, hidden), between, nn.Dropout(dropout), _linear(hidden, labels))
         else:
-            self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, labels))
+            self.layers = nn.Sequential(nn.Dropout(dropout), _linear(dim, labels))
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw fresh weights: Xavier-uniform (Glorot & Bengio 2010), zero biases; a linear head starts at zero."""
@@ -65,3 +65,13 @@ class Head(nn.Module):
             "activation": self.activation,
             "dropout": self.dropout,
         }
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer of zeros; nn.Linear's own initialisation would draw from the caller's random state."""
+    with torch.device("meta"):
+        layer = nn.Linear(inputs, outputs)
+    layer.to_empty(device="cpu")
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

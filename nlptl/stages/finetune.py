@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nlptl.updates import Fit, Update
 
 
+SMALL = 1_000_000  # numbers in the labelled sentence vectors below which one thread trains faster than two
+
+
 class Head(Config):
     """The encoder is frozen, only the head learns."""
 
@@ -98,7 +101,7 @@ class FineTune(Config):
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier trained on `data.labelled`; `given` stays as it is. DataError without examples."""
-        from nlptl.updates import HeadUpdate
+        from nlptl.training import one_thread_if
 
         context = context or RunContext()
         self.check(where="finetune")
@@ -108,15 +111,26 @@ class FineTune(Config):
         parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
         texts = [text for part in parts for text in part.texts()]
         examples = self._examples(given, [label for part in parts for label in part.labels()], len(data.labelled))
+        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
+            classifier, choice, trained = self._trained(given, texts, examples, context)
+        context.record.find("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
+        context.record.find("trainable_parameters", trained)
+        return classifier
+
+    def _trained(
+        self, given: TextClassifier, texts: list[str], examples: Examples, context: RunContext
+    ) -> tuple[TextClassifier, Choice, int]:
+        """Return the new classifier, how it was chosen and how many parameters moved."""
+        from nlptl.updates import HeadUpdate
+
         update: Update = HeadUpdate(given, texts, learning_rate=self.learning_rate)
         fit, choice = self._fit(update, examples, self._settings(context), context)
         if isinstance(self.update, Full):
             update = self._full(self.update, given, texts, update, examples, choice, context)
             settings = dataclasses.replace(self._settings(context), l2=choice.l2)
             fit, choice = self._fit(update, examples, settings, context)
-        context.record.find("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
-        context.record.find("trainable_parameters", sum(p.numel() for p in fit.module.parameters() if p.requires_grad))
-        return update.finish(fit)
+        moved = sum(parameter.numel() for parameter in fit.module.parameters())
+        return update.finish(fit), choice, moved
 
     def _examples(self, given: TextClassifier, names: list[str], training: int) -> Examples:
         import torch

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,33 +26,36 @@ def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     """Read words and their vectors (V, D) from word2vec text or binary or GloVe text, each optionally .gz.
 
     The format is recognised by content. A pickle (gensim's own .save, .kv, .model) is refused: opening one can run
-    anything that somebody put into it. Raises DataError with the remedy for files that are missing, cut off, of
-    uneven width, or hold NaN.
+    anything that somebody put into it. Raises DataError with place and remedy for files that are missing, cut off, of
+    uneven width, with a word twice, or that hold NaN.
     """
-    from gensim.models import KeyedVectors
-
-    form, words, _ = inspect(path)
-    try:
-        vectors = KeyedVectors.load_word2vec_format(
-            str(path), binary=form == "word2vec-binary", no_header=form == "glove", unicode_errors="strict"
+    form, expected, width = inspect(path)
+    words: list[str] = []
+    rows: list[FloatArray] = []
+    with _opened(path) as file, _told_as_data_error(path, words):
+        if form != "glove":
+            file.readline()
+        records = (
+            _binary_records(file, expected or 0, width) if form == "word2vec-binary" else _text_records(file, width)
         )
-    except (EOFError, ValueError, OSError) as error:
+        for word, row in records:
+            if not np.isfinite(row).all():
+                raise _Fault(f"the vector of {word!r} holds NaN or infinity; every number must be finite")
+            words.append(word)
+            rows.append(row)
+    if expected is not None and len(words) != expected:
         raise DataError(
-            f"{path}: is not a whole {form} file ({error}); it may have been cut off. Fetch or export it again."
-        ) from None
-    matrix = np.asarray(vectors.vectors, dtype=np.float32)
-    if not np.isfinite(matrix).all():
-        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
-        raise DataError(
-            f"{path}: the vector of {vectors.index_to_key[row]!r} holds NaN or infinity; every number must be finite. "
-            "Remove the word or export the vectors again."
+            f"{path}: found {len(words)} vectors where the header says {expected}; the file was cut off or its header "
+            "is wrong. Fetch or export it again."
         )
-    if words is not None and len(vectors.index_to_key) < words:
-        raise DataError(
-            f"{path}: found {len(vectors.index_to_key)} different words where the header says {words}; "
-            "words stand twice or the file is cut off. Export it again."
-        )
-    return list(vectors.index_to_key), matrix
+    first: dict[str, int] = {}
+    for place, word in enumerate(words, start=1):
+        if first.setdefault(word, place) != place:
+            raise DataError(
+                f"{path}: {word!r} is vector {first[word]} and again vector {place}; every word must stand once. "
+                "Remove one of them."
+            )
+    return words, np.stack(rows)
 
 
 def inspect(path: Path) -> tuple[Format, int | None, int]:
@@ -96,13 +101,59 @@ def from_gensim(keyed: KeyedVectors) -> tuple[list[str], FloatArray]:
     return list(keyed.index_to_key), np.array(keyed.vectors, dtype=np.float32)
 
 
+class _Fault(ValueError):
+    """What is wrong with one record."""
+
+
+@contextlib.contextmanager
+def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
+    """Tell a fault with the number of the vector at which it was met."""
+    try:
+        yield
+    except _Fault as fault:
+        raise DataError(
+            f"{path}, vector {len(words) + 1}: {fault}. Remove the word or export the vectors again."
+        ) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
+
+
+def _text_records(file: IO[bytes], width: int) -> Iterator[tuple[str, FloatArray]]:
+    for line in file:
+        parts = line.rstrip().rsplit(b" ", width)
+        if len(parts) != width + 1:
+            raise _Fault(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
+        try:
+            yield parts[0].decode("utf-8"), np.array(parts[1:], dtype=np.float32)
+        except ValueError:
+            raise _Fault(f"found {line[:40]!r}; expected a word in UTF-8 and {width} numbers") from None
+
+
+def _binary_records(file: IO[bytes], count: int, width: int) -> Iterator[tuple[str, FloatArray]]:
+    for _ in range(count):
+        word = bytearray()
+        while (byte := file.read(1)) not in (b" ", b""):
+            word += byte
+        numbers = file.read(4 * width)
+        if len(numbers) < 4 * width:
+            return
+        try:
+            yield word.decode("utf-8").lstrip("\n"), np.frombuffer(numbers, dtype="<f4")
+        except ValueError:
+            raise _Fault(f"found the word {bytes(word)!r}; expected UTF-8") from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
 def _head(path: Path) -> bytes:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it.")
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return bytes(file.read(100_000))
-    except (OSError, EOFError) as error:
+        with _opened(path) as file:
+            return file.read(100_000)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Check the file, or fetch it again.") from None
 
 

@@ -84,9 +84,10 @@ def fault(monkeypatch: pytest.MonkeyPatch, answer: Any, **source: Any) -> str:
 def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConnectionError("Couldn't reach 'owner/reviews' on the Hub (LocalEntryNotFoundError)")
     assert fault(monkeypatch, error, hub="owner/reviews/small") == (
-        "data.labelled: hub data set 'owner/reviews/small' cannot be reached (Couldn't reach 'owner/reviews' on the Hub "
-        "(LocalEntryNotFoundError)); expected a connection to huggingface.co or a copy on this machine. Where there is "
-        "a connection, run load_dataset('owner/reviews', 'small', split='train').to_parquet('train.parquet') and name "
+        "data.labelled: hub data set 'owner/reviews/small' cannot be reached (Couldn't reach 'owner/reviews' on the "
+        "Hub (LocalEntryNotFoundError)); expected a connection to huggingface.co or a copy on this machine. "
+        "Where there is a connection, run load_dataset('owner/reviews', 'small', split='train')"
+        ".to_parquet('train.parquet') and name "
         "that file here, or copy its folder ~/.cache/huggingface to this machine."
     )
 

@@ -266,6 +266,10 @@ def test_csv_with_a_quote_that_is_not_closed() -> None:
         "a.csv:3: not valid CSV (unexpected end of data); expected fields parted by ',', and a field that holds "
         'quotes or line ends in "quotes". Close the quotes and double those inside.'
     )
+    assert fault("a.csv", "text,label\na\rb,y\n") == (
+        "a.csv:2: not valid CSV (new-line character seen in unquoted field); expected fields parted by ',', and a "
+        'field that holds quotes or line ends in "quotes". Close the quotes and double those inside.'
+    )
     assert fault("a.csv", 'text,label\n"b"c,y\n') == (
         "a.csv:2: not valid CSV (',' expected after '\"'); expected fields parted by ',', and a field that holds "
         'quotes or line ends in "quotes". Close the quotes and double those inside.'
@@ -303,7 +307,7 @@ def test_broken_parquet() -> None:
         ("a.csv", "\n\n"),
         ("a.csv", "text,label\n"),
         ("a.jsonl", "\n \n"),
-        ("a.parquet", parquet(text=pa.array([], pa.string()))),  # type: ignore[arg-type]
+        ("a.parquet", parquet(text=pa.array([], pa.string()))),
         ("a.txt.gz", gzip.compress(b"")),
     ],
 )
@@ -430,7 +434,7 @@ def test_an_unknown_label_has_no_id() -> None:
 
 def test_disk_full_while_caching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 1000)
-    monkeypatch.setattr("nlptl.data.cache._create", lambda draft: _on_a_full_disk(draft))
+    monkeypatch.setattr("nlptl.data.cache._create", _on_a_full_disk)
     assert fault("big.txt", "a line\n" * 1000, labelled=False) == (
         f"{tmp_path}/cache/data: cannot be written (No space left on device); big.txt is large and its rows are kept "
         "there. Free disk space, or set NLPTL_CACHE to a folder on another disk."

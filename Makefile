@@ -1,0 +1,39 @@
+# The two commands that matter: make quickstart, make test. Both set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test slow lint format tables benchmarks clean
+
+quickstart: $(READY)  ## the story: 62 unlabelled reviews and 8 labelled ones become a measured classifier
+	$(BIN)/nlptl run pipelines/reviews-skipgram.yaml
+
+test: $(READY)  ## the test suite, without what is marked slow
+	$(BIN)/python -m pytest
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## format, lint, types, architecture
+	$(BIN)/ruff format --check nlptl tests benchmarks
+	$(BIN)/ruff check nlptl tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python benchmarks/tables.py --check
+
+format: $(READY)
+	$(BIN)/ruff format nlptl tests benchmarks
+	$(BIN)/ruff check --fix nlptl tests benchmarks
+
+tables: $(READY)  ## write the README's tables from benchmarks/results
+	$(BIN)/python benchmarks/tables.py
+
+clean:
+	rm -rf $(VENV) runs
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nlptl needs Python 3.11 or newer; found %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,226 @@
+"""What every stage and every artifact must keep."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nlptl.config import dump_yaml, parse
+from nlptl.data import TextData
+from nlptl.errors import ArtifactError, DataError
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.pipeline import load_artifact
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune, Full
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+from nlptl.stages.stage import RunContext
+
+SKIPGRAM = SkipGram(dim=16, epochs=15, min_count=1, window=10)
+CHAIN = (SKIPGRAM, SentenceVectors(), ClassificationHead(hidden=4, activation="sigmoid"), FineTune())
+STAGES: dict[str, Any] = {
+    "skipgram": SKIPGRAM,
+    "skipgram random": SkipGram(dim=16, epochs=0, min_count=1),
+    "mean": SentenceVectors(pooling="mean"),
+    "max": SentenceVectors(pooling="max"),
+    "tfidf": SentenceVectors(pooling="tfidf"),
+    "sif": SentenceVectors(pooling="sif"),
+    "linear": ClassificationHead(),
+    "hidden": ClassificationHead(hidden=4, dropout=0.2),
+    "head": FineTune(),
+    "head balanced": FineTune(label_weights="balanced", l2=0.1),
+    "full": FineTune(update=Full(), l2=0.1, folds=2),
+}
+BEFORE = {"skipgram": 0, "sentence_vectors": 1, "classification_head": 2, "finetune": 3}
+
+
+@pytest.fixture(scope="module")
+def artifacts(reviews: TextData) -> list[Any]:
+    """Return what each stage of the chain is given; the first is given nothing."""
+    made: list[Any] = [None]
+    for stage in CHAIN:
+        made.append(stage.run(made[-1], data=reviews, context=RunContext(seed=7, device="cpu")))
+    return made
+
+
+def state(artifact: Any) -> dict[str, torch.Tensor]:
+    return {} if artifact is None else {name: tensor.clone() for name, tensor in artifact.state_dict().items()}
+
+
+def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
+    return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.predict_proba(texts)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage(name: str, artifacts: list[Any], reviews: TextData, context: RunContext, tmp_path: Path) -> None:
+    stage = STAGES[name]
+    given = artifacts[BEFORE[stage.stage]]
+    before = state(given)
+    texts = [*reviews.test.texts(), "", "zzzz qqqq"]
+    data = (
+        dataclasses.replace(reviews)
+        if stage.stage != "finetune"
+        else TextData(unlabelled=reviews.unlabelled, labelled=reviews.labelled, test=reviews.test)
+    )
+    random_state = torch.get_rng_state()
+
+    first = stage.run(given, data=data, context=context)
+    again = stage.run(given, data=data, context=RunContext(seed=7, device="cpu"))
+
+    assert torch.equal(torch.get_rng_state(), random_state), "the caller's random state is left alone"
+    assert all(torch.equal(tensor, state(given)[key]) for key, tensor in before.items()), "the given is unchanged"
+    np.testing.assert_array_equal(outputs(first, texts), outputs(again, texts), "same seed, same result")
+    first.save(tmp_path / "saved")
+    np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
+    assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_settings_survive_yaml_and_are_documented(name: str) -> None:
+    import yaml
+
+    stage = STAGES[name]
+    text = dump_yaml(stage.model_dump(mode="json"))
+    assert parse(type(stage), yaml.safe_load(text), where="here") == stage
+    for field, info in type(stage).model_fields.items():
+        assert info.description, f"{field} has no docstring"
+
+
+def test_other_seeds_give_other_vectors(reviews: TextData) -> None:
+    one, two = (SKIPGRAM.run(data=reviews, context=RunContext(seed=s)).encode(["good film"]) for s in (1, 2))
+    assert not np.allclose(one, two)
+
+
+def test_the_chain_learns(artifacts: list[Any], reviews: TextData) -> None:
+    test = reviews.test
+    assert test is not None
+    predicted = artifacts[-1].predict(test.texts())
+    hits = sum(p == label for p, label in zip(predicted, test.labels(), strict=True))
+    assert hits >= 32
+    probabilities = artifacts[-1].predict_proba(test.texts())
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+
+
+def test_order_and_company_change_no_vector(artifacts: list[Any], reviews: TextData) -> None:
+    encoder = artifacts[2]
+    texts = reviews.test.texts()
+    together = encoder.encode(texts)
+    np.testing.assert_allclose(encoder.encode(texts[::-1])[::-1], together, atol=1e-5)
+    np.testing.assert_allclose(np.vstack([encoder.encode([text]) for text in texts]), together, atol=1e-5)
+    lengths = np.linalg.norm(encoder.encode([*texts, ""], normalize=True), axis=1)
+    np.testing.assert_allclose(lengths, [1.0] * len(texts) + [0.0], atol=1e-5)
+
+
+def test_one_text_is_no_list(artifacts: list[Any]) -> None:
+    with pytest.raises(TypeError, match="encode expects a list of texts; put the one text into a list"):
+        artifacts[2].encode("a text")
+
+
+def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
+    given = artifacts[3]
+    data = TextData(labelled=reviews.labelled)
+    trained = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=0.0), l2=0.01, epochs=20).run(
+        given, data=data, context=context
+    )
+    moved = (trained.encoder.token_model.vectors != given.encoder.token_model.vectors).any(dim=1)
+    seen = {i for ids in given.encoder.token_ids(reviews.labelled.texts()) for i in ids}
+    assert set(torch.nonzero(moved).flatten().tolist()) == seen
+    pulled = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=10.0), l2=0.01, epochs=20).run(
+        given, data=data, context=context
+    )
+
+    def distance(one: TextClassifier) -> float:
+        return float((one.encoder.token_model.vectors - given.encoder.token_model.vectors).detach().norm())
+
+    assert distance(pulled) < distance(trained) / 2
+
+
+def test_a_validation_part_stops_early(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
+    FineTune(patience=3).run(artifacts[3], data=reviews, context=context)
+    assert context.record.sentences[-1].startswith("Early stopping on 16 validation texts chose ")
+
+
+def test_missing_data_is_told(artifacts: list[Any]) -> None:
+    nothing = TextData()
+    for stage, given, sentence in (
+        (SkipGram(), None, "skipgram: found no texts; it learns from a pile of them. Give data.unlabelled."),
+        (
+            SentenceVectors(),
+            artifacts[1],
+            "sentence_vectors: found no texts for sif pooling; it is fitted on data.unlabelled. "
+            "Give some, or use pooling: mean.",
+        ),
+        (
+            ClassificationHead(),
+            artifacts[2],
+            "classification_head: found no labelled examples; they name the labels. Give data.labelled.",
+        ),
+        (FineTune(), artifacts[3], "finetune: found no labelled examples; it learns from them. Give data.labelled."),
+    ):
+        with pytest.raises(DataError) as caught:
+            stage.run(given, data=nothing)
+        assert str(caught.value) == sentence
+
+
+def test_other_labels_need_another_head(artifacts: list[Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        FineTune().run(artifacts[3], data=TextData(labelled=(["a", "b"], ["x", "y"])))
+    assert str(caught.value) == (
+        "finetune: the head knows the labels negative, positive, the examples have x, y; both must be equal. "
+        "Attach a fresh classification_head."
+    )
+
+
+def test_too_few_words_are_told() -> None:
+    with pytest.raises(DataError) as caught:
+        SkipGram(min_count=2).run(data=TextData(unlabelled=["one word", "one"]))
+    assert str(caught.value) == (
+        "unlabelled: 1 words occur at least 2 times; skip-gram needs two. Lower skipgram's min_count or add text."
+    )
+
+
+def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    artifacts[-1].save(folder)
+    for name, sentence in (
+        ("head.safetensors", "is no whole safetensors file; the folder is damaged. Run the stage again."),
+        ("tokenizer.json", "is missing or damaged; expected a tokenizers file. Run the stage again."),
+        ("classifier.json", "cannot be read; the folder is damaged. Run the stage again."),
+    ):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(ArtifactError) as caught:
+            TextClassifier.load(folder)
+        assert str(caught.value) == f"{folder / name}: {sentence}"
+        (folder / name).write_bytes(content)
+    settings = (folder / "encoder.json").read_text()
+    (folder / "encoder.json").write_text(settings.replace("word_vectors", "telepathy"))
+    with pytest.raises(ArtifactError) as caught:
+        TextClassifier.load(folder)
+    assert str(caught.value) == (
+        f"{folder / 'encoder.json'}: found token_model 'telepathy'; this nlptl reads 'word_vectors'. Update nlptl."
+    )
+    (folder / "encoder.json").write_text(settings)
+    classifier = (folder / "classifier.json").read_text()
+    (folder / "classifier.json").write_text(classifier.replace('"hidden": 4', '"hidden": 5'))
+    with pytest.raises(ArtifactError) as caught:
+        TextClassifier.load(folder)
+    assert str(caught.value) == (
+        f"{folder / 'head.safetensors'}: does not fit the head that classifier.json describes; the folder is damaged. "
+        "Run the stage again."
+    )
+
+
+def test_copies_do_not_share_weights(artifacts: list[Any]) -> None:
+    copied = copy.deepcopy(artifacts[3])
+    with torch.no_grad():
+        copied.encoder.token_model.vectors.add_(1)
+    assert not torch.equal(copied.encoder.token_model.vectors, artifacts[3].encoder.token_model.vectors)

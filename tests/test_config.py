@@ -1,0 +1,159 @@
+"""Settings: strict YAML, all faults at once, each one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nlptl.config import dump_yaml, load_yaml, override, parse
+from nlptl.errors import ConfigError
+from nlptl.pipeline import Pipeline
+
+CHAIN = """\
+data: {unlabelled: pile.txt, labelled: train.csv}
+stages:
+  - {stage: skipgram}
+  - {stage: classification_head}
+  - {stage: finetune}
+"""
+
+
+def faults(tmp_path: Path, text: str) -> tuple[str, ...]:
+    path = tmp_path / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path)
+    return tuple(fault.replace(str(tmp_path) + "/", "") for fault in caught.value.faults)
+
+
+def test_a_right_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(CHAIN, encoding="utf-8")
+    chain = Pipeline.from_yaml(path, assignments=["stages.0.dim=50", "seed=4"])
+    assert (chain.seed, chain.stages[0].dim, chain.stages[2].update.method) == (4, 50, "head")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("skipgram}", "skipgram, dim: -3}", "p.yaml: stages.0.dim: found -3; expected greater than or equal to 1."),
+        (
+            "skipgram}",
+            "skipgram, epoch: 5}",
+            "p.yaml: stages.0.epoch: no such setting. Did you mean 'epochs'? Known here: stage, dim, window, negatives, "
+            "min_count, subsample, epochs, learning_rate, engine, include_labelled, text, vectors, continue_training.",
+        ),
+        (
+            "stage: skipgram",
+            "stage: skipgarm",
+            "p.yaml: stages.0: found 'skipgarm'; expected one of skipgram, sentence_vectors, classification_head, finetune. "
+            "Did you mean 'skipgram'?",
+        ),
+        (
+            "stage: finetune",
+            "stage: finetune, update: {method: head, rank: 8}",
+            "p.yaml: stages.2.update.rank: no such setting. Known here: method.",
+        ),
+        (
+            "stage: finetune",
+            "stage: finetune, update: {method: lora}",
+            "p.yaml: stages.2.update: found 'lora'; expected one of head, full.",
+        ),
+        (
+            "labelled: train.csv}",
+            "labelled: train.csv, shot: 8}",
+            "p.yaml: data.shot: no such setting. Did you mean 'shots'? Known here: unlabelled, labelled, validation, test, "
+            "text_column, label_column, shots, drop_leaks, empty_text.",
+        ),
+        (
+            "stages:",
+            "stage:",
+            "p.yaml: stages: is missing; it has no default. Add it.",
+        ),
+        (
+            "  - {stage: classification_head}\n",
+            "",
+            "p.yaml: stages.1: finetune takes a classifier, but stages.0 gives an encoder; each stage must take what the "
+            "one before gives. Reorder the chain or add the missing stage.",
+        ),
+        (
+            ", labelled: train.csv",
+            "",
+            "p.yaml: stages.1: classification_head needs data.labelled, which is missing; it is read by this stage. "
+            "Add data.labelled: FILE.",
+        ),
+        (
+            "skipgram}",
+            "skipgram, text: {preset: tweet}}",
+            "p.yaml: stages.0.text.preset: found 'tweet'; expected one of plain, tweets. Did you mean 'tweets'?",
+        ),
+    ],
+)
+def test_each_fault_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    assert old in CHAIN
+    assert sentence in faults(tmp_path, CHAIN.replace(old, new))
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = CHAIN.replace("skipgram}", "skipgram, dim: x, epoch: 1}").replace("data:", "sed: 1\ndata:")
+    told = faults(tmp_path, text)
+    assert [fault.split(":")[1].strip() for fault in told] == ["stages.0.dim", "stages.0.epoch", "sed"]
+
+
+def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
+    assert faults(tmp_path, "seed: 1\ndata: [1, 2\n") == (
+        "p.yaml:3: not valid YAML (expected ',' or ']', but got '<stream end>'); check the indentation, colons and "
+        "brackets of this line.",
+    )
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    assert faults(tmp_path, "seed: 1\nseed: 2\n") == (
+        "p.yaml:2: not valid YAML ('seed' is given twice); check the indentation, colons and brackets of this line.",
+    )
+
+
+def test_a_list_is_no_pipeline(tmp_path: Path) -> None:
+    assert faults(tmp_path, "- 1\n") == ("p.yaml: found list; expected a block with data: and stages: . Write one.",)
+
+
+def test_a_missing_file_is_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_yaml("nowhere/p.yaml")
+    assert str(caught.value) == "nowhere/p.yaml: no such file; a pipeline is a YAML file. Check the path."
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes("seed: 1 # é".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"cannot be read \(.*\); expected a YAML file in UTF-8\.$"):
+        load_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("dim", "--set dim: found no 'path=value'; expected for example stages.0.dim=50. Write it so."),
+        ("stages.7.dim=1", "--set stages.7.dim=1: found position '7' in a list of 1; count from 0."),
+        ("seed.x=1", "--set seed.x=1: 'x' would stand inside the plain value 1; check the path."),
+        ("seed=[1", "--set seed=[1: the value is not valid YAML; put it into quotes."),
+    ],
+)
+def test_a_wrong_assignment_is_told(assignment: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override({"seed": 1, "stages": [{"dim": 1}]}, [assignment])
+    assert str(caught.value) == sentence
+
+
+def test_settings_survive_yaml(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(CHAIN, encoding="utf-8")
+    chain = Pipeline.from_yaml(tmp_path / "p.yaml")
+    (tmp_path / "again.yaml").write_text(dump_yaml(chain.model_dump(mode="json")), encoding="utf-8")
+    assert Pipeline.from_yaml(tmp_path / "again.yaml") == chain
+
+
+def test_parse_names_the_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(Pipeline, {"seed": -1, "stages": [{"stage": "skipgram"}]}, where="here")
+    assert caught.value.faults == ("here: seed: found -1; expected greater than or equal to 0.",)

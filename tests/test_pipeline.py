@@ -1,0 +1,292 @@
+"""The runner: check first, publish whole, keep what is unchanged, survive a kill."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlptl import pipeline as pipeline_module
+from nlptl.artifact import read_manifest, run_lock
+from nlptl.errors import ArtifactError, ConfigError, DataError, StorageError
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.pipeline import Pipeline
+from nlptl.progress import SilentProgress
+from nlptl.report import comparison_lines, run_lines, show_lines
+from nlptl.stages.stage import RunContext
+
+TEXTS = ["a good and lovely film", "the plot is awful and dull", "no known words qqq"]
+
+
+def run(path: Path, out: Path, *assignments: str) -> pipeline_module.RunResult:
+    return Pipeline.from_yaml(path, assignments=assignments).run(out, context=RunContext(device="cpu"), where=path.name)
+
+
+def kept(result: pipeline_module.RunResult) -> list[bool]:
+    return [outcome.kept for outcome in result.stages]
+
+
+def test_a_run_leaves_whole_stages_and_scores(review_files: Path) -> None:
+    out = review_files / "out"
+    result = run(review_files / "small.yaml", out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
+        "evaluation.json", "pipeline.yaml",
+    ]  # fmt: skip
+    assert kept(result) == [False] * 4
+    assert result.evaluation is not None
+    assert result.evaluation.accuracy.value >= 0.8
+    history = [json.loads(line) for line in (out / "1-skipgram" / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in history] == list(range(1, 21))
+    manifest = read_manifest(out / "4-finetune")
+    assert manifest.parent == read_manifest(out / "3-classification_head").identity
+    assert (manifest.seed, manifest.trainable_parameters) == (3, 34)
+    assert set(manifest.data) == {"labelled"}
+    assert isinstance(Encoder.load(out / "2-sentence_vectors"), Encoder)
+    assert TextClassifier.load(out).predict(TEXTS) == TextClassifier.load(out / "4-finetune").predict(TEXTS)
+    resolved = Pipeline.from_yaml(out / "pipeline.yaml")
+    assert resolved.stages[0].negatives == 5
+
+
+def test_what_has_not_changed_is_kept(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    assert kept(run(path, out)) == [True] * 4
+    assert kept(run(path, out, "stages.3.l2=0.5")) == [True, True, True, False]
+    assert kept(run(path, out, "stages.1.pooling=mean", "stages.3.l2=0.5")) == [True, False, False, False]
+    assert kept(run(path, out, "seed=4")) == [False] * 4
+    (review_files / "pile.txt").write_text((review_files / "pile.txt").read_text() + "one more good film\n")
+    assert kept(run(path, out, "seed=4")) == [False] * 4
+    assert kept(run(path, out, "seed=4")) == [True] * 4
+
+
+def test_a_damaged_stage_runs_again(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    first = run(path, out)
+    (out / "2-sentence_vectors" / "pooling.safetensors").write_bytes(b"")
+    (out / "4-finetune" / "manifest.json").unlink()
+    (out / "4-finetune" / "head.safetensors").unlink()
+    for rest in (out / "4-finetune").iterdir():
+        rest.unlink()
+    second = run(path, out)
+    assert kept(second) == [True, False, True, False]
+    assert second.evaluation == first.evaluation
+
+
+def test_stages_of_an_older_chain_go(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    text = path.read_text().replace("  - {stage: sentence_vectors, pooling: sif}\n", "")
+    path.write_text(text)
+    run(path, out)
+    assert sorted(p.name for p in out.glob("[0-9]*")) == ["1-skipgram", "2-classification_head", "3-finetune"]
+
+
+def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something trained")
+
+    monkeypatch.setattr(pipeline_module, "_run_stage", refuse)
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
+    assert str(caught.value) == (
+        "small.yaml: stages.0.epochs: found -1; expected 0 or more, or auto. Correct the value."
+    )
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.0.continue_training=true")
+    assert str(caught.value) == (
+        "small.yaml: stages.0.continue_training: found true without vectors; expected a file to continue from. "
+        "Add vectors: PATH, or drop continue_training."
+    )
+    (review_files / "v.txt").write_text("good 1 2 3\nbad 1 2 4\n")
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, f"stages.0.vectors={review_files / 'v.txt'}")
+    assert str(caught.value) == (
+        f"small.yaml: stages.0.dim: found 16, but the vectors in {review_files / 'v.txt'} have 3; both must be equal. "
+        "Drop dim or set it to 3."
+    )
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.3.epochs=0")
+    assert str(caught.value) == "small.yaml: stages.3.epochs: found 0; expected auto or at least 1. Correct the value."
+    (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
+    with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
+        run(path, out)
+    assert not out.exists()
+
+
+def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError) as caught:
+        RunContext(device="cuda").torch_device()
+    assert str(caught.value) == (
+        "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
+    )
+
+
+def test_two_runs_on_one_folder(review_files: Path) -> None:
+    with run_lock(review_files / "out"), pytest.raises(ArtifactError, match=rf"another run \(process {os.getpid()}\)"):
+        run(review_files / "small.yaml", review_files / "out")
+
+
+def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
+    (review_files / "out").touch()
+    with pytest.raises(StorageError) as caught:
+        run(review_files / "small.yaml", review_files / "out")
+    assert str(caught.value) == (
+        f"{review_files / 'out'}: cannot be written (File exists); nothing was left half-written. "
+        "Free space or choose another folder."
+    )
+
+
+def _in_child(path: str, out: str) -> None:
+    run(Path(path), Path(out))
+
+
+def test_kill_at_ten_moments(review_files: Path) -> None:
+    """Kill -9, then the same command: the predictions are those of an undisturbed run."""
+    path = review_files / "small.yaml"
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["nlptl.pipeline", "torch", "gensim.models", "accelerate", "tests.test_pipeline"])
+
+    def start(out: Path) -> multiprocessing.process.BaseProcess:
+        child = server.Process(target=_in_child, args=(str(path), str(out)))
+        child.start()
+        return child
+
+    start(review_files / "warm").join()
+    begin = time.monotonic()
+    child = start(review_files / "calm")
+    child.join()
+    whole = time.monotonic() - begin
+    assert child.exitcode == 0
+    expected = TextClassifier.load(review_files / "calm").predict_proba(TEXTS)
+    moments = random.Random(5)
+    killed = 0
+    for number in range(10):
+        out = review_files / f"killed-{number}"
+        child = start(out)
+        child.join(moments.uniform(0, whole))
+        if child.is_alive():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+            killed += 1
+        child.join()
+        for folder in out.glob("[0-9]*") if out.exists() else []:
+            assert (folder / "manifest.json").is_file(), "a stage's folder is there whole or not at all"
+        child = start(out)
+        child.join()
+        assert child.exitcode == 0
+        assert not list(out.glob(".*.draft-*"))
+        np.testing.assert_array_equal(TextClassifier.load(out).predict_proba(TEXTS), expected)
+    assert killed >= 5
+
+
+def compared(review_files: Path) -> Path:
+    path = review_files / "compared.yaml"
+    test = review_files / "test.csv"
+    path.write_text(
+        (review_files / "small.yaml").read_text()
+        + f"""\
+compare:
+  seeds: 3
+  arms:
+    alone: {{data.unlabelled: null, stages.0.epochs: 0}}
+    pretrained: {{}}
+  tests: {{"all of them": {test}}}
+  redraw: {test}
+"""
+    )
+    return path
+
+
+def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    result = run(path, out).comparison
+    assert result is not None
+    assert result.arms == ("alone", "pretrained")
+    assert [(found.texts, found.seeds) for found in result.results] == [(20, 3), (8, 3)]
+    rows = (out / "comparison.jsonl").read_text()
+    assert len(rows.splitlines()) == 12
+    (out / "comparison.jsonl").write_text("\n".join(rows.splitlines()[:5]) + '\n{"arm": "al')
+
+    said: list[str] = []
+
+    class Count(SilentProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    again = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
+    assert again.comparison == result
+    assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
+    assert said == [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
+    told = list(comparison_lines(result))
+    assert told[0] == "Accuracy in % over 3 seeds [95 % interval]:"
+    assert told[-1].endswith("It speaks of these texts and these labels, not of other data.")
+    assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
+
+
+def test_a_wrong_arm_is_told(review_files: Path) -> None:
+    path = compared(review_files)
+    path.write_text(path.read_text().replace("stages.0.epochs", "stages.0.epoch"))
+    with pytest.raises(
+        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch: no such setting\. Did you mean 'epochs'\?"
+    ):
+        Pipeline.from_yaml(path).check(where="x")
+
+
+def test_reports_tell_what_happened(review_files: Path) -> None:
+    out = review_files / "out"
+    told = "\n".join(run_lines(run(review_files / "small.yaml", out)))
+    assert "Nearest neighbours — " in told
+    assert "of the words in the test texts have no vector." in told
+    assert "On the test texts:\n  accuracy " in told
+    shown = "\n".join(show_lines(out))
+    for part in (
+        "4-finetune — seed 3",
+        "settings: dim=16",
+        "learnt from unlabelled (digest ",
+        "accuracy ",
+        "made with nlptl",
+    ):
+        assert part in shown
+    with pytest.raises(ArtifactError) as caught:
+        list(show_lines(review_files / "nothing"))
+    assert str(caught.value) == (
+        f"{review_files / 'nothing'}: no such folder; expected a run or one of its stages. Check the path."
+    )
+    with pytest.raises(ArtifactError) as caught:
+        list(show_lines(review_files))
+    assert str(caught.value) == (
+        f"{review_files}: holds no finished stage; expected the folder of a run. Run the pipeline first."
+    )
+
+
+def test_existing_vectors_are_taken_or_trained_on(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    (review_files / "v.txt").write_text("\n".join(["good 1 0 0", "awful 0 1 0", "unheard 0 0 1"]) + "\n")
+    vectors = [f"stages.0={{stage: skipgram, vectors: {review_files / 'v.txt'}, min_count: 1, epochs: 2"]
+    taken = run(path, out, vectors[0] + "}", "stages.1.pooling=mean")
+    encoder = Encoder.load(taken.stages[0].folder)
+    np.testing.assert_array_equal(encoder.encode(["GOOD", "good awful"]), [[1, 0, 0], [0.5, 0.5, 0]])
+    assert kept(run(path, out, vectors[0] + "}", "stages.1.pooling=mean")) == [True] * 4
+    on = run(path, out, vectors[0] + ", continue_training: true}", "stages.1.pooling=mean")
+    encoder = Encoder.load(on.stages[0].folder)
+    np.testing.assert_array_equal(encoder.encode(["unheard"]), [[0, 0, 1]])
+    near = encoder.encode(["good", "film"])
+    assert 0 < float(np.abs(near[0] - [1, 0, 0]).max()) < 0.5
+    assert np.abs(near[1]).max() > 0
+    (review_files / "v.txt").write_text("good 1 0 1\nawful 0 1 0\n")
+    assert kept(run(path, out, vectors[0] + "}", "stages.1.pooling=mean"))[0] is False
