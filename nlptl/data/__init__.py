@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nlptl.data.holdout import redraw, without_texts_of
+from nlptl.data.holdout import redraw, rows_not_in, without_texts_of
 from nlptl.data.leaks import Leak
 from nlptl.data.load import load_data, load_table, stream_texts
 from nlptl.data.report import DataReport, PartReport
@@ -29,6 +29,7 @@ __all__ = [
     "load_data",
     "load_table",
     "redraw",
+    "rows_not_in",
     "stream_texts",
     "without_texts_of",
 ]

@@ -38,6 +38,12 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable]) -> TextData:
     return TextData(**kept)
 
 
+def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:
+    """Return the rows of `table` whose text does not stand in `other`; None when there are none."""
+    new = ~stands_in(text_hashes(table), text_hashes(other))
+    return table.keep(new) if new.any() else None
+
+
 def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, TextTable]:
     """Draw from `pool` as many examples a label as the rarest label of `like.labelled` has; return them and the rest."""
     if like.labelled is None:

@@ -115,9 +115,7 @@ class SkipGram(Config):
         """
         context = context or RunContext()
         self.check(where="skipgram")
-        reads = self.reads(data)
-        pile = [table for part, table in (("unlabelled", data.unlabelled), ("labelled", data.labelled))
-                if part in reads and table is not None]  # fmt: skip
+        pile = self._pile(data)
         if self._trains and not pile:
             raise DataError("skipgram: found no texts; it learns from a pile of them. Give data.unlabelled.")
         if self.vectors is None:
@@ -128,6 +126,17 @@ class SkipGram(Config):
             tokenizer, vectors, counts = self._as_they_are()
         self._tell_neighbours(tokenizer, vectors, counts, context)
         return _encoder(tokenizer, vectors, counts)
+
+    def _pile(self, data: TextData) -> list[TextTable]:
+        """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
+        from nlptl.data import rows_not_in
+
+        reads = self.reads(data)
+        pile = [data.unlabelled] if "unlabelled" in reads and data.unlabelled is not None else []
+        if "labelled" in reads and data.labelled is not None:
+            new = rows_not_in(data.labelled, pile[0]) if pile else data.labelled
+            pile += [new] if new is not None else []
+        return pile
 
     def _trained(
         self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]

@@ -179,6 +179,22 @@ def test_other_labels_need_another_head(artifacts: list[Any]) -> None:
     )
 
 
+def test_labelled_texts_join_the_pile_once() -> None:
+    labelled = (["red apple", "green pear"], ["a", "b"])
+    counts = {}
+    for name, stage, pile in (
+        ("joined", SkipGram(min_count=1, epochs=0), ["red plum"]),
+        ("left out", SkipGram(min_count=1, epochs=0, include_labelled=False), ["red plum"]),
+        ("there already", SkipGram(min_count=1, epochs=0), ["red apple", "green pear", "red plum"]),
+        ("alone", SkipGram(min_count=1, epochs=0), None),
+    ):
+        encoder = stage.run(data=TextData(unlabelled=pile, labelled=labelled))
+        counts[name] = dict(zip(encoder.words()[1:], encoder.token_model.counts.tolist()[1:], strict=True))
+    assert counts["joined"] == counts["there already"] == {"red": 2, "apple": 1, "green": 1, "pear": 1, "plum": 1}
+    assert counts["left out"] == {"plum": 1, "red": 1}
+    assert counts["alone"] == {"apple": 1, "green": 1, "pear": 1, "red": 1}
+
+
 def test_too_few_words_are_told() -> None:
     with pytest.raises(DataError) as caught:
         SkipGram(min_count=2).run(data=TextData(unlabelled=["one word", "one"]))

@@ -1,0 +1,76 @@
+"""Texts kept out for other tests, examples drawn anew, single tables and streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nlptl.data import (
+    DataSettings,
+    TextData,
+    TextTable,
+    load_table,
+    redraw,
+    rows_not_in,
+    stream_texts,
+    without_texts_of,
+)
+from nlptl.errors import DataError
+
+
+def table(texts: list[str], labels: list[str]) -> TextTable:
+    return TextTable.from_lists(texts, labels, name="tests")
+
+
+def test_tests_are_kept_out_of_every_other_part() -> None:
+    data = TextData(
+        unlabelled=["a", "b", "c"], labelled=(["b", "d", "e"], ["x", "y", "x"]), validation=(["c", "f"], ["x", "y"])
+    )
+    left = without_texts_of(data, [table(["b"], ["x"]), table(["c"], ["y"])])
+    assert left.unlabelled is not None
+    assert left.labelled is not None
+    assert left.validation is not None
+    assert (left.unlabelled.texts(), left.labelled.texts(), left.validation.texts()) == (["a"], ["d", "e"], ["f"])
+    untouched = without_texts_of(data, [table(["z"], ["x"])])
+    assert untouched == TextData(unlabelled=data.unlabelled, labelled=data.labelled, validation=data.validation)
+
+
+def test_faults_of_tests_are_told() -> None:
+    data = TextData(unlabelled=["a"], labelled=(["b", "d"], ["x", "y"]))
+    with pytest.raises(DataError) as caught:
+        without_texts_of(data, [table(["a"], ["x"])])
+    assert str(caught.value) == ("unlabelled: all 1 rows stand in the test texts too; expected others. Add other rows.")
+    with pytest.raises(DataError, match=r"^labels: found 'z'; expected one of .*x.*y.* Correct the label\.$"):
+        without_texts_of(data, [table(["q"], ["z"])])
+    with pytest.raises(DataError) as caught:
+        redraw(table(["a", "b"], ["x", "y"]), like=TextData(unlabelled=["a"]), seed=1)
+    assert str(caught.value) == ("redraw: found no labelled examples to be alike; expected some. Give data.labelled.")
+
+
+def test_redraw_takes_as_many_and_tests_on_the_rest() -> None:
+    pool = table([f"t{i}" for i in range(20)], ["x", "y"] * 10)
+    data = TextData(labelled=(["a", "b", "c", "d", "e"], ["x", "y", "x", "y", "x"]))
+    drawn, rest = redraw(pool, like=data, seed=3)
+    assert sorted(drawn.labels()) == ["x", "x", "y", "y"]
+    assert sorted(drawn.texts() + rest.texts()) == sorted(pool.texts())
+    assert redraw(pool, like=data, seed=3)[0] == drawn
+    assert redraw(pool, like=data, seed=4)[0] != drawn
+
+
+def test_one_source_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("review,stars\ngood,5\nbad,1\n")
+    settings = DataSettings(text_column="review", label_column="stars")
+    assert load_table(str(path), settings=settings).labels() == ["5", "1"]
+    assert [text for batch in stream_texts(str(path), settings=settings) for text in batch] == ["good", "bad"]
+    with pytest.raises(DataError, match=r"x\.csv:1: found no column 'text' but 'review', 'stars'"):
+        list(stream_texts(str(path)))
+
+
+def test_rows_that_are_new() -> None:
+    one, two = table(["a", "b"], ["x", "y"]), table(["b"], ["x"])
+    new = rows_not_in(one, two)
+    assert new is not None
+    assert new.texts() == ["a"]
+    assert rows_not_in(two, one) is None
