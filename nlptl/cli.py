@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nlptl.progress import Progress
+    from nlptl.progress import Progress, Task
 
 app = typer.Typer(
     help="Transfer learning for text: pretrain on a pile, represent, fine-tune on a few labels.",
@@ -99,6 +99,7 @@ def predict(
     output: Annotated[OutputChoice, typer.Option(help="Form of the results.")] = OutputChoice.csv,
     proba: Annotated[bool, typer.Option("--proba", help="Add each label's probability.")] = False,
     text_column: TextColumn = "text",
+    quiet: QuietOption = False,
 ) -> None:
     """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
     from nlptl.errors import ConfigError
@@ -108,7 +109,10 @@ def predict(
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
     classifier = TextClassifier.load(run)
-    _print(predictions(classifier, _texts(text, file, text_column), form=output.value, proba=proba))
+    # On a terminal the results themselves show how far it has come.
+    with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
+        texts = _counted(_texts(text, file, text_column), task)
+        _print(predictions(classifier, texts, form=output.value, proba=proba))
 
 
 @app.command()
@@ -118,6 +122,7 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(help="Also write all scores as JSON.", show_default=False)] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
+    quiet: QuietOption = False,
 ) -> None:
     """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
     from nlptl.data import DataSettings, load_table
@@ -126,7 +131,9 @@ def evaluate(
 
     classifier = TextClassifier.load(run)
     columns = DataSettings(text_column=text_column, label_column=label_column)
-    evaluation = evaluate_classifier(classifier, load_table(str(test), settings=columns, where="--test"))
+    table = load_table(str(test), settings=columns, where="--test")
+    with _progress(quiet).task("scoring", total=len(table), unit="texts") as task:
+        evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)
     if save is not None:
         evaluation.save(save)
     _print(evaluation.summary_lines())
@@ -178,6 +185,12 @@ def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
     sys.stdout.flush()
+
+
+def _counted(batches: Iterator[list[str]], task: Task) -> Iterator[list[str]]:
+    for batch in batches:
+        yield batch
+        task.advance(len(batch))
 
 
 def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[str]]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nlptl.evaluation import Evaluation
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
+    from nlptl.progress import Progress
 
 AnyStage = Annotated[SkipGram | SentenceVectors | ClassificationHead | FineTune, Field(discriminator="stage")]
 
@@ -115,11 +116,11 @@ class Pipeline(Config):
             )
         return parse(cls, override(raw, assignments), where=str(path))
 
-    def check(self, *, where: str = "pipeline") -> tuple[TextData, DataReport]:
+    def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
         """Check all settings and all data without training; returns the data. Raises ConfigError or DataError."""
         for number, stage in enumerate(self.stages):
             stage.check(where=f"{where}: stages.{number}")
-        data, report = load_data(self.data, seed=self.seed, where=f"{where}: data")
+        data, report = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
         if self.compare is not None:
             list(self._trials(where))
         return data, report
@@ -139,7 +140,7 @@ class Pipeline(Config):
         """
         folder = Path(folder)
         context = dataclasses.replace(context or RunContext(), seed=self.seed)
-        data, report = self.check(where=where)
+        data, report = self.check(where=where, progress=context.progress)
         with run_lock(folder):
             sweep(folder)
             write_text_atomically(folder / PIPELINE, dump_yaml(self.model_dump(mode="json")))
@@ -315,7 +316,8 @@ def _evaluate(
     classifier = TextClassifier.load(last.folder)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
-    evaluation = evaluate_classifier(classifier, data.test, seed=context.seed)
+    with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
+        evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
     content = {
         "identity": last.manifest.identity,
         "test": data.test.digest,

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from nlptl.errors import DataError
@@ -58,8 +58,17 @@ def lines_in_batches(stream: TextIO) -> Iterator[list[str]]:
         yield batch
 
 
-def evaluate_classifier(classifier: TextClassifier, table: TextTable, *, seed: int = 0) -> Evaluation:
-    """Score a classifier on a labelled table; DataError names a label that it does not know."""
+def evaluate_classifier(
+    classifier: TextClassifier,
+    table: TextTable,
+    *,
+    seed: int = 0,
+    after_batch: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Score a classifier on a labelled table; DataError names a label that it does not know.
+
+    `after_batch` is told how many texts each finished batch held.
+    """
     from nlptl.evaluation import evaluate_predictions
 
     labels = table.labels()
@@ -69,7 +78,7 @@ def evaluate_classifier(classifier: TextClassifier, table: TextTable, *, seed: i
             f"{table.name}: label {unknown[0]!r} is none of the classifier's ({', '.join(classifier.labels)}); "
             "it cannot be scored. Remove these rows or train with the label."
         )
-    probabilities = classifier.predict_proba(table.texts())
+    probabilities = classifier.predict_proba(table.texts(), after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
     return evaluate_predictions(
         labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels, seed=seed

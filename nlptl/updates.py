@@ -55,10 +55,20 @@ class Update(Protocol):
 class HeadUpdate:
     """The head alone moves; sentence vectors are computed once."""
 
-    def __init__(self, given: TextClassifier, texts: Sequence[str], *, learning_rate: float) -> None:
+    def __init__(
+        self,
+        given: TextClassifier,
+        texts: Sequence[str],
+        *,
+        learning_rate: float,
+        after_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        """`after_batch` is told how many texts each encoded batch held."""
         self._given = given
         self._learning_rate = learning_rate
-        self._vectors = torch.from_numpy(given.encoder.encode(texts)).to(given.head.centre.device)
+        self._vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=after_batch)).to(
+            given.head.centre.device
+        )
 
     def start(self, rows: Tensor) -> HeadFit:
         """Return a copy of the given head, scaled to the examples `rows`."""

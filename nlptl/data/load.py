@@ -17,18 +17,25 @@ from nlptl.data.sources import Input, Loaded, load, open_source, place_of_row
 from nlptl.data.table import TextTable, concatenate
 from nlptl.data.text_data import LabelSet, TextData, check_known_labels
 from nlptl.errors import DataError
+from nlptl.progress import Progress
 
 _PARTS = ("unlabelled", "labelled", "validation", "test")
 _TESTED_BY = {"validation": ("test",), "labelled": ("test", "validation"), "unlabelled": ("test", "validation")}
 """Which parts must not share texts with which; test itself is never changed."""
 
 
-def load_data(settings: DataSettings, *, seed: int, where: str = "data") -> tuple[TextData, DataReport]:
+def load_data(
+    settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
+) -> tuple[TextData, DataReport]:
     """Read, check, clear of leaks and draw shots from all parts that `settings` names.
 
     `seed` decides the draw; `where` is the YAML path of the settings. Raises DataError for the first fault.
     """
-    parts = {name: _read(name, settings, where=f"{where}.{name}") for name in _PARTS if getattr(settings, name)}
+    parts = {
+        name: _read(name, settings, where=f"{where}.{name}", progress=progress)
+        for name in _PARTS
+        if getattr(settings, name)
+    }
     tables = {name: part.loaded.table for name, part in parts.items()}
     _check_labels(parts, tables, settings)
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
@@ -80,7 +87,7 @@ class _Part:
         )
 
 
-def _read(name: str, settings: DataSettings, *, where: str) -> _Part:
+def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _Part:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
     labelled = name != "unlabelled"
     if not isinstance(sources, list):
@@ -90,7 +97,7 @@ def _read(name: str, settings: DataSettings, *, where: str) -> _Part:
             open_source(source, settings=settings, labelled=labelled, where=f"{where}.{index}")
             for index, source in enumerate(sources)
         ]
-    loaded = [load(source, empty_text=settings.empty_text) for source in inputs]
+    loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
     table = concatenate([part.table for part in loaded])
     return _Part(inputs, Loaded(table, sum(part.skipped for part in loaded)))
 

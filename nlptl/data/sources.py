@@ -16,6 +16,7 @@ from nlptl.data.rows import Columns, EmptyText, Origin, RawRows, check_rows, no_
 from nlptl.data.settings import DataSettings, FileSource, HubSource
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.errors import DataError
+from nlptl.progress import Progress, SilentProgress, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,6 +40,10 @@ class Input(Protocol):
     @property
     def is_big(self) -> bool:
         """Whether its rows go through the cache on disk."""
+
+    @property
+    def megabytes(self) -> float | None:
+        """About how much text it holds, where its size tells."""
 
     @property
     def revision(self) -> str | None:
@@ -70,6 +75,12 @@ class FileInput:
         packed = self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
         return self.path.stat().st_size * (_UNPACKED if packed else 1) > _BIG_BYTES
 
+    @property
+    def megabytes(self) -> float | None:
+        """The file's size, unless it is packed."""
+        packed = self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
+        return None if packed else self.path.stat().st_size / 1e6
+
     def rows(self) -> Iterator[RawRows]:
         """Stream the file."""
         return read_file(self.path, columns=self.columns)
@@ -100,6 +111,11 @@ class DatasetInput:
     def is_big(self) -> bool:
         """Judged by the bytes of its Arrow table."""
         return int(self.dataset.data.nbytes) > _BIG_BYTES
+
+    @property
+    def megabytes(self) -> float | None:
+        """The size of its Arrow table."""
+        return float(self.dataset.data.nbytes) / 1e6
 
     def rows(self) -> Iterator[RawRows]:
         """Stream the data set, its ClassLabel ids as names."""
@@ -149,15 +165,27 @@ def open_source(source: str | FileSource | HubSource, *, settings: DataSettings,
     return FileInput(path, columns)
 
 
-def load(source: Input, *, empty_text: EmptyText) -> Loaded:
+def load(source: Input, *, empty_text: EmptyText, progress: Progress | None = None) -> Loaded:
     """Read all rows of `source` into a table, in memory or, for a big one, through the cache on disk."""
+    with (progress or SilentProgress()).task(
+        f"reading {source.origin.name}", total=source.megabytes, unit="MB"
+    ) as task:
+        return _load(source, empty_text, task)
+
+
+def _load(source: Input, empty_text: EmptyText, task: Task) -> Loaded:
+    def rows() -> Iterator[RawRows]:
+        for found in source.rows():
+            yield found
+            task.advance(sum(len(text) for text in found.texts if isinstance(text, str)) / 1e6)
+
     if not source.is_big:
         tally = Tally()
-        table = table_in_memory(source.rows(), origin=source.origin, empty_text=empty_text, tally=tally)
+        table = table_in_memory(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
         return Loaded(table, tally.skipped)
 
     def batches(tally: Tally) -> Iterator[object]:
-        return arrow_batches(source.rows(), origin=source.origin, empty_text=empty_text, tally=tally)
+        return arrow_batches(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
 
     key = hashlib.sha256(f"{source.key()}/{empty_text}/{_READER_VERSION}".encode()).hexdigest()
     table, skipped = cached_table(key, name=source.origin.name, batches=batches)

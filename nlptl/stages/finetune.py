@@ -123,7 +123,8 @@ class FineTune(Config):
         """Return the new classifier, how it was chosen and how many parameters moved."""
         from nlptl.updates import HeadUpdate
 
-        update: Update = HeadUpdate(given, texts, learning_rate=self.learning_rate)
+        with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
+            update: Update = HeadUpdate(given, texts, learning_rate=self.learning_rate, after_batch=task.advance)
         fit, choice = self._fit(update, examples, self._settings(context), context)
         if isinstance(self.update, Full):
             update = self._full(self.update, given, texts, update, examples, choice, context)

@@ -185,6 +185,7 @@ class SkipGram(Config):
             epochs=self._epochs(len(corpus.ids)), learning_rate=self.learning_rate, seed=context.seed,
         )  # fmt: skip
         context.record.find("epochs", task.epochs)
+        context.record.find("trainable_parameters", (len(corpus.counts) - 1) * dim if task.epochs else 0)
         if task.epochs == 0:
             random = initial_vectors(len(corpus.counts), task)
             return random if start is None else np.where(np.isnan(start), random, start).astype(np.float32)
