@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
+SMALLEST_TEST = 20  # texts below which a test is called out as showing nothing
 ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
 
 
@@ -57,6 +58,8 @@ class TestResult:
     seeds: int
     accuracies: tuple[Interval, Interval]
     difference: PairedDifference
+    redrawn: bool
+    """Whether every seed had other examples to learn from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,7 @@ class ComparisonResult:
                     "test": result.test,
                     "texts": result.texts,
                     "seeds": result.seeds,
+                    "redrawn": result.redrawn,
                     "accuracy": [dataclasses.asdict(interval) for interval in result.accuracies],
                     "difference": dataclasses.asdict(result.difference),
                 }
@@ -117,7 +121,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, str], *, seed:
         )
         seeds = sorted(first)
         pair: Any = [first[s] for s in seeds], [second[s] for s in seeds]
-        if len({row["texts"] for row in rows if row["test"] == test}) == 1:  # every seed saw the same texts
+        redrawn = len({row["texts"] for row in rows if row["test"] == test}) > 1
+        if not redrawn:  # every seed saw the same texts
             pair = np.stack(pair[0]), np.stack(pair[1])
         results.append(
             TestResult(
@@ -126,6 +131,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, str], *, seed:
                 seeds=len(seeds),
                 accuracies=(hierarchical_mean(pair[0], seed=seed), hierarchical_mean(pair[1], seed=seed)),
                 difference=paired_difference(pair[0], pair[1], seed=seed),
+                redrawn=redrawn,
             )
         )
     return ComparisonResult(arms, tuple(results), _sentence(arms, results))
@@ -157,22 +163,29 @@ def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, An
 
 
 def _sentence(arms: tuple[str, str], results: Sequence[TestResult]) -> str:
-    """Say what the comparison shows, going by the test with the most texts."""
-    largest = max(results, key=lambda result: result.texts)
-    low, high = largest.difference.difference.low, largest.difference.difference.high
-    points = 100 * largest.difference.difference.value
-    span = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
-    fixed = f"over {largest.seeds} seeds on {largest.texts} texts ({largest.test})"
-    if low > 0 or high < 0:
-        better = "better" if low > 0 else "worse"
-        shown = f"{arms[1]!r} is {abs(points):.1f} points {better} than {arms[0]!r} {fixed}; {span}."
-    else:
-        shown = f"No difference is shown between {arms[1]!r} and {arms[0]!r}: {points:+.1f} points {fixed}; {span}."
-    small = min(results, key=lambda result: result.texts)
-    coin = ""
-    if small.texts < 20:
-        coin = f" The test of {small.texts} texts alone could show nothing: a coin gets all right 1 time in {2**small.texts}."
-    return shown + coin + " It speaks of these texts and these labels, not of other data."
+    """Say what the comparison shows: by the largest test, then with other examples, then what nothing can show."""
+    fixed = [result for result in results if not result.redrawn]
+    largest = max(fixed, key=lambda result: result.texts)
+    parts = [f"{_verdict(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
+    for result in results:
+        if result.redrawn:
+            parts.append(f"With other examples to learn from for every seed: {_verdict(arms, result)}.")
+    smallest = min(fixed, key=lambda result: result.texts)
+    if smallest.texts < SMALLEST_TEST:
+        parts.append(
+            f"A test of {smallest.texts} texts alone shows nothing: a coin gets all right 1 time in {2**smallest.texts}."
+        )
+    again = any(result.redrawn for result in results)
+    parts.append(f"This speaks of these texts{'' if again else ' and these examples'}, not of other data.")
+    return " ".join(parts)
+
+
+def _verdict(arms: tuple[str, str], result: TestResult) -> str:
+    interval = result.difference.difference
+    span = f"{100 * interval.value:+.1f} points, 95 % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+    if interval.low > 0 or interval.high < 0:
+        return f"{arms[1]!r} is {'better' if interval.low > 0 else 'worse'} than {arms[0]!r}: {span}"
+    return f"no difference between {arms[1]!r} and {arms[0]!r} is shown: {span}"
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

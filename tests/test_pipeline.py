@@ -151,7 +151,16 @@ def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
     )
 
 
+PRELOADED = [
+    "torch._dynamo", "nlptl.selection", "nlptl.models.classifier", "gensim.models", "accelerate", "sklearn.model_selection",
+    "sklearn.feature_extraction.text", "sklearn.metrics", "datasets", "tests.test_pipeline",
+]  # fmt: skip
+
+
 def _in_child(path: str, out: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
     run(Path(path), Path(out))
 
 
@@ -159,7 +168,7 @@ def test_kill_at_ten_moments(review_files: Path) -> None:
     """Kill -9, then the same command: the predictions are those of an undisturbed run."""
     path = review_files / "small.yaml"
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["nlptl.pipeline", "torch", "gensim.models", "accelerate", "tests.test_pipeline"])
+    server.set_forkserver_preload(PRELOADED)
 
     def start(out: Path) -> multiprocessing.process.BaseProcess:
         child = server.Process(target=_in_child, args=(str(path), str(out)))
@@ -234,7 +243,7 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert said == [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
     told = list(comparison_lines(result))
     assert told[0] == "Accuracy in % over 3 seeds [95 % interval]:"
-    assert told[-1].endswith("It speaks of these texts and these labels, not of other data.")
+    assert told[-1].endswith("This speaks of these texts, not of other data.")
     assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,12 @@ def given(reviews: TextData) -> TextClassifier:
     encoder = SkipGram(dim=8, epochs=5, min_count=1).run(data=reviews, context=context)
     encoder = SentenceVectors(pooling="tfidf").run(encoder, data=reviews, context=context)
     return ClassificationHead().run(encoder, data=reviews, context=context)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread_if(True):
+        yield
 
 
 def examples(data: TextData) -> Examples:
