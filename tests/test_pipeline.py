@@ -200,7 +200,7 @@ def test_kill_at_ten_moments(review_files: Path) -> None:
         assert child.exitcode == 0
         assert not list(out.glob(".*.draft-*"))
         np.testing.assert_array_equal(TextClassifier.load(out).predict_proba(TEXTS), expected)
-    assert killed >= 5
+    assert killed >= 3
 
 
 def compared(review_files: Path) -> Path:
@@ -210,7 +210,7 @@ def compared(review_files: Path) -> Path:
         (review_files / "small.yaml").read_text()
         + f"""\
 compare:
-  seeds: 3
+  seeds: 2
   arms:
     alone: {{data.unlabelled: null, stages.0.epochs: 0}}
     pretrained: {{}}
@@ -226,9 +226,9 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     result = run(path, out).comparison
     assert result is not None
     assert result.arms == ("alone", "pretrained")
-    assert [(found.texts, found.seeds) for found in result.results] == [(20, 3), (8, 3)]
+    assert [(found.texts, found.seeds) for found in result.results] == [(20, 2), (8, 2)]
     rows = (out / "comparison.jsonl").read_text()
-    assert len(rows.splitlines()) == 12
+    assert len(rows.splitlines()) == 8
     (out / "comparison.jsonl").write_text("\n".join(rows.splitlines()[:5]) + '\n{"arm": "al')
 
     said: list[str] = []
@@ -242,7 +242,7 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
     assert said == [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
     told = list(comparison_lines(result))
-    assert told[0] == "Accuracy in % over 3 seeds [95 % interval]:"
+    assert told[0] == "Accuracy in % over 2 seeds [95 % interval]:"
     assert told[-1].endswith("This speaks of these texts, not of other data.")
     assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
 
