@@ -7,8 +7,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,12 @@ from nlptl.errors import ArtifactError, StorageError
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "gensim", "peft", "scikit-learn", "numpy")
+
+LAYOUT = frozenset({
+    "encoder.json", "tokenizer.json", "word_vectors.safetensors", "pooling.safetensors", "classifier.json",
+    "head.safetensors", "history.jsonl", MANIFEST,
+})  # fmt: skip
+"""All files that an artifact's folder may hold; a folder with any other is somebody else's."""
 
 Kind = Literal["encoder", "classifier"]
 
@@ -83,7 +90,7 @@ def library_versions() -> dict[str, str]:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a small file so that readers see the old or the new content, never a part."""
     draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
-    with _told_as_storage_error(path):
+    with told_as_storage_error(path):
         try:
             with draft.open("w", encoding="utf-8") as file:
                 file.write(text)
@@ -101,12 +108,10 @@ def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest) -> 
     The manifest is written last and names the digest of every file. An older whole folder of the same name is
     replaced. Raises StorageError (disk full, no permission) and leaves nothing behind but what stood there before.
     """
+    folder = folder if folder.name else folder.absolute()
     draft = folder.with_name(f".{folder.name}.draft-{os.getpid()}")
-    with _told_as_storage_error(folder):
-        if folder.exists() and not _replaceable(folder):
-            raise ArtifactError(
-                f"{folder}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
-            )
+    with told_as_storage_error(folder):
+        check_replaceable(folder)
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
@@ -191,7 +196,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     Raises ArtifactError with the holder's process id when another process has it.
     """
-    with _told_as_storage_error(folder):
+    with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -210,14 +215,33 @@ def run_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
-    """Remove drafts that a killed run left in `folder`; call it with the run's lock held."""
+def sweep(folder: Path, names: Collection[str]) -> None:
+    """Remove drafts of `names` that a killed run left in `folder`; call it with the run's lock held."""
     for path in folder.glob(".*.draft-*"):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
+        if name and name[1] in names:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+def check_replaceable(folder: Path) -> None:
+    """Raise ArtifactError when something stands at `folder` that nlptl did not write."""
+    if folder.exists() and not is_ours(folder):
+        raise ArtifactError(
+            f"{folder}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
+        )
+
+
+def is_ours(folder: Path) -> bool:
+    """Say whether `folder` is empty or holds nothing but files of an artifact, its manifest lost or readable."""
+    return folder.is_dir() and all(path.name in LAYOUT and path.is_file() for path in folder.iterdir())
+
+
+def append_lines(path: Path, lines: str) -> None:
+    """Add whole lines to a file and see them onto the disk; StorageError when it refuses."""
+    with told_as_storage_error(path), path.open("a", encoding="utf-8") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _swap(draft: Path, folder: Path) -> None:
@@ -248,7 +272,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told_as_storage_error(path: Path) -> Iterator[None]:
+def told_as_storage_error(path: Path) -> Iterator[None]:
     """Tell a disk's refusal as one sentence; safetensors hides its own behind SafetensorError."""
     try:
         yield

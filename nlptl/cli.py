@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -108,6 +109,10 @@ def predict(
 
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
+    if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
+        raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
+    if text is None and file is None and sys.stdin is None:
+        raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
     classifier = TextClassifier.load(run)
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
@@ -126,9 +131,12 @@ def evaluate(
 ) -> None:
     """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
     from nlptl.data import DataSettings, load_table
+    from nlptl.errors import ConfigError
     from nlptl.models.classifier import TextClassifier
     from nlptl.prediction import evaluate_classifier
 
+    if save is not None and save.is_dir():
+        raise ConfigError(f"--save: {save} is a folder; expected a file to write. Name a file in it.")
     classifier = TextClassifier.load(run)
     columns = DataSettings(text_column=text_column, label_column=label_column)
     table = load_table(str(test), settings=columns, where="--test")
@@ -164,6 +172,10 @@ def main() -> None:
     """Run the command line; exits with 0, 1 (failed) or 2 (the user's input)."""
     from nlptl.errors import NlptlError, StorageError
 
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a closed stream or a stand-in has no encoding to change
+            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    warnings.showwarning = _show_warning
     try:
         app()
     except NlptlError as error:
@@ -173,6 +185,14 @@ def main() -> None:
         # Whoever read stdout has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        print(f"output: cannot be written ({error.strerror}). Free space or write elsewhere.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
 
 
 def _progress(quiet: bool) -> Progress:
@@ -203,7 +223,7 @@ def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[st
     if file is not None:
         return stream_texts(str(file), settings=DataSettings(text_column=column), where="--file")
     with contextlib.suppress(AttributeError):  # a stand-in for stdin may lack it
-        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # type: ignore[union-attr]
     return lines_in_batches(sys.stdin)
 
 

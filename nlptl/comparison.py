@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from nlptl.artifact import digest_of, write_text_atomically
+from nlptl.artifact import append_lines, digest_of, write_text_atomically
 from nlptl.config import Config
 from nlptl.data import Source
 from nlptl.stages.stage import Device, RunContext
@@ -94,8 +95,10 @@ def run_trials(
 ) -> list[dict[str, Any]]:
     """Run what `folder`'s rows do not hold yet, adding one row a trial and test; returns the rows of these trials."""
     path = folder / ROWS
-    wanted = {(trial.identity, trial.seed) for trial in trials}
-    rows = [row for row in _read_rows(path) if (row["identity"], row["seed"]) in wanted]
+    wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
+    rows = [
+        row for row in _read_rows(path) if (row["identity"], row["seed"], row["test"], len(row["correct"])) in wanted
+    ]
     write_text_atomically(path, "".join(_line(row) for row in rows))  # a torn last line and old settings go
     done = {(row["identity"], row["seed"], row["test"]) for row in rows}
     for trial in trials:
@@ -103,8 +106,7 @@ def run_trials(
         if missing:
             classifier = trial.train(RunContext(seed=trial.seed, device=device))
             new = [_tested(trial, test, classifier) for test in missing]
-            with path.open("a", encoding="utf-8") as file:
-                file.write("".join(_line(row) for row in new))
+            append_lines(path, "".join(_line(row) for row in new))
             rows += new
         after_trial(trial)
     return rows
@@ -190,14 +192,23 @@ def _verdict(arms: tuple[str, str], result: TestResult) -> str:
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
         except ValueError:
             continue  # the line that a kill tore
-        if isinstance(row, dict) and {"arm", "seed", "test", "texts", "correct", "identity"} <= row.keys():
+        if _is_row(row):
             rows.append(row)
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and all(isinstance(row.get(key), str) for key in ("arm", "test", "texts", "correct", "identity"))
+        and isinstance(row.get("seed"), int)
+        and re.fullmatch("[01]+", row["correct"]) is not None
+    )
 
 
 def _line(row: Mapping[str, Any]) -> str:

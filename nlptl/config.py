@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from nlptl.errors import ConfigError
 
 C = TypeVar("C", bound=BaseModel)
+# PyYAML lets these through from its constructors: a 13th month, a list as a key, !!int foo, ten thousand brackets.
+YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Config(BaseModel):
@@ -23,6 +26,19 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
     )
+
+
+def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
+    """Return a validator of "auto or a number of at least `least`" that refuses with one sentence."""
+    number = "a whole number" if kind is int else "a number"
+
+    def checked(value: object) -> object:
+        fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        if value != "auto" and not (fits and least <= float(typing.cast("float", value)) < float("inf")):
+            raise ValueError(f"found {value!r}; expected auto or {number} of at least {least:g}. Correct the value")
+        return value
+
+    return BeforeValidator(checked)
 
 
 def parse(model: type[C], raw: object, *, where: str) -> C:
@@ -53,8 +69,8 @@ def load_yaml(path: Path | str) -> object:
         raise ConfigError(
             f"{path}:{line}: not valid YAML ({error.problem}); check the indentation, colons and brackets of this line."
         ) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({error}).") from None
+    except YAML_FAULTS as error:
+        raise ConfigError(f"{path}: holds a value that YAML cannot read ({error}); put it into quotes.") from None
 
 
 def dump_yaml(raw: object) -> str:
@@ -72,7 +88,7 @@ def override(raw: object, assignments: Sequence[str]) -> object:
             )
         try:
             value = yaml.load(text, Loader=_StrictLoader)
-        except yaml.YAMLError:
+        except YAML_FAULTS:
             raise ConfigError(f"--set {assignment}: the value is not valid YAML; put it into quotes.") from None
         raw = replace_at(raw, path.split("."), value, where=f"--set {assignment}")
     return raw
@@ -84,7 +100,7 @@ def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -
         return value
     key, rest = keys[0], keys[1:]
     if isinstance(raw, list):
-        if not key.isdigit() or int(key) >= len(raw):
+        if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(raw):
             raise ConfigError(f"{where}: found position {key!r} in a list of {len(raw)}; count from 0.")
         index = int(key)
         return [replace_at(item, rest, value, where=where) if i == index else item for i, item in enumerate(raw)]

@@ -6,9 +6,10 @@ import contextlib
 import dataclasses
 import functools
 import json
+import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,9 @@ from pydantic import Field, model_validator
 from nlptl.artifact import (
     Kind,
     Manifest,
+    check_replaceable,
     digest_of,
+    is_ours,
     library_versions,
     publish,
     read_json,
@@ -27,10 +30,20 @@ from nlptl.artifact import (
     verify,
     write_text_atomically,
 )
-from nlptl.comparison import Comparison, ComparisonResult, Trial, run_trials, save_summary, summarise, trial_identity
+from nlptl.comparison import (
+    ROWS,
+    SUMMARY,
+    Comparison,
+    ComparisonResult,
+    Trial,
+    run_trials,
+    save_summary,
+    summarise,
+    trial_identity,
+)
 from nlptl.config import Config, dump_yaml, load_yaml, override, parse, replace_at
-from nlptl.data import DataSettings, TextData, load_data, load_table, redraw, without_texts_of
-from nlptl.errors import ArtifactError, ConfigError, NlptlError
+from nlptl.data import DataSettings, TextData, load_data, load_table, redraw, rows_not_in, without_texts_of
+from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -46,6 +59,8 @@ if TYPE_CHECKING:
 
 AnyStage = Annotated[SkipGram | SentenceVectors | ClassificationHead | FineTune, Field(discriminator="stage")]
 
+MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
+STAGE_FOLDER = re.compile(r"[1-9][0-9]*-(skipgram|sentence_vectors|classification_head|finetune)")
 PARTS = ("unlabelled", "labelled", "validation")
 PIPELINE, EVALUATION, DATA_REPORT, HISTORY = "pipeline.yaml", "evaluation.json", "data.json", "history.jsonl"
 
@@ -101,6 +116,11 @@ class Pipeline(Config):
                         f"stages.{number}: {stage.stage} needs data.{part}, which is missing; "
                         f"it is read by this stage. Add data.{part}: FILE"
                     )
+        if self.compare is not None and self.stages[-1].gives != "classifier":
+            raise ValueError(
+                f"compare: the chain ends with {self.stages[-1].stage}, which gives {_kind(self.stages[-1].gives)}; only "
+                "classifiers can be compared. Add a classification_head and finetune, or drop compare"
+            )
         return self
 
     @classmethod
@@ -118,11 +138,24 @@ class Pipeline(Config):
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
         """Check all settings and all data without training; returns the data. Raises ConfigError or DataError."""
+        faults: list[str] = []
         for number, stage in enumerate(self.stages):
-            stage.check(where=f"{where}: stages.{number}")
-        data, report = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
+            try:
+                stage.check(where=f"{where}: stages.{number}")
+            except ConfigError as error:
+                faults += error.faults
+        try:
+            data, report = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
+        except DataError as error:
+            if not faults:
+                raise
+            raise ConfigError([*faults, str(error)]) from None
+        if faults:
+            raise ConfigError(faults)
+        for number, stage in enumerate(self.stages):
+            stage.check_data(data, where=f"{where}: stages.{number}")
         if self.compare is not None:
-            list(self._trials(where))
+            list(self._trials(data, where))
         return data, report
 
     def train(self, data: TextData, context: RunContext) -> Any:
@@ -140,17 +173,23 @@ class Pipeline(Config):
         """
         folder = Path(folder)
         context = dataclasses.replace(context or RunContext(), seed=self.seed)
+        context.torch_device()
         data, report = self.check(where=where, progress=context.progress)
+        names = [f"{number}-{stage.stage}" for number, stage in enumerate(self.stages, start=1)]
+        _check_folder(folder, names)
         with run_lock(folder):
-            sweep(folder)
-            write_text_atomically(folder / PIPELINE, dump_yaml(self.model_dump(mode="json")))
+            sweep(folder, [*names, PIPELINE, DATA_REPORT, EVALUATION, ROWS, SUMMARY])
+            write_text_atomically(folder / PIPELINE, MARK + dump_yaml(self.model_dump(mode="json")))
             write_text_atomically(
                 folder / DATA_REPORT, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
             )
             outcomes = self._run_stages(folder, data, context)
             _remove_others(folder, keep=[outcome.folder for outcome in outcomes])
             evaluation, shares = _evaluate(folder, outcomes[-1], data, context)
-            comparison = self._compare(folder, context, where) if self.compare is not None else None
+            (folder / SUMMARY).unlink(missing_ok=True)
+            if self.compare is None:
+                (folder / ROWS).unlink(missing_ok=True)
+            comparison = self._compare(folder, data, context, where) if self.compare is not None else None
         return RunResult(folder, tuple(outcomes), report, evaluation, shares, comparison)
 
     def identities(self, data: TextData) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -188,9 +227,9 @@ class Pipeline(Config):
             outcomes.append(outcome)
         return outcomes
 
-    def _compare(self, folder: Path, context: RunContext, where: str) -> ComparisonResult:
+    def _compare(self, folder: Path, data: TextData, context: RunContext, where: str) -> ComparisonResult:
         assert self.compare is not None
-        trials = list(self._trials(where))
+        trials = list(self._trials(data, where, say=context.progress.say))
         names = list(self.compare.arms)
         with context.progress.task("comparing both arms", total=len(trials), unit="trials") as task:
             rows = run_trials(
@@ -200,35 +239,90 @@ class Pipeline(Config):
         save_summary(result, folder)
         return result
 
-    def _trials(self, where: str) -> Iterator[Trial]:
+    def _trials(self, data: TextData, where: str, *, say: Callable[[str], None] | None = None) -> Iterator[Trial]:
         """Yield every arm under every seed, the arms side by side, so that an interrupted comparison is a fair one."""
         assert self.compare is not None
-        tests = {name: load_table(source, settings=self.data) for name, source in self.compare.tests.items()}
-        pool = None if self.compare.redraw is None else load_table(self.compare.redraw, settings=self.data)
-        kept_out = [*tests.values(), *([] if pool is None else [pool])]
+        tests = {
+            name: load_table(source, settings=self.data, where=f"{where}: compare.tests.{name}")
+            for name, source in self.compare.tests.items()
+        }
         arms = [
-            (name, arm, without_texts_of(arm.check(where=f"{where}: compare.arms.{name}")[0], kept_out))
-            for name, arm in self._arms(where=where)
+            (name, arm, self._arm_data(name, arm, data, list(tests.values()), where, say))
+            for name, arm in self._arms(where)
         ]
+        pool = None
+        if self.compare.redraw is not None:
+            pool = load_table(self.compare.redraw, settings=self.data, where=f"{where}: compare.redraw")
         for seed in range(self.seed, self.seed + self.compare.seeds):
-            for name, arm, data in arms:
-                yield _trial(name, seed, arm, data, tests)
+            for name, arm, arm_data in arms:
+                yield _trial(name, seed, arm, arm_data, tests)
             if pool is not None:
-                drawn, rest = redraw(pool, like=arms[0][2], seed=seed)
-                for name, arm, data in arms:
-                    other = TextData(unlabelled=data.unlabelled, labelled=drawn, validation=data.validation)
+                drawn, rest = redraw(pool, like=data, seed=seed)
+                for name, arm, arm_data in arms:
+                    pile = arm_data.unlabelled
+                    if pile is not None and self.data.drop_leaks:
+                        pile = rows_not_in(pile, pool)
+                    other = TextData(unlabelled=pile, labelled=drawn, validation=arm_data.validation)
                     yield _trial(name, seed, arm, other, {f"{pool.name}, other examples": rest})
 
-    def _arms(self, *, where: str) -> list[tuple[str, Pipeline]]:
+    def _arm_data(
+        self,
+        name: str,
+        arm: Pipeline,
+        data: TextData,
+        tests: list[TextTable],
+        where: str,
+        say: Callable[[str], None] | None,
+    ) -> TextData:
+        """Return an arm's data without the texts of the comparison's tests, telling how many went."""
+        loaded = data if arm.data == self.data else arm.check(where=f"{where}: compare.arms.{name}")[0]
+        kept = without_texts_of(loaded, tests, drop=self.data.drop_leaks)
+        for part in PARTS:
+            before, after = getattr(loaded, part), getattr(kept, part)
+            if say is not None and before is not None and len(before) > len(after):
+                say(
+                    f"{name}: {len(before) - len(after)} rows of {part} stand in the comparison's tests and were left out."
+                )
+        return kept
+
+    def _arms(self, where: str) -> list[tuple[str, Pipeline]]:
         assert self.compare is not None
-        raw = self.model_dump(mode="json", exclude={"compare"}, exclude_unset=True)
+        raw = self.model_dump(mode="json", exclude={"compare"})
+        fixed = ["seed", "compare", "data.test"]
+        fixed += ["data.labelled", "data.shots", "data.validation"] if self.compare.redraw is not None else []
         arms = []
         for name, changes in self.compare.arms.items():
+            at = f"{where}: compare.arms.{name}"
             changed: object = raw
             for path, value in changes.items():
-                changed = replace_at(changed, path.split("."), value, where=f"{where}: compare.arms.{name}.{path}")
-            arms.append((name, parse(Pipeline, changed, where=f"{where}: compare.arms.{name}")))
+                if any(f"{path}.".startswith(f"{one}.") for one in fixed) or path == "data":
+                    raise ConfigError(
+                        f"{at}.{path}: both arms must share it, or they could not be compared pair by pair; expected other "
+                        "settings, such as stages.0.epochs. Remove it."
+                    )
+                changed = replace_at(changed, path.split("."), value, where=f"{at}.{path}")
+            arm = parse(Pipeline, changed, where=at)
+            if arm.stages[-1].gives != "classifier":
+                raise ConfigError(
+                    f"{at}: the chain ends with {arm.stages[-1].stage}, which is no classifier; only classifiers can be "
+                    "compared. Keep the last stages."
+                )
+            for number, stage in enumerate(arm.stages):
+                stage.check(where=f"{at}: stages.{number}")
+            arms.append((name, arm))
         return arms
+
+
+def _check_folder(folder: Path, names: Sequence[str]) -> None:
+    """Raise ArtifactError when something that nlptl did not write stands where the run would write."""
+    for name in names:
+        check_replaceable(folder / name)
+    settings = folder / PIPELINE
+    if settings.is_file() and not settings.read_bytes().startswith(MARK.encode()):
+        raise ArtifactError(
+            f"{settings}: a file that nlptl did not write stands here; nothing was overwritten. "
+            "Choose another folder with --out."
+        )
 
 
 def load_artifact(folder: Path) -> Encoder | TextClassifier:
@@ -260,7 +354,7 @@ def _run_stage(
         versions=library_versions(),
         seed=context.seed,
         seconds=round(time.monotonic() - begin, 3),
-        device=str(context.torch_device()),
+        device=str(artifact.device),
         trainable_parameters=int(record.report.pop("trainable_parameters", 0)),
         total_parameters=total,
         report={**record.report, "sentences": record.sentences},
@@ -292,7 +386,7 @@ def _kept(place: Path, identity: str) -> Manifest | None:
 def _remove_others(folder: Path, *, keep: Sequence[Path]) -> None:
     """Remove stages that an earlier version of the pipeline left, so that the folder holds one chain."""
     for path in folder.glob("[0-9]*-*"):
-        if path not in keep and (path / "manifest.json").is_file():
+        if path not in keep and STAGE_FOLDER.fullmatch(path.name) and is_ours(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -309,7 +403,7 @@ def _evaluate(
         path.unlink(missing_ok=True)
         return None, {}
     if path.is_file():
-        with contextlib.suppress(NlptlError, KeyError):
+        with contextlib.suppress(NlptlError, KeyError, TypeError):
             old = read_json(path)
             if (old["identity"], old["test"]) == (last.manifest.identity, data.test.digest):
                 return Evaluation.from_json(json.dumps(old["evaluation"])), old["unknown_shares"]
@@ -330,9 +424,8 @@ def _evaluate(
 
 def _trial(name: str, seed: int, arm: Pipeline, data: TextData, tests: Mapping[str, TextTable]) -> Trial:
     digests = {part: table.digest for part in PARTS if (table := getattr(data, part)) is not None and part != "test"}
-    settings = arm.model_dump(mode="json", include={"stages"})
-    versions = [stage.version for stage in arm.stages]
-    identity = trial_identity([settings, versions], [digests, {test: table.digest for test, table in tests.items()}])
+    stages = [[stage.model_dump(mode="json"), stage.version, dict(stage.outside())] for stage in arm.stages]
+    identity = trial_identity([name, stages], [digests, {test: table.digest for test, table in tests.items()}])
     return Trial(name, seed, identity, functools.partial(arm.train, data), tests)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl.artifact import Manifest, read_json, read_manifest
-from nlptl.errors import ArtifactError
+from nlptl.artifact import MANIFEST, Manifest, is_ours, read_json, read_manifest
+from nlptl.errors import ArtifactError, NlptlError
 from nlptl.progress import clock, human
 
 if TYPE_CHECKING:
     from nlptl.comparison import ComparisonResult
     from nlptl.pipeline import RunResult
+
+
+_NUMBERED = re.compile("[1-9][0-9]*-[a-z_]+$")
 
 
 def run_lines(result: RunResult) -> Iterator[str]:
@@ -52,7 +57,7 @@ def show_lines(run: Path) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
     yield ""
     yield f"made with {versions}"
-    yield from _scores(run)
+    yield from _scores(run, manifests[-1].identity)
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:
@@ -73,9 +78,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     yield result.sentence
 
 
-def unknown_lines(shares: object) -> Iterator[str]:
+def unknown_lines(shares: Mapping[str, float]) -> Iterator[str]:
     """Tell the share of words without a vector in each part of the data."""
-    assert hasattr(shares, "items")
     for part, share in shares.items():
         yield f"{100 * share:.1f} % of the words in the {part} texts have no vector."
 
@@ -91,7 +95,9 @@ def stage_folders(run: Path) -> list[Path]:
     """Return the stage folders of a run in their order, or the folder itself when it is one stage's."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
-    numbered = [path for path in run.glob("[0-9]*-*") if (path / "manifest.json").is_file()]
+    numbered = [
+        path for path in run.glob("*-*") if _NUMBERED.match(path.name) and (path / MANIFEST).is_file() and is_ours(path)
+    ]
     if not numbered and (run / "manifest.json").is_file():
         return [run]
     if not numbered:
@@ -104,15 +110,18 @@ def _stage_row(folder: Path, manifest: Manifest, *, kept: bool) -> list[str]:
     return [folder.name, "kept" if kept else "", clock(manifest.seconds), parameters]
 
 
-def _scores(run: Path) -> Iterator[str]:
+def _scores(run: Path, identity: str) -> Iterator[str]:
+    """Tell the scores of the last stage, if they are its own, and the comparison's sentence."""
     from nlptl.evaluation import Evaluation
 
-    if (run / "evaluation.json").is_file():
+    with contextlib.suppress(NlptlError, KeyError, TypeError):
         scores = read_json(run / "evaluation.json")
-        yield ""
-        yield from unknown_lines(scores["unknown_shares"])
-        yield from Evaluation.from_json(json.dumps(scores["evaluation"])).summary_lines()
-    if (run / "comparison.json").is_file():
+        if scores["identity"] == identity:
+            evaluation = Evaluation.from_json(json.dumps(scores["evaluation"]))
+            yield ""
+            yield from unknown_lines(scores["unknown_shares"])
+            yield from evaluation.summary_lines()
+    with contextlib.suppress(NlptlError, KeyError, TypeError):
         yield str(read_json(run / "comparison.json")["sentence"])
 
 

@@ -86,7 +86,8 @@ def choose(update: Update, examples: Examples, settings: Settings, *, tick: Call
         return Choice(settings.l2, settings.epochs, None, "Epochs and l2 are as the settings say.")
     folds = _folds(examples.training_labels, settings)
     if not folds:
-        l2, epochs = settings.l2 or FALLBACK[0], settings.epochs or FALLBACK[1]
+        l2 = FALLBACK[0] if settings.l2 is None else settings.l2
+        epochs = settings.epochs or FALLBACK[1]
         how = "A label has only one example, so nothing could be held out: cautious fixed values were taken."
         return Choice(l2, epochs, None, how)
     table = {(l2, epochs): loss for l2 in _penalties(settings) for epochs, loss in
@@ -114,14 +115,14 @@ def fit_rows(
     settings: Settings,
     rows: Tensor,
     *,
-    after_epoch: Callable[[int, float], None] | None = None,
+    after_epoch: Callable[[int, float, float], None] | None = None,
 ) -> Fit:
     """Fit the examples `rows` (B,) with a choice."""
     fit = update.start(rows)
 
     def told(epoch: int, loss: float) -> bool:
         if after_epoch is not None:
-            after_epoch(epoch, loss)
+            after_epoch(epoch, loss, choice.l2)
         return False
 
     _train(fit, examples, rows, settings, choice.l2, choice.epochs, told)
@@ -129,49 +130,49 @@ def fit_rows(
 
 
 def fit_until(
-    update: Update, examples: Examples, settings: Settings, *, after_epoch: Callable[[int, float], None]
+    update: Update, examples: Examples, settings: Settings, *, after_epoch: Callable[[int, float, float], None]
 ) -> tuple[Fit, Choice]:
     """Fit all examples, stopping when the validation loss has not improved for `patience` epochs, for each penalty.
 
-    Returns the best fit as it was at its best epoch.
+    Returns the best fit as it was at its best epoch, which is 0 where the start was better than all that followed.
+    With fixed epochs nothing stops early and the last epoch counts. `after_epoch` is told epoch, loss and penalty.
     """
     best: tuple[float, float, int, Fit] | None = None
     rows, held_out = torch.arange(len(examples.labels)).tensor_split([examples.training])
     for l2 in _penalties(settings):
         fit = update.start(rows)
-        epochs = _most_epochs(fit, len(rows), settings)
-        stopper = _Stopper(functools.partial(examples.held_out_loss, fit, held_out), settings.patience)
+        stopper = _Stopper(functools.partial(examples.held_out_loss, fit, held_out), settings)
+        if fit.least_epochs == 0 and settings.epochs is None:
+            stopper.stops(0, fit)
 
-        def told(epoch: int, loss: float, stopper: _Stopper = stopper, fit: Fit = fit) -> bool:
-            after_epoch(epoch, loss)
+        def told(epoch: int, loss: float, stopper: _Stopper = stopper, fit: Fit = fit, l2: float = l2) -> bool:
+            after_epoch(epoch, loss, l2)
             return stopper.stops(epoch, fit)
 
-        _train(fit, examples, rows, settings, l2, epochs, told)
+        _train(fit, examples, rows, settings, l2, _most_epochs(fit, len(rows), settings), told)
         if best is None or stopper.loss < best[0]:
             fit.module.load_state_dict(stopper.state)
             best = (stopper.loss, l2, stopper.epoch, fit)
     assert best is not None
     loss, l2, epoch, fit = best
     mean = loss / max(1, len(held_out))
-    how = (
-        f"Early stopping on {len(held_out)} validation texts chose {epoch} epochs and l2 {l2:g} (log-loss {mean:.3f})."
-    )
+    how = f"{len(held_out)} validation texts chose {epoch} epochs and l2 {l2:g} (log-loss {mean:.3f})."
     return fit, Choice(l2, epoch, mean, how)
 
 
 class _Stopper:
-    """Remembers the best epoch of one fit."""
+    """Remembers the best epoch of one fit, or the last one where the number of epochs is fixed."""
 
-    def __init__(self, measure: Callable[[], float], patience: int) -> None:
-        self._measure, self._patience = measure, patience
+    def __init__(self, measure: Callable[[], float], settings: Settings) -> None:
+        self._measure, self._patience, self._fixed = measure, settings.patience, settings.epochs is not None
         self.loss, self.epoch = float("inf"), 0
         self.state: dict[str, Tensor] = {}
 
     def stops(self, epoch: int, fit: Fit) -> bool:
         loss = self._measure()
-        if loss < self.loss or not self.state:
+        if self._fixed or loss < self.loss or not self.state:
             self.loss, self.epoch, self.state = loss, epoch, copy.deepcopy(fit.module.state_dict())
-        return epoch - self.epoch >= self._patience
+        return not self._fixed and epoch - self.epoch >= self._patience
 
 
 def _penalties(settings: Settings) -> Sequence[float]:
@@ -202,9 +203,10 @@ def _cross_validated(
 ) -> dict[int, float]:
     """Return the held-out log-loss at each looked-at number of epochs, over all folds."""
     sums: dict[int, float] = {}
+    smallest = min(len(training) for training, _ in folds)
     for training, held_out in folds:
         fit = update.start(training)
-        most = _most_epochs(fit, len(training), settings)
+        most = _most_epochs(fit, smallest, settings)  # the same for all folds: each look sums over every one
         looks = [most] if settings.epochs is not None else _looks(fit.least_epochs, most)
         seen = [examples.held_out_loss(fit, held_out)] if looks[0] == 0 else []
 

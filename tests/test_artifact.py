@@ -26,7 +26,7 @@ from nlptl.errors import ArtifactError, StorageError
 
 
 def write_hello(folder: Path) -> None:
-    (folder / "hello.txt").write_text("hello", encoding="utf-8")
+    (folder / "tokenizer.json").write_text("hello", encoding="utf-8")
 
 
 def listing(folder: Path) -> list[str]:
@@ -36,16 +36,16 @@ def listing(folder: Path) -> list[str]:
 def test_a_published_folder_is_whole(tmp_path: Path) -> None:
     publish(tmp_path / "a", write_hello, Manifest(kind="encoder"))
     manifest = read_manifest(tmp_path / "a", kind="encoder")
-    assert listing(tmp_path / "a") == ["hello.txt", "manifest.json"]
-    assert list(manifest.files) == ["hello.txt"]
+    assert listing(tmp_path / "a") == ["manifest.json", "tokenizer.json"]
+    assert list(manifest.files) == ["tokenizer.json"]
     verify(tmp_path / "a", manifest)
     assert listing(tmp_path) == ["a"]
 
 
 def test_publishing_again_replaces(tmp_path: Path) -> None:
     publish(tmp_path / "a", write_hello, Manifest(kind="encoder"))
-    publish(tmp_path / "a", lambda folder: (folder / "b").touch(), Manifest(kind="encoder"))
-    assert listing(tmp_path / "a") == ["b", "manifest.json"]
+    publish(tmp_path / "a", lambda folder: (folder / "encoder.json").touch(), Manifest(kind="encoder"))
+    assert listing(tmp_path / "a") == ["encoder.json", "manifest.json"]
     assert listing(tmp_path) == ["a"]
 
 
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
     )
     assert str(caught.value) == sentence
     assert listing(tmp_path) == ["a"]
-    assert listing(tmp_path / "a") == ["hello.txt", "manifest.json"]
+    assert listing(tmp_path / "a") == ["manifest.json", "tokenizer.json"]
     with pytest.raises(StorageError):
         write_text_atomically(tmp_path / "x.json", "{}")
     assert listing(tmp_path) == ["a"]
@@ -135,7 +135,7 @@ def test_faults_of_folders_are_told(tmp_path: Path) -> None:
 
 def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
     manifest = publish(tmp_path / "a", write_hello, Manifest(kind="encoder"))
-    hello = tmp_path / "a" / "hello.txt"
+    hello = tmp_path / "a" / "tokenizer.json"
     hello.write_text("hullo")
     with pytest.raises(ArtifactError) as caught:
         verify(tmp_path / "a", manifest)
@@ -183,8 +183,11 @@ def test_the_second_run_on_a_folder_is_refused_with_the_holder(tmp_path: Path) -
 
 def test_drafts_of_a_killed_run_are_swept(tmp_path: Path) -> None:
     (tmp_path / ".1-skipgram.draft-77").mkdir()
+    (tmp_path / ".1-skipgram.draft-old-77").mkdir()
+    (tmp_path / ".my.draft-77").touch()
+    (tmp_path / ".novel.draft-two").touch()
     (tmp_path / ".1-skipgram.draft-77" / "part").touch()
     (tmp_path / ".data.json.draft-77").touch()
     (tmp_path / "1-skipgram").mkdir()
-    sweep(tmp_path)
-    assert listing(tmp_path) == ["1-skipgram"]
+    sweep(tmp_path, ["1-skipgram", "data.json"])
+    assert listing(tmp_path) == [".my.draft-77", ".novel.draft-two", "1-skipgram"]

@@ -123,6 +123,42 @@ def test_predict_refuses_what_it_cannot_read(trained: Path, review_files: Path, 
     )
 
 
+def test_more_that_cannot_be_predicted(
+    trained: Path, review_files: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in ("", "\udcff"):
+        code, _, err = shell("predict", trained, text)
+        assert code == 2
+        assert err.startswith("predict: found '")
+        assert err.endswith("'; expected a text in UTF-8 that is not empty. Give another one.\n")
+    (review_files / "half.jsonl").write_text('{"text": "good \\ud800"}\n')
+    code, _, err = shell("predict", trained, "--file", review_files / "half.jsonl")
+    assert code == 2
+    assert "one half of a UTF-16 pair; expected whole Unicode characters." in err
+    code, _, err = shell("evaluate", trained, "--test", review_files / "test.csv", "--save", review_files)
+    assert (code, err) == (2, f"--save: {review_files} is a folder; expected a file to write. Name a file in it.\n")
+    long = "x" * 5000 + ".csv"
+    code, _, err = shell("predict", trained, "--file", long)
+    assert code == 2
+    assert err.endswith("cannot be opened (File name too long). Check the path.\n")
+    command = f"{sys.executable} -m nlptl.cli predict {trained} 'good film' > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "output: cannot be written (No space left on device). Free space or write elsewhere.\n",
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m nlptl.cli predict {trained} <&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "predict: found no text, no --file and a closed stdin; expected one of them. Give one.\n",
+    )
+
+
 def test_evaluate(trained: Path, review_files: Path, shell: Shell) -> None:
     code, out, err = shell("evaluate", trained, "--test", review_files / "test.csv", "--save", review_files / "e.json")
     assert (code, err) == (0, "")

@@ -101,6 +101,35 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert [fault.split(":")[1].strip() for fault in told] == ["stages.0.dim", "stages.0.epoch", "sed"]
 
 
+@pytest.mark.parametrize("value", ["2024-13-45", "!!int foo", "!!bool foo", "0x_", "9" * 5000, "[" * 3000])
+def test_values_that_yaml_cannot_read(tmp_path: Path, value: str) -> None:
+    (told,) = faults(tmp_path, f"seed: {value}\n")
+    assert told.startswith("p.yaml")
+    with pytest.raises(ConfigError, match="the value is not valid YAML; put it into quotes"):
+        override({}, [f"seed={value}"])
+
+
+def test_a_list_is_no_key(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, "? [a, b]\n: 1\n")
+    assert told == "p.yaml: holds a value that YAML cannot read (unhashable type: 'list'); put it into quotes."
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("stages.2.epochs=foo", "found 'foo'; expected auto or a whole number of at least 1. Correct the value."),
+        ("stages.2.epochs=true", "found True; expected auto or a whole number of at least 1. Correct the value."),
+        ("stages.2.l2=-1", "found -1; expected auto or a number of at least 0. Correct the value."),
+        ("stages.2.batch_size=1.5", "found 1.5; expected auto or a whole number of at least 1. Correct the value."),
+    ],
+)
+def test_auto_or_a_number(tmp_path: Path, setting: str, sentence: str) -> None:
+    (tmp_path / "p.yaml").write_text(CHAIN, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(tmp_path / "p.yaml", assignments=[setting])
+    assert caught.value.faults == (f"{tmp_path / 'p.yaml'}: {setting.split('=', maxsplit=1)[0]}: {sentence}",)
+
+
 def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
     assert faults(tmp_path, "seed: 1\ndata: [1, 2\n") == (
         "p.yaml:3: not valid YAML (expected ',' or ']', but got '<stream end>'); check the indentation, colons and "
@@ -135,6 +164,7 @@ def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
     ("assignment", "sentence"),
     [
         ("dim", "--set dim: found no 'path=value'; expected for example stages.0.dim=50. Write it so."),
+        ("stages.².dim=1", "--set stages.².dim=1: found position '²' in a list of 1; count from 0."),
         ("stages.7.dim=1", "--set stages.7.dim=1: found position '7' in a list of 1; count from 0."),
         ("seed.x=1", "--set seed.x=1: 'x' would stand inside the plain value 1; check the path."),
         ("seed=[1", "--set seed=[1: the value is not valid YAML; put it into quotes."),

@@ -100,7 +100,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
     assert str(caught.value) == (
-        "small.yaml: stages.0.epochs: found -1; expected 0 or more, or auto. Correct the value."
+        f"{path}: stages.0.epochs: found -1; expected auto or a whole number of at least 0. Correct the value."
     )
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.continue_training=true")
@@ -117,7 +117,10 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     )
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.3.epochs=0")
-    assert str(caught.value) == "small.yaml: stages.3.epochs: found 0; expected auto or at least 1. Correct the value."
+    assert (
+        str(caught.value)
+        == f"{path}: stages.3.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
+    )
     (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
     with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
         run(path, out)
@@ -299,3 +302,180 @@ def test_existing_vectors_are_taken_or_trained_on(review_files: Path) -> None:
     assert np.abs(near[1]).max() > 0
     (review_files / "v.txt").write_text("good 1 0 1\nawful 0 1 0\n")
     assert kept(run(path, out, vectors[0] + "}", "stages.1.pooling=mean"))[0] is False
+
+
+def test_what_nlptl_did_not_write_stays(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    for name in ("2024-website", "9-finetune", "3x-site", ".my.draft-1"):
+        (out / name).mkdir(parents=True)
+        (out / name / "manifest.json").write_text("{}")
+        (out / name / "index.html").touch()
+    run(path, out)
+    assert {p.name for p in out.iterdir()} >= {"2024-website", "9-finetune", "3x-site", ".my.draft-1", "1-skipgram"}
+    assert list(show_lines(out))
+    (out / "1-skipgram" / "thesis.txt").touch()
+    with pytest.raises(ArtifactError) as caught:
+        run(path, out, "seed=9")
+    assert str(caught.value) == (
+        f"{out / '1-skipgram'}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
+    )
+
+
+def test_a_users_pipeline_file_is_not_overwritten(review_files: Path) -> None:
+    own = review_files / "pipeline.yaml"
+    own.write_text((review_files / "small.yaml").read_text())
+    with pytest.raises(ArtifactError) as caught:
+        run(own, review_files)
+    assert str(caught.value) == (
+        f"{own}: a file that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
+    )
+
+
+def test_a_lost_manifest_is_repaired(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    (out / "1-skipgram" / "manifest.json").unlink()
+    assert kept(run(path, out)) == [False, True, True, True]
+
+
+def test_an_unfinished_run_is_not_used(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    for file in (out / "4-finetune").iterdir():
+        file.unlink()
+    with pytest.raises(ArtifactError) as caught:
+        TextClassifier.load(out)
+    assert str(caught.value) == (
+        f"{out}: stage 4-finetune is not finished; a run is used by its last stage. Run the pipeline to its end."
+    )
+    assert not any(line.startswith("accuracy") for line in show_lines(out))
+
+
+def test_damaged_scores_are_made_again(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    first = run(path, out)
+    for text in ("[]", "{}", "x", '{"identity": 1}'):
+        (out / "evaluation.json").write_text(text)
+        assert list(show_lines(out))
+        assert run(path, out).evaluation == first.evaluation
+
+
+def test_the_resolved_settings_run_again(review_files: Path) -> None:
+    (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
+    setting = f"stages.0={{stage: skipgram, vectors: {review_files / 'v.txt'}}}"
+    run(review_files / "small.yaml", review_files / "out", setting)
+    assert kept(run(review_files / "out" / "pipeline.yaml", review_files / "out")) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "stages.0.epochs: 0",
+            "seed: 9",
+            "x: compare.arms.alone.seed: both arms must share it, or they could not be compared pair by pair; expected other "
+            "settings, such as stages.0.epochs. Remove it.",
+        ),
+        (
+            "stages.0.epochs: 0",
+            "data.shots: 2",
+            "x: compare.arms.alone.data.shots: both arms must share it, or they could not be compared pair by pair; expected "
+            "other settings, such as stages.0.epochs. Remove it.",
+        ),
+        (
+            "data.unlabelled: null, stages.0.epochs: 0",
+            "stages: [{stage: skipgram}]",
+            "x: compare.arms.alone: the chain ends with skipgram, which is no classifier; only classifiers can be compared. "
+            "Keep the last stages.",
+        ),
+    ],
+)
+def test_arms_that_cannot_be_compared(review_files: Path, old: str, new: str, sentence: str) -> None:
+    path = compared(review_files)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path).check(where="x")
+    assert str(caught.value) == sentence
+
+
+def test_only_classifiers_are_compared(review_files: Path) -> None:
+    path = compared(review_files)
+    text = path.read_text().replace("  - {stage: classification_head}\n", "")
+    path.write_text(text.replace("  - {stage: finetune, update: {method: head}}\n", ""))
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path)
+    assert str(caught.value) == (
+        f"{path}: compare: the chain ends with sentence_vectors, which gives an encoder; only classifiers can be compared. "
+        "Add a classification_head and finetune, or drop compare."
+    )
+
+
+def test_arms_are_told_apart_by_name_and_by_their_files(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    text = path.read_text().replace(f"  redraw: {review_files / 'test.csv'}\n", "")
+    path.write_text(text)
+    first = run(path, out).comparison
+    swapped = text.replace("alone:", "x:").replace("pretrained:", "alone:").replace("x:", "pretrained:")
+    path.write_text(swapped)
+    second = run(path, out).comparison
+    assert first is not None
+    assert second is not None
+    assert second.arms == ("pretrained", "alone")
+    assert [s.value for s in second.results[0].accuracies] == [s.value for s in first.results[0].accuracies]
+    (out / "comparison.jsonl").write_bytes(b'{"arm": 1}\n[]\n\xff\n{"seed"\n' + (out / "comparison.jsonl").read_bytes())
+    assert run(path, out).comparison == second
+    path.write_text(text.split("compare:")[0])
+    run(path, out)
+    assert not list(out.glob("comparison*"))
+
+
+def test_leaks_into_a_comparison_are_dropped_and_told(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    train, test = review_files / "train.csv", review_files / "test.csv"
+    train.write_text(train.read_text() + test.read_text().splitlines()[1] + "\n")
+    path.write_text(path.read_text().replace(f"test: {test}}}", "test: null}", 1))
+    said: list[str] = []
+
+    class Hear(SilentProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Hear()), where="x")
+    assert "alone: 1 rows of labelled stand in the comparison's tests and were left out." in said
+
+
+def test_all_faults_of_stages_and_data_are_told_at_once(review_files: Path) -> None:
+    vectors = "stages.0={stage: skipgram, vectors: nowhere.txt}"
+    with pytest.raises(ConfigError) as caught:
+        run(review_files / "small.yaml", review_files / "out", vectors, "data.test=nowhere.csv")
+    assert len(caught.value.faults) == 2
+    assert caught.value.faults[0].startswith(
+        "small.yaml: stages.0.vectors: nowhere.txt: no such file; expected word vectors"
+    )
+    assert caught.value.faults[1].startswith("small.yaml: data.test: found no file 'nowhere.csv'")
+
+
+def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> None:
+    (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
+    path = review_files / "bare.yaml"
+    path.write_text(f"stages: [{{stage: skipgram, vectors: {review_files / 'v.txt'}}}, {{stage: sentence_vectors}}]\n")
+    with pytest.raises(DataError) as caught:
+        run(path, review_files / "out")
+    assert str(caught.value) == (
+        "bare.yaml: stages.1: found no texts for sif pooling; it is fitted on data.unlabelled. "
+        "Give some, or use pooling: mean."
+    )
+    path.write_text("stages: [{stage: skipgram}]\n")
+    with pytest.raises(DataError) as caught:
+        run(path, review_files / "out")
+    assert str(caught.value) == (
+        "bare.yaml: stages.0: found no texts; skipgram learns from a pile of them. Give data.unlabelled."
+    )
+
+
+def test_texts_of_one_word_train_without_a_loss(review_files: Path) -> None:
+    (review_files / "pile.txt").write_text("good\nbad\ndull\n" * 5)
+    out = review_files / "out"
+    run(review_files / "small.yaml", out, "stages.0.include_labelled=false", "stages.0.epochs=1")
+    assert (out / "1-skipgram" / "history.jsonl").read_text() == '{"epoch": 1}\n'

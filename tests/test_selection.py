@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from nlptl import selection
 from nlptl.data import TextData
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
@@ -102,6 +103,30 @@ def test_choices_are_made_on_the_labelled_examples_alone(given: TextClassifier, 
     assert again == choice
 
 
+@pytest.mark.parametrize("count", [11, 16, 41, 81])
+def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> None:
+    """Folds of unequal size once ended at unequal epochs, and a sum over one fold always won."""
+    texts = [f"good film {i}" for i in range(count)]
+    data = TextData(labelled=(texts, (["positive", "negative"] * count)[:count]))
+    head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
+    found = examples(data)
+    losses = selection._cross_validated(
+        HeadUpdate(head, texts, learning_rate=0.01),
+        found,
+        SETTINGS,
+        selection._folds(found.labels, SETTINGS),
+        1.0,
+        lambda: None,
+    )
+    assert min(losses.values()) > 0.6
+
+
+def test_a_penalty_of_zero_is_a_penalty(given: TextClassifier) -> None:
+    data = TextData(labelled=(["good film", "bad film", "awful plot"], ["positive", "negative", "negative"]))
+    none = Settings(l2=0.0, epochs=None, batch_size=None, folds=5, patience=5, seed=0)
+    assert choose(update(given, data), examples(data), none, tick=lambda: None).l2 == 0.0
+
+
 def test_fixed_settings_leave_nothing_to_choose(given: TextClassifier, reviews: TextData) -> None:
     fixed = Settings(l2=0.0, epochs=3, batch_size=None, folds=5, patience=5, seed=0)
     assert fits_of(fixed, examples(reviews)) == 0
@@ -134,9 +159,7 @@ def test_early_stopping_takes_the_best_epoch(given: TextClassifier, reviews: Tex
     fit, choice = fit_until(both, found, SETTINGS, after_epoch=lambda *_: None)
     loss = found.held_out_loss(fit, torch.arange(24, 30)) / 6
     assert loss == pytest.approx(choice.loss)
-    assert choice.how.startswith(
-        f"Early stopping on 6 validation texts chose {choice.epochs} epochs and l2 {choice.l2:g}"
-    )
+    assert choice.how.startswith(f"6 validation texts chose {choice.epochs} epochs and l2 {choice.l2:g}")
 
 
 def test_full_starts_from_the_fitted_head(given: TextClassifier, reviews: TextData) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 from nlptl.data.leaks import stands_in, text_hashes
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import TextTable
-from nlptl.data.text_data import LabelSet, TextData
+from nlptl.data.text_data import TextData, check_known_labels
 from nlptl.errors import DataError
 
 
-def without_texts_of(data: TextData, tests: Sequence[TextTable]) -> TextData:
+def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool = True) -> TextData:
     """Return `data` less every row of the pile, the examples and the validation texts that stands in one of `tests`.
+
+    With `drop` false all rows stay and only the labels are checked.
 
     Raises DataError when a test has a label that the examples lack, or when nothing is left of a part.
     """
@@ -23,7 +25,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable]) -> TextData:
     kept: dict[str, TextTable | None] = {}
     for part in ("unlabelled", "labelled", "validation"):
         table: TextTable | None = getattr(data, part)
-        if table is not None:
+        if table is not None and drop:
             leaky = stands_in(text_hashes(table), held_out)
             if leaky.all():
                 raise DataError(
@@ -32,9 +34,8 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable]) -> TextData:
             table = table.keep(~leaky) if leaky.any() else table
         kept[part] = table
     if kept["labelled"] is not None:
-        known = LabelSet.of(kept["labelled"])
         for test in tests:
-            known.ids(test.labels())
+            check_known_labels(test, kept["labelled"], place=lambda row, test=test: f"{test.name}, row {row + 1}")  # type: ignore[misc]
     return TextData(**kept)
 
 
@@ -50,4 +51,9 @@ def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, Te
         raise DataError("redraw: found no labelled examples to be alike; expected some. Give data.labelled.")
     shots = min(Counter(like.labelled.labels()).values())
     drawn = draw_shots(pool, shots, seed)
+    if len(drawn) == len(pool):
+        raise DataError(
+            f"{pool.name}: all {len(pool)} rows would be drawn to learn from and none be left to test on; expected more. "
+            "Add rows, or drop redraw."
+        )
     return drawn, pool.keep(~stands_in(text_hashes(pool), text_hashes(drawn)))

@@ -14,7 +14,7 @@ from nlptl.data.rows import check_rows, names_shown
 from nlptl.data.settings import DataSettings, FileSource, HubSource
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import Input, Loaded, load, open_source, place_of_row
-from nlptl.data.table import TextTable, concatenate
+from nlptl.data.table import TextTable, check_whole_characters, concatenate
 from nlptl.data.text_data import LabelSet, TextData, check_known_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
@@ -64,7 +64,9 @@ def stream_texts(source: str, *, settings: DataSettings | None = None, where: st
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=False, where=where)
     for found in opened.rows():
-        yield list(check_rows(found, origin=opened.origin, empty_text=settings.empty_text).texts)
+        rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
+        check_whole_characters(rows, opened.origin)
+        yield list(rows.texts)
 
 
 class _Part:

@@ -206,6 +206,12 @@ def place_of_row(source: Input, index: int, *, empty_text: EmptyText) -> str:
 
 
 def _check_file(path: Path, *, labelled: bool, where: str) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({error.strerror}). Check the path.") from None
     if path.is_dir():
         raise DataError(f"{where}: {path} is a folder; expected a data file. Name a file in it.")
     if not path.exists():

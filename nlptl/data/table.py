@@ -198,6 +198,14 @@ def _arrow_batch(rows: Rows, origin: Origin) -> Any:
         raise _half_a_character(rows, origin) from None
 
 
+def check_whole_characters(rows: Rows, origin: Origin) -> None:
+    """Raise DataError for a text that holds one half of a UTF-16 pair, which no tokenizer takes."""
+    try:
+        "".join(rows.texts).encode()
+    except UnicodeEncodeError:
+        raise _half_a_character(rows, origin) from None
+
+
 def _half_a_character(rows: Rows, origin: Origin) -> DataError:
     for kind, values in (("text", rows.texts), ("label", rows.labels or [])):
         for line, value in zip(rows.lines, values, strict=False):

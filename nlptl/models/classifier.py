@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, read_tensors
+from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, read_tensors, verify
 from nlptl.batching import Batch
+from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.heads import Head
@@ -33,6 +34,11 @@ class TextClassifier(nn.Module):
         self.encoder = encoder
         self.head = head
         self.labels = tuple(labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.device
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B, K)."""
@@ -74,7 +80,7 @@ class TextClassifier(nn.Module):
         """Read a classifier from a folder of `save`, of a stage that gives one, or from a whole run."""
         folder = Path(folder)
         folder = last_stage(folder) if (folder / "pipeline.yaml").is_file() else folder
-        read_manifest(folder, kind="classifier")
+        verify(folder, read_manifest(folder, kind="classifier"))
         return cls.read_files(folder)
 
     @classmethod
@@ -93,8 +99,14 @@ class TextClassifier(nn.Module):
 
 
 def last_stage(run: Path) -> Path:
-    """Return the folder of a run's last finished stage; ArtifactError when there is none."""
-    numbered = [path for path in run.glob("[0-9]*-*") if (path / "manifest.json").is_file()]
-    if not numbered:
-        raise ArtifactError(f"{run}: holds no finished stage. Run the pipeline to its end first.")
-    return max(numbered, key=lambda path: int(path.name.split("-")[0]))
+    """Return the folder of a run's last stage; ArtifactError when it is not finished."""
+    settings = load_yaml(run / "pipeline.yaml")
+    stages = settings.get("stages") if isinstance(settings, dict) else None
+    if not isinstance(stages, list) or not stages or not isinstance(stages[-1], dict):
+        raise ArtifactError(f"{run / 'pipeline.yaml'}: is not the settings of a run; it is damaged. Run it again.")
+    folder = run / f"{len(stages)}-{stages[-1].get('stage')}"
+    if not (folder / "manifest.json").is_file():
+        raise ArtifactError(
+            f"{run}: stage {folder.name} is not finished; a run is used by its last stage. Run the pipeline to its end."
+        )
+    return folder

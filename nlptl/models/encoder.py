@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from nlptl.artifact import FORMAT_VERSION, Manifest, library_versions, publish, read_json, read_manifest, read_tensors
+from nlptl.artifact import (
+    FORMAT_VERSION,
+    Manifest,
+    library_versions,
+    publish,
+    read_json,
+    read_manifest,
+    read_tensors,
+    verify,
+)
 from nlptl.batching import Batch, pack, token_budget_batches, tokenize
 from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
@@ -100,7 +109,7 @@ class Encoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
         """Read an encoder from a folder of `save` or of a stage that gives one."""
-        read_manifest(Path(folder), kind="encoder")
+        verify(Path(folder), read_manifest(Path(folder), kind="encoder"))
         return cls.read_files(Path(folder))
 
     @classmethod

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 Activation = Literal["sigmoid", "gelu"]
+SMALLEST_SPREAD = 1e-8  # below it all vectors are the same one, and dividing would blow up rounding errors
 
 
 class Head(nn.Module):
@@ -47,9 +48,10 @@ class Head(nn.Module):
                     nn.init.zeros_(layer.weight)
 
     def fit_scale(self, vectors: Tensor) -> None:
-        """Set `centre` to the mean of vectors (B, D) and `scale` to their root mean square distance from it."""
+        """Set `centre` to the mean of vectors (B, D) and `scale` to their spread around it (1 where there is none)."""
         self.centre.copy_(vectors.mean(dim=0))
-        self.scale.copy_((vectors - self.centre).pow(2).mean().sqrt().clamp(min=1e-12))
+        spread = (vectors - self.centre).pow(2).mean().sqrt()
+        self.scale.copy_(torch.where(spread > SMALLEST_SPREAD, spread, torch.ones_like(spread)))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K) of sentence vectors (B, D)."""

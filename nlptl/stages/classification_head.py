@@ -48,6 +48,9 @@ class ClassificationHead(Config):
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
 
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Nothing beyond what `needs` says."""
+
     def outside(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
         return {}

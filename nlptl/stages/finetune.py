@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from nlptl.artifact import Kind
-from nlptl.config import Config
+from nlptl.config import Config, auto_or
 from nlptl.errors import DataError
 from nlptl.stages.stage import Part, RunContext
 
@@ -56,12 +56,12 @@ class FineTune(Config):
     """What moves."""
     learning_rate: float = Field(default=1e-2, gt=0, le=1)
     """Rate of AdamW, constant, where it is used: for update: full and with dropout. A smooth head is fitted by L-BFGS."""
-    epochs: int | Literal["auto"] = "auto"
+    epochs: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Passes over the labelled examples. auto: chosen by cross-validation on them, or by early stopping when
     data.validation is given."""
-    l2: float | Literal["auto"] = "auto"
+    l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Penalty on half the squared weights of the head; larger is smoother. auto: chosen like the epochs."""
-    batch_size: int | Literal["auto"] = "auto"
+    batch_size: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Examples a step. auto: a thirty-second of the examples, a power of two within 8 and 256."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the stratified cross-validation; fewer when a label has fewer examples."""
@@ -85,15 +85,10 @@ class FineTune(Config):
         return self.needs | ({"validation"} if data.validation is not None else set())
 
     def check(self, *, where: str) -> None:
-        """Refuse numbers out of range that a union with `auto` lets through."""
-        from nlptl.errors import ConfigError
+        """Nothing can be wrong beyond the types."""
 
-        for name, least in (("epochs", 1), ("batch_size", 1), ("l2", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, str) and value < least:
-                raise ConfigError(
-                    f"{where}.{name}: found {value}; expected auto or at least {least}. Correct the value."
-                )
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Nothing beyond what `needs` says."""
 
     def outside(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
@@ -104,7 +99,6 @@ class FineTune(Config):
         from nlptl.training import one_thread_if
 
         context = context or RunContext()
-        self.check(where="finetune")
         if data.labelled is None:
             raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
         _check_labels(given, data)
@@ -191,8 +185,8 @@ class FineTune(Config):
 
         from nlptl.selection import choose, fit_rows, fit_until, fits_of
 
-        def after_epoch(epoch: int, loss: float) -> None:
-            context.record.row(epoch=epoch, loss=round(loss, 6))
+        def after_epoch(epoch: int, loss: float, l2: float) -> None:
+            context.record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
 
         if examples.training < len(examples.labels):
             return fit_until(update, examples, settings, after_epoch=after_epoch)

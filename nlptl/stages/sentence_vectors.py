@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nlptl.models.pooling import Pooling
 
 
+FITTED_ON: tuple[Part, ...] = ("unlabelled", "labelled")  # the first of these that is there
+
+
 class SentenceVectors(Config):
     """Choose and fit the pooling of an encoder."""
 
@@ -47,10 +50,19 @@ class SentenceVectors(Config):
         """The pile for tfidf and sif, or the labelled texts where there is no pile."""
         if self.pooling in ("mean", "max"):
             return frozenset()
-        return frozenset({"unlabelled"}) if data.unlabelled is not None else frozenset({"labelled"})
+        present: tuple[Part, ...] = tuple(part for part in FITTED_ON if getattr(data, part) is not None)
+        return frozenset(present[:1])
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
+
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Refuse data without any text to fit on."""
+        if self.pooling in ("tfidf", "sif") and not self.reads(data):
+            raise DataError(
+                f"{where}: found no texts for {self.pooling} pooling; it is fitted on data.unlabelled. "
+                "Give some, or use pooling: mean."
+            )
 
     def outside(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
@@ -69,12 +81,9 @@ class SentenceVectors(Config):
 
         if self.pooling in ("mean", "max"):
             return Pooling(self.pooling)
-        pile = data.unlabelled if data.unlabelled is not None else data.labelled
-        if pile is None:
-            raise DataError(
-                f"sentence_vectors: found no texts for {self.pooling} pooling; it is fitted on data.unlabelled. "
-                "Give some, or use pooling: mean."
-            )
+        self.check_data(data, where="sentence_vectors")
+        (part,) = self.reads(data)
+        pile: TextTable = getattr(data, part)
         if self.pooling == "tfidf":
             return Pooling("tfidf", token_weights=idf_weights(_text_frequency(given, pile, context), len(pile)))
         weights = sif_weights(given.token_model.counts, self.sif_a)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from nlptl.artifact import Kind, file_digest
-from nlptl.config import Config
+from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
 from nlptl.stages.stage import Part, RunContext
 from nlptl.word2vec.tokenizer import TextSettings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nlptl.word2vec.corpus import Corpus
 
 FloatArray = NDArray[np.float32]
+DIM = 100  # width where neither settings nor imported vectors name one
 AUTO_WORDS = 5_000_000  # words that `epochs: auto` wants the training to see
 FREQUENT = 5  # frequent words whose neighbours are told
 
@@ -36,8 +37,9 @@ class SkipGram(Config):
 
     stage: Literal["skipgram"] = "skipgram"
     """The name of this stage."""
-    dim: int = Field(default=100, ge=1, le=4096)
-    """Width of the vectors. 50 to 100 for small piles, up to 300 for millions of words; wider is slower."""
+    dim: int | None = Field(default=None, ge=1, le=4096)
+    """Width of the vectors; null means 100, or the width of `vectors`.
+    50 to 100 for small piles, up to 300 for millions of words; wider is slower."""
     window: int = Field(default=5, ge=1, le=100)
     """Words to either side that count as context. Larger gathers topics, smaller gathers grammar."""
     negatives: int = Field(default=5, ge=1, le=100)
@@ -46,7 +48,7 @@ class SkipGram(Config):
     """Words that are rarer get no vector. 1 or 2 for piles of some hundred texts."""
     subsample: float = Field(default=1e-3, ge=0, le=1)
     """Words more frequent than this share are thinned out at random; smaller thins more, 0 keeps all."""
-    epochs: int | Literal["auto"] = "auto"
+    epochs: Annotated[int | Literal["auto"], auto_or(int, least=0)] = "auto"
     """Passes over the pile. auto: as many as it takes to see five million words, at least 5, at most 100. 0 leaves
     the vectors random, which is the baseline that training has to beat."""
     learning_rate: float = Field(default=0.025, gt=0, le=1)
@@ -64,7 +66,7 @@ class SkipGram(Config):
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -86,8 +88,6 @@ class SkipGram(Config):
 
     def check(self, *, where: str) -> None:
         """Refuse a missing or unreadable `vectors` file, or one whose width is not `dim`."""
-        if isinstance(self.epochs, int) and self.epochs < 0:
-            raise ConfigError(f"{where}.epochs: found {self.epochs}; expected 0 or more, or auto. Correct the value.")
         if self.continue_training and self.vectors is None:
             raise ConfigError(
                 f"{where}.continue_training: found true without vectors; expected a file to continue from. "
@@ -97,12 +97,20 @@ class SkipGram(Config):
             return
         from nlptl.word2vec.formats import inspect
 
-        width = inspect(Path(self.vectors))[2]
-        if "dim" in self.model_fields_set and width != self.dim:
+        try:
+            width = inspect(Path(self.vectors))[2]
+        except DataError as error:
+            raise ConfigError(f"{where}.vectors: {error}") from None
+        if self.dim is not None and width != self.dim:
             raise ConfigError(
                 f"{where}.dim: found {self.dim}, but the vectors in {self.vectors} have {width}; both must be equal. "
                 f"Drop dim or set it to {width}."
             )
+
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Refuse data without any text to learn from."""
+        if self._trains and not self.reads(data):
+            raise DataError(f"{where}: found no texts; skipgram learns from a pile of them. Give data.unlabelled.")
 
     def outside(self) -> Mapping[str, str]:
         """Digest of the `vectors` file."""
@@ -115,9 +123,8 @@ class SkipGram(Config):
         """
         context = context or RunContext()
         self.check(where="skipgram")
+        self.check_data(data, where="skipgram")
         pile = self._pile(data)
-        if self._trains and not pile:
-            raise DataError("skipgram: found no texts; it learns from a pile of them. Give data.unlabelled.")
         if self.vectors is None:
             tokenizer, vectors, counts = self._trained(pile, context, ([], None))
         elif self.continue_training:
@@ -179,7 +186,7 @@ class SkipGram(Config):
         from nlptl.word2vec.gensim_engine import train
         from nlptl.word2vec.quality import SampledLoss
 
-        dim = self.dim if start is None else start.shape[1]
+        dim = (self.dim or DIM) if start is None else start.shape[1]
         task = SkipGramTask(
             dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample,
             epochs=self._epochs(len(corpus.ids)), learning_rate=self.learning_rate, seed=context.seed,
@@ -194,8 +201,9 @@ class SkipGram(Config):
 
             def after_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
                 loss = measure(vectors, contexts)
-                context.record.row(epoch=epoch, loss=round(loss, 6))
-                progress.advance(len(corpus.ids), f"epoch {epoch}/{task.epochs}, loss {loss:.3f}")
+                context.record.row(epoch=epoch, **({} if loss is None else {"loss": round(loss, 6)}))
+                told = "" if loss is None else f", loss {loss:.3f}"
+                progress.advance(len(corpus.ids), f"epoch {epoch}/{task.epochs}{told}")
 
             vectors = train(corpus, task, start=start, after_epoch=after_epoch)
         vectors[0] = 0.0

@@ -98,6 +98,9 @@ class Stage(Protocol):
     def check(self, *, where: str) -> None:
         """Refuse what can be refused before anything trains: files that are missing, settings that do not fit."""
 
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Refuse data that leave it nothing to work on."""
+
     def outside(self) -> Mapping[str, str]:
         """Digests of files outside the data that shape the result, such as imported vectors."""
 

@@ -48,6 +48,8 @@ def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
             f"{path}: found {len(words)} vectors where the header says {expected}; the file was cut off or its header "
             "is wrong. Fetch or export it again."
         )
+    if not words:
+        raise DataError(f"{path}: holds no vectors; expected at least one. Fetch or export the file again.")
     first: dict[str, int] = {}
     for place, word in enumerate(words, start=1):
         if first.setdefault(word, place) != place:
@@ -120,7 +122,9 @@ def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
 
 def _text_records(file: IO[bytes], width: int) -> Iterator[tuple[str, FloatArray]]:
     for line in file:
-        parts = line.rstrip().rsplit(b" ", width)
+        parts = line.rstrip().replace(b"\t", b" ").rsplit(b" ", width)
+        if parts == [b""]:
+            continue
         if len(parts) != width + 1:
             raise _Fault(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
         try:

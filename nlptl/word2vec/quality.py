@@ -27,8 +27,13 @@ class SampledLoss:
         weights[0] = 0.0
         self._negatives = generator.choice(len(weights), (len(self._centres), negatives), p=weights / weights.sum())
 
-    def __call__(self, vectors: FloatArray, contexts: FloatArray) -> float:
-        """Return the loss of input vectors (V, D) and output vectors (V, D), both indexed by the corpus's ids."""
+    def __call__(self, vectors: FloatArray, contexts: FloatArray) -> float | None:
+        """Return the loss of input vectors (V, D) and output vectors (V, D), both indexed by the corpus's ids.
+
+        None for a corpus without pairs, such as texts of one word each.
+        """
+        if not len(self._centres):
+            return None
         centre = vectors[self._centres]
         positive = np.einsum("pd,pd->p", centre, contexts[self._contexts])
         negative = np.einsum("pd,pnd->pn", centre, contexts[self._negatives])

@@ -145,13 +145,13 @@ def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextDa
 
 def test_a_validation_part_stops_early(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
     FineTune(patience=3).run(artifacts[3], data=reviews, context=context)
-    assert context.record.sentences[-1].startswith("Early stopping on 16 validation texts chose ")
+    assert context.record.sentences[-1].startswith("16 validation texts chose ")
 
 
 def test_missing_data_is_told(artifacts: list[Any]) -> None:
     nothing = TextData()
     for stage, given, sentence in (
-        (SkipGram(), None, "skipgram: found no texts; it learns from a pile of them. Give data.unlabelled."),
+        (SkipGram(), None, "skipgram: found no texts; skipgram learns from a pile of them. Give data.unlabelled."),
         (
             SentenceVectors(),
             artifacts[1],
@@ -215,12 +215,17 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
         (folder / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(ArtifactError) as caught:
             TextClassifier.load(folder)
+        assert str(caught.value) == (
+            f"{folder / name}: differs from its digest in the manifest; it was changed. Run the stage again."
+        )
+        with pytest.raises(ArtifactError) as caught:
+            TextClassifier.read_files(folder)
         assert str(caught.value) == f"{folder / name}: {sentence}"
         (folder / name).write_bytes(content)
     settings = (folder / "encoder.json").read_text()
     (folder / "encoder.json").write_text(settings.replace("word_vectors", "telepathy"))
     with pytest.raises(ArtifactError) as caught:
-        TextClassifier.load(folder)
+        TextClassifier.read_files(folder)
     assert str(caught.value) == (
         f"{folder / 'encoder.json'}: found token_model 'telepathy'; this nlptl reads 'word_vectors'. Update nlptl."
     )
@@ -228,7 +233,7 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
     classifier = (folder / "classifier.json").read_text()
     (folder / "classifier.json").write_text(classifier.replace('"hidden": 4', '"hidden": 5'))
     with pytest.raises(ArtifactError) as caught:
-        TextClassifier.load(folder)
+        TextClassifier.read_files(folder)
     assert str(caught.value) == (
         f"{folder / 'head.safetensors'}: does not fit the head that classifier.json describes; the folder is damaged. "
         "Run the stage again."

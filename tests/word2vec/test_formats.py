@@ -74,6 +74,8 @@ def test_faults_of_files_are_told(tmp_path: Path) -> None:
     assert fault(path) == (
         f"{path}: 'a' is vector 1 and again vector 2; every word must stand once. Remove one of them."
     )
+    path.write_text("0 2\n")
+    assert fault(path) == f"{path}: holds no vectors; expected at least one. Fetch or export the file again."
     path.write_text("3 2\na 1 2\nb 1 2\n")
     assert fault(path) == (
         f"{path}: found 2 vectors where the header says 3; the file was cut off or its header is wrong. "
@@ -105,3 +107,10 @@ def test_faults_of_files_are_told(tmp_path: Path) -> None:
         + r", vector \d+: cannot be read \(Compressed file ended before .*\)\. Fetch the file again\.",
         fault(packed),
     )
+
+
+def test_tabs_and_blank_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "v.txt"
+    path.write_text("a\t1\t2\nb\t3\t4\n\n")
+    words, vectors = read_vectors(path)
+    assert (words, vectors.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
