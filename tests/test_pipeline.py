@@ -96,7 +96,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something trained")
 
-    monkeypatch.setattr(pipeline_module, "_run_stage", refuse)
+    monkeypatch.setattr(pipeline_module, "run_stage", refuse)
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
     assert str(caught.value) == (

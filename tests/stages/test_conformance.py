@@ -16,7 +16,7 @@ from nlptl.data import TextData
 from nlptl.errors import ArtifactError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
-from nlptl.pipeline import load_artifact
+from nlptl.run_folder import load_artifact
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune, Full
 from nlptl.stages.sentence_vectors import SentenceVectors
