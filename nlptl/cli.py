@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import os
 import sys
 import warnings
@@ -173,8 +173,8 @@ def main() -> None:
     from nlptl.errors import NlptlError, StorageError
 
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError):  # a closed stream or a stand-in has no encoding to change
-            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # a closed stream or a stand-in has no encoding to change
+            stream.reconfigure(encoding="utf-8")
     warnings.showwarning = _show_warning
     try:
         app()
@@ -222,8 +222,8 @@ def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[st
         return iter([[text]])
     if file is not None:
         return stream_texts(str(file), settings=DataSettings(text_column=column), where="--file")
-    with contextlib.suppress(AttributeError):  # a stand-in for stdin may lack it
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # type: ignore[union-attr]
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
     return lines_in_batches(sys.stdin)
 
 

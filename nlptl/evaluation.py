@@ -161,7 +161,7 @@ def evaluate_predictions(
     Raises DataError, one sentence, when there is no text, lengths or shapes differ, a label is not in `names`, or a row
     of probabilities is not one (finite, in [0, 1], sum 1 ± 0.001).
     """
-    from sklearn.metrics import f1_score  # type: ignore[import-untyped, unused-ignore]
+    from sklearn.metrics import f1_score
 
     true, guessed, chances = _checked(labels, predicted, probabilities, names)
     every = range(len(names))

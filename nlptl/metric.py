@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import evaluate  # type: ignore[import-untyped, unused-ignore]
+    import evaluate
 
 from nlptl.evaluation import Evaluation, evaluate_predictions
 
@@ -36,7 +36,7 @@ def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metri
     `compute` raises DataError for a label that is not in `names`, evaluate's ValueError for inputs that do not fit.
     """
     import evaluate
-    from datasets import Features, Value  # type: ignore[import-untyped, unused-ignore]
+    from datasets import Features, Value
     from datasets import Sequence as Row
 
     chances = {"probabilities": Row(Value("float64"))} if probabilities else {}

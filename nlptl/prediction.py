@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
-UNKNOWN_ID = 0
 LINES = 256  # lines of stdin predicted at once: few, so that results appear while the input still flows
 
 
@@ -87,6 +86,8 @@ def evaluate_classifier(
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
     """Return the share (0 to 1) of a table's words that have no vector in `encoder`."""
+    from nlptl.models.encoder import UNKNOWN_ID
+
     words = known = 0
     for texts in table.batches(1_000):
         for encoding in encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False):

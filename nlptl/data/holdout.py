@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -35,8 +36,12 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
         kept[part] = table
     if kept["labelled"] is not None:
         for test in tests:
-            check_known_labels(test, kept["labelled"], place=lambda row, test=test: f"{test.name}, row {row + 1}")  # type: ignore[misc]
+            check_known_labels(test, kept["labelled"], place=partial(_row_of, test))
     return TextData(**kept)
+
+
+def _row_of(table: TextTable, row: int) -> str:
+    return f"{table.name}, row {row + 1}"
 
 
 def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:

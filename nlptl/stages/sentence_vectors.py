@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.config import Config
 from nlptl.errors import DataError
-from nlptl.stages.stage import Part, RunContext
+from nlptl.stages.stage import Part, RunContext, watched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,7 +98,7 @@ def _text_frequency(given: Encoder, pile: TextTable, context: RunContext) -> Ten
     import torch
 
     frequency = torch.zeros(len(given.token_model.counts), dtype=torch.int64)
-    for batch in _watched(pile, context):
+    for batch in watched([pile], "fitting the pooling", context):
         for ids in given.token_ids(batch):
             frequency[list(set(ids))] += 1
     return frequency
@@ -113,14 +113,7 @@ def _common_component(given: Encoder, pooling: Pooling, pile: TextTable, context
 
     encoder = Encoder(given.tokenizer, given.token_model, pooling).eval()
     moment = torch.zeros(given.dim, given.dim, dtype=torch.float64)
-    for batch in _watched(pile, context):
+    for batch in watched([pile], "fitting the pooling", context):
         vectors = torch.from_numpy(encoder.encode(batch)).double()
         moment += vectors.T @ vectors
     return first_component(moment)
-
-
-def _watched(pile: TextTable, context: RunContext) -> Iterator[list[str]]:
-    with context.progress.task("fitting the pooling", total=len(pile), unit="texts") as task:
-        for batch in pile.batches():
-            yield batch
-            task.advance(len(batch))

@@ -5,7 +5,7 @@ Shapes: V words, D dimension.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from pydantic import Field
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, RunContext
+from nlptl.stages.stage import Part, RunContext, watched
 from nlptl.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class SkipGram(Config):
 
         words, start = known
         tokenizer = self._tokenizer(pile, words, context)
-        with encoded(tokenizer, _watched(pile, "encoding the pile", context)) as corpus:
+        with encoded(tokenizer, watched(pile, "encoding the pile", context)) as corpus:
             kept_words = int((corpus.counts[1:] > 0).sum())
             if kept_words < 2:
                 raise DataError(
@@ -174,7 +174,7 @@ class SkipGram(Config):
         )
 
         tokenizer = untrained_tokenizer(self.text)
-        learn_vocabulary(tokenizer, _watched(pile, "counting words", context), min_count=self.min_count)
+        learn_vocabulary(tokenizer, watched(pile, "counting words", context), min_count=self.min_count)
         if words:
             learnt = vocabulary_of(tokenizer)
             seen = set(learnt)
@@ -242,14 +242,6 @@ class SkipGram(Config):
         neighbours = {words[i]: nearest(words, vectors, i, count=5) for i in _frequent(words, counts)}
         told = "; ".join(f"{word}: {', '.join(near for near, _ in found)}" for word, found in neighbours.items())
         context.record.find("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
-
-
-def _watched(pile: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
-    with context.progress.task(name, total=sum(map(len, pile)), unit="texts") as task:
-        for table in pile:
-            for batch in table.batches():
-                yield batch
-                task.advance(len(batch))
 
 
 def _placed(tokenizer: Tokenizer, words: Sequence[str], vectors: FloatArray | None) -> FloatArray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from nlptl.artifact import Kind
@@ -12,7 +12,7 @@ from nlptl.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     import torch
 
-    from nlptl.data import TextData
+    from nlptl.data import TextData, TextTable
 
 Part = Literal["unlabelled", "labelled", "validation"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -72,6 +72,15 @@ class RunContext:
 
         number = int.from_bytes(hashlib.sha256(f"{self.seed}/{salt}".encode()).digest()[:7], "big")
         return torch.Generator().manual_seed(number)
+
+
+def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
+    """Yield the tables' texts in batches, telling the context's progress how many have passed."""
+    with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
+        for table in tables:
+            for batch in table.batches():
+                yield batch
+                task.advance(len(batch))
 
 
 class Stage(Protocol):

@@ -43,7 +43,7 @@ def written(kind: str, rows: list[tuple[str, str]]) -> bytes:
     file = io.StringIO(newline="")
     # With "\n" as the line end, Python's writer would leave "\r" unquoted.
     tsv = {"delimiter": "\t", "lineterminator": "\n", "quoting": csv.QUOTE_ALL}
-    writer = csv.writer(file, **(tsv if kind == "tsv" else {}))  # type: ignore[arg-type]
+    writer = csv.writer(file, **(tsv if kind == "tsv" else {}))
     writer.writerows([("label", "text"), *((label, text) for text, label in rows)])
     return file.getvalue().encode("utf-8-sig" if kind == "csv" else "utf-8")
 
@@ -134,7 +134,7 @@ def test_a_second_load_reads_the_cache_and_a_changed_file_does_not(
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: b"", lambda whole: whole[:-5000]])
-def test_a_damaged_cache_is_written_anew(damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_cache_is_written_anew(damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 10)
     path = tmp_path / "rows.txt"
     path.write_text("".join(f"line {i}\n" for i in range(1000)))

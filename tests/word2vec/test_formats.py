@@ -21,7 +21,7 @@ VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 @pytest.mark.parametrize("packed", [False, True])
 def test_round_trip(tmp_path: Path, form: str, packed: bool) -> None:
     path = tmp_path / "vectors"
-    write_vectors(path, WORDS, VECTORS, format=form)  # type: ignore[arg-type]
+    write_vectors(path, WORDS, VECTORS, format=form)
     if packed:
         path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
         path = path.with_suffix(".gz")
