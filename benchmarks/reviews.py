@@ -1,50 +1,59 @@
-"""The quickstart's comparison, kept.
+"""The quickstart's comparisons, kept.
 
-    python benchmarks/reviews.py
+    python benchmarks/reviews.py [reviews-skipgram reviews-bert-lora]
 
-Runs pipelines/reviews-skipgram.yaml and writes every trial and the table to benchmarks/results/reviews.json.
+Runs the pipelines and writes every trial and the table of each to benchmarks/results/reviews.json and reviews-bert.json.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from results import write_result
 
 from nlptl import Pipeline
 
-PIPELINE = Path("pipelines/reviews-skipgram.yaml")
-OUT = Path("runs/reviews-skipgram")
+RESULTS = {"reviews-skipgram": "reviews", "reviews-bert-lora": "reviews-bert"}
+PACKAGES = ["nlptl", "gensim", "torch", "tokenizers", "numpy", "transformers", "peft"]
 
 
-def main() -> None:
-    chain = Pipeline.from_yaml(PIPELINE)
-    result = chain.run(OUT, where=str(PIPELINE)).comparison
+def main(names: Sequence[str]) -> None:
+    for name in names:
+        compare(name, Path("pipelines") / f"{name}.yaml", Path("runs") / name)
+
+
+def compare(name: str, pipeline: Path, out: Path) -> None:
+    chain = Pipeline.from_yaml(pipeline)
+    result = chain.run(out, where=str(pipeline)).comparison
     assert result is not None
     assert chain.compare is not None
     print(result.sentence)
-    rows = [json.loads(line) for line in (OUT / "comparison.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in (out / "comparison.jsonl").read_text(encoding="utf-8").splitlines()]
     bars = [
         {
-            "name": f"{found.test}: difference in accuracy",
-            "value": round(found.difference.difference.value, 5),
-            "range": str(found.difference.difference),
+            "name": f"{found.test}: difference in accuracy, {arm}",
+            "test": found.test,
+            "value": round(difference.difference.value, 5),
+            "range": str(difference.difference),
             "arms": {arm: str(score) for arm, score in zip(result.arms, found.accuracies, strict=True)},
-            "better_equal_worse": [found.difference.wins, found.difference.ties, found.difference.losses],
+            "better_equal_worse": [difference.wins, difference.ties, difference.losses],
             "texts": found.texts,
         }
         for found in result.results
+        for arm, difference in zip(result.arms[1:], found.differences, strict=True)
     ]
     write_result(
-        "reviews",
-        command="python benchmarks/reviews.py",
+        RESULTS[name],
+        command=f"python benchmarks/reviews.py {name}",
         seeds=[*range(chain.seed, chain.seed + chain.compare.seeds)],
         rows=[{key: row[key] for key in ("test", "arm", "seed", "accuracy", "correct")} for row in rows],
         bars=bars,
-        packages=["nlptl", "gensim", "torch", "tokenizers", "numpy"],
+        packages=PACKAGES,
     )
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(RESULTS))

@@ -7,8 +7,10 @@ A table stands between <!-- table: NAME --> and <!-- end -->; with --check nothi
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +51,10 @@ def made_on(name: str) -> str:
     found = result(name)
     machine = found["machine"]
     versions = ", ".join(f"{key} {value}" for key, value in found["versions"].items() if key != "python")
-    return f"\n{found['date']}, {machine['cores']} cores {machine['cpu']}, {machine['memory_gib']} GiB; {versions}.\n"
+    gpu = next((f", {row['device']}" for row in found["rows"] if row.get("device", "cpu") != "cpu"), "")
+    return (
+        f"\n{found['date']}, {machine['cores']} cores {machine['cpu']}, {machine['memory_gib']} GiB{gpu}; {versions}.\n"
+    )
 
 
 def static() -> str:
@@ -100,7 +105,93 @@ def bounds() -> str:
     return markdown(["what", "measured", "bar"], rows) + made_on("memory")
 
 
-TABLES = {"static": static, "reviews": reviews, "two-commands": two_commands, "bounds": bounds}
+def encode(name: str = "encode") -> str:
+    found = result(name)
+    runs = grouped(found["rows"], "set", "precision", "arm")
+    lines = []
+    for speed, cosine in zip(found["bars"][::2], found["bars"][1::2], strict=True):
+        data_set, precision = speed["name"].split(":")[0].split(", ")
+        ours, peer = (runs[data_set, precision, arm] for arm in ("nlptl", speed["name"].split(" of ")[-1]))
+        lines.append([
+            data_set, precision, f"{middle(ours, 'tokens_per_second'):,.0f}", f"{middle(peer, 'tokens_per_second'):,.0f}",
+            ratio(speed), f"{cosine['value']:.6f}", f"{middle(ours, 'load_seconds'):.1f} / {middle(peer, 'load_seconds'):.1f}",
+            f"{most(ours):,.0f} / {most(peer):,.0f}",
+        ])  # fmt: skip
+    peer = found["bars"][0]["name"].split(" of ")[-1]
+    header = ["set", "precision", "nlptl, tokens/s", f"{peer}, tokens/s", "ratio (range)", "lowest cosine",
+              "seconds to load", "peak MiB"]  # fmt: skip
+    return markdown(header, lines) + made_on(name)
+
+
+def finetune_speed(name: str = "finetune-speed") -> str:
+    found = result(name)
+    runs = grouped(found["rows"], "set", "update", "arm")
+    lines = []
+    for bar in found["bars"]:
+        data_set, update, epochs = bar["name"].split(":")[0].split(", ")
+        peer_name = bar["name"].removesuffix(" over ours").split(" wall of ")[-1]
+        ours, peer = (runs[data_set, update, arm] for arm in ("nlptl", peer_name))
+        lines.append([
+            data_set, update, peer_name, epochs.removesuffix(" epochs"), f"{middle(ours, 'seconds'):.1f}",
+            f"{middle(peer, 'seconds'):.1f}", ratio(bar), bar.get("at_least", ""),
+            f"{middle(ours, 'tokens_per_second'):,.0f} / {middle(peer, 'tokens_per_second'):,.0f}",
+            f"{most(ours):,.0f} / {most(peer):,.0f}",
+        ])  # fmt: skip
+    header = ["set", "update", "peer", "epochs", "nlptl, s", "peer, s", "ratio (range)", "bar", "tokens/s", "peak MiB"]
+    return markdown(header, lines) + made_on(name)
+
+
+def finetune_scores(name: str = "finetune-scores") -> str:
+    bars = result(name)["bars"]
+    lines = [
+        [score["name"].split(":")[0].split(", ")[-1], score["ours"], score["peer"], score["range"], ratio(wall)]
+        for score, wall in zip(bars[::2], bars[1::2], strict=True)
+    ]
+    header = ["update", "nlptl, macro-F1", "Trainer, macro-F1", "difference", "wall of Trainer over ours (range)"]
+    return markdown(header, lines) + made_on(name)
+
+
+def imdb_continue(name: str = "imdb-continue") -> str:
+    lines = [
+        [bar["peer"], bar["ours"], bar["range"], "/".join(map(str, bar["better_equal_worse"]))]
+        for bar in result(name)["bars"]
+    ]
+    return markdown(["as it came", "continued", "difference", "splits better/equal/worse"], lines) + made_on(name)
+
+
+def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return found
+
+
+def middle(rows: Sequence[dict[str, Any]], name: str) -> float:
+    return statistics.median(row.get(name, 0) for row in rows)
+
+
+def most(rows: Sequence[dict[str, Any]]) -> float:
+    return max(row.get("peak_memory_mib", 0) for row in rows)
+
+
+def ratio(bar: dict[str, Any]) -> str:
+    return f"{bar['value']:.2f} ({bar['range'][0]:.2f} to {bar['range'][1]:.2f})"
+
+
+TABLES = {
+    "static": static,
+    "reviews": reviews,
+    "two-commands": two_commands,
+    "bounds": bounds,
+    "encode": encode,
+    "encode-cuda": functools.partial(encode, "encode-cuda"),
+    "finetune-speed": finetune_speed,
+    "finetune-speed-cuda": functools.partial(finetune_speed, "finetune-speed-cuda"),
+    "finetune-scores": finetune_scores,
+    "finetune-scores-cuda": functools.partial(finetune_scores, "finetune-scores-cuda"),
+    "imdb-continue": imdb_continue,
+    "imdb-continue-cuda": functools.partial(imdb_continue, "imdb-continue-cuda"),
+}
 
 if __name__ == "__main__":
     sys.exit(main("--check" in sys.argv[1:]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlptl.comparison import Trial, trial_identity
 from nlptl.config import parse, replace_at
@@ -31,12 +31,13 @@ def trials_of(
         (name, arm, _arm_data(pipeline, name, arm, data, list(tests.values()), where, say))
         for name, arm in _arms(pipeline, where)
     ]
+    made: dict[str, Any] = {}
     pool = None
     if pipeline.compare.redraw is not None:
         pool = load_table(pipeline.compare.redraw, settings=pipeline.data, where=f"{where}: compare.redraw")
     for seed in range(pipeline.seed, pipeline.seed + pipeline.compare.seeds):
         for name, arm, arm_data in arms:
-            yield _trial(name, seed, arm, arm_data, tests)
+            yield _trial(name, seed, arm, arm_data, tests, made)
         if pool is not None:
             drawn, rest = redraw(pool, like=data, seed=seed)
             for name, arm, arm_data in arms:
@@ -44,7 +45,7 @@ def trials_of(
                 if pile is not None and pipeline.data.drop_leaks:
                     pile = rows_not_in(pile, pool)
                 other = TextData(unlabelled=pile, labelled=drawn, validation=arm_data.validation)
-                yield _trial(name, seed, arm, other, {f"{pool.name}, other examples": rest})
+                yield _trial(name, seed, arm, other, {f"{pool.name}, other examples": rest}, made)
 
 
 def _arm_data(
@@ -94,8 +95,10 @@ def _arms(pipeline: Pipeline, where: str) -> list[tuple[str, Pipeline]]:
     return arms
 
 
-def _trial(name: str, seed: int, arm: Pipeline, data: TextData, tests: Mapping[str, TextTable]) -> Trial:
+def _trial(
+    name: str, seed: int, arm: Pipeline, data: TextData, tests: Mapping[str, TextTable], made: dict[str, Any]
+) -> Trial:
     digests = {part: table.digest for part in PARTS if (table := getattr(data, part)) is not None and part != "test"}
     stages = [[stage.model_dump(mode="json"), stage.version, dict(stage.outside())] for stage in arm.stages]
     identity = trial_identity([name, stages], [digests, {test: table.digest for test, table in tests.items()}])
-    return Trial(name, seed, identity, functools.partial(arm.train, data), tests)
+    return Trial(name, seed, identity, functools.partial(arm.train, data, made=made), tests)

@@ -20,13 +20,17 @@ from nlptl.errors import ArtifactError, StorageError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "gensim", "peft", "scikit-learn", "numpy")
+VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
 
 LAYOUT = frozenset({
     "encoder.json", "tokenizer.json", "word_vectors.safetensors", "pooling.safetensors", "classifier.json",
-    "head.safetensors", "history.jsonl", MANIFEST,
+    "head.safetensors", "history.jsonl", "config.json", "model.safetensors", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", MANIFEST,
 })  # fmt: skip
 """All files that an artifact's folder may hold; a folder with any other is somebody else's."""
+ADAPTER = "adapter"
+ADAPTER_LAYOUT = frozenset({"adapter_config.json", "adapter_model.safetensors"})
+"""The one folder in an artifact's folder and the files in it: PEFT's layout."""
 
 Kind = Literal["encoder", "classifier"]
 
@@ -233,7 +237,14 @@ def check_replaceable(folder: Path) -> None:
 
 def is_ours(folder: Path) -> bool:
     """Say whether `folder` is empty or holds nothing but files of an artifact, its manifest lost or readable."""
-    return folder.is_dir() and all(path.name in LAYOUT and path.is_file() for path in folder.iterdir())
+    return folder.is_dir() and all(
+        (path.name in LAYOUT and path.is_file()) or (path.name == ADAPTER and _is_adapter(path))
+        for path in folder.iterdir()
+    )
+
+
+def _is_adapter(folder: Path) -> bool:
+    return folder.is_dir() and all(path.name in ADAPTER_LAYOUT and path.is_file() for path in folder.iterdir())
 
 
 def append_lines(path: Path, lines: str) -> None:

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
 
 TOKEN_BUDGET = 1 << 16  # tokens a batch for word vectors: 65,536 rows of 100 floats are 26 MB
 ROWS = 1_000  # texts tokenised at once
+POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenRule:
+    """How a token model wants its texts tokenised."""
+
+    special_tokens: bool = False
+    """Whether the tokenizer adds [CLS], [SEP] and the like."""
+    drop: int | None = None
+    """Id of tokens that are left out."""
+    unknown: int | None = None
+    """Id of tokens that the vocabulary does not know."""
+    longest: int | None = None
+    """Tokens after which a text is cut off, special ones included."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,19 +41,61 @@ class Batch:
     input_ids: Tensor
     """(N,) int64 ids, text after text."""
     lengths: Tensor
-    """(B,) int64 tokens of each text; they sum to N."""
+    """(B,) int64 tokens of each text, on the CPU wherever the ids are; they sum to N."""
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on `device`."""
-        return Batch(self.input_ids.to(device), self.lengths.to(device))
+        """Return the batch with its ids on `device`."""
+        return Batch(self.input_ids.to(device), self.lengths)
+
+    def text_of_token(self) -> Tensor:
+        """Return the row number of each token's text (N,), on the ids' device."""
+        return torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths).to(self.input_ids.device)
+
+    def positions(self) -> Tensor:
+        """Return each token's place in its text (N,), counted from 0, on the ids' device."""
+        begins = torch.repeat_interleave(self.lengths.cumsum(0) - self.lengths, self.lengths)
+        return (torch.arange(len(begins)) - begins).to(self.input_ids.device)
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, drop: int | None = None) -> list[list[int]]:
-    """Return each text's token ids; tokens with the id `drop` (the unknown word) are left out."""
+@dataclasses.dataclass(frozen=True)
+class TokenizedTexts:
+    """Many texts as one row of token ids, from which batches are picked without touching Python lists again."""
+
+    ids: Tensor
+    """(N,) int64 ids of all texts, end to end."""
+    lengths: Tensor
+    """(n,) int64 tokens of each text."""
+    begins: Tensor
+    """(n,) int64 place of each text's first token."""
+
+    @classmethod
+    def of(cls, ids: Sequence[Sequence[int]]) -> TokenizedTexts:
+        """Lay token ids end to end."""
+        batch = pack(ids)
+        return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the texts with row numbers (B,), in that order."""
+        return Batch(self.ids[self.places(rows)], self.lengths[rows])
+
+    def places(self, rows: Tensor) -> Tensor:
+        """Return where the tokens of the texts (B,) lie among all (N,)."""
+        lengths = self.lengths[rows]
+        shift = self.begins[rows] - (lengths.cumsum(0) - lengths)
+        return torch.repeat_interleave(shift, lengths) + torch.arange(int(lengths.sum()))
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
+    """Return each text's token ids, cut off as the tokenizer's own truncation says."""
     ids: list[list[int]] = []
     for begin in range(0, len(texts), ROWS):
-        encodings = tokenizer.encode_batch_fast(list(texts[begin : begin + ROWS]), add_special_tokens=False)
-        ids.extend([i for i in encoding.ids if i != drop] for encoding in encodings)
+        encodings = tokenizer.encode_batch_fast(
+            list(texts[begin : begin + ROWS]), add_special_tokens=rule.special_tokens
+        )
+        if rule.drop is None:
+            ids.extend(encoding.ids for encoding in encodings)
+        else:
+            ids.extend([i for i in encoding.ids if i != rule.drop] for encoding in encodings)
     return ids
 
 
@@ -58,3 +115,24 @@ def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) 
         tokens += length
     if begin < len(lengths):
         yield range(begin, len(lengths))
+
+
+def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:
+    """Return row numbers (B,) of batches of at most `budget` tokens, shortest texts first; ties keep their order."""
+    order = torch.argsort(lengths, stable=True)
+    return [order[rows.start : rows.stop] for rows in token_budget_batches(lengths[order].tolist(), budget=budget)]
+
+
+def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+    """Return the batches of one epoch in random order: texts of similar length together, as many tokens in each.
+
+    Rows are shuffled, cut into pools of `POOL` batches, sorted by length within each pool and cut there by a budget
+    of `batch_size` texts of mean length, so that a step costs the same time whatever its texts are. How many texts a
+    batch has varies around `batch_size` (B,); weigh losses by B / batch_size, and each text counts alike.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    budget = max(1, round(batch_size * float(lengths.double().mean())))
+    batches: list[Tensor] = []
+    for pool in torch.split(order, batch_size * POOL):
+        batches += [pool[rows] for rows in length_sorted_batches(lengths[pool], budget=budget)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

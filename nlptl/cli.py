@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -15,6 +16,11 @@ import typer
 
 if TYPE_CHECKING:
     from nlptl.progress import Progress, Task
+
+WAITING = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+"""Read by OpenMP when torch loads it: threads that wait go to sleep at once. Those that spin slow down everything else
+that wants a core, themselves included: on a busy machine small trainings took over four times as long."""
+GRACE = 5.0  # seconds that other processes leave process 0 to tell an error
 
 app = typer.Typer(
     help="Transfer learning for text: pretrain on a pile, represent, fine-tune on a few labels.",
@@ -46,8 +52,13 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting, e.g. stages.0.dim=50. Repeatable.", metavar="PATH=VALUE"),
 ]
+DeviceOption = Annotated[DeviceChoice, typer.Option(help="Where to compute.")]
 TextColumn = Annotated[str, typer.Option(help="Column of the file that holds the texts.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of the file that holds the labels.")]
+PriceOption = Annotated[
+    float | None,
+    typer.Option(help="Price of an hour of this machine; tells what the run cost.", show_default=False),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks, only results.")]
 
 
@@ -58,23 +69,33 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
     ] = None,
-    device: Annotated[DeviceChoice, typer.Option(help="Where to compute.")] = DeviceChoice.auto,
+    device: DeviceOption = DeviceChoice.auto,
+    tracker: Annotated[
+        list[str] | None,
+        typer.Option(help="Also tell tensorboard, mlflow or wandb how it goes. Repeatable.", metavar="NAME"),
+    ] = None,
+    price_per_hour: PriceOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a pipeline; stages that are finished and unchanged are kept."""
+    """Run a pipeline; stages that are finished and unchanged are kept. torchrun and accelerate launch share it out."""
+    from nlptl import distributed
     from nlptl.pipeline import Pipeline
     from nlptl.report import run_lines
     from nlptl.stages.stage import RunContext
+    from nlptl.tracking import NamedTrackers
 
+    _check_price(price_per_hour)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    context = RunContext(device=device.value, progress=_progress(quiet))
+    context = RunContext(device=device.value, progress=_progress(quiet), tracker=NamedTrackers(tracker or []))
     try:
         result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
     except KeyboardInterrupt:
-        print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
+        if distributed.is_main():
+            print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
         raise typer.Exit(1) from None
-    _print(run_lines(result))
-    if not quiet:
+    distributed.end()
+    _print(run_lines(result, price_per_hour=price_per_hour))
+    if not quiet and distributed.is_main():
         print(f"The run is in {result.folder}.", file=sys.stderr)
 
 
@@ -100,12 +121,13 @@ def predict(
     output: Annotated[OutputChoice, typer.Option(help="Form of the results.")] = OutputChoice.csv,
     proba: Annotated[bool, typer.Option("--proba", help="Add each label's probability.")] = False,
     text_column: TextColumn = "text",
+    device: DeviceOption = DeviceChoice.auto,
     quiet: QuietOption = False,
 ) -> None:
     """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
     from nlptl.errors import ConfigError
-    from nlptl.models.classifier import TextClassifier
-    from nlptl.prediction import predictions
+    from nlptl.prediction import load_classifier, predictions
+    from nlptl.stages.stage import RunContext
 
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
@@ -113,7 +135,7 @@ def predict(
         raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
     if text is None and file is None and sys.stdin is None:
         raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
-    classifier = TextClassifier.load(run)
+    classifier = load_classifier(run, RunContext(device=device.value))
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
         texts = _counted(_texts(text, file, text_column), task)
@@ -127,17 +149,18 @@ def evaluate(
     save: Annotated[Path | None, typer.Option(help="Also write all scores as JSON.", show_default=False)] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
+    device: DeviceOption = DeviceChoice.auto,
     quiet: QuietOption = False,
 ) -> None:
     """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
     from nlptl.data import DataSettings, load_table
     from nlptl.errors import ConfigError
-    from nlptl.models.classifier import TextClassifier
-    from nlptl.prediction import evaluate_classifier
+    from nlptl.prediction import evaluate_classifier, load_classifier
+    from nlptl.stages.stage import RunContext
 
     if save is not None and save.is_dir():
         raise ConfigError(f"--save: {save} is a folder; expected a file to write. Name a file in it.")
-    classifier = TextClassifier.load(run)
+    classifier = load_classifier(run, RunContext(device=device.value))
     columns = DataSettings(text_column=text_column, label_column=label_column)
     table = load_table(str(test), settings=columns, where="--test")
     with _progress(quiet).task("scoring", total=len(table), unit="texts") as task:
@@ -161,26 +184,30 @@ def neighbours(
 
 
 @app.command()
-def show(run: RunArgument) -> None:
+def show(run: RunArgument, price_per_hour: PriceOption = None) -> None:
     """Show what was trained, from what, its parameters, seconds and scores."""
     from nlptl.report import show_lines
 
-    _print(show_lines(run))
+    _check_price(price_per_hour)
+    _print(show_lines(run, price_per_hour=price_per_hour))
 
 
 def main() -> None:
     """Run the command line; exits with 0, 1 (failed) or 2 (the user's input)."""
-    from nlptl.errors import NlptlError, StorageError
+    from nlptl.errors import NlptlError, ProcessError, StorageError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a closed stream or a stand-in has no encoding to change
             stream.reconfigure(encoding="utf-8")
     warnings.showwarning = _show_warning
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     try:
         app()
     except NlptlError as error:
+        _give_way()
         print(error, file=sys.stderr)
-        sys.exit(1 if isinstance(error, StorageError) else 2)
+        sys.exit(1 if isinstance(error, StorageError | ProcessError) else 2)
     except BrokenPipeError:
         # Whoever read stdout has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -195,6 +222,26 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"Warning: {message}", file=sys.stderr)
 
 
+def _give_way() -> None:
+    """Let process 0 tell an error that all have; whoever started the processes then ends this one.
+
+    What comes after is only reached where process 0 has no error of its own.
+    """
+    from nlptl.distributed import is_main
+
+    if not is_main():
+        time.sleep(GRACE)
+
+
+def _check_price(price: float | None) -> None:
+    from nlptl.errors import ConfigError
+
+    if price is not None and not 0 <= price < float("inf"):
+        raise ConfigError(
+            f"--price-per-hour: found {price:g}; expected a number of at least 0. Give the price of an hour."
+        )
+
+
 def _progress(quiet: bool) -> Progress:
     from nlptl.console import progress_for
 
@@ -202,8 +249,11 @@ def _progress(quiet: bool) -> Progress:
 
 
 def _print(lines: Iterable[str]) -> None:
+    from nlptl.distributed import is_main
+
     for line in lines:
-        print(line)
+        if is_main():
+            print(line)
     sys.stdout.flush()
 
 

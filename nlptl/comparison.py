@@ -28,8 +28,9 @@ ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
 class Comparison(Config):
     """Which arms to compare, how often, on which tests."""
 
-    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=2)
-    """Two arms, name to changed settings ("stages.0.epochs: 0"); the second is compared with the first."""
+    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=8)
+    """Two arms or more, name to changed settings ("stages.0.epochs: 0", or a whole chain as "stages: [...]"); each is
+    compared with the first."""
     seeds: int = Field(default=20, ge=2, le=1000)
     """How many seeds, counted up from the pipeline's own; more narrow the intervals, 20 is the least for a claim."""
     tests: dict[str, Source] = Field(min_length=1)
@@ -52,22 +53,24 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """Both arms on one test."""
+    """All arms on one test."""
 
     test: str
     texts: int
     seeds: int
-    accuracies: tuple[Interval, Interval]
-    difference: PairedDifference
+    accuracies: tuple[Interval, ...]
+    """Of each arm."""
+    differences: tuple[PairedDifference, ...]
+    """Of each arm but the first, from the first."""
     redrawn: bool
     """Whether every seed had other examples to learn from."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonResult:
-    """The table of both arms and what it shows."""
+    """The table of all arms and what it shows."""
 
-    arms: tuple[str, str]
+    arms: tuple[str, ...]
     results: tuple[TestResult, ...]
     sentence: str
 
@@ -83,7 +86,7 @@ class ComparisonResult:
                     "seeds": result.seeds,
                     "redrawn": result.redrawn,
                     "accuracy": [dataclasses.asdict(interval) for interval in result.accuracies],
-                    "difference": dataclasses.asdict(result.difference),
+                    "differences": [dataclasses.asdict(difference) for difference in result.differences],
                 }
                 for result in self.results
             ],
@@ -112,27 +115,25 @@ def run_trials(
     return rows
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, str], *, seed: int) -> ComparisonResult:
-    """Return accuracies and the paired difference of each test with their 95 % intervals."""
+def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
+    """Return accuracies and the paired differences of each test with their 95 % intervals."""
     import numpy as np
 
     results = []
     for test in dict.fromkeys(row["test"] for row in rows):
-        first, second = (
-            {row["seed"]: _bits(row) for row in rows if (row["test"], row["arm"]) == (test, a)} for a in arms
-        )
-        seeds = sorted(first)
-        pair: Any = [first[s] for s in seeds], [second[s] for s in seeds]
+        hits = [{row["seed"]: _bits(row) for row in rows if (row["test"], row["arm"]) == (test, arm)} for arm in arms]
+        seeds = sorted(hits[0])
+        scored: list[Any] = [[found[s] for s in seeds] for found in hits]
         redrawn = len({row["texts"] for row in rows if row["test"] == test}) > 1
         if not redrawn:  # every seed saw the same texts
-            pair = np.stack(pair[0]), np.stack(pair[1])
+            scored = [np.stack(found) for found in scored]
         results.append(
             TestResult(
                 test=test,
-                texts=len(pair[0][0]),
+                texts=len(scored[0][0]),
                 seeds=len(seeds),
-                accuracies=(hierarchical_mean(pair[0], seed=seed), hierarchical_mean(pair[1], seed=seed)),
-                difference=paired_difference(pair[0], pair[1], seed=seed),
+                accuracies=tuple(hierarchical_mean(found, seed=seed) for found in scored),
+                differences=tuple(paired_difference(scored[0], found, seed=seed) for found in scored[1:]),
                 redrawn=redrawn,
             )
         )
@@ -164,14 +165,14 @@ def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, An
     }
 
 
-def _sentence(arms: tuple[str, str], results: Sequence[TestResult]) -> str:
+def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
     """Say what the comparison shows: by the largest test, then with other examples, then what nothing can show."""
     fixed = [result for result in results if not result.redrawn]
     largest = max(fixed, key=lambda result: result.texts)
-    parts = [f"{_verdict(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
+    parts = [f"{_verdicts(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
     for result in results:
         if result.redrawn:
-            parts.append(f"With other examples to learn from for every seed: {_verdict(arms, result)}.")
+            parts.append(f"With other examples to learn from for every seed: {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
     if smallest.texts < SMALLEST_TEST:
         parts.append(
@@ -182,12 +183,16 @@ def _sentence(arms: tuple[str, str], results: Sequence[TestResult]) -> str:
     return " ".join(parts)
 
 
-def _verdict(arms: tuple[str, str], result: TestResult) -> str:
-    interval = result.difference.difference
+def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
+    pairs = zip(arms[1:], result.differences, strict=True)
+    return "; ".join(_verdict(arms[0], arm, difference.difference) for arm, difference in pairs)
+
+
+def _verdict(first: str, second: str, interval: Interval) -> str:
     span = f"{100 * interval.value:+.1f} points, 95 % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
     if interval.low > 0 or interval.high < 0:
-        return f"{arms[1]!r} is {'better' if interval.low > 0 else 'worse'} than {arms[0]!r}: {span}"
-    return f"no difference between {arms[1]!r} and {arms[0]!r} is shown: {span}"
+        return f"{second!r} is {'better' if interval.low > 0 else 'worse'} than {first!r}: {span}"
+    return f"no difference between {second!r} and {first!r} is shown: {span}"
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

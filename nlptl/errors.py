@@ -3,8 +3,9 @@
 NlptlError            anything below
 ├── ConfigError       a setting is wrong: the YAML path, what was found, what is expected, what to do
 ├── DataError         a data file or a row is wrong: file and line, what was found, what is expected, what to do
-└── ArtifactError     a folder of results is missing, damaged or locked
-    └── StorageError  the machine refused to write: disk full, no permission
+├── ArtifactError     a folder of results is missing, damaged or locked
+│   └── StorageError  the machine refused to write: disk full, no permission
+└── ProcessError      another process of the run failed or is gone
 """
 
 from __future__ import annotations
@@ -34,3 +35,7 @@ class ArtifactError(NlptlError):
 
 class StorageError(ArtifactError):
     """The disk is full or the folder cannot be written; nothing was left half-written."""
+
+
+class ProcessError(NlptlError):
+    """Another process of the same run failed, or the connection to it broke."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
-from nlptl.models.encoder import UNKNOWN_ID, Encoder
+from nlptl.models.encoder import Encoder
+from nlptl.models.word_vectors import WordVectors
 from nlptl.word2vec.quality import nearest
 
 
@@ -16,8 +17,13 @@ def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, flo
     The word goes through the encoder's own tokenizer, so case and the like fold as they did in training.
     """
     encoder = Encoder.read_files(folder)
+    if not isinstance(encoder.token_model, WordVectors):
+        raise ConfigError(
+            f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
+            "skipgram. Choose one."
+        )
     words = encoder.words()
-    ids = [token for token in encoder.tokenizer.encode(word, add_special_tokens=False).ids if token != UNKNOWN_ID]
+    (ids,) = encoder.token_ids([word])
     if len(ids) != 1:
         raise ConfigError(
             f"{word}: found no vector for this word; expected one of the {len(words) - 1} words of {folder}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,32 +16,39 @@ from nlptl.artifact import Kind, digest_of, run_lock, sweep, write_text_atomical
 from nlptl.comparison import ROWS, SUMMARY, Comparison, ComparisonResult, run_trials, save_summary, summarise
 from nlptl.config import Config, dump_yaml, load_yaml, override, parse
 from nlptl.data import DataSettings, TextData, load_data
+from nlptl.distributed import processes, turn
 from nlptl.errors import ConfigError, DataError
+from nlptl.progress import SilentProgress
 from nlptl.run_folder import (
     DATA_REPORT,
     EVALUATION,
     MARK,
     PIPELINE,
     StageOutcome,
+    await_main,
     check_folder,
     evaluate_last,
     kept_stage,
     load_artifact,
+    not_shared,
     remove_other_stages,
     run_stage,
+    track_stage,
 )
+from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.stages.stage import RunContext
+from nlptl.stages.stage import RunContext, TokenModelKind
+from nlptl.tracking import SilentTracker, flat_scores
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport
     from nlptl.evaluation import Evaluation
     from nlptl.progress import Progress
 
-AnyStage = Annotated[SkipGram | SentenceVectors | ClassificationHead | FineTune, Field(discriminator="stage")]
+AnyStage = Annotated[SkipGram | Bert | SentenceVectors | ClassificationHead | FineTune, Field(discriminator="stage")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +93,9 @@ class Pipeline(Config):
                         f"stages.{number}: {stage.stage} needs data.{part}, which is missing; "
                         f"it is read by this stage. Add data.{part}: FILE"
                     )
+        kind: TokenModelKind = "word_vectors" if isinstance(self.stages[0], SkipGram) else "transformer"
+        for number, stage in enumerate(self.stages):
+            stage.check_model(kind, where=f"stages.{number}")
         if self.compare is not None and self.stages[-1].gives != "classifier":
             raise ValueError(
                 f"compare: the chain ends with {self.stages[-1].stage}, which gives {_kind(self.stages[-1].gives)}; only "
@@ -127,39 +138,76 @@ class Pipeline(Config):
             list(trials_of(self, data, where))
         return data, report
 
-    def train(self, data: TextData, context: RunContext) -> Any:
-        """Run the chain in memory and return the last stage's artifact; nothing is written."""
+    def train(self, data: TextData, context: RunContext, *, made: dict[str, Any] | None = None) -> Any:
+        """Run the chain in memory and return the last stage's artifact; nothing is written.
+
+        `made` remembers the beginning of the chain that depends neither on data nor on the seed, such as loaded weights.
+        """
         artifact: Any = None
-        for stage in self.stages:
-            artifact = stage.run(artifact, data=data, context=context)
+        remember = made is not None
+        for number, stage in enumerate(self.stages):
+            remember = remember and not stage.draws and not stage.reads(data)
+            if not remember or made is None:
+                artifact = stage.run(artifact, data=data, context=context)
+                continue
+            key = digest_of([one.model_dump(mode="json") for one in self.stages[: number + 1]])
+            if key not in made:
+                made[key] = stage.run(artifact, data=data, context=context)
+            artifact = made[key]
         return artifact
 
     def run(self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline") -> RunResult:
         """Check, then run into `folder`; a stage whose identity has not changed is kept.
 
+        Under torchrun or accelerate launch every process calls it: process 0 alone writes and tells, all train.
         Raises ConfigError or DataError before anything is trained, ArtifactError when the folder is taken by another
-        run or cannot be written.
+        run or cannot be written, ProcessError when another process fails.
         """
         folder = Path(folder)
         context = dataclasses.replace(context or RunContext(), seed=self.seed)
-        context.torch_device()
-        data, report = self.check(where=where, progress=context.progress)
+        if not processes().is_main:
+            context = dataclasses.replace(context, progress=SilentProgress(), tracker=SilentTracker())
+        with turn():
+            context.torch_device()
+            self._check_processes(where)
+            data, report = self.check(where=where, progress=context.progress)
+        with contextlib.ExitStack() as held:
+            self._begin(folder, report, context, held)
+            outcomes = self._run_stages(folder, data, context)
+            with turn() as here:
+                if here.is_main:
+                    remove_other_stages(folder, keep=[outcome.folder for outcome in outcomes])
+                evaluation, shares = evaluate_last(folder, outcomes[-1], data, context)
+            if evaluation is not None:
+                context.tracker.log("test", flat_scores(json.loads(evaluation.to_json())))
+            comparison = self._compare(folder, data, context, where)
+        return RunResult(folder, tuple(outcomes), report, evaluation, shares, comparison)
+
+    def _check_processes(self, where: str) -> None:
+        if self.compare is not None and processes().count > 1:
+            raise ConfigError(
+                f"{where}: compare: found {processes().count} processes; a comparison runs in one. Run it without torchrun "
+                "or accelerate launch, or drop compare."
+            )
+
+    def _begin(self, folder: Path, report: DataReport, context: RunContext, held: contextlib.ExitStack) -> None:
+        """Lock the folder and write what the run begins with; the lock and the tracker are let go of with `held`."""
+        settings = self.model_dump(mode="json")
+        text = MARK + dump_yaml(settings)
         names = [f"{number}-{stage.stage}" for number, stage in enumerate(self.stages, start=1)]
-        check_folder(folder, names)
-        with run_lock(folder):
+        with turn() as here:
+            if not here.is_main:
+                await_main(folder / PIPELINE, text)
+                return
+            check_folder(folder, names)
+            held.enter_context(run_lock(folder))
             sweep(folder, [*names, PIPELINE, DATA_REPORT, EVALUATION, ROWS, SUMMARY])
-            write_text_atomically(folder / PIPELINE, MARK + dump_yaml(self.model_dump(mode="json")))
+            write_text_atomically(folder / PIPELINE, text)
             write_text_atomically(
                 folder / DATA_REPORT, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
             )
-            outcomes = self._run_stages(folder, data, context)
-            remove_other_stages(folder, keep=[outcome.folder for outcome in outcomes])
-            evaluation, shares = evaluate_last(folder, outcomes[-1], data, context)
-            (folder / SUMMARY).unlink(missing_ok=True)
-            if self.compare is None:
-                (folder / ROWS).unlink(missing_ok=True)
-            comparison = self._compare(folder, data, context, where) if self.compare is not None else None
-        return RunResult(folder, tuple(outcomes), report, evaluation, shares, comparison)
+            held.callback(context.tracker.finish)
+            context.tracker.start(folder, settings)
 
     def identities(self, data: TextData) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Yield (identity, parent's identity, digests of the data it reads) of each stage."""
@@ -184,20 +232,29 @@ class Pipeline(Config):
         artifact: Any = None
         for number, (stage, ids) in enumerate(zip(self.stages, self.identities(data), strict=True), start=1):
             place = folder / f"{number}-{stage.stage}"
-            kept = kept_stage(place, ids[0])
-            if kept is not None:
-                outcomes.append(StageOutcome(place, kept, kept=True))
-                context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
-                artifact = None
-                continue
-            if artifact is None and outcomes:
-                artifact = load_artifact(outcomes[-1].folder)
-            artifact, outcome = run_stage(stage, artifact, place, ids, data, context)
+            outcome: StageOutcome | None = None
+            with turn() as here:
+                kept = kept_stage(place, ids[0])
+                if kept is not None:
+                    context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
+                    artifact, outcome = None, StageOutcome(place, kept, kept=True)
+                elif artifact is None and outcomes:
+                    artifact = load_artifact(outcomes[-1].folder)
+                if outcome is None and not stage.shared:
+                    if not here.is_main:
+                        raise not_shared(place)
+                    artifact, outcome = run_stage(stage, artifact, place, ids, data, context)
+            if outcome is None:
+                artifact, outcome = run_stage(stage, artifact, place, ids, data, context)
+            track_stage(outcome, context.tracker)
             outcomes.append(outcome)
         return outcomes
 
-    def _compare(self, folder: Path, data: TextData, context: RunContext, where: str) -> ComparisonResult:
-        assert self.compare is not None
+    def _compare(self, folder: Path, data: TextData, context: RunContext, where: str) -> ComparisonResult | None:
+        (folder / SUMMARY).unlink(missing_ok=True)
+        if self.compare is None:
+            (folder / ROWS).unlink(missing_ok=True)
+            return None
         trials = list(trials_of(self, data, where, say=context.progress.say))
         names = list(self.compare.arms)
         with context.progress.task("comparing both arms", total=len(trials), unit="trials") as task:

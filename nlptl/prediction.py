@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from nlptl.errors import DataError
@@ -16,8 +17,18 @@ if TYPE_CHECKING:
     from nlptl.evaluation import Evaluation
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
+    from nlptl.stages.stage import RunContext
 
 LINES = 256  # lines of stdin predicted at once: few, so that results appear while the input still flows
+
+
+def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
+    """Read a classifier, a transformer onto the context's device; word vectors are faster where they are read."""
+    from nlptl.models.classifier import TextClassifier
+
+    device = context.torch_device()
+    classifier = TextClassifier.load(folder)
+    return classifier.to(device) if classifier.encoder.token_model.kind == "transformer" else classifier
 
 
 def predictions(
@@ -85,14 +96,12 @@ def evaluate_classifier(
 
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
-    """Return the share (0 to 1) of a table's words that have no vector in `encoder`."""
-    from nlptl.models.encoder import UNKNOWN_ID
-
+    """Return the share (0 to 1) of a table's tokens that `encoder` does not know."""
     words = known = 0
     for texts in table.batches(1_000):
         for encoding in encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False):
             words += len(encoding.ids)
-            known += sum(token != UNKNOWN_ID for token in encoding.ids)
+            known += sum(token != encoder.token_model.rule.unknown for token in encoding.ids)
     return round(1 - known / max(1, words), 4)
 
 

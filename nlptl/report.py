@@ -16,19 +16,23 @@ from nlptl.progress import clock, human
 if TYPE_CHECKING:
     from nlptl.comparison import ComparisonResult
     from nlptl.pipeline import RunResult
+    from nlptl.statistics import PairedDifference
 
 
 _NUMBERED = re.compile("[1-9][0-9]*-[a-z_]+$")
 
 
-def run_lines(result: RunResult) -> Iterator[str]:
-    """Tell a finished run: data, stages, findings, scores, comparison."""
+def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iterator[str]:
+    """Tell a finished run: data, stages, findings, cost, scores, comparison."""
     yield from result.data.sentences()
     yield ""
     rows = [_stage_row(outcome.folder, outcome.manifest, kept=outcome.kept) for outcome in result.stages]
     yield from table(["stage", "", "time", "trainable / total parameters"], rows)
     for outcome in result.stages:
         yield from outcome.manifest.report.get("sentences", [])
+    if price_per_hour is not None:
+        ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
+        yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     yield from unknown_lines(result.unknown_shares)
     if result.evaluation is not None:
         yield ""
@@ -39,13 +43,15 @@ def run_lines(result: RunResult) -> Iterator[str]:
         yield from comparison_lines(result.comparison)
 
 
-def show_lines(run: Path) -> Iterator[str]:
+def show_lines(run: Path, *, price_per_hour: float | None = None) -> Iterator[str]:
     """Tell what stands in a run's folder or in one stage's folder."""
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
     yield f"{run}"
     rows = [_stage_row(folder, manifest, kept=False) for folder, manifest in zip(folders, manifests, strict=True)]
     yield from table(["stage", "", "time", "trainable / total parameters"], rows)
+    if price_per_hour is not None:
+        yield cost_line(sum(manifest.seconds for manifest in manifests), price_per_hour, "all stages")
     for folder, manifest in zip(folders, manifests, strict=True):
         yield ""
         yield f"{folder.name} — seed {manifest.seed}, on {manifest.device}"
@@ -61,21 +67,30 @@ def show_lines(run: Path) -> Iterator[str]:
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:
-    """Tell both arms on every test, and the sentence on what that shows."""
+    """Tell all arms on every test, and the sentence on what that shows."""
     rows = [
         [
             found.test,
             *(_percent(a.value, a.low, a.high) for a in found.accuracies),
-            _points(
-                found.difference.difference.value, found.difference.difference.low, found.difference.difference.high
-            ),
-            f"{found.difference.wins}/{found.difference.ties}/{found.difference.losses}",
+            *(cell for difference in found.differences for cell in _difference_cells(difference)),
         ]
         for found in result.results
     ]
     yield f"Accuracy in % over {result.results[0].seeds} seeds [95 % interval]:"
-    yield from table(["test", *result.arms, "difference (points)", "better/equal/worse"], rows)
+    several = len(result.arms) > 2
+    headers = [f"{arm}: difference (points)" if several else "difference (points)" for arm in result.arms[1:]]
+    yield from table(
+        ["test", *result.arms, *(cell for header in headers for cell in (header, "better/equal/worse"))], rows
+    )
     yield result.sentence
+
+
+def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
+    """Tell what some seconds cost."""
+    return (
+        f"Estimated cost: {seconds / 3600 * price_per_hour:.4g}, which is {clock(seconds)} of wall time of {stages} at "
+        f"{price_per_hour:g} an hour."
+    )
 
 
 def unknown_lines(shares: Mapping[str, float]) -> Iterator[str]:
@@ -129,6 +144,11 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _difference_cells(found: PairedDifference) -> list[str]:
+    interval = found.difference
+    return [_points(interval.value, interval.low, interval.high), f"{found.wins}/{found.ties}/{found.losses}"]
 
 
 def _percent(value: float, low: float, high: float) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,21 @@ from nlptl.artifact import (
     verify,
     write_text_atomically,
 )
-from nlptl.errors import ArtifactError, NlptlError
-from nlptl.stages.stage import Record, RunContext, Stage
+from nlptl.distributed import processes, turn
+from nlptl.errors import ArtifactError, ConfigError, NlptlError
+from nlptl.stages.stage import Number, Record, RunContext, Stage
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
     from nlptl.evaluation import Evaluation
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
+    from nlptl.tracking import Tracker
 
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
-STAGE_FOLDER = re.compile(r"[1-9][0-9]*-(skipgram|sentence_vectors|classification_head|finetune)")
+STAGE_FOLDER = re.compile(r"[1-9][0-9]*-(skipgram|bert|sentence_vectors|classification_head|finetune)")
+CHECKPOINTS = ".checkpoints"  # ends the name of the folder where a stage keeps what a kill must not lose
+TRIES = 20  # looks, half a second apart, for what another machine has written: network disks lag behind
 PIPELINE, EVALUATION, DATA_REPORT, HISTORY = "pipeline.yaml", "evaluation.json", "data.json", "history.jsonl"
 
 
@@ -58,6 +63,24 @@ def check_folder(folder: Path, names: Sequence[str]) -> None:
         )
 
 
+def await_main(path: Path, text: str) -> None:
+    """Wait until this process sees the file that process 0 wrote; ConfigError when it does not."""
+    for _ in range(TRIES):
+        with contextlib.suppress(OSError):
+            if path.read_text(encoding="utf-8") == text:
+                return
+        time.sleep(0.5)
+    raise not_shared(path)
+
+
+def not_shared(path: Path) -> ConfigError:
+    """Return the error of a process that does not see what process 0 has written."""
+    return ConfigError(
+        f"{path}: found nothing here that process 0 has written; expected a folder that all processes share. Choose one "
+        "with --out on a disk that all machines see."
+    )
+
+
 def load_artifact(folder: Path) -> Encoder | TextClassifier:
     """Load whatever a stage's folder holds."""
     from nlptl.models.classifier import TextClassifier
@@ -73,12 +96,12 @@ def run_stage(
     """Run one stage and publish what it gives; `ids` are its identity, its parent's, and digests of what it reads."""
     from nlptl.models.encoder import count_parameters
 
-    context = dataclasses.replace(context, record=Record())
+    keep = place.with_name(f".{place.name}{CHECKPOINTS}")
+    record = Record(functools.partial(_track_row, context.tracker, place.name))
+    context = dataclasses.replace(context, record=record, keep=keep, keep_identity=ids[0])
     context.progress.say(f"{place.name}: running.")
     begin = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
-    record = context.record
-    total = count_parameters(artifact)
     manifest = Manifest(
         kind=stage.gives,
         settings=stage.model_dump(mode="json"),
@@ -90,19 +113,40 @@ def run_stage(
         seconds=round(time.monotonic() - begin, 3),
         device=str(artifact.device),
         trainable_parameters=int(record.report.pop("trainable_parameters", 0)),
-        total_parameters=total,
+        total_parameters=count_parameters(artifact),
         report={**record.report, "sentences": record.sentences},
     )
+    with turn() if stage.shared else contextlib.nullcontext(processes()) as here:
+        manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
+        if here.is_main:
+            shutil.rmtree(keep, ignore_errors=True)
+    for sentence in record.sentences:
+        context.progress.say(f"  {sentence}")
+    return artifact, StageOutcome(place, manifest, kept=False)
 
+
+def _publish_stage(place: Path, artifact: Any, record: Record, manifest: Manifest) -> Manifest:
     def write(folder: Path) -> None:
         artifact.write_files(folder)
         lines = "".join(json.dumps(row) + "\n" for row in record.history)
         (folder / HISTORY).write_text(lines, encoding="utf-8")
 
-    manifest = publish(place, write, manifest)
-    for sentence in record.sentences:
-        context.progress.say(f"  {sentence}")
-    return artifact, StageOutcome(place, manifest, kept=False)
+    return publish(place, write, manifest)
+
+
+def track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
+    """Tell a tracker the findings of a stage; of one that was kept also its history, which it has not heard."""
+    name, manifest = outcome.folder.name, outcome.manifest
+    if outcome.kept:
+        again = Record(functools.partial(_track_row, tracker, name))
+        for line in (outcome.folder / HISTORY).read_text(encoding="utf-8").splitlines():
+            again.row(**json.loads(line))
+    figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
+    tracker.log(f"{name}/report", {**figures, **manifest.report})
+
+
+def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Number], step: int | None) -> None:
+    tracker.log(f"{stage}/{group}" if group else stage, values, step)
 
 
 def kept_stage(place: Path, identity: str) -> Manifest | None:
@@ -122,6 +166,8 @@ def remove_other_stages(folder: Path, *, keep: Sequence[Path]) -> None:
     for path in folder.glob("[0-9]*-*"):
         if path not in keep and STAGE_FOLDER.fullmatch(path.name) and is_ours(path):
             shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(f".*{CHECKPOINTS}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def evaluate_last(
@@ -129,8 +175,7 @@ def evaluate_last(
 ) -> tuple[Evaluation | None, dict[str, float]]:
     """Score the last stage on the test texts and keep the result as long as stage and test are the same."""
     from nlptl.evaluation import Evaluation
-    from nlptl.models.classifier import TextClassifier
-    from nlptl.prediction import evaluate_classifier, unknown_share
+    from nlptl.prediction import evaluate_classifier, load_classifier, unknown_share
 
     path = folder / EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
@@ -141,7 +186,7 @@ def evaluate_last(
             old = read_json(path)
             if (old["identity"], old["test"]) == (last.manifest.identity, data.test.digest):
                 return Evaluation.from_json(json.dumps(old["evaluation"])), old["unknown_shares"]
-    classifier = TextClassifier.load(last.folder)
+    classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:

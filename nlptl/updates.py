@@ -18,7 +18,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
-from nlptl.training import OptimiserName, ParameterGroup
+from nlptl.training import OptimiserName, ParameterGroup, Schedule
 
 LARGEST_SMOOTH = 100_000_000  # numbers in the cached vectors up to which whole passes beat small steps
 
@@ -32,8 +32,14 @@ class Fit(Protocol):
     least_epochs: int
     """0 where the start is a fitted classifier already, so that no training is a choice; else 1."""
 
+    lengths: Tensor | None
+    """Tokens of each labelled text (n,), where a step's cost follows them: batches then gather texts of equal length."""
+
     def groups(self) -> list[ParameterGroup]:
         """Return what moves, at which rate."""
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return how rates change over so many steps, in cross-validation or in the final fit; None for constant."""
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits (B, K) of the labelled examples with these row numbers (B,)."""
@@ -45,8 +51,13 @@ class Fit(Protocol):
 class Update(Protocol):
     """Makes fits; holds what all fits share, such as features that are computed once."""
 
-    def start(self, rows: Tensor) -> Fit:
-        """Return an untrained fit whose scale is that of the examples `rows` (B,)."""
+    rate_factors: Sequence[float]
+    """Factors of the rate that are worth a try."""
+    costly: bool
+    """Whether a fit takes so long that many examples are split once instead of into folds."""
+
+    def start(self, rows: Tensor, rate: float = 1.0) -> Fit:
+        """Return an untrained fit whose scale is that of the examples `rows` (B,); `rate` is a factor of its rate."""
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a new classifier with what `fit` has learnt."""
@@ -54,6 +65,9 @@ class Update(Protocol):
 
 class HeadUpdate:
     """The head alone moves; sentence vectors are computed once."""
+
+    rate_factors: Sequence[float] = (1.0,)
+    costly = False
 
     def __init__(
         self,
@@ -70,11 +84,11 @@ class HeadUpdate:
             given.head.centre.device
         )
 
-    def start(self, rows: Tensor) -> HeadFit:
+    def start(self, rows: Tensor, rate: float = 1.0) -> HeadFit:
         """Return a copy of the given head, scaled to the examples `rows`."""
         head = copy.deepcopy(self._given.head)
         head.fit_scale(self._vectors[rows])
-        return HeadFit(head, self._vectors, self._learning_rate)
+        return HeadFit(head, self._vectors, self._learning_rate * rate)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return the given encoder (shared, it did not move) under the trained head."""
@@ -89,6 +103,9 @@ class FullUpdate:
     words of the labelled texts get a gradient, and a word at its start feels no pull, so training the table of those
     U words alone is exact and costs nothing for a large vocabulary.
     """
+
+    rate_factors: Sequence[float] = (1.0,)
+    costly = False
 
     def __init__(
         self,
@@ -109,23 +126,26 @@ class FullUpdate:
         new_id = {int(word): index for index, word in enumerate(self._words)}
         self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
 
-    def start(self, rows: Tensor) -> _FullFit:
+    def start(self, rows: Tensor, rate: float = 1.0) -> _FullFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
         encoder = _sub_encoder(self._given.encoder, self._words)
-        return _FullFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, self._rates, self._l2_to_start)
+        rates = (self._rates[0], self._rates[1] * rate)
+        return _FullFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a copy of the given encoder with the moved words, under the trained head."""
         assert isinstance(fit, _FullFit)
         encoder = copy.deepcopy(self._given.encoder)
         with torch.no_grad():
-            moved = fit.encoder.token_model.vectors
-            encoder.token_model.vectors[self._words.to(moved.device)] = moved
+            moved = fit.table.vectors
+            _table_of(encoder).vectors[self._words.to(moved.device)] = moved
         return TextClassifier(encoder, fit.head, self._given.labels).eval()
 
 
 class HeadFit:
     """A head on cached sentence vectors."""
+
+    lengths: Tensor | None = None
 
     def __init__(self, head: Head, vectors: Tensor, learning_rate: float) -> None:
         self.module: nn.Module = head
@@ -140,6 +160,9 @@ class HeadFit:
         """Return the head's parameters."""
         return [ParameterGroup(list(self.head.parameters()), self._learning_rate)]
 
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return none: the rate is constant."""
+
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits (B, K) of the cached vectors of `rows` (B,)."""
         logits: Tensor = self.head(self._vectors[rows])
@@ -151,6 +174,8 @@ class HeadFit:
 
 
 class _FullFit:
+    lengths: Tensor | None = None
+
     def __init__(
         self, encoder: Encoder, head: Head, ids: list[Tensor], rates: tuple[float, float], l2_to_start: float
     ) -> None:
@@ -158,15 +183,19 @@ class _FullFit:
         self.optimiser: OptimiserName = "adamw"
         self.least_epochs = 0
         self.encoder, self.head = encoder, head
+        self.table = _table_of(encoder)
         self._ids, self._rates, self._l2_to_start = ids, rates, l2_to_start
-        self._start = encoder.token_model.vectors.detach().clone()
+        self._start = self.table.vectors.detach().clone()
 
     def groups(self) -> list[ParameterGroup]:
         head_rate, encoder_rate = self._rates
         return [
             ParameterGroup(list(self.head.parameters()), head_rate),
-            ParameterGroup([self.encoder.token_model.vectors], encoder_rate * float(self.head.scale)),
+            ParameterGroup([self.table.vectors], encoder_rate * float(self.head.scale)),
         ]
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return none: the rates are constant."""
 
     def logits(self, rows: Tensor) -> Tensor:
         texts = [self._ids[row] for row in rows.tolist()]
@@ -175,7 +204,7 @@ class _FullFit:
         return logits
 
     def penalty(self, l2: float) -> Tensor:
-        moved = (self.encoder.token_model.vectors - self._start) / self.head.scale
+        moved = (self.table.vectors - self._start) / self.head.scale
         return l2 * weight_norm(self.head) + self._l2_to_start * moved.pow(2).sum()
 
 
@@ -185,9 +214,14 @@ def weight_norm(head: Head) -> Tensor:
     return 0.5 * torch.stack([weight.pow(2).sum() for weight in weights]).sum()
 
 
+def _table_of(encoder: Encoder) -> WordVectors:
+    assert isinstance(encoder.token_model, WordVectors)
+    return encoder.token_model
+
+
 def _sub_encoder(encoder: Encoder, words: Tensor) -> Encoder:
     words = words.to(encoder.device)
-    table = encoder.token_model
+    table = _table_of(encoder)
     weights = encoder.pooling.token_weights
     pooling = Pooling(
         encoder.pooling.mode,

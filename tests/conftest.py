@@ -28,6 +28,14 @@ def small_reviews(count: int, *, start: int = 0) -> tuple[list[str], list[str]]:
     return texts, labels
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Compute on one thread: on tiny tensors two that wait for each other take ten times as long on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     connect = socket.socket.connect

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlptl.comparison import summarise
+from nlptl.report import comparison_lines
 
 
 def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[dict[str, Any]]:
@@ -50,4 +51,19 @@ def test_other_examples_are_told_apart() -> None:
     )
     assert found.sentence.endswith("This speaks of these texts, not of other data.")
     assert found.to_json()["results"][1]["redrawn"] is True
-    assert found.results[0].difference.wins == 6
+    assert found.results[0].differences[0].wins == 6
+
+
+def test_every_arm_is_set_against_the_first() -> None:
+    both = rows("large", 0.5, 0.8)
+    third = [{**row, "arm": "c"} for row in rows("large", 0.5, 0.2) if row["arm"] == "b"]
+    found = summarise([*both, *third], ("a", "b", "c"), seed=1)
+    assert [round(difference.difference.value, 2) for difference in found.results[0].differences] == [0.3, -0.3]
+    assert found.sentence.startswith("'b' is better than 'a': +30.0 points, 95 % interval +")
+    assert "; 'c' is worse than 'a': -30.0 points, 95 % interval -" in found.sentence
+    lines = list(comparison_lines(found))
+    assert lines[1].split("  ")[0] == "test"
+    assert "b: difference (points)" in lines[1]
+    assert "c: difference (points)" in lines[1]
+    assert "0/0/6" in lines[3]
+    assert len(found.to_json()["results"][0]["differences"]) == 2

@@ -47,7 +47,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: skipgram",
             "stage: skipgarm",
-            "p.yaml: stages.0: found 'skipgarm'; expected one of skipgram, sentence_vectors, classification_head, finetune. "
+            "p.yaml: stages.0: found 'skipgarm'; expected one of skipgram, bert, sentence_vectors, classification_head, finetune. "
             "Did you mean 'skipgram'?",
         ),
         (
@@ -57,8 +57,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         ),
         (
             "stage: finetune",
-            "stage: finetune, update: {method: lora}",
-            "p.yaml: stages.2.update: found 'lora'; expected one of head, full.",
+            "stage: finetune, update: {method: loro}",
+            "p.yaml: stages.2.update: found 'loro'; expected one of head, partial, full, lora. Did you mean 'lora'?",
         ),
         (
             "labelled: train.csv}",

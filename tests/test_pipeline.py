@@ -459,7 +459,8 @@ def test_all_faults_of_stages_and_data_are_told_at_once(review_files: Path) -> N
 def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> None:
     (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
     path = review_files / "bare.yaml"
-    path.write_text(f"stages: [{{stage: skipgram, vectors: {review_files / 'v.txt'}}}, {{stage: sentence_vectors}}]\n")
+    chain = f"{{stage: skipgram, vectors: {review_files / 'v.txt'}}}, {{stage: sentence_vectors, pooling: sif}}"
+    path.write_text(f"stages: [{chain}]\n")
     with pytest.raises(DataError) as caught:
         run(path, review_files / "out")
     assert str(caught.value) == (

@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 
 from nlptl import selection
 from nlptl.data import TextData
+from nlptl.fitting import Examples, Settings
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
-from nlptl.selection import Choice, Examples, Settings, choose, fit_rows, fit_until, fits_of
+from nlptl.selection import Choice, choose, fit_rows, fit_until, fits_of
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
@@ -91,7 +92,7 @@ def test_the_loss_has_the_gradient_of_finite_differences(given: TextClassifier, 
 def test_choices_are_made_on_the_labelled_examples_alone(given: TextClassifier, reviews: TextData) -> None:
     found, ticks = examples(reviews), []
     choice = choose(update(given, reviews), found, SETTINGS, tick=lambda: ticks.append(1))
-    assert len(ticks) == fits_of(SETTINGS, found) == 35
+    assert len(ticks) == fits_of(update(given, reviews), SETTINGS, found) == 35
     assert choice.epochs >= 1
     assert choice.loss is not None
     assert choice.loss < np.log(2)
@@ -110,14 +111,9 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     data = TextData(labelled=(texts, (["positive", "negative"] * count)[:count]))
     head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
     found = examples(data)
-    losses = selection._cross_validated(
-        HeadUpdate(head, texts, learning_rate=0.01),
-        found,
-        SETTINGS,
-        selection._folds(found.labels, SETTINGS),
-        1.0,
-        lambda: None,
-    )
+    made = HeadUpdate(head, texts, learning_rate=0.01)
+    folds = selection._folds(made, found.labels, SETTINGS)
+    losses = selection._cross_validated(made, found, SETTINGS, folds, 1.0, 1.0, lambda: None)
     assert min(losses.values()) > 0.6
 
 
@@ -129,7 +125,7 @@ def test_a_penalty_of_zero_is_a_penalty(given: TextClassifier) -> None:
 
 def test_fixed_settings_leave_nothing_to_choose(given: TextClassifier, reviews: TextData) -> None:
     fixed = Settings(l2=0.0, epochs=3, batch_size=None, folds=5, patience=5, seed=0)
-    assert fits_of(fixed, examples(reviews)) == 0
+    assert fits_of(update(given, reviews), fixed, examples(reviews)) == 0
     choice = choose(update(given, reviews), examples(reviews), fixed, tick=lambda: None)
     assert (choice.l2, choice.epochs, choice.how) == (0.0, 3, "Epochs and l2 are as the settings say.")
 

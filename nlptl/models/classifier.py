@@ -22,6 +22,8 @@ from nlptl.models.heads import Head
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
+PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # read back after every save
+SAME = 1e-4  # probabilities may differ by so much between two computations of the same thing
 
 
 class TextClassifier(nn.Module):
@@ -74,6 +76,18 @@ class TextClassifier(nn.Module):
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self._check_written(folder)
+
+    def _check_written(self, folder: Path) -> None:
+        """Read the files again and compare logits; ArtifactError where they differ, before anything is published."""
+        again = TextClassifier.read_files(folder).to(self.device)
+        texts = [*PROBES, *self.labels]
+        apart = abs(self.predict_proba(texts) - again.predict_proba(texts)).max()
+        if not apart <= SAME:
+            raise ArtifactError(
+                f"{folder}: the classifier reads back with other probabilities (by {apart:.2g}) than it was saved with; "
+                "expected the same ones, so nothing was published. This is a fault of nlptl: please report it."
+            )
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:

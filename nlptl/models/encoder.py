@@ -5,8 +5,9 @@ Shapes: B texts, D dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,20 +30,31 @@ from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
 
+if TYPE_CHECKING:
+    from nlptl.models.transformer import LayerChoice, Transformer
+
 SETTINGS = "encoder.json"
 TOKENIZER = "tokenizer.json"
 POOLING = "pooling.safetensors"
-UNKNOWN_ID = 0
+CHUNK = 20_000  # texts tokenised and sorted by length together; bounds the memory of a long list
 
 
 class Encoder(nn.Module):
-    """sentence_vector(text) = pooling(token_model(tokenizer(text)))."""
+    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 where `normalized`."""
 
-    def __init__(self, tokenizer: Tokenizer, token_model: WordVectors, pooling: Pooling) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        token_model: WordVectors | Transformer,
+        pooling: Pooling,
+        *,
+        normalized: bool = False,
+    ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         self.token_model = token_model
         self.pooling = pooling
+        self.normalized = normalized
 
     @property
     def dim(self) -> int:
@@ -52,7 +64,7 @@ class Encoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.token_model.vectors.device
+        return self.token_model.device
 
     def words(self) -> list[str]:
         """Return the vocabulary by id."""
@@ -60,34 +72,56 @@ class Encoder(nn.Module):
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's ids of known tokens."""
-        return tokenize(self.tokenizer, texts, drop=UNKNOWN_ID)
+        """Return each text's token ids as the token model wants them."""
+        return tokenize(self.tokenizer, texts, self.token_model.rule)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D)."""
-        pooled: Tensor = self.pooling(self.token_model(batch), batch)
-        return pooled
+        return self.pooled(self.token_model(batch), batch)
+
+    def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
+        """Return sentence vectors (B, D) of token vectors (N, D)."""
+        pooled: Tensor = self.pooling(token_vectors, batch)
+        return nn.functional.normalize(pooled, dim=1) if self.normalized else pooled
 
     def encode(
-        self, texts: Sequence[str], *, normalize: bool = False, after_batch: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        normalize: bool = False,
+        layer: LayerChoice | None = None,
+        after_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Return sentence vectors (B, D) of texts; `normalize` scales each to length 1 (a zero vector stays zero).
+        """Return sentence vectors (B, D) of texts, in their order.
 
+        `normalize` scales each to length 1 (a zero vector stays zero). `layer` takes the output of another layer of a
+        transformer, 0 (the embeddings) to the last, negative ones counted from the last (-1), or "mean" of all.
         `after_batch` is told how many texts each finished batch held.
         """
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
-        ids = self.token_ids(texts)
-        parts: list[Tensor] = []
-        with torch.inference_mode():
-            for rows in token_budget_batches([len(text) for text in ids]):
-                parts.append(self(pack(ids[rows.start : rows.stop]).to(self.device)).cpu())
-                if after_batch:
-                    after_batch(len(rows))
+        with torch.inference_mode(), self.token_model.reading(layer):
+            parts = [self._encoded(texts[begin : begin + CHUNK], after_batch) for begin in range(0, len(texts), CHUNK)]
         vectors = torch.cat(parts) if parts else torch.zeros(0, self.dim)
         vectors = nn.functional.normalize(vectors, dim=1) if normalize else vectors
         result: NDArray[np.float32] = vectors.numpy()
         return result
+
+    def _encoded(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
+        ids = self.token_ids(texts)
+        vectors = torch.empty(len(ids), self.dim)
+        for rows in self._batches([len(text) for text in ids]):
+            batch = pack([ids[row] for row in rows]).to(self.device)
+            vectors[rows] = self(batch).float().cpu()
+            if after_batch:
+                after_batch(len(rows))
+        return vectors
+
+    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+        """Cut rows into batches; a transformer gets equally long texts together."""
+        order = sorted(range(len(lengths)), key=lengths.__getitem__) if self.token_model.sorts else range(len(lengths))
+        for rows in token_budget_batches([lengths[row] for row in order], budget=self.token_model.token_budget):
+            yield list(order[rows.start : rows.stop])
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -100,11 +134,16 @@ class Encoder(nn.Module):
 
         from safetensors.torch import save_file
 
-        settings = {"format_version": FORMAT_VERSION, "token_model": "word_vectors", "pooling": self.pooling.mode}
+        settings = {
+            "format_version": FORMAT_VERSION,
+            "token_model": self.token_model.kind,
+            "pooling": self.pooling.mode,
+            "normalized": self.normalized,
+            **self.token_model.settings(),
+        }
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        (folder / TOKENIZER).write_text(self.tokenizer.to_str(pretty=False), encoding="utf-8")
-        self.token_model.save(folder)
-        save_file(dict(self.pooling.state_dict()), folder / POOLING)
+        self.token_model.save(folder, self.tokenizer)
+        save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
@@ -116,22 +155,36 @@ class Encoder(nn.Module):
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`; ArtifactError when one is missing or damaged."""
         settings = read_json(folder / SETTINGS)
-        if settings.get("token_model") != "word_vectors":
-            raise ArtifactError(
-                f"{folder / SETTINGS}: found token_model {settings.get('token_model')!r}; this nlptl reads "
-                "'word_vectors'. Update nlptl."
-            )
+        token_model = _read_token_model(folder, settings)
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception:  # tokenizers raises the bare class
             raise ArtifactError(
                 f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
             ) from None
-        state = read_tensors(folder / POOLING)
+        # Cloned, since memory that is aligned otherwise would give other roundings than before saving.
+        state = {name: tensor.clone() for name, tensor in read_tensors(folder / POOLING).items()}
         pooling = Pooling(
-            settings["pooling"], token_weights=state["token_weights"], common_component=state["common_component"]
+            settings["pooling"],
+            token_weights=state["token_weights"],
+            common_component=state["common_component"],
+            query=state.get("query"),
         )
-        return cls(tokenizer, WordVectors.load(folder), pooling).eval()
+        return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
+
+
+def _read_token_model(folder: Path, settings: dict[str, Any]) -> WordVectors | Transformer:
+    kind = settings.get("token_model")
+    if kind == "word_vectors":
+        return WordVectors.load(folder)
+    if kind == "transformer":
+        from nlptl.models.transformer import Transformer
+
+        return Transformer.load(folder, settings)
+    raise ArtifactError(
+        f"{folder / SETTINGS}: found token_model {kind!r}; this nlptl reads 'word_vectors' and 'transformer'. "
+        "Update nlptl."
+    )
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Token vectors to one sentence vector: mean, max, tf-idf weighted, SIF.
+"""Token vectors to one sentence vector: cls, mean, max, tf-idf weighted, SIF, attention-weighted.
 
 Shapes: B texts, N packed tokens, V words, D dimension.
 """
@@ -12,16 +12,19 @@ from torch import Tensor, nn
 
 from nlptl.batching import Batch
 
-PoolingMode = Literal["mean", "max", "tfidf", "sif"]
+PoolingMode = Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
 
 
 class Pooling(nn.Module):
     """Pool the tokens w of each text s into one vector; a text without tokens becomes zero.
 
-    mean   (1/|s|) sum v(w)
-    max    elementwise maximum of v(w)
-    tfidf  sum idf(w) v(w) / sum idf(w): with repeats counted, the tf-idf weighted mean
-    sif    x = (1/|s|) sum a / (a + p(w)) v(w), then x - u u^T x   (Arora et al. 2017, algorithm 1)
+    mean       (1/|s|) sum v(w)
+    max        elementwise maximum of v(w)
+    cls        v of the first token, which encoders train to stand for the whole text
+    attention  sum a(w) v(w) with a = softmax over s of q . v(w) / sqrt(D)   (Yang et al. 2016, eq. 5-7, without
+               their hidden layer); `query` q (D,) starts at zero, which is the mean, and learns with the labels
+    tfidf      sum idf(w) v(w) / sum idf(w): with repeats counted, the tf-idf weighted mean
+    sif        x = (1/|s|) sum a / (a + p(w)) v(w), then x - u u^T x   (Arora et al. 2017, algorithm 1)
 
     `token_weights` (V,) holds idf(w) or a / (a + p(w)); `common_component` (D,) is u, of unit length, or zero.
     """
@@ -30,32 +33,56 @@ class Pooling(nn.Module):
     common_component: Tensor
 
     def __init__(
-        self, mode: PoolingMode, *, token_weights: Tensor | None = None, common_component: Tensor | None = None
+        self,
+        mode: PoolingMode,
+        *,
+        token_weights: Tensor | None = None,
+        common_component: Tensor | None = None,
+        query: Tensor | None = None,
     ) -> None:
         super().__init__()
         if mode in ("tfidf", "sif") and token_weights is None:
             raise ValueError(f"{mode} pooling needs token_weights; fit them with the sentence_vectors stage")
+        if mode == "attention" and query is None:
+            raise ValueError("attention pooling needs a query (D,); zeros make it the mean")
         self.mode = mode
         self.register_buffer("token_weights", torch.zeros(0) if token_weights is None else token_weights)
         self.register_buffer("common_component", torch.zeros(0) if common_component is None else common_component)
+        self.query = None if query is None else nn.Parameter(query)
 
     def forward(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
-        text = torch.repeat_interleave(torch.arange(len(batch.lengths), device=token_vectors.device), batch.lengths)
-        pooled = token_vectors.new_zeros(len(batch.lengths), token_vectors.shape[1])
+        lengths = batch.lengths.to(token_vectors.device)
+        pooled = token_vectors.new_zeros(len(lengths), token_vectors.shape[1])
+        if self.mode == "cls":
+            filled = lengths > 0
+            return pooled.index_put((filled,), token_vectors[(lengths.cumsum(0) - lengths)[filled]])
+        text = batch.text_of_token()
         if self.mode == "max":
             index = text[:, None].expand_as(token_vectors)
             return pooled.scatter_reduce(0, index, token_vectors, "amax", include_self=False)
+        if self.query is not None:
+            weights = self._attention(token_vectors, text, len(lengths))
+            return pooled.index_add(0, text, token_vectors * weights[:, None])
         if self.mode in ("tfidf", "sif"):
             weights = self.token_weights[batch.input_ids]
             pooled = pooled.index_add(0, text, token_vectors * weights[:, None])
         else:
             pooled = pooled.index_add(0, text, token_vectors)
         if self.mode == "tfidf":
-            total = weights.new_zeros(len(batch.lengths)).index_add(0, text, weights)
+            total = weights.new_zeros(len(lengths)).index_add(0, text, weights)
             return pooled / total.clamp(min=1e-12)[:, None]
-        pooled = pooled / batch.lengths.clamp(min=1)[:, None]
+        pooled = pooled / lengths.clamp(min=1)[:, None]
         return remove_component(pooled, self.common_component) if len(self.common_component) else pooled
+
+    def _attention(self, token_vectors: Tensor, text: Tensor, texts: int) -> Tensor:
+        """Return a(w) for each token (N,); they sum to 1 in each text."""
+        assert self.query is not None
+        scores = token_vectors @ self.query / token_vectors.shape[1] ** 0.5
+        highest = scores.new_full((texts,), float("-inf")).scatter_reduce(0, text, scores.detach(), "amax")
+        shares = torch.exp(scores - highest[text])
+        total = shares.new_zeros(texts).index_add(0, text, shares)
+        return shares / total[text]
 
 
 def remove_component(vectors: Tensor, component: Tensor) -> Tensor:

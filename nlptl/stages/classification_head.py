@@ -11,7 +11,7 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.config import Config
 from nlptl.errors import DataError
-from nlptl.stages.stage import Part, RunContext
+from nlptl.stages.stage import Part, RunContext, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -34,11 +34,17 @@ class ClassificationHead(Config):
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "classifier"
     version: ClassVar[int] = 1
+    shared: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
         """The labelled examples."""
         return frozenset({"labelled"})
+
+    @property
+    def draws(self) -> bool:
+        """A hidden layer's weights are drawn."""
+        return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The labelled examples, for their label names."""
@@ -47,6 +53,9 @@ class ClassificationHead(Config):
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Fits both kinds."""
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Nothing beyond what `needs` says."""

@@ -1,50 +1,35 @@
-"""Stage three: update a classifier on the labelled examples — the head alone, or everything.
+"""Stage three: update a classifier on the labelled examples — the head alone, some layers, adapters, or everything.
 
 Shapes: n labelled examples, K labels.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
-from nlptl.errors import DataError
-from nlptl.stages.stage import Part, RunContext
+from nlptl.errors import ConfigError, DataError
+from nlptl.stages.stage import Part, RunContext, TokenModelKind
+from nlptl.stages.update import NO_LAYERS, Full, Head, Lora, Partial, Update, adapters_of, pull_of, rates_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nlptl import updates
     from nlptl.data import TextData
+    from nlptl.fitting import Examples, Settings
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.heads import Head as HeadModule
-    from nlptl.selection import Choice, Examples, Settings
-    from nlptl.updates import Fit, Update
-
+    from nlptl.selection import Choice
 
 SMALL = 1_000_000  # numbers in the labelled sentence vectors below which one thread trains faster than two
-
-
-class Head(Config):
-    """The encoder is frozen, only the head learns."""
-
-    method: Literal["head"] = "head"
-    """The name of this update."""
-
-
-class Full(Config):
-    """Head and word vectors learn together."""
-
-    method: Literal["full"] = "full"
-    """The name of this update."""
-    encoder_learning_rate: float = Field(default=1e-3, gt=0, le=1)
-    """Rate of the word vectors, in units of the spread of the sentence vectors; keep it well below the head's."""
-    l2_to_start: float = Field(default=1e-4, ge=0)
-    """Pull of each word back to its pretrained vector; larger moves less, 0 lets the labels do what they will."""
+SCRATCH_RATE, LAYERS_RATE = 1e-2, 1e-3  # of the head: alone or over word vectors, over moving layers
 
 
 class FineTune(Config):
@@ -52,33 +37,46 @@ class FineTune(Config):
 
     stage: Literal["finetune"] = "finetune"
     """The name of this stage."""
-    update: Annotated[Head | Full, Field(discriminator="method")] = Head()
+    update: Update = Head()
     """What moves."""
-    learning_rate: float = Field(default=1e-2, gt=0, le=1)
-    """Rate of AdamW, constant, where it is used: for update: full and with dropout. A smooth head is fitted by L-BFGS."""
+    learning_rate: Annotated[float | Literal["auto"], auto_or(float, least=1e-9)] = "auto"
+    """Rate of the head under AdamW. auto: 1e-2, or 1e-3 over layers that move. A smooth head alone is fitted by L-BFGS,
+    which has none."""
     epochs: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Passes over the labelled examples. auto: chosen by cross-validation on them, or by early stopping when
     data.validation is given."""
     l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Penalty on half the squared weights of the head; larger is smoother. auto: chosen like the epochs."""
     batch_size: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Examples a step. auto: a thirty-second of the examples, a power of two within 8 and 256."""
+    """Examples a step (of mean length, where layers move). auto: a thirty-second of the examples, a power of two within
+    8 and 256, or 32 where layers move."""
     folds: int = Field(default=5, ge=2, le=20)
-    """Parts of the stratified cross-validation; fewer when a label has fewer examples."""
+    """Parts of the stratified cross-validation; fewer when a label has fewer examples. Where layers move and examples
+    are many, one part is held out once."""
     patience: int = Field(default=10, ge=1)
     """With data.validation: epochs without improvement after which training stops."""
     label_weights: Literal["none", "balanced"] = "none"
     """balanced weighs each label by the inverse of its frequency: better recall of rare labels, at the price of
     probabilities that no longer follow the frequencies."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the truth that is spread over all labels while training; more keeps probabilities from extremes."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively."""
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    shared: ClassVar[bool] = True
 
     @property
     def needs(self) -> frozenset[Part]:
         """The labelled examples."""
         return frozenset({"labelled"})
+
+    @property
+    def draws(self) -> bool:
+        """Folds, batches and dropout are drawn."""
+        return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The labelled examples, and the validation texts where given."""
@@ -86,6 +84,22 @@ class FineTune(Config):
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Refuse updates of layers where there are none."""
+        if token_model == "transformer":
+            return
+        if isinstance(self.update, Partial | Lora):
+            raise ConfigError(
+                f"{where}.update.method: found {self.update.method} over word vectors, which have no layers; expected "
+                "head or full, or a transformer. Choose one, or begin the chain with stage: bert."
+            )
+        for name in NO_LAYERS if isinstance(self.update, Full) else ():
+            if getattr(self.update, name) != Full.model_fields[name].default:
+                raise ConfigError(
+                    f"{where}.update.{name}: found {getattr(self.update, name)} over word vectors, which have no layers; "
+                    "expected it only with a transformer. Drop it, or begin the chain with stage: bert."
+                )
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Nothing beyond what `needs` says."""
@@ -95,19 +109,28 @@ class FineTune(Config):
         return {}
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
-        """Return a new classifier trained on `data.labelled`; `given` stays as it is. DataError without examples."""
+        """Return a new classifier trained on `data.labelled`; `given` stays as it is.
+
+        Raises DataError without examples, ConfigError for an update that the encoder has no layers for.
+        """
         from nlptl.training import one_thread_if
 
         context = context or RunContext()
         if data.labelled is None:
             raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
+        kind = given.encoder.token_model.kind
+        self.check_model(kind, where="finetune")
         _check_labels(given, data)
+        if kind == "transformer" and given.device != context.torch_device():
+            given = copy.deepcopy(given).to(context.torch_device())
         parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
         texts = [text for part in parts for text in part.texts()]
         examples = self._examples(given, [label for part in parts for label in part.labels()], len(data.labelled))
-        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
+        small = kind == "word_vectors" and len(texts) * given.encoder.dim < SMALL
+        with one_thread_if(small):
             classifier, choice, trained = self._trained(given, texts, examples, context)
-        context.record.find("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
+        found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
+        context.record.find("choice", found, choice.how)
         context.record.find("trainable_parameters", trained)
         return classifier
 
@@ -115,23 +138,33 @@ class FineTune(Config):
         self, given: TextClassifier, texts: list[str], examples: Examples, context: RunContext
     ) -> tuple[TextClassifier, Choice, int]:
         """Return the new classifier, how it was chosen and how many parameters moved."""
+        from nlptl.training import one_thread_if
         from nlptl.updates import HeadUpdate
 
         with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
-            update: Update = HeadUpdate(given, texts, learning_rate=self.learning_rate, after_batch=task.advance)
-        fit, choice = self._fit(update, examples, self._settings(context), context)
-        if isinstance(self.update, Full):
-            update = self._full(self.update, given, texts, update, examples, choice, context)
+            rate = SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate
+            head = HeadUpdate(given, texts, learning_rate=rate, after_batch=task.advance)
+        update: updates.Update = head
+        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
+            fit, choice = self._fit(head, examples, self._settings(context), context)
+        transformer = given.encoder.token_model.kind == "transformer"
+        if isinstance(self.update, Full | Partial | Lora) or (transformer and given.encoder.pooling.query is not None):
+            update = (self._layers if transformer else self._word_vectors)(
+                given, texts, head, examples, choice, context
+            )
             settings = dataclasses.replace(self._settings(context), l2=choice.l2)
             fit, choice = self._fit(update, examples, settings, context)
-        moved = sum(parameter.numel() for parameter in fit.module.parameters())
-        return update.finish(fit), choice, moved
+        moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
+        classifier = update.finish(fit)
+        if transformer:
+            self._tell_work(given, classifier, update, context)
+        return classifier, choice, moved
 
     def _examples(self, given: TextClassifier, names: list[str], training: int) -> Examples:
         import torch
 
         from nlptl.data import LabelSet
-        from nlptl.selection import Examples
+        from nlptl.fitting import Examples
 
         labels = torch.tensor(LabelSet(given.labels).ids(names))
         counts = torch.bincount(labels[:training], minlength=len(given.labels))
@@ -139,10 +172,11 @@ class FineTune(Config):
         if self.label_weights == "balanced":
             weights = training / (len(given.labels) * counts.clamp(min=1).float())
         device = given.head.centre.device
-        return Examples(labels.to(device), training, weights.to(device))
+        return Examples(labels.to(device), training, weights.to(device), self.label_smoothing)
 
     def _settings(self, context: RunContext) -> Settings:
-        from nlptl.selection import Settings
+        from nlptl.fitting import Settings
+        from nlptl.training import precision_for
 
         return Settings(
             l2=None if self.l2 == "auto" else self.l2,
@@ -151,36 +185,87 @@ class FineTune(Config):
             folds=self.folds,
             patience=self.patience,
             seed=context.seed,
+            precision=precision_for(self.precision, context.torch_device()),
         )
 
-    def _full(
-        self,
-        full: Full,
-        given: TextClassifier,
-        texts: list[str],
-        head: Update,
-        examples: Examples,
-        choice: Choice,
-        context: RunContext,
-    ) -> Update:
-        """Return the full update that goes on from heads fitted with `choice`."""
+    def _fitted_head(
+        self, head: updates.HeadUpdate, examples: Examples, choice: Choice, context: RunContext
+    ) -> Callable[[Tensor], HeadModule]:
+        """Return what fits a head alone to some rows, for an update that goes on from it."""
         from nlptl.selection import fit_rows
-        from nlptl.updates import FullUpdate, HeadFit
+        from nlptl.updates import HeadFit
 
-        def fitted_head(rows: Tensor) -> HeadModule:
+        def fitted(rows: Tensor) -> HeadModule:
             fit = fit_rows(head, examples, choice, self._settings(context), rows)
             assert isinstance(fit, HeadFit)
             return fit.head
 
+        return fitted
+
+    def _word_vectors(
+        self,
+        given: TextClassifier,
+        texts: list[str],
+        head: updates.HeadUpdate,
+        examples: Examples,
+        choice: Choice,
+        context: RunContext,
+    ) -> updates.Update:
+        """Return the full update of word vectors that goes on from heads fitted with `choice`."""
+        from nlptl.updates import FullUpdate
+
+        assert isinstance(self.update, Full)
+        rate = self.update.encoder_learning_rate
         return FullUpdate(
             given,
             texts,
-            fitted_head=fitted_head,
-            rates=(self.learning_rate, full.encoder_learning_rate),
-            l2_to_start=full.l2_to_start,
+            fitted_head=self._fitted_head(head, examples, choice, context),
+            rates=(
+                SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate,
+                1e-3 if rate == "auto" else rate,
+            ),
+            l2_to_start=pull_of(self.update, default=1e-4),
         )
 
-    def _fit(self, update: Update, examples: Examples, settings: Settings, context: RunContext) -> tuple[Fit, Choice]:
+    def _layers(
+        self,
+        given: TextClassifier,
+        texts: list[str],
+        head: updates.HeadUpdate,
+        examples: Examples,
+        choice: Choice,
+        context: RunContext,
+    ) -> updates.Update:
+        """Return the update of a transformer that goes on from heads fitted with `choice`."""
+        from nlptl.layer_updates import LayerUpdate
+        from nlptl.models.transformer import Transformer
+
+        token_model = given.encoder.token_model
+        assert isinstance(token_model, Transformer)
+        update = self.update
+        with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
+            made = LayerUpdate(
+                given,
+                texts,
+                fitted_head=self._fitted_head(head, examples, choice, context),
+                rates=rates_of(update, LAYERS_RATE if self.learning_rate == "auto" else self.learning_rate),
+                top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
+                adapters=adapters_of(update, token_model.anatomy) if isinstance(update, Lora) else None,
+                l2_to_start=pull_of(update, default=0.0),
+                dropout=None if isinstance(update, Head) else update.dropout,
+                seed=context.seed,
+                after_batch=task.advance,
+            )
+        if made.trunk is not None:
+            size = f"{made.trunk.bytes / 2**20:.0f} MiB"
+            where = {"memory": "in memory", "file": "in a file", "nowhere": "nowhere: too large, they run each time"}
+            told = f"The lowest {made.frozen} layers are frozen: they ran once a text, kept {where[made.trunk.place]}"
+            context.record.find("frozen_layers", made.frozen, f"{told} ({size}).")
+        return made
+
+    def _fit(
+        self, update: updates.Update, examples: Examples, settings: Settings, context: RunContext
+    ) -> tuple[updates.Fit, Choice]:
         import torch
 
         from nlptl.selection import choose, fit_rows, fit_until, fits_of
@@ -190,12 +275,33 @@ class FineTune(Config):
 
         if examples.training < len(examples.labels):
             return fit_until(update, examples, settings, after_epoch=after_epoch)
-        with context.progress.task("fine-tune", total=fits_of(settings, examples) + 1, unit="fits") as task:
+        with context.progress.task("fine-tune", total=fits_of(update, settings, examples) + 1, unit="fits") as task:
             choice = choose(update, examples, settings, tick=lambda: task.advance(1))
             rows = torch.arange(examples.training)
-            fit = fit_rows(update, examples, choice, settings, rows, after_epoch=after_epoch)
+            fit = fit_rows(
+                update, examples, choice, settings, rows, after_epoch=after_epoch, tell=context.record.sentences.append
+            )
             task.advance(1)
         return fit, choice
+
+    def _tell_work(
+        self, given: TextClassifier, classifier: TextClassifier, update: updates.Update, context: RunContext
+    ) -> None:
+        """Record how far each layer moved and what the training took."""
+        from nlptl.distributed import summed
+        from nlptl.layer_updates import LayerUpdate, merged
+        from nlptl.movement import movement, movement_sentence
+
+        if not isinstance(update, LayerUpdate):
+            return
+        moved = movement(merged(given.encoder), merged(classifier.encoder))
+        context.record.find("movement", moved, movement_sentence(moved))
+        tokens, flops = summed(update.work.tokens), summed(update.work.flops)
+        context.record.find(
+            "work",
+            {"tokens": round(tokens), "flops": flops},
+            f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
+        )
 
 
 def _check_labels(given: TextClassifier, data: TextData) -> None:

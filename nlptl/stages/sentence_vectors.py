@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.config import Config
-from nlptl.errors import DataError
-from nlptl.stages.stage import Part, RunContext, watched
+from nlptl.errors import ConfigError, DataError
+from nlptl.stages.stage import Part, RunContext, TokenModelKind, watched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,9 +29,16 @@ class SentenceVectors(Config):
 
     stage: Literal["sentence_vectors"] = "sentence_vectors"
     """The name of this stage."""
-    pooling: Literal["mean", "max", "tfidf", "sif"] = "sif"
+    pooling: Literal["auto", "mean", "max", "tfidf", "sif", "cls", "attention"] = "auto"
     """mean: plain average. max: strongest value a dimension. tfidf: average weighted by rarity over texts. sif:
-    average weighted by rarity over words, without the pile's common component (Arora et al. 2017)."""
+    average weighted by rarity over words, without the pile's common component (Arora et al. 2017). For a transformer
+    also cls: the first token, and attention: average weighted by a query that learns with the labels. auto: sif for
+    word vectors (mean where there are no texts to fit it on), what it was trained with for a transformer."""
+    layer: Annotated[int | Literal["mean", "last"], Field(union_mode="left_to_right")] = "last"
+    """For a transformer: the layer whose outputs are pooled, 0 (the embeddings) to the last, negative ones counted from
+    the last (-1), or the mean of all layers. Middle layers know words, the last ones the task they were trained for."""
+    normalize: bool | None = None
+    """Scale every sentence vector to length 1. null: what the encoder was trained with; false for word vectors."""
     sif_a: float = Field(default=1e-3, gt=0, le=1)
     """SIF's a: words more frequent than this share count for less; smaller lets only rare words speak."""
     remove_common: bool = True
@@ -39,22 +46,43 @@ class SentenceVectors(Config):
 
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    shared: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
         """Nothing must be there."""
         return frozenset()
 
+    @property
+    def draws(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile for tfidf and sif, or the labelled texts where there is no pile."""
-        if self.pooling in ("mean", "max"):
+        if self.pooling not in ("auto", "tfidf", "sif"):
             return frozenset()
         present: tuple[Part, ...] = tuple(part for part in FITTED_ON if getattr(data, part) is not None)
         return frozenset(present[:1])
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Refuse over word vectors what only layers and first tokens can give."""
+        if token_model == "transformer":
+            return
+        if self.pooling in ("cls", "attention"):
+            raise ConfigError(
+                f"{where}.pooling: found {self.pooling} over word vectors; expected mean, max, tfidf or sif there. "
+                "Choose one, or begin the chain with stage: bert."
+            )
+        if self.layer != "last":
+            raise ConfigError(
+                f"{where}.layer: found {self.layer} over word vectors, which have no layers; expected it only with a "
+                "transformer. Drop it, or begin the chain with stage: bert."
+            )
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to fit on."""
@@ -69,38 +97,66 @@ class SentenceVectors(Config):
         return {}
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> Encoder:
-        """Return a copy of `given` with this pooling; tfidf and sif need texts to fit on (DataError without)."""
+        """Return a copy of `given` with this pooling; tfidf and sif need texts to fit on (DataError without).
+
+        Raises ConfigError for a layer that the encoder does not have.
+        """
         from nlptl.models.encoder import Encoder
+        from nlptl.models.transformer import Transformer
 
         context = context or RunContext()
+        self.check_model(given.token_model.kind, where="sentence_vectors")
         token_model = copy.deepcopy(given.token_model)
-        return Encoder(given.tokenizer, token_model, self._pooling(given, data, context)).eval()
+        if isinstance(token_model, Transformer):
+            token_model = token_model.to(context.torch_device())
+            if self.layer != "last":
+                token_model.layer = token_model.layer_number(self.layer)
+        normalized = given.normalized if self.normalize is None else self.normalize
+        plain = Encoder(given.tokenizer, token_model, given.pooling, normalized=normalized).eval()
+        return Encoder(given.tokenizer, token_model, self._pooling(plain, data, context), normalized=normalized).eval()
 
     def _pooling(self, given: Encoder, data: TextData, context: RunContext) -> Pooling:
-        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
+        import torch
 
-        if self.pooling in ("mean", "max"):
-            return Pooling(self.pooling)
+        from nlptl.models.pooling import Pooling
+
+        mode = self.pooling
+        if mode == "auto":
+            if given.token_model.kind == "transformer":
+                return copy.deepcopy(given.pooling)
+            mode = "sif" if self.reads(data) else "mean"
+        if mode == "attention":
+            return Pooling("attention", query=torch.zeros(given.dim, device=given.device))
+        if mode not in ("tfidf", "sif"):
+            return Pooling(mode)
         self.check_data(data, where="sentence_vectors")
         (part,) = self.reads(data)
-        pile: TextTable = getattr(data, part)
-        if self.pooling == "tfidf":
-            return Pooling("tfidf", token_weights=idf_weights(_text_frequency(given, pile, context), len(pile)))
-        weights = sif_weights(given.token_model.counts, self.sif_a)
-        plain = Pooling("sif", token_weights=weights)
+        return self._weighted(mode, given, getattr(data, part), context).to(given.device)
+
+    def _weighted(self, mode: str, given: Encoder, pile: TextTable, context: RunContext) -> Pooling:
+        """Fit tfidf or sif on the pile."""
+        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
+        from nlptl.models.word_vectors import WordVectors
+
+        if mode == "tfidf":
+            return Pooling("tfidf", token_weights=idf_weights(_frequency(given, pile, context, once=True), len(pile)))
+        table = given.token_model
+        counts = table.counts if isinstance(table, WordVectors) else _frequency(given, pile, context, once=False)
+        plain = Pooling("sif", token_weights=sif_weights(counts, self.sif_a)).to(given.device)
         if not self.remove_common:
             return plain
-        return Pooling("sif", token_weights=weights, common_component=_common_component(given, plain, pile, context))
+        common = _common_component(given, plain, pile, context).to(given.device)
+        return Pooling("sif", token_weights=plain.token_weights, common_component=common)
 
 
-def _text_frequency(given: Encoder, pile: TextTable, context: RunContext) -> Tensor:
-    """Return in how many texts each word stands (V,)."""
+def _frequency(given: Encoder, pile: TextTable, context: RunContext, *, once: bool) -> Tensor:
+    """Return how often each token stands in the pile (V,), or in how many texts when it counts `once` a text."""
     import torch
 
-    frequency = torch.zeros(len(given.token_model.counts), dtype=torch.int64)
+    frequency = torch.zeros(given.tokenizer.get_vocab_size(), dtype=torch.int64)
     for batch in watched([pile], "fitting the pooling", context):
-        for ids in given.token_ids(batch):
-            frequency[list(set(ids))] += 1
+        tokens = [token for ids in given.token_ids(batch) for token in (set(ids) if once else ids)]
+        frequency += torch.bincount(torch.tensor(tokens, dtype=torch.int64), minlength=len(frequency))
     return frequency
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, RunContext, watched
+from nlptl.stages.stage import Part, RunContext, TokenModelKind, watched
 from nlptl.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class SkipGram(Config):
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 2
+    shared: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -76,6 +77,11 @@ class SkipGram(Config):
     @property
     def _trains(self) -> bool:
         return self.vectors is None or self.continue_training
+
+    @property
+    def draws(self) -> bool:
+        """First vectors, negatives and windows are drawn."""
+        return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile and, with include_labelled, the labelled texts; nothing when vectors are taken as they are."""
@@ -106,6 +112,9 @@ class SkipGram(Config):
                 f"{where}.dim: found {self.dim}, but the vectors in {self.vectors} have {width}; both must be equal. "
                 f"Drop dim or set it to {width}."
             )
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Nothing to refuse: it makes the encoder itself."""
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to learn from."""

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from nlptl.artifact import Kind
+from nlptl.distributed import processes
 from nlptl.progress import Progress, SilentProgress
+from nlptl.tracking import SilentTracker, Tracker
 
 if TYPE_CHECKING:
     import torch
 
+    from nlptl.checkpoints import Checkpoints
     from nlptl.data import TextData, TextTable
 
 Part = Literal["unlabelled", "labelled", "validation"]
 Device = Literal["auto", "cpu", "cuda"]
+TokenModelKind = Literal["word_vectors", "transformer"]
 Number = int | float | str
 
 
 class Record:
     """Collects what a stage tells while it runs: rows of history and findings for the manifest."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
+        """`hear(group, values, step)` is told each row at once; rows that share their words are one group."""
+        self._hear = hear
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
@@ -30,6 +37,13 @@ class Record:
     def row(self, **values: Number) -> None:
         """Add one line of history, such as an epoch and its loss."""
         self.history.append(values)
+        if self._hear is not None:
+            self._hear("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
+
+    def step(self, training: str, step: int, loss: float) -> None:
+        """Tell the loss of one step to whoever tracks the run; it is not kept."""
+        if self._hear is not None:
+            self._hear(f"{training}/steps", {"loss": loss}, step)
 
     def find(self, name: str, value: Any, sentence: str = "") -> None:
         """Keep a finding (plain JSON values) and, if given, the sentence that tells it."""
@@ -50,9 +64,32 @@ class RunContext:
     """Who watches."""
     record: Record = dataclasses.field(default_factory=Record)
     """Where history and findings go."""
+    keep: Path | None = None
+    """Folder for checkpoints of the running stage; None, as in three lines of Python, keeps none."""
+    keep_identity: str = ""
+    """Identity of what runs; checkpoints of another one are not taken up."""
+    keep_every_steps: int | None = None
+    """Steps between two checkpoints; None writes one a minute."""
+    tracker: Tracker = dataclasses.field(default_factory=SilentTracker)
+    """Who is told settings, losses and scores of a whole run; see `nlptl.tracking`."""
+
+    def follow(self, name: str, step: int, loss: float) -> None:
+        """Tell the loss of a step of the training `name` to the tracker."""
+        self.record.step(name, step, loss)
+
+    def checkpoints(self, name: str) -> Checkpoints | None:
+        """Return where the training `name` of the running stage keeps what it needs to go on after a kill."""
+        if self.keep is None:
+            return None
+        from nlptl.checkpoints import Checkpoints
+
+        return Checkpoints(self.keep / name, identity=f"{self.keep_identity}/{name}", every_steps=self.keep_every_steps)
 
     def torch_device(self) -> torch.device:
-        """Return the device that `device` names on this machine; ConfigError for a GPU that is not there."""
+        """Return the device that `device` names on this machine; ConfigError for a GPU that is not there.
+
+        Of several processes each takes the GPU with its own number on the machine.
+        """
         import torch
 
         from nlptl.errors import ConfigError
@@ -62,7 +99,15 @@ class RunContext:
             raise ConfigError(
                 "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
             )
-        return torch.device("cuda" if available and self.device != "cpu" else "cpu")
+        if not available or self.device == "cpu":
+            return torch.device("cpu")
+        here, gpus = processes(), torch.cuda.device_count()
+        if here.local_index >= gpus:
+            raise ConfigError(
+                f"device: found process {here.local_index + 1} of this machine but {gpus} GPUs; expected one a process. "
+                f"Start {gpus} processes, or choose device cpu."
+            )
+        return torch.device("cuda", here.local_index) if here.count > 1 else torch.device("cuda")
 
     def generator(self, salt: str = "") -> torch.Generator:
         """Return a fresh torch generator (CPU) for this seed and purpose."""
@@ -92,6 +137,8 @@ class Stage(Protocol):
     """Kind of the artifact it returns."""
     version: ClassVar[int]
     """Raised when the same settings give other results."""
+    shared: ClassVar[bool]
+    """Whether several processes run it together; else process 0 does, and the others read what it published."""
 
     @property
     def stage(self) -> str:
@@ -101,11 +148,18 @@ class Stage(Protocol):
     def needs(self) -> frozenset[Part]:
         """Parts of the data without which it cannot run."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether the result depends on the seed."""
+
     def reads(self, data: TextData) -> frozenset[Part]:
         """Parts of `data` that it reads with these settings; they enter its identity."""
 
     def check(self, *, where: str) -> None:
         """Refuse what can be refused before anything trains: files that are missing, settings that do not fit."""
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Refuse settings that do not fit the kind of encoder with which the chain begins."""
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that leave it nothing to work on."""

@@ -17,11 +17,14 @@ from nlptl.errors import ArtifactError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.run_folder import load_artifact
+from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
-from nlptl.stages.finetune import FineTune, Full
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
+from nlptl.stages.update import Full
+from tests.models.tiny import tiny_folder
 
 SKIPGRAM = SkipGram(dim=16, epochs=15, min_count=1, window=10)
 CHAIN = (SKIPGRAM, SentenceVectors(), ClassificationHead(hidden=4, activation="sigmoid"), FineTune())
@@ -38,7 +41,21 @@ STAGES: dict[str, Any] = {
     "head balanced": FineTune(label_weights="balanced", l2=0.1),
     "full": FineTune(update=Full(), l2=0.1, folds=2),
 }
-BEFORE = {"skipgram": 0, "sentence_vectors": 1, "classification_head": 2, "finetune": 3}
+FIXED: dict[str, Any] = {"epochs": 2, "l2": 0.1}
+TRANSFORMER_STAGES: dict[str, Any] = {
+    "bert scratch": Bert(scratch={"layers": 2, "dim": 16, "heads": 2, "vocabulary_size": 200, "epochs": 1}),
+    "cls": SentenceVectors(pooling="cls", layer=2),
+    "transformer mean of layers": SentenceVectors(layer="mean", normalize=True),
+    "transformer sif": SentenceVectors(pooling="sif"),
+    "attention": SentenceVectors(pooling="attention"),
+    "transformer head": ClassificationHead(),
+    "attention head": FineTune(**FIXED),
+    "partial": FineTune(update={"method": "partial", "top_layers": 1, "dropout": 0.2}, **FIXED),
+    "full of layers": FineTune(update={"method": "full", "gradual_unfreezing": True}, **FIXED),
+    "lora": FineTune(update={"method": "lora"}, label_smoothing=0.1, **FIXED),
+    "lora merged": FineTune(update={"method": "lora", "variant": "dora", "merge": True}, **FIXED),
+}
+BEFORE = {"bert": 0, "skipgram": 0, "sentence_vectors": 1, "classification_head": 2, "finetune": 3}
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +75,27 @@ def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
     return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.predict_proba(texts)
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_stage(name: str, artifacts: list[Any], reviews: TextData, context: RunContext, tmp_path: Path) -> None:
-    stage = STAGES[name]
-    given = artifacts[BEFORE[stage.stage]]
+@pytest.fixture(scope="module")
+def transformer_artifacts(reviews: TextData, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Return the same for a chain that begins with a transformer."""
+    folder = tiny_folder(tmp_path_factory.mktemp("tiny") / "bert", "bert")
+    made: list[Any] = [None]
+    for stage in (Bert(weights=str(folder)), SentenceVectors(pooling="attention"), ClassificationHead(hidden=4)):
+        made.append(stage.run(made[-1], data=reviews, context=RunContext(seed=7, device="cpu")))
+    return made
+
+
+@pytest.mark.parametrize("name", [*STAGES, *TRANSFORMER_STAGES])
+def test_stage(
+    name: str,
+    artifacts: list[Any],
+    transformer_artifacts: list[Any],
+    reviews: TextData,
+    context: RunContext,
+    tmp_path: Path,
+) -> None:
+    stage = {**STAGES, **TRANSFORMER_STAGES}[name]
+    given = (artifacts if name in STAGES else transformer_artifacts)[BEFORE[stage.stage]]
     before = state(given)
     texts = [*reviews.test.texts(), "", "zzzz qqqq"]
     data = (
@@ -83,11 +117,11 @@ def test_stage(name: str, artifacts: list[Any], reviews: TextData, context: RunC
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [*STAGES, *TRANSFORMER_STAGES])
 def test_settings_survive_yaml_and_are_documented(name: str) -> None:
     import yaml
 
-    stage = STAGES[name]
+    stage = {**STAGES, **TRANSFORMER_STAGES}[name]
     text = dump_yaml(stage.model_dump(mode="json"))
     assert parse(type(stage), yaml.safe_load(text), where="here") == stage
     for field, info in type(stage).model_fields.items():
@@ -153,7 +187,7 @@ def test_missing_data_is_told(artifacts: list[Any]) -> None:
     for stage, given, sentence in (
         (SkipGram(), None, "skipgram: found no texts; skipgram learns from a pile of them. Give data.unlabelled."),
         (
-            SentenceVectors(),
+            SentenceVectors(pooling="sif"),
             artifacts[1],
             "sentence_vectors: found no texts for sif pooling; it is fitted on data.unlabelled. "
             "Give some, or use pooling: mean.",
@@ -227,7 +261,8 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         TextClassifier.read_files(folder)
     assert str(caught.value) == (
-        f"{folder / 'encoder.json'}: found token_model 'telepathy'; this nlptl reads 'word_vectors'. Update nlptl."
+        f"{folder / 'encoder.json'}: found token_model 'telepathy'; this nlptl reads 'word_vectors' and 'transformer'. "
+        "Update nlptl."
     )
     (folder / "encoder.json").write_text(settings)
     classifier = (folder / "classifier.json").read_text()

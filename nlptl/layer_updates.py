@@ -1,0 +1,287 @@
+"""What moves in a transformer under partial, full and lora, as something that cross-validation can fit again and again.
+
+Shapes: B texts, N packed tokens, D dimension, K labels, V tokens of the vocabulary, U tokens of the labelled texts.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.batching import Batch, TokenizedTexts
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.models.heads import Head
+from nlptl.models.pretrained import quiet
+from nlptl.models.transformer import Transformer
+from nlptl.movement import Work, forward_flops
+from nlptl.training import OptimiserName, ParameterGroup, Schedule
+from nlptl.trunk import Trunk
+from nlptl.updates import Fit, weight_norm
+
+Variant = Literal["lora", "rslora", "dora"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """How fast what moves."""
+
+    head: float
+    encoder: float
+    """Rate of the topmost layer, or of the adapters."""
+    layer_decay: float = 1.0
+    """Factor from each layer to the one below (Howard & Ruder 2018)."""
+    warmup: float = 0.1
+    """Share of the steps over which rates rise, one epoch at most."""
+    cooldown: float = 0.3
+    """Share of the steps, in the final fit, over which rates fall to nothing."""
+    gradual: bool = False
+    """Wake the layers one after the other over the first half, the topmost first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapters:
+    """LoRA's settings, as PEFT names them."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]
+    variant: Variant
+    merge: bool
+
+
+class LayerUpdate:
+    """The top layers move, all of them (with the embeddings), or adapters in them; always together with the head.
+
+    The head is fitted first, on frozen features, so that a random one does not tear up what was pretrained (Kumar et
+    al. 2022). Layers below the lowest that moves run once per text; of the embeddings only the U tokens of the labelled
+    texts are held, since no other gets a gradient, which leaves the result as it is and saves their moments.
+    """
+
+    rate_factors: Sequence[float] = (1.0,)
+    costly = True
+
+    def __init__(
+        self,
+        given: TextClassifier,
+        texts: Sequence[str],
+        *,
+        fitted_head: Callable[[Tensor], Head],
+        rates: Rates,
+        top_layers: int | None,
+        adapters: Adapters | None = None,
+        l2_to_start: float = 0.0,
+        dropout: float | None = None,
+        seed: int = 0,
+        after_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        """`top_layers` None moves everything; `adapters` moves those of LoRA instead of the layers themselves.
+
+        `fitted_head` gives the head for examples (B,); `dropout` replaces the encoder's own.
+        """
+        self._given, self._fitted_head, self._rates, self._adapters = given, fitted_head, rates, adapters
+        self._l2_to_start, self._dropout, self._seed = l2_to_start, dropout, seed
+        self._start = _transformer_of(merged(given.encoder))
+        self.texts = TokenizedTexts.of(given.encoder.token_ids(texts))
+        used = self._start.used_depth
+        self.frozen = 0 if top_layers is None else max(0, used - top_layers)
+        self.moves_embeddings = top_layers is None and adapters is None
+        self.trunk = None
+        if self.frozen:
+            self.trunk = Trunk(self._start, self.texts, self.frozen, after_batch=after_batch)
+        self._vocabulary = torch.unique(self.texts.ids)
+        self.work = Work()
+        if self.frozen:
+            self.work.add(forward_flops(self._start, self.texts.lengths, 0, self.frozen), 0, training=False)
+
+    def start(self, rows: Tensor, rate: float = 1.0) -> LayerFit:
+        """Return a copy of encoder and fitted head, nothing learnt yet; `rate` is a factor of the encoder's rate."""
+        encoder = Encoder(
+            self._given.encoder.tokenizer,
+            self._prepared(),
+            copy.deepcopy(self._given.encoder.pooling),
+            normalized=self._given.encoder.normalized,
+        )
+        head = copy.deepcopy(self._fitted_head(rows))
+        rates = dataclasses.replace(self._rates, encoder=self._rates.encoder * rate)
+        return LayerFit(encoder, head, self, rates, self._l2_to_start)
+
+    def finish(self, fit: Fit) -> TextClassifier:
+        """Return a new classifier with what `fit` has learnt, its adapters merged where the settings say so."""
+        assert isinstance(fit, LayerFit)
+        token_model = fit.token_model
+        if self.moves_embeddings:
+            table = self._start.word_embeddings.weight.detach().clone()
+            table[self._vocabulary.to(table.device)] = token_model.word_embeddings.weight.detach()
+            set_word_embeddings(token_model, table)
+        if self._dropout is not None:
+            set_dropout(token_model.model, dropouts(self._start.model))
+        for parameter in fit.module.parameters():
+            parameter.requires_grad_(True)
+        encoder = fit.encoder
+        if self._adapters is not None and self._adapters.merge:
+            encoder = merged(encoder)
+        return TextClassifier(encoder, fit.head, self._given.labels).eval()
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Return the labelled texts (B,) as a fit's copy wants them: numbered within the U tokens where those move."""
+        batch = self.texts.batch(rows)
+        if self.moves_embeddings:
+            batch = Batch(torch.searchsorted(self._vocabulary, batch.input_ids), batch.lengths)
+        return batch.to(self._start.device)
+
+    def count(self, batch: Batch, *, training: bool) -> None:
+        """Add one pass over a batch to the work done."""
+        forward = forward_flops(self._start, batch.lengths, self.frozen, self._start.used_depth)
+        self.work.add(forward, len(batch.input_ids), training=training)
+
+    def _prepared(self) -> Transformer:
+        """Return a copy of the start in which only what may move asks for gradients."""
+        token_model: Transformer = copy.deepcopy(self._start)
+        if self.moves_embeddings:
+            rows = self._vocabulary.to(token_model.device)
+            set_word_embeddings(token_model, token_model.word_embeddings.weight.detach()[rows].clone())
+        if self._dropout is not None:
+            set_dropout(token_model.model, dict.fromkeys(dropouts(token_model.model), self._dropout))
+        for parameter in token_model.model.parameters():
+            parameter.requires_grad_(False)
+        if self._adapters is not None:
+            add_adapters(token_model, self._adapters, list(range(self.frozen, token_model.used_depth)), self._seed)
+        else:
+            for part in self.moving(token_model):
+                for parameter in part.parameters():
+                    parameter.requires_grad_(True)
+        return token_model
+
+    def moving(self, token_model: Transformer) -> list[nn.Module]:
+        """Return what moves in a copy, topmost layer first, the embeddings last."""
+        top = token_model.used_depth
+        parts: list[nn.Module] = [*reversed(list(token_model.layers[self.frozen : top]))]
+        norm = token_model.final_norm
+        if norm is not None and parts and top == token_model.depth:
+            parts[0] = nn.ModuleList([parts[0], norm])
+        return parts + (list(token_model.below_layers()) if self.moves_embeddings else [])
+
+
+class LayerFit:
+    """A copy of the encoder under a head, both learning."""
+
+    optimiser: OptimiserName = "adamw"
+    least_epochs = 0
+
+    def __init__(self, encoder: Encoder, head: Head, update: LayerUpdate, rates: Rates, l2_to_start: float) -> None:
+        self.encoder, self.head, self.token_model = encoder, head, _transformer_of(encoder)
+        self.module: nn.Module = nn.ModuleList([encoder, head])
+        self.lengths: Tensor | None = update.texts.lengths
+        self._update, self._rates, self._l2_to_start = update, rates, l2_to_start
+        moving = [parameter for part in update.moving(self.token_model) for parameter in part.parameters()]
+        self._start = [(p, p.detach().clone()) for p in moving if p.requires_grad] if l2_to_start else []
+
+    def groups(self) -> list[ParameterGroup]:
+        """Return head and pooling, then the layers from the top, each with its own rate."""
+        above = [*self.head.parameters(), *self.encoder.pooling.parameters()]
+        groups = [ParameterGroup(above, self._rates.head)]
+        parts = self._update.moving(self.token_model)
+        for number, part in enumerate(parts):
+            parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
+            begin = number / (2 * len(parts)) if self._rates.gradual else 0.0
+            rate = self._rates.encoder * self._rates.layer_decay**number
+            groups += [ParameterGroup(parameters, rate, begin)] if parameters else []
+        return groups
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return warm-up, then constant rates; the final fit cools down at its end."""
+        warmup = min(round(self._rates.warmup * steps), steps_an_epoch)
+        return Schedule(steps, warmup, round(self._rates.cooldown * steps) if final else 0)
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Return logits (B, K) of the labelled texts with these row numbers (B,)."""
+        batch, trunk = self._update.batch(rows), self._update.trunk
+        below = self.token_model.lower(batch, 0) if trunk is None else trunk.of(rows)
+        tokens = self.token_model.upper(below, batch, self._update.frozen)
+        logits: Tensor = self.head(self.encoder.pooled(tokens.float(), batch))
+        self._update.count(batch, training=torch.is_grad_enabled())
+        return logits
+
+    def penalty(self, l2: float) -> Tensor:
+        """Return the penalty () on the head's weights and on the way from the start (Li et al. 2018, L2-SP)."""
+        penalty = l2 * weight_norm(self.head)
+        if self._start:
+            moved = torch.stack([(parameter - start).pow(2).sum() for parameter, start in self._start]).sum()
+            penalty = penalty + 0.5 * self._l2_to_start * moved
+        return penalty
+
+
+def add_adapters(token_model: Transformer, adapters: Adapters, layers: list[int], seed: int) -> None:
+    """Put LoRA adapters of PEFT into some layers; their random half is drawn from `seed`."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=adapters.rank,
+        lora_alpha=adapters.alpha,  # type: ignore[arg-type]  # PEFT divides by it, whole or not
+        lora_dropout=adapters.dropout,
+        target_modules=_named_targets(token_model, adapters.targets, layers),
+        use_rslora=adapters.variant == "rslora",
+        use_dora=adapters.variant == "dora",
+    )
+    with torch.random.fork_rng(devices=[token_model.device] if token_model.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        with quiet():
+            token_model.adapters = (get_peft_model(token_model.model, config),)
+
+
+def _named_targets(token_model: Transformer, targets: Sequence[str], layers: Sequence[int]) -> list[str]:
+    """Return the full names of the maps in some layers; PEFT's own way to pick layers misses those of ModernBERT."""
+    return [
+        f"{token_model.anatomy.layers}.{layer}.{name}"
+        for layer in layers
+        for name, _ in token_model.layers[layer].named_modules()
+        if name.rsplit(".", 1)[-1] in targets
+    ]
+
+
+def merged(encoder: Encoder) -> Encoder:
+    """Return the encoder with its adapters added into its weights; itself when it has none."""
+    token_model = encoder.token_model
+    if not isinstance(token_model, Transformer) or not token_model.adapters:
+        return encoder
+    plain = copy.deepcopy(token_model)
+    plain.model = plain.adapters[0].merge_and_unload()
+    plain.adapters = ()
+    return Encoder(encoder.tokenizer, plain, encoder.pooling, normalized=encoder.normalized).eval()
+
+
+def _transformer_of(encoder: Encoder) -> Transformer:
+    assert isinstance(encoder.token_model, Transformer)
+    return encoder.token_model
+
+
+def set_word_embeddings(token_model: Transformer, table: Tensor) -> None:
+    """Put another table (V, D) in place of the word embeddings."""
+    old = token_model.word_embeddings
+    new = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
+    new.padding_idx = old.padding_idx if table.shape[0] == old.num_embeddings else None
+    token_model.model.set_input_embeddings(new)
+
+
+def dropouts(model: nn.Module) -> dict[str, float]:
+    """Return the share that each dropout of a model drops, by the module's name."""
+    found: dict[str, float] = {}
+    for name, module in model.named_modules():
+        share = module.p if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", None)
+        if isinstance(share, float):
+            found[name] = share
+    return found
+
+
+def set_dropout(model: nn.Module, shares: Mapping[str, float]) -> None:
+    """Set the dropouts of a model by name; those that are not named stay."""
+    for name, module in model.named_modules():
+        if name in shares:
+            setattr(module, "p" if isinstance(module, nn.Dropout) else "attention_dropout", shares[name])

@@ -1,0 +1,62 @@
+"""Where each supported architecture of transformers keeps its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from nlptl.errors import ArtifactError
+
+
+@dataclasses.dataclass(frozen=True)
+class Anatomy:
+    """Where an architecture of transformers keeps its parts, as attribute paths."""
+
+    layers: str
+    word_embeddings: str
+    projection: str | None = None
+    """Embeddings to hidden width, where they differ."""
+    final_norm: str | None = None
+    rotary: str | None = None
+    first_position: Literal["zero", "after_padding"] = "zero"
+    pooler: bool = False
+    """Whether the class would bring a pooler that nobody trained."""
+    attention_targets: tuple[str, ...] = ("query", "value")
+    """Linear maps that LoRA changes by default in the literature (Hu et al. 2021)."""
+    linear_targets: tuple[str, ...] = ("query", "key", "value", "dense")
+    """All linear maps of a layer."""
+
+
+_BERT = Anatomy("encoder.layer", "embeddings.word_embeddings", pooler=True)
+_ROBERTA = dataclasses.replace(_BERT, first_position="after_padding")
+ANATOMIES: dict[str, Anatomy] = {
+    "bert": _BERT,
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "electra": dataclasses.replace(_BERT, pooler=False, projection="embeddings_project"),
+    "distilbert": Anatomy(
+        "transformer.layer",
+        "embeddings.word_embeddings",
+        attention_targets=("q_lin", "v_lin"),
+        linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
+    ),
+    "modernbert": Anatomy(
+        "layers",
+        "embeddings.tok_embeddings",
+        final_norm="final_norm",
+        rotary="rotary_emb",
+        attention_targets=("Wqkv",),
+        linear_targets=("Wqkv", "Wo", "Wi"),
+    ),
+}
+
+
+def anatomy_of(model_type: str) -> Anatomy:
+    """Return the anatomy of an architecture; ArtifactError for one that is not supported."""
+    if model_type not in ANATOMIES:
+        raise ArtifactError(
+            f"weights: found an encoder of type {model_type!r}; expected one of {', '.join(ANATOMIES)}. "
+            "Choose weights of one of them."
+        )
+    return ANATOMIES[model_type]

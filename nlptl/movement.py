@@ -1,0 +1,81 @@
+"""How far training moved an encoder from its start, and what that cost.
+
+Shapes: T tokens of a text, D dimension.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.models.encoder import Encoder
+from nlptl.models.transformer import Transformer
+
+
+@dataclasses.dataclass
+class Work:
+    """Tokens and floating-point operations of a training, scoring of held-out examples included."""
+
+    tokens: int = 0
+    """Real tokens that were trained on, once for each time."""
+    flops: float = 0.0
+    """Operations of the matrix products: a forward pass is 2 a weight and token, a backward pass twice that."""
+
+    def add(self, forward: float, tokens: int, *, training: bool) -> None:
+        """Count one pass; `forward` operations forwards, thrice as many when it is trained."""
+        self.flops += forward * (3 if training else 1)
+        self.tokens += tokens if training else 0
+
+
+def forward_flops(token_model: Transformer, lengths: Tensor, begin: int, end: int) -> float:
+    """Return the operations of layers `begin` to `end` over texts of `lengths` (B,) tokens.
+
+    Each linear map takes 2 a weight and token, attention 4 T D a token (scores and weighted sum).
+    """
+    layers = token_model.layers[begin:end]
+    weights = sum(
+        parameter.numel()
+        for layer in layers
+        for name, parameter in layer.named_parameters()
+        if parameter.ndim == 2 and ".lora_" not in name
+    )
+    squares = float(lengths.double().pow(2).sum())
+    return 2.0 * weights * int(lengths.sum()) + 4.0 * token_model.dim * squares * len(layers)
+
+
+def movement(before: Encoder, after: Encoder) -> dict[str, float]:
+    """Return |W - W0| / |W0| of the embeddings and of each layer, lowest first; adapters must be merged before."""
+    start, end = (encoder.token_model for encoder in (before, after))
+    assert isinstance(start, Transformer)
+    assert isinstance(end, Transformer)
+    return {
+        name: round(_relative_distance(first, second), 6)
+        for (name, first), (_, second) in zip(_parts(start), _parts(end), strict=True)
+    }
+
+
+def movement_sentence(moved: dict[str, float]) -> str:
+    """Tell the movement in one sentence."""
+    if not any(moved.values()):
+        return "Movement: the encoder is where it was."
+    told = ", ".join(f"{name} {100 * share:.2g} %" for name, share in moved.items() if share)
+    still = [name for name, share in moved.items() if not share]
+    return f"Movement from the pretrained weights: {told}" + (f"; {len(still)} parts stayed." if still else ".")
+
+
+def _parts(token_model: Transformer) -> Iterator[tuple[str, nn.Module]]:
+    yield "embeddings", nn.ModuleList(token_model.below_layers())
+    for number, layer in enumerate(token_model.layers, start=1):
+        yield f"layer {number}", layer
+
+
+def _relative_distance(first: nn.Module, second: nn.Module) -> float:
+    apart = whole = 0.0
+    with torch.no_grad():
+        for one, other in zip(first.parameters(), second.parameters(), strict=True):
+            apart += float((one - other.to(one.device)).pow(2).sum())
+            whole += float(one.pow(2).sum())
+    return (apart / whole) ** 0.5 if whole else 0.0

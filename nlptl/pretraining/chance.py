@@ -1,0 +1,28 @@
+"""Random numbers that are a function of what they are for, so that no state has to be kept to draw them again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def chance(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return uniform numbers in [0, 1) that depend on nothing but `keys`, which are broadcast against each other.
+
+    The keys are mixed one after the other by splitmix64 (Steele et al. 2014). A mask that is drawn by seed, epoch, text
+    and word is the same after a kill, in any batch and on any number of processes.
+    """
+    mixed = np.zeros(1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for key in keys:
+            mixed = _scrambled(mixed ^ np.asarray(key).astype(np.int64).view(np.uint64))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(_GAMMA)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(_FIRST)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(_SECOND)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,138 @@
+"""What moves in fine-tuning: the tagged union under `update:` of the stage finetune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from nlptl.config import Config, auto_or
+from nlptl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nlptl.layer_updates import Adapters, Rates
+    from nlptl.models.anatomy import Anatomy
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float | Literal["auto"], auto_or(float, least=1e-9)]
+NO_LAYERS = ("warmup", "layer_decay", "gradual_unfreezing", "dropout")  # of Full: they mean nothing to word vectors
+
+
+class Head(Config):
+    """The encoder is frozen, only the head learns (and the query of attention pooling)."""
+
+    method: Literal["head"] = "head"
+    """The name of this update."""
+
+
+class Partial(Config):
+    """The top layers of a transformer learn with the head; those below run once per text and are remembered."""
+
+    method: Literal["partial"] = "partial"
+    """The name of this update."""
+    top_layers: int = Field(default=2, ge=1, le=1000)
+    """How many layers learn, counted from the one that gives the token vectors; more learn more and cost more."""
+    encoder_learning_rate: Rate = "auto"
+    """Rate of the topmost layer. auto: 1e-4. Higher learns faster and forgets more."""
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    """Factor of the rate from each layer to the one below (Howard & Ruder 2018); 1 moves all alike."""
+    warmup: Share = 0.1
+    """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
+    gradual_unfreezing: bool = False
+    """Wake the layers one after the other over the first half, the topmost first (Howard & Ruder 2018)."""
+    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    """Pull of each weight back to its pretrained value (Li et al. 2018); larger moves less. auto: none."""
+    dropout: Share | None = None
+    """Share of values dropped in the layers that learn; null keeps the encoder's own."""
+
+
+class Full(Config):
+    """Everything learns: the head, and all layers with the embeddings, or the word vectors."""
+
+    method: Literal["full"] = "full"
+    """The name of this update."""
+    encoder_learning_rate: Rate = "auto"
+    """Rate of the topmost layer, or of the word vectors in units of the spread of the sentence vectors. auto: 5e-5 for
+    a transformer, 1e-3 for word vectors; keep it well below the head's."""
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    """Factor of the rate from each layer to the one below (Howard & Ruder 2018); 1 moves all alike."""
+    warmup: Share = 0.1
+    """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
+    gradual_unfreezing: bool = False
+    """Wake the layers one after the other over the first half, the topmost first (Howard & Ruder 2018)."""
+    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    """Pull of each weight back to its pretrained value; larger moves less, 0 lets the labels do what they will.
+    auto: 1e-4 for word vectors, none for a transformer."""
+    dropout: Share | None = None
+    """Share of values dropped in the layers; null keeps the encoder's own."""
+
+
+class Lora(Config):
+    """Low-rank adapters learn beside frozen layers of a transformer, through PEFT (Hu et al. 2021)."""
+
+    method: Literal["lora"] = "lora"
+    """The name of this update."""
+    rank: int = Field(default=8, ge=1, le=1024)
+    """Width of the adapters; more can learn more and needs more labels."""
+    alpha: float = Field(default=16, gt=0)
+    """What the adapters add is scaled by alpha / rank (rslora: alpha / sqrt(rank)); more is like a higher rate."""
+    adapter_dropout: Share = 0.0
+    """Share of values dropped in front of the adapters."""
+    targets: Literal["linear", "attention"] | list[str] = "linear"
+    """Maps that get adapters: linear (all of each layer), attention (query and value alone), or names of modules."""
+    variant: Literal["lora", "rslora", "dora"] = "lora"
+    """lora; rslora scales so that high ranks help (Kalajdzievski 2023); dora learns length and direction apart
+    (Liu et al. 2024), better at small ranks and slower."""
+    top_layers: int | None = Field(default=None, ge=1, le=1000)
+    """Put adapters into the top layers only; those below run once per text. null: into all."""
+    encoder_learning_rate: Rate = "auto"
+    """Rate of the adapters. auto: 5e-4."""
+    warmup: Share = 0.1
+    """Share of the steps over which rates rise from nothing, one epoch at most."""
+    dropout: Share | None = None
+    """Share of values dropped in the layers; null keeps the encoder's own."""
+    merge: bool = False
+    """Add what was learnt into the weights and save a plain encoder instead of encoder and adapter."""
+
+
+Update = Annotated[Head | Partial | Full | Lora, Field(discriminator="method")]
+RATES = {"partial": 1e-4, "full": 5e-5, "lora": 5e-4}
+"""encoder_learning_rate: auto, for a transformer."""
+
+
+def rates_of(update: Head | Partial | Full | Lora, head: float) -> Rates:
+    """Return how fast head and layers of a transformer learn; `head` is the head's rate."""
+    from nlptl.layer_updates import Rates
+
+    if isinstance(update, Head):
+        return Rates(head, 0.0)
+    rate = update.encoder_learning_rate
+    layered = update if isinstance(update, Partial | Full) else None
+    return Rates(
+        head,
+        RATES[update.method] if rate == "auto" else rate,
+        layer_decay=layered.layer_decay if layered else 1.0,
+        warmup=update.warmup,
+        gradual=layered.gradual_unfreezing if layered else False,
+    )
+
+
+def pull_of(update: Head | Partial | Full | Lora, *, default: float) -> float:
+    """Return the pull of each weight to its start; `default` where the settings say auto."""
+    if isinstance(update, Head | Lora):
+        return 0.0
+    return default if update.l2_to_start == "auto" else update.l2_to_start
+
+
+def adapters_of(update: Lora, anatomy: Anatomy) -> Adapters:
+    """Return LoRA's settings for an architecture; ConfigError names a target that it does not have."""
+    from nlptl.layer_updates import Adapters
+
+    known = {"linear": anatomy.linear_targets, "attention": anatomy.attention_targets}
+    names = tuple(update.targets) if isinstance(update.targets, list) else known[update.targets]
+    for name in sorted(set(names) - set(anatomy.linear_targets)):
+        raise ConfigError(
+            f"finetune.update.targets: found {name!r}; expected linear, attention, or some of "
+            f"{', '.join(anatomy.linear_targets)}, the linear maps of this encoder. Choose among them."
+        )
+    return Adapters(update.rank, update.alpha, update.adapter_dropout, names, update.variant, update.merge)

