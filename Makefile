@@ -13,7 +13,7 @@ quickstart: $(READY)
 	$(BIN)/nlptl run pipelines/reviews-bert-lora.yaml
 
 test: $(READY)  ## the test suite, without what is marked slow
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

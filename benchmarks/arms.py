@@ -26,6 +26,7 @@ SCRATCH = ROOT / "runs" / "benchmarks"
 PACKAGES = (
     "nlptl", "torch", "transformers", "sentence-transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy",
 )  # fmt: skip
+BUSY = 0.7  # load in the last minute above which somebody else is at work
 Row = dict[str, Any]
 Run = Callable[[Any], Row]
 """One measured run of an arm: is told what to run, returns what it measured."""
@@ -141,6 +142,13 @@ def device_of(choice: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def begin(*estimates: str) -> None:
+    """Tell how long it takes, and whether other work would spoil the figures: threads that wait cost tenfold."""
+    print(*estimates, sep="\n", flush=True)
+    if (load := os.getloadavg()[0]) > BUSY:
+        print(f"the load here is {load:.1f}: what is measured beside other work is wrong", flush=True)
 
 
 def device_name(device: str) -> str:

@@ -4,8 +4,9 @@
 
 DIR holds tweeteval/emotion and imdb as JSON lines. Each arm has a process of its own and encodes the same texts in
 turn, cut at 256 tokens; loading and one round to warm up are told apart. Speed is in real tokens a second: special
-tokens counted, padding not, by the tokenizer of either arm, which must agree. Without sentence-transformers its place
-takes transformers alone: batches of 32 padded to the longest, SDPA, mean pooling. On a GPU both also run in bfloat16.
+tokens counted, padding not, by the tokenizer of either arm, which must agree. The peer comes by pip install
+-c constraints.txt sentence-transformers==6.2.0. Without it, or with --peer transformers, its place takes transformers
+alone: batches of 32 padded to the longest, SDPA, mean pooling. On a GPU both also run in bfloat16.
 Where nlptl is not installed: PYTHONPATH=. python benchmarks/encode.py …. Writes benchmarks/results/encode.json
 (encode-cuda.json on a GPU).
 """
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> Path:
     )
     options = parser.parse_args(argv)
     device = arms.device_of(options.device)
-    print("about 4 minutes on two quiet cores", flush=True)
+    arms.begin("about 3 minutes on two quiet cores")
     texts = {name: texts_of(options, name, device) for name in SETS}
     every = [text for part in texts.values() for text in part]
     folder, weights = weights_folder(options.weights, every, scratch=arms.SCRATCH, tiny=options.tiny)

@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> Path:
     options = parser.parse_args(argv)
     device = arms.device_of(options.device)
     size = Size(40, 4, 12, range(2), 32) if options.tiny else Size(options.texts, SHOTS, TEST, SPLITS, LONGEST)
-    print(f"about {5 + round(options.texts / 200)} minutes on two quiet cores", flush=True)
+    arms.begin(f"about {5 + round(options.texts / 200)} minutes on two quiet cores")
     train, pile, test = material(options.folder, size)
     folder, weights = weights_folder(options.weights, pile.texts(), scratch=arms.SCRATCH, tiny=options.tiny)
     about = {"weights": weights, "device": arms.device_name(device)}

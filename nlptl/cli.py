@@ -17,9 +17,10 @@ import typer
 if TYPE_CHECKING:
     from nlptl.progress import Progress, Task
 
-WAITING = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-"""Read by OpenMP when torch loads it: threads that wait go to sleep at once. Those that spin slow down everything else
-that wants a core, themselves included: on a busy machine small trainings took over four times as long."""
+WAITING = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
+"""Read by OpenMP when torch loads it: how long threads that wait spin before they sleep. Long spinning takes the cores
+from other work, and from the very threads that are waited for: 160 steps of LoRA took 6.0 s on two idle cores either way,
+and beside two other busy processes 26 s by OpenMP's default, 16 s so."""
 GRACE = 5.0  # seconds that other processes leave process 0 to tell an error
 
 app = typer.Typer(

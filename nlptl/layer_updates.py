@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlptl.batching import Batch, TokenizedTexts
+from nlptl.batching import Batch, TokenizedTexts, length_sorted_batches
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
@@ -72,7 +72,6 @@ class LayerUpdate:
         given: TextClassifier,
         texts: Sequence[str],
         *,
-        fitted_head: Callable[[Tensor], Head],
         rates: Rates,
         top_layers: int | None,
         adapters: Adapters | None = None,
@@ -83,9 +82,10 @@ class LayerUpdate:
     ) -> None:
         """`top_layers` None moves everything; `adapters` moves those of LoRA instead of the layers themselves.
 
-        `fitted_head` gives the head for examples (B,); `dropout` replaces the encoder's own.
+        `dropout` replaces the encoder's own; `after_batch` is told how many texts each batch of the trunk held.
         """
-        self._given, self._fitted_head, self._rates, self._adapters = given, fitted_head, rates, adapters
+        self._given, self._rates, self._adapters = given, rates, adapters
+        self._fitted_head: Callable[[Tensor], Head] = lambda _: given.head
         self._l2_to_start, self._dropout, self._seed = l2_to_start, dropout, seed
         self._start = _transformer_of(merged(given.encoder))
         self.texts = TokenizedTexts.of(given.encoder.token_ids(texts))
@@ -99,6 +99,23 @@ class LayerUpdate:
         self.work = Work()
         if self.frozen:
             self.work.add(forward_flops(self._start, self.texts.lengths, 0, self.frozen), 0, training=False)
+
+    def start_from(self, fitted_head: Callable[[Tensor], Head]) -> None:
+        """Begin every fit with the head that `fitted_head` gives for its examples (B,), instead of the given one."""
+        self._fitted_head = fitted_head
+
+    def sentence_vectors(self) -> Tensor | None:
+        """Return the sentence vectors (n, D) before anything moves, from the trunk on; None without a trunk."""
+        if self.trunk is None:
+            return None
+        vectors = torch.empty(len(self.texts.lengths), self._start.dim)
+        with torch.inference_mode():
+            for rows in length_sorted_batches(self.texts.lengths, budget=self._start.token_budget):
+                batch = self.batch(rows)
+                tokens = self._start.upper(self.trunk.of(rows), batch, self.frozen)
+                vectors[rows] = self._given.encoder.pooled(tokens, batch).float().cpu()
+                self.count(batch, training=False)
+        return vectors.clone()
 
     def start(self, rows: Tensor, rate: float = 1.0) -> LayerFit:
         """Return a copy of encoder and fitted head, nothing learnt yet; `rate` is a factor of the encoder's rate."""

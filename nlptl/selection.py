@@ -22,6 +22,7 @@ WORSE = 2  # looks in a row that must be clearly worse than the best before a fo
 FALLBACK = (1e-1, 100)  # penalty and epochs when a label has one example, so that nothing can be held out
 FALLBACK_COSTLY = 10  # epochs then of a costly update
 MANY = 400  # examples from which a costly update holds one part out once, instead of every part in turn
+LOOKED_AT = 256  # of its own examples, by which a training is seen to have collapsed
 RESTARTS = 3  # other seeds that are tried when a training has collapsed
 
 
@@ -94,10 +95,11 @@ def fit_rows(
 
     for attempt in range(RESTARTS + 1):
         fit = update.start(rows, choice.rate)
-        start = examples.held_out_loss(fit, rows) / len(rows) if update.costly else math.inf
+        looked_at = rows[:LOOKED_AT]
+        start = examples.held_out_loss(fit, looked_at) / len(looked_at) if update.costly else math.inf
         seeded = dataclasses.replace(settings, seed=settings.seed + 7919 * attempt)
         train_fit(fit, examples, rows, seeded, choice.l2, choice.epochs, told, final=True)
-        if not update.costly or not has_collapsed(fit, examples, rows, start=start):
+        if not update.costly or not has_collapsed(fit, examples, looked_at, start=start):
             return fit
         again = "it starts again with another seed" if attempt < RESTARTS else "the fitted head is kept as it was"
         if tell is not None:
@@ -206,6 +208,7 @@ def _cross_validated(
             return len(seen) > WORSE and min(seen[-WORSE:]) > 1.2 * min(seen)
 
         train_fit(fit, examples, training, settings, l2, most, look)
+        seen = seen or [examples.held_out_loss(fit, held_out)]  # L-BFGS was done before the first look
         seen += [seen[-1]] * (len(looks) - len(seen))  # a fold that got clearly worse is not trained to the end
         for epoch, loss in zip(looks, seen, strict=True):
             sums[epoch] = sums.get(epoch, 0.0) + loss

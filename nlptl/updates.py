@@ -72,17 +72,14 @@ class HeadUpdate:
     def __init__(
         self,
         given: TextClassifier,
-        texts: Sequence[str],
+        vectors: Tensor,
         *,
         learning_rate: float,
-        after_batch: Callable[[int], None] | None = None,
     ) -> None:
-        """`after_batch` is told how many texts each encoded batch held."""
+        """`vectors` (n, D) are the encoder's sentence vectors of the labelled texts."""
         self._given = given
         self._learning_rate = learning_rate
-        self._vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=after_batch)).to(
-            given.head.centre.device
-        )
+        self._vectors = vectors.to(given.head.centre.device)
 
     def start(self, rows: Tensor, rate: float = 1.0) -> HeadFit:
         """Return a copy of the given head, scaled to the examples `rows`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,12 +129,14 @@ def test_imdb_continue_pairs_its_splits(bench: Any, folder: str) -> None:
     assert result["bars"][0]["range"] in bench("tables").imdb_continue()
 
 
-def doubling(*, start: int) -> Any:
-    return lambda number: {"sum": start + 2 * number} if number else {}["nothing"]
-
-
-def test_an_arm_has_a_process_of_its_own(bench: Any) -> None:
-    arm = bench("arms").OwnProcess(doubling, {"start": 1})
+def test_an_arm_has_a_process_of_its_own(bench: Any, tmp_path: Path) -> None:
+    (tmp_path / "benchmark_of_sums.py").write_text(
+        "def doubling(*, start):\n    return lambda number: {'sum': start + 2 * number} if number else {}['nothing']\n",
+        encoding="utf-8",
+    )
+    arms = bench("arms")
+    sys.path.insert(0, str(tmp_path))  # which `bench` has asked to be put back
+    arm = arms.OwnProcess(importlib.import_module("benchmark_of_sums").doubling, {"start": 1})
     row = arm.run(3)
     assert row["sum"] == 7
     assert row["peak_memory_mib"] > 1

@@ -15,7 +15,7 @@ import transformers
 from nlptl.batching import Batch
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.fitting import Examples, Settings, train_fit
+from nlptl.fitting import MOST_PASSES, Examples, Settings, train_fit
 from nlptl.layer_updates import Adapters, LayerUpdate, Rates, dropouts, merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -46,8 +46,10 @@ def classifier(data: TextData, model_type: str = "bert", **changes: Any) -> Text
 
 def made(data: TextData, given: TextClassifier, **changes: Any) -> LayerUpdate:
     assert data.labelled is not None
-    settings = {"fitted_head": lambda _: fitted(given), "rates": Rates(0.01, 0.01), "top_layers": None, **changes}
-    return LayerUpdate(given, data.labelled.texts(), **settings)
+    settings = {"rates": Rates(0.01, 0.01), "top_layers": None, **changes}
+    update = LayerUpdate(given, data.labelled.texts(), **settings)
+    update.start_from(lambda _: fitted(given))
+    return update
 
 
 def fitted(given: TextClassifier) -> Head:
@@ -213,7 +215,8 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
         ({"method": "full"}, ["embeddings", "layer 1", "layer 2", "layer 3"]),
     ):
         context = RunContext(device="cpu")
-        trained = FineTune(update=update, **FIXED).run(given, data=labelled, context=context)
+        slowly = {**update, "encoder_learning_rate": 1e-6}
+        trained = FineTune(update=slowly, **FIXED).run(given, data=labelled, context=context)
         moved = context.record.report["movement"]
         assert [name for name, share in moved.items() if share] == moving
         assert moved == movement(given.encoder, trained.encoder)
@@ -245,7 +248,8 @@ def test_a_pull_to_the_start_holds_weights_back(labelled: TextData) -> None:
     far = []
     for pull in (0.0, 100.0):
         context = RunContext(device="cpu")
-        FineTune(update={"method": "partial", "l2_to_start": pull}, **FIXED).run(given, data=labelled, context=context)
+        update = {"method": "partial", "top_layers": 1, "l2_to_start": pull}
+        FineTune(update=update, **FIXED).run(given, data=labelled, context=context)
         far.append(context.record.report["movement"]["layer 3"])
     assert far[1] < 0.8 * far[0]
 
@@ -269,7 +273,8 @@ def test_a_collapsed_training_starts_again_and_then_gives_way(labelled: TextData
         *[again.format("it starts again with another seed")] * 3,
         again.format("the fitted head is kept as it was"),
     ]
-    head = FineTune(**FIXED).run(given, data=labelled, context=RunContext(device="cpu"))
+    to_its_end = {**FIXED, "epochs": MOST_PASSES}
+    head = FineTune(**to_its_end).run(given, data=labelled, context=RunContext(device="cpu"))
     assert labelled.test is not None
     texts = labelled.test.texts()
     np.testing.assert_array_equal(trained.predict_proba(texts), head.predict_proba(texts))
@@ -357,3 +362,12 @@ def test_stage_two_pools_any_layer(labelled: TextData, tmp_path: Path) -> None:
         encoder = SentenceVectors(pooling=pooling).run(given, data=labelled)
         encoder.save(tmp_path / pooling)
         np.testing.assert_array_equal(Encoder.load(tmp_path / pooling).encode(texts), encoder.encode(texts))
+
+
+def test_the_head_learns_from_the_trunk(labelled: TextData) -> None:
+    given = classifier(labelled)
+    assert labelled.labelled is not None
+    vectors = made(labelled, given, top_layers=1).sentence_vectors()
+    assert vectors is not None
+    np.testing.assert_allclose(vectors.numpy(), given.encoder.encode(labelled.labelled.texts()), atol=1e-6)
+    assert made(labelled, given).sentence_vectors() is None, "everything moves, there is no trunk"

@@ -45,9 +45,13 @@ def examples(data: TextData) -> Examples:
     return Examples(labels, len(labels), torch.ones(2))
 
 
+def vectors(given: TextClassifier, texts: list[str]) -> torch.Tensor:
+    return torch.from_numpy(given.encoder.encode(texts))
+
+
 def update(given: TextClassifier, data: TextData) -> HeadUpdate:
     assert data.labelled is not None
-    return HeadUpdate(given, data.labelled.texts(), learning_rate=0.01)
+    return HeadUpdate(given, vectors(given, data.labelled.texts()), learning_rate=0.01)
 
 
 def test_a_linear_head_is_logistic_regression(given: TextClassifier, reviews: TextData) -> None:
@@ -111,7 +115,7 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     data = TextData(labelled=(texts, (["positive", "negative"] * count)[:count]))
     head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
     found = examples(data)
-    made = HeadUpdate(head, texts, learning_rate=0.01)
+    made = HeadUpdate(head, vectors(head, texts), learning_rate=0.01)
     folds = selection._folds(made, found.labels, SETTINGS)
     losses = selection._cross_validated(made, found, SETTINGS, folds, 1.0, 1.0, lambda: None)
     assert min(losses.values()) > 0.6
@@ -149,7 +153,7 @@ def test_noise_is_fitted_with_a_strong_penalty(given: TextClassifier) -> None:
 def test_early_stopping_takes_the_best_epoch(given: TextClassifier, reviews: TextData) -> None:
     assert reviews.labelled is not None
     texts = reviews.labelled.texts()
-    both = HeadUpdate(given, [*texts, *texts[:6]], learning_rate=0.01)
+    both = HeadUpdate(given, vectors(given, [*texts, *texts[:6]]), learning_rate=0.01)
     labels = examples(reviews).labels
     found = Examples(torch.cat([labels, labels[:6]]), len(labels), torch.ones(2))
     fit, choice = fit_until(both, found, SETTINGS, after_epoch=lambda *_: None)
@@ -197,3 +201,12 @@ def test_threads_are_put_back() -> None:
     with one_thread_if(True):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_more_epochs_than_it_takes_are_no_fault(given: TextClassifier, reviews: TextData) -> None:
+    """L-BFGS converges before the fiftieth pass, and there once was no loss to look at."""
+    fixed = Settings(l2=None, epochs=50, batch_size=None, folds=2, patience=5, seed=0)
+    choice = choose(update(given, reviews), examples(reviews), fixed, tick=lambda: None)
+    assert choice.epochs == 50
+    assert choice.loss is not None
+    assert choice.loss < np.log(2)

@@ -109,13 +109,13 @@ class Encoder(nn.Module):
 
     def _encoded(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
         ids = self.token_ids(texts)
-        vectors = torch.empty(len(ids), self.dim)
+        vectors = torch.empty(len(ids), self.dim, device=self.device)
         for rows in self._batches([len(text) for text in ids]):
             batch = pack([ids[row] for row in rows]).to(self.device)
-            vectors[rows] = self(batch).float().cpu()
+            vectors[rows] = self(batch).float()
             if after_batch:
                 after_batch(len(rows))
-        return vectors
+        return vectors.cpu()
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Cut rows into batches; a transformer gets equally long texts together."""

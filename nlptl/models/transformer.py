@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LayerChoice = int | Literal["mean"]
 TOKEN_BUDGET = 2048  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
+GPU_TOKEN_BUDGET = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,6 @@ class Transformer(nn.Module):
 
     kind: ClassVar[Literal["transformer"]] = "transformer"
     sorts = True
-    token_budget = TOKEN_BUDGET
 
     def __init__(self, model: Any, rule: TokenRule, *, special_tokens: dict[str, str]) -> None:
         """`model` is a base model of transformers (no task head), `special_tokens` its "cls_token" and the like."""
@@ -74,6 +74,11 @@ class Transformer(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.word_embeddings.weight.device
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens a batch when encoding: few where caches are small, many where launching a kernel is what costs."""
+        return TOKEN_BUDGET if self.device.type == "cpu" else GPU_TOKEN_BUDGET
 
     @property
     def layers(self) -> nn.ModuleList:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nlptl import updates
     from nlptl.data import TextData
     from nlptl.fitting import Examples, Settings
+    from nlptl.layer_updates import LayerUpdate
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.heads import Head as HeadModule
     from nlptl.selection import Choice
@@ -138,27 +139,44 @@ class FineTune(Config):
         self, given: TextClassifier, texts: list[str], examples: Examples, context: RunContext
     ) -> tuple[TextClassifier, Choice, int]:
         """Return the new classifier, how it was chosen and how many parameters moved."""
+        from nlptl.fitting import MOST_PASSES
         from nlptl.training import one_thread_if
         from nlptl.updates import HeadUpdate
 
-        with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
-            rate = SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate
-            head = HeadUpdate(given, texts, learning_rate=rate, after_batch=task.advance)
-        update: updates.Update = head
-        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
-            fit, choice = self._fit(head, examples, self._settings(context), context)
+        settings = self._settings(context)
         transformer = given.encoder.token_model.kind == "transformer"
-        if isinstance(self.update, Full | Partial | Lora) or (transformer and given.encoder.pooling.query is not None):
-            update = (self._layers if transformer else self._word_vectors)(
-                given, texts, head, examples, choice, context
-            )
-            settings = dataclasses.replace(self._settings(context), l2=choice.l2)
-            fit, choice = self._fit(update, examples, settings, context)
+        more = isinstance(self.update, Full | Partial | Lora) or given.encoder.pooling.query is not None
+        layers = self._layers(given, texts, context) if transformer and more else None
+        rate = SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate
+        head = HeadUpdate(given, self._vectors(given, texts, layers, context), learning_rate=rate)
+        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
+            # Fixed epochs are those of what goes on from the head; the head itself is fitted to its end.
+            first = dataclasses.replace(settings, epochs=MOST_PASSES) if more and settings.epochs else settings
+            fit, choice = self._fit(head, examples, first, context)
+        update: updates.Update = head
+        if more:
+            fitted = self._fitted_head(head, examples, choice, context)
+            update = layers or self._word_vectors(given, texts, fitted)
+            if layers:
+                layers.start_from(fitted)
+            fit, choice = self._fit(update, examples, dataclasses.replace(settings, l2=choice.l2), context)
         moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
         classifier = update.finish(fit)
-        if transformer:
-            self._tell_work(given, classifier, update, context)
+        if layers:
+            _tell_work(given, classifier, layers, context)
         return classifier, choice, moved
+
+    def _vectors(
+        self, given: TextClassifier, texts: list[str], layers: LayerUpdate | None, context: RunContext
+    ) -> Tensor:
+        """Return the sentence vectors (n, D) of the labelled texts, from the frozen layers' outputs where they are."""
+        import torch
+
+        found = layers.sentence_vectors() if layers else None
+        if found is not None:
+            return found
+        with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
+            return torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
 
     def _examples(self, given: TextClassifier, names: list[str], training: int) -> Examples:
         import torch
@@ -203,15 +221,9 @@ class FineTune(Config):
         return fitted
 
     def _word_vectors(
-        self,
-        given: TextClassifier,
-        texts: list[str],
-        head: updates.HeadUpdate,
-        examples: Examples,
-        choice: Choice,
-        context: RunContext,
+        self, given: TextClassifier, texts: list[str], fitted_head: Callable[[Tensor], HeadModule]
     ) -> updates.Update:
-        """Return the full update of word vectors that goes on from heads fitted with `choice`."""
+        """Return the full update of word vectors that goes on from fitted heads."""
         from nlptl.updates import FullUpdate
 
         assert isinstance(self.update, Full)
@@ -219,7 +231,7 @@ class FineTune(Config):
         return FullUpdate(
             given,
             texts,
-            fitted_head=self._fitted_head(head, examples, choice, context),
+            fitted_head=fitted_head,
             rates=(
                 SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate,
                 1e-3 if rate == "auto" else rate,
@@ -227,16 +239,8 @@ class FineTune(Config):
             l2_to_start=pull_of(self.update, default=1e-4),
         )
 
-    def _layers(
-        self,
-        given: TextClassifier,
-        texts: list[str],
-        head: updates.HeadUpdate,
-        examples: Examples,
-        choice: Choice,
-        context: RunContext,
-    ) -> updates.Update:
-        """Return the update of a transformer that goes on from heads fitted with `choice`."""
+    def _layers(self, given: TextClassifier, texts: list[str], context: RunContext) -> LayerUpdate:
+        """Return the update of a transformer's layers, the frozen ones run."""
         from nlptl.layer_updates import LayerUpdate
         from nlptl.models.transformer import Transformer
 
@@ -247,7 +251,6 @@ class FineTune(Config):
             made = LayerUpdate(
                 given,
                 texts,
-                fitted_head=self._fitted_head(head, examples, choice, context),
                 rates=rates_of(update, LAYERS_RATE if self.learning_rate == "auto" else self.learning_rate),
                 top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
                 adapters=adapters_of(update, token_model.anatomy) if isinstance(update, Lora) else None,
@@ -284,25 +287,6 @@ class FineTune(Config):
             task.advance(1)
         return fit, choice
 
-    def _tell_work(
-        self, given: TextClassifier, classifier: TextClassifier, update: updates.Update, context: RunContext
-    ) -> None:
-        """Record how far each layer moved and what the training took."""
-        from nlptl.distributed import summed
-        from nlptl.layer_updates import LayerUpdate, merged
-        from nlptl.movement import movement, movement_sentence
-
-        if not isinstance(update, LayerUpdate):
-            return
-        moved = movement(merged(given.encoder), merged(classifier.encoder))
-        context.record.find("movement", moved, movement_sentence(moved))
-        tokens, flops = summed(update.work.tokens), summed(update.work.flops)
-        context.record.find(
-            "work",
-            {"tokens": round(tokens), "flops": flops},
-            f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
-        )
-
 
 def _check_labels(given: TextClassifier, data: TextData) -> None:
     missing = set(data.label_set.names) ^ set(given.labels)
@@ -311,3 +295,19 @@ def _check_labels(given: TextClassifier, data: TextData) -> None:
             f"finetune: the head knows the labels {', '.join(given.labels)}, the examples have "
             f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
         )
+
+
+def _tell_work(given: TextClassifier, classifier: TextClassifier, update: LayerUpdate, context: RunContext) -> None:
+    """Record how far each layer moved and what the training took."""
+    from nlptl.distributed import summed
+    from nlptl.layer_updates import merged
+    from nlptl.movement import movement, movement_sentence
+
+    moved = movement(merged(given.encoder), merged(classifier.encoder))
+    context.record.find("movement", moved, movement_sentence(moved))
+    tokens, flops = summed(update.work.tokens), summed(update.work.flops)
+    context.record.find(
+        "work",
+        {"tokens": round(tokens), "flops": flops},
+        f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
+    )
