@@ -29,6 +29,7 @@ from nlptl.batching import Batch, pack, token_budget_batches, tokenize
 from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
+from nlptl.models.workers import side_by_side
 
 if TYPE_CHECKING:
     from nlptl.models.transformer import LayerChoice, Transformer
@@ -110,9 +111,15 @@ class Encoder(nn.Module):
     def _encoded(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
         ids = self.token_ids(texts)
         vectors = torch.empty(len(ids), self.dim, device=self.device)
-        for rows in self._batches([len(text) for text in ids]):
-            batch = pack([ids[row] for row in rows]).to(self.device)
-            vectors[rows] = self(batch).float()
+
+        def compute(rows: list[int]) -> Tensor:
+            with torch.inference_mode():
+                found: Tensor = self(pack([ids[row] for row in rows]).to(self.device))
+                return found.float()
+
+        apart = self.token_model.sorts and self.device.type == "cpu"
+        for rows, found in side_by_side(compute, self._batches([len(text) for text in ids]), apart=apart):
+            vectors[rows] = found
             if after_batch:
                 after_batch(len(rows))
         return vectors.cpu()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LayerChoice = int | Literal["mean"]
-TOKEN_BUDGET = 2048  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
+TOKEN_BUDGET = 1024  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
 
 
@@ -194,8 +194,7 @@ class Transformer(nn.Module):
         return arguments
 
     def _layout(self, batch: Batch) -> Layout:
-        choice = attention.choose(self.attention, self.device)[0]
-        self._use(attention.NAME if choice == "packed" else choice)
+        choice = self._use_attention()
         positions = batch.positions()
         first = self.model.config.pad_token_id + 1 if self.anatomy.first_position == "after_padding" else 0
         if choice == "packed":
@@ -240,6 +239,12 @@ class Transformer(nn.Module):
         """Bring (1, N, D) or (B, T, D) back to (N, D)."""
         return hidden[0] if layout.places is None else hidden[layout.places]
 
+    def _use_attention(self) -> str:
+        """Set up the attention that is asked for, and return its name."""
+        choice = attention.choose(self.attention, self.device)[0]
+        self._use(attention.NAME if choice == "packed" else choice)
+        return choice
+
     def _use(self, implementation: str) -> None:
         if implementation != self._implementation:
             attention.register()
@@ -249,7 +254,11 @@ class Transformer(nn.Module):
 
     @contextlib.contextmanager
     def reading(self, layer: LayerChoice | None) -> Iterator[None]:
-        """Give the output of another layer for a while; ConfigError for one that is not there."""
+        """Give the output of another layer for a while; ConfigError for one that is not there.
+
+        Inside, several threads may compute at once: nothing is left to be set up.
+        """
+        self._use_attention()
         before = self.layer
         self.layer = before if layer is None else self.layer_number(layer)
         try:
