@@ -257,11 +257,11 @@ class Pipeline(Config):
             return None
         trials = list(trials_of(self, data, where, say=context.progress.say))
         names = list(self.compare.arms)
-        with context.progress.task("comparing both arms", total=len(trials), unit="trials") as task:
+        with context.progress.task("comparing the arms", total=len(trials), unit="trials") as task:
             rows = run_trials(
                 trials, folder, device=context.device, after_trial=lambda trial: task.advance(1, f"seed {trial.seed}")
             )
-        result = summarise(rows, (names[0], names[1]), seed=self.seed)
+        result = summarise(rows, tuple(names), seed=self.seed)
         save_summary(result, folder)
         return result
 

@@ -22,6 +22,7 @@ from nlptl.pipeline import Pipeline
 from nlptl.progress import SilentProgress
 from nlptl.report import comparison_lines, run_lines, show_lines
 from nlptl.stages.stage import RunContext
+from tests.models.tiny import tiny_folder
 
 TEXTS = ["a good and lovely film", "the plot is awful and dull", "no known words qqq"]
 
@@ -480,3 +481,21 @@ def test_texts_of_one_word_train_without_a_loss(review_files: Path) -> None:
     out = review_files / "out"
     run(review_files / "small.yaml", out, "stages.0.include_labelled=false", "stages.0.epochs=1")
     assert (out / "1-skipgram" / "history.jsonl").read_text() == '{"epoch": 1}\n'
+
+
+def test_whole_chains_are_compared(review_files: Path, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "tiny", "bert")
+    path = compared(review_files)
+    chain = (
+        f"[{{stage: bert, weights: {folder}}}, {{stage: classification_head}}, "
+        "{stage: finetune, update: {method: partial, top_layers: 1}, epochs: 1, l2: 0.1}]"
+    )
+    text = path.read_text().split("  redraw:")[0]
+    path.write_text(text.replace("  tests:", f"    a transformer: {{stages: {chain}}}\n  tests:"))
+    result = run(path, review_files / "out").comparison
+    assert result is not None
+    assert result.arms == ("alone", "pretrained", "a transformer")
+    (found,) = result.results
+    assert len(found.accuracies) == 3
+    assert len(found.differences) == 2
+    assert "'a transformer'" in result.sentence
