@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,19 +53,15 @@ def processes() -> Processes:
 
 def agreed(value: float) -> float:
     """Return the value that process 0 holds, so that all decide alike even where their arithmetic differs in a bit."""
-    here, control = _connected()
-    if here.count == 1:
-        return value
-    import torch
-
-    message = torch.tensor(value, dtype=torch.float64)
-    with told_as_process_error():
-        torch.distributed.broadcast(message, 0, group=control)
-    return float(message)
+    return _figure(value, lambda dist, message, group: dist.broadcast(message, 0, group=group))
 
 
 def summed(value: float) -> float:
     """Return the sum of every process's value."""
+    return _figure(value, lambda dist, message, group: dist.all_reduce(message, group=group))
+
+
+def _figure(value: float, exchange: Callable[[Any, torch.Tensor, Any], object]) -> float:
     here, control = _connected()
     if here.count == 1:
         return value
@@ -73,7 +69,7 @@ def summed(value: float) -> float:
 
     message = torch.tensor(value, dtype=torch.float64)
     with told_as_process_error():
-        torch.distributed.all_reduce(message, group=control)
+        exchange(torch.distributed, message, control)
     return float(message)
 
 

@@ -29,7 +29,7 @@ Variant = Literal["lora", "rslora", "dora"]
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """How fast what moves."""
+    """How fast what moves, and what holds it back."""
 
     head: float
     encoder: float
@@ -42,6 +42,10 @@ class Rates:
     """Share of the steps, in the final fit, over which rates fall to nothing."""
     gradual: bool = False
     """Wake the layers one after the other over the first half, the topmost first."""
+    l2_to_start: float = 0.0
+    """Pull of each weight to its start."""
+    dropout: float | None = None
+    """Share that the layers drop; None keeps the encoder's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,19 +79,17 @@ class LayerUpdate:
         rates: Rates,
         top_layers: int | None,
         adapters: Adapters | None = None,
-        l2_to_start: float = 0.0,
-        dropout: float | None = None,
         seed: int = 0,
         after_batch: Callable[[int], None] | None = None,
     ) -> None:
         """`top_layers` None moves everything; `adapters` moves those of LoRA instead of the layers themselves.
 
-        `dropout` replaces the encoder's own; `after_batch` is told how many texts each batch of the trunk held.
+        `after_batch` is told how many texts each batch of the trunk held.
         """
         self._given, self._rates, self._adapters = given, rates, adapters
         self._fitted_head: Callable[[Tensor], Head] = lambda _: given.head
-        self._l2_to_start, self._dropout, self._seed = l2_to_start, dropout, seed
-        self._start = _transformer_of(merged(given.encoder))
+        self._seed = seed
+        self._start = merged(given.encoder).transformer
         self.texts = TokenizedTexts.of(given.encoder.token_ids(texts))
         used = self._start.used_depth
         self.frozen = 0 if top_layers is None else max(0, used - top_layers)
@@ -127,7 +129,7 @@ class LayerUpdate:
         )
         head = copy.deepcopy(self._fitted_head(rows))
         rates = dataclasses.replace(self._rates, encoder=self._rates.encoder * rate)
-        return LayerFit(encoder, head, self, rates, self._l2_to_start)
+        return LayerFit(encoder, head, self, rates)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a new classifier with what `fit` has learnt, its adapters merged where the settings say so."""
@@ -137,7 +139,7 @@ class LayerUpdate:
             table = self._start.word_embeddings.weight.detach().clone()
             table[self._vocabulary.to(table.device)] = token_model.word_embeddings.weight.detach()
             set_word_embeddings(token_model, table)
-        if self._dropout is not None:
+        if self._rates.dropout is not None:
             set_dropout(token_model.model, dropouts(self._start.model))
         for parameter in fit.module.parameters():
             parameter.requires_grad_(True)
@@ -164,8 +166,8 @@ class LayerUpdate:
         if self.moves_embeddings:
             rows = self._vocabulary.to(token_model.device)
             set_word_embeddings(token_model, token_model.word_embeddings.weight.detach()[rows].clone())
-        if self._dropout is not None:
-            set_dropout(token_model.model, dict.fromkeys(dropouts(token_model.model), self._dropout))
+        if self._rates.dropout is not None:
+            set_dropout(token_model.model, dict.fromkeys(dropouts(token_model.model), self._rates.dropout))
         for parameter in token_model.model.parameters():
             parameter.requires_grad_(False)
         if self._adapters is not None:
@@ -192,13 +194,13 @@ class LayerFit:
     optimiser: OptimiserName = "adamw"
     least_epochs = 0
 
-    def __init__(self, encoder: Encoder, head: Head, update: LayerUpdate, rates: Rates, l2_to_start: float) -> None:
-        self.encoder, self.head, self.token_model = encoder, head, _transformer_of(encoder)
+    def __init__(self, encoder: Encoder, head: Head, update: LayerUpdate, rates: Rates) -> None:
+        self.encoder, self.head, self.token_model = encoder, head, encoder.transformer
         self.module: nn.Module = nn.ModuleList([encoder, head])
         self.lengths: Tensor | None = update.texts.lengths
-        self._update, self._rates, self._l2_to_start = update, rates, l2_to_start
+        self._update, self._rates = update, rates
         moving = [parameter for part in update.moving(self.token_model) for parameter in part.parameters()]
-        self._start = [(p, p.detach().clone()) for p in moving if p.requires_grad] if l2_to_start else []
+        self._start = [(p, p.detach().clone()) for p in moving if p.requires_grad] if rates.l2_to_start else []
 
     def groups(self) -> list[ParameterGroup]:
         """Return head and pooling, then the layers from the top, each with its own rate."""
@@ -231,7 +233,7 @@ class LayerFit:
         penalty = l2 * weight_norm(self.head)
         if self._start:
             moved = torch.stack([(parameter - start).pow(2).sum() for parameter, start in self._start]).sum()
-            penalty = penalty + 0.5 * self._l2_to_start * moved
+            penalty = penalty + 0.5 * self._rates.l2_to_start * moved
         return penalty
 
 
@@ -272,11 +274,6 @@ def merged(encoder: Encoder) -> Encoder:
     plain.model = plain.adapters[0].merge_and_unload()
     plain.adapters = ()
     return Encoder(encoder.tokenizer, plain, encoder.pooling, normalized=encoder.normalized).eval()
-
-
-def _transformer_of(encoder: Encoder) -> Transformer:
-    assert isinstance(encoder.token_model, Transformer)
-    return encoder.token_model
 
 
 def set_word_embeddings(token_model: Transformer, table: Tensor) -> None:

@@ -48,9 +48,7 @@ def forward_flops(token_model: Transformer, lengths: Tensor, begin: int, end: in
 
 def movement(before: Encoder, after: Encoder) -> dict[str, float]:
     """Return |W - W0| / |W0| of the embeddings and of each layer, lowest first; adapters must be merged before."""
-    start, end = (encoder.token_model for encoder in (before, after))
-    assert isinstance(start, Transformer)
-    assert isinstance(end, Transformer)
+    start, end = before.transformer, after.transformer
     return {
         name: round(_relative_distance(first, second), 6)
         for (name, first), (_, second) in zip(_parts(start), _parts(end), strict=True)

@@ -120,7 +120,7 @@ class _Loop(Generic[B]):
         self.job, self.device = job, device
         self.here = processes()
         self.shares = job.share is not None and self.here.count > 1
-        self.optimiser = _optimiser(job, device)
+        self.optimiser = _optimiser(job)
         self.parameters = [parameter for group in job.groups for parameter in group.parameters]
         self.step, self.epoch, self.in_epoch = 0, 1, 0
         self.history: list[float] = []
@@ -250,12 +250,11 @@ def _has_converged(history: Sequence[float]) -> bool:
     return len(history) > 3 and history[-4] - history[-1] < 1e-5 * max(1e-3, abs(history[-1]))
 
 
-def _optimiser(job: TrainingJob[B], device: torch.device) -> torch.optim.Optimizer:
+def _optimiser(job: TrainingJob[B]) -> torch.optim.Optimizer:
     if job.optimiser == "lbfgs":
         parameters = [parameter for group in job.groups for parameter in group.parameters]
         return torch.optim.LBFGS(parameters, max_iter=1, history_size=20, line_search_fn="strong_wolfe")
     groups = [{"params": list(group.parameters), "lr": group.learning_rate} for group in job.groups]
-    del device
     return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
 
 

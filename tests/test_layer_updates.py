@@ -112,8 +112,8 @@ def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, label
 def test_full_equals_plain_adamw_on_all_weights(model_type: str, labelled: TextData) -> None:
     """The table of seen tokens alone, packed batches and schedules of ours end where a plain torch loop ends."""
     given = classifier(labelled, model_type)
-    rates = Rates(0.003, 0.001, layer_decay=1.0, warmup=0.0, cooldown=0.0)
-    update = made(labelled, given, rates=rates, dropout=0.0)
+    rates = Rates(0.003, 0.001, layer_decay=1.0, warmup=0.0, cooldown=0.0, dropout=0.0)
+    update = made(labelled, given, rates=rates)
     found, rows = examples(labelled), torch.arange(24)
     settings = Settings(l2=0.1, epochs=2, batch_size=24, folds=2, patience=1, seed=5)
     fit = update.start(rows)

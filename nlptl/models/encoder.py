@@ -67,6 +67,14 @@ class Encoder(nn.Module):
         """Where the weights are."""
         return self.token_model.device
 
+    @property
+    def transformer(self) -> Transformer:
+        """The token model, where the caller knows that it is a transformer."""
+        from nlptl.models.transformer import Transformer
+
+        assert isinstance(self.token_model, Transformer)
+        return self.token_model
+
     def words(self) -> list[str]:
         """Return the vocabulary by id."""
         vocabulary = self.tokenizer.get_vocab()

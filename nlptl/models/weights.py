@@ -214,18 +214,17 @@ def _pooling(folder: Path) -> tuple[Pooling, bool]:
 
 
 def _pooling_mode(path: Path, settings: dict[str, Any]) -> PoolingMode:
-    named = {"cls": "cls", "cls_token": "cls", "mean": "mean", "mean_tokens": "mean", "max": "max", "max_tokens": "max"}
+    named: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
     asked = [settings["pooling_mode"]] if isinstance(settings.get("pooling_mode"), str) else [
         name.removeprefix("pooling_mode_") for name, wanted in settings.items()
         if name.startswith("pooling_mode_") and wanted is True
     ]  # fmt: skip
-    modes = [named.get(name) for name in asked] or ["mean"]
-    if len(modes) != 1 or modes[0] is None:
+    mode = named.get(asked[0].removesuffix("_token").removesuffix("_tokens") if asked else "mean")
+    if len(asked) > 1 or mode is None:
         raise ArtifactError(
             f"{path}: found the pooling {', '.join(asked)}; expected one of cls, mean, max. Choose other weights."
         )
-    mode: Any = modes[0]
-    return mode  # type: ignore[no-any-return]
+    return mode
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from nlptl.artifact import Kind
 from nlptl.config import Config
 from nlptl.errors import ConfigError, DataError
 from nlptl.pretraining.settings import Continue, Scratch
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, watched
+from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
-    from nlptl.models.transformer import Transformer
     from nlptl.models.weights import Weights
     from nlptl.pretraining.continued import Outcome
     from nlptl.training import Precision
@@ -95,12 +94,7 @@ class Bert(Config):
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile and, with include_labelled, the labelled texts; nothing when weights are taken as they are."""
-        present: set[Part] = set()
-        if self._learns and data.unlabelled is not None:
-            present.add("unlabelled")
-        if self._learns and self.include_labelled and data.labelled is not None:
-            present.add("labelled")
-        return frozenset(present)
+        return pile_parts(data, learns=self._learns, include_labelled=self.include_labelled)
 
     def check(self, *, where: str) -> None:
         """Refuse weights that cannot be had or cannot be read."""
@@ -186,8 +180,7 @@ class Bert(Config):
     def _set_attention(self, encoder: Encoder, context: RunContext) -> None:
         from nlptl.models import attention
 
-        token_model: Transformer = encoder.token_model  # type: ignore[assignment]
-        token_model.attention = self.attention
+        encoder.transformer.attention = self.attention
         used, why = attention.choose(self.attention, encoder.device)
         context.record.find("attention", used, why[0].upper() + why[1:])
 
@@ -244,21 +237,12 @@ class Bert(Config):
         return find_weights(self.weights, self.revision, where=where)
 
     def _pile(self, data: TextData) -> list[TextTable]:
-        """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
-        from nlptl.data import rows_not_in
-
-        reads = self.reads(data)
-        pile = [data.unlabelled] if "unlabelled" in reads and data.unlabelled is not None else []
-        if "labelled" in reads and data.labelled is not None:
-            new = rows_not_in(data.labelled, pile[0]) if pile else data.labelled
-            pile += [new] if new is not None else []
-        return pile
+        return pile_tables(data, self.reads(data))
 
 
 def _is_small(encoder: Encoder) -> bool:
     """Say whether the layers are so small that one thread trains them faster than two."""
-    token_model: Transformer = encoder.token_model  # type: ignore[assignment]
-    return sum(parameter.numel() for parameter in token_model.layers.parameters()) < SMALL
+    return sum(parameter.numel() for parameter in encoder.transformer.layers.parameters()) < SMALL
 
 
 def _told(outcome: Outcome, context: RunContext, name: str) -> int:

@@ -242,10 +242,7 @@ class FineTune(Config):
     def _layers(self, given: TextClassifier, texts: list[str], context: RunContext) -> LayerUpdate:
         """Return the update of a transformer's layers, the frozen ones run."""
         from nlptl.layer_updates import LayerUpdate
-        from nlptl.models.transformer import Transformer
 
-        token_model = given.encoder.token_model
-        assert isinstance(token_model, Transformer)
         update = self.update
         with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
             made = LayerUpdate(
@@ -253,9 +250,7 @@ class FineTune(Config):
                 texts,
                 rates=rates_of(update, LAYERS_RATE if self.learning_rate == "auto" else self.learning_rate),
                 top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
-                adapters=adapters_of(update, token_model.anatomy) if isinstance(update, Lora) else None,
-                l2_to_start=pull_of(update, default=0.0),
-                dropout=None if isinstance(update, Head) else update.dropout,
+                adapters=adapters_of(update, given.encoder.transformer.anatomy) if isinstance(update, Lora) else None,
                 seed=context.seed,
                 after_batch=task.advance,
             )

@@ -16,7 +16,7 @@ from pydantic import Field
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, watched
+from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched
 from nlptl.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -85,12 +85,7 @@ class SkipGram(Config):
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile and, with include_labelled, the labelled texts; nothing when vectors are taken as they are."""
-        present: set[Part] = set()
-        if self._trains and data.unlabelled is not None:
-            present.add("unlabelled")
-        if self._trains and self.include_labelled and data.labelled is not None:
-            present.add("labelled")
-        return frozenset(present)
+        return pile_parts(data, learns=self._trains, include_labelled=self.include_labelled)
 
     def check(self, *, where: str) -> None:
         """Refuse a missing or unreadable `vectors` file, or one whose width is not `dim`."""
@@ -144,15 +139,7 @@ class SkipGram(Config):
         return _encoder(tokenizer, vectors, counts)
 
     def _pile(self, data: TextData) -> list[TextTable]:
-        """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
-        from nlptl.data import rows_not_in
-
-        reads = self.reads(data)
-        pile = [data.unlabelled] if "unlabelled" in reads and data.unlabelled is not None else []
-        if "labelled" in reads and data.labelled is not None:
-            new = rows_not_in(data.labelled, pile[0]) if pile else data.labelled
-            pile += [new] if new is not None else []
-        return pile
+        return pile_tables(data, self.reads(data))
 
     def _trained(
         self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]

@@ -119,6 +119,23 @@ class RunContext:
         return torch.Generator().manual_seed(number)
 
 
+def pile_parts(data: TextData, *, learns: bool, include_labelled: bool) -> frozenset[Part]:
+    """Return which parts of `data` a stage that learns from a pile of texts reads; none when it does not learn."""
+    wanted: tuple[Part, ...] = ("unlabelled", "labelled") if include_labelled else ("unlabelled",)
+    return frozenset(part for part in wanted if learns and getattr(data, part) is not None)
+
+
+def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
+    """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
+    from nlptl.data import rows_not_in
+
+    pile = [data.unlabelled] if "unlabelled" in parts and data.unlabelled is not None else []
+    if "labelled" in parts and data.labelled is not None:
+        new = rows_not_in(data.labelled, pile[0]) if pile else data.labelled
+        pile += [new] if new is not None else []
+    return pile
+
+
 def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
     """Yield the tables' texts in batches, telling the context's progress how many have passed."""
     with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:

@@ -114,6 +114,8 @@ def rates_of(update: Head | Partial | Full | Lora, head: float) -> Rates:
         layer_decay=layered.layer_decay if layered else 1.0,
         warmup=update.warmup,
         gradual=layered.gradual_unfreezing if layered else False,
+        l2_to_start=pull_of(update, default=0.0),
+        dropout=update.dropout,
     )
 
 
