@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ from nlptl.updates import Fit, Update
 MOST_PASSES = 50  # of L-BFGS, which has converged by then
 PORTION = 4096  # examples scored at once
 PORTION_TOKENS = 8192  # tokens scored at once
+CLEARLY = 0.9  # share of the loss that the labels' shares alone reach, below which a fit has learnt from the texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,20 @@ def portions(fit: Fit, rows: Tensor) -> Iterable[Tensor]:
     return [rows[part] for part in length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
 
 
-def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, *, start: float) -> bool:
+def has_learnt(examples: Examples, rows: Tensor, history: Sequence[float]) -> bool:
+    """Say whether the last epoch's mean loss is below what the shares of the labels alone reach, with room to spare.
+
+    A fit that gives one answer to everything cannot get there, so that nothing has to be computed to see that a
+    training has not collapsed.
+    """
+    labels = examples.labels[rows]
+    shares = torch.bincount(labels, weights=examples.label_weights[labels].double())
+    shares = shares[shares > 0] / shares.sum()
+    alone = -float((shares * shares.log()).sum())
+    return bool(agreed(bool(history) and history[-1] < CLEARLY * alone))
+
+
+def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> bool:
     """Say whether a fit gives one label to all of its own examples (B,) and fits them no better than at the start.
 
     `start` is their mean loss then; one that is no number now is a collapse too.
@@ -132,8 +146,11 @@ def train_fit(
     after_epoch: Callable[[int, float], bool],
     *,
     final: bool = False,
-) -> None:
-    """Train a fit on the examples `rows` (B,); `final` says that it is the one to keep, so that rates cool down."""
+) -> list[float]:
+    """Train a fit on the examples `rows` (B,); returns the mean loss of each epoch.
+
+    `final` says that it is the one to keep, so that rates cool down.
+    """
     size = batch_size_of(fit, len(rows), settings)
     batches, schedule = _planned(fit, rows, size, epochs, settings, final)
 
@@ -158,7 +175,7 @@ def train_fit(
         precision="float32" if fit.lengths is None else settings.precision,
         share=None if fit.lengths is None else share,  # vectors at hand cost less than messages
     )
-    train(job, after_epoch=after_epoch)
+    return train(job, after_epoch=after_epoch)
 
 
 def _planned(

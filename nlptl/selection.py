@@ -8,13 +8,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from nlptl.fitting import Examples, Settings, has_collapsed, most_epochs, train_fit
+from nlptl.fitting import Examples, Settings, has_collapsed, has_learnt, most_epochs, train_fit
 from nlptl.updates import Fit, Update
 
 PENALTIES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
@@ -95,11 +94,13 @@ def fit_rows(
 
     for attempt in range(RESTARTS + 1):
         fit = update.start(rows, choice.rate)
-        looked_at = rows[:LOOKED_AT]
-        start = examples.held_out_loss(fit, looked_at) / len(looked_at) if update.costly else math.inf
         seeded = dataclasses.replace(settings, seed=settings.seed + 7919 * attempt)
-        train_fit(fit, examples, rows, seeded, choice.l2, choice.epochs, told, final=True)
-        if not update.costly or not has_collapsed(fit, examples, looked_at, start=start):
+        history = train_fit(fit, examples, rows, seeded, choice.l2, choice.epochs, told, final=True)
+        if not update.costly or not history or has_learnt(examples, rows, history):
+            return fit
+        looked_at = rows[:LOOKED_AT]
+        start = examples.held_out_loss(update.start(rows, choice.rate), looked_at) / len(looked_at)
+        if not has_collapsed(fit, examples, looked_at, start):
             return fit
         again = "it starts again with another seed" if attempt < RESTARTS else "the fitted head is kept as it was"
         if tell is not None:

@@ -327,7 +327,7 @@ def test_work_is_counted(labelled: TextData) -> None:
     assert once == pytest.approx(by_hand)
     assert context.record.report["work"]["flops"] == pytest.approx(
         11 * once
-    )  # 3 epochs x 3, and two looks for a collapse
+    )  # 3 epochs x 3; the loss is still high, so that both start and end are looked at for a collapse
 
 
 def test_an_unknown_target_is_told(labelled: TextData) -> None:

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from nlptl import selection
 from nlptl.data import TextData
-from nlptl.fitting import Examples, Settings
+from nlptl.fitting import Examples, Settings, has_learnt
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.selection import Choice, choose, fit_rows, fit_until, fits_of
@@ -210,3 +210,17 @@ def test_more_epochs_than_it_takes_are_no_fault(given: TextClassifier, reviews: 
     assert choice.epochs == 50
     assert choice.loss is not None
     assert choice.loss < np.log(2)
+
+
+def test_learning_is_seen_by_a_loss_that_no_constant_answer_reaches() -> None:
+    rows, even = torch.arange(4), Examples(torch.tensor([0, 0, 1, 1]), 4, torch.ones(2))
+    alone = float(np.log(2))
+    assert has_learnt(even, rows, [2.0, 0.89 * alone])
+    assert not has_learnt(even, rows, [0.1, 0.91 * alone])
+    assert not has_learnt(even, rows, [float("nan")])
+    assert not has_learnt(even, rows, [])
+    uneven = Examples(torch.tensor([0, 0, 0, 1]), 4, torch.ones(2))  # a constant answer reaches 0.562 here
+    assert not has_learnt(uneven, rows, [0.53])
+    assert has_learnt(uneven, rows, [0.50])
+    balanced = Examples(torch.tensor([0, 0, 0, 1]), 4, torch.tensor([1.0, 3.0]))  # and log 2 again with equal weights
+    assert has_learnt(balanced, rows, [0.6])

@@ -9,6 +9,21 @@ from nlptl.errors import ArtifactError
 
 
 @dataclasses.dataclass(frozen=True)
+class LayerParts:
+    """Where a layer that normalises after each part keeps its maps, as attribute paths from the layer."""
+
+    query: str = "attention.self.query"
+    key: str = "attention.self.key"
+    value: str = "attention.self.value"
+    output: str = "attention.output.dense"
+    attention_norm: str = "attention.output.LayerNorm"
+    up: str = "intermediate.dense"
+    activation: str = "intermediate.intermediate_act_fn"
+    down: str = "output.dense"
+    output_norm: str = "output.LayerNorm"
+
+
+@dataclasses.dataclass(frozen=True)
 class Anatomy:
     """Where an architecture of transformers keeps its parts, as attribute paths."""
 
@@ -25,9 +40,11 @@ class Anatomy:
     """Linear maps that LoRA changes by default in the literature (Hu et al. 2021)."""
     linear_targets: tuple[str, ...] = ("query", "key", "value", "dense")
     """All linear maps of a layer."""
+    parts: LayerParts | None = None
+    """Of a layer, where it normalises after each part."""
 
 
-_BERT = Anatomy("encoder.layer", "embeddings.word_embeddings", pooler=True)
+_BERT = Anatomy("encoder.layer", "embeddings.word_embeddings", pooler=True, parts=LayerParts())
 _ROBERTA = dataclasses.replace(_BERT, first_position="after_padding")
 ANATOMIES: dict[str, Anatomy] = {
     "bert": _BERT,
@@ -40,6 +57,17 @@ ANATOMIES: dict[str, Anatomy] = {
         "embeddings.word_embeddings",
         attention_targets=("q_lin", "v_lin"),
         linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
+        parts=LayerParts(
+            query="attention.q_lin",
+            key="attention.k_lin",
+            value="attention.v_lin",
+            output="attention.out_lin",
+            attention_norm="sa_layer_norm",
+            up="ffn.lin1",
+            activation="ffn.activation",
+            down="ffn.lin2",
+            output_norm="output_layer_norm",
+        ),
     ),
     "modernbert": Anatomy(
         "layers",

@@ -63,23 +63,27 @@ def packed_attention(
     """Return softmax(Q K^T * scaling) V within each text: (1, N, H, E) of query, key, value (1, H, N, E).
 
     `sliding_window` w lets a token see those less than w away (ModernBERT's local layers). No mask is needed and none
-    is looked at. The flash kernels have no dropout of attention weights, so training with it takes the grouped way.
+    is looked at. `dropout` is the share of attention weights that are dropped; torch's variable-length kernel has none
+    and drops none, since going another way would cost more than half of the speed (the layers' other dropout stays,
+    and the run says so).
     """
     del module, attention_mask
-    kernel = kernel_for(query.device, query.dtype, query.shape[-1], dropout)
+    kernel = kernel_for(query.device, query.dtype, query.shape[-1])
     if kernel == "grouped":
         return _grouped(query, key, value, packed, scaling, dropout, sliding_window), None
     q, k, v = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
-    return _flash(kernel, q, k, v, packed, scaling, sliding_window)[None], None
+    if kernel == "flash_attn":
+        return _flash_attn(q, k, v, packed, scaling, sliding_window, dropout)[None], None
+    return _varlen(q, k, v, packed, scaling, sliding_window)[None], None
 
 
-def kernel_for(device: torch.device, dtype: torch.dtype, width: int, dropout: float = 0.0) -> Kernel:
-    """Name the fastest kernel that is exact here, for heads of `width` dimensions.
+def kernel_for(device: torch.device, dtype: torch.dtype, width: int) -> Kernel:
+    """Name the fastest kernel that computes this, for heads of `width` dimensions.
 
     A fused variable-length one on a GPU in half precision, else SDPA on runs of equally long texts; neither needs a
     mask or padding.
     """
-    if device.type != "cuda" or dtype not in HALF or dropout > 0 or width % 8 or width > WIDEST:
+    if device.type != "cuda" or dtype not in HALF or width % 8 or width > WIDEST:
         return "grouped"
     return _flash_kernel()
 
@@ -91,23 +95,32 @@ def _flash_kernel() -> Kernel:
     return "varlen" if torch.cuda.get_device_capability() >= (8, 0) else "grouped"
 
 
-def _flash(
-    kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None
+def _flash_attn(
+    q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None, dropout: float
 ) -> Tensor:
     """Return (N, H, E) of query, key, value (N, H, E)."""
-    begins, longest = packed.boundaries, packed.longest
-    reach = (-1, -1) if window is None else (window - 1, window - 1)
-    if kernel == "flash_attn":
-        from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
+    from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
-        out: Tensor = flash_attn_varlen_func(
-            q, k, v, begins, begins, longest, longest, softmax_scale=scaling, window_size=reach
-        )
-        return out
+    begins, longest = packed.boundaries, packed.longest
+    out: Tensor = flash_attn_varlen_func(
+        q, k, v, begins, begins, longest, longest,
+        dropout_p=dropout, softmax_scale=scaling, window_size=_reach(window),
+    )  # fmt: skip
+    return out
+
+
+def _varlen(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None) -> Tensor:
+    """Return (N, H, E) of query, key, value (N, H, E)."""
     from torch.nn.attention.varlen import varlen_attn
 
-    result = varlen_attn(q, k, v, begins, begins, longest, longest, scale=scaling, window_size=reach)
+    begins, longest = packed.boundaries, packed.longest
+    result = varlen_attn(q, k, v, begins, begins, longest, longest, scale=scaling, window_size=_reach(window))
     return result if isinstance(result, Tensor) else result[0]
+
+
+def _reach(window: int | None) -> tuple[int, int]:
+    """Return how many tokens the flash kernels look to the left and right, -1 for all."""
+    return (-1, -1) if window is None else (window - 1, window - 1)
 
 
 def _grouped(
@@ -132,6 +145,16 @@ def _grouped(
     return torch.cat(parts)[None] if parts else query.new_zeros(1, rows, heads, width)
 
 
+def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts) -> None:
+    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`; all are (N, H, E)."""
+    heads, width = query.shape[1:]
+    for first, texts, tokens in packed.runs:
+        cut = slice(first, first + texts * tokens)
+        q, k, v = (tensor[cut].view(texts, tokens, heads, width).transpose(1, 2) for tensor in (query, key, value))
+        attended = nn.functional.scaled_dot_product_attention(q, k, v)
+        out[cut].view(texts, tokens, heads, width).copy_(attended.transpose(1, 2))
+
+
 def _band(tokens: int, window: int, device: torch.device) -> Tensor:
     place = torch.arange(tokens, device=device)
     return (place[:, None] - place[None, :]).abs() < window
@@ -152,8 +175,11 @@ def choose(wanted: AttentionChoice, device: torch.device) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, f"attention: {wanted}, as the settings say."
     if device.type == "cuda":
-        name = {"varlen": "torch's", "flash_attn": "flash-attn's"}.get(_flash_kernel())
-        how = f"{name} variable-length kernel in half precision" if name else "SDPA on equally long texts"
+        how = {
+            "varlen": "torch's variable-length kernel in half precision (which drops no attention weights in training)",
+            "flash_attn": "flash-attn's variable-length kernel in half precision",
+            "grouped": "SDPA on equally long texts",
+        }[_flash_kernel()]
         return "packed", f"attention: packed; on this GPU {how}, without padding."
     return "packed", (
         "attention: packed; on a CPU equally long texts go through SDPA together, without mask and padding, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -21,6 +21,7 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention
 from nlptl.models.anatomy import anatomy_of
 from nlptl.models.attention import AttentionChoice, PackedTexts
+from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
 from nlptl.models.pretrained import load_adapter, load_model, quiet, save_adapter
 
 if TYPE_CHECKING:
@@ -172,12 +173,26 @@ class Transformer(nn.Module):
             total = torch.zeros_like(hidden)
         if not hidden.numel():  # texts without tokens alone, which transformers' layers cannot reshape
             return hidden, total
+        one_layer = self._buffered(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
         for number, layer in enumerate(self.layers[begin:end], start=begin + 1):
-            hidden = layer(hidden, **arguments(layer))
+            hidden = one_layer(layer, hidden)
             if number == self.depth and self.final_norm is not None:
                 hidden = self.final_norm(hidden)
             total = None if total is None else total + hidden
         return hidden, total
+
+    def _buffered(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
+        """Return what runs a layer in buffers, where nothing learns and the layers are plain; else None."""
+        device = hidden.device.type
+        if torch.is_grad_enabled() or self.training or layout.packed is None or device != "cpu":
+            return None
+        plain = None if torch.is_autocast_enabled(device) else plain_layers(self.layers, self.anatomy.parts)
+        if not plain:
+            return None
+        packed, heads = layout.packed, int(self.model.config.num_attention_heads)
+        buffers = Buffers(hidden[0], width_of(plain))
+        parts = dict(zip(self.layers, plain, strict=True))
+        return lambda layer, given: run_layer(parts[layer], given[0], packed, heads, buffers)[None]
 
     def _layer_arguments(self, hidden: Tensor, layout: Layout) -> Any:
         shared: dict[str, Any] = {} if layout.packed is None else {"packed": layout.packed}

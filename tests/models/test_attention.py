@@ -6,6 +6,7 @@ import importlib.machinery
 import inspect
 import sys
 import types
+import unittest.mock
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch.nn.attention.varlen as varlen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nlptl.batching import pack
 from nlptl.models import attention
 from nlptl.models.attention import PackedTexts, choose, kernel_for, packed_attention
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder
@@ -104,8 +106,9 @@ def flash_attn_varlen_func(
     """Stand for flash-attn's function of that name; the arguments are named as flash-attn 2 names them."""
     longest = int((cu_seqlens_q[1:] - cu_seqlens_q[:-1]).max())
     assert cu_seqlens_q is cu_seqlens_k
-    assert (max_seqlen_q, max_seqlen_k, dropout_p, causal) == (longest, longest, 0.0, False)
-    return kernel_on_the_cpu(q, k, v, cu_seqlens_q, softmax_scale, window_size)
+    assert (max_seqlen_q, max_seqlen_k, causal) == (longest, longest, False)
+    out = kernel_on_the_cpu(q, k, v, cu_seqlens_q, softmax_scale, window_size)
+    return torch.nn.functional.dropout(out, dropout_p) if dropout_p else out
 
 
 @pytest.fixture
@@ -179,29 +182,51 @@ def test_a_whole_encoder_gives_the_same_through_a_flash_kernel(
     model_type: str, kernel: str, request: pytest.FixtureRequest
 ) -> None:
     encoder = tiny_encoder(model_type)
-    expected = encoder.encode(TEXTS)
+    batch = pack(encoder.token_ids(TEXTS))
+    expected = encoder(batch)
     request.getfixturevalue(f"as_if_{kernel}")
-    torch.testing.assert_close(encoder.encode(TEXTS), expected, atol=2e-5, rtol=1e-4)
+    with unittest.mock.patch.object(attention, "_grouped", side_effect=AssertionError("the grouped way was taken")):
+        torch.testing.assert_close(encoder(batch), expected, atol=2e-5, rtol=1e-4)
+
+
+def test_flash_attn_drops_attention_weights_and_torchs_kernel_none(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = states(8)
+    whole = packed(tensors, [8])
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "kernel_for", lambda *_: "varlen")
+        patch.setattr(
+            varlen,
+            "varlen_attn",
+            lambda q, k, v, begins, *_, scale, window_size, **__: kernel_on_the_cpu(
+                q, k, v, begins, scale, window_size
+            ),
+        )
+        torch.testing.assert_close(packed(tensors, [8], dropout=0.5), whole)
+    request.getfixturevalue("as_if_flash_attn")
+    torch.testing.assert_close(packed(tensors, [8]), whole)
+    with torch.random.fork_rng():
+        assert not torch.allclose(packed(tensors, [8], dropout=0.5), whole)
 
 
 @pytest.mark.parametrize(
-    ("device", "dtype", "width", "dropout", "kernel"),
+    ("device", "dtype", "width", "kernel"),
     [
-        (CPU, torch.float32, 32, 0.0, "grouped"),
-        (CPU, torch.bfloat16, 32, 0.0, "grouped"),
-        (CUDA, torch.float32, 32, 0.0, "grouped"),
-        (CUDA, torch.bfloat16, 32, 0.0, "the GPU's"),
-        (CUDA, torch.float16, 256, 0.0, "the GPU's"),
-        (CUDA, torch.bfloat16, 32, 0.1, "grouped"),
-        (CUDA, torch.bfloat16, 20, 0.0, "grouped"),
-        (CUDA, torch.bfloat16, 264, 0.0, "grouped"),
+        (CPU, torch.float32, 32, "grouped"),
+        (CPU, torch.bfloat16, 32, "grouped"),
+        (CUDA, torch.float32, 32, "grouped"),
+        (CUDA, torch.bfloat16, 32, "the GPU's"),
+        (CUDA, torch.float16, 256, "the GPU's"),
+        (CUDA, torch.bfloat16, 20, "grouped"),
+        (CUDA, torch.bfloat16, 264, "grouped"),
     ],
 )
 def test_the_flash_kernels_take_only_what_they_can(
-    device: torch.device, dtype: torch.dtype, width: int, dropout: float, kernel: str, monkeypatch: pytest.MonkeyPatch
+    device: torch.device, dtype: torch.dtype, width: int, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "_flash_kernel", lambda: "the GPU's")
-    assert kernel_for(device, dtype, width, dropout) == kernel
+    assert kernel_for(device, dtype, width) == kernel
 
 
 @pytest.mark.parametrize(
@@ -267,7 +292,8 @@ def test_transformers_knows_the_function_and_makes_no_mask_for_it() -> None:
         ),
         (
             "auto", CUDA, "varlen", "packed",
-            "attention: packed; on this GPU torch's variable-length kernel in half precision, without padding.",
+            "attention: packed; on this GPU torch's variable-length kernel in half precision (which drops no attention "
+            "weights in training), without padding.",
         ),
         (
             "auto", CUDA, "flash_attn", "packed",

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from nlptl.batching import Batch, TokenRule, pack
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.layer_updates import Adapters, add_adapters
 from nlptl.models import attention, transformer
+from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder
 from nlptl.models.pretrained import load_model
 from nlptl.models.transformer import LayerChoice, Transformer
@@ -106,6 +108,50 @@ def test_token_vectors_and_gradients_are_transformers_own(model_type: str, way: 
     assert sum(bool(gradient.any()) for gradient in right.values()) > len(right) - 4  # all but those of key biases
     for name, gradient in right.items():
         torch.testing.assert_close(found[name], gradient, atol=5e-5, rtol=1e-3, msg=lambda told, n=name: f"{n}: {told}")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("layer", [LAYERS, 2, "mean"])
+def test_layers_in_buffers_give_the_same_bits(model_type: str, layer: LayerChoice) -> None:
+    ours = tiny_transformer(model_type)
+    ours.layer = layer
+    expected = ours(batch_of(model_type)).detach()
+    calls = []
+    with (
+        mock.patch.object(transformer, "run_layer", lambda *given: calls.append(given) or run_layer(*given)),
+        torch.no_grad(),
+    ):
+        found = ours(batch_of(model_type))
+        torch.testing.assert_close(ours(batch_of(model_type)), expected, atol=0, rtol=0)  # and once more
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+    assert bool(calls) == (model_type != "modernbert")  # whose layers normalise before each part
+
+
+@pytest.mark.parametrize(
+    "change", ["hook", "adapter", "no bias", "autocast", "training", "gradients", "other activation"]
+)
+def test_layers_that_are_not_plain_stay_with_transformers(change: str) -> None:
+    ours = tiny_transformer("bert", hidden_act="gelu_new" if change == "other activation" else "gelu")
+    layer = ours.layers[1]
+    seen: list[int] = []
+    if change == "hook":
+        layer.output.dense.register_forward_hook(lambda *_: seen.append(1))
+    elif change == "adapter":
+        add_adapters(ours, Adapters(2, 2, 0.0, ("query",), "lora", merge=False), [1], seed=0)
+        torch.nn.init.ones_(ours.layers[1].attention.self.query.lora_B["default"].weight)
+    elif change == "no bias":
+        layer.output.dense.bias = None
+    ours.train(change == "training")
+    with (
+        mock.patch.object(transformer, "run_layer", wraps=run_layer) as own,
+        torch.set_grad_enabled(change == "gradients"),
+        torch.autocast("cpu", torch.bfloat16, enabled=change == "autocast"),
+    ):
+        found = ours(batch_of("bert"))
+    assert own.called == (change == "other activation")  # which is computed, if not in place
+    assert bool(seen) == (change == "hook")
+    if change not in ("training", "autocast"):
+        torch.testing.assert_close(found, ours(batch_of("bert")), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -232,7 +278,7 @@ def test_dropout_of_attention_goes_the_grouped_way_and_does_something(monkeypatc
 
     monkeypatch.setattr(attention, "_grouped", watched)
     batch = batch_of("bert")
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.random.fork_rng():
         torch.manual_seed(0)
         still = model(batch)
         first, second = model.train()(batch), model(batch)
