@@ -13,6 +13,7 @@ Where nlptl is not installed: PYTHONPATH=. python benchmarks/encode.py …. Writ
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import time
@@ -141,9 +142,9 @@ def nlptl_arm(*, folder: str, device: str, precision: str, texts: dict[str, list
     from nlptl.models.weights import find_weights, pretrained_encoder
 
     encoder = pretrained_encoder(find_weights(folder, None, where="benchmark"), max_length=longest)
-    encoder.to(device=torch.device(device), dtype=getattr(torch, precision))
+    encoder.to(device=torch.device(device))
     tokens = {name: sum(map(len, encoder.token_ids(part))) for name, part in texts.items()}
-    return lambda name: timed(encoder.encode, texts[name], tokens[name])
+    return lambda name: timed(functools.partial(encoder.encode, precision=precision), texts[name], tokens[name])
 
 
 def sentence_transformers_arm(

@@ -74,6 +74,6 @@ def _relative_distance(first: nn.Module, second: nn.Module) -> float:
     apart = whole = 0.0
     with torch.no_grad():
         for one, other in zip(first.parameters(), second.parameters(), strict=True):
-            apart += float((one - other.to(one.device)).pow(2).sum())
-            whole += float(one.pow(2).sum())
+            apart += float(torch.dist(one, other.to(one.device))) ** 2
+            whole += float(torch.linalg.vector_norm(one)) ** 2
     return (apart / whole) ** 0.5 if whole else 0.0

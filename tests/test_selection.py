@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
-from nlptl.training import batch_size_for, most_epochs_for, one_thread_if, shuffled_batches
+from nlptl.training import batch_size_for, matrix_products, most_epochs_for, one_thread_if, shuffled_batches
 from nlptl.updates import FullUpdate, HeadFit, HeadUpdate
 
 SETTINGS = Settings(l2=None, epochs=None, batch_size=None, folds=5, patience=5, seed=0)
@@ -224,3 +225,13 @@ def test_learning_is_seen_by_a_loss_that_no_constant_answer_reaches() -> None:
     assert has_learnt(uneven, rows, [0.50])
     balanced = Examples(torch.tensor([0, 0, 0, 1]), 4, torch.tensor([1.0, 3.0]))  # and log 2 again with equal weights
     assert has_learnt(balanced, rows, [0.6])
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "inside"),
+    [("tf32", "cuda", "high"), ("tf32", "cpu", "highest"), ("float32", "cuda", "highest")],
+)
+def test_tf32_lasts_as_long_as_the_training(precision: Any, device: str, inside: str) -> None:
+    with matrix_products(precision, torch.device(device)):
+        assert torch.get_float32_matmul_precision() == inside
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -56,25 +56,22 @@ def packed_attention(
     *,
     packed: PackedTexts,
     scaling: float | None = None,
-    dropout: float = 0.0,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Return softmax(Q K^T * scaling) V within each text: (1, N, H, E) of query, key, value (1, H, N, E).
 
     `sliding_window` w lets a token see those less than w away (ModernBERT's local layers). No mask is needed and none
-    is looked at. `dropout` is the share of attention weights that are dropped; torch's variable-length kernel has none
-    and drops none, since going another way would cost more than half of the speed (the layers' other dropout stays,
-    and the run says so).
+    is looked at. Attention weights are never dropped: no fused kernel but flash-attn's can, neither torch's
+    variable-length one on a GPU nor SDPA's on a CPU, and all devices should train alike. The layers' other dropout
+    stays; `attention: sdpa` or `eager` drop attention weights too.
     """
     del module, attention_mask
     kernel = kernel_for(query.device, query.dtype, query.shape[-1])
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if kernel == "grouped":
-        return _grouped(query, key, value, packed, scaling, dropout, sliding_window), None
-    q, k, v = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
-    if kernel == "flash_attn":
-        return _flash_attn(q, k, v, packed, scaling, sliding_window, dropout)[None], None
-    return _varlen(q, k, v, packed, scaling, sliding_window)[None], None
+        return _grouped(q, k, v, packed, scaling, sliding_window)[None], None
+    return _flash(kernel, q.contiguous(), k.contiguous(), v.contiguous(), packed, scaling, sliding_window)[None], None
 
 
 def kernel_for(device: torch.device, dtype: torch.dtype, width: int) -> Kernel:
@@ -95,26 +92,21 @@ def _flash_kernel() -> Kernel:
     return "varlen" if torch.cuda.get_device_capability() >= (8, 0) else "grouped"
 
 
-def _flash_attn(
-    q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None, dropout: float
+def _flash(
+    kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None
 ) -> Tensor:
     """Return (N, H, E) of query, key, value (N, H, E)."""
-    from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
+    begins, longest, reach = packed.boundaries, packed.longest, _reach(window)
+    if kernel == "flash_attn":
+        from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
-    begins, longest = packed.boundaries, packed.longest
-    out: Tensor = flash_attn_varlen_func(
-        q, k, v, begins, begins, longest, longest,
-        dropout_p=dropout, softmax_scale=scaling, window_size=_reach(window),
-    )  # fmt: skip
-    return out
-
-
-def _varlen(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None) -> Tensor:
-    """Return (N, H, E) of query, key, value (N, H, E)."""
+        out: Tensor = flash_attn_varlen_func(
+            q, k, v, begins, begins, longest, longest, softmax_scale=scaling, window_size=reach
+        )
+        return out
     from torch.nn.attention.varlen import varlen_attn
 
-    begins, longest = packed.boundaries, packed.longest
-    result = varlen_attn(q, k, v, begins, begins, longest, longest, scale=scaling, window_size=_reach(window))
+    result = varlen_attn(q, k, v, begins, begins, longest, longest, scale=scaling, window_size=reach)
     return result if isinstance(result, Tensor) else result[0]
 
 
@@ -123,36 +115,33 @@ def _reach(window: int | None) -> tuple[int, int]:
     return (-1, -1) if window is None else (window - 1, window - 1)
 
 
-def _grouped(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    packed: PackedTexts,
-    scaling: float | None,
-    dropout: float,
-    window: int | None,
-) -> Tensor:
-    heads, rows, width = query.shape[1:]
-    parts: list[Tensor] = []
-    for first, texts, tokens in packed.runs:
-        cut = [tensor[0, :, first : first + texts * tokens] for tensor in (query, key, value)]
-        q, k, v = (tensor.view(heads, texts, tokens, width).transpose(0, 1) for tensor in cut)
-        mask = None if window is None or window >= tokens else _band(tokens, window, query.device)
-        out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
-        parts.append(out.transpose(1, 2).reshape(texts * tokens, heads, width))
-    if len(parts) == 1:
-        return parts[0][None]
-    return torch.cat(parts)[None] if parts else query.new_zeros(1, rows, heads, width)
+def _grouped(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None) -> Tensor:
+    """Return (N, H, E) of query, key, value (N, H, E): SDPA on each run of equally long texts."""
+    if not packed.runs:
+        return torch.zeros_like(q)
+    sizes = [texts * tokens for _, texts, tokens in packed.runs]  # split, since slices have slow gradients
+    parts = zip(packed.runs, *(torch.split(tensor, sizes) for tensor in (q, k, v)), strict=True)
+    return torch.cat([_equally_long(run, q, k, v, scaling, window).flatten(0, 1) for run, q, k, v in parts])
 
 
 def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts) -> None:
-    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`; all are (N, H, E)."""
-    heads, width = query.shape[1:]
-    for first, texts, tokens in packed.runs:
+    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`, without autograd; all are (N, H, E)."""
+    for run in packed.runs:
+        first, texts, tokens = run
         cut = slice(first, first + texts * tokens)
-        q, k, v = (tensor[cut].view(texts, tokens, heads, width).transpose(1, 2) for tensor in (query, key, value))
-        attended = nn.functional.scaled_dot_product_attention(q, k, v)
-        out[cut].view(texts, tokens, heads, width).copy_(attended.transpose(1, 2))
+        attended = _equally_long(run, query[cut], key[cut], value[cut], None, None)
+        out[cut].view(texts, tokens, *out.shape[1:]).copy_(attended)
+
+
+def _equally_long(
+    run: tuple[int, int, int], q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | None
+) -> Tensor:
+    """Return (G, T, H, E) of query, key, value (G T, H, E)."""
+    _, texts, tokens = run
+    q, k, v = (tensor.view(texts, tokens, *tensor.shape[1:]).transpose(1, 2) for tensor in (q, k, v))
+    mask = None if window is None or window >= tokens else _band(tokens, window, q.device)
+    out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
+    return out.transpose(1, 2)
 
 
 def _band(tokens: int, window: int, device: torch.device) -> Tensor:
@@ -176,7 +165,7 @@ def choose(wanted: AttentionChoice, device: torch.device) -> tuple[str, str]:
         return wanted, f"attention: {wanted}, as the settings say."
     if device.type == "cuda":
         how = {
-            "varlen": "torch's variable-length kernel in half precision (which drops no attention weights in training)",
+            "varlen": "torch's variable-length kernel in half precision",
             "flash_attn": "flash-attn's variable-length kernel in half precision",
             "grouped": "SDPA on equally long texts",
         }[_flash_kernel()]

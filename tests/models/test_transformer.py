@@ -267,25 +267,43 @@ def test_texts_without_tokens(model_type: str, way: Any) -> None:
     assert all(bool(gradient.isfinite().all()) for gradient in gradients(model.model, with_an_empty_one).values())
 
 
-def test_dropout_of_attention_goes_the_grouped_way_and_does_something(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_only_padded_attention_drops_its_weights(way: Any) -> None:
     model = tiny_transformer("bert", attention_probs_dropout_prob=0.4, hidden_dropout_prob=0.0)
-    seen: list[float] = []
-    grouped = attention._grouped
-
-    def watched(*arguments: Any) -> torch.Tensor:
-        seen.append(arguments[5])
-        return grouped(*arguments)
-
-    monkeypatch.setattr(attention, "_grouped", watched)
+    model.attention = way
     batch = batch_of("bert")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         still = model(batch)
         first, second = model.train()(batch), model(batch)
         again = model.eval()(batch)
-    assert seen == [0.0] * LAYERS + [0.4] * 2 * LAYERS + [0.0] * LAYERS
-    assert not torch.allclose(first, second, atol=1e-3)
+    assert torch.allclose(first, second, atol=1e-3) == (way == "packed")
     assert torch.equal(still, again)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "modernbert"])
+def test_encode_in_bfloat16_leaves_the_encoder_as_it_is(model_type: str) -> None:
+    encoder = tiny_encoder(model_type)
+    exact, halved = encoder.encode(TEXTS), encoder.encode(TEXTS, precision="bfloat16")
+    assert halved.dtype == np.float32
+    assert not np.array_equal(exact, halved)
+    np.testing.assert_allclose(halved, exact, atol=0.05 * abs(exact).max())
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    np.testing.assert_array_equal(
+        encoder.encode(TEXTS, precision="bfloat16", layer=1, normalize=True),
+        encoder.encode(TEXTS, precision="bfloat16", layer=1, normalize=True),
+    )
+    np.testing.assert_array_equal(encoder.encode(TEXTS), exact)
+
+
+def test_encode_drops_nothing_and_leaves_the_mode_as_it_is() -> None:
+    encoder = tiny_encoder("bert", hidden_dropout_prob=0.5)
+    expected = encoder.encode(TEXTS)
+    encoder.train()
+    encoder.pooling.eval()
+    np.testing.assert_array_equal(encoder.encode(TEXTS), expected)
+    assert encoder.token_model.model.training
+    assert not encoder.pooling.training
 
 
 def test_a_copy_is_a_whole_of_its_own() -> None:

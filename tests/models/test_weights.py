@@ -241,6 +241,17 @@ def sentence_transformers(folder: Path, mode: str, *, new_style: bool = True, no
     change(folder / "sentence_bert_config.json", max_seq_length=20, do_lower_case=False)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_lower_case_is_asked_for_by_sentence_transformers_settings(asked: bool, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "weights", "modernbert")
+    plain = loaded(folder)
+    sentence_transformers(folder, "mean")
+    change(folder / "sentence_bert_config.json", max_seq_length=20, do_lower_case=asked)
+    ids = loaded(folder).token_ids(["The FILM"])
+    assert ids != plain.token_ids(["The FILM"]) if asked else ids == plain.token_ids(["The FILM"])
+    assert (ids == plain.token_ids(["the film"])) == asked
+
+
 def test_what_nlptl_saved_is_read_with_its_pooling(tmp_path: Path) -> None:
     encoder = tiny_encoder("modernbert", pooling="max")
     encoder.normalized = True
