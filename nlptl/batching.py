@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN_BUDGET = 1 << 16  # tokens a batch for word vectors: 65,536 rows of 100 floats are 26 MB
 ROWS = 1_000  # texts tokenised at once
+SMALLEST = 256  # tokens of the last batches that several workers share; fewer cost more for each token
 POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
 
 
@@ -115,6 +116,21 @@ def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) 
         tokens += length
     if begin < len(lengths):
         yield range(begin, len(lengths))
+
+
+def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> Iterator[range]:
+    """Cut rows, in order, into runs of at most `budget` tokens that get smaller towards the end.
+
+    A run is at most half of what each of the `workers` has left to expect, down to `SMALLEST` tokens, so that all of
+    them finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987).
+    """
+    left, begin = sum(lengths), 0
+    while begin < len(lengths):
+        now = min(budget, max(SMALLEST, left // (2 * workers)))
+        rows = next(token_budget_batches(lengths[begin : begin + now + 1], budget=now))
+        yield range(begin, begin + rows.stop)
+        left -= sum(lengths[begin : begin + rows.stop])
+        begin += rows.stop
 
 
 def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:

@@ -64,6 +64,10 @@ class Examples:
         """Label ids (n,) of the examples to learn from."""
         return self.labels[: self.training]
 
+    def weight_of(self, rows: Tensor) -> float:
+        """Return the summed weight of the labels of `rows` (B,)."""
+        return float(self.label_weights[self.labels[rows]].sum())
+
     def loss(self, fit: Fit, rows: Tensor, l2: float) -> Tensor:
         """Return the weighted cross-entropy () of `rows` (B,) plus the penalty."""
         smoothing = self.label_smoothing
@@ -152,48 +156,55 @@ def train_fit(
     `final` says that it is the one to keep, so that rates cool down.
     """
     size = batch_size_of(fit, len(rows), settings)
-    batches, schedule = _planned(fit, rows, size, epochs, settings, final)
+    planned = _planned(fit, rows, size, epochs, settings, final)
 
     def loss(part: Tensor) -> Tensor:
-        weight = 1.0 if fit.lengths is None else len(part) / size  # batches of equal tokens: each text counts alike
+        weight = 1.0 if planned.mean_size is None else len(part) / planned.mean_size
         return weight * examples.loss(fit, part, l2)
 
     def share(part: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
         own, some = share_of_rows(part, process, processes)
-        mine, whole = (float(examples.label_weights[examples.labels[of]].sum()) for of in (own, part))
+        mine, whole = examples.weight_of(own), examples.weight_of(part)
         return own, processes * mine / whole * len(part) / len(own) if some else 0.0
 
     job = TrainingJob(
         model=fit.module,
         groups=fit.groups(),
-        batches=batches,
+        batches=planned.batches,
         loss=loss,
         epochs=epochs,
         seed=settings.seed,
         optimiser=fit.optimiser,
-        schedule=schedule,
+        schedule=planned.schedule,
         precision="float32" if fit.lengths is None else settings.precision,
         share=None if fit.lengths is None else share,  # vectors at hand cost less than messages
     )
     return train(job, after_epoch=after_epoch)
 
 
-def _planned(
-    fit: Fit, rows: Tensor, size: int, epochs: int, settings: Settings, final: bool
-) -> tuple[Callable[[int], Iterable[Tensor]], Schedule | None]:
-    """Return the batches of each epoch, and the schedule over all of their steps."""
+@dataclasses.dataclass(frozen=True)
+class _Planned:
+    """The batches of each epoch, and the schedule over all of their steps."""
+
+    batches: Callable[[int], Iterable[Tensor]]
+    schedule: Schedule | None = None
+    mean_size: float | None = None
+    """Texts a batch, where batches of equal tokens differ in texts: weighed by it each text counts alike."""
+
+
+def _planned(fit: Fit, rows: Tensor, size: int, epochs: int, settings: Settings, final: bool) -> _Planned:
     generator = torch.Generator().manual_seed(settings.seed)
     lengths = fit.lengths
     if fit.optimiser == "lbfgs":
-        return lambda _: [rows], None
+        return _Planned(lambda _: [rows])
     if lengths is None:
-        return lambda _: (
-            rows[part] for part in shuffled_batches(len(rows), batch_size=size, generator=generator)
-        ), None
+        return _Planned(
+            lambda _: (rows[part] for part in shuffled_batches(len(rows), batch_size=size, generator=generator))
+        )
     plan = [
         [rows[part] for part in shuffled_length_batches(lengths[rows], batch_size=size, generator=generator)]
         for _ in range(epochs)
     ]
     steps = sum(map(len, plan))
     schedule = fit.schedule(steps, len(plan[0]) if plan else 0, final=final)
-    return lambda epoch: plan[epoch - 1], schedule
+    return _Planned(lambda epoch: plan[epoch - 1], schedule, epochs * len(rows) / max(1, steps))

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from nlptl.batching import Batch, TokenizedTexts, length_sorted_batches
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.encoder import Encoder
+from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.heads import Head
 from nlptl.models.pretrained import quiet
 from nlptl.models.transformer import Transformer
 from nlptl.movement import Work, forward_flops
-from nlptl.training import OptimiserName, ParameterGroup, Schedule
+from nlptl.training import OptimiserName, ParameterGroup, Schedule, seeded
 from nlptl.trunk import Trunk
 from nlptl.updates import Fit, weight_norm
 
@@ -41,7 +41,7 @@ class Rates:
     cooldown: float = 0.3
     """Share of the steps, in the final fit, over which rates fall to nothing."""
     gradual: bool = False
-    """Wake the layers one after the other over the first half, the topmost first."""
+    """Wake one more layer with each epoch, the topmost first."""
     l2_to_start: float = 0.0
     """Pull of each weight to its start."""
     dropout: float | None = None
@@ -111,7 +111,7 @@ class LayerUpdate:
         if self.trunk is None:
             return None
         vectors = torch.empty(len(self.texts.lengths), self._start.dim)
-        with torch.inference_mode():
+        with torch.inference_mode(), not_training(self._start):
             for rows in length_sorted_batches(self.texts.lengths, budget=self._start.token_budget):
                 batch = self.batch(rows)
                 tokens = self._start.upper(self.trunk.of(rows), batch, self.frozen)
@@ -209,7 +209,7 @@ class LayerFit:
         parts = self._update.moving(self.token_model)
         for number, part in enumerate(parts):
             parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
-            begin = number / (2 * len(parts)) if self._rates.gradual else 0.0
+            begin = number if self._rates.gradual else 0
             rate = self._rates.encoder * self._rates.layer_decay**number
             groups += [ParameterGroup(parameters, rate, begin)] if parameters else []
         return groups
@@ -224,7 +224,9 @@ class LayerFit:
         batch, trunk = self._update.batch(rows), self._update.trunk
         below = self.token_model.lower(batch, 0) if trunk is None else trunk.of(rows)
         tokens = self.token_model.upper(below, batch, self._update.frozen)
-        logits: Tensor = self.head(self.encoder.pooled(tokens.float(), batch))
+        named = self._update.texts.batch(rows).to(self.token_model.device)  # poolings weigh tokens by their real ids
+        with torch.autocast(self.token_model.device.type, enabled=False):  # sums over tokens need all bits
+            logits: Tensor = self.head(self.encoder.pooled(tokens.float(), named))
         self._update.count(batch, training=torch.is_grad_enabled())
         return logits
 
@@ -249,10 +251,8 @@ def add_adapters(token_model: Transformer, adapters: Adapters, layers: list[int]
         use_rslora=adapters.variant == "rslora",
         use_dora=adapters.variant == "dora",
     )
-    with torch.random.fork_rng(devices=[token_model.device] if token_model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        with quiet():
-            token_model.adapters = (get_peft_model(token_model.model, config),)
+    with seeded(seed, token_model.device), quiet():
+        token_model.adapters = (get_peft_model(token_model.model, config),)
 
 
 def _named_targets(token_model: Transformer, targets: Sequence[str], layers: Sequence[int]) -> list[str]:
@@ -289,8 +289,8 @@ def dropouts(model: nn.Module) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, module in model.named_modules():
         share = module.p if isinstance(module, nn.Dropout) else getattr(module, "attention_dropout", None)
-        if isinstance(share, float):
-            found[name] = share
+        if isinstance(share, int | float):
+            found[name] = float(share)
     return found
 
 

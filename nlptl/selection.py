@@ -98,8 +98,8 @@ def fit_rows(
         history = train_fit(fit, examples, rows, seeded, choice.l2, choice.epochs, told, final=True)
         if not update.costly or not history or has_learnt(examples, rows, history):
             return fit
-        looked_at = rows[:LOOKED_AT]
-        start = examples.held_out_loss(update.start(rows, choice.rate), looked_at) / len(looked_at)
+        looked_at = rows[torch.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).long()]  # files are often sorted
+        start = examples.held_out_loss(update.start(rows, choice.rate), looked_at) / examples.weight_of(looked_at)
         if not has_collapsed(fit, examples, looked_at, start):
             return fit
         again = "it starts again with another seed" if attempt < RESTARTS else "the fitted head is kept as it was"

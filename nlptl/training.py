@@ -34,8 +34,8 @@ class ParameterGroup:
 
     parameters: Sequence[nn.Parameter]
     learning_rate: float
-    begin: float = 0.0
-    """Share of the training (0 to 1) before which they stay frozen: gradual unfreezing (Howard & Ruder 2018)."""
+    begin: int = 0
+    """Epochs before which they stay frozen: gradual unfreezing (Howard & Ruder 2018)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +101,7 @@ def train(
     """
     device = next(job.model.parameters()).device
     loop = _Loop(job, device)
-    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, matrix_products(job.precision, device):
-        torch.manual_seed(job.seed)
+    with seeded(job.seed, device), matrix_products(job.precision, device):
         loop.resume()
         job.model.train()
         for epoch in range(loop.epoch, job.epochs + 1):
@@ -172,17 +170,15 @@ class _Loop(Generic[B]):
     def _set_chance(self) -> None:
         """Let dropout on shared batches follow from seed, process and step, so that a resume needs no other's state."""
         if self.shares:
-            torch.manual_seed(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step)
+            _seed(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
 
     def _set_rates(self) -> None:
-        schedule = self.job.schedule
-        if schedule is None:
-            return
         for group, settings in zip(self.optimiser.param_groups, self.job.groups, strict=True):
-            group["lr"] = settings.learning_rate * schedule(self.step)
+            if self.job.schedule is not None:
+                group["lr"] = settings.learning_rate * self.job.schedule(self.step)
             if settings.begin:
                 for parameter in settings.parameters:  # without a gradient AdamW leaves them and their moments alone
-                    parameter.requires_grad_(self.step >= round(settings.begin * schedule.steps))
+                    parameter.requires_grad_(self.epoch > settings.begin)
 
     def resume(self) -> None:
         """Take up the newest checkpoint, if there is one."""
@@ -211,11 +207,11 @@ class _Loop(Generic[B]):
                 moments.setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
         torch.set_rng_state(tensors["random.cpu"])
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "random.cuda" in tensors:  # a run may go on on another kind of device
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         self.step, self.epoch, self.in_epoch = counters["step"], counters["epoch"], counters["in_epoch"]
         self.history = list(counters["history"])
-        self.losses = list(tensors["losses"])
+        self.losses = list(tensors["losses"].to(self.device))
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"model.{name}": tensor for name, tensor in self.job.model.state_dict().items()}
@@ -242,11 +238,28 @@ def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
 
 
 @contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from `seed` for a while, on the CPU and on `device`; no other generator is touched."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        _seed(seed, device)
+        yield
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+@contextlib.contextmanager
 def matrix_products(precision: Precision, device: torch.device) -> Iterator[None]:
     """Let a GPU round the inputs of float32 matrix products where that is asked for; a CPU has no such mode."""
+    if precision != "tf32" or device.type != "cuda":
+        yield
+        return
     before = torch.get_float32_matmul_precision()
-    if precision == "tf32" and device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ Shapes: B texts of a batch, n texts, N tokens of all texts, W width of the trunk
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nlptl.batching import Batch, TokenizedTexts, length_sorted_batches
+from nlptl.models.encoder import not_training
 from nlptl.models.transformer import Transformer
 
 IN_MEMORY = 2 << 30  # bytes that stay in memory; above, a memory-mapped file takes over
@@ -58,7 +60,7 @@ class Trunk:
         return self._rows[self._texts.places(rows).to(self._rows.device)].to(self._token_model.device)
 
     def _run(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
+        with torch.no_grad(), not_training(self._token_model):
             return self._token_model.lower(batch.to(self._token_model.device), self.layers).float()
 
     def _storage(self) -> Tensor | None:
@@ -68,4 +70,9 @@ class Trunk:
         if self.place == "memory":
             return torch.empty(shape, device=self._token_model.device)
         with tempfile.TemporaryFile() as file:  # it has no name, so that even a kill leaves nothing behind
+            try:
+                os.posix_fallocate(file.fileno(), 0, self.bytes)  # else a full disk would kill the process later
+            except OSError:
+                self.place = "nowhere"
+                return None
             return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))

@@ -225,4 +225,5 @@ def _sub_encoder(encoder: Encoder, words: Tensor) -> Encoder:
         token_weights=weights[words] if len(weights) else weights,
         common_component=encoder.pooling.common_component,
     )
-    return Encoder(encoder.tokenizer, WordVectors(table.vectors.detach()[words].clone(), table.counts[words]), pooling)
+    sub_table = WordVectors(table.vectors.detach()[words].clone(), table.counts[words])
+    return Encoder(encoder.tokenizer, sub_table, pooling, normalized=encoder.normalized)

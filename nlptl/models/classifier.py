@@ -17,7 +17,7 @@ from nlptl.artifact import Manifest, library_versions, publish, read_json, read_
 from nlptl.batching import Batch
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
-from nlptl.models.encoder import Encoder, count_parameters
+from nlptl.models.encoder import Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
 
 SETTINGS = "classifier.json"
@@ -52,7 +52,7 @@ class TextClassifier(nn.Module):
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K), columns in the order of `labels`; every row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
-        with torch.inference_mode():
+        with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
         probabilities: NDArray[np.float64] = torch.softmax(logits.double(), dim=1).cpu().numpy()
         return probabilities

@@ -27,7 +27,7 @@ from nlptl.artifact import (
     read_tensors,
     verify,
 )
-from nlptl.batching import Batch, pack, token_budget_batches, tokenize
+from nlptl.batching import Batch, pack, shrinking_batches, token_budget_batches, tokenize
 from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
@@ -115,14 +115,12 @@ class Encoder(nn.Module):
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
         if precision == "bfloat16":
-            halved = Encoder(
-                self.tokenizer,
-                copy.deepcopy(self.token_model).to(torch.bfloat16),
-                self.pooling,
-                normalized=self.normalized,
-            )
+            token_model = copy.deepcopy(self.token_model)
+            for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
+                parameter.data = parameter.data.to(torch.bfloat16)
+            halved = Encoder(self.tokenizer, token_model, self.pooling, normalized=self.normalized)
             return halved.encode(texts, normalize=normalize, layer=layer, after_batch=after_batch)
-        with torch.inference_mode(), self.token_model.reading(layer), _not_training(self):
+        with torch.inference_mode(), self.token_model.reading(layer), not_training(self):
             parts = [self._encoded(texts[begin : begin + CHUNK], after_batch) for begin in range(0, len(texts), CHUNK)]
         vectors = torch.cat(parts) if parts else torch.zeros(0, self.dim)
         vectors = nn.functional.normalize(vectors, dim=1) if normalize else vectors
@@ -146,10 +144,20 @@ class Encoder(nn.Module):
         return vectors.cpu()
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Cut rows into batches; a transformer gets equally long texts together."""
-        order = sorted(range(len(lengths)), key=lengths.__getitem__) if self.token_model.sorts else range(len(lengths))
-        for rows in token_budget_batches([lengths[row] for row in order], budget=self.token_model.token_budget):
-            yield list(order[rows.start : rows.stop])
+        """Cut rows into batches; a transformer gets equally long texts together, the longest first."""
+        budget = self.token_model.token_budget
+        if not self.token_model.sorts:
+            yield from (list(rows) for rows in token_budget_batches(lengths, budget=budget))
+            return
+        order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+        workers = torch.get_num_threads() if self.device.type == "cpu" else 1
+        ordered = [lengths[row] for row in order]
+        runs = (
+            shrinking_batches(ordered, budget=budget, workers=workers)
+            if workers > 1
+            else token_budget_batches(ordered, budget=budget)
+        )
+        yield from (order[rows.start : rows.stop] for rows in runs)
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -202,7 +210,7 @@ class Encoder(nn.Module):
 
 
 @contextlib.contextmanager
-def _not_training(module: nn.Module) -> Iterator[None]:
+def not_training(module: nn.Module) -> Iterator[None]:
     """Switch dropout off for a while."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()

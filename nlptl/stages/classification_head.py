@@ -75,8 +75,6 @@ class ClassificationHead(Config):
                 "classification_head: found no labelled examples; they name the labels. Give data.labelled."
             )
         labels = data.label_set.names
-        head = Head(given.dim, len(labels), hidden=self.hidden, activation=self.activation, dropout=self.dropout).to(
-            given.device
-        )
+        head = Head(given.dim, len(labels), hidden=self.hidden, activation=self.activation, dropout=self.dropout)
         head.initialise(context.generator("classification_head"))
-        return TextClassifier(copy.deepcopy(given), head, labels).eval()
+        return TextClassifier(copy.deepcopy(given), head.to(given.device), labels).eval()

@@ -123,7 +123,7 @@ class SentenceVectors(Config):
         mode = self.pooling
         if mode == "auto":
             if given.token_model.kind == "transformer":
-                return copy.deepcopy(given.pooling)
+                return copy.deepcopy(given.pooling).to(given.device)
             mode = "sif" if self.reads(data) else "mean"
         if mode == "attention":
             return Pooling("attention", query=torch.zeros(given.dim, device=given.device))

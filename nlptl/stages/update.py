@@ -39,7 +39,7 @@ class Partial(Config):
     warmup: Share = 0.1
     """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
     gradual_unfreezing: bool = False
-    """Wake the layers one after the other over the first half, the topmost first (Howard & Ruder 2018)."""
+    """Wake one more layer with each epoch, the topmost first (Howard & Ruder 2018); few epochs then move few layers."""
     l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Pull of each weight back to its pretrained value (Li et al. 2018); larger moves less. auto: none."""
     dropout: Share | None = None
@@ -59,7 +59,7 @@ class Full(Config):
     warmup: Share = 0.1
     """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
     gradual_unfreezing: bool = False
-    """Wake the layers one after the other over the first half, the topmost first (Howard & Ruder 2018)."""
+    """Wake one more layer with each epoch, the topmost first (Howard & Ruder 2018); few epochs then move few layers."""
     l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Pull of each weight back to its pretrained value; larger moves less, 0 lets the labels do what they will.
     auto: 1e-4 for word vectors, none for a transformer."""
