@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.batching import Batch, TokenizedTexts, length_sorted_batches
+from nlptl.errors import ConfigError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.heads import Head
@@ -92,6 +93,11 @@ class LayerUpdate:
         self._start = merged(given.encoder).transformer
         self.texts = TokenizedTexts.of(given.encoder.token_ids(texts))
         used = self._start.used_depth
+        if used == 0 and (top_layers or adapters):
+            raise ConfigError(
+                "finetune.update: found an encoder whose output is that of its embeddings (layer 0), with no layer to "
+                "move; expected one. Use update head or full, or a higher layer in sentence_vectors."
+            )
         self.frozen = 0 if top_layers is None else max(0, used - top_layers)
         self.moves_embeddings = top_layers is None and adapters is None
         self.trunk = None

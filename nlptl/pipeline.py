@@ -170,6 +170,7 @@ class Pipeline(Config):
         with turn():
             context.torch_device()
             self._check_processes(where)
+            self._check_sources(folder, where)
             data, report = self.check(where=where, progress=context.progress)
         with contextlib.ExitStack() as held:
             self._begin(folder, report, context, held)
@@ -190,6 +191,17 @@ class Pipeline(Config):
                 "or accelerate launch, or drop compare."
             )
 
+    def _check_sources(self, folder: Path, where: str) -> None:
+        """Refuse to begin with what the run itself will overwrite."""
+        first = self.stages[0]
+        field = "vectors" if isinstance(first, SkipGram) else "weights"
+        source = getattr(first, field, None)
+        if source is not None and folder.resolve() in Path(source).resolve().parents:
+            raise ConfigError(
+                f"{where}: stages.0.{field}: found {source}, which stands in this run's own folder; expected another place, "
+                "this run would overwrite it. Choose another folder with --out."
+            )
+
     def _begin(self, folder: Path, report: DataReport, context: RunContext, held: contextlib.ExitStack) -> None:
         """Lock the folder and write what the run begins with; the lock and the tracker are let go of with `held`."""
         settings = self.model_dump(mode="json")
@@ -201,6 +213,8 @@ class Pipeline(Config):
                 return
             check_folder(folder, names)
             held.enter_context(run_lock(folder))
+            if not (folder / PIPELINE).is_file() or (folder / PIPELINE).read_text(encoding="utf-8") != text:
+                (folder / SUMMARY).unlink(missing_ok=True)  # it is of other settings; its rows stay while they fit
             sweep(folder, [*names, PIPELINE, DATA_REPORT, EVALUATION, ROWS, SUMMARY])
             write_text_atomically(folder / PIPELINE, text)
             write_text_atomically(

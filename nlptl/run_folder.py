@@ -167,7 +167,8 @@ def remove_other_stages(folder: Path, *, keep: Sequence[Path]) -> None:
         if path not in keep and STAGE_FOLDER.fullmatch(path.name) and is_ours(path):
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(f".*{CHECKPOINTS}"):
-        shutil.rmtree(path, ignore_errors=True)
+        if STAGE_FOLDER.fullmatch(path.name[1 : -len(CHECKPOINTS)]):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def evaluate_last(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -109,12 +110,18 @@ def fit_rows(
 
 
 def fit_until(
-    update: Update, examples: Examples, settings: Settings, *, after_epoch: Callable[[int, float, float], None]
+    update: Update,
+    examples: Examples,
+    settings: Settings,
+    *,
+    after_epoch: Callable[[int, float, float], None],
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Fit, Choice]:
     """Fit all examples, stopping when the validation loss has not improved for `patience` epochs, for each penalty.
 
     Returns the best fit as it was at its best epoch, which is 0 where the start was better than all that followed.
-    With fixed epochs nothing stops early and the last epoch counts. `after_epoch` is told epoch, loss and penalty.
+    With fixed epochs nothing stops early and the last epoch counts; where its loss is no number, the start comes back
+    and `tell` is told so. `after_epoch` is told epoch, loss and penalty.
     """
     best: tuple[float, tuple[float, float], int, Fit] | None = None
     rows, held_out = torch.arange(len(examples.labels)).tensor_split([examples.training])
@@ -134,6 +141,10 @@ def fit_until(
             best = (stopper.loss, (l2, rate), stopper.epoch, fit)
     assert best is not None
     loss, (l2, rate), epoch, fit = best
+    if not math.isfinite(loss):
+        if tell is not None:
+            tell("The training collapsed (a validation loss that is no number): the fitted head is kept as it was.")
+        fit, epoch = update.start(rows, rate), 0
     mean = loss / max(1, len(held_out))
     how = f"{len(held_out)} validation texts chose {epoch} epochs and l2 {l2:g} (log-loss {mean:.3f})."
     return fit, Choice(l2, epoch, mean, how, rate)

@@ -77,6 +77,16 @@ def gradients(update: LayerUpdate, data: TextData) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
 
 
+def whole_gradients(update: LayerUpdate, data: TextData) -> list[torch.Tensor]:
+    """Return the same gradients through all layers in one pass, without any trunk."""
+    fit, rows = update.start(torch.arange(24)), torch.tensor([3, 1, 20, 7])
+    fit.module.train()
+    labels = examples(data).labels[rows]
+    torch.nn.functional.cross_entropy(fit.head(fit.encoder(update.texts.batch(rows))), labels).backward()
+    parameters = [parameter for group in fit.groups() for parameter in group.parameters]
+    return [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
+
+
 @pytest.mark.parametrize("layer", ["last", "mean", 2])
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, labelled: TextData) -> None:
@@ -93,12 +103,11 @@ def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, label
     uncached.trunk = Trunk(update._start, update.texts, update.frozen, in_memory=0, on_disk=0)
     in_file = copy.copy(update)
     in_file.trunk = Trunk(update._start, update.texts, update.frozen, in_memory=0)
-    whole = made(labelled, given)
-    whole.frozen, whole.moves_embeddings = update.frozen, False
-    whole.trunk = None
     for other in (uncached, in_file):
         for one, two in zip(cached, gradients(other, labelled), strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
+    for one, two in zip(cached, whole_gradients(update, labelled), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-3)
     fit = update.start(torch.arange(24))
     plain = update._start  # no trunk at all: embeddings and all layers in one pass
     rows = torch.tensor([3, 1, 20, 7])
@@ -147,7 +156,7 @@ def test_full_equals_plain_adamw_on_all_weights(model_type: str, labelled: TextD
 def test_adapters_are_saved_as_peft_does_and_read_back_by_peft_alone(
     variant: str, labelled: TextData, tmp_path: Path
 ) -> None:
-    update = {"method": "lora", "rank": 4, "variant": variant, "encoder_learning_rate": 2e-4}
+    update = {"method": "lora", "rank": 4, "variant": variant, "encoder_learning_rate": 1e-4, "dropout": 0}
     given = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
     given = ClassificationHead().run(given, data=labelled)
     trained = FineTune(update=update, **FIXED).run(given, data=labelled, context=RunContext(device="cpu"))
@@ -215,7 +224,7 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
         ({"method": "full"}, ["embeddings", "layer 1", "layer 2", "layer 3"]),
     ):
         context = RunContext(device="cpu")
-        slowly = {**update, "encoder_learning_rate": 1e-6}
+        slowly = {**update, "encoder_learning_rate": 1e-6, "dropout": 0.2}
         trained = FineTune(update=slowly, **FIXED).run(given, data=labelled, context=context)
         moved = context.record.report["movement"]
         assert [name for name, share in moved.items() if share] == moving
@@ -278,6 +287,69 @@ def test_a_collapsed_training_starts_again_and_then_gives_way(labelled: TextData
     assert labelled.test is not None
     texts = labelled.test.texts()
     np.testing.assert_array_equal(trained.predict_proba(texts), head.predict_proba(texts))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "sif", "tfidf", "attention"])
+@pytest.mark.parametrize("top_layers", [2, None])
+def test_every_update_starts_where_the_given_classifier_is(
+    pooling: Any, top_layers: int | None, labelled: TextData
+) -> None:
+    """Poolings that weigh tokens once took the weights of other tokens where the embeddings move."""
+    encoder = SentenceVectors(pooling=pooling).run(tiny_encoder("bert"), data=labelled)
+    given = ClassificationHead().run(encoder, data=labelled)
+    fit = made(labelled, given, top_layers=top_layers).start(torch.arange(24))
+    fit.module.eval()
+    assert labelled.labelled is not None
+    vectors = torch.from_numpy(given.encoder.encode(labelled.labelled.texts()))
+    with torch.no_grad():
+        torch.testing.assert_close(fit.logits(torch.arange(24)), fitted(given)(vectors), atol=1e-4, rtol=1e-4)
+
+
+def test_a_training_that_explodes_before_validation_gives_way(reviews: TextData) -> None:
+    given, context = classifier(reviews), RunContext(device="cpu")
+    update = {"method": "full", "encoder_learning_rate": 1e30}
+    trained = FineTune(update=update, learning_rate=1e30, **FIXED).run(given, data=reviews, context=context)
+    told = "The training collapsed (a validation loss that is no number): the fitted head is kept as it was."
+    assert told in context.record.sentences
+    assert np.isfinite(trained.predict_proba(["the film is good"])).all()
+
+
+def test_an_encoder_without_layers_has_none_to_move(labelled: TextData) -> None:
+    encoder = SentenceVectors(layer=0).run(tiny_encoder("bert"), data=labelled)
+    given = ClassificationHead().run(encoder, data=labelled)
+    for method in ("lora", "partial"):
+        with pytest.raises(ConfigError) as caught:
+            FineTune(update={"method": method}, **FIXED).run(given, data=labelled)
+        assert str(caught.value) == (
+            "finetune.update: found an encoder whose output is that of its embeddings (layer 0), with no layer to move; "
+            "expected one. Use update head or full, or a higher layer in sentence_vectors."
+        )
+
+
+def test_a_classifier_in_training_mode_gives_the_same(labelled: TextData) -> None:
+    """Trunk and predictions drop nothing, and draw nothing from the caller's generator."""
+    given = ClassificationHead(hidden=4, dropout=0.5).run(tiny_encoder("bert"), data=labelled)
+    stage = FineTune(update={"method": "partial", "top_layers": 1}, **FIXED)
+    expected = stage.run(given, data=labelled, context=RunContext(device="cpu")).predict_proba(["the film is good"])
+    given.train()
+    state = torch.get_rng_state()
+    found = (
+        stage.run(given, data=labelled, context=RunContext(device="cpu")).train().predict_proba(["the film is good"])
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_trunk_without_room_on_the_disk_runs_again_each_time(labelled: TextData, monkeypatch: Any) -> None:
+    def refuses(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuses)
+    update = made(labelled, classifier(labelled), top_layers=1)
+    trunk = Trunk(update._start, update.texts, 2, in_memory=0)
+    assert trunk.place == "nowhere"
+    assert update.trunk is not None
+    torch.testing.assert_close(trunk.of(torch.tensor([1, 0])), update.trunk.of(torch.tensor([1, 0])))
 
 
 def test_no_dev_set_is_needed(labelled: TextData, reviews: TextData) -> None:

@@ -21,6 +21,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.pipeline import Pipeline
 from nlptl.progress import SilentProgress
 from nlptl.report import comparison_lines, run_lines, show_lines
+from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
 from tests.models.tiny import tiny_folder
 
@@ -347,9 +348,52 @@ def test_an_unfinished_run_is_not_used(review_files: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         TextClassifier.load(out)
     assert str(caught.value) == (
-        f"{out}: stage 4-finetune is not finished; a run is used by its last stage. Run the pipeline to its end."
+        f"{out}: stage 4-finetune is not finished under the settings of pipeline.yaml; a run is used by "
+        "its last stage. Run the pipeline to its end."
     )
     assert not any(line.startswith("accuracy") for line in show_lines(out))
+
+
+def test_a_run_under_other_settings_that_failed_is_not_used(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    TextClassifier.load(out)
+
+    def stops(*_: object, **__: object) -> None:
+        raise ConfigError("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SkipGram, "run", stops)
+        with pytest.raises(ConfigError):
+            run(path, out, "stages.0.dim=7")
+    with pytest.raises(ArtifactError, match=r"stage 1-skipgram is not finished under the settings of pipeline\.yaml"):
+        TextClassifier.load(out)
+    run(path, out)
+    TextClassifier.load(out)
+
+
+def test_a_run_does_not_begin_with_what_it_will_overwrite(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    inside = out / "1-skipgram" / "x.txt"
+    inside.write_text("1 8\nfilm 1 2 3 4 5 6 7 8\n")
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, f"stages.0.vectors={inside}")
+    assert str(caught.value) == (
+        f"{path.name}: stages.0.vectors: found {inside}, which stands in this run's own folder; expected another place, this "
+        "run would overwrite it. Choose another folder with --out."
+    )
+
+
+def test_checkpoints_of_others_stay(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    for name in (".thesis.checkpoints", ".9-bert.checkpoints"):
+        (out / name).mkdir(parents=True)
+    run(path, out)
+    assert (out / ".thesis.checkpoints").is_dir()
+    assert not (out / ".9-bert.checkpoints").exists()
 
 
 def test_damaged_scores_are_made_again(review_files: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from nlptl import selection
 from nlptl.data import TextData
-from nlptl.fitting import Examples, Settings, has_learnt
+from nlptl.fitting import Examples, Settings, has_learnt, train_fit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.selection import Choice, choose, fit_rows, fit_until, fits_of
@@ -20,7 +21,14 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
-from nlptl.training import batch_size_for, matrix_products, most_epochs_for, one_thread_if, shuffled_batches
+from nlptl.training import (
+    ParameterGroup,
+    batch_size_for,
+    matrix_products,
+    most_epochs_for,
+    one_thread_if,
+    shuffled_batches,
+)
 from nlptl.updates import FullUpdate, HeadFit, HeadUpdate
 
 SETTINGS = Settings(l2=None, epochs=None, batch_size=None, folds=5, patience=5, seed=0)
@@ -235,3 +243,60 @@ def test_tf32_lasts_as_long_as_the_training(precision: Any, device: str, inside:
     with matrix_products(precision, torch.device(device)):
         assert torch.get_float32_matmul_precision() == inside
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+class Constant:
+    """A fit that gives one answer to everything."""
+
+    optimiser, least_epochs = "adamw", 0
+
+    def __init__(self, lengths: torch.Tensor, bias: list[float]) -> None:
+        self.module = torch.nn.ModuleList([torch.nn.Linear(1, 2)])
+        self.bias, self.lengths = torch.tensor(bias), lengths
+
+    def groups(self) -> list[ParameterGroup]:
+        return [ParameterGroup(list(self.module.parameters()), 1e-12)]
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> None:
+        return None
+
+    def logits(self, rows: torch.Tensor) -> torch.Tensor:
+        return (self.bias + 0 * self.module[0].bias).expand(len(rows), 2)
+
+    def penalty(self, l2: float) -> torch.Tensor:
+        return torch.zeros(())
+
+
+@pytest.mark.parametrize("batch_size", [8, 64])
+def test_a_constant_answer_has_learnt_nothing(batch_size: int) -> None:
+    """The mean loss of an epoch once was too small by the ratio of texts to planned batches."""
+    lengths = torch.randint(5, 40, (48,), generator=torch.Generator().manual_seed(0))
+    fit, rows = Constant(lengths, [0.0, 0.0]), torch.arange(48)
+    found = Examples(torch.tensor([0, 1] * 24), 48, torch.ones(2))
+    settings = dataclasses.replace(SETTINGS, batch_size=batch_size)
+    history = train_fit(fit, found, rows, settings, 0.0, 2, lambda *_: False)
+    assert np.mean(history) == pytest.approx(np.log(2), rel=0.1)
+    assert not has_learnt(found, rows, history)
+
+
+class ConstantUpdate:
+    """Gives fits that answer with the first label, and starts that are undecided; a costly update."""
+
+    rate_factors, costly = (1.0,), True
+
+    def __init__(self, rows: int) -> None:
+        self.lengths, self.made = torch.full((rows,), 9), 0
+
+    def start(self, rows: torch.Tensor, rate: float = 1.0) -> Constant:
+        self.made += 1
+        return Constant(self.lengths, [5.0, -5.0] if self.made % 2 else [0.1, 0.0])
+
+
+def test_a_collapse_is_seen_in_files_that_are_sorted_by_label() -> None:
+    rows, told = torch.arange(600), []
+    found = Examples(torch.tensor([0] * 300 + [1] * 300), 600, torch.ones(2))
+    fit_rows(ConstantUpdate(600), found, Choice(0.0, 1, None, ""), SETTINGS, rows, tell=told.append)
+    again = "The training collapsed (one label for every example, or a loss that is no number): {}."
+    assert told == [
+        *[again.format("it starts again with another seed")] * 3, again.format("the fitted head is kept as it was"),
+    ]  # fmt: skip

@@ -17,13 +17,11 @@ from nlptl.artifact import Manifest, library_versions, publish, read_json, read_
 from nlptl.batching import Batch
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
-from nlptl.models.encoder import Encoder, count_parameters, not_training
+from nlptl.models.encoder import PROBES, SAME, Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
-PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # read back after every save
-SAME = 1e-4  # probabilities may differ by so much between two computations of the same thing
 
 
 class TextClassifier(nn.Module):
@@ -72,15 +70,16 @@ class TextClassifier(nn.Module):
 
         from safetensors.torch import save_file
 
-        self.encoder.write_files(folder)
+        self.encoder.write_parts(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self._check_written(folder)
 
     def _check_written(self, folder: Path) -> None:
-        """Read the files again and compare logits; ArtifactError where they differ, before anything is published."""
+        """Read the files again and compare; ArtifactError where they differ, before anything is published."""
         again = TextClassifier.read_files(folder).to(self.device)
+        self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
         apart = abs(self.predict_proba(texts) - again.predict_proba(texts)).max()
         if not apart <= SAME:
@@ -116,11 +115,16 @@ def last_stage(run: Path) -> Path:
     """Return the folder of a run's last stage; ArtifactError when it is not finished."""
     settings = load_yaml(run / "pipeline.yaml")
     stages = settings.get("stages") if isinstance(settings, dict) else None
-    if not isinstance(stages, list) or not stages or not isinstance(stages[-1], dict):
+    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
         raise ArtifactError(f"{run / 'pipeline.yaml'}: is not the settings of a run; it is damaged. Run it again.")
-    folder = run / f"{len(stages)}-{stages[-1].get('stage')}"
-    if not (folder / "manifest.json").is_file():
-        raise ArtifactError(
-            f"{run}: stage {folder.name} is not finished; a run is used by its last stage. Run the pipeline to its end."
-        )
+    folder, parent = run, ""
+    for number, stage in enumerate(stages, start=1):
+        folder = run / f"{number}-{stage.get('stage')}"
+        manifest = read_manifest(folder) if (folder / "manifest.json").is_file() else None
+        if manifest is None or manifest.settings != stage or manifest.parent != parent:
+            raise ArtifactError(
+                f"{run}: stage {folder.name} is not finished under the settings of pipeline.yaml; a run is used by its "
+                "last stage. Run the pipeline to its end."
+            )
+        parent = manifest.identity
     return folder

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 SETTINGS = "encoder.json"
 TOKENIZER = "tokenizer.json"
 POOLING = "pooling.safetensors"
+PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # read back after every save
+ADDED_PROBES = 8  # of the tokens that were added to the vocabulary, the newest, each as a probe
+SAME = 1e-4  # two computations of the same thing may differ by so much
 CHUNK = 20_000  # texts tokenised and sorted by length together; bounds the memory of a long list
 
 
@@ -165,7 +168,27 @@ class Encoder(nn.Module):
         publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
-        """Write the encoder's files into an existing folder; `save` does it safely."""
+        """Write the encoder's files into an existing folder and read them back; `save` does it safely.
+
+        Raises ArtifactError, before anything is published, when the files give other vectors.
+        """
+        self.write_parts(folder)
+        self.check_written(folder, Encoder.read_files(folder))
+
+    def check_written(self, folder: Path, again: Encoder) -> None:
+        """Compare the vectors of some texts with those of the encoder that was read back."""
+        added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()][-ADDED_PROBES:]
+        texts = [*PROBES, *added]
+        first, second = self.encode(texts), again.to(self.device).encode(texts)
+        apart = float(np.abs(first - second).max())
+        if not apart <= SAME * max(1.0, float(np.abs(first).max())):
+            raise ArtifactError(
+                f"{folder}: the encoder reads back with other vectors (by {apart:.2g}) than it was saved with; expected "
+                "the same ones, so nothing was published. This is a fault of nlptl: please report it."
+            )
+
+    def write_parts(self, folder: Path) -> None:
+        """Write the encoder's files without reading them back."""
         import json
 
         from safetensors.torch import save_file

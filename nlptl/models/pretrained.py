@@ -42,6 +42,9 @@ def load_model(folder: Path) -> Any:
     ) as error:  # fmt: skip
         raise ValueError(first_line(error).rstrip(".:")) from None
     _check_filled(report)
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
     return model.eval()
 
 
@@ -93,6 +96,8 @@ def load_adapter(model: Any, folder: Path) -> PeftModel:
     from safetensors import SafetensorError
 
     try:
+        if not (folder / "adapter_model.safetensors").is_file():  # else PEFT would look for a pickle
+            raise ValueError("adapter_model.safetensors is missing")
         with quiet():
             return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:

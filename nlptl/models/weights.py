@@ -5,6 +5,7 @@ Only safetensors are read and no code that comes with weights is ever run.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -88,7 +89,7 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
     """
     if name in PACKAGES:
         weights = Weights(_package_folder(name, where), name, None)
-    elif name and (folder := Path(name).expanduser()).is_dir():
+    elif (folder := _folder(name)) is not None:
         weights = Weights(folder, name, None)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ConfigError(f"{where}.weights: {name}: no such folder; expected weights there. Check the path.")
@@ -101,6 +102,29 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
         )
     _check_files(weights, [path.name for path in weights.folder.iterdir()], where)
     return weights
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder of that name, if there is one; a name may be of a kind that no folder can have."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = Path(name).expanduser()
+        return folder if name and folder.is_dir() else None
+    return None
+
+
+def check_max_length(weights: Weights, longest: int, *, where: str) -> None:
+    """Raise ConfigError for texts longer than the positions that config.json tells of, before anything is loaded."""
+    config = _settings(weights.folder / "config.json")
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int):
+        return
+    after_padding = ANATOMIES[config["model_type"]].first_position == "after_padding"
+    most = positions - (config.get("pad_token_id", 1) + 1 if after_padding else 0)
+    if longest > most:
+        raise ConfigError(
+            f"{where}.max_length: found {longest}; expected at most {most}, {weights.name} has no more positions. "
+            "Lower it."
+        )
 
 
 def pretrained_encoder(weights: Weights, *, max_length: int | None = None) -> Encoder:
@@ -260,6 +284,11 @@ def _check_files(weights: Weights, names: Sequence[str], where: str) -> None:
             f"{where}.weights: {weights.name}: found no config.json; expected an encoder in transformers' layout. "
             "Check the folder."
         )
+    if "adapter_config.json" in names:
+        raise ConfigError(
+            f"{where}.weights: {weights.name}: found an adapter beside the encoder, which transformers would mix into it; "
+            "expected a plain encoder. Merge the adapter with PEFT's merge_and_unload and save the result."
+        )
     refuse_pickles(weights.name, names, where)
     try:
         kind = _settings(weights.folder / "config.json").get("model_type")
@@ -309,7 +338,7 @@ def _package_folder(name: str, where: str) -> Path:
 
 def _from_hub(name: str, revision: str | None, where: str) -> Weights:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
     no_connection: type[Exception] = HfHubHTTPError.__mro__[1]  # of httpx or httpx2, as the Hub's library has it
     try:
@@ -325,6 +354,11 @@ def _from_hub(name: str, revision: str | None, where: str) -> Weights:
         raise ConfigError(
             f"{where}.weights: found {name!r}; expected {', '.join(PACKAGES)}, a folder, or a name of the Hub such as "
             f"google-bert/bert-base-uncased. Check it.{did_you_mean(name, PACKAGES)}"
+        ) from None
+    except RevisionNotFoundError as error:
+        raise ConfigError(
+            f"{where}.revision: found {revision!r}; the Hub has no such revision of {name} ({first_line(error)}); expected "
+            "a branch, a tag or a commit. Check it."
         ) from None
     except HfHubHTTPError as error:
         raise ConfigError(

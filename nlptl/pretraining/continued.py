@@ -12,11 +12,11 @@ from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.heads import MaskedLMHead, carried_head, carries_head, fresh_head
 from nlptl.pretraining.masked_lm import MaskedLMTraining, Masking
-from nlptl.pretraining.pile import TokenPile
+from nlptl.pretraining.pile import TokenPile, check_words
 from nlptl.pretraining.plan import AutoSteps, Host, Plan, Training, carry_out, steps_of
 from nlptl.pretraining.settings import TSDAE, AutoObjective, MaskedLM, Objective, Scratch, SimCSE
 from nlptl.pretraining.simcse import SimCSETraining, has_dropout
-from nlptl.pretraining.tsdae import Deletion, TSDAETraining
+from nlptl.pretraining.tsdae import Deletion, TSDAETraining, check_lengths
 from nlptl.training import Precision
 
 AUTO = {
@@ -45,7 +45,7 @@ class Outcome:
     held_out: int
     """Texts not learnt from."""
     before: float | None
-    """Mean loss on the held-out texts before and after; None without any."""
+    """Mean loss on the held-out texts before and after; None without any, or with nothing to guess in them."""
     after: float | None
     history: list[float]
     """Mean training loss of each epoch."""
@@ -57,7 +57,12 @@ class Outcome:
     def sentence(self) -> str:
         """Tell the outcome."""
         if self.before is None or self.after is None:
-            return f"Trained {self.steps} steps of {self.objective} on {self.texts} texts; none were held out."
+            why = (
+                f"nothing was measured, as the {self.held_out} held out have nothing to guess"
+                if self.held_out
+                else "none were held out"
+            )
+            return f"Trained {self.steps} steps of {self.objective} on {self.texts} texts; {why}."
         before, after = (
             value if self.objective == "simcse" else math.exp(min(value, 99.0)) for value in (self.before, self.after)
         )
@@ -72,8 +77,8 @@ class Measured(Training, Protocol):
 
     encoder: Encoder
 
-    def measure(self, pile: TokenPile) -> float:
-        """Return the mean loss, the same each time for the same weights."""
+    def measure(self, pile: TokenPile) -> float | None:
+        """Return the mean loss, the same each time for the same weights; None where there is nothing to guess."""
 
 
 def resolved(settings: AutoObjective | Objective, encoder: Encoder, folder: Path | None) -> Objective:
@@ -113,8 +118,12 @@ def check_plain(encoder: Encoder) -> None:
 def continue_training(
     encoder: Encoder, settings: Objective, pile: TokenPile, host: Host, *, folder: Path | None, precision: Precision
 ) -> Outcome:
-    """Train `encoder` further on a pile; it is changed. `folder` is where its weights came from, if from any."""
+    """Train `encoder` further on a pile; it is changed. `folder` is where its weights came from, if from any.
+
+    Raises DataError for a pile from which the objective has nothing to guess.
+    """
     learnt, held_out = pile.parted(settings.held_out, host.generator("held_out"))
+    _check_pile(settings, learnt)
     if isinstance(settings, MaskedLM):
         head, fresh = _head(encoder, folder, learnt, host)
         masking = _masking(encoder, settings, host)
@@ -140,11 +149,19 @@ def continue_training(
 def train_from_scratch(
     encoder: Encoder, settings: Scratch, pile: TokenPile, host: Host, *, precision: Precision
 ) -> Outcome:
-    """Train an encoder with random weights by masked LM; it is changed."""
+    """Train an encoder with random weights by masked LM; it is changed. DataError for a pile with nothing to guess."""
     learnt, held_out = pile.parted(settings.held_out, host.generator("held_out"))
+    _check_pile(settings, learnt)
     head, _ = _head(encoder, None, learnt, host)
     training = MaskedLMTraining(encoder, head, learnt, _masking(encoder, settings, host))
     return _trained(training, settings, learnt, held_out, host, precision, name="scratch")
+
+
+def _check_pile(settings: Objective | Scratch, learnt: TokenPile) -> None:
+    if not isinstance(settings, SimCSE):
+        check_words(learnt)
+    if isinstance(settings, TSDAE):
+        check_lengths(learnt)
 
 
 def _trained(

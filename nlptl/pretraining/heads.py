@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.artifact import read_json
-from nlptl.models.pretrained import load_masked_lm
+from nlptl.models.pretrained import load_masked_lm, quiet
 from nlptl.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -96,9 +96,17 @@ class MaskedLMHead(nn.Module):
 
 
 def carries_head(folder: Path) -> bool:
-    """Say whether the weights in `folder` bring the masked-LM head of their architecture."""
+    """Say whether the weights in `folder` bring the whole masked-LM head of their architecture.
+
+    Where one tensor lacks, transformers would draw it at random, unnoticed; a head known to be fresh gets a warm-up.
+    """
     kind = read_json(folder / "config.json").get("model_type")
-    return bool(_tensor_names(folder).intersection(_PARTS[kind].marker)) if kind in _PARTS else False
+    if kind not in _PARTS:
+        return False
+    # The oldest files have TensorFlow's names for what a norm multiplies with and adds.
+    names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in _tensor_names(folder)}
+    names = {name.replace("LayerNorm.beta", "LayerNorm.bias") for name in names}
+    return bool(names.intersection(_PARTS[kind].marker)) and all(map(names.intersection, _head_tensors(folder)))
 
 
 def carried_head(folder: Path) -> MaskedLMHead:
@@ -123,11 +131,27 @@ def fresh_head(encoder: Transformer, pile: TokenPile, generator: torch.Generator
     return MaskedLMHead(dense, nn.functional.gelu, nn.LayerNorm(width), ((counts + 1) / (counts.sum() + rows)).log())
 
 
+def _head_tensors(folder: Path) -> list[set[str]]:
+    """Return the names that each tensor of the head may have in a file; the word embeddings it is tied to left out."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with quiet(), torch.device("meta"):
+        model = AutoModelForMaskedLM.from_config(config)
+    names: dict[Tensor, set[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, set()).add(name)
+    names.pop(model.get_input_embeddings().weight)
+    parts = _PARTS[config.model_type]
+    head = [operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder)]
+    return [names[parameter] for module in head for parameter in module.parameters() if parameter in names]
+
+
 def _tensor_names(folder: Path) -> set[str]:
     from safetensors import safe_open
 
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return set(read_json(index)["weight_map"])
-    with safe_open(folder / "model.safetensors", framework="pt") as file:
+    whole = folder / "model.safetensors"
+    if not whole.is_file():  # transformers, too, takes the one file where an index lies beside it
+        return set(read_json(folder / "model.safetensors.index.json")["weight_map"])
+    with safe_open(whole, framework="pt") as file:
         return set(file.keys())

@@ -98,8 +98,11 @@ class MaskedLMTraining:
         return part, processes * mine / max(1, whole)
 
     @torch.inference_mode()
-    def measure(self, pile: TokenPile) -> float:
-        """Return the mean loss on other texts under fixed masks; its exponential is the perplexity."""
+    def measure(self, pile: TokenPile) -> float | None:
+        """Return the mean loss on other texts under fixed masks; its exponential is the perplexity.
+
+        None where they have no word to be guessed.
+        """
         total, asked = 0.0, 0
         self.encoder.eval(), self.head.eval()
         for again in range(min(50, -(-EVALUATED_TEXTS // len(pile)))):
@@ -107,7 +110,7 @@ class MaskedLMTraining:
                 masked = self.masking(pile, Draw(-again, rows))
                 total += float(self._summed(masked))
                 asked += len(masked.places)
-        return total / max(1, asked)
+        return total / asked if asked else None
 
     def _summed(self, masked: Masked) -> Tensor:
         token_model, device = self.encoder.token_model, self.encoder.device

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nlptl.batching import ROWS, Batch
 from nlptl.errors import DataError
+from nlptl.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LEAST_TEXTS = 10  # below which there is nothing to hold out and little to learn
 MOST_HELD_OUT = 1_000
+MOST_PIECES = 8  # of a word; scripts without spaces make one "word" of a sentence, which is no unit to hide
 NO_WORD = -1
 
 
@@ -47,11 +49,14 @@ class TokenPile:
     ids: NDArray[np.int32]
     """(N,) token ids, special tokens included."""
     words: NDArray[np.int32]
-    """(N,) number of the word in its text that the token is a piece of; -1 for special and unknown tokens."""
+    """(N,) number of the word in its text that the token is a piece of, or, in words of more than eight pieces, of the
+    piece; -1 for special and unknown tokens."""
     lengths: Tensor
     """(B,) int64 tokens of each text."""
     begins: Tensor
     """(B,) int64 where each text begins in `ids`."""
+    name: str = "the pile"
+    """What messages call it: the file that it was read from."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -71,7 +76,7 @@ class TokenPile:
     def select(self, rows: Tensor) -> TokenPile:
         """Return a pile of the texts of `rows` (B,), in that order."""
         places, lengths = self.places(rows)
-        return TokenPile(self.ids[places], self.words[places], lengths, lengths.cumsum(0) - lengths)
+        return TokenPile(self.ids[places], self.words[places], lengths, lengths.cumsum(0) - lengths, self.name)
 
     def parted(self, share: float, generator: torch.Generator) -> tuple[TokenPile, TokenPile]:
         """Return the pile without a random `share` of its texts, at least one if any, and these."""
@@ -97,8 +102,8 @@ def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: boo
             words.append(np.concatenate([_words(encoding) for _, encoding in new]))
     check_size(len(lengths), name=name)
     flat, numbers, sizes = np.concatenate(ids), np.concatenate(words), torch.tensor(lengths)
-    numbers[flat == encoder.token_model.rule.unknown] = NO_WORD
-    return TokenPile(flat, numbers, sizes, sizes.cumsum(0) - sizes)
+    numbers[np.isin(flat, _wordless(encoder))] = NO_WORD
+    return TokenPile(flat, numbers, sizes, sizes.cumsum(0) - sizes, name)
 
 
 def check_size(texts: int, *, name: str) -> None:
@@ -106,6 +111,15 @@ def check_size(texts: int, *, name: str) -> None:
     if texts < LEAST_TEXTS:
         raise DataError(
             f"{name}: found {texts} distinct texts; expected at least {LEAST_TEXTS} to learn from. Give a larger pile."
+        )
+
+
+def check_words(pile: TokenPile) -> None:
+    """Raise DataError for texts without any word, in which nothing can be guessed."""
+    if not (pile.words != NO_WORD).any():
+        raise DataError(
+            f"{pile.name}: found no word that the tokenizer knows in the {len(pile)} texts to learn from; expected some to "
+            "be guessed. Give other texts, or weights whose tokenizer knows their script."
         )
 
 
@@ -128,8 +142,19 @@ def _distinct(encodings: Iterable[Encoding], seen: set[bytes]) -> Iterator[tuple
 
 
 def _words(encoding: Encoding) -> NDArray[np.int32]:
-    numbers = [
+    found = [
         NO_WORD if special or number is None else number
         for number, special in zip(encoding.word_ids, encoding.special_tokens_mask, strict=True)
     ]
-    return np.asarray(numbers, dtype=np.int32)
+    numbers = np.asarray(found, dtype=np.int32)
+    pieces = np.bincount(numbers - NO_WORD, minlength=1)[numbers - NO_WORD]
+    own = numbers.max(initial=NO_WORD) + 1 + np.arange(len(numbers), dtype=np.int32)
+    return np.where((numbers != NO_WORD) & (pieces > MOST_PIECES), own, numbers)
+
+
+def _wordless(encoder: Encoder) -> list[int]:
+    """Return the ids of unknown and special tokens; a text may have them written out, as in "question [SEP] answer"."""
+    token_model = encoder.token_model
+    names = token_model.special_tokens.values() if isinstance(token_model, Transformer) else ()
+    ids = [token_model.rule.unknown, *(encoder.tokenizer.token_to_id(name) for name in names)]
+    return [token for token in ids if token is not None]

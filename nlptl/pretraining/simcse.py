@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from nlptl.batching import length_sorted_batches
+from nlptl.batching import Batch, length_sorted_batches
 from nlptl.collectives import gathered
 from nlptl.pretraining.pile import Draw, TokenPile
-from nlptl.training import ParameterGroup, share_of_rows
+from nlptl.training import ParameterGroup, seeded, share_of_rows
 
 if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
+
+TRIED, TRIED_LENGTH = 16, 4  # texts and their tokens that are passed twice to see whether dropout does anything
 
 
 class SimCSETraining:
@@ -41,6 +43,7 @@ class SimCSETraining:
 
     def loss(self, draw: Draw) -> Tensor:
         """Return the loss () of a draw, in which each text weighs 1 / batch_size however many there are."""
+        self.tokens += 2 * int(self.pile.lengths[draw.rows].sum())
         return self._losses(self.pile, draw.rows, shared=draw.shared).sum() / self.batch_size
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
@@ -54,11 +57,9 @@ class SimCSETraining:
 
     def measure(self, pile: TokenPile) -> float:
         """Return the mean loss on other texts, under dropout that is the same each time."""
-        device = self.encoder.device
         budget = max(1, round(self.batch_size * float(pile.lengths.double().mean())))
         self.encoder.train()
-        with torch.inference_mode(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
+        with torch.inference_mode(), seeded(self.seed, self.encoder.device):
             losses = [self._losses(pile, rows) for rows in length_sorted_batches(pile.lengths, budget=budget)]
         self.encoder.eval()
         return float(torch.cat(losses).mean())
@@ -66,7 +67,6 @@ class SimCSETraining:
     def _losses(self, pile: TokenPile, rows: Tensor, *, shared: bool = False) -> Tensor:
         """Return the loss of each text (B,); both passes are one batch, with the two copies next to each other."""
         batch = pile.batch(rows.repeat_interleave(2)).to(self.encoder.device)
-        self.tokens += len(batch.input_ids)
         vectors = self.encoder(batch)
         with torch.autocast(vectors.device.type, enabled=False):
             one, other = vectors[0::2].float(), vectors[1::2].float()
@@ -82,5 +82,16 @@ def contrastive_losses(one: Tensor, other: Tensor, temperature: float, begin: in
 
 
 def has_dropout(encoder: Encoder) -> bool:
-    """Say whether two passes of an encoder in training differ, without which the texts' two views are one."""
-    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules())
+    """Say whether two passes of an encoder in training differ, without which the texts' two views are one.
+
+    Settings do not tell: packed attention, for one, never drops attention weights.
+    """
+    ids = torch.arange(TRIED * TRIED_LENGTH) % encoder.tokenizer.get_vocab_size()
+    batch = Batch(ids, torch.full((TRIED,), TRIED_LENGTH)).to(encoder.device)
+    was_training = encoder.training
+    encoder.train()
+    with torch.inference_mode(), seeded(0, encoder.device):
+        one, other = encoder(batch), encoder(batch)
+    encoder.train(was_training)
+    # A GPU adds up in another order each time, which is no dropout.
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-5)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.batching import Batch, length_sorted_batches
+from nlptl.errors import DataError
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.chance import chance
 from nlptl.pretraining.heads import SPREAD
@@ -92,31 +93,32 @@ class TSDAETraining:
         return [ParameterGroup(old, learning_rate), ParameterGroup(new, NEW_RATE)]
 
     def loss(self, draw: Draw) -> Tensor:
-        """Return the mean cross-entropy () of the tokens in a draw."""
-        return self._summed(self.pile, draw) / self._predicted(draw)
+        """Return the mean cross-entropy () of the tokens in a draw; 0 where no text has two."""
+        ruins, whole = self.deletion(self.pile, draw), self.pile.batch(draw.rows)
+        self.tokens += len(ruins.input_ids) + len(whole.input_ids)
+        return self._summed(ruins, whole) / max(1, _predicted(whole.lengths))
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
         """Return process i's texts of a draw, weighed by how many tokens they have."""
         part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-        mine = self._predicted(part) if len(draw.rows) > process else 0
-        return part, processes * mine / self._predicted(draw)
+        mine = _predicted(self.pile.lengths[part.rows]) if len(draw.rows) > process else 0
+        return part, processes * mine / max(1, _predicted(self.pile.lengths[draw.rows]))
 
     @torch.inference_mode()
-    def measure(self, pile: TokenPile) -> float:
-        """Return the mean loss on other texts under fixed deletions."""
+    def measure(self, pile: TokenPile) -> float | None:
+        """Return the mean loss on other texts under fixed deletions; None where no text has two tokens."""
+        predicted = _predicted(pile.lengths)
+        if not predicted:
+            return None
         self.module.eval()
         batches = length_sorted_batches(pile.lengths, budget=BUDGET)
-        total = sum(float(self._summed(pile, Draw(0, rows))) for rows in batches)
-        return total / float((pile.lengths - 1).sum())
+        total = sum(float(self._summed(self.deletion(pile, Draw(0, rows)), pile.batch(rows))) for rows in batches)
+        return total / predicted
 
-    def _predicted(self, draw: Draw) -> int:
-        return int((self.pile.lengths[draw.rows] - 1).sum())
-
-    def _summed(self, pile: TokenPile, draw: Draw) -> Tensor:
+    def _summed(self, ruins: Batch, whole: Batch) -> Tensor:
         token_model, device = self.encoder.token_model, self.encoder.device
         assert isinstance(token_model, Transformer)
-        ruins, whole = self.deletion(pile, draw).to(device), pile.batch(draw.rows).to(device)
-        self.tokens += len(ruins.input_ids) + len(whole.input_ids)
+        ruins, whole = ruins.to(device), whole.to(device)
         vectors = self.encoder.pooling(token_model(ruins), ruins)
         hidden = token_model.decode(whole, self.memory(vectors))
         last = whole.lengths.cumsum(0) - 1
@@ -125,3 +127,17 @@ class TSDAETraining:
         places = predicting.nonzero()[:, 0].to(device)
         logits = self.head(hidden[places], token_model.word_embeddings.weight)
         return nn.functional.cross_entropy(logits, whole.input_ids[places + 1], reduction="sum")
+
+
+def check_lengths(pile: TokenPile) -> None:
+    """Raise DataError for texts of one token each, which has none before it to be predicted from."""
+    if not _predicted(pile.lengths):
+        raise DataError(
+            f"{pile.name}: found no text of two tokens among the {len(pile)} texts to learn from; expected some, because "
+            "TSDAE predicts a token from those before it. Give longer texts, or choose objective: mlm."
+        )
+
+
+def _predicted(lengths: Tensor) -> int:
+    """Return how many tokens of texts of `lengths` (B,) have one before them."""
+    return int((lengths - 1).clamp(min=0).sum())

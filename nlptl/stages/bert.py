@@ -100,8 +100,12 @@ class Bert(Config):
 
     def check(self, *, where: str) -> None:
         """Refuse weights that cannot be had or cannot be read."""
+        from nlptl.models.weights import check_max_length
+
         if self.weights is not None:
-            self._found(where)
+            found = self._found(where)
+            if self.max_length is not None:
+                check_max_length(found, self.max_length, where=where)
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Nothing to refuse: it makes the encoder itself."""

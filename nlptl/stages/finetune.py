@@ -49,8 +49,8 @@ class FineTune(Config):
     l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Penalty on half the squared weights of the head; larger is smoother. auto: chosen like the epochs."""
     batch_size: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Examples a step (of mean length, where layers move). auto: a thirty-second of the examples, a power of two within
-    8 and 256, or 32 where layers move."""
+    """Examples a step (of mean length, where layers move; a smooth head takes all in each). auto: a thirty-second of
+    the examples, a power of two within 8 and 256, or 32 where layers move."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts of the stratified cross-validation; fewer when a label has fewer examples. Where layers move and examples
     are many, one part is held out once."""
@@ -273,7 +273,7 @@ class FineTune(Config):
             context.record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
 
         if examples.training < len(examples.labels):
-            return fit_until(update, examples, settings, after_epoch=after_epoch)
+            return fit_until(update, examples, settings, after_epoch=after_epoch, tell=context.record.sentences.append)
         with context.progress.task("fine-tune", total=fits_of(update, settings, examples) + 1, unit="fits") as task:
             choice = choose(update, examples, settings, tick=lambda: task.advance(1))
             rows = torch.arange(examples.training)

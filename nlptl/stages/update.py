@@ -78,7 +78,7 @@ class Lora(Config):
     """What the adapters add is scaled by alpha / rank (rslora: alpha / sqrt(rank)); more is like a higher rate."""
     adapter_dropout: Share = 0.0
     """Share of values dropped in front of the adapters."""
-    targets: Literal["linear", "attention"] | list[str] = "linear"
+    targets: Literal["linear", "attention"] | Annotated[list[str], Field(min_length=1)] = "linear"
     """Maps that get adapters: linear (all of each layer), attention (query and value alone), or names of modules."""
     variant: Literal["lora", "rslora", "dora"] = "lora"
     """lora; rslora scales so that high ranks help (Kalajdzievski 2023); dora learns length and direction apart

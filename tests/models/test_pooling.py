@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.batching import Batch, pack, token_budget_batches
+from nlptl.batching import Batch, pack, shrinking_batches, token_budget_batches
 from nlptl.models.pooling import Pooling, first_component, idf_weights, remove_component, sif_weights
 
 V, D = 12, 5
@@ -108,3 +108,14 @@ def test_a_batch_moves() -> None:
     batch = pack([[1, 2], [], [3]]).to(torch.device("cpu"))
     assert isinstance(batch, Batch)
     assert (batch.input_ids.tolist(), batch.lengths.tolist()) == ([1, 2, 3], [2, 0, 1])
+
+
+@given(
+    lengths=st.lists(st.integers(0, 400), max_size=40), workers=st.integers(1, 4), budget=st.sampled_from([256, 1024])
+)
+def test_shrinking_batches_cover_all_rows_and_end_small(lengths: list[int], workers: int, budget: int) -> None:
+    runs = list(shrinking_batches(lengths, budget=budget, workers=workers))
+    assert [row for run in runs for row in run] == list(range(len(lengths)))
+    for run in runs:
+        tokens, left = sum(lengths[run.start : run.stop]), sum(lengths[run.start :])
+        assert len(run) == 1 or tokens <= min(budget, max(256, left // (2 * workers)))

@@ -24,6 +24,7 @@ from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder
 from nlptl.models.pretrained import load_model
 from nlptl.models.transformer import LayerChoice, Transformer
+from nlptl.models.workers import side_by_side
 from tests.models.tiny import (
     DIM,
     LAYERS,
@@ -294,6 +295,35 @@ def test_encode_in_bfloat16_leaves_the_encoder_as_it_is(model_type: str) -> None
         encoder.encode(TEXTS, precision="bfloat16", layer=1, normalize=True),
     )
     np.testing.assert_array_equal(encoder.encode(TEXTS), exact)
+
+
+def test_a_bfloat16_copy_turns_by_exact_frequencies() -> None:
+    """Rounded rotary frequencies would turn tokens that are far apart by other angles."""
+    encoder, seen = tiny_encoder("modernbert"), []
+    forward = transformer.Transformer.forward
+
+    def watched(self: Transformer, batch: Batch) -> torch.Tensor:
+        seen.append({name: buffer.dtype for name, buffer in self.named_buffers() if "inv_freq" in name})
+        return forward(self, batch)
+
+    with mock.patch.object(transformer.Transformer, "forward", watched):
+        encoder.encode(TEXTS, precision="bfloat16")
+    assert set(seen[0].values()) == {torch.float32}
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_batches_side_by_side_come_in_order_with_the_same_bits(apart: bool) -> None:
+    encoder = tiny_encoder("bert")
+    expected = encoder.encode(TEXTS * 30)
+    torch.set_num_threads(2)
+    try:
+        np.testing.assert_allclose(encoder.encode(TEXTS * 30), expected, atol=1e-5)
+        assert list(side_by_side(lambda item: item**2, range(20), apart=apart)) == [(i, i**2) for i in range(20)]
+        with pytest.raises(ZeroDivisionError):
+            list(side_by_side(lambda item: 1 // item, [1, 0, 1], apart=apart))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_encode_drops_nothing_and_leaves_the_mode_as_it_is() -> None:

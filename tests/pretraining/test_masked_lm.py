@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from nlptl.pretraining.chance import chance
 from nlptl.pretraining.heads import carried_head, carries_head, fresh_head
@@ -117,6 +118,62 @@ def test_weights_without_a_head_are_known(model_type: str, tmp_path: Path) -> No
     assert not carries_head(tiny_folder(tmp_path / "base", model_type))
     transformers.AutoModelForSequenceClassification.from_config(tiny_config(model_type)).save_pretrained(tmp_path / "c")
     assert not carries_head(tmp_path / "c")
+
+
+HEAD_WEIGHTS = [
+    ("bert", "cls.predictions.transform.LayerNorm.bias"),
+    ("bert", "cls.predictions.bias"),
+    ("roberta", "lm_head.layer_norm.weight"),
+    ("distilbert", "vocab_projector.bias"),
+    ("electra", "generator_predictions.LayerNorm.weight"),
+    ("modernbert", "head.norm.weight"),
+]
+
+
+@pytest.mark.parametrize(("model_type", "name"), HEAD_WEIGHTS)
+def test_a_head_with_missing_weights_is_none(model_type: str, name: str, tmp_path: Path) -> None:
+    folder = masked_lm_folder(tmp_path / "weights", model_type)
+    assert carries_head(folder)
+    random_state = torch.get_rng_state()
+    rewrite(folder, {key: tensor for key, tensor in weights_of(folder).items() if key != name})
+    assert not carries_head(folder)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_an_untied_head_without_its_table_is_none(tmp_path: Path) -> None:
+    folder = masked_lm_folder(tmp_path / "weights", "bert", tie_word_embeddings=False)
+    assert carries_head(folder)
+    name = "cls.predictions.decoder.weight"
+    rewrite(folder, {key: tensor for key, tensor in weights_of(folder).items() if key != name})
+    assert not carries_head(folder)
+
+
+def test_heads_under_the_names_of_old_files_are_carried(tmp_path: Path) -> None:
+    folder = masked_lm_folder(tmp_path / "weights", "bert")
+    expected = carried_head(folder)
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    tensors = weights_of(folder)
+    for new_name, old_name in old.items():
+        tensors = {key.replace(new_name, old_name): tensor for key, tensor in tensors.items()}
+    rewrite(folder, tensors)
+    assert carries_head(folder)
+    torch.testing.assert_close(carried_head(folder).state_dict(), expected.state_dict())
+
+
+def test_the_one_file_counts_before_an_index_beside_it(tmp_path: Path) -> None:
+    folder = masked_lm_folder(tmp_path / "weights", "bert")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"embeddings.weight": "gone.safetensors"}}')
+    assert carries_head(folder)
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a folder."""
+    return load_file(folder / "model.safetensors")
+
+
+def rewrite(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write the tensors of a folder again."""
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_heads_that_are_not_tied_keep_their_table(tmp_path: Path) -> None:

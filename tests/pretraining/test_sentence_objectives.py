@@ -59,6 +59,42 @@ def test_dropout_is_seen() -> None:
     assert not has_dropout(tiny_encoder("modernbert"))
 
 
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_dropout_of_attention_alone_counts_where_it_is_applied(model_type: str) -> None:
+    plain = {"modernbert": {"attention_dropout": 0.1}, "distilbert": {"dropout": 0.0, "attention_dropout": 0.1}}
+    changes = plain.get(model_type, {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.1})
+    encoder = tiny_encoder(model_type, **changes)
+    encoder.token_model.attention = "eager"
+    assert has_dropout(encoder)
+    encoder.token_model.attention = "packed"
+    assert has_dropout(encoder) == (model_type == "modernbert"), "which drops what comes out of its attention, too"
+
+
+def test_looking_for_dropout_leaves_no_trace() -> None:
+    encoder = tiny_encoder("bert")
+    before = torch.get_rng_state()
+    assert has_dropout(encoder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not encoder.training
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+
+
+def test_measuring_does_not_count_as_reading() -> None:
+    encoder = tiny_encoder("bert")
+    pile = small_pile(encoder)
+    rows = torch.arange(5)
+    simcse = SimCSETraining(encoder, pile, temperature=0.05, batch_size=4, seed=0)
+    simcse.measure(pile)
+    simcse.loss(Draw(1, rows))
+    assert simcse.tokens == 2 * int(pile.lengths[rows].sum())
+    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    deletion = Deletion(0.6, 1)
+    tsdae = TSDAETraining(encoder, head, pile, deletion, torch.Generator().manual_seed(1), fresh=True)
+    tsdae.measure(pile)
+    tsdae.loss(Draw(1, rows))
+    assert tsdae.tokens == int(pile.lengths[rows].sum() + deletion(pile, Draw(1, rows)).lengths.sum())
+
+
 def test_deletion_takes_words_and_leaves_one() -> None:
     encoder = tiny_encoder("bert")
     pile = small_pile(encoder)

@@ -11,9 +11,10 @@ import transformers
 
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
+from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.pretraining.scratch import learnt_tokenizer
 from nlptl.pretraining.settings import Scratch
-from nlptl.pretraining.vocabulary import count_words, examined_words, extend_vocabulary, most_useful, report_on
+from nlptl.pretraining.vocabulary import Word, count_words, examined_words, extend_vocabulary, most_useful, report_on
 from tests.models.tiny import MODEL_TYPES, tiny_encoder
 
 TEXTS = ["the film is zumthor", "Zumthor, a zumthor and the qi", "a qi story ☃ is good", "the zumthorian film"]
@@ -29,11 +30,36 @@ def test_the_report_names_words_that_fall_to_pieces() -> None:
     assert report.fragmented == {"zumthor": 7, "zubr": 4}
     assert report.words == sum(word.count for word in words)
     assert report.sentence() == (
-        f"Vocabulary: 0.0% of the pile's words hold unknown parts, a word falls into {report.pieces_per_word:.2f} pieces on "
-        "average; frequent words of 4 pieces or more: zumthor (7), zubr (4)."
+        f"Vocabulary: 9.1% of the pile's words hold unknown parts, a word falls into {report.pieces_per_word:.2f} pieces on "
+        "average; frequent words of 4 pieces or more: zumthor (7), zubr (4); frequent unknown words: ☃ (2)."
     )
     unknown = report_on(examined_words(encoder, count_words(encoder.tokenizer, [["ж the the the"]])))
-    assert (unknown.unknown_share, unknown.fragmented) == (0.25, {})
+    assert (unknown.unknown_share, unknown.fragmented, unknown.unknown) == (0.25, {}, {})
+
+
+def test_words_hold_their_combining_marks() -> None:
+    tokenizer = tiny_encoder("xlm-roberta").tokenizer
+    tokenizer.normalizer = None
+    hindi, thai, accented = "हिन्दी", "ที่นี่", "e\u0301te\u0301"
+    counts = count_words(tokenizer, [[f"{hindi} {thai}, {accented}_4ever; \u0301!"]])
+    assert counts == {hindi: 1, thai: 1, accented: 1, "4ever": 1}
+
+
+def test_symbols_are_words_of_their_own() -> None:
+    tokenizer = tiny_encoder("xlm-roberta").tokenizer
+    tokenizer.normalizer = None
+    counts = count_words(tokenizer, [["good☃☃ 😀 4€ ❤\ufe0f a + b = $5 <c> ^`|~ … 👍🏽"]])
+    assert counts == dict.fromkeys(["good", "😀", "4", "€", "❤\ufe0f", "a", "b", "5", "c", "👍"], 1) | {"☃": 2}
+
+
+def test_the_report_names_a_few_frequent_unknown_words() -> None:
+    words = [Word(f"word{i}", 20 - i, (1,), unknown=True) for i in range(19)]
+    report = report_on([*words, Word("the", 200, (7,), unknown=False)])
+    assert report.unknown == {f"word{i}": 20 - i for i in range(8)}
+    assert report.sentence() == (
+        "Vocabulary: 51.1% of the pile's words hold unknown parts, a word falls into 1.00 pieces on average; frequent "
+        "unknown words: word0 (20), word1 (19), word2 (18), word3 (17), word4 (16), word5 (15), word6 (14), word7 (13)."
+    )
 
 
 def test_the_most_useful_words_save_most_tokens() -> None:
@@ -46,6 +72,31 @@ def test_the_most_useful_words_save_most_tokens() -> None:
         "bert: extend_vocabulary: found 5, but only 4 words that occur at least 2 times fall into several pieces or are "
         "unknown; expected at most as many. Lower it."
     )
+
+
+def test_words_without_pieces_are_not_useful() -> None:
+    nothing, useful = Word("\u200b", 5, (), unknown=False), Word("zumthor", 3, (5, 6), unknown=False)
+    assert most_useful([nothing, useful], 1) == ["zumthor"]
+    with pytest.raises(ConfigError, match="only 1 words"):
+        most_useful([nothing, useful], 2)
+
+
+@pytest.mark.parametrize("mode", ["sif", "tfidf"])
+@pytest.mark.parametrize("padding", [0, 5])
+def test_pooling_weights_grow_with_the_vocabulary(mode: PoolingMode, padding: int) -> None:
+    encoder = tiny_encoder("bert")
+    vocabulary = encoder.tokenizer.get_vocab_size()
+    weights = torch.rand(vocabulary + padding, generator=torch.Generator().manual_seed(0))
+    encoder.pooling = Pooling(mode, token_weights=weights.clone())
+    pieces = encoder.tokenizer.encode(" zumthor", add_special_tokens=False).ids
+    before = encoder.encode(["the film is good"])
+    extend_vocabulary(encoder, ["zumthor", "qi"])
+    grown = encoder.pooling.token_weights
+    assert len(grown) == vocabulary + max(2, padding)
+    torch.testing.assert_close(grown[:vocabulary], weights[:vocabulary])
+    torch.testing.assert_close(grown[encoder.tokenizer.token_to_id("zumthor")], weights[pieces].mean())
+    assert np.isfinite(encoder.encode(["the zumthor and the qi"])).all()
+    np.testing.assert_array_equal(encoder.encode(["the film is good"]), before)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
