@@ -14,6 +14,7 @@ import torch
 from nlptl.artifact import read_json
 from nlptl.errors import ArtifactError
 from nlptl.models.anatomy import anatomy_of
+from nlptl.training import seeded
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -65,8 +66,7 @@ def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
     """
     from transformers import BertConfig, BertModel
 
-    with torch.random.fork_rng(devices=[]), quiet():
-        torch.manual_seed(seed)
+    with seeded(seed, torch.device("cpu")), quiet():
         return BertModel(BertConfig(**sizes), add_pooling_layer=False).eval()
 
 
