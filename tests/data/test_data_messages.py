@@ -135,7 +135,7 @@ def test_column_twice() -> None:
         ("a.tsv", "text\tlabel\na\tx\n \ty\n", "a.tsv:3"),
         ("a.jsonl", json_rows('{"text": "a", "label": 1}', "", '{"text": null, "label": 1}'), "a.jsonl:3"),
         ("a.parquet", parquet(text=["a", None], label=["x", "y"]), "a.parquet, row 2"),
-        ("a.txt.gz", gzip.compress(b"one\n\n"), "a.txt.gz:2"),
+        ("a.txt.gz", gzip.compress(b"one\n\n", mtime=0), "a.txt.gz:2"),
     ],
 )
 def test_empty_text(name: str, content: str | bytes, at: str) -> None:
@@ -308,7 +308,7 @@ def test_broken_parquet() -> None:
         ("a.csv", "text,label\n"),
         ("a.jsonl", "\n \n"),
         ("a.parquet", parquet(text=pa.array([], pa.string()))),
-        ("a.txt.gz", gzip.compress(b"")),
+        ("a.txt.gz", gzip.compress(b"", mtime=0)),
     ],
 )
 def test_no_rows(name: str, content: str | bytes) -> None:
