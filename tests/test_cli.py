@@ -96,7 +96,9 @@ def test_predict_from_argument_file_and_stdin(trained: Path, review_files: Path,
     code, out, err = shell("predict", trained, "a good, lovely film")
     assert (code, err) == (0, "")
     assert out == 'text,label\n"a good, lovely film",positive\n'
-    code, out, _ = shell("predict", trained, "--output", "jsonl", "--proba", stdin="good film\nawful plot\n")
+    code, out, _ = shell(
+        "predict", trained, "--output", "jsonl", "--proba", stdin="a good, lovely film\nan awful, boring plot\n"
+    )
     found = [json.loads(line) for line in out.splitlines()]
     assert [row["label"] for row in found] == ["positive", "negative"]
     assert sum(found[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)

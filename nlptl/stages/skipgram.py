@@ -5,18 +5,22 @@ Shapes: V words, D dimension.
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
+from nlptl.spelling import Spelling
 from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched
+from nlptl.word2vec.choice import EngineName, check_engine
 from nlptl.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -24,12 +28,28 @@ if TYPE_CHECKING:
 
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
+    from nlptl.progress import Task
     from nlptl.word2vec.corpus import Corpus
+    from nlptl.word2vec.engines import SkipGramTask, Trained, Watch
 
 FloatArray = NDArray[np.float32]
 DIM = 100  # width where neither settings nor imported vectors name one
 AUTO_WORDS = 5_000_000  # words that `epochs: auto` wants the training to see
 FREQUENT = 5  # frequent words whose neighbours are told
+
+
+class Phrases(Config):
+    """When two words that stand together become one."""
+
+    threshold: float = Field(default=10.0, gt=0)
+    """How much more often than by chance a pair must stand together (Mikolov et al. 2013b, eq. 6, scaled by the size of
+    the vocabulary as gensim does); higher joins fewer."""
+    min_count: int = Field(default=5, ge=1)
+    """Pairs that are rarer are left apart; also taken off each pair's count."""
+
+
+def _phrases(value: object) -> object:
+    return Phrases() if value is True else None if value is False else value
 
 
 class SkipGram(Config):
@@ -53,8 +73,18 @@ class SkipGram(Config):
     the vectors random, which is the baseline that training has to beat."""
     learning_rate: float = Field(default=0.025, gt=0, le=1)
     """Rate at the start; it falls linearly to nearly nothing."""
-    engine: Literal["gensim"] = "gensim"
-    """What does the work. gensim repeats exactly for piles below a million words."""
+    engine: EngineName = "auto"
+    """What does the work: cpu (all cores), gpu (needs Triton: pip install 'nlptl[gpu]') or gensim, the reference, some
+    seven times slower. auto: the GPU where there is one, else cpu."""
+    deterministic: bool = False
+    """Give the same bits on every run on the same machine, also after a kill: one thread, fixed order, about half the
+    speed. Piles below a million words are trained so anyway; above, threads race and runs differ a little."""
+    subwords: Spelling | None = None
+    """Let character n-grams have vectors too ({min: 3, max: 6}; Bojanowski et al. 2017), so that unseen and misspelt words
+    get vectors. Helps tweets and languages with many word forms, costs two to four times the time. engine cpu only."""
+    phrases: Annotated[Phrases | None, BeforeValidator(_phrases)] = None
+    """Join words that stand together more often than their counts explain ("new york") to one (Mikolov et al. 2013b);
+    true takes the defaults."""
     include_labelled: bool = True
     """Let the labelled training texts, without their labels, join the pile, so that their words get vectors too."""
     text: TextSettings = TextSettings()
@@ -66,7 +96,7 @@ class SkipGram(Config):
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     shared: ClassVar[bool] = False
 
     @property
@@ -89,6 +119,7 @@ class SkipGram(Config):
 
     def check(self, *, where: str) -> None:
         """Refuse a missing or unreadable `vectors` file, or one whose width is not `dim`."""
+        check_engine(self.engine, subwords=self.subwords is not None, deterministic=self.deterministic, where=where)
         if self.continue_training and self.vectors is None:
             raise ConfigError(
                 f"{where}.continue_training: found true without vectors; expected a file to continue from. "
@@ -145,17 +176,19 @@ class SkipGram(Config):
         self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]
     ) -> tuple[Tokenizer, FloatArray, NDArray[np.int64]]:
         from nlptl.word2vec.corpus import encoded
+        from nlptl.word2vec.tokenizer import vocabulary_of
 
         words, start = known
         tokenizer = self._tokenizer(pile, words, context)
-        with encoded(tokenizer, watched(pile, "encoding the pile", context)) as corpus:
+        with encoded(tokenizer, watched(pile, "encoding the pile", context)) as found:
+            corpus = dataclasses.replace(found, words=vocabulary_of(tokenizer))
             kept_words = int((corpus.counts[1:] > 0).sum())
             if kept_words < 2:
                 raise DataError(
                     f"{pile[0].name}: {kept_words} words occur at least {self.min_count} times; skip-gram needs two. "
                     "Lower skipgram's min_count or add text."
                 )
-            vectors = self._train(corpus, _placed(tokenizer, words, start), context)
+            vectors = self._train(corpus, _placed(tokenizer, words, start), context).vectors
             context.record.find("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
             context.record.find("pile_unknown_share", round(corpus.unknown_share, 4))
             return tokenizer, vectors, corpus.counts
@@ -177,33 +210,58 @@ class SkipGram(Config):
             set_vocabulary(tokenizer, [*learnt, *(word for word in words if word not in seen and word != UNKNOWN)])
         return tokenizer
 
-    def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> FloatArray:
-        from nlptl.word2vec.engines import SkipGramTask, initial_vectors
-        from nlptl.word2vec.gensim_engine import train
-        from nlptl.word2vec.quality import SampledLoss
+    def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> Trained:
+        from nlptl.word2vec.choice import choose_engine
+        from nlptl.word2vec.engines import Trained, initial_vectors
+
+        task = self._task(corpus, start, context)
+        if task.epochs == 0:
+            return Trained(vectors=initial_vectors(len(corpus.counts), task, start), kept_words=0)
+        name, engine = choose_engine(
+            self.engine, device=context.device, subwords=task.spelling is not None, deterministic=task.deterministic
+        )
+        context.record.find("engine", name)
+        begin = time.monotonic()
+        with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
+            trained = engine(corpus, task, start=start, watch=self._watch(corpus, task, progress, context))
+        seconds = time.monotonic() - begin
+        context.record.find("words_per_second", round(task.epochs * len(corpus.ids) / max(1e-9, seconds)))
+        trained.vectors[0] = 0.0
+        return trained
+
+    def _task(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> SkipGramTask:
+        from nlptl.word2vec.engines import SkipGramTask
 
         dim = (self.dim or DIM) if start is None else start.shape[1]
         task = SkipGramTask(
             dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample,
             epochs=self._epochs(len(corpus.ids)), learning_rate=self.learning_rate, seed=context.seed,
+            deterministic=self.deterministic, spelling=self.subwords,
         )  # fmt: skip
         context.record.find("epochs", task.epochs)
         context.record.find("trainable_parameters", (len(corpus.counts) - 1) * dim if task.epochs else 0)
-        if task.epochs == 0:
-            random = initial_vectors(len(corpus.counts), task)
-            return random if start is None else np.where(np.isnan(start), random, start).astype(np.float32)
+        return task
+
+    def _watch(self, corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Watch:
+        """Return what tells losses and keeps checkpoints; the losses of a killed run's epochs come back with them."""
+        from nlptl.word2vec.engines import Watch
+        from nlptl.word2vec.quality import SampledLoss
+
         measure = SampledLoss(corpus, window=self.window, negatives=self.negatives, seed=context.seed)
-        with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
+        losses: list[float | None] = []
+        notes = {"losses": losses}
 
-            def after_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
-                loss = measure(vectors, contexts)
-                context.record.row(epoch=epoch, **({} if loss is None else {"loss": round(loss, 6)}))
-                told = "" if loss is None else f", loss {loss:.3f}"
-                progress.advance(len(corpus.ids), f"epoch {epoch}/{task.epochs}{told}")
+        def after_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
+            for passed in range(len(context.record.history), epoch - 1):  # of the run that was killed
+                context.record.row(epoch=passed + 1, **_loss_row(notes["losses"][passed]))
+            notes["losses"].append(measure(vectors, contexts))
+            context.record.row(epoch=epoch, **_loss_row(notes["losses"][-1]))
+            told = "" if notes["losses"][-1] is None else f", loss {notes['losses'][-1]:.3f}"
+            progress.advance(0, f"epoch {epoch}/{task.epochs}{told}")
 
-            vectors = train(corpus, task, start=start, after_epoch=after_epoch)
-        vectors[0] = 0.0
-        return vectors
+        return Watch(
+            advance=progress.advance, after_epoch=after_epoch, checkpoints=context.checkpoints("skip-gram"), notes=notes
+        )
 
     def _epochs(self, words: int) -> int:
         if isinstance(self.epochs, int):
@@ -238,6 +296,10 @@ class SkipGram(Config):
         neighbours = {words[i]: nearest(words, vectors, i, count=5) for i in _frequent(words, counts)}
         told = "; ".join(f"{word}: {', '.join(near for near, _ in found)}" for word, found in neighbours.items())
         context.record.find("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
+
+
+def _loss_row(loss: float | None) -> dict[str, float]:
+    return {} if loss is None else {"loss": round(loss, 6)}
 
 
 def _placed(tokenizer: Tokenizer, words: Sequence[str], vectors: FloatArray | None) -> FloatArray | None:

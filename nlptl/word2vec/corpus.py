@@ -31,6 +31,8 @@ class Corpus:
     """(texts + 1,) where each text begins in `ids`."""
     counts: NDArray[np.int64]
     """(V,) how often each id occurs; counts[0] is the number of unknown words, which are not in `ids`."""
+    words: Sequence[str] = ()
+    """(V,) the vocabulary by id, of which the first stands for unknown words; may be missing where nobody spells them."""
 
     @property
     def unknown_share(self) -> float:

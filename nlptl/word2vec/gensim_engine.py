@@ -9,42 +9,47 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.word2vec.corpus import Corpus
-from nlptl.word2vec.engines import AfterEpoch, FloatArray, SkipGramTask, initial_vectors
+from nlptl.word2vec.engines import FloatArray, SkipGramTask, Trained, Watch, initial_vectors
 
 LONGEST_LINE = 10_000  # gensim drops what stands beyond this many words in one line
 SMALL = 1_000_000  # words below which threads gain little; one thread gives the same vectors every time
 
 
-def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, after_epoch: AfterEpoch) -> FloatArray:
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch: Watch) -> Trained:
     """Train with gensim; see Engine.
 
-    One worker below a million words, where the result is the same on every run, all cores above, where threads race
-    and it is not.
+    One worker below a million words or with `deterministic`, where the result is the same on every run, all cores else,
+    where threads race and it is not. It keeps no checkpoints. ConfigError for subwords, which this engine does not train.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
 
-    vectors = initial_vectors(len(corpus.counts), task)
-    if start is not None:
-        vectors = np.where(np.isnan(start), vectors, start).astype(np.float32)
+    if task.spelling is not None:
+        raise ConfigError(
+            "skipgram.subwords: found them with engine gensim; expected engine cpu, which alone trains them. "
+            "Choose engine: cpu or auto."
+        )
+    vectors = initial_vectors(len(corpus.counts), task, start)
+    one = task.deterministic or len(corpus.ids) < SMALL
     model = Word2Vec(
         vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
         sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
-        workers=1 if len(corpus.ids) < SMALL else os.cpu_count() or 1,
+        workers=1 if one else task.threads or os.cpu_count() or 1,
     )  # fmt: skip
     frequencies = {str(index): int(count) for index, count in enumerate(corpus.counts) if index and count}
     model.build_vocab_from_freq(frequencies, corpus_count=len(corpus))
     rows = np.array([int(word) for word in model.wv.index_to_key])
     model.wv.vectors[:] = vectors[rows]
 
-    class Watch(CallbackAny2Vec):  # type: ignore[misc]  # gensim ships no types
+    class AfterEpoch(CallbackAny2Vec):  # type: ignore[misc]  # gensim ships no types
         epochs = 0
 
         def on_epoch_end(self, model: Word2Vec) -> None:
             self.epochs += 1
-            after_epoch(
+            watch.advance(len(corpus.ids))
+            watch.after_epoch(
                 self.epochs,
                 _by_id(vectors, rows, model.wv.vectors),
                 _by_id(np.zeros_like(vectors), rows, model.syn1neg),
@@ -59,11 +64,11 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, after
                 f"{folder}: gensim's corpus file cannot be written ({error.strerror}). "
                 "Free space or set TMPDIR to another disk."
             ) from None
-        model.train(
+        kept, _ = model.train(
             corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
-            callbacks=[Watch()],
+            callbacks=[AfterEpoch()],
         )  # fmt: skip
-    return _by_id(vectors, rows, model.wv.vectors)
+    return Trained(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
 
 
 def _by_id(base: FloatArray, rows: NDArray[np.int64], trained: FloatArray) -> FloatArray:

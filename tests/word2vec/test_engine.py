@@ -8,10 +8,10 @@ import pytest
 from nlptl.errors import DataError
 from nlptl.word2vec import corpus as corpus_module
 from nlptl.word2vec.corpus import Corpus, encoded
-from nlptl.word2vec.engines import SkipGramTask, initial_vectors
+from nlptl.word2vec.engines import SkipGramTask, Watch, initial_vectors
 from nlptl.word2vec.gensim_engine import train
 from nlptl.word2vec.quality import SampledLoss, nearest
-from nlptl.word2vec.tokenizer import TextSettings, learn_vocabulary, untrained_tokenizer
+from nlptl.word2vec.tokenizer import TextSettings, learn_vocabulary, untrained_tokenizer, vocabulary_of
 
 TEXTS = [("cat dog pet fur " * 6).strip() if i % 2 else ("car road wheel fuel " * 6).strip() for i in range(60)]
 TASK = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=15, learning_rate=0.05, seed=3)
@@ -21,7 +21,7 @@ def small_corpus(texts: list[str], min_count: int = 1) -> Corpus:
     tokenizer = untrained_tokenizer(TextSettings())
     learn_vocabulary(tokenizer, [texts], min_count=min_count)
     with encoded(tokenizer, [texts]) as corpus:
-        return Corpus(np.array(corpus.ids), corpus.offsets, corpus.counts)
+        return Corpus(np.array(corpus.ids), corpus.offsets, corpus.counts, vocabulary_of(tokenizer))
 
 
 def test_corpus_counts_and_drops_unknown_words() -> None:
@@ -55,8 +55,12 @@ def test_training_repeats_and_learns() -> None:
     corpus = small_corpus(TEXTS)
     losses: list[float] = []
     measure = SampledLoss(corpus, window=4, negatives=5, seed=1)
-    first = train(corpus, TASK, start=None, after_epoch=lambda _, v, c: losses.append(measure(v, c)))
-    second = train(corpus, TASK, start=None, after_epoch=lambda *_: None)
+
+    def hear(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
+        losses.append(measure(vectors, contexts))
+
+    first = train(corpus, TASK, start=None, watch=Watch(after_epoch=hear)).vectors
+    second = train(corpus, TASK, start=None, watch=Watch()).vectors
     np.testing.assert_array_equal(first, second)
     assert len(losses) == 15
     assert losses[-1] < losses[0]
@@ -71,7 +75,7 @@ def test_training_goes_on_from_given_vectors() -> None:
     start = np.full((len(corpus.counts), 12), np.nan, np.float32)
     start[2] = 5.0
     task = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=1, learning_rate=1e-6, seed=3)
-    trained = train(corpus, task, start=start, after_epoch=lambda *_: None)
+    trained = train(corpus, task, start=start, watch=Watch()).vectors
     np.testing.assert_allclose(trained[2], 5.0, atol=1e-3)
     np.testing.assert_allclose(trained[1], initial_vectors(len(corpus.counts), task)[1], atol=1e-3)
 

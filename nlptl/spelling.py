@@ -1,0 +1,93 @@
+"""Words as character n-grams, hashed into buckets, so that rare and unseen words share what their spellings share.
+
+Bojanowski et al. 2017; the numbers are those of the fastText program, so that its models can be read and written.
+
+Shapes: N characters of a block of words, L lengths of n-grams from `min` on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from nlptl.config import Config
+
+WORDS = 100_000  # words hashed at once: bounds the memory for a large vocabulary
+BASIS, PRIME = np.uint32(2166136261), np.uint32(16777619)  # of FNV-1a with 32 bits
+SIGN = np.uint32(0xFFFFFF00)  # what a byte from 128 on brings along in fastText, where bytes are signed
+CHARACTER = 4  # bytes of the longest UTF-8 character
+
+
+class Spelling(Config):
+    """Which character n-grams of "<word>" a word's vector is made of."""
+
+    min: int = Field(default=3, ge=1)
+    """Characters of the shortest n-gram; < and > around the word count."""
+    max: int = Field(default=6, ge=1)
+    """Characters of the longest n-gram; longer ones are rarer and tell more."""
+    buckets: int = Field(default=2_000_000, ge=1, lt=2**31)
+    """Vectors that all n-grams share by hash; fewer save memory, and more n-grams then share one vector."""
+
+    @model_validator(mode="after")
+    def _min_before_max(self) -> Spelling:
+        if self.max < self.min:
+            raise ValueError(
+                f"found min: {self.min} and max: {self.max}; expected max to be at least min. Raise max or lower min"
+            )
+        return self
+
+
+def bucket_ids(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the bucket of every n-gram of every word, end to end, and where each word's begin (len(words) + 1).
+
+    As fastText does it: n-grams of "<word>" by characters, by place and then by length, each hashed by FNV-1a over its
+    UTF-8 bytes; a lone "<" or ">" is none. A word that is shorter than `min` has no n-grams.
+    """
+    parts = [_hashes(words[begin : begin + WORDS], spelling) for begin in range(0, len(words), WORDS)]
+    counts = [np.zeros(1, np.int64), *(counts for _, counts in parts)]
+    hashes = np.concatenate([np.zeros(0, np.uint32), *(hashes for hashes, _ in parts)])
+    return (hashes % np.uint32(spelling.buckets)).astype(np.int32), np.cumsum(np.concatenate(counts))
+
+
+def _hashes(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the hashes of all n-grams end to end and how many each word has."""
+    data = np.frombuffer("".join(f"<{word}>" for word in words).encode(), np.uint8)
+    begins = np.flatnonzero(data & 0xC0 != 0x80)  # (N,) first bytes of characters
+    widths = np.diff(begins, append=len(data))
+    characters = np.fromiter((len(word) + 2 for word in words), np.int64, len(words))
+    word = np.repeat(np.arange(len(words)), characters)
+    ends = np.cumsum(characters)[word]
+    first = np.arange(len(begins)) == ends - characters[word]
+    signed = data.astype(np.uint32)
+    signed[data >= 128] |= SIGN
+
+    longest = min(spelling.max, int(characters.max(initial=0)))
+    found = np.zeros((len(begins), max(0, longest - spelling.min + 1)), np.uint32)  # (N, L)
+    exists = np.zeros(found.shape, np.bool_)
+    running = np.full(len(begins), BASIS)
+    for length in range(1, longest + 1):
+        here = np.flatnonzero(np.arange(len(begins)) + length <= ends)
+        last = here + length - 1
+        _add_character(running, here, signed, begins[last], widths[last])
+        if length >= spelling.min:
+            kept = here[~first[here] & (here + 1 < ends[here])] if length == 1 else here
+            found[kept, length - spelling.min] = running[kept]
+            exists[kept, length - spelling.min] = True
+    grams = np.bincount(word, weights=exists.sum(axis=1), minlength=len(words)).astype(np.int64)
+    return found[exists], grams
+
+
+def _add_character(
+    running: NDArray[np.uint32],
+    rows: NDArray[np.intp],
+    signed: NDArray[np.uint32],
+    begins: NDArray[np.intp],
+    widths: NDArray[np.intp],
+) -> None:
+    """Hash one more character, of `widths` bytes from `begins`, into `running` at `rows`."""
+    for byte in range(CHARACTER):
+        has = widths > byte
+        running[rows[has]] = (running[rows[has]] ^ signed[begins[has] + byte]) * PRIME
