@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 SCRATCH = ROOT / "runs" / "benchmarks"
 PACKAGES = (
     "nlptl", "torch", "transformers", "sentence-transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy",
+    "gensim", "numba", "scipy",
 )  # fmt: skip
 BUSY = 0.7  # load in the last minute above which somebody else is at work
 Row = dict[str, Any]
@@ -166,9 +167,8 @@ def result_name(name: str, device: str) -> str:
 def publish(name: str, *, tiny: bool, **result: Any) -> Path:
     """Print bars and write the result; that of a try-out into the scratch folder."""
     for bar in result["bars"]:
-        promise = (
-            f" (at least {bar['at_least']}: {'met' if results.is_met(bar) else 'MISSED'})" if "at_least" in bar else ""
-        )
+        wanted = [f"{key.replace('_', ' ')} {bar[key]}" for key in ("at_least", "at_most") if key in bar]
+        promise = f" ({', '.join(wanted)}: {'met' if results.is_met(bar) else 'MISSED'})" if wanted else ""
         print(f"  {bar['name']}: {bar['value']}{promise}, {bar.get('range', '')}", flush=True)
     if tiny:
         results.RESULTS = SCRATCH

@@ -159,6 +159,75 @@ def imdb_continue(name: str = "imdb-continue") -> str:
     return markdown(["as it came", "continued", "difference", "splits better/equal/worse"], lines) + made_on(name)
 
 
+def word2vec() -> str:
+    lines = [line for part in ("speed", "short") for line in word2vec_speeds(f"word2vec-{part}")]
+    header = ["texts", "dim", "epochs", "nlptl, kept words/s", "gensim, kept words/s", "ratio (range)",
+              "end-to-end, s", "ratio (range)", "trained pairs/s", "CPU seconds", "peak MiB", "compiling, s"]  # fmt: skip
+    return markdown(header, lines) + made_on("word2vec-speed")
+
+
+def word2vec_speeds(name: str) -> list[list[object]]:
+    found = result(name)
+    measured = [row for row in found["rows"] if row["part"] != "calibration"]
+    runs = grouped(measured, "texts", "dim", "epochs")
+    lines: list[list[object]] = []
+    for (_, dim, epochs), rows in sorted(runs.items(), key=lambda item: item[0][1]):
+        training, wall = found["bars"][2 * len(lines) : 2 * len(lines) + 2]
+        ours, peer = ([row for row in rows if (row["arm"] == "nlptl") == is_ours] for is_ours in (True, False))
+
+        def both(key: str, digits: int = 0, *, ours: Any = ours, peer: Any = peer) -> str:
+            return f"{middle(ours, key):,.{digits}f} / {middle(peer, key):,.{digits}f}"
+
+        lines.append([
+            training["name"].split(", dim")[0], dim, epochs, f"{middle(ours, 'kept_words_per_second'):,.0f}",
+            f"{middle(peer, 'kept_words_per_second'):,.0f} ({peer[0]['arm'].removeprefix('gensim ')})", ratio(training),
+            both("seconds", 1), ratio(wall), both("pairs_per_second"), both("cpu_seconds"),
+            f"{most(ours):,.0f} / {most(peer):,.0f}", f"{max(row['warm_up_seconds'] for row in ours):.1f}",
+        ])  # fmt: skip
+    return lines
+
+
+def word2vec_quality(name: str = "word2vec-quality") -> str:
+    lines = [
+        [bar["name"].removesuffix(": farther end of the difference"), bar["ours"], bar["peer"],
+         f"{bar['range'][0]} to {bar['range'][1]}", bar.get("at_most", ""), asked_of(bar)]
+        for bar in result(name)["bars"] if "ours" in bar
+    ]  # fmt: skip
+    header = ["score", "nlptl", "gensim", "difference (90 %)", "margin", "over"]
+    return markdown(header, lines) + made_on(name)
+
+
+def asked_of(bar: dict[str, Any]) -> str:
+    """Return what a score was taken over."""
+    if "pairs" in bar:
+        return f"{bar['pairs']:,} of {bar['of']:,} pairs"
+    if "asked" in bar:
+        return f"{bar['asked']:,} questions"
+    return f"{bar['unseen']} % of the test's words unseen" if "unseen" in bar else ""
+
+
+def word2vec_growth() -> str:
+    lines = [
+        [bar["name"].split(":")[0], f"{bar['ours']:,.0f}", f"{bar['peer']:,.0f}", ratio(bar)]
+        for bar in result("word2vec-growth")["bars"]
+    ]
+    return markdown(["", "nlptl, kept words/s", "gensim, kept words/s", "ratio (range)"], lines) + made_on(
+        "word2vec-growth"
+    )
+
+
+def word2vec_subwords() -> str:
+    speeds = [bar for bar in result("word2vec-subwords")["bars"] if "ours" not in bar]
+    lines = [[bar["name"].split(": ")[-1], ratio(bar), bar.get("at_least", "")] for bar in speeds]
+    return markdown(["n-grams", "ratio (range)", "bar"], lines) + "\n" + word2vec_quality("word2vec-subwords")
+
+
+def word2vec_deterministic() -> str:
+    bars = result("word2vec-deterministic")["bars"]
+    lines = [[bar["name"], bar["value"], bar.get("at_most", "")] for bar in bars]
+    return markdown(["what", "measured", "at most"], lines) + made_on("word2vec-deterministic")
+
+
 def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -191,6 +260,11 @@ TABLES = {
     "finetune-scores-cuda": functools.partial(finetune_scores, "finetune-scores-cuda"),
     "imdb-continue": imdb_continue,
     "imdb-continue-cuda": functools.partial(imdb_continue, "imdb-continue-cuda"),
+    "word2vec": word2vec,
+    "word2vec-quality": word2vec_quality,
+    "word2vec-growth": word2vec_growth,
+    "word2vec-subwords": word2vec_subwords,
+    "word2vec-deterministic": word2vec_deterministic,
 }
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,3 +146,130 @@ def test_an_arm_has_a_process_of_its_own(bench: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"doubling: failed\n(.|\n)*KeyError: 'nothing'"):
         arm.run(0)
     arm.close()
+
+
+SIMILAR = ["film plot 8", "film story 7", "plot ending 6", "music voice 5", "scene story 3", "voice unheard 2"]
+
+
+@pytest.fixture
+def words_folder(folder: str) -> str:
+    """Add what the word-vector benchmark reads: toy posts, a toy Wikipedia, toy questions."""
+    from tests.conftest import THINGS
+
+    generator = random.Random(1)
+    things = sorted({word for thing in THINGS for word in thing.split()})
+    base = Path(folder)
+    for name in ("tweeteval/sentiment", "cr", "enwiki2015", "wordsim"):
+        (base / name).mkdir(parents=True)
+    for part in ("train", "test"):
+        text = (base / "tweeteval" / "emotion" / f"{part}.jsonl").read_text(encoding="utf-8")
+        (base / "cr" / f"{part}.jsonl").write_text(text, encoding="utf-8")
+        (base / "tweeteval" / "sentiment" / f"{part}_pool.jsonl").write_text(text, encoding="utf-8")
+    line = " ".join(
+        generator.choices([*things, *["film", "plot", "story", "ending", "music", "voice", "scene"]], k=9_500)
+    )
+    with gzip.open(base / "enwiki2015" / "text8style.txt.gz", "wt") as file:
+        file.write(line)
+    pairs = "".join("\t".join(pair.split()) + "\n" for pair in SIMILAR)
+    for name in ("EN-MEN-TR-3k.txt", "wordsim353.tsv", "simlex999.txt", "EN-RW-STANFORD.txt"):
+        (base / "wordsim" / name).write_text("# words\n" + pairs, encoding="utf-8")
+    questions = ": things\nfilm plot music voice\nscene story voice ending\n"
+    (base / "wordsim" / "questions-words.txt").write_text(questions, encoding="utf-8")
+    return folder
+
+
+def untrained(corpus: Any, task: Any) -> Any:
+    """Stand in for the engine, whose kernels take seconds to compile."""
+    import numpy as np
+
+    from nlptl.word2vec.engines import Buckets, Trained, initial_vectors
+
+    grams = 0 if task.spelling is None else task.spelling.buckets
+    buckets = Buckets(np.arange(grams, dtype=np.int32), initial_vectors(grams, task)) if grams else None
+    return Trained(initial_vectors(len(corpus.counts), task), kept_words=len(corpus.ids) * task.epochs, buckets=buckets)
+
+
+@pytest.fixture
+def word2vec(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        monkeypatch.setenv(name, "")
+    module = bench("word2vec")
+    monkeypatch.setattr(bench("word2vec_arms"), "train", untrained)
+    return module
+
+
+def test_word2vec_judges_the_runs_that_it_timed(
+    bench: Any, word2vec: Any, words_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    train = bench("word2vec_arms").train
+    monkeypatch.setattr(bench("word2vec_arms"), "train", lambda corpus, task: made.append(task) or train(corpus, task))
+    paths = word2vec.main([words_folder, "--tiny", "--parts", "speed"])
+    trained = len(made)
+    paths += word2vec.main([words_folder, "--tiny", "--parts", "quality", "short"])
+    assert trained == 2 * 4  # two widths, two seeds, each after a training to warm up
+    assert len(made) == trained + 2 * 2  # only the short texts
+    speed, quality, short = (json.loads(path.read_text()) for path in paths)
+    assert [bar["at_least"] for bar in speed["bars"]] == [5.0] * 4
+    assert [bar["at_least"] for bar in short["bars"]] == [5.0] * 2
+    assert {row["part"] for row in speed["rows"]} == {"calibration", "speed"}
+    assert len({row["vocabulary"] for row in speed["rows"] if row["texts"] == "enwiki-all"}) == 1
+    assert len({row["vocabulary"] for row in short["rows"] if row["texts"] == "short-2000"}) == 1
+    margins = {bar["name"].split(":")[0]: bar.get("at_most") for bar in quality["bars"]}
+    assert margins == {
+        "MEN": 0.02, "WS-353": None, "SimLex-999": None, "RareWords": None, "analogies": 1.0, "cr": 0.5, "emotion": 0.5,
+    }  # fmt: skip
+    assert "5 of 6 pairs" in bench("tables").word2vec_quality()
+    assert "2 questions" in bench("tables").word2vec_quality()
+    assert "| enwiki2015 | 8 | 2 |" in bench("tables").word2vec()
+    assert not list(bench("arms").SCRATCH.glob("*.jsonl"))
+
+
+def test_word2vec_growth_and_deterministic(bench: Any, word2vec: Any, words_folder: str) -> None:
+    growth, deterministic = word2vec.main([words_folder, "--tiny", "--parts", "growth", "deterministic"])
+    assert len(json.loads(growth.read_text())["bars"]) == 7
+    assert "words of the corpus |" in bench("tables").word2vec_growth()
+    assert json.loads(deterministic.read_text())["bars"][0] == {
+        "name": "different vectors in two deterministic runs",
+        "value": 1,
+        "at_most": 1,
+    }
+    assert "different vectors" in bench("tables").word2vec_deterministic()
+
+
+def test_word2vec_subwords_give_unseen_words_vectors(bench: Any, word2vec: Any, words_folder: str) -> None:
+    (path,) = word2vec.main([words_folder, "--tiny", "--parts", "subwords"])
+    bars = {bar["name"].split(": ")[0]: bar for bar in json.loads(path.read_text())["bars"]}
+    assert (bars["RareWords"]["pairs"], bars["RareWords, unseen words too"]["pairs"]) == (5, 6)
+    assert bars["n-grams"].get("at_least") is None
+    assert "6 of 6 pairs" in bench("tables").word2vec_subwords()
+
+
+def test_word2vec_with_the_engine_itself(bench: Any, words_folder: str) -> None:
+    (path,) = bench("word2vec").main([words_folder, "--tiny", "--parts", "deterministic"])
+    assert json.loads(path.read_text())["bars"][0]["value"] == 1
+
+
+def test_pairs_of_texts(bench: Any) -> None:
+    import numpy as np
+
+    def counted(length: int) -> float:
+        return sum(sum(0 < abs(i - j) <= b for i in range(length) for j in range(length)) for b in range(1, 6)) / 5
+
+    assert bench("word2vec_arms").pairs_of(np.array([1.0, 2.0, 4.0, 6.0, 9.0])) == pytest.approx(
+        sum(map(counted, (1, 2, 4, 6, 9)))
+    )
+
+
+def test_differences_have_an_interval_over_seeds(bench: Any) -> None:
+    quality = bench("word2vec_quality")
+    low, high = quality.difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((-1.7406, 1.7406), abs=1e-3)  # t(.95; 4) · √(2 / 3)
+    assert "at_most" not in quality.comparison("MEN", [0.7], [0.7])
+
+
+def test_sentences(bench: Any) -> None:
+    texts = bench("word2vec_texts")
+    assert texts.sentences_of('Good. "Very good!" she said.<br /><br />It ends at 5 p.m. today') == [
+        "Good.", '"Very good!" she said.', "It ends at 5 p.m. today",
+    ]  # fmt: skip
