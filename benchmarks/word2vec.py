@@ -1,6 +1,6 @@
 """Word vectors by nlptl's engine on the CPU against gensim 4.4, trained on the same words with the same settings.
 
-    python benchmarks/word2vec.py DIR [--parts speed quality short growth subwords deterministic]
+    python benchmarks/word2vec.py DIR [--parts speed quality short growth subwords deterministic] [--repeats 5]
 
 DIR holds enwiki2015/text8style.txt.gz, tweeteval/sentiment, tweeteval/emotion, imdb, cr and wordsim. Every training has
 a process of its own with two threads; arms take turns; each repeat is another seed; imports and compiling are told
@@ -8,12 +8,12 @@ apart. window 5, negatives 5, sample 1e-3, min_count 5. gensim reads lists of wo
 on a first slice of the set. An interrupted benchmark goes on where it stopped. Each part writes its own result,
 benchmarks/results/word2vec-PART.json, as soon as it is complete:
 
-speed          enwiki2015 (16.9 million words, lines of 1,000), dim 100 for five epochs, dim 300 for one; five repeats
+speed          enwiki2015 (16.9 million words, lines of 1,000), dim 100 for three epochs, dim 300 for one; five repeats
 quality        the vectors of dim 100 of the same runs, judged before their process ends: word pairs, analogies,
                and logistic regressions on mean vectors; asked for later it takes speed's runs, which are kept until then
 short          posts and sentences of reviews, 4 million words, dim 100, one epoch; five repeats
 growth         kept words/s by corpus, vocabulary and width; draws word2vec-growth.svg where matplotlib is installed
-subwords       n-grams of 3 to 6 characters against gensim's FastText, a million words, one epoch; three repeats
+subwords       n-grams of 3 to 6 characters against gensim's FastText, 1.1 million words, three epochs; three repeats
 deterministic  deterministic=True twice: the same bits, and what that costs in speed
 """
 
@@ -36,7 +36,7 @@ from word2vec_texts import Files
 TIMES = 5.0  # gensim's speed that is promised
 SUBWORD_TIMES = 3.0
 SAME_BITS = "different vectors in two deterministic runs"
-MINUTES = {"speed": 42, "quality": 30, "short": 4, "growth": 8, "subwords": 5, "deterministic": 1}
+MINUTES = {"speed": 26, "quality": 18, "short": 4, "growth": 8, "subwords": 4, "deterministic": 1}
 """Estimates on two cores where gensim trains 300,000 kept words a second at dim 100."""
 
 
@@ -46,11 +46,15 @@ def main(argv: Sequence[str]) -> list[Path]:
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="holds the data sets")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="all, unless named")
+    parser.add_argument("--repeats", type=int, help="seeds of speed, quality and short: 5; more narrow the intervals")
     parser.add_argument("--tiny", action="store_true", help="try the script out: few words, result in runs/")
     options = parser.parse_args(argv)
     word2vec_arms.keep_kernels()
     parts = [part for part in PARTS if part in options.parts]
+    sizes = TINY if options.tiny else Sizes()
+    sizes = replace(sizes, repeats=options.repeats or sizes.repeats)
     minutes = {**MINUTES, "quality": 0 if "speed" in parts else MINUTES["quality"]}
+    minutes |= {part: round(minutes[part] * sizes.repeats / Sizes.repeats) for part in ("speed", "quality", "short")}
     arms.begin(f"about {sum(minutes[part] for part in parts)} minutes on two quiet cores")
     files = Files(options.folder, arms.SCRATCH / "word2vec")
     judge = quality.Judge(options.folder)
@@ -58,7 +62,7 @@ def main(argv: Sequence[str]) -> list[Path]:
     for part in parts:
         print(f"{part}: about {minutes[part]} minutes", flush=True)
         trained_once = "enwiki" if part in ("speed", "quality") else part
-        runs = Runs(trained_once, files=files, sizes=TINY if options.tiny else Sizes(), tiny=options.tiny)
+        runs = Runs(trained_once, files=files, sizes=sizes, tiny=options.tiny)
         bars = PARTS[part](runs, judge)
         written.append(publish(part, runs, bars))
         if part != "speed":  # its runs are judged in the quality part
@@ -134,7 +138,7 @@ def subwords(runs: Runs, judge: quality.Judge) -> list[arms.Row]:
     sizes = runs.sizes
     asked = replace(judge, pairs=("RareWords",), analogies=False, probes=("emotion",))
     file = runs.files.enwiki(sizes.slice)
-    job = Job("nlptl", file, sizes.dims[0], epochs=1, seed=0, buckets=sizes.buckets, judge=asked)
+    job = Job("nlptl", file, sizes.dims[0], sizes.epochs, seed=0, buckets=sizes.buckets, judge=asked)
     runs.pair(job, runs.faster_gensim(file), sizes.few, part="subwords")
     training, wall = speed_bars("n-grams: enwiki2015's first words", runs.rows, at_least=SUBWORD_TIMES)
     del wall["at_least"]  # told, not promised: 2 million vectors are drawn at random before the first word

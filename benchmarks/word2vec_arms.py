@@ -6,7 +6,6 @@ and training. Imports, compiling and a training on 50 lines to warm up come befo
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import os
@@ -75,9 +74,10 @@ def training(*, job: Job) -> arms.Run:
         lines = [line for _, line in zip(range(WARM_UP), file, strict=False)]
     few = job.file.with_name(f"warm-up-{os.getpid()}.txt")
     few.write_text("".join(lines), encoding="utf-8")
-    train(job, few, min_count=1, epochs=1)
+    compiling = train(job, few, min_count=1, epochs=1).counted.get("compile_seconds", 0.0)
     few.unlink()
-    about = {"warm_up_seconds": round(time.perf_counter() - begin, 2), "idle_memory_mib": peak_mib()}
+    warm_up = round(time.perf_counter() - begin, 2)
+    about = {"compile_seconds": compiling, "warm_up_seconds": warm_up, "idle_memory_mib": peak_mib()}
 
     def run(_: Any) -> arms.Row:
         begin, cpu = time.perf_counter(), time.process_time()
@@ -94,25 +94,24 @@ def training(*, job: Job) -> arms.Run:
 
 
 def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
-    from nlptl.word2vec.corpus import encoded
+    from nlptl.word2vec.corpus import corpus_of
     from nlptl.word2vec.formats import to_gensim
-    from nlptl.word2vec.tokenizer import TextSettings, learn_vocabulary, untrained_tokenizer, vocabulary_of
+    from nlptl.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
     begin = time.perf_counter()
     texts = file.read_text(encoding="utf-8").splitlines()
     batches = [texts[begin : begin + 1_000] for begin in range(0, len(texts), 1_000)]
     tokenizer = untrained_tokenizer(TextSettings())
-    learn_vocabulary(tokenizer, batches, min_count=min_count)
-    learnt = time.perf_counter()
-    with encoded(tokenizer, batches) as corpus:
+    with corpus_of(tokenizer, batches, min_count=min_count, threads=job.threads) as corpus:
         del texts, batches
         ready, cpu = time.perf_counter(), time.process_time()
-        trained = train(dataclasses.replace(corpus, words=vocabulary_of(tokenizer)), task_of(job, epochs))
-        seconds, cpu = time.perf_counter() - ready, time.process_time() - cpu
-    names = vocabulary_of(tokenizer)
+        trained = train(corpus, task_of(job, epochs))
+        cpu = time.process_time() - cpu
+        names = corpus.words
     counted = {
-        "vocabulary_seconds": round(learnt - begin, 3), "encoding_seconds": round(ready - learnt, 3),
-        "train_seconds": round(seconds, 6), "train_cpu_seconds": round(cpu, 2), "kept_words": int(trained.kept_words),
+        "vocabulary_seconds": round(ready - begin, 3), "train_seconds": round(trained.train_seconds, 6),
+        "train_cpu_seconds": round(cpu, 2), "kept_words": int(trained.kept_words),
+        "compile_seconds": round(trained.compile_seconds, 2),
     }  # fmt: skip
     return Made(to_gensim(names[1:], trained.vectors[1:]), counted, unseen_of(job, trained))
 

@@ -1,6 +1,6 @@
 """Skip-gram on a GPU: speed of the GPU engine, against gensim on all cores, and what the vectors are worth.
 
-    python benchmarks/word2vec_gpu.py TEXT.gz [--wordsim DIR] [--repeats 5]
+    python benchmarks/word2vec_gpu.py TEXT.gz [--wordsim DIR] [--repeats 5] [--sweep]
 
 TEXT.gz is one line of lower-case words, like text8. DIR holds EN-MEN-TR-3k.txt and questions-words.txt (3,000 word pairs
 with human ratings, 19,544 analogies). Texts are lines of 1,000 words, words are those that occur five times, and window,
@@ -18,6 +18,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import statistics
 import sys
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> Path:
     rows: list[dict[str, Any]] = [{"arm": "reading and encoding", "seconds": time.perf_counter() - begin}]
     print(f"{len(words.corpus.ids)} words, {len(words.names)} different, in {rows[0]['seconds']:.1f} s", flush=True)
     rows += [first_call(words.corpus, dataclasses.replace(task, dim=dim)) for dim in dims]
+    rows += sweep(words.corpus, task) if options.sweep else []
     gensim = bool(importlib.util.find_spec("gensim"))
     for repeat in range(options.repeats):
         for dim in dims:
@@ -75,6 +77,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("text", type=Path, metavar="TEXT.gz")
     parser.add_argument("--wordsim", type=Path, metavar="DIR")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sweep", action="store_true", help="also try other layouts of the work, an epoch each")
     parser.add_argument(
         "--tiny", action="store_true", help="try the script out in Triton's interpreter; result in runs/"
     )
@@ -88,6 +91,23 @@ def first_call(corpus: Corpus, task: SkipGramTask) -> dict[str, Any]:
     begin = time.perf_counter()
     train_on_gpu(part, dataclasses.replace(task, epochs=1))
     return {"arm": "first call", "dim": task.dim, "seconds": time.perf_counter() - begin}
+
+
+def sweep(corpus: Corpus, task: SkipGramTask) -> list[dict[str, Any]]:
+    """Train an epoch under each of some tunings, compiled before; what is done once is in the seconds."""
+    from nlptl.word2vec.gpu_tuning import Tuning
+
+    one, rows = dataclasses.replace(task, epochs=1), []
+    for warps, segments, noise in itertools.product((4, 8), (1, 2), (1, 2)):
+        tuning = Tuning(warps=warps, segments_per_processor=segments, noise_per_centre=noise)
+        train_on_gpu(corpus, one, tuning)
+        begin = time.perf_counter()
+        kept = train_on_gpu(corpus, one, tuning).kept_words
+        seconds = time.perf_counter() - begin
+        rows.append({"arm": "sweep", "dim": task.dim, "seconds": seconds, "kept_per_second": kept / seconds})
+        rows[-1] |= {"warps": warps, "segments_per_processor": segments, "noise_per_centre": noise}
+        print(shown(rows[-1]), flush=True)
+    return rows
 
 
 def speed(corpus: Corpus, task: SkipGramTask, repeat: int) -> dict[str, Any]:
@@ -246,10 +266,10 @@ def cpu_vectors(corpus: Corpus, task: SkipGramTask) -> np.ndarray:
     return vectors
 
 
-def train_on_gpu(corpus: Corpus, task: SkipGramTask) -> Any:
+def train_on_gpu(corpus: Corpus, task: SkipGramTask, tuning: Any = None) -> Any:
     from nlptl.word2vec.gpu_engine import train
 
-    return train(corpus, task, start=None, watch=Watch())
+    return train(corpus, task, start=None, watch=Watch(), tuning=tuning)
 
 
 def device_name() -> str:

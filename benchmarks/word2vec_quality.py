@@ -30,7 +30,8 @@ PAIRS = {
 }
 PROBES = {"cr": "cr", "emotion": "tweeteval/emotion"}
 MARGINS = {"MEN": 0.02, "analogies": 1.0, "cr": 0.5, "emotion": 0.5}
-"""Differences that pass for none: of Spearman's rho, else points of a hundred."""
+"""Differences that pass for none: of Spearman's rho, else points of a hundred. A probe moves by .6 to .8 points from seed
+to seed of gensim alone (4 million words, two epochs): five seeds leave an interval of ± .8, some 15 are needed for ± .5."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -93,11 +93,16 @@ def library_versions() -> dict[str, str]:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a small file so that readers see the old or the new content, never a part."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a draft beside `path`, then put it in its place: the old or the new content, never a part."""
     draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
     with told_as_storage_error(path):
         try:
-            with draft.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with draft.open("wb") as file:
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)

@@ -30,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+vectors_app = typer.Typer(help="Word vectors for other tools.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(vectors_app, name="vectors")
 
 
 class DeviceChoice(StrEnum):
@@ -182,6 +184,22 @@ def neighbours(
     from nlptl.report import stage_folders
 
     _print(f"{near}\t{cosine:.4f}" for near, cosine in nearest_words(stage_folders(run)[0], word, count=count))
+
+
+@vectors_app.command()
+def export(
+    run: RunArgument,
+    format: Annotated[
+        str, typer.Option(help="word2vec, word2vec-binary, keyedvectors, glove or fasttext.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="File to write; packed where it ends in .gz.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write the word vectors of a run's first stage, or of one of its stages, as a file of another tool."""
+    from nlptl.export import export_vectors
+    from nlptl.report import stage_folders
+
+    _print(export_vectors(stage_folders(run)[0], out, format=format, force=force))
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
@@ -22,11 +24,15 @@ def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, flo
             f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
             "skipgram. Choose one."
         )
-    words = encoder.words()
+    words, table = encoder.words(), encoder.token_model
     (ids,) = encoder.token_ids([word])
     if len(ids) != 1:
         raise ConfigError(
             f"{word}: found no vector for this word; expected one of the {len(words) - 1} words of {folder}."
             f"{did_you_mean(word.lower(), words)}"
         )
-    return nearest(words, encoder.token_model.vectors.detach().numpy(), ids[0], count=count)
+    vectors = table.vectors.detach()
+    if ids[0] < len(vectors):
+        return nearest(words, vectors.numpy(), ids[0], count=count)
+    asked = table.rows(torch.tensor(ids)).detach()  # a word that has a vector by its spelling alone, as one more row
+    return nearest([*words, word], torch.cat([vectors, asked]).numpy(), len(words), count=count)

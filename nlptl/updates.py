@@ -98,7 +98,8 @@ class FullUpdate:
 
     A fitted head first keeps the pretrained vectors from being torn up by a random one (Kumar et al. 2022). Only
     words of the labelled texts get a gradient, and a word at its start feels no pull, so training the table of those
-    U words alone is exact and costs nothing for a large vocabulary.
+    U words alone is exact and costs nothing for a large vocabulary. Words that have a vector by their spelling alone
+    stay where they are: they have no row of their own to move.
     """
 
     rate_factors: Sequence[float] = (1.0,)
@@ -118,14 +119,17 @@ class FullUpdate:
         self._fitted_head = fitted_head
         self._rates = rates
         self._l2_to_start = l2_to_start
-        ids = given.encoder.token_ids(texts)
-        self._words = torch.tensor(sorted({0}.union(*ids)), dtype=torch.int64)
+        table = _table_of(given.encoder)
+        with table.reading(None):
+            ids = given.encoder.token_ids(texts)
+            self._words = torch.tensor(_by_row(ids, len(table.vectors)), dtype=torch.int64)
+            self._start = table.rows(self._words.to(table.device)).detach()
         new_id = {int(word): index for index, word in enumerate(self._words)}
         self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
 
     def start(self, rows: Tensor, rate: float = 1.0) -> _FullFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
-        encoder = _sub_encoder(self._given.encoder, self._words)
+        encoder = _sub_encoder(self._given.encoder, self._start, self._words)
         rates = (self._rates[0], self._rates[1] * rate)
         return _FullFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
 
@@ -134,8 +138,9 @@ class FullUpdate:
         assert isinstance(fit, _FullFit)
         encoder = copy.deepcopy(self._given.encoder)
         with torch.no_grad():
-            moved = fit.table.vectors
-            _table_of(encoder).vectors[self._words.to(moved.device)] = moved
+            vectors, moved = _table_of(encoder).vectors, fit.table.vectors
+            known = self._words[self._words < len(vectors)]
+            vectors[known.to(moved.device)] = moved[: len(known)]
         return TextClassifier(encoder, fit.head, self._given.labels).eval()
 
 
@@ -216,14 +221,28 @@ def _table_of(encoder: Encoder) -> WordVectors:
     return encoder.token_model
 
 
-def _sub_encoder(encoder: Encoder, words: Tensor) -> Encoder:
-    words = words.to(encoder.device)
+def _by_row(ids: Sequence[Sequence[int]], known: int) -> list[int]:
+    """Return 0 and each word of the texts once: known ones by id, then unseen ones as they occur.
+
+    Processes that train together may have met unseen words in another order, but have the same texts.
+    """
+    words = dict.fromkeys([0, *(word for text in ids for word in text)])
+    return [*sorted(word for word in words if word < known), *(word for word in words if word >= known)]
+
+
+def _sub_encoder(encoder: Encoder, start: Tensor, words: Tensor) -> Encoder:
+    """Return the encoder over a table of these words (U,) alone, whose vectors are `start` (U, D)."""
     table = _table_of(encoder)
+    unseen = words >= len(table.vectors)
+    rows = words.masked_fill(unseen, 0).to(encoder.device)
     weights = encoder.pooling.token_weights
     pooling = Pooling(
         encoder.pooling.mode,
-        token_weights=weights[words] if len(weights) else weights,
+        token_weights=weights[rows] if len(weights) else weights,
         common_component=encoder.pooling.common_component,
     )
-    sub_table = WordVectors(table.vectors.detach()[words].clone(), table.counts[words])
+    sub_table = WordVectors(start.clone(), table.counts[rows])
+    if unseen.any():
+        moves = ~unseen[:, None]
+        sub_table.vectors.register_hook(lambda gradient: gradient * moves.to(gradient.device))  # type: ignore[no-untyped-call]
     return Encoder(encoder.tokenizer, sub_table, pooling, normalized=encoder.normalized)

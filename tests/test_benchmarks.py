@@ -186,7 +186,8 @@ def untrained(corpus: Any, task: Any) -> Any:
 
     grams = 0 if task.spelling is None else task.spelling.buckets
     buckets = Buckets(np.arange(grams, dtype=np.int32), initial_vectors(grams, task)) if grams else None
-    return Trained(initial_vectors(len(corpus.counts), task), kept_words=len(corpus.ids) * task.epochs, buckets=buckets)
+    kept, vectors = len(corpus.ids) * task.epochs, initial_vectors(len(corpus.counts), task)
+    return Trained(vectors, kept_words=kept, buckets=buckets, train_seconds=0.01)
 
 
 @pytest.fixture

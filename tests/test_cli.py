@@ -195,6 +195,24 @@ def test_neighbours_and_show(trained: Path, shell: Shell) -> None:
     assert "accuracy " in out
 
 
+def test_vectors_export(trained: Path, shell: Shell, tmp_path: Path) -> None:
+    out_file = tmp_path / "vectors.bin"
+    code, out, err = shell("vectors", "export", trained, "--format", "word2vec-binary", "--out", out_file)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{out_file}: ")
+    assert len(out.splitlines()) == 2
+    code, _, err = shell("vectors", "export", trained, "--format", "glove", "--out", out_file)
+    assert (code, err) == (
+        2,
+        f"--out: {out_file} exists; nothing was overwritten. Name another file, or add --force to replace it.\n",
+    )
+    code, *_ = shell("vectors", "export", trained / "4-finetune", "--format", "glove", "--out", out_file, "--force")
+    assert code == 0
+    code, _, err = shell("vectors", "export", trained, "--format", "glov", "--out", tmp_path / "v")
+    assert code == 2
+    assert err.endswith("Did you mean 'glove'?\n")
+
+
 def test_a_reader_that_goes_away_is_no_traceback(trained: Path) -> None:
     command = f"yes 'good film' | head -20000 | {sys.executable} -m nlptl.cli predict {trained} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -27,7 +27,7 @@ from nlptl.artifact import (
     read_tensors,
     verify,
 )
-from nlptl.batching import Batch, pack, shrinking_batches, token_budget_batches, tokenize
+from nlptl.batching import Batch, pack, shrinking_batches, token_budget_batches
 from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's token ids as the token model wants them."""
-        return tokenize(self.tokenizer, texts, self.token_model.rule)
+        return self.token_model.read(self.tokenizer, texts)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D)."""
@@ -123,9 +123,11 @@ class Encoder(nn.Module):
                 parameter.data = parameter.data.to(torch.bfloat16)
             halved = Encoder(self.tokenizer, token_model, self.pooling, normalized=self.normalized)
             return halved.encode(texts, normalize=normalize, layer=layer, after_batch=after_batch)
-        with torch.inference_mode(), self.token_model.reading(layer), not_training(self):
-            parts = [self._encoded(texts[begin : begin + CHUNK], after_batch) for begin in range(0, len(texts), CHUNK)]
-        vectors = torch.cat(parts) if parts else torch.zeros(0, self.dim)
+        parts: list[Tensor] = []
+        for begin in range(0, max(1, len(texts)), CHUNK):
+            with torch.inference_mode(), self.token_model.reading(layer), not_training(self):
+                parts.append(self._encoded(texts[begin : begin + CHUNK], after_batch))
+        vectors = torch.cat(parts)
         vectors = nn.functional.normalize(vectors, dim=1) if normalize else vectors
         result: NDArray[np.float32] = vectors.numpy()
         return result
@@ -247,7 +249,7 @@ def not_training(module: nn.Module) -> Iterator[None]:
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> WordVectors | Transformer:
     kind = settings.get("token_model")
     if kind == "word_vectors":
-        return WordVectors.load(folder)
+        return WordVectors.load(folder, settings)
     if kind == "transformer":
         from nlptl.models.transformer import Transformer
 

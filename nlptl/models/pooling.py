@@ -26,7 +26,8 @@ class Pooling(nn.Module):
     tfidf      sum idf(w) v(w) / sum idf(w): with repeats counted, the tf-idf weighted mean
     sif        x = (1/|s|) sum a / (a + p(w)) v(w), then x - u u^T x   (Arora et al. 2017, algorithm 1)
 
-    `token_weights` (V,) holds idf(w) or a / (a + p(w)); `common_component` (D,) is u, of unit length, or zero.
+    `token_weights` (V,) holds idf(w) or a / (a + p(w)), that of word 0 also for ids of V and more, which are words that
+    the pile lacks; `common_component` (D,) is u, of unit length, or zero.
     """
 
     token_weights: Tensor
@@ -65,7 +66,8 @@ class Pooling(nn.Module):
             weights = self._attention(token_vectors, text, len(lengths))
             return pooled.index_add(0, text, token_vectors * weights[:, None])
         if self.mode in ("tfidf", "sif"):
-            weights = self.token_weights[batch.input_ids]
+            known = batch.input_ids < len(self.token_weights)
+            weights = self.token_weights[batch.input_ids.where(known, 0)]
             pooled = pooled.index_add(0, text, token_vectors * weights[:, None])
         else:
             pooled = pooled.index_add(0, text, token_vectors)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.artifact import ADAPTER
-from nlptl.batching import Batch, TokenRule
+from nlptl.batching import Batch, TokenRule, tokenize
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention
 from nlptl.models.anatomy import anatomy_of
@@ -118,6 +118,10 @@ class Transformer(nn.Module):
     def trunk_width(self) -> int:
         """Width of what `lower` returns: D, or 2 D where the mean of the layers must be carried along."""
         return self.dim * (2 if self.layer == "mean" else 1)
+
+    def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's token ids."""
+        return tokenize(tokenizer, texts, self.rule)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return token vectors (N, D)."""

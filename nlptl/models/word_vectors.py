@@ -1,12 +1,12 @@
 """The static token model: one vector a word, whatever stands around it.
 
-Shapes: V words, D dimension, N packed tokens.
+Shapes: V words, D dimension, N packed tokens, P phrases.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,30 +14,51 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
-from nlptl.batching import TOKEN_BUDGET, Batch, TokenRule
+from nlptl.batching import ROWS, TOKEN_BUDGET, Batch, TokenRule, tokenize
 from nlptl.errors import ConfigError
+from nlptl.models.subwords import Subwords
+from nlptl.spelling import Spelling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokenizers import Tokenizer
 
 FILE = "word_vectors.safetensors"
+UNKNOWN_ID = 0
+EVERY_TOKEN = TokenRule()
 
 
 class WordVectors(nn.Module):
-    """token_vectors[n] = vectors[input_ids[n]]; row 0 is the unknown word and stays zero."""
+    """token_vectors[n] = vectors[input_ids[n]]; row 0 is the unknown word and stays zero.
+
+    With `subwords`, a word that the vocabulary lacks has an id of V or more, which means something to this object
+    alone and only as long as `reading` lasts, and the vector that its spelling gives. With `phrases`, neighbouring
+    words are read as one.
+    """
 
     kind: ClassVar[Literal["word_vectors"]] = "word_vectors"
-    rule = TokenRule(drop=0, unknown=0)
+    rule = TokenRule(drop=UNKNOWN_ID, unknown=UNKNOWN_ID)
     sorts = False
     token_budget = TOKEN_BUDGET
 
     counts: Tensor
+    phrases: Tensor | None
 
-    def __init__(self, vectors: Tensor, counts: Tensor) -> None:
-        """`vectors` (V, D) float32; `counts` (V,) int64, how often each word stood in the pile it was learnt from."""
+    def __init__(
+        self, vectors: Tensor, counts: Tensor, *, subwords: Subwords | None = None, phrases: Tensor | None = None
+    ) -> None:
+        """`vectors` (V, D) float32; `counts` (V,) int64, how often each word stood in the pile it was learnt from.
+
+        A known word's vector is whole: with `subwords`, the mean of its own and its n-grams'. `phrases` (P, 3) int32
+        holds the ids of two words, the first of which may be a phrase, and the id of both together.
+        """
         super().__init__()
         self.vectors = nn.Parameter(vectors)
         self.register_buffer("counts", counts)
+        self.register_buffer("phrases", phrases)
+        self.subwords = subwords
+        self._pairs = {} if phrases is None else {(a, b): both for a, b, both in phrases.tolist()}
 
     @property
     def dim(self) -> int:
@@ -49,30 +70,105 @@ class WordVectors(nn.Module):
         """Where the weights are."""
         return self.vectors.device
 
+    def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's token ids, without those of words that have no vector."""
+        if self.subwords is None and not self._pairs:
+            return tokenize(tokenizer, texts, self.rule)
+        found: list[list[int]] = []
+        for begin in range(0, len(texts), ROWS):
+            rows = texts[begin : begin + ROWS]
+            spelt = self.subwords
+            ids = tokenize(tokenizer, rows, EVERY_TOKEN) if spelt is None else self._spelt(spelt, tokenizer, rows)
+            if self._pairs:
+                ids = [merged(text, self._pairs) for text in ids]
+            found.extend([i for i in text if i != UNKNOWN_ID] for text in ids)
+        return found
+
     def forward(self, batch: Batch) -> Tensor:
         """Return token vectors (N, D)."""
-        return nn.functional.embedding(batch.input_ids, self.vectors)
+        return self.rows(batch.input_ids)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the vectors (N, D) of token ids (N,), those of unseen words among them."""
+        unseen = ids >= len(self.vectors)
+        if self.subwords is None or not unseen.any():
+            return nn.functional.embedding(ids, self.vectors)
+        found = nn.functional.embedding(ids.masked_fill(unseen, UNKNOWN_ID), self.vectors)
+        return found.index_put((unseen,), self.subwords(ids[unseen] - len(self.vectors)))
 
     @contextlib.contextmanager
     def reading(self, layer: int | str | None) -> Iterator[None]:
-        """Refuse a choice of layer; word vectors have none. ConfigError."""
+        """Keep the ids of unseen words for a while; ConfigError for a choice of layer, word vectors have none."""
         if layer is not None:
             raise ConfigError(f"layer: found {layer!r}; expected none, word vectors have no layers. Drop it.")
-        yield
+        with contextlib.nullcontext() if self.subwords is None else self.subwords.held():
+            yield
 
     def settings(self) -> dict[str, Any]:
-        """Return nothing: the tables tell all."""
-        return {}
+        """Return how words are spelt, where that counts; the tables tell the rest."""
+        return {} if self.subwords is None else {"subwords": self.subwords.spelling.model_dump()}
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
-        """Write vectors, counts and tokenizer into `folder`."""
+        """Write vectors, counts, buckets, phrases and tokenizer into `folder`."""
         from safetensors.torch import save_file
 
-        save_file({"vectors": self.vectors.detach().contiguous(), "counts": self.counts}, folder / FILE)
+        tensors = {"vectors": self.vectors.detach().contiguous(), "counts": self.counts}
+        if self.subwords is not None:
+            tensors["bucket_ids"] = self.subwords.bucket_ids.contiguous()
+            tensors["buckets"] = self.subwords.buckets.detach().contiguous()
+        if self.phrases is not None:
+            tensors["phrases"] = self.phrases.contiguous()
+        save_file(tensors, folder / FILE)
         (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=False), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> WordVectors:
-        """Read what `save` wrote."""
+    def load(cls, folder: Path, settings: Mapping[str, Any]) -> WordVectors:
+        """Read what `save` wrote; `settings` are those of `settings`."""
         tensors = read_tensors(folder / FILE)
-        return cls(torch.as_tensor(tensors["vectors"]), torch.as_tensor(tensors["counts"]))
+        spelling = settings.get("subwords")
+        subwords = (
+            None if spelling is None else Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
+        )
+        return cls(tensors["vectors"], tensors["counts"], subwords=subwords, phrases=tensors.get("phrases"))
+
+    def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        """Return all token ids, those of unseen words by their spelling."""
+        normal = [tokenizer.normalizer.normalize_str(text) for text in texts]
+        encodings = _splitter(tokenizer).encode_batch(normal, add_special_tokens=False)
+        ids = [encoding.ids for encoding in encodings]
+        unseen: dict[tuple[int, int], str] = {}  # (row, place): word
+        for row, text in enumerate(ids):
+            if UNKNOWN_ID in text:
+                offsets = encodings[row].offsets
+                for place in (place for place, index in enumerate(text) if index == UNKNOWN_ID):
+                    begin, end = offsets[place]
+                    unseen[row, place] = normal[row][begin:end]
+        numbers = subwords.numbers(unseen.values())
+        for (row, place), word in unseen.items():
+            number = numbers[word]
+            ids[row][place] = UNKNOWN_ID if number is None else len(self.vectors) + number
+        return ids
+
+
+def merged(ids: Sequence[int], pairs: Mapping[tuple[int, int], int]) -> list[int]:
+    """Return ids in which each two neighbours that are one of `pairs` became its id, from left to right.
+
+    What has been merged may be the first of another pair: new york, then new_york city.
+    """
+    found: list[int] = []
+    for index in ids:
+        both = pairs.get((found[-1], index)) if found else None
+        if both is None:
+            found.append(index)
+        else:
+            found[-1] = both
+    return found
+
+
+def _splitter(tokenizer: Tokenizer) -> Tokenizer:
+    """Return the tokenizer without its normalizer, for texts that went through it: offsets then show their words."""
+    from tokenizers import Tokenizer
+
+    splitter = Tokenizer(tokenizer.model)  # shares the vocabulary
+    splitter.pre_tokenizer = tokenizer.pre_tokenizer
+    return splitter

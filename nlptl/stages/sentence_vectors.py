@@ -135,6 +135,8 @@ class SentenceVectors(Config):
 
     def _weighted(self, mode: str, given: Encoder, pile: TextTable, context: RunContext) -> Pooling:
         """Fit tfidf or sif on the pile."""
+        import torch
+
         from nlptl.models.pooling import Pooling, idf_weights, sif_weights
         from nlptl.models.word_vectors import WordVectors
 
@@ -142,6 +144,8 @@ class SentenceVectors(Config):
             return Pooling("tfidf", token_weights=idf_weights(_frequency(given, pile, context, once=True), len(pile)))
         table = given.token_model
         counts = table.counts if isinstance(table, WordVectors) else _frequency(given, pile, context, once=False)
+        if isinstance(table, WordVectors) and table.subwords is not None:
+            counts = torch.cat([counts.new_zeros(1), counts[1:]])  # row 0 stands for each single unseen word
         plain = Pooling("sif", token_weights=sif_weights(counts, self.sif_a)).to(given.device)
         if not self.remove_common:
             return plain
@@ -150,13 +154,17 @@ class SentenceVectors(Config):
 
 
 def _frequency(given: Encoder, pile: TextTable, context: RunContext, *, once: bool) -> Tensor:
-    """Return how often each token stands in the pile (V,), or in how many texts when it counts `once` a text."""
+    """Return how often each token stands in the pile (V,), or in how many texts when it counts `once` a text.
+
+    Words that have a vector by their spelling alone count as none.
+    """
     import torch
 
     frequency = torch.zeros(given.tokenizer.get_vocab_size(), dtype=torch.int64)
     for batch in watched([pile], "fitting the pooling", context):
         tokens = [token for ids in given.token_ids(batch) for token in (set(ids) if once else ids)]
-        frequency += torch.bincount(torch.tensor(tokens, dtype=torch.int64), minlength=len(frequency))
+        found = torch.tensor(tokens, dtype=torch.int64)
+        frequency += torch.bincount(found[found < len(frequency)], minlength=len(frequency))
     return frequency
 
 

@@ -5,9 +5,10 @@ Shapes: V words, D dimension.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import time
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
 from nlptl.spelling import Spelling
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched
+from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched_arrays
 from nlptl.word2vec.choice import EngineName, check_engine
 from nlptl.word2vec.tokenizer import TextSettings
 
@@ -30,20 +31,21 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
     from nlptl.progress import Task
     from nlptl.word2vec.corpus import Corpus
-    from nlptl.word2vec.engines import SkipGramTask, Trained, Watch
+    from nlptl.word2vec.engines import Buckets, SkipGramTask, Trained, Watch
 
 FloatArray = NDArray[np.float32]
 DIM = 100  # width where neither settings nor imported vectors name one
 AUTO_WORDS = 5_000_000  # words that `epochs: auto` wants the training to see
-FREQUENT = 5  # frequent words whose neighbours are told
+FREQUENT = 5  # frequent words whose neighbours are told, and phrases
+COMPARED = 1_000  # frequent words whose neighbourhoods are compared before and after
 
 
 class Phrases(Config):
     """When two words that stand together become one."""
 
-    threshold: float = Field(default=10.0, gt=0)
-    """How much more often than by chance a pair must stand together (Mikolov et al. 2013b, eq. 6, scaled by the size of
-    the vocabulary as gensim does); higher joins fewer."""
+    threshold: float = Field(default=100.0, gt=0)
+    """How much more often than by chance a pair must stand together (Mikolov et al. 2013b, eq. 6, times the number of
+    words as in word2phrase); higher joins fewer."""
     min_count: int = Field(default=5, ge=1)
     """Pairs that are rarer are left apart; also taken off each pair's count."""
 
@@ -160,55 +162,71 @@ class SkipGram(Config):
         self.check(where="skipgram")
         self.check_data(data, where="skipgram")
         pile = self._pile(data)
-        if self.vectors is None:
-            tokenizer, vectors, counts = self._trained(pile, context, ([], None))
-        elif self.continue_training:
-            tokenizer, vectors, counts = self._trained(pile, context, self._imported())
+        if self._trains:
+            learnt = self._trained(pile, context, ([], None) if self.vectors is None else self._imported())
         else:
-            tokenizer, vectors, counts = self._as_they_are()
-        self._tell_neighbours(tokenizer, vectors, counts, context)
-        return _encoder(tokenizer, vectors, counts)
+            learnt = self._as_they_are()
+        self._tell_neighbours(learnt, context)
+        return _encoder(learnt)
 
     def _pile(self, data: TextData) -> list[TextTable]:
         return pile_tables(data, self.reads(data))
 
     def _trained(
         self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]
-    ) -> tuple[Tokenizer, FloatArray, NDArray[np.int64]]:
-        from nlptl.word2vec.corpus import encoded
-        from nlptl.word2vec.tokenizer import vocabulary_of
+    ) -> _Learnt:
+        from nlptl.word2vec.corpus import corpus_of
+        from nlptl.word2vec.formats import placed_vectors
+        from nlptl.word2vec.tokenizer import set_vocabulary, untrained_tokenizer
 
         words, start = known
-        tokenizer = self._tokenizer(pile, words, context)
-        with encoded(tokenizer, watched(pile, "encoding the pile", context)) as found:
-            corpus = dataclasses.replace(found, words=vocabulary_of(tokenizer))
-            kept_words = int((corpus.counts[1:] > 0).sum())
+        tokenizer = untrained_tokenizer(self.text)
+        texts = watched_arrays(pile, "reading the pile", context)
+        with corpus_of(tokenizer, texts, min_count=self.min_count, known_words=words) as plain:
+            kept_words = int((plain.counts[1:] > 0).sum())
             if kept_words < 2:
                 raise DataError(
                     f"{pile[0].name}: {kept_words} words occur at least {self.min_count} times; skip-gram needs two. "
                     "Lower skipgram's min_count or add text."
                 )
-            vectors = self._train(corpus, _placed(tokenizer, words, start), context).vectors
-            context.record.find("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
-            context.record.find("pile_unknown_share", round(corpus.unknown_share, 4))
-            return tokenizer, vectors, corpus.counts
+            with self._joined(plain, context) as (corpus, phrases):
+                set_vocabulary(tokenizer, corpus.words)
+                placed = None if start is None else placed_vectors(corpus.words, words, start)
+                trained = self._train(corpus, placed, context)
+                context.record.find("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
+                context.record.find("pile_unknown_share", round(corpus.unknown_share, 4))
+                if placed is not None:
+                    self._tell_change(corpus, placed, trained.vectors, context)
+                return _Learnt(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
 
-    def _tokenizer(self, pile: Sequence[TextTable], words: Sequence[str], context: RunContext) -> Tokenizer:
-        from nlptl.word2vec.tokenizer import (
-            UNKNOWN,
-            learn_vocabulary,
-            set_vocabulary,
-            untrained_tokenizer,
-            vocabulary_of,
-        )
+    @contextlib.contextmanager
+    def _joined(self, corpus: Corpus, context: RunContext) -> Iterator[tuple[Corpus, NDArray[np.int32] | None]]:
+        """Give the corpus with its phrases joined and their ids (P, 3); as it is where none are wanted or found."""
+        from nlptl.word2vec.phrases import find_phrases, merge
 
-        tokenizer = untrained_tokenizer(self.text)
-        learn_vocabulary(tokenizer, watched(pile, "counting words", context), min_count=self.min_count)
-        if words:
-            learnt = vocabulary_of(tokenizer)
-            seen = set(learnt)
-            set_vocabulary(tokenizer, [*learnt, *(word for word in words if word not in seen and word != UNKNOWN)])
-        return tokenizer
+        if self.phrases is None:
+            yield corpus, None
+            return
+        pairs = find_phrases(corpus, min_count=self.phrases.min_count, threshold=self.phrases.threshold)
+        with tempfile.TemporaryDirectory(prefix="nlptl-phrases-") as folder:
+            joined, phrases = merge(corpus, pairs, Path(folder))
+            shown = ", ".join(joined.words[i] for i in phrases[:FREQUENT, 2].tolist())
+            told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
+            context.record.find("phrases", len(phrases), told)
+            yield joined, phrases if len(phrases) else None
+
+    def _tell_change(self, corpus: Corpus, before: FloatArray, after: FloatArray, context: RunContext) -> None:
+        """Tell how many words came new and how the neighbourhoods of the old ones have changed."""
+        from nlptl.word2vec.quality import neighbourhood_change
+
+        known = ~np.isnan(before[:, 0])
+        new = int((~known[1:]).sum())
+        context.record.find("new_words", new, f"{known.sum()} words went on from their vectors, {new} are new.")
+        rows = np.flatnonzero(known)
+        rows = rows[np.argsort(-corpus.counts[rows], kind="stable")][:COMPARED]
+        if len(rows) > 1:
+            change = neighbourhood_change(corpus.words, before, after, rows)
+            context.record.find("neighbourhoods", dataclasses.asdict(change), change.sentence())
 
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> Trained:
         from nlptl.word2vec.choice import choose_engine
@@ -221,11 +239,11 @@ class SkipGram(Config):
             self.engine, device=context.device, subwords=task.spelling is not None, deterministic=task.deterministic
         )
         context.record.find("engine", name)
-        begin = time.monotonic()
         with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
             trained = engine(corpus, task, start=start, watch=self._watch(corpus, task, progress, context))
-        seconds = time.monotonic() - begin
-        context.record.find("words_per_second", round(task.epochs * len(corpus.ids) / max(1e-9, seconds)))
+        context.record.find("kept_words", trained.kept_words)
+        context.record.find("train_seconds", round(trained.train_seconds, 3))
+        context.record.find("compile_seconds", round(trained.compile_seconds, 3))
         trained.vectors[0] = 0.0
         return trained
 
@@ -274,61 +292,68 @@ class SkipGram(Config):
         assert self.vectors is not None
         return read_vectors(Path(self.vectors))
 
-    def _as_they_are(self) -> tuple[Tokenizer, FloatArray, NDArray[np.int64]]:
+    def _as_they_are(self) -> _Learnt:
+        from nlptl.word2vec.formats import read_counts
         from nlptl.word2vec.tokenizer import UNKNOWN, set_vocabulary, untrained_tokenizer
 
+        assert self.vectors is not None
         words, vectors = self._imported()
         tokenizer = untrained_tokenizer(self.text)
         known = [index for index, word in enumerate(words) if word != UNKNOWN]
-        set_vocabulary(tokenizer, [UNKNOWN, *(words[index] for index in known)])
+        words = [UNKNOWN, *(words[index] for index in known)]
+        set_vocabulary(tokenizer, words)
         table = np.vstack([np.zeros((1, vectors.shape[1]), np.float32), vectors[known]])
-        # Files are sorted by frequency and carry no counts: Zipf's law stands in for them.
+        counted = read_counts(Path(self.vectors))
+        # Files are sorted by frequency and most carry no counts: Zipf's law stands in for them.
         counts = np.concatenate([[0], np.maximum(1, 10_000_000 // np.arange(1, len(table)))]).astype(np.int64)
-        return tokenizer, table, counts
+        if counted is not None:
+            counts = np.array([counted.get(word, 0) for word in words], np.int64)
+        return _Learnt(tokenizer, table, counts)
 
-    def _tell_neighbours(
-        self, tokenizer: Tokenizer, vectors: FloatArray, counts: NDArray[np.int64], context: RunContext
-    ) -> None:
-        from nlptl.word2vec.quality import nearest
+    def _tell_neighbours(self, learnt: _Learnt, context: RunContext) -> None:
+        from nlptl.word2vec.quality import frequent_words, nearest
         from nlptl.word2vec.tokenizer import vocabulary_of
 
-        words = vocabulary_of(tokenizer)
-        neighbours = {words[i]: nearest(words, vectors, i, count=5) for i in _frequent(words, counts)}
+        words = vocabulary_of(learnt.tokenizer)
+        telling = frequent_words(words, learnt.counts, most=FREQUENT)
+        neighbours = {words[i]: nearest(words, learnt.vectors, i, count=5) for i in telling}
         told = "; ".join(f"{word}: {', '.join(near for near, _ in found)}" for word, found in neighbours.items())
         context.record.find("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Learnt:
+    """What becomes an encoder."""
+
+    tokenizer: Tokenizer
+    vectors: FloatArray
+    """(V, D)."""
+    counts: NDArray[np.int64]
+    """(V,)."""
+    buckets: Buckets | None = None
+    spelling: Spelling | None = None
+    phrases: NDArray[np.int32] | None = None
+    """(P, 3) ids of two words and of both together."""
 
 
 def _loss_row(loss: float | None) -> dict[str, float]:
     return {} if loss is None else {"loss": round(loss, 6)}
 
 
-def _placed(tokenizer: Tokenizer, words: Sequence[str], vectors: FloatArray | None) -> FloatArray | None:
-    """Put imported vectors onto the tokenizer's ids (V, D); words that the import lacks are NaN."""
-    if vectors is None:
-        return None
-    placed = np.full((tokenizer.get_vocab_size(), vectors.shape[1]), np.nan, dtype=np.float32)
-    for word, vector in zip(words, vectors, strict=True):
-        index = tokenizer.token_to_id(word)
-        if index:
-            placed[index] = vector
-    return placed
-
-
-def _frequent(words: Sequence[str], counts: NDArray[np.int64]) -> list[int]:
-    """Return ids of the most frequent words that mean something by themselves: no function words."""
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    order = np.argsort(-counts, kind="stable")
-    telling = (int(i) for i in order if i and len(words[i]) > 3 and words[i] not in ENGLISH_STOP_WORDS and counts[i])
-    return [index for index, _ in zip(telling, range(FREQUENT), strict=False)]
-
-
-def _encoder(tokenizer: Tokenizer, vectors: FloatArray, counts: NDArray[np.int64]) -> Encoder:
+def _encoder(learnt: _Learnt) -> Encoder:
     import torch
 
     from nlptl.models.encoder import Encoder
     from nlptl.models.pooling import Pooling
+    from nlptl.models.subwords import Subwords
     from nlptl.models.word_vectors import WordVectors
 
-    table = WordVectors(torch.from_numpy(np.ascontiguousarray(vectors)), torch.from_numpy(np.array(counts)))
-    return Encoder(tokenizer, table, Pooling("mean")).eval()
+    subwords = None
+    if learnt.buckets is not None and learnt.spelling is not None:
+        ids, vectors = torch.from_numpy(learnt.buckets.ids), torch.from_numpy(learnt.buckets.vectors)
+        subwords = Subwords(learnt.spelling, ids, vectors)
+    table = WordVectors(
+        torch.from_numpy(np.ascontiguousarray(learnt.vectors)), torch.from_numpy(np.array(learnt.counts)),
+        subwords=subwords, phrases=None if learnt.phrases is None else torch.from_numpy(learnt.phrases),
+    )  # fmt: skip
+    return Encoder(learnt.tokenizer, table, Pooling("mean")).eval()

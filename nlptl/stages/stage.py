@@ -145,6 +145,15 @@ def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iter
                 task.advance(len(batch))
 
 
+def watched_arrays(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[Any]:
+    """Yield the tables' texts as Arrow string arrays of any length, telling progress as `watched` does."""
+    with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
+        for table in tables:
+            for batch in table.record_batches():
+                yield batch.column("text")
+                task.advance(batch.num_rows)
+
+
 class Stage(Protocol):
     """A stage is its validated, frozen settings; `run` returns a new artifact and leaves what it was given untouched."""
 

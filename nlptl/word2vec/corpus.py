@@ -1,24 +1,28 @@
-"""A pile of text as one memory-mapped array of word ids, so that a corpus larger than memory trains."""
+"""A pile of text as one memory-mapped array of word ids, so that a corpus larger than memory trains.
+
+Shapes: V words of the vocabulary, N words of the corpus.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.word2vec.tokenizer import UNKNOWN_ID
+from nlptl.word2vec.tokenizer import UNKNOWN_ID, set_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-ROWS = 1_000  # texts encoded at once: large enough for all cores, small enough for the caches
+MOST_THREADS = 16  # each holds a table of chunks and a block of text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,36 +53,50 @@ class Corpus:
 
 
 @contextlib.contextmanager
-def encoded(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[Corpus]:
-    """Encode texts into a Corpus whose ids live in a temporary file until the block ends.
+def corpus_of(
+    tokenizer: Tokenizer,
+    batches: Iterable[Sequence[str] | Any],
+    *,
+    min_count: int,
+    known_words: Sequence[str] = (),
+    threads: int | None = None,
+) -> Iterator[Corpus]:
+    """Give `tokenizer` the vocabulary of texts and encode them into a Corpus, whose ids live on disk until the block ends.
 
-    Raises DataError when the disk is full; the temporary file is gone either way.
+    The vocabulary is every word that occurs at least `min_count` times, most frequent first, ties by spelling, then
+    those of `known_words` that are not among them. `batches` are lists of texts or Arrow string arrays. The result does not
+    depend on the batches nor on `threads` (None takes all cores). Raises DataError when the disk is full; the
+    temporary files are gone either way.
     """
-    lengths: list[NDArray[np.int64]] = []
-    counts = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
-    with tempfile.TemporaryDirectory(prefix="nlptl-corpus-") as folder:
-        path = Path(folder) / "ids"
-        try:
-            with path.open("wb") as file:
-                for rows in _of_size(batches, ROWS):
-                    encodings = tokenizer.encode_batch_fast(rows, add_special_tokens=False)
-                    texts = [np.asarray(encoding.ids, dtype=np.int32) for encoding in encodings]
-                    ids = np.concatenate(texts) if texts else np.zeros(0, np.int32)
-                    counts += np.bincount(ids, minlength=len(counts))
-                    lengths.append(np.array([np.count_nonzero(text != UNKNOWN_ID) for text in texts], np.int64))
-                    file.write(ids[ids != UNKNOWN_ID].tobytes())
-        except OSError as error:
-            raise DataError(
-                f"{folder}: the encoded corpus cannot be written ({error.strerror}); it needs four bytes a word. "
-                "Free space or set TMPDIR to another disk."
-            ) from None
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([*lengths, np.zeros(0, np.int64)]))])
-        empty = path.stat().st_size == 0
-        ids = np.zeros(0, np.int32) if empty else np.memmap(path, dtype=np.int32, mode="r")
-        yield Corpus(ids=ids, offsets=offsets, counts=counts)
+    from nlptl.word2vec.scanned_pile import ScannedPile
+
+    with tempfile.TemporaryDirectory(prefix="nlptl-corpus-") as name:
+        path = Path(name) / "ids"
+        with ScannedPile(Path(name), tokenizer, threads or min(os.cpu_count() or 1, MOST_THREADS)) as pile:
+            pile.read(batches)
+            words, counts = pile.words.vocabulary(min_count, known_words)
+            set_vocabulary(tokenizer, words)
+            lengths = pile.encode(words, path)
+        yield Corpus(ids=mapped_ids(path), offsets=offsets_of(lengths), counts=counts, words=words)
 
 
-def _of_size(batches: Iterable[Sequence[str]], rows: int) -> Iterator[list[str]]:
-    for batch in batches:
-        for begin in range(0, len(batch), rows):
-            yield list(batch[begin : begin + rows])
+@contextlib.contextmanager
+def told_when_full(folder: Path) -> Iterator[None]:
+    """Tell an OSError while a corpus is written to `folder` in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the encoded corpus cannot be written ({error.strerror}); it needs four bytes a word. "
+            "Free space or set TMPDIR to another disk."
+        ) from None
+
+
+def mapped_ids(path: Path) -> NDArray[np.int32]:
+    """Map a file of ids (N,) into memory."""
+    return np.zeros(0, np.int32) if path.stat().st_size == 0 else np.memmap(path, dtype=np.int32, mode="r")
+
+
+def offsets_of(lengths: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return (texts + 1,) where texts of these lengths begin."""
+    return np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))

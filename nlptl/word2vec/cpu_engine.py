@@ -39,14 +39,19 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch
     training = _Training(corpus, task, start)
     threads = 1 if task.deterministic or len(corpus.ids) < SMALL else task.threads or len(os.sched_getaffinity(0))
     kept, first = training.resumed(watch)
+    seconds = 0.0
     for epoch in range(first, task.epochs):
+        begin = time.monotonic()
         kept += training.train_epoch(epoch, threads, watch.advance)
-        watch.after_epoch(epoch + 1, training.vectors(), training.contexts())
+        seconds += time.monotonic() - begin
+        if watch.listens:
+            watch.after_epoch(epoch + 1, training.vectors(), training.contexts())
         if watch.checkpoints is not None and epoch + 1 < task.epochs:
             watch.checkpoints.keep(epoch + 1, functools.partial(training.state, epoch + 1, kept, watch.notes))
     return Trained(
-        vectors=training.vectors().copy(), kept_words=kept, buckets=training.buckets(), compile_seconds=compile_seconds
-    )
+        vectors=np.ascontiguousarray(training.vectors()), kept_words=kept, buckets=training.buckets(),
+        compile_seconds=compile_seconds, train_seconds=seconds,
+    )  # fmt: skip
 
 
 def compiled() -> float:
@@ -88,7 +93,9 @@ class _Training:
             return
         generator = np.random.default_rng([self._task.seed, 1])
         shape, limit = (len(self._tables.grams), self._task.dim), np.float32(1 / self._task.dim)
-        self._tables.grams[:, : self._task.dim] = (generator.random(shape, np.float32) * 2 - 1) * limit
+        first = generator.random(shape, np.float32)
+        first -= np.float32(0.5)
+        np.multiply(first, 2 * limit, out=self._tables.grams[:, : self._task.dim])
         self._tables.vectors[:, : self._task.dim] = 2 * vectors  # as wide as those of n-grams, as fastText's
         if start is not None:
             given = ~np.isnan(start[:, 0])

@@ -20,7 +20,7 @@ from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
 from nlptl.word2vec.sampling import Sampling
-from nlptl.word2vec.simd import LANES, OUTPUTS, add, add_difference, enter, prefetch, scale_into, step
+from nlptl.word2vec.simd import LANES, OUTPUTS, add, add_difference, enter, prefetch, scale_into, step, subtract
 
 LONGEST = 10_000  # words of a piece of text; a longer text is cut, as gensim cuts it
 AHEAD = 2  # centres whose rows are fetched before they are needed
@@ -156,10 +156,13 @@ def _enter(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None
 def _leave(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None:
     """Add what a row of the ring has changed to the word's vector and to those of its n-grams."""
     floats = tables.vectors.shape[1]
-    add_difference(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
-    if len(grams.rows):
-        for i in range(grams.begins[word], grams.begins[word + 1]):
-            add_difference(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, row, copy, floats)
+    if not len(grams.rows):
+        add_difference(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
+        return
+    subtract(row, copy, floats)
+    add(tables.vectors.ctypes.data + word * floats * 4, row, floats)
+    for i in range(grams.begins[word], grams.begins[word + 1]):
+        add(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, row, floats)
 
 
 @njit(nogil=True, error_model="numpy")

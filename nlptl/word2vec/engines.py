@@ -68,6 +68,11 @@ class Watch:
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What `after_epoch` wants to remember (JSON); it is kept in checkpoints and comes back with them."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether `after_epoch` wants the vectors, which cost a copy."""
+        return self.after_epoch is not _no_epoch
+
 
 @dataclasses.dataclass(frozen=True)
 class Buckets:
@@ -92,6 +97,8 @@ class Trained:
     """Vectors of n-grams; None without subwords."""
     compile_seconds: float = 0.0
     """Seconds in which kernels were made ready before anything was trained."""
+    train_seconds: float = 0.0
+    """Seconds of the passes over the corpus, without tables, checkpoints and what `watch` did; 0 where nobody measures."""
 
 
 class Engine(Protocol):

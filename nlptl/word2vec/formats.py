@@ -1,9 +1,13 @@
-"""Word vectors from and for other tools: word2vec text and binary, GloVe text, gensim KeyedVectors."""
+"""Word vectors from other tools: word2vec text and binary, GloVe text, gensim's objects, files of counts.
+
+Shapes: V words, D dimension.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 Format = Literal["word2vec", "word2vec-binary", "glove"]
+Blocks = Iterator[tuple[list[bytes], FloatArray]]  # words and their vectors
+BLOCK = 1 << 24  # bytes parsed at once
+LONGEST_WORD = 10_000  # bytes; where a binary file shows no end of a word for longer, it is none
+LONGEST_NUMBER = 18  # digits of a header's numbers
 _PICKLE = b"\x80"
 
 
@@ -31,33 +39,16 @@ def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     """
     form, expected, width = inspect(path)
     words: list[str] = []
-    rows: list[FloatArray] = []
+    blocks = [np.zeros((0, width), np.float32)]
     with _opened(path) as file, _told_as_data_error(path, words):
         if form != "glove":
             file.readline()
-        records = (
-            _binary_records(file, expected or 0, width) if form == "word2vec-binary" else _text_records(file, width)
-        )
-        for word, row in records:
-            if not np.isfinite(row).all():
-                raise _Fault(f"the vector of {word!r} holds NaN or infinity; every number must be finite")
-            words.append(word)
-            rows.append(row)
-    if expected is not None and len(words) != expected:
-        raise DataError(
-            f"{path}: found {len(words)} vectors where the header says {expected}; the file was cut off or its header "
-            "is wrong. Fetch or export it again."
-        )
-    if not words:
-        raise DataError(f"{path}: holds no vectors; expected at least one. Fetch or export the file again.")
-    first: dict[str, int] = {}
-    for place, word in enumerate(words, start=1):
-        if first.setdefault(word, place) != place:
-            raise DataError(
-                f"{path}: {word!r} is vector {first[word]} and again vector {place}; every word must stand once. "
-                "Remove one of them."
-            )
-    return words, np.stack(rows)
+        binary = form == "word2vec-binary"
+        for found, rows in _binary_blocks(file, expected or 0, width) if binary else _text_blocks(file, width):
+            words.extend(_checked(found, rows))
+            blocks.append(rows)
+    _check_words(path, words, expected)
+    return words, np.concatenate(blocks)
 
 
 def inspect(path: Path) -> tuple[Format, int | None, int]:
@@ -70,11 +61,10 @@ def inspect(path: Path) -> tuple[Format, int | None, int]:
         )
     lines = head.split(b"\n", 2)
     first = lines[0].split()
-    if len(first) == 2 and all(part.isdigit() for part in first):
-        words, width = int(first[0]), int(first[1])
-        second = lines[1].rstrip().split(b" ") if len(lines) > 1 else []
-        is_text = len(second) == width + 1 and all(_is_number(part) for part in second[1:])
-        return ("word2vec" if is_text else "word2vec-binary"), words, width
+    if len(first) == 2 and all(part.isdigit() and len(part) <= LONGEST_NUMBER for part in first) and int(first[1]):
+        second = lines[1].rstrip().replace(b"\t", b" ").split(b" ") if len(lines) > 1 else []
+        is_text = len(second) > 1 and all(_is_number(part) for part in second[1:])
+        return ("word2vec" if is_text else "word2vec-binary"), int(first[0]), int(first[1])
     if len(first) > 2 and all(_is_number(part) for part in first[1:]):
         return "glove", None, len(first) - 1
     raise DataError(
@@ -83,10 +73,43 @@ def inspect(path: Path) -> tuple[Format, int | None, int]:
     )
 
 
-def write_vectors(path: Path, words: Sequence[str], vectors: FloatArray, *, format: Format) -> None:
-    """Write words and vectors (V, D) in one of the formats that `read_vectors` reads."""
-    keyed = to_gensim(words, vectors)
-    keyed.save_word2vec_format(str(path), binary=format == "word2vec-binary", write_header=format != "glove")
+def counts_path(path: Path) -> Path:
+    """Return where the counts of a vector file's words stand, if they do: in FILE.vocab."""
+    return path.with_name(f"{path.name}.vocab")
+
+
+def read_counts(path: Path) -> dict[str, int] | None:
+    """Return how often each word of the vector file `path` occurred, from the file beside it; None without one.
+
+    Raises DataError for a line that is not a word and a number.
+    """
+    path = counts_path(path)
+    if not path.is_file():
+        return None
+    counts: dict[str, int] = {}
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            word, _, count = line.rstrip().rpartition(b" ")
+            try:
+                if not count.isdigit():
+                    raise ValueError
+                counts[word.decode("utf-8")] = int(count)
+            except ValueError:
+                raise DataError(
+                    f"{path}:{number}: found {line[:40]!r}; expected a word in UTF-8 and how often it occurs. "
+                    "Correct the line, or remove the file to do without counts."
+                ) from None
+    return counts
+
+
+def placed_vectors(vocabulary: Sequence[str], words: Sequence[str], vectors: FloatArray) -> FloatArray:
+    """Return the vectors of words by their place in a vocabulary (V, D); NaN where it has a word that they lack."""
+    places = {word: index for index, word in enumerate(vocabulary) if index}
+    placed = np.full((len(vocabulary), vectors.shape[1]), np.nan, dtype=np.float32)
+    for word, vector in zip(words, vectors, strict=True):
+        if word in places:
+            placed[places[word]] = vector
+    return placed
 
 
 def to_gensim(words: Sequence[str], vectors: FloatArray) -> KeyedVectors:
@@ -107,6 +130,27 @@ class _Fault(ValueError):
     """What is wrong with one record."""
 
 
+def _check_words(path: Path, words: list[str], expected: int | None) -> None:
+    """Refuse a file of too few or too many words, or with a word twice."""
+    if expected is not None and len(words) != expected:
+        found = "more" if len(words) > expected else str(len(words))
+        raise DataError(
+            f"{path}: found {found} vectors where the header says {expected}; the file was cut off or its header "
+            "is wrong. Fetch or export it again."
+        )
+    if not words:
+        raise DataError(f"{path}: holds no vectors; expected at least one. Fetch or export the file again.")
+    if len(set(words)) == len(words):
+        return
+    first: dict[str, int] = {}
+    for place, word in enumerate(words, start=1):
+        if first.setdefault(word, place) != place:
+            raise DataError(
+                f"{path}: {word!r} is vector {first[word]} and again vector {place}; every word must stand once. "
+                "Remove one of them."
+            )
+
+
 @contextlib.contextmanager
 def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
     """Tell a fault with the number of the vector at which it was met."""
@@ -120,31 +164,79 @@ def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
         raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
 
 
-def _text_records(file: IO[bytes], width: int) -> Iterator[tuple[str, FloatArray]]:
-    for line in file:
-        parts = line.rstrip().replace(b"\t", b" ").rsplit(b" ", width)
-        if parts == [b""]:
-            continue
-        if len(parts) != width + 1:
+def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
+    """Yield each word until one is not in UTF-8 or has a vector that is not finite."""
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
+    for word, is_finite in zip(words, finite, strict=True):
+        try:
+            decoded = word.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _Fault(f"found the word {word!r}; expected UTF-8") from None
+        if not is_finite:
+            raise _Fault(f"the vector of {decoded!r} holds NaN or infinity; every number must be finite")
+        yield decoded
+
+
+def _text_blocks(file: IO[bytes], width: int) -> Blocks:
+    """Yield words and vectors of many lines at once."""
+    while lines := file.readlines(BLOCK):
+        kept = [line for line in (line.rstrip().replace(b"\t", b" ") for line in lines) if line]
+        found = _parsed(kept, width)
+        if found is None:
+            yield from _text_lines(kept, width)
+        else:
+            yield found
+
+
+def _parsed(lines: list[bytes], width: int) -> tuple[list[bytes], FloatArray] | None:
+    """Parse lines of a word and `width` numbers all at once; None where one of them needs a closer look."""
+    if any(line.count(b" ") != width for line in lines):
+        return None
+    parts = [line.partition(b" ") for line in lines]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy before 2.3 warns where later ones raise ValueError
+        try:
+            numbers = np.fromstring(b" ".join(numbers for _, _, numbers in parts), dtype=np.float32, sep=" ")
+        except (ValueError, DeprecationWarning):
+            return None
+    return None if len(numbers) != len(lines) * width else ([word for word, _, _ in parts], numbers.reshape(-1, width))
+
+
+def _text_lines(lines: list[bytes], width: int) -> Blocks:
+    """Yield one line after the other, so that a fault is told at its place and a word may hold spaces."""
+    for line in lines:
+        word, *numbers = line.rsplit(b" ", width)
+        if len(numbers) != width:
             raise _Fault(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
         try:
-            yield parts[0].decode("utf-8"), np.array(parts[1:], dtype=np.float32)
+            yield [word], np.array([numbers], dtype=np.float32)
         except ValueError:
             raise _Fault(f"found {line[:40]!r}; expected a word in UTF-8 and {width} numbers") from None
 
 
-def _binary_records(file: IO[bytes], count: int, width: int) -> Iterator[tuple[str, FloatArray]]:
-    for _ in range(count):
-        word = bytearray()
-        while (byte := file.read(1)) not in (b" ", b""):
-            word += byte
-        numbers = file.read(4 * width)
-        if len(numbers) < 4 * width:
+def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
+    """Yield words and vectors of many records at once: a word, a space, the numbers, with or without a line's end.
+
+    What stands behind the last record is yielded as one more, so that a wrong header is seen.
+    """
+    rest, left = b"", count
+    while block := file.read(BLOCK):
+        rest += block
+        words, rows, begin = [], [], 0
+        while left and (space := rest.find(b" ", begin, begin + LONGEST_WORD)) >= 0:
+            end = space + 1 + 4 * width
+            if end > len(rest):
+                break
+            words.append(rest[begin:space].lstrip(b"\n"))
+            rows.append(rest[space + 1 : end])
+            begin, left = end, left - 1
+        yield words, np.frombuffer(b"".join(rows), "<f4").reshape(-1, width)
+        rest = rest[begin:]
+        if left and len(rest) >= LONGEST_WORD and b" " not in rest[:LONGEST_WORD]:
+            raise _Fault(f"found {rest[:40]!r}; expected a word, a space and {width} numbers of four bytes")
+        if not left and rest.strip(b"\n"):
+            yield [b""], np.zeros((1, width), np.float32)
             return
-        try:
-            yield word.decode("utf-8").lstrip("\n"), np.frombuffer(numbers, dtype="<f4")
-        except ValueError:
-            raise _Fault(f"found the word {bytes(word)!r}; expected UTF-8") from None
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -156,9 +248,12 @@ def _head(path: Path) -> bytes:
         raise DataError(f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it.")
     try:
         with _opened(path) as file:
-            return file.read(100_000)
+            head = file.read(100_000)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Check the file, or fetch it again.") from None
+    if not head.strip():
+        raise DataError(f"{path}: is empty; expected word vectors. Fetch or export the file again.")
+    return head
 
 
 def _is_number(text: bytes) -> bool:

@@ -21,7 +21,7 @@ class Tuning:
     words_per_segment: int = 8_192
     """Words of the corpus for each segment that trains at the same time: more segments than this allows work on rows
     that others are changing, which costs quality on small corpora."""
-    segments_per_processor: int = 2
+    segments_per_processor: int = 1
     """Segments at the same time for each of the GPU's processors; more hide latency, and stale rows cost quality."""
     tiles_per_launch: int = 256
     """Most tiles of a segment between two reports of progress."""
@@ -29,7 +29,7 @@ class Tuning:
     """Centres trained on at once by a segment; a tensor core's smallest matrix has 16 rows."""
     noise_per_centre: int = 2
     """Noise words in a tile's pool for each of its centres; more lower the variance and move more memory."""
-    longest_step: float = 4.0
+    longest_step: float = 8.0
     """Most that all segments at once are expected to add to a row, as a multiple of other rows; keeps frequent words, of
     which every segment holds some, from overshooting."""
     warps: int = 4

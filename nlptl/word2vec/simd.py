@@ -93,6 +93,21 @@ def add_difference(typing: Any, target: Any, row: Any, copy: Any, floats: Any) -
 
 
 @intrinsic
+def subtract(typing: Any, row: Any, copy: Any, floats: Any) -> tuple[Any, Any]:
+    """Take the row of D floats at `copy` off `row`."""
+    signature = types.void(*[types.int64] * 3)
+
+    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
+        row, copy, floats = arguments
+        with _along(builder, floats) as (place, _loop):
+            moved = builder.fsub(_load(builder, row, place, _WIDE), _load(builder, copy, place, _WIDE))
+            _store(builder, moved, row, place)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
 def add(typing: Any, target: Any, source: Any, floats: Any) -> tuple[Any, Any]:
     """Add the row of D floats at `source` to the one at `target`."""
     signature = types.void(*[types.int64] * 3)

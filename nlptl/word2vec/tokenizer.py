@@ -48,7 +48,7 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
     """Build the tokenizer that `settings` describe, with an empty vocabulary (only [UNK], id 0)."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(r"<[bB][rR]\s*/?>"), " ")]
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(r"<[bB][rR][ \t\r\n\f\v]*/?>"), " ")]
     if settings.unicode != "none":
         steps.append(normalizers.NFKC() if settings.unicode == "NFKC" else normalizers.NFC())
     steps.append(normalizers.Replace(Regex("’"), "'"))
@@ -86,16 +86,6 @@ def stop_words(settings: TextSettings) -> frozenset[str]:
         stacklevel=2,
     )
     return frozenset(ENGLISH_STOP_WORDS) | NEGATIONS
-
-
-def learn_vocabulary(tokenizer: Tokenizer, batches: Iterable[Sequence[str]], *, min_count: int) -> None:
-    """Give `tokenizer` every word that occurs at least `min_count` times, most frequent first, ties by spelling."""
-    from tokenizers.trainers import WordLevelTrainer
-
-    trainer = WordLevelTrainer(
-        vocab_size=2**31 - 1, min_frequency=min_count, special_tokens=[UNKNOWN], show_progress=False
-    )
-    tokenizer.train_from_iterator(batches, trainer)
 
 
 def set_vocabulary(tokenizer: Tokenizer, words: Sequence[str]) -> None:

@@ -31,6 +31,9 @@ CHAIN = (SKIPGRAM, SentenceVectors(), ClassificationHead(hidden=4, activation="s
 STAGES: dict[str, Any] = {
     "skipgram": SKIPGRAM,
     "skipgram random": SkipGram(dim=16, epochs=0, min_count=1),
+    "skipgram subwords": SkipGram(dim=16, epochs=5, min_count=2, subwords={"min": 2, "max": 4, "buckets": 500}),
+    "skipgram phrases": SkipGram(dim=16, epochs=5, min_count=1, phrases={"threshold": 1.0, "min_count": 2}),
+    "skipgram gensim": SkipGram(dim=16, epochs=5, min_count=1, engine="gensim", deterministic=True),
     "mean": SentenceVectors(pooling="mean"),
     "max": SentenceVectors(pooling="max"),
     "tfidf": SentenceVectors(pooling="tfidf"),

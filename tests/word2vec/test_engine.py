@@ -1,17 +1,15 @@
-"""Corpus, engine and loss: counts, repeatability, that training learns, and the gradient's sign."""
+"""Engine and loss: repeatability, that training learns, and the gradient's sign."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from nlptl.errors import DataError
-from nlptl.word2vec import corpus as corpus_module
-from nlptl.word2vec.corpus import Corpus, encoded
+from nlptl.word2vec.corpus import Corpus, corpus_of
 from nlptl.word2vec.engines import SkipGramTask, Watch, initial_vectors
 from nlptl.word2vec.gensim_engine import train
 from nlptl.word2vec.quality import SampledLoss, nearest
-from nlptl.word2vec.tokenizer import TextSettings, learn_vocabulary, untrained_tokenizer, vocabulary_of
+from nlptl.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
 TEXTS = [("cat dog pet fur " * 6).strip() if i % 2 else ("car road wheel fuel " * 6).strip() for i in range(60)]
 TASK = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=15, learning_rate=0.05, seed=3)
@@ -19,36 +17,8 @@ TASK = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=15, learn
 
 def small_corpus(texts: list[str], min_count: int = 1) -> Corpus:
     tokenizer = untrained_tokenizer(TextSettings())
-    learn_vocabulary(tokenizer, [texts], min_count=min_count)
-    with encoded(tokenizer, [texts]) as corpus:
-        return Corpus(np.array(corpus.ids), corpus.offsets, corpus.counts, vocabulary_of(tokenizer))
-
-
-def test_corpus_counts_and_drops_unknown_words() -> None:
-    corpus = small_corpus(["a b a", "", "c a", "b"], min_count=2)
-    assert corpus.counts.tolist() == [1, 3, 2]
-    assert [ids.tolist() for ids in corpus.texts()] == [[1, 2, 1], [], [1], [2]]
-    assert corpus.unknown_share == pytest.approx(1 / 6)
-    assert len(corpus) == 4
-
-
-def test_a_corpus_of_nothing_is_empty() -> None:
-    corpus = small_corpus(["a"], min_count=2)
-    assert (len(corpus.ids), corpus.unknown_share) == (0, 1.0)
-
-
-def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(corpus_module, "_of_size", refuse)
-    with pytest.raises(DataError) as caught:
-        small_corpus(["a b"])
-    told = str(caught.value)
-    assert told.split(": ", 1)[1] == (
-        "the encoded corpus cannot be written (No space left on device); it needs four bytes a word. "
-        "Free space or set TMPDIR to another disk."
-    )
+    with corpus_of(tokenizer, [texts], min_count=min_count) as corpus:
+        return Corpus(np.array(corpus.ids), corpus.offsets, corpus.counts, corpus.words)
 
 
 def test_training_repeats_and_learns() -> None:

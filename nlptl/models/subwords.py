@@ -1,0 +1,102 @@
+"""Vectors of words that a vocabulary lacks, composed of their character n-grams (Bojanowski et al. 2017).
+
+Shapes: S buckets in use, D dimension, M unseen words of a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nlptl.spelling import Spelling, bucket_ids
+
+LONGEST_MEMO = 200_000  # unseen spellings that are remembered from call to call: about 70 MB
+
+
+class Subwords(nn.Module):
+    """v(w) = (1/|G(w)|) sum over the n-grams g in G(w) of buckets[hash(g)]: the rule of fastText for unseen words.
+
+    Only buckets that the training has met are kept; the others are zero, where fastText has random numbers that
+    nothing has ever moved. A word of which no n-gram was met stays unknown. Unseen words are numbered as they are met, in
+    this process and this copy only; `held` says when numbers may be forgotten. Buckets are never trained on, so copies
+    share their memory.
+    """
+
+    bucket_ids: Tensor
+
+    def __init__(self, spelling: Spelling, bucket_ids: Tensor, buckets: Tensor) -> None:
+        """`bucket_ids` (S,) int32, ascending, and `buckets` (S, D) float32: vectors of some of the spelling's buckets."""
+        super().__init__()
+        if bucket_ids.shape != buckets.shape[:1] or not bool((bucket_ids[1:] > bucket_ids[:-1]).all()):
+            raise ValueError(f"{len(bucket_ids)} ascending bucket_ids expected for {len(buckets)} buckets")
+        self.spelling = spelling
+        self.register_buffer("bucket_ids", bucket_ids)
+        self.buckets = nn.Parameter(buckets, requires_grad=False)
+        self._numbers: dict[str, int | None] = {}
+        self._grams: list[tuple[NDArray[np.int64], int]] = []  # rows of buckets, and how many n-grams there are
+        self._lock = threading.Lock()
+        self._holders = 0
+
+    def numbers(self, words: Iterable[str]) -> dict[str, int | None]:
+        """Return each word's number, counted from 0; None for a word that is too short to have n-grams."""
+        wanted = dict.fromkeys(words)
+        with self._lock:
+            new = [word for word in wanted if word not in self._numbers]
+            ids, offsets = bucket_ids(new, self.spelling)
+            rows, met = self._rows(ids)
+            for word, begin, end in zip(new, offsets[:-1], offsets[1:], strict=True):
+                grams = rows[begin:end][met[begin:end]]
+                self._numbers[word] = len(self._grams) if len(grams) else None
+                if len(grams):
+                    self._grams.append((grams, int(end - begin)))
+            return {word: self._numbers[word] for word in wanted}
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the vectors (M, D) of the words with these numbers (M,)."""
+        distinct, places = torch.unique(numbers, return_inverse=True)
+        grams = [self._grams[number] for number in distinct.tolist()]
+        device = self.buckets.device
+        ids = torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in grams)])).to(device)
+        offsets = torch.tensor([0, *(len(rows) for rows, _ in grams)][:-1], dtype=torch.int64, device=device).cumsum(0)
+        sums = nn.functional.embedding_bag(ids, self.buckets, offsets, mode="sum")
+        sizes = torch.tensor([size for _, size in grams], dtype=sums.dtype, device=device)
+        return (sums / sizes[:, None])[places]
+
+    def all_buckets(self) -> Tensor:
+        """Return the vectors of all buckets of the spelling, those that were never met as zeros."""
+        table = self.buckets.new_zeros(self.spelling.buckets, self.buckets.shape[1])
+        table[self.bucket_ids.long()] = self.buckets.detach()
+        return table
+
+    def _rows(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the row of each bucket, and whether it has one."""
+        known = self.bucket_ids.cpu().numpy()
+        rows = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
+        return rows, known[rows] == ids if len(known) else np.zeros(len(ids), np.bool_)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep all numbers for a while; where nobody else holds any, more than `LONGEST_MEMO` are forgotten first."""
+        with self._lock:
+            if not self._holders and len(self._numbers) > LONGEST_MEMO:
+                self._numbers, self._grams = {}, []
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Subwords:
+        copied = Subwords(self.spelling, self.bucket_ids, self.buckets.detach())
+        memo[id(self)] = copied
+        with self._lock:
+            copied._numbers, copied._grams = dict(self._numbers), list(self._grams)
+        return copied.train(self.training)

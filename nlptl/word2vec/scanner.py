@@ -1,0 +1,258 @@
+"""The inner loops of a corpus, compiled by numba: text bytes → ids of chunks → ids of words.
+
+A chunk is what stands between ASCII whitespace. Chunk 0 is the end of a text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+USED, NEEDED = 0, 1  # places in Table.sizes: chunks so far, and arena bytes for the chunk that found no room
+POSITION, TEXT, WRITTEN = 0, 1, 2  # places in a scan's state
+SEPARATOR = 0xFF  # ends every chunk in the arena; no byte of UTF-8
+LOW, HIGH, CHUNK, COUNT = 0, 1, 2, 3  # places in a slot
+_SHORT = 16  # bytes that LOW and HIGH hold, so that most chunks are found without a look into the arena
+_BYTE, _TOP, _HALF = np.uint64(8), np.uint64(56), np.uint64(32)
+_OFFSET, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a, 64 bits
+_MIX, _MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+_ID = np.uint64(0xFFFFFFFF)
+
+
+class Table(NamedTuple):
+    """Distinct chunks with their counts: open addressing, at most half full."""
+
+    slots: NDArray[np.uint64]
+    """(S, 4) LOW and HIGH, the bytes of a short chunk or hashes of a long one; CHUNK, its length (upper half) and number,
+    0 for an empty slot; COUNT. S is a power of two. Half a cache line: one miss a look-up."""
+    ends: NDArray[np.int64]
+    """(C,) where each chunk ends in the arena; it begins one byte after the end of the one before."""
+    arena: NDArray[np.uint8]
+    """All chunks end to end, SEPARATOR after each."""
+    sizes: NDArray[np.int64]
+    """(2,) USED and NEEDED."""
+
+
+def _compiled(function: Any) -> Any:
+    return njit(function, cache=True, nogil=True)
+
+
+def _inlined(function: Any) -> Any:
+    return njit(function, cache=True, nogil=True, forceinline=True)
+
+
+@_inlined
+def _is_space(byte: int) -> bool:
+    return byte == 32 or 9 <= byte <= 13
+
+
+@_inlined
+def _is_open_break(content: NDArray[np.uint8], begin: int, end: int) -> bool:
+    """Say whether a chunk ends in <br, after which the tokenizer looks across whitespace for /> or >."""
+    if end - begin < 3 or content[end - 3] != 60:
+        return False
+    return bool((content[end - 2] | 32) == 98 and (content[end - 1] | 32) == 114)
+
+
+@_inlined
+def _first_slot(low: np.uint64, high: np.uint64, last: np.uint64) -> np.uint64:
+    key = (low ^ (high * _MIX_HIGH)) * _MIX
+    return (key ^ (key >> _HALF)) & last
+
+
+@_compiled
+def _spells(table: Table, chunk: int, content: NDArray[np.uint8], begin: int, end: int) -> bool:
+    start = table.ends[chunk - 1] + 1
+    if table.ends[chunk] - start != end - begin:
+        return False
+    same = begin
+    while same < end and table.arena[start + same - begin] == content[same]:
+        same += 1
+    return same == end
+
+
+@_compiled
+def _added(table: Table, content: NDArray[np.uint8], begin: int, end: int) -> int:
+    """Append a new chunk and return its number, or 0 when the table has no room for it."""
+    chunk = table.sizes[USED]
+    start = table.ends[chunk - 1] + 1
+    if chunk == len(table.ends) or 2 * chunk >= len(table.slots) or start + end - begin >= len(table.arena):
+        table.sizes[NEEDED] = end - begin + 1
+        return 0
+    for place in range(end - begin):  # a slice would take numba four seconds to compile
+        table.arena[start + place] = content[begin + place]
+    table.arena[start + end - begin] = SEPARATOR
+    table.ends[chunk] = start + end - begin
+    table.sizes[USED] = chunk + 1
+    return int(chunk)
+
+
+@_inlined
+def _find(slots: NDArray[np.uint64], low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
+    """Return the slot of a short chunk, or the empty one where it belongs."""
+    last = np.uint64(len(slots) - 1)
+    slot = _first_slot(low, high, last)
+    while slots[slot, CHUNK] != 0 and not (
+        slots[slot, LOW] == low and slots[slot, HIGH] == high and (slots[slot, CHUNK] & ~_ID) == length
+    ):
+        slot = (slot + np.uint64(1)) & last
+    return np.uint64(slot)
+
+
+@_compiled
+def _find_long(
+    table: Table, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
+) -> np.uint64:
+    """Return the slot of a long chunk, or the empty one where it belongs."""
+    slots, length = table.slots, np.uint64(end - begin) << _HALF
+    slot = _find(slots, low, high, length)
+    while slots[slot, CHUNK] != 0 and not _spells(table, np.int64(slots[slot, CHUNK] & _ID), content, begin, end):
+        slot = (slot + np.uint64(1)) & np.uint64(len(slots) - 1)
+    return np.uint64(slot)
+
+
+@_compiled
+def _hash(content: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+    key = _OFFSET
+    for place in range(begin, end):
+        key = (key ^ np.uint64(content[place])) * _PRIME
+    return key
+
+
+@_compiled
+def _filled(
+    table: Table, slot: np.uint64, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
+) -> bool:
+    """Put a new chunk into an empty slot; False when the table has no room for it."""
+    chunk = _added(table, content, begin, end)
+    if chunk:
+        table.slots[slot, LOW], table.slots[slot, HIGH] = low, high
+        table.slots[slot, CHUNK] = (np.uint64(end - begin) << _HALF) | np.uint64(chunk)
+    return bool(chunk != 0)
+
+
+@_compiled
+def scan(
+    table: Table,
+    content: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    state: NDArray[np.int64],
+    out: NDArray[np.int32],
+) -> bool:
+    """Write the chunks of all texts to `out`, each text ended by 0; False when the table has to grow first.
+
+    `offsets` (texts + 1,) says where texts begin in `content`; `state` holds POSITION, TEXT and WRITTEN, at which the
+    next call goes on.
+    """
+    slots, written, position = table.slots, state[WRITTEN], state[POSITION]
+    for text in range(state[TEXT], len(offsets) - 1):
+        end, position = offsets[text + 1], max(position, offsets[text])
+        while True:
+            while position < end and _is_space(content[position]):
+                position += 1
+            if position == end:
+                break
+            begin, low, high = position, np.uint64(0), np.uint64(0)
+            inside_break = False
+            while position < end:
+                if _is_space(content[position]):
+                    inside_break = inside_break or _is_open_break(content, begin, position)
+                    if not inside_break:
+                        break
+                else:
+                    inside_break = False
+                high = (high << _BYTE) | (low >> _TOP)
+                low = (low << _BYTE) | np.uint64(content[position])
+                position += 1
+            if position - begin <= _SHORT:
+                slot = _find(slots, low, high, np.uint64(position - begin) << _HALF)
+            else:
+                low = _hash(content, begin, position)
+                slot = _find_long(table, content, begin, position, low, high)
+            if slots[slot, CHUNK] == 0 and not _filled(table, slot, content, begin, position, low, high):
+                state[POSITION], state[TEXT], state[WRITTEN] = begin, text, written
+                return False
+            slots[slot, COUNT] += np.uint64(1)
+            out[written] = np.int32(slots[slot, CHUNK] & _ID)
+            written += 1
+        out[written] = 0
+        written += 1
+    state[TEXT], state[WRITTEN] = len(offsets) - 1, written
+    return True
+
+
+@_compiled
+def absorb(table: Table, other: Table, counts: NDArray[np.int64], first: int, places: NDArray[np.int64]) -> int:
+    """Add the chunks of `other` from `first` on and tell their `places`; return the first that found no room."""
+    slots = table.slots
+    for chunk in range(first, other.sizes[USED]):
+        low, high = np.uint64(0), np.uint64(0)
+        begin, end = other.ends[chunk - 1] + 1, other.ends[chunk]
+        for position in range(begin, end):
+            high = (high << _BYTE) | (low >> _TOP)
+            low = (low << _BYTE) | np.uint64(other.arena[position])
+        if end - begin <= _SHORT:
+            slot = _find(slots, low, high, np.uint64(end - begin) << _HALF)
+        else:
+            low = _hash(other.arena, begin, end)
+            slot = _find_long(table, other.arena, begin, end, low, high)
+        if slots[slot, CHUNK] == 0 and not _filled(table, slot, other.arena, begin, end, low, high):
+            return int(chunk)
+        slots[slot, COUNT] += np.uint64(counts[chunk])
+        places[chunk] = np.int64(slots[slot, CHUNK] & _ID)
+    return int(other.sizes[USED])
+
+
+@_compiled
+def rehash(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+    """Move all slots of a table into `new`, which is larger and all zero."""
+    for source in range(len(old)):
+        if old[source, CHUNK] != 0:
+            slot = _first_slot(old[source, LOW], old[source, HIGH], np.uint64(len(new) - 1))
+            while new[slot, CHUNK] != 0:
+                slot = (slot + np.uint64(1)) & np.uint64(len(new) - 1)
+            for place in range(4):
+                new[slot, place] = old[source, place]
+
+
+@_compiled
+def read_counts(slots: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
+    """Write how often each chunk occurs to `counts` (chunks,)."""
+    for slot in range(len(slots)):
+        if slots[slot, CHUNK] != 0:
+            counts[np.int64(slots[slot, CHUNK] & _ID)] = np.int64(slots[slot, COUNT])
+
+
+@_compiled
+def spelt_length(chunks: NDArray[np.int32], spans: NDArray[np.int64]) -> int:
+    """Return the number of words of chunks; see `spell`."""
+    words = 0
+    for chunk in chunks:
+        words += spans[1, chunk] - spans[0, chunk]
+    return words
+
+
+@_compiled
+def spell(
+    chunks: NDArray[np.int32],
+    spans: NDArray[np.int64],
+    words: NDArray[np.int32],
+    out: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+) -> None:
+    """Write the words of each chunk to `out` and the number of words of each text to `lengths`.
+
+    Chunk c has words[spans[0, c] : spans[1, c]].
+    """
+    written = text = last = 0
+    for chunk in chunks:
+        if chunk == 0:
+            lengths[text] = written - last
+            last = written
+            text += 1
+        for place in range(spans[0, chunk], spans[1, chunk]):
+            out[written] = words[place]
+            written += 1
