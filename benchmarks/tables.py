@@ -228,6 +228,12 @@ def word2vec_deterministic() -> str:
     return markdown(["what", "measured", "at most"], lines) + made_on("word2vec-deterministic")
 
 
+def corpus_encoding() -> str:
+    bars = [bar for bar in result("corpus-encoding")["bars"] if "at_most" in bar]
+    lines = [[bar["name"], ratio(bar), f"at most {bar['at_most']}"] for bar in bars]
+    return markdown(["what", "measured (range)", "bar"], lines) + made_on("corpus-encoding")
+
+
 def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -248,6 +254,7 @@ def ratio(bar: dict[str, Any]) -> str:
 
 
 TABLES = {
+    "corpus-encoding": corpus_encoding,
     "static": static,
     "reviews": reviews,
     "two-commands": two_commands,

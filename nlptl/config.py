@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from nlptl.errors import ConfigError
 
+NO_BLOCK = ("model_type", "dict_type", "model_attributes_type")  # pydantic's names of what should be a block
 C = TypeVar("C", bound=BaseModel)
 # PyYAML lets these through from its constructors: a 13th month, a list as a key, !!int foo, ten thousand brackets.
 YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -131,7 +132,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _fault_sentences(model: type[BaseModel], raw: object, error: ValidationError, where: str) -> Iterable[str]:
     for fault in error.errors(include_url=False):
-        location, owner = _locate(model, raw, fault["loc"])
+        location, owner, inside = _locate(model, raw, fault["loc"])
+        if fault["type"] in NO_BLOCK and _field_names(inside):
+            owner = inside
         at = f"{where}: {'.'.join(location)}" if location else where
         yield f"{at}: {_reason(fault['type'], fault['msg'], fault['input'], fault.get('ctx') or {}, location, owner)}"
 
@@ -153,7 +156,7 @@ def _reason(
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "")).strip("'")
         return f"found {_short(found)}; expected a block that says {tag}: ... . Add that line."
-    if kind in ("model_type", "dict_type", "model_attributes_type"):
+    if kind in NO_BLOCK:
         return f"found {_short(found)}; expected a block of settings ({', '.join(known)})."
     reason = message[len("Value error, ") :] if kind == "value_error" else f"found {_short(found)}; {_lower(message)}"
     return reason if reason.endswith((".", "?")) else reason + "."
@@ -174,12 +177,13 @@ def _field_names(owner: object) -> list[str]:
     return []
 
 
-def _locate(model: type[BaseModel], raw: object, loc: Sequence[int | str]) -> tuple[list[str], object]:
-    """Turn pydantic's location, which names union members, into the path that stands in the YAML and its owner."""
+def _locate(model: type[BaseModel], raw: object, loc: Sequence[int | str]) -> tuple[list[str], object, object]:
+    """Turn pydantic's location, which names union members, into the path that stands in the YAML, its owner and its type."""
     path: list[str] = []
     annotation: object = model
     owner: object = model
     for part in loc:
+        annotation = _bare(annotation)
         members = [m for m in _union_members(annotation) if _answers_to(m, part)]
         if members:
             annotation = members[0]
@@ -190,7 +194,7 @@ def _locate(model: type[BaseModel], raw: object, loc: Sequence[int | str]) -> tu
         annotation = _inside(annotation, part)
     if path and isinstance(annotation, type) and issubclass(annotation, BaseModel) and not _is_field(owner, path[-1]):
         owner = annotation
-    return path, owner
+    return path, owner, _bare(annotation)
 
 
 def _is_field(owner: object, name: str) -> bool:
@@ -205,8 +209,13 @@ def _union_members(annotation: object) -> list[object]:
 
 
 def _bare(annotation: object) -> object:
+    """Return the type without what Annotated adds and without "or nothing", neither of which pydantic's locations name."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        members = [member for member in typing.get_args(annotation) if member is not type(None)]
+        if len(members) == 1:
+            return _bare(members[0])
     return annotation
 
 

@@ -94,9 +94,9 @@ def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
 
 
 def unknown_lines(shares: Mapping[str, float]) -> Iterator[str]:
-    """Tell the share of words without a vector in each part of the data."""
+    """Tell the share of words that the vocabulary lacks in each part of the data."""
     for part, share in shares.items():
-        yield f"{100 * share:.1f} % of the words in the {part} texts have no vector."
+        yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

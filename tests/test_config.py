@@ -40,6 +40,31 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         ("skipgram}", "skipgram, dim: -3}", "p.yaml: stages.0.dim: found -3; expected greater than or equal to 1."),
         (
             "skipgram}",
+            "skipgram, subwords: {mim: 2}}",
+            "p.yaml: stages.0.subwords.mim: no such setting. Did you mean 'min'? Known here: min, max, buckets.",
+        ),
+        (
+            "skipgram}",
+            "skipgram, subwords: {min: 7}}",
+            "p.yaml: stages.0.subwords: found min: 7 and max: 6; expected max to be at least min. Raise max or lower min.",
+        ),
+        (
+            "skipgram}",
+            "skipgram, phrases: maybe}",
+            "p.yaml: stages.0.phrases: found 'maybe'; expected a block of settings (threshold, min_count).",
+        ),
+        (
+            "skipgram}",
+            "skipgram, engine: gpuu}",
+            "p.yaml: stages.0.engine: found 'gpuu'; expected one of auto, cpu, gpu, gensim. Did you mean 'gpu'?",
+        ),
+        (
+            "skipgram}",
+            "skipgram, window: 1000}",
+            "p.yaml: stages.0.window: found 1000; expected less than or equal to 100.",
+        ),
+        (
+            "skipgram}",
             "skipgram, epoch: 5}",
             "p.yaml: stages.0.epoch: no such setting. Did you mean 'epochs'? Known here: stage, dim, window, negatives, "
             "min_count, subsample, epochs, learning_rate, engine, deterministic, subwords, phrases, include_labelled, text, "

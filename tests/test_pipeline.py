@@ -265,7 +265,7 @@ def test_reports_tell_what_happened(review_files: Path) -> None:
     out = review_files / "out"
     told = "\n".join(run_lines(run(review_files / "small.yaml", out)))
     assert "Nearest neighbours — " in told
-    assert "of the words in the test texts have no vector." in told
+    assert "of the words in the test texts are not in the vocabulary." in told
     assert "On the test texts:\n  accuracy " in told
     shown = "\n".join(show_lines(out))
     for part in (

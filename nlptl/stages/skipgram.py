@@ -150,8 +150,13 @@ class SkipGram(Config):
             raise DataError(f"{where}: found no texts; skipgram learns from a pile of them. Give data.unlabelled.")
 
     def outside(self) -> Mapping[str, str]:
-        """Digest of the `vectors` file."""
-        return {"vectors": file_digest(Path(self.vectors))} if self.vectors else {}
+        """Digests of the `vectors` file and of the counts beside it."""
+        from nlptl.word2vec.formats import counts_path
+
+        if self.vectors is None:
+            return {}
+        files = {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
+        return {name: file_digest(path) for name, path in files.items() if path.is_file()}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return an Encoder (mean pooling) over the word vectors learnt from the pile.

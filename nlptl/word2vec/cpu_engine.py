@@ -153,12 +153,12 @@ class _Training:
         import torch
 
         tensors = {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
-        return tensors, {"epochs": epochs, "kept_words": kept, "notes": notes}
+        return tensors, {"engine": "cpu", "epochs": epochs, "kept_words": kept, "notes": notes}
 
     def resumed(self, watch: Watch) -> tuple[int, int]:
         """Take up the newest checkpoint, if there is one; returns words kept and epochs done so far."""
         found = watch.checkpoints.newest() if watch.checkpoints is not None else None
-        if found is None:
+        if found is None or found[1].get("engine") != "cpu":
             return 0, 0
         tensors, counters = found
         for name, table in self._tables._asdict().items():

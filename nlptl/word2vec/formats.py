@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 Format = Literal["word2vec", "word2vec-binary", "glove"]
 Blocks = Iterator[tuple[list[bytes], FloatArray]]  # words and their vectors
-BLOCK = 1 << 24  # bytes parsed at once
+BLOCK = 1 << 22  # bytes parsed at once
 LONGEST_WORD = 10_000  # bytes; where a binary file shows no end of a word for longer, it is none
 LONGEST_NUMBER = 18  # digits of a header's numbers
+BOM = b"\xef\xbb\xbf"
 _PICKLE = b"\x80"
 
 
@@ -179,32 +179,42 @@ def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
 
 def _text_blocks(file: IO[bytes], width: int) -> Blocks:
     """Yield words and vectors of many lines at once."""
-    while lines := file.readlines(BLOCK):
-        kept = [line for line in (line.rstrip().replace(b"\t", b" ") for line in lines) if line]
-        found = _parsed(kept, width)
+    while block := file.read(BLOCK):
+        block = (block + file.readline()).replace(b"\t", b" ").replace(b"\r\n", b"\n").replace(b" \n", b"\n")
+        found = _parsed(block, width)
         if found is None:
-            yield from _text_lines(kept, width)
+            yield from _text_lines(block.split(b"\n"), width)
         else:
             yield found
 
 
-def _parsed(lines: list[bytes], width: int) -> tuple[list[bytes], FloatArray] | None:
+def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
     """Parse lines of a word and `width` numbers all at once; None where one of them needs a closer look."""
-    if any(line.count(b" ") != width for line in lines):
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if b"\r" in block or block.startswith(BOM):  # to Arrow the one ends a line and the other is no part of a word
         return None
-    parts = [line.partition(b" ") for line in lines]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # numpy before 2.3 warns where later ones raise ValueError
-        try:
-            numbers = np.fromstring(b" ".join(numbers for _, _, numbers in parts), dtype=np.float32, sep=" ")
-        except (ValueError, DeprecationWarning):
-            return None
-    return None if len(numbers) != len(lines) * width else ([word for word, _, _ in parts], numbers.reshape(-1, width))
+    names = [str(column) for column in range(width + 1)]
+    types = {name: pa.float32() for name in names} | {names[0]: pa.binary()}
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(block),
+            read_options=csv.ReadOptions(column_names=names, use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
+            convert_options=csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid:
+        return None
+    rows = np.empty((table.num_rows, width), np.float32)
+    for column in range(width):
+        rows[:, column] = table.column(column + 1).to_numpy()
+    return table.column(0).to_pylist(), rows
 
 
 def _text_lines(lines: list[bytes], width: int) -> Blocks:
     """Yield one line after the other, so that a fault is told at its place and a word may hold spaces."""
-    for line in lines:
+    for line in filter(None, map(bytes.rstrip, lines)):
         word, *numbers = line.rsplit(b" ", width)
         if len(numbers) != width:
             raise _Fault(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")

@@ -8,10 +8,12 @@ Shapes: N words of the corpus, V words of the vocabulary, D dimension, W columns
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +48,21 @@ def train(
     """
     _refuse(task)
     run = _Run(corpus, task, start, tuning or Tuning())
-    done = run.resume(watch)
+    done, kept = run.resume(watch)
     watch.advance(done * len(corpus.ids))
-    kept = 0
+    seconds = 0.0
     for epoch in range(done, task.epochs):
+        begin = time.monotonic()
         kept += run.epoch(epoch, watch)
-        if watch.after_epoch is not Watch.after_epoch:  # nobody listens: spare the copies
+        seconds += time.monotonic() - begin
+        if watch.listens:
             watch.after_epoch(epoch + 1, run.table(run.inputs), run.table(run.outputs))
         if watch.checkpoints is not None:
-            watch.checkpoints.keep(epoch + 1, lambda: run.state(epoch + 1), last=epoch + 1 == task.epochs)  # noqa: B023
+            state = functools.partial(run.state, epoch + 1, kept, watch.notes)
+            watch.checkpoints.keep(epoch + 1, state, last=epoch + 1 == task.epochs)
     vectors = run.table(run.inputs)
     vectors[0] = 0.0
-    return Trained(vectors=vectors, kept_words=kept)
+    return Trained(vectors=vectors, kept_words=kept, train_seconds=seconds)
 
 
 def alias_table(weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], FloatArray]:
@@ -122,19 +127,21 @@ class _Run:
         at_once = self._segments * self._tile.centres
         self._caps = self._moved(highest_rates(shares, task, tuning, at_once=at_once))
 
-    def resume(self, watch: Watch) -> int:
-        """Take up the newest checkpoint of this engine and return how many epochs it has done."""
+    def resume(self, watch: Watch) -> tuple[int, int]:
+        """Take up the newest checkpoint of this engine and return how many epochs it has done and words it has kept."""
         found = watch.checkpoints.newest() if watch.checkpoints is not None else None
         if found is None or found[1].get("engine") != "gpu":
-            return 0
+            return 0, 0
         tensors, counters = found
         self.inputs.copy_(tensors["inputs"])
         self.outputs.copy_(tensors["outputs"])
-        return int(counters["epoch"])
+        watch.notes.update(counters["notes"])
+        return int(counters["epoch"]), int(counters["kept_words"])
 
-    def state(self, epoch: int) -> State:
+    def state(self, epoch: int, kept: int, notes: dict[str, Any]) -> State:
         """Return what a checkpoint after `epoch` epochs holds."""
-        return {"inputs": self.inputs, "outputs": self.outputs}, {"engine": "gpu", "epoch": epoch}
+        counters = {"engine": "gpu", "epoch": epoch, "kept_words": kept, "notes": notes}
+        return {"inputs": self.inputs, "outputs": self.outputs}, counters
 
     def table(self, table: Tensor) -> FloatArray:
         """Return a copy (V, D) of a table in the machine's memory."""

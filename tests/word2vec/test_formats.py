@@ -119,9 +119,10 @@ def test_faults_of_files_are_told(tmp_path: Path) -> None:
 
 def test_tabs_and_blank_lines_are_read(tmp_path: Path) -> None:
     path = tmp_path / "v.txt"
-    path.write_text("a\t1\t2\nb\t3\t4\n\n")
-    words, vectors = read_vectors(path)
-    assert (words, vectors.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
+    for text in ("a\t1\t2\nb\t3\t4\n\n", "a 1 2 \r\n\r\nb 3 4", "2 2\na +1 2.\nb 3e0 4 \n", "a 1 2\n \nb 3 4\n"):
+        path.write_bytes(text.encode())
+        words, vectors = read_vectors(path)
+        assert (words, vectors.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
 
 
 def test_other_faults_are_told(tmp_path: Path) -> None:
@@ -188,8 +189,8 @@ def test_faults_of_binary_files_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["word2vec", "word2vec-binary", "glove"])
 def test_blocks_join(tmp_path: Path, form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = [*(f"w{i}" for i in range(50)), "naïve", "猫"]
-    vectors = np.random.default_rng(1).normal(size=(52, 5)).astype(np.float32)
+    words = [*(f"w{i}" for i in range(50)), *ODD]
+    vectors = np.random.default_rng(1).normal(size=(len(words), 5)).astype(np.float32)
     write(tmp_path / "v", words, vectors, format=form)
     for size in (1, 7, 64, 1000):
         monkeypatch.setattr(formats, "BLOCK", size)
