@@ -92,7 +92,7 @@ class Trained:
     """(V, D) input vectors by corpus id; row 0, the unknown word, is zero. With subwords: the mean of a word's own
     vector and those of its n-grams."""
     kept_words: int
-    """Words that were left after subsampling, over all epochs that this call has trained; 0 where nobody counts."""
+    """Words that were left after subsampling, over all epochs, those before a kill among them; 0 where nobody counts."""
     buckets: Buckets | None = None
     """Vectors of n-grams; None without subwords."""
     compile_seconds: float = 0.0
