@@ -207,11 +207,11 @@ class SkipGram(Config):
     @contextlib.contextmanager
     def _joined(self, corpus: Corpus, context: RunContext) -> Iterator[tuple[Corpus, NDArray[np.int32] | None]]:
         """Give the corpus with its phrases joined and their ids (P, 3); as it is where none are wanted or found."""
-        from nlptl.word2vec.phrases import find_phrases, merge
-
         if self.phrases is None:
             yield corpus, None
             return
+        from nlptl.word2vec.phrases import find_phrases, merge
+
         pairs = find_phrases(corpus, min_count=self.phrases.min_count, threshold=self.phrases.threshold)
         with tempfile.TemporaryDirectory(prefix="nlptl-phrases-") as folder:
             joined, phrases = merge(corpus, pairs, Path(folder))

@@ -22,6 +22,7 @@ from nlptl.errors import ConfigError
 from nlptl.word2vec.corpus import Corpus
 from nlptl.word2vec.engines import FloatArray, SkipGramTask, Trained, Watch, initial_vectors
 from nlptl.word2vec.gpu_tuning import Tuning, highest_rates, row_width, tile_for
+from nlptl.word2vec.sampling import NOISE_POWER, keep_probability
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,15 +85,6 @@ def alias_table(weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], FloatA
     return aliases, cuts.astype(np.float32)
 
 
-def keep_chances(counts: NDArray[np.int64], threshold: float) -> FloatArray:
-    """Return with what probability an occurrence of each word is kept (V): sqrt(t / f) + t / f, at most 1."""
-    if not threshold:
-        return np.ones(len(counts), np.float32)
-    shares = np.maximum(counts, 1) / max(1, counts[1:].sum())
-    chances: FloatArray = np.minimum(1.0, np.sqrt(threshold / shares) + threshold / shares).astype(np.float32)
-    return chances
-
-
 class _Run:
     """One training's tables and corpus on the device."""
 
@@ -114,11 +106,11 @@ class _Run:
         lengths = self._moved(np.diff(corpus.offsets))
         numbers = torch.arange(len(corpus), dtype=torch.int32, device=self._device)
         self._texts = torch.repeat_interleave(numbers, lengths)
-        weights = corpus.counts.astype(np.float64) ** 0.75
+        weights = corpus.counts.astype(np.float64) ** NOISE_POWER
         weights[0] = 0.0
         aliases, cuts = alias_table(weights) if weights.any() else (np.zeros(1, np.int32), np.ones(1, np.float32))
         self._aliases, self._cuts = self._moved(aliases), self._moved(cuts)
-        chances = keep_chances(corpus.counts, task.subsample)
+        chances = keep_probability(corpus.counts, task.subsample).astype(np.float32)
         self._keep = self._moved(chances) if task.subsample else None
         self._tile = tile_for(task, tuning)
         segments = self._processors() * tuning.segments_per_processor

@@ -37,9 +37,9 @@ def sampling_of(counts: NDArray[np.int64], subsample: float) -> Sampling:
 def keep_probability(counts: NDArray[np.int64], subsample: float) -> NDArray[np.float64]:
     """Return the share of each word's occurrences that stays (V,): sqrt(t/f) + t/f, at most 1, as word2vec has it.
 
-    f is the word's share of all words and t is `subsample`; 0 keeps all.
+    f is the word's share of all known words and t is `subsample`; 0 keeps all.
     """
-    ratio = subsample * counts.sum() / np.maximum(counts, 1)
+    ratio = subsample * counts[1:].sum() / np.maximum(counts, 1)
     return np.ones(len(counts)) if subsample == 0 else np.minimum(1.0, np.sqrt(ratio) + ratio)
 
 

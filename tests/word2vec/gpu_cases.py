@@ -16,10 +16,11 @@ import triton.language as tl
 from nlptl.checkpoints import Checkpoints
 from nlptl.word2vec.corpus import Corpus
 from nlptl.word2vec.engines import FloatArray, SkipGramTask, Watch, initial_vectors
-from nlptl.word2vec.gpu_engine import _Run, alias_table, keep_chances, train
+from nlptl.word2vec.gpu_engine import _Run, alias_table, train
 from nlptl.word2vec.gpu_kernels import INTERPRETED, train_segments
 from nlptl.word2vec.gpu_tuning import Tile, Tuning
 from nlptl.word2vec.quality import SampledLoss
+from nlptl.word2vec.sampling import keep_probability
 from tests.word2vec import gpu_reference
 
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -162,6 +163,6 @@ def test_subsampling_keeps_each_word_at_its_rate() -> None:
     assert torch.equal(words, again)
     assert len(words) == len(texts)
     kept = np.bincount(words.cpu(), minlength=4)[1:]
-    chances = keep_chances(corpus.counts, 0.01)[1:]
+    chances = keep_probability(corpus.counts, 0.01)[1:]
     noise = np.sqrt(corpus.counts[1:] * chances * (1 - chances))
     assert np.all(np.abs(kept - corpus.counts[1:] * chances) < 5 * noise)

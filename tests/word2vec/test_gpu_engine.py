@@ -20,8 +20,9 @@ from nlptl.errors import ConfigError
 from nlptl.word2vec import gpu_engine
 from nlptl.word2vec.corpus import Corpus
 from nlptl.word2vec.engines import SkipGramTask, Watch
-from nlptl.word2vec.gpu_engine import alias_table, available, keep_chances, train
+from nlptl.word2vec.gpu_engine import alias_table, available, train
 from nlptl.word2vec.gpu_tuning import Tile, Tuning, highest_rates, tile_for
+from nlptl.word2vec.sampling import keep_probability
 from tests.word2vec import gpu_reference
 
 TASK = SkipGramTask(dim=100, window=5, negatives=5, subsample=1e-3, epochs=5, learning_rate=0.025, seed=3)
@@ -133,8 +134,8 @@ def test_words_are_kept_as_often_as_in_gensim() -> None:
     counts = np.array([99, 900, 90, 10])
     shares = counts[1:] / 1_000
     expected = np.minimum(1, (np.sqrt(shares / 0.05) + 1) * 0.05 / shares)
-    np.testing.assert_allclose(keep_chances(counts, 0.05)[1:], expected, rtol=1e-6)
-    assert keep_chances(counts, 0.0).tolist() == [1.0] * 4
+    np.testing.assert_allclose(keep_probability(counts, 0.05)[1:], expected, rtol=1e-6)
+    assert keep_probability(counts, 0.0).tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize(
