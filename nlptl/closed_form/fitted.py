@@ -1,0 +1,121 @@
+"""What a fit gives back, and how one strength is chosen among a path of them.
+
+Shapes: n examples, K labels, S strengths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nlptl.closed_form.calibration import fit_temperature, log_losses
+from nlptl.closed_form.labelled_vectors import LabelledVectors
+from nlptl.closed_form.linear_head import LinearHead, Priors, with_priors, with_temperature
+from nlptl.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedHead:
+    """A head fitted on all rows, with what heads that had not seen an example say of it."""
+
+    method: str
+    """ridge, lda or logistic."""
+    head: LinearHead
+    """As fitted: its logits are not calibrated yet."""
+    strength: float
+    """The penalty or shrinkage that was chosen."""
+    out_of_fold_logits: Tensor
+    """(n, K): logits of each example by a head fitted without it; NaN where it is the only row of its label."""
+    labels: Tensor
+    """Label ids of the examples (n,)."""
+    shares: Tensor
+    """Share of each label in the weight of the rows (K,): the priors that the head was fitted at."""
+    temperature: float
+    """Of the out-of-fold logits; of the training logits where nothing could be held out."""
+    loss: float | None
+    """Mean log-loss of the out-of-fold logits at this temperature, in nats; None where nothing could be held out."""
+    how: str
+    """One sentence on how the strength was chosen."""
+
+    @property
+    def scored(self) -> Tensor:
+        """Whether each example was held out once (n,), bool."""
+        return ~self.out_of_fold_logits.isnan().any(dim=1)
+
+    def losses(self) -> Tensor:
+        """Return the log-loss of each scored example at the temperature, in the order of the examples."""
+        return log_losses(self.out_of_fold_logits[self.scored] / self.temperature, self.labels[self.scored])
+
+    def calibrated(self, *, priors: Priors = "observed") -> LinearHead:
+        """Return the head with its temperature folded in, at the given priors."""
+        return with_priors(with_temperature(self.head, self.temperature), priors, shares=self.shares)
+
+    def calibrated_out_of_fold(self) -> Tensor:
+        """Return out-of-fold probabilities (n, K) at the temperature; NaN where nothing was held out."""
+        return (self.out_of_fold_logits / self.temperature).softmax(dim=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenStrength:
+    """One strength of a path, with its temperature and held-out loss."""
+
+    strength: float
+    out_of_fold_logits: Tensor
+    temperature: float
+    loss: float
+
+
+def choose_strength(
+    vectors: LabelledVectors, strengths: Sequence[float], path: Sequence[Tensor]
+) -> ChosenStrength | None:
+    """Choose among out-of-fold logits (n, K) of each strength; None where no example could be held out.
+
+    The smallest held-out log-loss wins, each strength at its own best temperature: a penalty that only shrinks the
+    logits then costs nothing, and 16 examples that all come out right still tell one strength from another, which the
+    count of errors would not. Of losses equal to 1e-6 the stronger wins.
+    """
+    scored = vectors.can_be_held_out()
+    if not bool(scored.any()):
+        return None
+    labels = vectors.labels[: vectors.examples]
+    choices = []
+    for strength, logits in zip(strengths, path, strict=True):
+        temperature = fit_temperature(logits[scored], labels[scored])
+        loss = float(log_losses(logits[scored] / temperature, labels[scored]).mean())
+        hidden = torch.where(scored[:, None], logits, math.nan)
+        choices.append(ChosenStrength(strength, hidden, temperature, loss))
+    return min(choices, key=lambda choice: (round(choice.loss, 6), -choice.strength))
+
+
+def fitted(
+    method: str, vectors: LabelledVectors, head: LinearHead, chosen: ChosenStrength | None, strength: float, told: str
+) -> FittedHead:
+    """Put a fit together; without anything held out the temperature comes from the training logits."""
+    labels = vectors.labels[: vectors.examples]
+    if chosen is None:
+        logits = head.logits(vectors.rows[: vectors.examples])
+        temperature, loss = fit_temperature(logits, labels), None
+        out_of_fold = torch.full_like(logits, math.nan)
+        how = f"No label has a second row, so nothing could be held out: the cautious strength {strength:g} was taken."
+    else:
+        temperature, loss, out_of_fold = chosen.temperature, chosen.loss, chosen.out_of_fold_logits
+        left = vectors.examples - int(vectors.can_be_held_out().sum())
+        how = f"{told} (held-out log-loss {loss:.3f})" + (
+            f"; {left} could not be held out, each the only row of its label." if left else "."
+        )
+    sums = vectors.label_weights()
+    shares = sums / sums.sum()
+    return FittedHead(method, head, strength, out_of_fold, labels, shares, temperature, loss, how)
+
+
+def check_strengths(strengths: Sequence[float], *, most: float, what: str) -> None:
+    """Refuse an empty path, and numbers outside (0, most]; DataError."""
+    wrong = [strength for strength in strengths if not 0 < strength <= most or not math.isfinite(strength)]
+    if wrong or not strengths:
+        found = f"found {wrong[0]:g}" if wrong else "found none"
+        limit = f"numbers above 0 and at most {most:g}" if math.isfinite(most) else "finite numbers above 0"
+        raise DataError(f"{what}: {found}; expected {limit}. Correct the list.")

@@ -1,0 +1,96 @@
+"""What a head is fitted on: sentence vectors with labels, and prototypes that join the training alone.
+
+Shapes: n examples, M prototypes, N = n + M rows, D dimension, K labels. Everything is float64 from here on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from nlptl.errors import DataError
+
+FEWEST_LABELS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledVectors:
+    """Rows to fit: the examples first, then the prototypes. Make it with `of`, which checks."""
+
+    rows: Tensor
+    """Vectors (N, D), float64."""
+    labels: Tensor
+    """Label ids (N,), int64."""
+    weights: Tensor
+    """Weight of each row (N,): 1 of an example, the given weight of a prototype."""
+    examples: int
+    """n: how many of the rows are examples; only these are ever held out and scored."""
+    label_count: int
+
+    @classmethod
+    def of(cls, vectors: Tensor, labels: Tensor, label_count: int) -> LabelledVectors:
+        """Take vectors (n, D) with label ids (n,) below `label_count`; DataError where they do not fit."""
+        if label_count < FEWEST_LABELS:
+            raise DataError(f"labels: found {label_count} in all; a head needs at least two. Give more labels.")
+        _check(vectors, labels, label_count, what="vectors")
+        weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
+        return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
+
+    def with_prototypes(self, vectors: Tensor, labels: Tensor, *, weight: float) -> LabelledVectors:
+        """Add prototypes (M, D), such as the vectors of sentences that name the labels, each worth `weight` examples.
+
+        They join every fit, those without a held-out example too, and never the held-out score. A larger weight trusts
+        them more; 1 makes one of them worth an example.
+        """
+        if not 0 < weight < float("inf"):
+            raise DataError(f"prototypes: weight is {weight:g}; expected a finite number above 0. Correct the weight.")
+        _check(vectors, labels, self.label_count, what="prototypes")
+        if vectors.shape[1] != self.rows.shape[1]:
+            raise DataError(
+                f"prototypes: found {vectors.shape[1]} dimensions where the examples have {self.rows.shape[1]}. "
+                "Encode both with the same encoder."
+            )
+        return dataclasses.replace(
+            self,
+            rows=torch.cat([self.rows, vectors.detach().to(self.rows)]),
+            labels=torch.cat([self.labels, labels.to(self.labels)]),
+            weights=torch.cat([self.weights, self.weights.new_full((len(labels),), weight)]),
+        )
+
+    def label_weights(self) -> Tensor:
+        """Return the summed weight of each label's rows (K,); DataError where a label has no row at all."""
+        sums = self.weights.new_zeros(self.label_count).index_add(0, self.labels, self.weights)
+        if not bool((sums > 0).all()):
+            label = int((sums == 0).nonzero()[0])
+            raise DataError(
+                f"labels: label {label} of {self.label_count} has neither an example nor a prototype; every label needs "
+                "one. Add an example or a prototype of it, or leave the label out."
+            )
+        return sums
+
+    def can_be_held_out(self) -> Tensor:
+        """Return (n,) bool: whether other rows of the label remain without the example.
+
+        The only row of a label stays in every fit and is never scored: a head that has not seen a label cannot say
+        anything about it.
+        """
+        rows = torch.bincount(self.labels, minlength=self.label_count)
+        return rows[self.labels[: self.examples]] > 1
+
+
+def _check(vectors: Tensor, labels: Tensor, label_count: int, *, what: str) -> None:
+    if vectors.ndim != 2 or labels.shape != vectors.shape[:1] or not len(labels):
+        raise DataError(
+            f"{what}: found shape {tuple(vectors.shape)} with labels {tuple(labels.shape)}; expected (rows, dimensions) "
+            "with one label a row and at least one row. Give a matrix and its labels."
+        )
+    if not bool(torch.isfinite(vectors).all()):
+        row = int((~torch.isfinite(vectors).all(dim=1)).nonzero()[0])
+        raise DataError(f"{what}: row {row} holds a number that is not finite. Check the encoder that made it.")
+    if labels.is_floating_point() or int(labels.min()) < 0 or int(labels.max()) >= label_count:
+        raise DataError(
+            f"{what}: labels are {labels.dtype} from {labels.min().item()} to {labels.max().item()}; expected whole "
+            f"numbers from 0 to {label_count - 1}. Give the ids of the label set."
+        )

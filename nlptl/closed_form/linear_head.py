@@ -1,0 +1,92 @@
+"""A linear head as a value, and what can be done to it without data: sharper, other priors, written into a Head.
+
+Shapes: B texts, D dimension, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nlptl.errors import DataError
+from nlptl.models.heads import Head
+
+Priors: TypeAlias = Literal["observed", "uniform"] | Sequence[float]
+"""How frequent each label will be: as in the examples, all the same, or one share a label."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearHead:
+    """logits = weights x + bias."""
+
+    weights: Tensor
+    """(K, D), float64."""
+    bias: Tensor
+    """(K,), float64."""
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """Return logits (B, K), float64, of sentence vectors (B, D)."""
+        return vectors.to(self.weights) @ self.weights.T + self.bias
+
+    def probabilities(self, vectors: Tensor) -> Tensor:
+        """Return the softmax of the logits (B, K); rows sum to 1."""
+        return self.logits(vectors).softmax(dim=-1)
+
+
+def with_temperature(head: LinearHead, temperature: float) -> LinearHead:
+    """Divide the logits by `temperature` > 0 (Guo et al. 2017): above 1 softens; the most probable label stays."""
+    if not 0 < temperature < math.inf:
+        raise DataError(f"temperature: found {temperature:g}; expected a finite number above 0. Fit it again.")
+    return LinearHead(head.weights / temperature, head.bias / temperature)
+
+
+def with_priors(head: LinearHead, priors: Priors, *, shares: Tensor) -> LinearHead:
+    """Move calibrated probabilities from the `shares` (K,) that the head was fitted at to new `priors`.
+
+    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4). Apply it
+    after `with_temperature`: it holds for probabilities that are calibrated at the old shares. Explicit priors must be
+    above 0 and sum to 1 (to 1e-3); DataError otherwise.
+    """
+    if isinstance(priors, str):
+        if priors == "observed":
+            return head
+        new = torch.full_like(head.bias, 1 / len(head.bias))
+    else:
+        new = torch.as_tensor(priors, dtype=head.bias.dtype, device=head.bias.device)
+        if new.shape != head.bias.shape:
+            raise DataError(
+                f"priors: found {new.numel()} shares for {len(head.bias)} labels. Give one share for each label."
+            )
+        if not bool((new > 0).all()) or abs(float(new.sum()) - 1) > 1e-3:
+            raise DataError(
+                f"priors: found shares from {float(new.min()):g} that sum to {float(new.sum()):g}; expected shares above "
+                "0 that sum to 1. Correct the shares."
+            )
+    return LinearHead(head.weights, head.bias + (new / new.sum()).log() - (shares / shares.sum()).to(new).log())
+
+
+@torch.no_grad()
+def write_head(linear: LinearHead, head: Head) -> None:
+    """Write into a Head without hidden layer, whose logits are then equal to rounding (float32: about 1e-6 of them).
+
+    `centre` and `scale` of the Head stay as they are, so that a training from here on keeps its units; call `fit_scale`
+    on the training vectors before. DataError for a hidden layer or another shape.
+    """
+    layer = head.layers[-1]
+    if head.hidden or not isinstance(layer, torch.nn.Linear):
+        raise DataError(
+            f"head: found a hidden layer of {head.hidden} units; a fitted linear head needs hidden=0. Set hidden to 0."
+        )
+    if layer.weight.shape != linear.weights.shape:
+        raise DataError(
+            f"head: found {tuple(layer.weight.shape)} labels and dimensions; the fitted head has "
+            f"{tuple(linear.weights.shape)}. Make the head for the same labels and encoder."
+        )
+    centre, scale = head.centre.to(linear.weights), head.scale.to(linear.weights)
+    layer.weight.copy_(linear.weights * scale)
+    layer.bias.copy_(linear.bias + linear.weights @ centre)

@@ -1,0 +1,101 @@
+"""Softmax regression with an L2 penalty, all folds and penalties solved side by side.
+
+Shapes: n examples, N rows with prototypes, R dimensions of the span, K labels, F folds, S penalties.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nlptl.closed_form.fitted import FittedHead, check_strengths, choose_strength, fitted
+from nlptl.closed_form.folds import fold_weights, stratified_folds
+from nlptl.closed_form.labelled_vectors import LabelledVectors
+from nlptl.closed_form.newton import Problems, minimise
+from nlptl.closed_form.span import Span, span_of
+from nlptl.errors import DataError
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 3e-1, 1.0, 10.0, 100.0)
+CAUTIOUS = 1.0  # where nothing can be held out
+FOLDS = 5
+FEWEST_FOLDS = 2
+ONE_OUT_UP_TO = 64  # examples
+AT_ONCE = 1_000_000  # numbers in the logits (N, F S, K) that are solved together; small problems all are
+SCREENED = 1e-8  # nats of mean loss: how exactly the folds are solved
+EXACT = 1e-16  # the same, for the head itself
+
+
+def fit_logistic(
+    vectors: LabelledVectors,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    folds: int = FOLDS,
+    one_out_up_to: int = ONE_OUT_UP_TO,
+) -> FittedHead:
+    """Minimise mean log-loss + penalty / 2 |W'|² over W' (K, D) and free biases, on x' = (x - centre) / scale.
+
+    Penalties above 0, in units of x' (see `Span`): scikit-learn's C is 1 / (N penalty) on x', and twice that for two
+    labels, whose one row of weights it penalises. The penalty is chosen by leaving one out for up to `one_out_up_to`
+    examples and by `folds` (at least 2) stratified folds for more, at label shares as in all rows (`fold_weights`).
+    More folds train on more and take longer; a larger penalty flattens.
+    """
+    check_strengths(penalties, most=math.inf, what="penalties")
+    if folds < FEWEST_FOLDS:
+        raise DataError(f"folds: found {folds}; expected at least 2. Raise the number of folds.")
+    sums = vectors.label_weights()
+    span = span_of(vectors)
+    fold = stratified_folds(vectors, folds=folds, one_out_up_to=one_out_up_to)
+    path = _out_of_fold(vectors, span, fold, penalties) if int(fold.max()) >= 0 else []
+    chosen = choose_strength(vectors, penalties, path) if path else None
+    strength = CAUTIOUS if chosen is None else chosen.strength
+    shares = (vectors.weights / sums.sum())[:, None]
+    problems = _problems(vectors, span, shares, torch.full_like(sums[:1], strength))
+    theta = minimise(problems, _zeros(problems, len(sums)), tolerance=EXACT)[:, 0]
+    count = int(fold.max()) + 1
+    split = "Leaving one out" if len(vectors.labels) <= one_out_up_to else f"Stratified {count}-fold cross-validation"
+    how = f"{split} of {vectors.examples} examples chose penalty {strength:g} of {len(penalties)}"
+    return fitted("logistic", vectors, span.head(theta[:-1].T, theta[-1]), chosen, strength, how)
+
+
+def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: Sequence[float]) -> list[Tensor]:
+    """Return logits (n, K) of the held-out examples for each penalty; 0 for those that are never held out."""
+    weights = (fold_weights(vectors, fold) / vectors.weights.sum()).T
+    rows, folds = weights.shape
+    width = max(1, AT_ONCE // (rows * folds * vectors.label_count))
+    strongest_first = sorted(range(len(penalties)), key=lambda place: -penalties[place])
+    path: dict[int, Tensor] = {}
+    theta: Tensor | None = None
+    for begin in range(0, len(penalties), width):
+        places = strongest_first[begin : begin + width]
+        strengths = weights.new_tensor([penalties[place] for place in places])
+        problems = _problems(vectors, span, weights.repeat(1, len(places)), strengths.repeat_interleave(folds))
+        start = _zeros(problems, vectors.label_count)
+        if theta is not None:  # the next weaker penalty begins where the last one ended
+            start = theta[:, -folds:].repeat(1, len(places), 1)
+        theta = minimise(problems, start, tolerance=SCREENED)
+        for number, place in enumerate(places):
+            solved = theta[:, number * folds : (number + 1) * folds]
+            path[place] = _held_out_logits(problems.design[: vectors.examples], solved, fold)
+    return [path[place] for place in range(len(penalties))]
+
+
+def _held_out_logits(design: Tensor, theta: Tensor, fold: Tensor) -> Tensor:
+    """Return the logits (n, K) of each example by the solution (P, F, K) of its fold."""
+    logits = design.new_zeros(len(design), theta.shape[2])
+    for number in range(theta.shape[1]):
+        rows = (fold == number).nonzero()[:, 0]
+        logits[rows] = design[rows] @ theta[:, number]
+    return logits
+
+
+def _problems(vectors: LabelledVectors, span: Span, weights: Tensor, penalties: Tensor) -> Problems:
+    one = span.coordinates.new_ones(len(span.coordinates), 1)
+    design = torch.cat([span.coordinates, one], dim=1)
+    return Problems(design, vectors.labels, weights, penalties, torch.cat([span.variances, one[0]]))
+
+
+def _zeros(problems: Problems, label_count: int) -> Tensor:
+    return problems.design.new_zeros(problems.design.shape[1], problems.weights.shape[1], label_count)

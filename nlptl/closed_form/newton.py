@@ -1,0 +1,128 @@
+"""Many softmax regressions on the same rows, side by side: Newton's method with conjugate gradients, in lock-step.
+
+Shapes: N rows, P coordinates (the last one constant, for the bias), B problems, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+STEPS = 60
+INNER_STEPS = 200
+HALVINGS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Problems:
+    """Minimise sum_i weights_i loss(x_i theta, label_i) + penalty / 2 |theta|², biases free, for each of B problems."""
+
+    design: Tensor
+    """(N, P), the last column constant 1."""
+    labels: Tensor
+    """(N,)."""
+    weights: Tensor
+    """(N, B); each problem's sum to 1."""
+    penalties: Tensor
+    """(B,), above 0."""
+    variances: Tensor
+    """Mean squares of the columns (P,): what the curvature can be at most, times two (Böhning 1992)."""
+
+    def of(self, chosen: Tensor) -> Problems:
+        """Return the problems `chosen` (indices)."""
+        return dataclasses.replace(self, weights=self.weights[:, chosen], penalties=self.penalties[chosen])
+
+    def shrinkage(self) -> Tensor:
+        """Return the penalty of each coordinate (P, B, 1); 0 of the bias."""
+        free = torch.ones_like(self.variances)
+        free[-1] = 0
+        return (free[:, None] * self.penalties)[:, :, None]
+
+    def times(self, theta: Tensor) -> Tensor:
+        """Return design theta (N, B, K) in one matrix product."""
+        return (self.design @ theta.flatten(1)).view(-1, *theta.shape[1:])
+
+    def gathered(self, errors: Tensor) -> Tensor:
+        """Return design' errors (P, B, K)."""
+        return (self.design.T @ errors.flatten(1)).view(-1, *errors.shape[1:])
+
+    def objective(self, logits: Tensor, theta: Tensor) -> Tensor:
+        """Return the value of each problem (B,)."""
+        own = logits.gather(2, self.labels[:, None, None].expand(-1, logits.shape[1], 1))[:, :, 0]
+        fit = (self.weights * (logits.logsumexp(dim=2) - own)).sum(dim=0)
+        return fit + (self.shrinkage() * theta.pow(2)).sum(dim=(0, 2)) / 2
+
+    def gradient(self, chances: Tensor, theta: Tensor) -> Tensor:
+        """Return the gradient (P, B, K) at probabilities (N, B, K)."""
+        errors = chances * self.weights[:, :, None]
+        errors[torch.arange(len(errors)), :, self.labels] -= self.weights
+        return self.gathered(errors) + self.shrinkage() * theta
+
+
+def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
+    """Return theta (P, B, K) of every problem, from `start`, until g' M⁻¹ g / 2 < tolerance (in nats of mean loss).
+
+    Truncated Newton (Dembo, Eisenstat & Steihaug 1982); M is Böhning's bound of the curvature, diagonal here because
+    the columns are uncorrelated. A problem that is done drops out; the others go on.
+    """
+    theta = start.clone()
+    active = torch.arange(theta.shape[1], device=theta.device)
+    for _ in range(STEPS):
+        part, here = problems.of(active), theta[:, active]
+        logits = part.times(here)
+        chances = logits.softmax(dim=2)
+        gradient = part.gradient(chances, here)
+        inverse = 1 / (part.variances[:, None, None] / 2 + part.shrinkage())
+        far = (inverse * gradient.pow(2)).sum(dim=(0, 2)) / 2 > tolerance
+        if not bool(far.any()):
+            break
+        if not bool(far.all()):
+            active, part, here = active[far], part.of(far), here[:, far]
+            logits, chances, gradient, inverse = logits[:, far], chances[:, far], gradient[:, far], inverse[:, far]
+        direction = _newton_direction(part, chances, gradient, inverse)
+        theta[:, active] = _step(part, here, logits, gradient, direction)
+    return theta
+
+
+def _newton_direction(problems: Problems, chances: Tensor, gradient: Tensor, inverse: Tensor) -> Tensor:
+    """Solve curvature · direction = -gradient by preconditioned conjugate gradients, the more exactly the nearer."""
+    weighted = chances * problems.weights[:, :, None]
+    shrinkage = problems.shrinkage()
+    residual = -gradient
+    solution = torch.zeros_like(residual)
+    search = inverse * residual
+    energy = first = (residual * search).sum(dim=(0, 2))
+    enough = first * first.sqrt().clamp(max=0.06)
+    for _ in range(INNER_STEPS):
+        going = energy > enough
+        if not bool(going.any()):
+            break
+        moved = problems.times(search)
+        pushed = weighted * (moved - (chances * moved).sum(dim=2, keepdim=True))
+        curved = problems.gathered(pushed) + shrinkage * search
+        length = torch.where(going, energy / (search * curved).sum(dim=(0, 2)).clamp(min=1e-300), 0)[:, None]
+        solution = solution + length * search
+        residual = residual - length * curved
+        scaled = inverse * residual
+        before, energy = energy, torch.where(going, (residual * scaled).sum(dim=(0, 2)), energy)
+        search = scaled + (energy / before)[:, None] * search
+    return solution
+
+
+def _step(problems: Problems, theta: Tensor, logits: Tensor, gradient: Tensor, direction: Tensor) -> Tensor:
+    """Return theta + length · direction, each problem's length halved until its objective falls enough (Armijo)."""
+    moved = problems.times(direction)
+    before = problems.objective(logits, theta)
+    slope = (gradient * direction).sum(dim=(0, 2))
+    length = torch.ones_like(before)
+    rounding = 1e-14 * before.abs() + 1e-300
+    for _ in range(HALVINGS):
+        tried = theta + length[:, None] * direction
+        value = problems.objective(logits + length[:, None] * moved, tried)
+        falls = value <= before + 1e-4 * length * slope + rounding
+        if bool(falls.all()):
+            return tried
+        length = torch.where(falls, length, length / 2)
+    return theta + torch.where(falls, length, 0)[:, None] * direction

@@ -1,0 +1,61 @@
+"""Ridge: scikit-learn's, leaving one out by brute force, and its edges."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from nlptl.closed_form import LabelledVectors, fit_ridge
+from nlptl.closed_form.span import span_of
+from nlptl.errors import DataError
+from tests.closed_form.clouds import cloud, prototypes
+
+SHAPES = [(12, 2, 30), (12, 3, 5), (40, 4, 8), (20, 4, 60)]
+
+
+def oracle(vectors: LabelledVectors, penalty: float, kept: torch.Tensor) -> Ridge:
+    """Scikit-learn's on x' of all rows; its penalty is for the sum of squares."""
+    span = span_of(vectors)
+    inside = ((vectors.rows - span.centre) / span.scale).numpy()
+    targets = 2.0 * torch.nn.functional.one_hot(vectors.labels, vectors.label_count).numpy() - 1
+    alpha = penalty * float(vectors.weights.sum())
+    return Ridge(alpha=alpha, tol=1e-12).fit(inside[kept], targets[kept], vectors.weights.numpy()[kept]), inside
+
+
+@pytest.mark.parametrize(("examples", "labels", "dim"), SHAPES)
+@pytest.mark.parametrize("penalty", [0.01, 1.0])
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_equals_scikit_learn_with_and_without_each_example(
+    examples: int, labels: int, dim: int, penalty: float, weight: float
+) -> None:
+    vectors = cloud(examples, labels, dim)
+    if weight:
+        vectors = vectors.with_prototypes(*prototypes(labels, dim), weight=weight)
+    found = fit_ridge(vectors, penalties=[penalty])
+    everything = torch.ones(len(vectors.rows), dtype=torch.bool)
+    whole, inside = oracle(vectors, penalty, everything)
+    assert torch.allclose(found.head.logits(vectors.rows), torch.from_numpy(whole.predict(inside)), atol=1e-8)
+    for place in range(examples):
+        kept = everything.clone()
+        kept[place] = False
+        refit, _ = oracle(vectors, penalty, kept)
+        expected = torch.from_numpy(refit.predict(inside[place : place + 1]))[0]
+        assert torch.allclose(found.out_of_fold_logits[place], expected, atol=1e-8)
+
+
+def test_the_path_equals_one_penalty_at_a_time() -> None:
+    vectors = cloud(18, 3, 40)
+    chosen = fit_ridge(vectors)
+    alone = fit_ridge(vectors, penalties=[chosen.strength])
+    assert torch.equal(chosen.out_of_fold_logits, alone.out_of_fold_logits)
+    assert chosen.loss == alone.loss
+    assert "Leaving one out of 18 examples chose penalty" in chosen.how
+
+
+@pytest.mark.parametrize("penalties", [[], [0.0], [float("nan")], [float("inf")], [-1.0]])
+def test_a_wrong_penalty_is_refused(penalties: list[float]) -> None:
+    found = f"found {penalties[0]:g}" if penalties else "found none"
+    with pytest.raises(DataError) as caught:
+        fit_ridge(cloud(6, 2, 3), penalties=penalties)
+    assert str(caught.value) == f"penalties: {found}; expected finite numbers above 0. Correct the list."
