@@ -44,7 +44,9 @@ def trials_of(
                 pile = arm_data.unlabelled
                 if pile is not None and pipeline.data.drop_leaks:
                     pile = rows_not_in(pile, pool)
-                other = TextData(unlabelled=pile, labelled=drawn, validation=arm_data.validation)
+                other = TextData(
+                    unlabelled=pile, labelled=drawn, validation=arm_data.validation, label_names=arm_data.label_names
+                )
                 yield _trial(name, seed, arm, other, {f"{pool.name}, other examples": rest}, made)
 
 
@@ -98,7 +100,8 @@ def _arms(pipeline: Pipeline, where: str) -> list[tuple[str, Pipeline]]:
 def _trial(
     name: str, seed: int, arm: Pipeline, data: TextData, tests: Mapping[str, TextTable], made: dict[str, Any]
 ) -> Trial:
-    digests = {part: table.digest for part in PARTS if (table := getattr(data, part)) is not None and part != "test"}
+    read = [part for part in (*PARTS, "label_names") if getattr(data, part) is not None]
+    digests = {part: getattr(data, part).digest for part in read}
     stages = [[stage.model_dump(mode="json"), stage.version, dict(stage.outside())] for stage in arm.stages]
     identity = trial_identity([name, stages], [digests, {test: table.digest for test, table in tests.items()}])
     return Trial(name, seed, identity, functools.partial(arm.train, data, made=made), tests)

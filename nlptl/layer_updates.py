@@ -163,8 +163,26 @@ class LayerUpdate:
 
     def count(self, batch: Batch, *, training: bool) -> None:
         """Add one pass over a batch to the work done."""
-        forward = forward_flops(self._start, batch.lengths, self.frozen, self._start.used_depth)
-        self.work.add(forward, len(batch.input_ids), training=training)
+        self.work.add(self.forward_flops(batch.lengths), len(batch.input_ids), training=training)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._start.device
+
+    @property
+    def layers(self) -> int:
+        """How many layers run for every batch."""
+        return self._start.used_depth - self.frozen
+
+    @property
+    def width(self) -> int:
+        """Width D of the token vectors."""
+        return self._start.dim
+
+    def forward_flops(self, lengths: Tensor) -> float:
+        """Return the operations of the layers above the trunk over texts of `lengths` (B,) tokens, once forwards."""
+        return forward_flops(self._start, lengths, self.frozen, self._start.used_depth)
 
     def _prepared(self) -> Transformer:
         """Return a copy of the start in which only what may move asks for gradients."""
@@ -208,10 +226,10 @@ class LayerFit:
         moving = [parameter for part in update.moving(self.token_model) for parameter in part.parameters()]
         self._start = [(p, p.detach().clone()) for p in moving if p.requires_grad] if rates.l2_to_start else []
 
-    def groups(self) -> list[ParameterGroup]:
-        """Return head and pooling, then the layers from the top, each with its own rate."""
-        above = [*self.head.parameters(), *self.encoder.pooling.parameters()]
-        groups = [ParameterGroup(above, self._rates.head)]
+    def groups(self, *, head: bool = True) -> list[ParameterGroup]:
+        """Return head and pooling, then the layers from the top, each with its own rate; `head` False leaves it out."""
+        above = [*(self.head.parameters() if head else ()), *self.encoder.pooling.parameters()]
+        groups = [ParameterGroup(above, self._rates.head)] if above else []
         parts = self._update.moving(self.token_model)
         for number, part in enumerate(parts):
             parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
@@ -227,14 +245,29 @@ class LayerFit:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits (B, K) of the labelled texts with these row numbers (B,)."""
+        with torch.autocast(self.token_model.device.type, enabled=False):
+            logits: Tensor = self.head(self.sentence_vectors(rows))
+        return logits
+
+    def sentence_vectors(self, rows: Tensor) -> Tensor:
+        """Return sentence vectors (B, D) of the labelled texts with these row numbers (B,)."""
         batch, trunk = self._update.batch(rows), self._update.trunk
         below = self.token_model.lower(batch, 0) if trunk is None else trunk.of(rows)
         tokens = self.token_model.upper(below, batch, self._update.frozen)
         named = self._update.texts.batch(rows).to(self.token_model.device)  # poolings weigh tokens by their real ids
         with torch.autocast(self.token_model.device.type, enabled=False):  # sums over tokens need all bits
-            logits: Tensor = self.head(self.encoder.pooled(tokens.float(), named))
+            vectors: Tensor = self.encoder.pooled(tokens.float(), named)
         self._update.count(batch, training=torch.is_grad_enabled())
-        return logits
+        return vectors
+
+    def all_vectors(self, rows: Tensor) -> Tensor:
+        """Return the sentence vectors (B, D) of the texts with row numbers (B,) as predictions see them, on the CPU."""
+        budget = self.token_model.token_budget
+        vectors = torch.empty(len(rows), self.token_model.dim)
+        with torch.inference_mode(), not_training(self.encoder):
+            for part in length_sorted_batches(self._update.texts.lengths[rows], budget=budget):
+                vectors[part] = self.sentence_vectors(rows[part]).float().cpu()
+        return vectors.clone()
 
     def penalty(self, l2: float) -> Tensor:
         """Return the penalty () on the head's weights and on the way from the start (Li et al. 2018, L2-SP)."""

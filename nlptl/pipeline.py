@@ -88,10 +88,12 @@ class Pipeline(Config):
             given = stage.gives
         for number, stage in enumerate(self.stages):
             for part in sorted(stage.needs):
-                if getattr(self.data, part) is None:
+                named = part == "labelled" and self.data.label_names is not None
+                if getattr(self.data, part) is None and not named:
                     raise ValueError(
                         f"stages.{number}: {stage.stage} needs data.{part}, which is missing; "
                         f"it is read by this stage. Add data.{part}: FILE"
+                        + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
                     )
         kind: TokenModelKind = "word_vectors" if isinstance(self.stages[0], SkipGram) else "transformer"
         for number, stage in enumerate(self.stages):

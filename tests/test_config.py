@@ -79,18 +79,18 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: head, rank: 8}",
-            "p.yaml: stages.2.update.rank: no such setting. Known here: method.",
+            "p.yaml: stages.2.update.rank: no such setting. Known here: method, solver.",
         ),
         (
             "stage: finetune",
             "stage: finetune, update: {method: loro}",
-            "p.yaml: stages.2.update: found 'loro'; expected one of head, partial, full, lora. Did you mean 'lora'?",
+            "p.yaml: stages.2.update: found 'loro'; expected one of head, partial, full, lora, contrastive, auto. Did you mean 'lora'?",
         ),
         (
             "labelled: train.csv}",
             "labelled: train.csv, shot: 8}",
             "p.yaml: data.shot: no such setting. Did you mean 'shots'? Known here: unlabelled, labelled, validation, test, "
-            "text_column, label_column, shots, drop_leaks, empty_text.",
+            "label_names, text_column, label_column, shots, drop_leaks, empty_text.",
         ),
         (
             "stages:",
@@ -107,7 +107,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             ", labelled: train.csv",
             "",
             "p.yaml: stages.1: classification_head needs data.labelled, which is missing; it is read by this stage. "
-            "Add data.labelled: FILE.",
+            "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
         ),
         (
             "skipgram}",

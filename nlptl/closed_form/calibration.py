@@ -17,20 +17,21 @@ def log_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return -logits.log_softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
 
 
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = None) -> float:
     """Return the temperature that minimises the log-loss of smoothed labels (Guo et al. 2017; Platt 1999).
 
     A label counts as certain only to 1 - 1 / (n + 2), the rest is spread over the other labels: the pseudo-count of
     Platt's targets. So 8 examples that are all right make probabilities of about 0.9 and not of 1, whatever the units
     of the logits, and hundreds of examples hardly feel it. The loss is convex in 1 / temperature; where the logits
-    speak against the labels, the flattest temperature searched is returned.
+    speak against the labels, the flattest temperature searched is returned. `doubt` (0 to 1) takes the place of
+    1 / (n + 2), where more is known of how often such logits are wrong.
     """
     count, width = logits.shape
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
     if float(unit) <= 1e-300:
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
-    doubt = 1 / (count + 2)
+    doubt = min(1 / (count + 2) if doubt is None else doubt, 1 - 1 / width)
     expected = (1 - doubt - doubt / (width - 1)) * scores.gather(1, labels[:, None])[:, 0]  # rows of scores sum to 0
     return float(unit) / _best_sharpness(scores, float(expected.sum()))
 

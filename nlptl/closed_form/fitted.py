@@ -46,6 +46,13 @@ class FittedHead:
         """Whether each example was held out once (n,), bool."""
         return ~self.out_of_fold_logits.isnan().any(dim=1)
 
+    def accuracy(self) -> float | None:
+        """Return the share of scored examples that heads fitted without them get right; None where none was scored."""
+        if not bool(self.scored.any()):
+            return None
+        guessed = self.out_of_fold_logits[self.scored].argmax(dim=1)
+        return float((guessed == self.labels[self.scored]).double().mean())
+
     def losses(self) -> Tensor:
         """Return the log-loss of each scored example at the temperature, in the order of the examples."""
         return log_losses(self.out_of_fold_logits[self.scored] / self.temperature, self.labels[self.scored])

@@ -9,7 +9,7 @@ from nlptl.data.report import DataReport, PartReport
 from nlptl.data.settings import DataSettings, FileSource, HubSource, Source
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import Label, TextTable
-from nlptl.data.text_data import LabelledLike, LabelSet, TextData, TextsLike
+from nlptl.data.text_data import LabelledLike, LabelNames, LabelSet, TextData, TextsLike
 
 __all__ = [
     "DataReport",
@@ -17,6 +17,7 @@ __all__ = [
     "FileSource",
     "HubSource",
     "Label",
+    "LabelNames",
     "LabelSet",
     "LabelledLike",
     "Leak",

@@ -34,10 +34,11 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
                 )
             table = table.keep(~leaky) if leaky.any() else table
         kept[part] = table
-    if kept["labelled"] is not None:
+    known = kept["labelled"] or data.label_names
+    if known is not None:
         for test in tests:
-            check_known_labels(test, kept["labelled"], place=partial(_row_of, test))
-    return TextData(**kept)
+            check_known_labels(test, known, place=partial(_row_of, test))
+    return TextData(**kept, label_names=data.label_names)
 
 
 def _row_of(table: TextTable, row: int) -> str:

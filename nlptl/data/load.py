@@ -15,7 +15,7 @@ from nlptl.data.settings import DataSettings, FileSource, HubSource
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import Input, Loaded, load, open_source, place_of_row
 from nlptl.data.table import TextTable, check_whole_characters, concatenate
-from nlptl.data.text_data import LabelSet, TextData, check_known_labels
+from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_known_labels, check_named_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 
@@ -37,13 +37,14 @@ def load_data(
         if getattr(settings, name)
     }
     tables = {name: part.loaded.table for name, part in parts.items()}
-    _check_labels(parts, tables, settings)
+    names = None if settings.label_names is None else LabelNames.of(settings.label_names)
+    _check_labels(parts, tables, settings, names, where)
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
     if settings.shots is not None:
         tables["labelled"] = draw_shots(tables["labelled"], settings.shots, seed)
     reports = {name: parts[name].report(tables[name], duplicates[name]) for name in tables}
-    return TextData(**tables), DataReport(reports, tuple(leaks), settings.shots)
+    return TextData(**tables, label_names=names), DataReport(reports, tuple(leaks), settings.shots)
 
 
 def load_table(
@@ -104,14 +105,24 @@ def _read(name: str, settings: DataSettings, *, where: str, progress: Progress |
     return _Part(inputs, Loaded(table, sum(part.skipped for part in loaded)))
 
 
-def _check_labels(parts: Mapping[str, _Part], tables: Mapping[str, TextTable], settings: DataSettings) -> None:
-    if "labelled" not in tables:
+def _check_labels(
+    parts: Mapping[str, _Part],
+    tables: Mapping[str, TextTable],
+    settings: DataSettings,
+    names: LabelNames | None,
+    where: str,
+) -> None:
+    labelled = tables.get("labelled", names)
+    if isinstance(labelled, TextTable):
+        LabelSet.of(labelled)
+        if names is not None:
+            check_named_labels(names, labelled, where=f"{where}.label_names")
+    if labelled is None:
         return
-    LabelSet.of(tables["labelled"])
     for name in ("validation", "test"):
         if name in tables:
             place = partial(place_of_row, parts[name].inputs[0], empty_text=settings.empty_text)
-            check_known_labels(tables[name], tables["labelled"], place=place)
+            check_known_labels(tables[name], labelled, place=place)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from nlptl.config import Config
+from nlptl.data.rows import label_name
 
 
 class FileSource(Config):
@@ -106,6 +107,10 @@ class DataSettings(Config):
     """Labelled examples for choosing settings and for early stopping."""
     test: _MaybeSource = None
     """Labelled examples that nothing learns from; the final figures come from them."""
+    label_names: dict[str, str] | None = None
+    """What each label means, in a few words ("0": "not hateful"). Methods that read the names of the labels use it
+    instead of the label itself; it may name some labels only. With it alone, and no labelled part, the chain predicts
+    from the names (zero-shot)."""
     text_column: str = "text"
     """Column that holds the texts."""
     label_column: str = "label"
@@ -116,6 +121,22 @@ class DataSettings(Config):
     """Leave out labelled, unlabelled and validation rows whose text also stands in a part that tests them."""
     empty_text: Literal["refuse", "skip"] = "refuse"
     """What to do with a row without text: stop with its line number, or leave it out and count it."""
+
+    @field_validator("label_names", mode="before")
+    @classmethod
+    def _labels_are_names(cls, value: object) -> object:
+        """Take labels that YAML reads as numbers or truth values for the names that they are in a data file."""
+        if not isinstance(value, dict):
+            return value
+        return {label_name(key, at="label_names") if isinstance(key, int | float) else key: value[key] for key in value}
+
+    @field_validator("label_names")
+    @classmethod
+    def _names_say_something(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for label, name in (value or {}).items():
+            if not name.strip():
+                raise ValueError(f"found an empty name for the label {label!r}; expected a few words. Write them.")
+        return value
 
     @model_validator(mode="after")
     def _shots_need_labelled(self) -> DataSettings:

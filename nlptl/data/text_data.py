@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
+from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
 from nlptl.data.rows import Columns, Origin, names_shown, no_column, shown
 from nlptl.data.sources import DatasetInput, load
@@ -38,6 +39,8 @@ class TextData:
     """Labelled examples for choosing settings and for early stopping."""
     test: TextTable | None
     """Labelled examples that nothing learns from."""
+    label_names: LabelNames | None
+    """What labels mean in words, where that was given."""
 
     def __init__(
         self,
@@ -46,8 +49,12 @@ class TextData:
         labelled: LabelledLike | None = None,
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
+        label_names: Mapping[str, str] | LabelNames | None = None,
     ) -> None:
-        """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1."""
+        """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1.
+
+        `label_names` says what labels mean in words; it may leave some out, and alone it gives the label set.
+        """
         parts = {
             "unlabelled": None if unlabelled is None else _texts_table(unlabelled, name="unlabelled"),
             "labelled": None if labelled is None else _labelled_table(labelled, name="labelled"),
@@ -56,16 +63,53 @@ class TextData:
         }
         for name, table in parts.items():
             object.__setattr__(self, name, table)
+        names = label_names if isinstance(label_names, LabelNames | None) else LabelNames.of(label_names)
+        object.__setattr__(self, "label_names", names)
+        if self.labelled is not None and names is not None:
+            check_named_labels(names, self.labelled, where="label_names")
+        known = self.labelled or names
         for table in (self.validation, self.test):
-            if self.labelled is not None and table is not None:
-                check_known_labels(table, self.labelled, place=partial(_row_of, table))
+            if table is not None and known is not None:
+                check_known_labels(table, known, place=partial(_row_of, table))
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, sorted; DataError where there are no labelled examples or only one label."""
+        """The labels of `labelled`, or those that `label_names` names; DataError without both or with one label."""
         if self.labelled is None:
-            raise DataError("labelled: found no labelled examples; expected some to take the labels from. Add them.")
+            if self.label_names is None:
+                raise DataError(
+                    "labelled: found no labelled examples; expected some to take the labels from. Add them."
+                )
+            return LabelSet.named(self.label_names.labels(), where="label_names")
         return LabelSet.of(self.labelled)
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """What labels mean in words."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """Label and name, sorted by label."""
+
+    name: ClassVar[str] = "label_names"
+
+    @classmethod
+    def of(cls, names: Mapping[str, str]) -> LabelNames:
+        """Take a name for each label."""
+        return cls(tuple(sorted(names.items())))
+
+    def labels(self) -> list[str]:
+        """Return the labels that have a name."""
+        return [label for label, _ in self.pairs]
+
+    def get(self, label: str) -> str | None:
+        """Return the name of a label, if it has one."""
+        return dict(self.pairs).get(label)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the pairs."""
+        return digest_of([list(pair) for pair in self.pairs])
 
 
 @dataclass(frozen=True)
@@ -86,9 +130,18 @@ class LabelSet:
                 f"{table.name}: found only the label {names_shown(names)} in all {len(table)} rows; expected at least "
                 "two labels. Add rows with another label."
             )
-        if all(re.fullmatch(r"-?[0-9]+", name) for name in names):
-            return cls(tuple(sorted(names, key=lambda name: (int(name), name))))
-        return cls(tuple(sorted(names)))
+        return cls(_in_order(names))
+
+    @classmethod
+    def named(cls, names: Iterable[str], *, where: str) -> LabelSet:
+        """Return the labels with these names, in the order of `of`; DataError where there are fewer than two."""
+        found = set(names)
+        if len(found) < 2:
+            raise DataError(
+                f"{where}: found only the label {names_shown(found)}; without labelled examples at least two are expected, "
+                "to tell apart. Name all labels."
+            )
+        return cls(_in_order(found))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -114,7 +167,24 @@ class LabelSet:
         return {name: position for position, name in enumerate(self.names)}
 
 
-def check_known_labels(table: TextTable, labelled: TextTable, *, place: Callable[[int], str]) -> None:
+def _in_order(names: set[str]) -> tuple[str, ...]:
+    if all(re.fullmatch(r"-?[0-9]+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def check_named_labels(names: LabelNames, labelled: TextTable, *, where: str) -> None:
+    """Raise DataError for the first label that is named and that `labelled` lacks; `where` is the names' YAML path."""
+    known = set(labelled.labels())
+    for label in names.labels():
+        if label not in known:
+            raise DataError(
+                f"{where}: found a name for the label {label!r}, which {labelled.name} lacks; expected some of "
+                f"{names_shown(sorted(known))}.{did_you_mean(label, known)} Correct the label or remove its name."
+            )
+
+
+def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
     """Raise DataError for the first row of `table` whose label `labelled` lacks; `place` tells where row i stands."""
     known = set(labelled.labels())
     labels = table.labels()

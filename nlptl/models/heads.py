@@ -58,6 +58,13 @@ class Head(nn.Module):
         logits: Tensor = self.layers((vectors - self.centre) / self.scale)
         return logits
 
+    @property
+    def last_linear(self) -> nn.Linear:
+        """The map that gives the logits."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
     def settings(self) -> dict[str, int | float | str]:
         """Return what `Head(**settings)` needs to be built again."""
         return {

@@ -47,9 +47,8 @@ class ClassificationHead(Config):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The labelled examples, for their label names."""
-        del data
-        return self.needs
+        """The labelled examples, for their labels; what labels mean, where only that is given."""
+        return self.needs if data.labelled is not None else frozenset({"label_names"})
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
@@ -65,12 +64,15 @@ class ClassificationHead(Config):
         return {}
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
-        """Return a TextClassifier over a copy of `given` for the labels of `data.labelled` (DataError without)."""
+        """Return a TextClassifier over a copy of `given` for the labels of `data.labelled` or `data.label_names`.
+
+        Raises DataError without both.
+        """
         from nlptl.models.classifier import TextClassifier
         from nlptl.models.heads import Head
 
         context = context or RunContext()
-        if data.labelled is None:
+        if data.labelled is None and data.label_names is None:
             raise DataError(
                 "classification_head: found no labelled examples; they name the labels. Give data.labelled."
             )

@@ -15,8 +15,21 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, RunContext, TokenModelKind
-from nlptl.stages.update import NO_LAYERS, Full, Head, Lora, Partial, Update, adapters_of, pull_of, rates_of
+from nlptl.stages.few_labels import at_priors, check_priors, chosen_update, contrasted, from_names, solved
+from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
+from nlptl.stages.update import (
+    NO_LAYERS,
+    Auto,
+    Contrastive,
+    Full,
+    Head,
+    Lora,
+    Partial,
+    Update,
+    adapters_of,
+    pull_of,
+    rates_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +43,8 @@ if TYPE_CHECKING:
     from nlptl.selection import Choice
 
 SMALL = 1_000_000  # numbers in the labelled sentence vectors below which one thread trains faster than two
+ITERATIVE = ("learning_rate", "epochs", "l2", "batch_size", "label_weights", "label_smoothing")
+"""Settings of updates that learn step by step from labels; other updates have none of them."""
 SCRATCH_RATE, LAYERS_RATE = 1e-2, 1e-3  # of the head: alone or over word vectors, over moving layers
 
 
@@ -61,13 +76,16 @@ class FineTune(Config):
     probabilities that no longer follow the frequencies."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the truth that is spread over all labels while training; more keeps probabilities from extremes."""
+    priors: Literal["observed", "uniform"] | dict[str, Annotated[float, Field(gt=0, lt=1)]] = "observed"
+    """How frequent each label will be where the classifier is used: as in the examples, all alike, or a share for each
+    label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002)."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively, else float32.
     tf32 is between the two on a GPU, and float32 elsewhere."""
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     shared: ClassVar[bool] = True
 
     @property
@@ -81,20 +99,34 @@ class FineTune(Config):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The labelled examples, and the validation texts where given."""
-        return self.needs | ({"validation"} if data.validation is not None else set())
+        """The labelled examples, and validation texts and names of labels where given."""
+        parts: tuple[Part, ...] = ("labelled", "validation", "label_names")
+        return frozenset(part for part in parts if getattr(data, part) is not None)
 
     def check(self, *, where: str) -> None:
-        """Nothing can be wrong beyond the types."""
+        """Refuse settings that mean nothing to the update."""
+        update = self.update
+        solver = update.solver if isinstance(update, Head) else "iterative"
+        fixed = isinstance(update, Contrastive | Auto) or solver != "iterative"
+        for name in ITERATIVE if fixed else ():
+            if getattr(self, name) != FineTune.model_fields[name].default:
+                under = f"update.method {update.method}" + (
+                    f" with solver {solver}" if isinstance(update, Head) else ""
+                )
+                raise ConfigError(
+                    f"{where}.{name}: found {getattr(self, name)} under {under}, which takes no such setting; expected it "
+                    "only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop it, "
+                    "or choose one of these."
+                )
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse updates of layers where there are none."""
         if token_model == "transformer":
             return
-        if isinstance(self.update, Partial | Lora):
+        if isinstance(self.update, Partial | Lora | Contrastive):
             raise ConfigError(
                 f"{where}.update.method: found {self.update.method} over word vectors, which have no layers; expected "
-                "head or full, or a transformer. Choose one, or begin the chain with stage: bert."
+                "head, full or auto, or a transformer. Choose one, or begin the chain with stage: bert."
             )
         for name in NO_LAYERS if isinstance(self.update, Full) else ():
             if getattr(self.update, name) != Full.model_fields[name].default:
@@ -113,22 +145,50 @@ class FineTune(Config):
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier trained on `data.labelled`; `given` stays as it is.
 
-        Raises DataError without examples, ConfigError for an update that the encoder has no layers for.
+        Without labelled examples, but with `data.label_names`, it predicts from the labels' names (zero-shot). Raises
+        DataError without both, ConfigError for an update that the encoder has no layers for.
         """
-        from nlptl.training import one_thread_if
-
         context = context or RunContext()
-        if data.labelled is None:
-            raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
         kind = given.encoder.token_model.kind
+        self.check(where="finetune")
         self.check_model(kind, where="finetune")
-        _check_labels(given, data)
         if kind == "transformer" and given.device != context.torch_device():
             given = copy.deepcopy(given).to(context.torch_device())
+        if data.labelled is None:
+            return from_names(given, data, context)
+        _check_labels(given, data)
+        check_priors(self.priors, given.labels)
+        if isinstance(self.update, Auto):
+            update = chosen_update(self.update, given, data, context, train=self._tried(given, context))
+            return self.model_copy(update={"update": update}).run(given, data=data, context=context)
+        return at_priors(self._updated(given, data, context), self.priors, data)
+
+    def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+        """Return the classifier of the update, at the shares of labels in the examples."""
+        if isinstance(self.update, Contrastive):
+            return contrasted(self.update, given, data, context, precision=self.precision)
+        if isinstance(self.update, Head) and self.update.solver != "iterative":
+            return solved(self.update.solver, given, data, context)
+        return self._fine_tuned(given, data, context)
+
+    def _tried(self, given: TextClassifier, context: RunContext) -> Callable[[Update, TextData], TextClassifier]:
+        """Return what trains another update on other data, telling nobody."""
+
+        def train(update: Update, data: TextData) -> TextClassifier:
+            quiet = dataclasses.replace(context, record=Record(), keep=None)
+            return self.model_copy(update={"update": update}).run(given, data=data, context=quiet)
+
+        return train
+
+    def _fine_tuned(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+        """Return the classifier of an update that learns the labels themselves."""
+        from nlptl.training import one_thread_if
+
+        assert data.labelled is not None
         parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
         texts = [text for part in parts for text in part.texts()]
         examples = self._examples(given, [label for part in parts for label in part.labels()], len(data.labelled))
-        small = kind == "word_vectors" and len(texts) * given.encoder.dim < SMALL
+        small = given.encoder.token_model.kind == "word_vectors" and len(texts) * given.encoder.dim < SMALL
         with one_thread_if(small):
             classifier, choice, trained = self._trained(given, texts, examples, context)
         found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
@@ -245,6 +305,7 @@ class FineTune(Config):
         from nlptl.layer_updates import LayerUpdate
 
         update = self.update
+        assert isinstance(update, Head | Partial | Full | Lora)
         with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
             made = LayerUpdate(
                 given,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nlptl.checkpoints import Checkpoints
     from nlptl.data import TextData, TextTable
 
-Part = Literal["unlabelled", "labelled", "validation"]
+Part = Literal["unlabelled", "labelled", "validation", "label_names"]
 Device = Literal["auto", "cpu", "cuda"]
 TokenModelKind = Literal["word_vectors", "transformer"]
 Number = int | float | str
@@ -172,7 +172,7 @@ class Stage(Protocol):
 
     @property
     def needs(self) -> frozenset[Part]:
-        """Parts of the data without which it cannot run."""
+        """Parts of the data without which it cannot run; where "labelled" is one, label_names do as well."""
 
     @property
     def draws(self) -> bool:

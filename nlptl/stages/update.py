@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError
@@ -23,6 +23,10 @@ class Head(Config):
 
     method: Literal["head"] = "head"
     """The name of this update."""
+    solver: Literal["iterative", "auto", "logistic", "ridge", "lda"] = "iterative"
+    """iterative trains any head. The others fit a linear one exactly and in one go, its strength by leaving one example
+    out or cross-validation, its probabilities calibrated on what was held out: logistic regression, ridge regression, linear
+    discriminant analysis with a shrunk covariance; auto takes the simplest that held-out examples do not speak against."""
 
 
 class Partial(Config):
@@ -95,9 +99,83 @@ class Lora(Config):
     """Add what was learnt into the weights and save a plain encoder instead of encoder and adapter."""
 
 
-Update = Annotated[Head | Partial | Full | Lora, Field(discriminator="method")]
-RATES = {"partial": 1e-4, "full": 5e-5, "lora": 5e-4}
+class Contrastive(Config):
+    """Layers of a transformer learn to bring texts of one label together (Khosla et al. 2020); then a head is fitted.
+
+    Made for 2 to about 100 examples a label: the cost depends on the steps, not on how many pairs there are.
+    """
+
+    method: Literal["contrastive"] = "contrastive"
+    """The name of this update."""
+    top_layers: Annotated[int | Literal["auto"], auto_or(int, least=1)] | None = "auto"
+    """How many layers learn, counted from the one that gives the token vectors; those below run once per text. auto:
+    the upper two thirds. More learn more and cost more. null: all, with the embeddings."""
+    rank: int | None = Field(default=None, ge=1, le=1024)
+    """Let LoRA adapters of this width learn in those layers instead of the layers themselves."""
+    steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
+    """Steps of training. auto: so many that each text is seen four times, within 20 and 200."""
+    batch_size: Annotated[int | Literal["auto"], auto_or(int, least=4)] = "auto"
+    """Labelled texts a step, as many of each label as fit, two at least; more see more pairs and cost more. auto: two
+    of each label, within 16 and 64."""
+    temperature: float = Field(default=0.1, ge=0.01, le=10)
+    """Lower looks at the nearest texts alone, higher at all alike."""
+    encoder_learning_rate: Rate = "auto"
+    """Rate of all layers. auto: 2e-4, or 1e-3 for adapters. Higher learns faster and forgets more."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the rate from each layer to the one below; 1 moves all alike."""
+    label_names: Literal["auto", "always", "never"] = "auto"
+    """Whether sentences with the names of the labels join the training and the head, as further examples. auto: where
+    leaving one example out shows that they do no harm; always and never decide without looking."""
+    templates: list[str] = Field(default=["This is {}."], min_length=1)
+    """Those sentences; {} is replaced by the name of a label."""
+    dropout: Share | None = None
+    """Share of values dropped in the layers that learn; null keeps the encoder's own."""
+
+    @field_validator("templates")
+    @classmethod
+    def _templates_name_the_label(cls, value: list[str]) -> list[str]:
+        for template in value:
+            if "{}" not in template:
+                raise ValueError(f"found the template {template!r}; expected {{}} where the label's name goes. Add it")
+        return value
+
+
+class Auto(Config):
+    """The labels decide which update they can support; the reasons are told in one paragraph.
+
+    Word vectors: head. A transformer with fewer than 400 examples: contrastive. With more, contrastive and full are
+    trained on four fifths of them and compared on the rest.
+    """
+
+    method: Literal["auto"] = "auto"
+    """The name of this update."""
+    minutes: float = Field(default=10.0, gt=0, le=100_000)
+    """Time that choosing may take, as estimated before; what does not fit in is not tried."""
+
+
+Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]
+Concrete = Head | Partial | Full | Lora
+"""Updates that train head and encoder on the labels themselves."""
+RATES = {"partial": 1e-4, "full": 5e-5, "lora": 5e-4, "contrastive": 2e-4}
 """encoder_learning_rate: auto, for a transformer."""
+ADAPTER_RATE = 1e-3
+"""The same for adapters in contrastive training."""
+
+
+def contrastive_rates(update: Contrastive) -> Rates:
+    """Return how fast the layers learn in contrastive training, where no head does."""
+    from nlptl.layer_updates import Rates
+
+    rate = update.encoder_learning_rate
+    auto = ADAPTER_RATE if update.rank else RATES["contrastive"]
+    return Rates(0.0, auto if rate == "auto" else rate, layer_decay=update.layer_decay, dropout=update.dropout)
+
+
+def layers_of(update: Contrastive, depth: int) -> int | None:
+    """Return how many of `depth` layers learn in contrastive training; None for all, with the embeddings."""
+    if update.top_layers == "auto":
+        return max(1, round(2 * depth / 3))
+    return update.top_layers
 
 
 def rates_of(update: Head | Partial | Full | Lora, head: float) -> Rates:

@@ -1,0 +1,212 @@
+"""Supervised contrastive training of an encoder on a few labelled texts: texts of one label together, others apart.
+
+Shapes: B texts of a batch, n labelled texts, M sentences that name labels, D dimension, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from nlptl.checkpoints import Checkpoints
+from nlptl.layer_updates import LayerFit, LayerUpdate
+from nlptl.training import Precision, Schedule, TrainingJob, train
+
+STEPS = (20, 200)
+"""Least and most steps that `steps: auto` takes."""
+PASSES = 4
+"""Times that each labelled text is seen under `steps: auto`, within those bounds."""
+BATCH = (16, 64)
+"""Least and most labelled texts of a step under `batch_size: auto`."""
+
+
+ACTIVATIONS = 18
+"""Numbers that a layer keeps for the way back, a token and dimension: inputs, query, key, value, and 4 x 2 of the MLP."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ContrastiveSettings:
+    """How to train."""
+
+    steps: int | None
+    """None: enough to see each text `PASSES` times, within `STEPS`."""
+    batch_size: int
+    """Labelled texts a step."""
+    temperature: float
+    """Of the loss: lower looks at the nearest neighbours alone, higher at all texts alike."""
+    seed: int
+    precision: Precision = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a contrastive training will do, known before it starts."""
+
+    steps: int
+    batch_size: int
+    """Texts a step on average, the sentences that name their labels among them."""
+    tokens: int
+    """Tokens that pass through the layers that move, all steps together."""
+    flops: float
+    """Operations of the matrix products, forwards and backwards."""
+    bytes: int
+    """Memory of what moves: weights, gradients and two moments of AdamW, and the activations of a step."""
+
+    def sentence(self, seconds: float | None) -> str:
+        """Tell the plan in one sentence; `seconds` is the estimated time, if there is one."""
+        time = "" if seconds is None else f", about {seconds:.0f} s here" if seconds >= 1 else ", about a second here"
+        return (
+            f"Contrastive training: {self.steps} steps of {self.batch_size} texts, {self.tokens:,} tokens, "
+            f"{self.flops / 1e12:.2g} TFLOP and {self.bytes / 2**20:,.0f} MiB{time}."
+        )
+
+
+def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+    """Return the loss () of vectors (B, D) with labels (B,): Khosla et al. 2020, eq. 2, over unit vectors.
+
+    Each text pulls the others of its label towards itself, against all others of the batch:
+    mean over texts i of -1/|P(i)| sum over p in P(i) of log(exp(z_i z_p / t) / sum over a != i of exp(z_i z_a / t)).
+    A text without another of its label in the batch has no term; without any the loss is 0.
+    """
+    unit = normalize(vectors, dim=1)
+    own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    similarities = (unit @ unit.T / temperature).masked_fill(own, -math.inf)
+    log_shares = similarities - similarities.logsumexp(dim=1, keepdim=True)
+    positive = (labels[:, None] == labels[None, :]) & ~own
+    partners = positive.sum(dim=1)
+    pulled = log_shares.masked_fill(~positive, 0.0).sum(dim=1)
+    texts = (partners > 0).sum().clamp(min=1)
+    return -(pulled / partners.clamp(min=1)).sum() / texts
+
+
+def label_batches(labels: Tensor, *, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
+    """Return the row numbers (B,) of each step: as many texts of each label as fit, two at least, labels in turn.
+
+    The cost of a step does not grow with the number of labels or texts: with more than `batch_size` / 2 labels each
+    step takes some of them. Texts of a label come in a fresh random order each time they have all been seen.
+    """
+    rows = [torch.nonzero(labels == name).flatten().tolist() for name in torch.unique(labels)]
+    at_once = max(1, min(len(rows), batch_size // 2))
+    each = max(2, batch_size // at_once)
+    turns = [_Turns(part, generator) for part in rows]
+    names = _Turns(list(range(len(rows))), generator)
+    return [
+        torch.tensor([row for name in names.take(at_once) for row in turns[name].take(min(each, len(rows[name])))])
+        for _ in range(steps)
+    ]
+
+
+def batch_size_for(labels: int) -> int:
+    """Return the labelled texts of a step: two of each label, within `BATCH`.
+
+    With few of many labels in a batch, a step sees too little of what they have to be told apart from.
+    """
+    return max(BATCH[0], min(BATCH[1], 2 * labels))
+
+
+def steps_for(texts: int, batch_size: int) -> int:
+    """Return the steps that see each text `PASSES` times, within `STEPS`."""
+    return max(STEPS[0], min(STEPS[1], round(PASSES * texts / batch_size)))
+
+
+class _Turns:
+    """Items in random order, each once before any comes again."""
+
+    def __init__(self, items: list[int], generator: torch.Generator) -> None:
+        self._items, self._generator = items, generator
+        self._queue: list[int] = []
+
+    def take(self, count: int) -> list[int]:
+        """Return the next `count` items, none twice; at most as many as there are."""
+        if len(self._queue) < count:
+            order = torch.randperm(len(self._items), generator=self._generator).tolist()
+            waiting = set(self._queue)
+            self._queue += [self._items[i] for i in order if self._items[i] not in waiting]
+        taken, self._queue = self._queue[:count], self._queue[count:]
+        return taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Texts of which each step takes some."""
+
+    rows: Tensor
+    """(P,) their row numbers among the update's texts."""
+    batch_size: int
+    """How many a step takes."""
+
+
+class ContrastiveTraining:
+    """One training of what a LayerUpdate moves: planned when it is made, run by `run`.
+
+    A step takes texts from each pool, and along with them the sentences that name their labels, so that texts gather
+    around what their label means.
+    """
+
+    def __init__(
+        self,
+        update: LayerUpdate,
+        labels: Tensor,
+        pools: Sequence[Pool],
+        *,
+        named: Tensor,
+        settings: ContrastiveSettings,
+    ) -> None:
+        """`labels` (n,) are those of all texts of the update; `named` (M,) the rows of the sentences that name labels."""
+        self._update, self._labels, self._settings = update, labels.cpu(), settings
+        generator = torch.Generator().manual_seed(settings.seed)
+        steps = settings.steps or steps_for(sum(len(pool.rows) for pool in pools), settings.batch_size)
+        drawn = [
+            [pool.rows[rows] for rows in label_batches(
+                self._labels[pool.rows], batch_size=pool.batch_size, steps=steps, generator=generator
+            )]
+            for pool in pools
+        ]  # fmt: skip
+        batches = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
+        self._fit = update.start(pools[0].rows)
+        self._batches = [
+            torch.cat([rows, named[torch.isin(self._labels[named], self._labels[rows])]]) for rows in batches
+        ]
+        self.plan = self._planned()
+
+    def run(
+        self,
+        *,
+        after_step: Callable[[int, float], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> LayerFit:
+        """Train and return the fit; its head has not moved. `after_step` is told the step and its loss."""
+        fit = self._fit
+        labels = self._labels.to(self._update.device)
+
+        def loss(rows: Tensor) -> Tensor:
+            vectors = fit.sentence_vectors(rows)
+            return supervised_contrastive_loss(vectors, labels[rows], temperature=self._settings.temperature)
+
+        job = TrainingJob(
+            model=fit.encoder,
+            groups=fit.groups(head=False),
+            batches=lambda _: self._batches,
+            loss=loss,
+            epochs=1,
+            seed=self._settings.seed,
+            schedule=Schedule(self.plan.steps, warmup=0, decay=self.plan.steps),
+            precision=self._settings.precision,
+            checkpoints=checkpoints,
+        )
+        train(job, after_step=after_step)
+        return fit
+
+    def _planned(self) -> Plan:
+        lengths = [self._update.texts.lengths[rows] for rows in self._batches]
+        tokens = [int(part.sum()) for part in lengths]
+        flops = sum(3 * self._update.forward_flops(part) for part in lengths)
+        moving = sum(p.numel() for group in self._fit.groups(head=False) for p in group.parameters)
+        memory = 16 * moving + 4 * ACTIVATIONS * self._update.width * max(tokens) * self._update.layers
+        batch_size = round(sum(map(len, self._batches)) / len(self._batches))
+        return Plan(len(tokens), batch_size, sum(tokens), flops, memory)

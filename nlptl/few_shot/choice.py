@@ -1,0 +1,143 @@
+"""Which update the labels can support: decided by rule where they are few, by a held-out part where they are many.
+
+Shapes: n labelled examples, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nlptl.models.classifier import TextClassifier
+
+FEW = 400
+"""Examples below which updates are not compared: see `resolution`."""
+FEW_EACH = 50
+"""Examples a label, on average, below which they are not compared either: a held-out part would leave few to learn from."""
+HELD_OUT = 0.2
+MOST_HELD_OUT = 1000
+MEASURED = 64
+"""Texts by which the speed of the machine is measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """What the choice hangs on."""
+
+    examples: int
+    labels: int
+    fewest: int
+    """Examples of the rarest label."""
+    word_vectors: bool
+    names_speak: bool
+    """Whether every label's name says something."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """One update that may be chosen."""
+
+    method: str
+    seconds: float
+    """Estimated time of one training on all examples."""
+    train: Callable[[Sequence[int]], TextClassifier]
+    """Train on the examples with these row numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The update to take, and why."""
+
+    method: str
+    why: str
+
+
+def resolution(examples: int) -> float:
+    """Return the difference in accuracy below which cross-validation on so many examples shows nothing.
+
+    Two standard errors of a paired difference when one example in five is judged differently.
+    """
+    return 2 * math.sqrt(0.2 / examples)
+
+
+def by_rule(found: Situation) -> Chosen | None:
+    """Choose where the examples are too few to compare updates on them; None where they are not."""
+    count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
+    if found.word_vectors:
+        return Chosen("head", f"With {count} over word vectors the head alone learns: there are no layers to move.")
+    if found.fewest < 2 and not found.names_speak:
+        return Chosen(
+            "head",
+            f"With {count} and label names that say nothing, there is no second text of a label to set beside the first, "
+            "so the head alone learns.",
+        )
+    if found.examples < FEW or found.examples < FEW_EACH * found.labels:
+        return Chosen(
+            "contrastive",
+            f"With {count}, cross-validation could tell updates apart only where they differ by "
+            f"{100 * resolution(found.examples):.0f} points or more, so nothing is tried out. Contrastive training learns "
+            "from every pair of examples, and a head follows; the head alone would learn less, and LoRA or full updates "
+            "vary more from run to run on so few examples.",
+        )
+    return None
+
+
+def seconds_a_pass(given: TextClassifier, texts: Sequence[str]) -> float:
+    """Return the time in which all layers would run over the texts once forwards, measured on some of them."""
+    some = list(texts[:: max(1, len(texts) // MEASURED)])[:MEASURED]
+    given.encoder.encode(some[:4])  # the first call sets up threads and buffers
+    begin = time.perf_counter()
+    given.encoder.encode(some)
+    return (time.perf_counter() - begin) * len(texts) / len(some)
+
+
+def passes_of(method: str, examples: int) -> float:
+    """Return about how many forward passes over all examples a training by `method` costs at its defaults.
+
+    A backward pass counts twice. contrastive: 20 to 200 steps of 16 texts in two thirds of the layers. full: four
+    epochs at least, chosen on a held-out part and then trained again.
+    """
+    if method == "contrastive":
+        return 1 + 2 * min(200, max(20, examples / 4)) * 16 / examples
+    return 2 * 3 * max(4, 100 / max(1, examples / 32))
+
+
+def by_trial(
+    candidates: Sequence[Candidate], texts: Sequence[str], labels: Sequence[int], *, seconds: float, seed: int
+) -> Chosen:
+    """Train each candidate on a part of the examples and score it on the rest; the best one is chosen.
+
+    The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
+    difference. What `seconds` do not allow is not tried.
+    """
+    from sklearn.model_selection import train_test_split
+
+    held_out = min(MOST_HELD_OUT, round(HELD_OUT * len(texts)))
+    counts = np.bincount(labels)
+    even = labels if held_out >= len(counts) and counts[counts > 0].min() > 1 else None
+    training, tested = train_test_split(
+        np.arange(len(texts)), test_size=held_out, stratify=even, random_state=seed % 2**32
+    )
+    truth = np.asarray(labels)[tested]
+    left, scores, told = seconds - candidates[0].seconds, {}, []
+    for candidate in candidates:
+        cost = candidate.seconds * len(training) / len(texts)
+        if cost > left:
+            told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.0f} minutes")
+            continue
+        left -= cost
+        chances = candidate.train(training.tolist()).predict_proba([texts[row] for row in tested])
+        scores[candidate.method] = (chances.argmax(axis=1) == truth).astype(float)
+        told.append(f"{candidate.method} got {scores[candidate.method].mean():.3f}")
+    best = candidates[0].method
+    for method, right in scores.items():
+        if best in scores and method != best:
+            difference = right - scores[best]
+            if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
+                best = method
+    share = f"On {held_out} of the {len(texts)} examples, held out, {', '.join(told)}"
+    return Chosen(best, f"{share}; {best} was taken and trained again on all of them.")

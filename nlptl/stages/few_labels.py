@@ -1,0 +1,243 @@
+"""How fine-tuning meets few labels: prediction from names alone, the contrastive update, the choice among updates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from nlptl.config import did_you_mean
+from nlptl.errors import ConfigError, DataError
+from nlptl.stages.stage import RunContext
+from nlptl.stages.update import Auto, Contrastive, Full, Head, Lora, Update, adapters_of, contrastive_rates, layers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from nlptl.data import TextData
+    from nlptl.few_shot.choice import Candidate
+    from nlptl.few_shot.contrast import FewShot
+    from nlptl.label_names import LabelSentences
+    from nlptl.layer_updates import LayerUpdate
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.training import PrecisionChoice
+
+UPDATES: dict[str, Update] = {"head": Head(), "contrastive": Contrastive(), "full": Full()}
+"""What `auto` may choose."""
+
+
+def from_names(given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+    """Return a classifier by the names of labels alone; DataError where there are none."""
+    from nlptl.few_shot.zero_shot import zero_shot_classifier
+
+    if data.label_names is None:
+        raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
+    told = "No labelled examples: texts get the label whose name is nearest to them (zero-shot), not calibrated."
+    context.record.find("choice", "zero-shot", told)
+    return zero_shot_classifier(given, sentences_of(given, data))
+
+
+def sentences_of(given: TextClassifier, data: TextData, update: Contrastive | None = None) -> LabelSentences:
+    """Return the sentences that name the labels of `given`."""
+    from nlptl.label_names import TEMPLATES, label_sentences
+
+    return label_sentences(given.labels, data.label_names, templates=update.templates if update else TEMPLATES)
+
+
+def contrasted(
+    update: Contrastive,
+    given: TextClassifier,
+    data: TextData,
+    context: RunContext,
+    *,
+    precision: PrecisionChoice,
+) -> TextClassifier:
+    """Return the classifier of the contrastive update on `data.labelled`."""
+    from nlptl.contrastive import ContrastiveSettings, batch_size_for
+    from nlptl.few_shot.contrast import contrastive_classifier
+    from nlptl.training import precision_for
+
+    settings = ContrastiveSettings(
+        steps=None if update.steps == "auto" else update.steps,
+        batch_size=batch_size_for(len(given.labels)) if update.batch_size == "auto" else update.batch_size,
+        temperature=update.temperature,
+        seed=context.seed,
+        precision=precision_for(precision, context.torch_device()),
+    )
+    check_linear(given, f"{update.method}")
+    task = _task(update, given, data, context)
+    return contrastive_classifier(task, _mover(update, given, context), settings, names=update.label_names)
+
+
+def solved(
+    solver: Literal["auto", "logistic", "ridge", "lda"], given: TextClassifier, data: TextData, context: RunContext
+) -> TextClassifier:
+    """Return the given encoder under a linear head that is fitted in one go and calibrated on held-out examples."""
+    import copy
+
+    import torch
+
+    from nlptl.closed_form import LabelledVectors, choose_head, write_head
+    from nlptl.models.classifier import TextClassifier
+
+    assert data.labelled is not None
+    check_linear(given, f"head with solver {solver}")
+    texts = data.labelled.texts()
+    with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
+        vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
+    rows = LabelledVectors.of(vectors, _ids(given, data), len(given.labels))
+    choice = choose_head(rows) if solver == "auto" else choose_head(rows, methods=(solver,))
+    context.record.find("choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how)
+    context.record.find("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
+    head = copy.deepcopy(given.head).cpu()
+    head.fit_scale(vectors)
+    write_head(choice.head, head)
+    return TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
+
+
+def check_linear(given: TextClassifier, update: str) -> None:
+    """Raise ConfigError for a head with a hidden layer, which cannot be fitted in one go."""
+    if given.head.hidden:
+        raise ConfigError(
+            f"finetune.update: found {update} over a head with a hidden layer of {given.head.hidden} units; it fits a linear "
+            "head. Set hidden: 0 in classification_head, or choose another update."
+        )
+
+
+def check_priors(priors: str | Mapping[str, float], labels: Sequence[str]) -> None:
+    """Raise ConfigError for explicit priors that do not name each label once or do not sum to 1."""
+    if isinstance(priors, str):
+        return
+    for label in priors:
+        if label not in labels:
+            raise ConfigError(
+                f"finetune.priors: found the label {label!r}; expected {', '.join(labels)}."
+                f"{did_you_mean(label, labels)} Correct the label."
+            )
+    missing = [label for label in labels if label not in priors]
+    total = sum(priors.values())
+    if missing or abs(total - 1) > 1e-3:
+        found = f"no share for {missing[0]!r}" if missing else f"shares that sum to {total:g}"
+        raise ConfigError(
+            f"finetune.priors: found {found}; expected a share for each label, 1 in all. Correct the shares, or write "
+            "observed or uniform."
+        )
+
+
+def at_priors(
+    classifier: TextClassifier, priors: Literal["observed", "uniform"] | Mapping[str, float], data: TextData
+) -> TextClassifier:
+    """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`."""
+    import copy
+
+    import torch
+
+    from nlptl.models.classifier import TextClassifier
+
+    if priors == "observed":
+        return classifier
+    assert data.labelled is not None
+    count = len(classifier.labels)
+    old = torch.bincount(_ids(classifier, data), minlength=count).double()
+    shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
+    head = copy.deepcopy(classifier.head)
+    with torch.no_grad():
+        shift = torch.tensor(shares, dtype=torch.float64).log() - (old / old.sum()).log()
+        head.last_linear.bias.add_(shift.to(head.last_linear.bias))
+    return TextClassifier(classifier.encoder, head, classifier.labels).eval()
+
+
+def chosen_update(
+    update: Auto,
+    given: TextClassifier,
+    data: TextData,
+    context: RunContext,
+    *,
+    train: Callable[[Update, TextData], TextClassifier],
+) -> Update:
+    """Return the update that the labels can support and tell why; `train` trains one on given data."""
+    from nlptl.few_shot.choice import Situation, by_rule, by_trial
+
+    assert data.labelled is not None
+    names = data.labelled.labels()
+    counts = [names.count(label) for label in given.labels]
+    speak = len(sentences_of(given, data)) > 0
+    words = given.encoder.token_model.kind == "word_vectors"
+    chosen = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
+    if chosen is None:
+        candidates = [
+            _candidate(UPDATES["contrastive"], given, data, train),
+            _candidate(UPDATES["full"], given, data, train),
+        ]
+        ids = [given.labels.index(label) for label in names]
+        chosen = by_trial(candidates, data.labelled.texts(), ids, seconds=60 * update.minutes, seed=context.seed)
+    context.record.find("update", chosen.method, chosen.why)
+    return UPDATES[chosen.method]
+
+
+def _candidate(
+    update: Update,
+    given: TextClassifier,
+    data: TextData,
+    train: Callable[[Update, TextData], TextClassifier],
+) -> Candidate:
+    """Return an update with the time that one training of it will take, measured on some of the texts."""
+    from nlptl.data import TextData
+    from nlptl.few_shot.choice import Candidate, passes_of, seconds_a_pass
+
+    assert data.labelled is not None
+    labelled = data.labelled
+
+    def on_rows(rows: Sequence[int]) -> TextClassifier:
+        part = TextData(labelled=labelled.select(rows), validation=data.validation, label_names=data.label_names)
+        return train(update, part)
+
+    seconds = seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled))
+    return Candidate(update.method, seconds, on_rows)
+
+
+def _task(update: Contrastive, given: TextClassifier, data: TextData, context: RunContext) -> FewShot:
+    from nlptl.few_shot.contrast import FewShot
+
+    assert data.labelled is not None
+    return FewShot(
+        given=given,
+        texts=data.labelled.texts(),
+        labels=_ids(given, data),
+        sentences=sentences_of(given, data, update),
+        progress=context.progress,
+        findings=context.record,
+        checkpoints=context.checkpoints("contrastive"),
+    )
+
+
+def _ids(given: TextClassifier, data: TextData) -> Tensor:
+    """Return the label ids (n,) of the labelled examples."""
+    import torch
+
+    from nlptl.data import LabelSet
+
+    assert data.labelled is not None
+    return torch.tensor(LabelSet(given.labels).ids(data.labelled.labels()))
+
+
+def _mover(update: Contrastive, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerUpdate]:
+    """Return what makes the update of the layers that learn contrastively, over the texts it is given."""
+    from nlptl.layer_updates import LayerUpdate
+
+    transformer = given.encoder.transformer
+    lora = Lora(rank=update.rank, alpha=2 * update.rank) if update.rank else None
+
+    def make(texts: list[str]) -> LayerUpdate:
+        with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
+            return LayerUpdate(
+                given,
+                texts,
+                rates=contrastive_rates(update),
+                top_layers=layers_of(update, transformer.used_depth),
+                adapters=adapters_of(lora, transformer.anatomy) if lora else None,
+                seed=context.seed,
+                after_batch=task.advance,
+            )
+
+    return make

@@ -1,0 +1,212 @@
+"""Few labels through the stage: names alone, contrastive, auto, heads in one go, priors; and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nlptl.config import parse
+from nlptl.data import TextData
+from nlptl.errors import ConfigError, DataError
+from nlptl.few_shot.choice import Candidate, Situation, by_rule, by_trial, resolution
+from nlptl.models.classifier import TextClassifier
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+from nlptl.stages.stage import RunContext
+from tests.conftest import small_reviews
+from tests.models.tiny import tiny_encoder
+
+NAMES = {"negative": "bad, awful", "positive": "good, great"}
+CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 6, "batch_size": 8, "top_layers": 1}
+
+
+def with_head(data: TextData, *, hidden: int = 0) -> TextClassifier:
+    return ClassificationHead(hidden=hidden).run(tiny_encoder("bert"), data=data, context=RunContext(device="cpu"))
+
+
+def run(data: TextData, **settings: Any) -> tuple[TextClassifier, RunContext]:
+    context = RunContext(seed=3, device="cpu")
+    return FineTune(**settings).run(with_head(data), data=data, context=context), context
+
+
+@pytest.fixture(scope="module")
+def labelled() -> TextData:
+    return TextData(labelled=small_reviews(24), test=small_reviews(40, start=400), label_names=NAMES)
+
+
+def test_without_labels_the_nearest_name_wins() -> None:
+    data = TextData(label_names=NAMES)
+    classifier, context = run(data)
+    assert classifier.labels == ("negative", "positive")
+    texts = ["This is good, great.", "This is bad, awful."]
+    assert classifier.predict(texts) == ["positive", "negative"]
+    assert "zero-shot" in context.record.sentences[0]
+
+
+def test_without_labels_and_names_that_speak_there_is_nothing_to_go_by() -> None:
+    data = TextData(label_names={"0": "7", "1": "8"})
+    assert FineTune().run(with_head(data), data=data).predict(["7"])  # a name that is given counts, whatever it is
+    labels = TextData(labelled=(["a text", "b text"], ["0", "1"]))
+    with pytest.raises(DataError, match=r"found no labelled examples; it learns from them\. Give data\.labelled"):
+        FineTune().run(with_head(labels), data=TextData(unlabelled=["a text"]))
+
+
+def test_contrastive_learns_tells_its_plan_and_gives_chances(labelled: TextData) -> None:
+    classifier, context = run(labelled, update=CONTRASTIVE)
+    assert labelled.test is not None
+    chances = classifier.predict_proba(labelled.test.texts())
+    assert np.allclose(chances.sum(axis=1), 1)
+    assert context.record.report["plan"]["steps"] == 6
+    told = " ".join(context.record.sentences)
+    assert "The labels' names alone (zero-shot, nothing learnt) get" in told
+    assert "leaving one example out" in told
+
+
+@pytest.mark.parametrize("choice", ["always", "never"])
+def test_label_names_join_as_the_settings_say(labelled: TextData, choice: str) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": choice})
+    assert context.record.report["label_names"] == {"always": "used", "never": "left out"}[choice]
+
+
+def test_labels_that_say_nothing_take_no_part() -> None:
+    texts, labels = small_reviews(12)
+    data = TextData(labelled=(texts, [int(label == "positive") for label in labels]))
+    classifier, context = run(data, update={**CONTRASTIVE, "rank": 2})
+    assert context.record.report["label_names"] == "none"
+    assert classifier.encoder.transformer.adapters
+
+
+def test_one_example_a_label_is_enough() -> None:
+    data = TextData(labelled=(["a good film", "a bad film"], ["positive", "negative"]))
+    assert len(run(data, update=CONTRASTIVE)[0].predict(["a film"])) == 1
+
+
+def test_auto_explains_its_choice(labelled: TextData) -> None:
+    _, context = run(labelled, update={"method": "auto"})
+    assert context.record.report["update"] == "contrastive"
+    assert context.record.sentences[0].startswith("With 24 examples of 2 labels")
+
+
+def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
+    vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
+    given = ClassificationHead().run(SentenceVectors().run(vectors, data=reviews), data=reviews)
+    context = RunContext(seed=3, device="cpu")
+    FineTune(update={"method": "auto"}).run(given, data=reviews, context=context)
+    assert context.record.report["update"] == "head"
+
+
+def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
+    assert resolution(16) > 0.2 > resolution(400)
+    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=False)).method == "contrastive"  # type: ignore[union-attr]
+    assert by_rule(Situation(2, 2, 1, word_vectors=False, names_speak=False)).method == "head"  # type: ignore[union-attr]
+    assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
+    assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
+
+
+class Fixed:
+    """Predicts one label for everything, or the truth."""
+
+    def __init__(self, truth: dict[str, int] | None) -> None:
+        self._truth = truth
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        return np.eye(2)[[0 if self._truth is None else self._truth[text] for text in texts]]
+
+
+def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() -> None:
+    texts = [f"text {i}" for i in range(100)]
+    truth = {text: i % 2 for i, text in enumerate(texts)}
+    ids = list(truth.values())
+    right: Any = lambda _: Fixed(truth)  # noqa: E731
+    wrong: Any = lambda _: Fixed(None)  # noqa: E731
+    both = [Candidate("contrastive", 1, wrong), Candidate("full", 5, right)]
+    assert by_trial(both, texts, ids, seconds=100, seed=0).method == "full"
+    short = by_trial(both, texts, ids, seconds=3, seed=0)
+    assert short.method == "contrastive"
+    assert "full was not tried" in short.why
+    equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], texts, ids, seconds=9, seed=0)
+    assert equal.method == "contrastive"
+
+
+@pytest.mark.parametrize("solver", ["auto", "logistic", "ridge", "lda"])
+def test_heads_in_one_go(labelled: TextData, solver: str) -> None:
+    classifier, context = run(labelled, update={"method": "head", "solver": solver})
+    assert labelled.test is not None
+    right = np.mean(
+        [a == b for a, b in zip(classifier.predict(labelled.test.texts()), labelled.test.labels(), strict=True)]
+    )
+    assert right > 0.6
+    assert context.record.report["choice"]["solver"] in ("logistic", "ridge", "lda")
+
+
+@pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
+def test_priors_move_probabilities_as_bayes_says(labelled: TextData, update: dict[str, Any]) -> None:
+    plain, _ = run(labelled, update=update)
+    moved, _ = run(labelled, update=update, priors={"negative": 0.8, "positive": 0.2})
+    texts = small_reviews(6, start=50)[0]
+    odds = [chances[:, 0] / chances[:, 1] for chances in (plain.predict_proba(texts), moved.predict_proba(texts))]
+    assert odds[1] / odds[0] == pytest.approx(4.0, rel=1e-3)  # 12 examples of each label
+    uniform, _ = run(labelled, update=update, priors="uniform")
+    assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": CONTRASTIVE, "epochs": 5},
+            "finetune.epochs: found 5 under update.method contrastive, which takes no such setting; expected it only with an "
+            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
+        ),
+        (
+            {"update": {"method": "auto"}, "l2": 1.0},
+            "finetune.l2: found 1.0 under update.method auto, which takes no such setting; expected it only with an "
+            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
+        ),
+        (
+            {"update": {"method": "head", "solver": "lda"}, "label_smoothing": 0.1},
+            "finetune.label_smoothing: found 0.1 under update.method head with solver lda, which takes no such setting; "
+            "expected it only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop "
+            "it, or choose one of these.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positiv": 0.5}},
+            "finetune.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct the label.",
+        ),
+        (
+            {"priors": {"negative": 0.5}},
+            "finetune.priors: found no share for 'positive'; expected a share for each label, 1 in all. Correct the shares, "
+            "or write observed or uniform.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positive": 0.6}},
+            "finetune.priors: found shares that sum to 1.1; expected a share for each label, 1 in all. Correct the shares, "
+            "or write observed or uniform.",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(labelled, **settings)
+    assert str(caught.value) == sentence
+
+
+def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: TextData) -> None:
+    for update, name in ((CONTRASTIVE, "contrastive"), ({"method": "head", "solver": "lda"}, "head with solver lda")):
+        with pytest.raises(ConfigError) as caught:
+            FineTune(update=update).run(with_head(labelled, hidden=4), data=labelled)
+        assert str(caught.value) == (
+            f"finetune.update: found {name} over a head with a hidden layer of 4 units; it fits a linear head. Set hidden: 0 "
+            "in classification_head, or choose another update."
+        )
+
+
+def test_a_template_without_a_place_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(FineTune, {"update": {"method": "contrastive", "templates": ["This is"]}}, where="p.yaml")
+    assert "found the template 'This is'; expected {} where the label's name goes. Add it." in str(caught.value)
