@@ -112,16 +112,21 @@ class LayerUpdate:
         """Begin every fit with the head that `fitted_head` gives for its examples (B,), instead of the given one."""
         self._fitted_head = fitted_head
 
-    def sentence_vectors(self) -> Tensor | None:
-        """Return the sentence vectors (n, D) before anything moves, from the trunk on; None without a trunk."""
+    def sentence_vectors(self, rows: Tensor | None = None) -> Tensor | None:
+        """Return the sentence vectors (B, D) before anything moves, from the trunk on; None without a trunk.
+
+        `rows` (B,) are the texts' row numbers; all of them by default.
+        """
         if self.trunk is None:
             return None
-        vectors = torch.empty(len(self.texts.lengths), self._start.dim)
+        wanted = torch.arange(len(self.texts.lengths)) if rows is None else rows
+        vectors = torch.empty(len(wanted), self._start.dim)
         with torch.inference_mode(), not_training(self._start):
-            for rows in length_sorted_batches(self.texts.lengths, budget=self._start.token_budget):
+            for part in length_sorted_batches(self.texts.lengths[wanted], budget=self._start.token_budget):
+                rows = wanted[part]
                 batch = self.batch(rows)
                 tokens = self._start.upper(self.trunk.of(rows), batch, self.frozen)
-                vectors[rows] = self._given.encoder.pooled(tokens, batch).float().cpu()
+                vectors[part] = self._given.encoder.pooled(tokens, batch).float().cpu()
                 self.count(batch, training=False)
         return vectors.clone()
 

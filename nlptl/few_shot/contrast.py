@@ -1,33 +1,29 @@
-"""The contrastive update from beginning to end: do label names help, train, fit a head on the vectors that come of it.
+"""Contrastive trainings and heads over one set of rows: labelled texts, names of labels, augmented texts, a pile.
 
-Shapes: n labelled texts, M sentences that name labels, D dimension, K labels.
+Shapes: n labelled texts, M sentences that name labels, D dimension, K labels, B rows.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from nlptl.checkpoints import Checkpoints
-from nlptl.closed_form import FittedHead, LabelledVectors, fit_logistic, fit_temperature, with_temperature, write_head
+from nlptl.closed_form import LabelledVectors, LinearHead, fit_logistic
 from nlptl.contrastive import ContrastiveSettings, ContrastiveTraining, Pool
-from nlptl.few_shot.zero_shot import baseline_sentence, name_vectors, names_alone
 from nlptl.label_names import LabelSentences
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.heads import Head
 from nlptl.progress import Progress
 
-NamesChoice = Literal["auto", "always", "never"]
 PENALTY = 10.0
 """Of the head, in the spread of the vectors: texts that the layers have learnt from cannot choose it by being held out."""
-MARGIN = 0.02
-"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples."""
 
 
 class Findings(Protocol):
@@ -47,106 +43,98 @@ class FewShot:
     labels: Tensor
     """(n,) their label ids, on the CPU."""
     sentences: LabelSentences
+    """M sentences that name the labels; none where the names say nothing."""
     progress: Progress
     findings: Findings
     checkpoints: Checkpoints | None = None
+    views: tuple[list[str], list[int]] = ([], [])
+    """Augmented versions of labelled texts, and the row that each came from."""
+    pile: list[str] = dataclasses.field(default_factory=list)
+    """Unlabelled texts that may be put to work."""
+
+
+class Contrast:
+    """Contrastive trainings and heads over one set of rows: labelled texts, sentences, augmented texts, pile, in that order.
+
+    The frozen layers run once over all of them, however many trainings follow.
+    """
+
+    def __init__(
+        self, task: FewShot, make_update: Callable[[list[str]], LayerUpdate], settings: ContrastiveSettings
+    ) -> None:
+        """`make_update` says what moves, over the texts that it is given."""
+        self.task, self.settings = task, settings
+        parts = [task.texts, list(task.sentences.texts), task.views[0], task.pile]
+        ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
+        self.own, self.sentences, self.views, self.pile = (
+            torch.arange(begin, end) for begin, end in itertools.pairwise(ends)
+        )
+        unknown = torch.full((len(task.pile),), -1)
+        origins = torch.tensor(task.views[1], dtype=torch.int64)
+        named = torch.tensor(task.sentences.labels, dtype=torch.int64)
+        self.labels = torch.cat([task.labels, named, task.labels[origins], unknown])
+        self._origins = origins
+        begin = time.monotonic()
+        self.update = make_update([text for part in parts for text in part])
+        self.frozen_vectors = self._frozen_vectors()
+        seconds = max(1e-9, time.monotonic() - begin)
+        self._speed = self.update.work.flops / seconds if self.update.frozen else None
+        self.named = self.sentences
+        """Rows of the sentences that join the training; set to none where they do harm."""
 
     @property
-    def all_texts(self) -> list[str]:
-        """The labelled texts, then the sentences."""
-        return [*self.texts, *self.sentences.texts]
+    def label_count(self) -> int:
+        """K."""
+        return len(self.task.given.labels)
 
+    def train(
+        self,
+        rows: Tensor,
+        *,
+        pseudo: tuple[Tensor, Tensor] | None = None,
+        steps: int | None = None,
+        name: str = "contrastive training",
+    ) -> LayerFit:
+        """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels."""
+        labels = self.labels.clone()
+        views = self.views[torch.isin(self._origins, rows)]
+        size = self.settings.batch_size
+        pools = [Pool(torch.cat([rows, views]), size)]
+        if pseudo is not None:
+            labels[pseudo[0]] = pseudo[1]
+            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(pseudo[0], size - size // 4)]
+        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
+        training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
+        plan = training.plan
+        told = plan.sentence(plan.flops / self._speed if self._speed else None)
+        self.task.findings.find("plan", dataclasses.asdict(plan))
+        self.task.progress.say(f"{name}: {told}")
+        with self.task.progress.task(name, total=plan.steps, unit="steps") as watched:
+            return training.run(
+                after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),
+                checkpoints=self.task.checkpoints if pseudo is None else None,
+            )
 
-def contrastive_classifier(
-    task: FewShot,
-    make_update: Callable[[list[str]], LayerUpdate],
-    settings: ContrastiveSettings,
-    *,
-    names: NamesChoice,
-) -> TextClassifier:
-    """Train the encoder contrastively on the labelled texts, then fit a head; returns the new classifier.
+    def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
+        """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share."""
+        fitted = LabelledVectors.of(vectors[rows], self.labels[rows], self.label_count)
+        if len(self.named):
+            fitted = fitted.with_prototypes(vectors[self.named], self.labels[self.named], weight=1.0)
+        if pseudo is not None:
+            weight = min(1.0, len(rows) / len(pseudo[0]))  # all of the pile together count as much as the examples
+            fitted = fitted.with_prototypes(vectors[pseudo[0]], pseudo[1], weight=weight)
+        return fit_logistic(fitted, penalties=(PENALTY,)).head
 
-    `make_update` says what moves, over the texts that it is given. The head's strength is fixed, since the vectors of
-    texts that the layers have learnt from cannot tell how a head does on others; its probabilities are made as sharp
-    as the frozen vectors' head is right when an example is left out, which is cautious.
-    """
-    begin = time.monotonic()
-    update = make_update(task.all_texts)
-    vectors = _vectors(task, update)
-    speed = update.work.flops / max(1e-9, time.monotonic() - begin) if update.frozen else None
-    frozen, told = _frozen_head(task, vectors, names)
-    used = task.sentences if told else LabelSentences()
-    rows = len(task.texts) + len(used)
-    labels = torch.cat([task.labels, torch.tensor(used.labels, dtype=torch.int64)])
-    pool = Pool(torch.arange(len(task.texts)), settings.batch_size)
-    named = torch.arange(len(task.texts), rows)
-    training = ContrastiveTraining(update, labels, [pool], named=named, settings=settings)
-    plan = training.plan
-    seconds = plan.flops / speed if speed else None
-    task.findings.find("plan", dataclasses.asdict(plan))
-    task.progress.say(plan.sentence(seconds))
-    with task.progress.task("contrastive training", total=plan.steps, unit="steps") as watched:
-        fit = training.run(
-            after_step=lambda step, loss: watched.advance(1, f"loss {loss:.2f}"), checkpoints=task.checkpoints
-        )
-    tuned = fit.all_vectors(torch.arange(rows))
-    return _finished(task, update, fit, tuned, labels, frozen)
+    def vectors(self, fit: LayerFit, *, pile: bool = False) -> Tensor:
+        """Return the vectors (all, D) that a fit gives; those of views, and of the pile unless asked for, are empty."""
+        rows = torch.cat([self.own, self.sentences, *([self.pile] if pile else [])])
+        found = torch.zeros(len(self.labels), self.task.given.encoder.dim)
+        found[rows] = fit.all_vectors(rows)
+        return found
 
-
-def _vectors(task: FewShot, update: LayerUpdate) -> Tensor:
-    """Return the sentence vectors (n + M, D) before anything moves."""
-    found = update.sentence_vectors()
-    return torch.from_numpy(task.given.encoder.encode(task.all_texts)) if found is None else found
-
-
-def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, bool]:
-    """Return the head on frozen vectors that serves as a measure, and whether the names of labels are used."""
-    own, count = vectors[: len(task.texts)], len(task.given.labels)
-    rows = LabelledVectors.of(own, task.labels, count)
-    if not task.sentences:
-        told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
-        task.findings.find("label_names", "none", told)
-        return fit_logistic(rows), False
-    directions = name_vectors(vectors[len(own) :], task.sentences)
-    reached = names_alone(own, task.labels, directions)
-    told = baseline_sentence(reached, len(own), task.given.labels)
-    task.findings.find("zero_shot", dataclasses.asdict(reached), told)
-    named = rows.with_prototypes(vectors[len(own) :], torch.tensor(task.sentences.labels), weight=1.0)
-    without, within = fit_logistic(rows), fit_logistic(named)
-    used, why = _names_help(without, within, names)
-    task.findings.find("label_names", "used" if used else "left out", why)
-    return within if used else without, used
-
-
-def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> tuple[bool, str]:
-    """Say whether label names join the training, and why."""
-    if names != "auto":
-        return names == "always", f"Label names are {'used' if names == 'always' else 'left out'}, as the settings say."
-    if without.loss is None or within.loss is None:
-        return True, "Label names are used: with one example of each label nothing could be left out to try them on."
-    helped = within.loss <= without.loss + MARGIN
-    told = f"held-out log-loss {within.loss:.3f} with them, {without.loss:.3f} without"
-    return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out, {told}."
-
-
-def _finished(
-    task: FewShot, update: LayerUpdate, fit: LayerFit, vectors: Tensor, labels: Tensor, measure: FittedHead
-) -> TextClassifier:
-    """Return the trained encoder under a head that is fitted on its vectors (n + M, D), calibrated by `measure`."""
-    examples, count = len(task.texts), len(task.given.labels)
-    rows = LabelledVectors.of(vectors[:examples], labels[:examples], count)
-    if len(vectors) > examples:
-        rows = rows.with_prototypes(vectors[examples:], labels[examples:], weight=1.0)
-    fitted = fit_logistic(rows, penalties=(PENALTY,))
-    right = measure.accuracy()
-    doubt = 1 / (examples + 2) if right is None else max(1 / (examples + 2), 1 - right)
-    temperature = fit_temperature(fitted.head.logits(vectors[:examples]), labels[:examples], doubt=doubt)
-    head = Head(task.given.encoder.dim, count)
-    head.fit_scale(vectors)
-    write_head(with_temperature(fitted.head, temperature), head)
-    fit.head = head.to(task.given.device)
-    moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters) + count * (
-        vectors.shape[1] + 1
-    )
-    task.findings.find("trainable_parameters", moved)
-    return update.finish(fit)
+    def _frozen_vectors(self) -> Tensor:
+        """Return the vectors (n + M, D) of labelled texts and sentences before anything moves."""
+        rows = torch.cat([self.own, self.sentences])
+        found = self.update.sentence_vectors(rows)
+        texts = [*self.task.texts, *self.task.sentences.texts]
+        return torch.from_numpy(self.task.given.encoder.encode(texts)) if found is None else found

@@ -54,7 +54,7 @@ def contrasted(
 ) -> TextClassifier:
     """Return the classifier of the contrastive update on `data.labelled`."""
     from nlptl.contrastive import ContrastiveSettings, batch_size_for
-    from nlptl.few_shot.contrast import contrastive_classifier
+    from nlptl.few_shot.contrastive_update import contrastive_classifier
     from nlptl.training import precision_for
 
     settings = ContrastiveSettings(

@@ -1,0 +1,108 @@
+"""The contrastive update from beginning to end: do label names help, train, the pile if it may, a head at the end.
+
+Shapes: n labelled texts, M sentences that name labels, D dimension, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nlptl.closed_form import (
+    FittedHead,
+    LabelledVectors,
+    LinearHead,
+    fit_logistic,
+    fit_temperature,
+    with_temperature,
+    write_head,
+)
+from nlptl.contrastive import ContrastiveSettings
+from nlptl.few_shot.contrast import Contrast, FewShot
+from nlptl.few_shot.pile import PileUse, with_pile
+from nlptl.few_shot.zero_shot import baseline_sentence, name_vectors, names_alone
+from nlptl.layer_updates import LayerFit, LayerUpdate
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.heads import Head
+
+NamesChoice = Literal["auto", "always", "never"]
+MARGIN = 0.02
+"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples."""
+LEFT = 2 / 3
+"""Share of the frozen head's errors that contrastive training leaves, about what it left on training rows of ten sets."""
+
+
+def contrastive_classifier(
+    task: FewShot,
+    make_update: Callable[[list[str]], LayerUpdate],
+    settings: ContrastiveSettings,
+    *,
+    names: NamesChoice,
+    pile: PileUse | None = None,
+) -> TextClassifier:
+    """Train the encoder contrastively on the labelled texts, then fit a head; returns the new classifier.
+
+    The head's strength is fixed, since the vectors of texts that the layers have learnt from cannot tell how a head does
+    on others; its probabilities are made as sharp as the head on frozen vectors is right when an example is left out,
+    which is cautious. With `pile` and unlabelled texts, the pile joins where the labelled texts speak for it.
+    """
+    contrast = Contrast(task, make_update, settings)
+    measure, used = _frozen_head(task, contrast.frozen_vectors, names)
+    contrast.named = contrast.sentences if used else contrast.sentences[:0]
+    fit = contrast.train(contrast.own)
+    vectors = contrast.vectors(fit, pile=bool(task.pile))
+    head = contrast.head(vectors, contrast.own)
+    if pile is not None and task.pile:
+        fit, vectors, head = with_pile(contrast, pile, fit, vectors, head)
+    return _finished(contrast, fit, vectors, head, measure)
+
+
+def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, bool]:
+    """Return the head on frozen vectors that serves as a measure, and whether the names of labels are used."""
+    own, count = vectors[: len(task.texts)], len(task.given.labels)
+    rows = LabelledVectors.of(own, task.labels, count)
+    if not task.sentences:
+        told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
+        task.findings.find("label_names", "none", told)
+        return fit_logistic(rows), False
+    directions = name_vectors(vectors[len(own) :], task.sentences)
+    reached = names_alone(own, task.labels, directions)
+    told = baseline_sentence(reached, len(own), task.given.labels)
+    task.findings.find("zero_shot", dataclasses.asdict(reached), told)
+    named = rows.with_prototypes(vectors[len(own) :], torch.tensor(task.sentences.labels), weight=1.0)
+    without, within = fit_logistic(rows), fit_logistic(named)
+    used, why = _names_help(without, within, names)
+    task.findings.find("label_names", "used" if used else "left out", why)
+    return within if used else without, used
+
+
+def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> tuple[bool, str]:
+    """Say whether label names join the training, and why."""
+    if names != "auto":
+        return names == "always", f"Label names are {'used' if names == 'always' else 'left out'}, as the settings say."
+    if without.loss is None or within.loss is None:
+        return True, "Label names are used: with one example of each label nothing could be left out to try them on."
+    helped = within.loss <= without.loss + MARGIN
+    told = f"held-out log-loss {within.loss:.3f} with them, {without.loss:.3f} without"
+    return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out, {told}."
+
+
+def _finished(
+    contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: LinearHead, measure: FittedHead
+) -> TextClassifier:
+    """Return the trained encoder under the head over its vectors (all, D), calibrated by `measure`."""
+    task, own = contrast.task, contrast.own
+    right = measure.accuracy()
+    doubt = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), LEFT * (1 - right))
+    temperature = fit_temperature(linear.logits(vectors[own]), task.labels, doubt=doubt)
+    head = Head(task.given.encoder.dim, contrast.label_count)
+    head.fit_scale(vectors[own])
+    write_head(with_temperature(linear, temperature), head)
+    fit.head = head.to(task.given.device)
+    moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters)
+    task.findings.find("trainable_parameters", moved + linear.weights.numel() + len(linear.bias))
+    return contrast.update.finish(fit)

@@ -1,0 +1,157 @@
+"""The unlabelled pile in fine-tuning: pseudo-labels with aligned shares, behind a gate that the labelled texts decide.
+
+The supervised training labels the pile. Of each label its most certain texts are kept, after the predicted shares of the
+labels were brought to the expected ones (distribution alignment: Berthelot et al. 2020; AdaMatch, Roelofs et al. 2022), so that
+no label can swallow the others. A student then learns from both, its augmented views of a text pulled to the same label
+(consistency: FixMatch, Sohn et al. 2020), which contrastive training does for every pair.
+
+Shapes: n labelled texts, P texts of the pile, D dimension, K labels, B rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nlptl.closed_form import LinearHead, fit_temperature, log_losses
+from nlptl.few_shot.contrast import Contrast
+from nlptl.layer_updates import LayerFit
+
+Gate = Literal["auto", "always"]
+ROUNDS = 50  # of alignment, which has converged by then
+
+
+@dataclasses.dataclass(frozen=True)
+class PileUse:
+    """How the pile takes part."""
+
+    share: float = 0.25
+    """Share of the pile that gets pseudo-labels, the most certain texts first."""
+    steps: int = 60
+    """Steps of the student."""
+    gate: Gate = "auto"
+    """auto lets the labelled texts decide; always uses the pile unseen."""
+    folds: int = 2
+    """Parts of the cross-fitting by which they decide."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What held-out labelled texts say of one way to learn."""
+
+    name: str
+    loss: float
+    """Mean log-loss at its own best temperature."""
+    right: float
+    """Share that is right."""
+
+
+def with_pile(
+    contrast: Contrast, use: PileUse, fit: LayerFit, vectors: Tensor, head: LinearHead
+) -> tuple[LayerFit, Tensor, LinearHead]:
+    """Return fit, vectors (all, D) and head after the pile, or those given where it is left out.
+
+    Three ways stand for choice: without the pile; its pseudo-labels in the head alone; a student that learns from them.
+    With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn, and the pile is
+    used only where its log-loss on them is lower. Pseudo-labels that leave a label out close the gate at once.
+    """
+    pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
+    absent = contrast.label_count - len(torch.unique(pseudo[1]))
+    if absent:
+        told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
+        contrast.task.findings.find("pile", {"used": "nothing"}, told)
+        return fit, vectors, head
+    way, why = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
+    told = f"{why}; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels." if way != "nothing" else why
+    contrast.task.findings.find("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
+    if way == "nothing":
+        return fit, vectors, head
+    if way == "head":
+        return fit, vectors, contrast.head(vectors, contrast.own, pseudo=pseudo)
+    return _student(contrast, use, contrast.own, pseudo)
+
+
+def pseudo_labels(contrast: Contrast, vectors: Tensor, head: LinearHead, *, share: float) -> tuple[Tensor, Tensor]:
+    """Return rows of the pile and their labels (B,): of each label the most certain ones, its quota of `share`."""
+    logits = head.logits(vectors[contrast.pile])
+    counts = torch.bincount(contrast.labels[contrast.own], minlength=contrast.label_count).double()
+    shares = (counts + 1) / (counts + 1).sum()  # the draw may be uneven by chance
+    certainty, labels = aligned(logits.softmax(dim=1), shares).max(dim=1)
+    rows = []
+    for label, part in enumerate(shares.tolist()):
+        own = torch.nonzero(labels == label).flatten()
+        quota = math.ceil(share * len(contrast.pile) * part)
+        rows.append(own[certainty[own].argsort(descending=True, stable=True)[:quota]])
+    chosen = torch.cat(rows)
+    return contrast.pile[chosen], labels[chosen]
+
+
+def aligned(chances: Tensor, shares: Tensor) -> Tensor:
+    """Return chances (P, K) scaled label by label until their mean is `shares` (K,), each row summing to 1.
+
+    That is iterative proportional fitting (Deming & Stephan 1940) of the rows to 1 and the columns to the shares.
+    """
+    found = chances.double().clamp(min=1e-12)
+    for _ in range(ROUNDS):
+        found = found * (shares / found.mean(dim=0))
+        found = found / found.sum(dim=1, keepdim=True)
+    return found
+
+
+def _student(
+    contrast: Contrast, use: PileUse, rows: Tensor, pseudo: tuple[Tensor, Tensor]
+) -> tuple[LayerFit, Tensor, LinearHead]:
+    fit = contrast.train(rows, pseudo=pseudo, steps=use.steps, name="training with the pile")
+    vectors = contrast.vectors(fit, pile=True)
+    return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
+
+
+def _gate(contrast: Contrast, use: PileUse) -> tuple[Literal["nothing", "head", "student"], str]:
+    """Return which way the labelled texts speak for, and the sentence that says so."""
+    labels = contrast.labels[contrast.own]
+    fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
+    if fewest < 2:
+        return (
+            "nothing",
+            "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
+        )
+    trials = _trials(contrast, use, min(use.folds, fewest))
+    best = min(trials, key=lambda trial: trial.loss)
+    told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
+    end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
+    if best.name == "without":
+        return "nothing", f"The pile is left out, it would do harm or nothing: {end}."
+    way: Literal["head", "student"] = "head" if best.name == "in the head" else "student"
+    return way, f"The pile is used {best.name}: {end}"
+
+
+def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Trial]:
+    """Fit all ways to each part's complement and score them on the part."""
+    from sklearn.model_selection import StratifiedKFold
+
+    labels = contrast.labels[contrast.own]
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=contrast.settings.seed % 2**32)
+    found = {name: torch.zeros(len(labels), contrast.label_count, dtype=torch.float64) for name in WAYS}
+    for training, held_out in splitter.split(labels.numpy(), labels.numpy()):
+        rows, tested = contrast.own[torch.from_numpy(training)], torch.from_numpy(held_out)
+        fit = contrast.train(rows, name="trying the pile, without")
+        vectors = contrast.vectors(fit, pile=True)
+        head = contrast.head(vectors, rows)
+        pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
+        found[WAYS[0]][tested] = head.logits(vectors[tested])
+        found[WAYS[1]][tested] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
+        _, vectors, head = _student(contrast, use, rows, pseudo)
+        found[WAYS[2]][tested] = head.logits(vectors[tested])
+    return [_trial(name, logits, labels) for name, logits in found.items()]
+
+
+WAYS = ("without", "in the head", "in training")
+
+
+def _trial(name: str, logits: Tensor, labels: Tensor) -> Trial:
+    loss = log_losses(logits / fit_temperature(logits, labels), labels).mean()
+    return Trial(name, float(loss), float((logits.argmax(dim=1) == labels).double().mean()))
