@@ -56,7 +56,7 @@ def fit_logistic(
     problems = _problems(vectors, span, shares, torch.full_like(sums[:1], strength))
     theta = minimise(problems, _zeros(problems, len(sums)), tolerance=EXACT)[:, 0]
     count = int(fold.max()) + 1
-    split = "Leaving one out" if len(vectors.labels) <= one_out_up_to else f"Stratified {count}-fold cross-validation"
+    split = f"Stratified {count}-fold cross-validation" if count < int((fold >= 0).sum()) else "Leaving one out"
     how = f"{split} of {vectors.examples} examples chose penalty {strength:g} of {len(path)}"
     return fitted("logistic", vectors, span.head(theta[:-1].T, theta[-1]), chosen, strength, how)
 
