@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from nlptl.closed_form.fitted import FittedHead
+from nlptl.closed_form.fitted import FittedHead, within_one_error
 from nlptl.closed_form.labelled_vectors import LabelledVectors
 from nlptl.closed_form.lda import fit_lda
 from nlptl.closed_form.linear_head import LinearHead, Priors
@@ -14,11 +14,11 @@ from nlptl.closed_form.logistic import fit_logistic
 from nlptl.closed_form.ridge import fit_ridge
 from nlptl.errors import DataError
 
-Method: TypeAlias = Literal["logistic", "ridge", "lda"]
+Method: TypeAlias = Literal["logistic", "lda", "ridge"]
 FITS: Mapping[str, Callable[[LabelledVectors], FittedHead]] = {
     "logistic": fit_logistic,
-    "ridge": fit_ridge,
     "lda": fit_lda,
+    "ridge": fit_ridge,
 }
 """Simplest first: in doubt the first wins."""
 
@@ -37,7 +37,7 @@ class HeadChoice:
 
 
 def choose_head(
-    vectors: LabelledVectors, *, methods: Sequence[Method] = ("logistic", "ridge", "lda"), priors: Priors = "observed"
+    vectors: LabelledVectors, *, methods: Sequence[Method] = ("logistic", "lda", "ridge"), priors: Priors = "observed"
 ) -> HeadChoice:
     """Fit every kind in `methods` and take the first whose held-out log-loss is within one standard error of the best.
 
@@ -61,13 +61,7 @@ def choose_head(
 def _within_one_error(candidates: Sequence[FittedHead]) -> tuple[FittedHead, str]:
     losses = [candidate.losses() for candidate in candidates]
     best = min(losses, key=lambda values: float(values.mean()))
-    place = 0
-    while True:
-        apart = losses[place] - best
-        error = float(apart.std(correction=1)) / len(apart) ** 0.5 if len(apart) > 1 else float("inf")
-        if float(apart.mean()) <= error:
-            break
-        place += 1  # ends at the best itself, whose difference is 0
+    place = next(place for place, values in enumerate(losses) if within_one_error(values, best))
     told = ", ".join(f"{candidate.method} {candidate.loss:.3f}" for candidate in candidates)
     why = "has the smallest held-out log-loss" if losses[place] is best else "is within one standard error of the best"
     return candidates[place], f"{candidates[place].method} {why} ({told}). {candidates[place].how}"

@@ -17,6 +17,8 @@ from nlptl.closed_form.labelled_vectors import LabelledVectors
 from nlptl.closed_form.linear_head import LinearHead, Priors, with_priors, with_temperature
 from nlptl.errors import DataError
 
+EQUAL = 1e-6  # nats: losses nearer than this are the same one
+
 
 @dataclasses.dataclass(frozen=True)
 class FittedHead:
@@ -81,21 +83,38 @@ def choose_strength(
 ) -> ChosenStrength | None:
     """Choose among out-of-fold logits (n, K) of each strength; None where no example could be held out.
 
-    The smallest held-out log-loss wins, each strength at its own best temperature: a penalty that only shrinks the
-    logits then costs nothing, and 16 examples that all come out right still tell one strength from another, which the
-    count of errors would not. Of losses equal to 1e-6 the stronger wins.
+    The strongest wins whose mean log-loss, at its own best temperature, is within one standard error of the smallest
+    (Breiman et al. 1984), the error being that of the paired differences over examples. With few examples the losses
+    of very unlike strengths differ by luck alone, and the weak end then costs more than the strong one, as the
+    temperature gives back what a penalty merely shrinks. The count of errors would tell fewer of them apart.
     """
     scored = vectors.can_be_held_out()
     if not bool(scored.any()):
         return None
     labels = vectors.labels[: vectors.examples]
-    choices = []
+    choices, losses = [], []
     for strength, logits in zip(strengths, path, strict=True):
         temperature = fit_temperature(logits[scored], labels[scored])
-        loss = float(log_losses(logits[scored] / temperature, labels[scored]).mean())
+        losses.append(log_losses(logits[scored] / temperature, labels[scored]))
         hidden = torch.where(scored[:, None], logits, math.nan)
-        choices.append(ChosenStrength(strength, hidden, temperature, loss))
-    return min(choices, key=lambda choice: (round(choice.loss, 6), -choice.strength))
+        choices.append(ChosenStrength(strength, hidden, temperature, float(losses[-1].mean())))
+    best = min(range(len(choices)), key=lambda place: choices[place].loss)
+    alike = [choice for choice, each in zip(choices, losses, strict=True) if within_one_error(each, losses[best])]
+    return max(alike, key=lambda choice: choice.strength)
+
+
+def within_one_error(losses: Tensor, best: Tensor) -> bool:
+    """Tell whether losses (n,) exceed the best ones by at most one standard error of the paired differences."""
+    apart = losses - best
+    error = float(apart.std(correction=1)) / len(apart) ** 0.5 if len(apart) > 1 else 0.0
+    return float(apart.mean()) <= error + EQUAL
+
+
+def held_out_loss(vectors: LabelledVectors, logits: Tensor) -> float:
+    """Return the mean log-loss of out-of-fold logits (n, K) at their best temperature, over what can be held out."""
+    scored = vectors.can_be_held_out()
+    labels = vectors.labels[: vectors.examples][scored]
+    return float(log_losses(logits[scored] / fit_temperature(logits[scored], labels), labels).mean())
 
 
 def fitted(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nlptl.closed_form.fitted import FittedHead, check_strengths, choose_strength, fitted
+from nlptl.closed_form.fitted import FittedHead, check_strengths, choose_strength, fitted, held_out_loss
 from nlptl.closed_form.folds import fold_weights, stratified_folds
 from nlptl.closed_form.labelled_vectors import LabelledVectors
 from nlptl.closed_form.newton import Problems, minimise
@@ -23,9 +23,10 @@ CAUTIOUS = 1.0  # where nothing can be held out
 FOLDS = 5
 FEWEST_FOLDS = 2
 ONE_OUT_UP_TO = 64  # examples
+WORSE = 1.2  # times the best held-out loss, from which weaker penalties are not tried any more
 AT_ONCE = 1_000_000  # numbers in the logits (N, F S, K) that are solved together; small problems all are
-SCREENED = 1e-8  # nats of mean loss: how exactly the folds are solved
-EXACT = 1e-16  # the same, for the head itself
+SCREENED = 1e-5  # nats of mean loss: how exactly the folds are solved
+EXACT = 1e-13  # the same, for the head itself
 
 
 def fit_logistic(
@@ -48,38 +49,46 @@ def fit_logistic(
     sums = vectors.label_weights()
     span = span_of(vectors)
     fold = stratified_folds(vectors, folds=folds, one_out_up_to=one_out_up_to)
-    path = _out_of_fold(vectors, span, fold, penalties) if int(fold.max()) >= 0 else []
-    chosen = choose_strength(vectors, penalties, path) if path else None
+    path = _out_of_fold(vectors, span, fold, penalties) if int(fold.max()) >= 0 else {}
+    chosen = choose_strength(vectors, list(path), list(path.values())) if path else None
     strength = CAUTIOUS if chosen is None else chosen.strength
     shares = (vectors.weights / sums.sum())[:, None]
     problems = _problems(vectors, span, shares, torch.full_like(sums[:1], strength))
     theta = minimise(problems, _zeros(problems, len(sums)), tolerance=EXACT)[:, 0]
     count = int(fold.max()) + 1
-    split = "Leaving one out" if len(vectors.labels) <= one_out_up_to else f"Stratified {count}-fold cross-validation"
-    how = f"{split} of {vectors.examples} examples chose penalty {strength:g} of {len(penalties)}"
+    split = f"Stratified {count}-fold cross-validation" if count < int((fold >= 0).sum()) else "Leaving one out"
+    how = f"{split} of {vectors.examples} examples chose penalty {strength:g} of {len(path)}"
     return fitted("logistic", vectors, span.head(theta[:-1].T, theta[-1]), chosen, strength, how)
 
 
-def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: Sequence[float]) -> list[Tensor]:
-    """Return logits (n, K) of the held-out examples for each penalty; 0 for those that are never held out."""
+def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: Sequence[float]) -> dict[float, Tensor]:
+    """Return logits (n, K) of the held-out examples for each penalty; 0 for those that are never held out.
+
+    Large problems go from the strongest penalty down in batches, each starting where the last one ended, and stop when
+    the held-out loss has become clearly worse: the weakest penalties take the longest.
+    """
     weights = (fold_weights(vectors, fold) / vectors.weights.sum()).T
     rows, folds = weights.shape
     width = max(1, AT_ONCE // (rows * folds * vectors.label_count))
-    strongest_first = sorted(range(len(penalties)), key=lambda place: -penalties[place])
-    path: dict[int, Tensor] = {}
+    falling = sorted(set(penalties), reverse=True)
+    path: dict[float, Tensor] = {}
+    losses: list[float] = []
     theta: Tensor | None = None
-    for begin in range(0, len(penalties), width):
-        places = strongest_first[begin : begin + width]
-        strengths = weights.new_tensor([penalties[place] for place in places])
-        problems = _problems(vectors, span, weights.repeat(1, len(places)), strengths.repeat_interleave(folds))
+    for begin in range(0, len(falling), width):
+        part = falling[begin : begin + width]
+        strengths = weights.new_tensor(part).repeat_interleave(folds)
+        problems = _problems(vectors, span, weights.repeat(1, len(part)), strengths)
         start = _zeros(problems, vectors.label_count)
-        if theta is not None:  # the next weaker penalty begins where the last one ended
-            start = theta[:, -folds:].repeat(1, len(places), 1)
+        if theta is not None:
+            start = theta[:, -folds:].repeat(1, len(part), 1)
         theta = minimise(problems, start, tolerance=SCREENED)
-        for number, place in enumerate(places):
+        for number, penalty in enumerate(part):
             solved = theta[:, number * folds : (number + 1) * folds]
-            path[place] = _held_out_logits(problems.design[: vectors.examples], solved, fold)
-    return [path[place] for place in range(len(penalties))]
+            path[penalty] = _held_out_logits(problems.design[: vectors.examples], solved, fold)
+            losses.append(held_out_loss(vectors, path[penalty]))
+        if losses[-1] > WORSE * min(losses):
+            break
+    return path
 
 
 def _held_out_logits(design: Tensor, theta: Tensor, fold: Tensor) -> Tensor:
@@ -94,7 +103,7 @@ def _held_out_logits(design: Tensor, theta: Tensor, fold: Tensor) -> Tensor:
 def _problems(vectors: LabelledVectors, span: Span, weights: Tensor, penalties: Tensor) -> Problems:
     one = span.coordinates.new_ones(len(span.coordinates), 1)
     design = torch.cat([span.coordinates, one], dim=1)
-    return Problems(design, vectors.labels, weights, penalties, torch.cat([span.variances, one[0]]))
+    return Problems(design, vectors.labels, weights, penalties)
 
 
 def _zeros(problems: Problems, label_count: int) -> Tensor:

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 STEPS = 60
+NOTHING = 1e-30  # nats
+LEAST_CURVED = 1e-10  # share of the diagonal's curvature
+TINY = 1e-12  # curvature, so that none is 0
 INNER_STEPS = 200
 HALVINGS = 30
 
@@ -27,8 +30,6 @@ class Problems:
     """(N, B); each problem's sum to 1."""
     penalties: Tensor
     """(B,), above 0."""
-    variances: Tensor
-    """Mean squares of the columns (P,): what the curvature can be at most, times two (Böhning 1992)."""
 
     def of(self, chosen: Tensor) -> Problems:
         """Return the problems `chosen` (indices)."""
@@ -36,7 +37,7 @@ class Problems:
 
     def shrinkage(self) -> Tensor:
         """Return the penalty of each coordinate (P, B, 1); 0 of the bias."""
-        free = torch.ones_like(self.variances)
+        free = torch.ones_like(self.design[0])
         free[-1] = 0
         return (free[:, None] * self.penalties)[:, :, None]
 
@@ -47,6 +48,10 @@ class Problems:
     def gathered(self, errors: Tensor) -> Tensor:
         """Return design' errors (P, B, K)."""
         return (self.design.T @ errors.flatten(1)).view(-1, *errors.shape[1:])
+
+    def squares(self, weights: Tensor) -> Tensor:
+        """Return the sums of weights (N, B, K) times squares of the columns (P, B, K)."""
+        return (self.design.pow(2).T @ weights.flatten(1)).view(-1, *weights.shape[1:])
 
     def objective(self, logits: Tensor, theta: Tensor) -> Tensor:
         """Return the value of each problem (B,)."""
@@ -62,10 +67,10 @@ class Problems:
 
 
 def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
-    """Return theta (P, B, K) of every problem, from `start`, until g' M⁻¹ g / 2 < tolerance (in nats of mean loss).
+    """Return theta (P, B, K) of every problem, from `start`, each within about `tolerance` nats of its minimum.
 
-    Truncated Newton (Dembo, Eisenstat & Steihaug 1982); M is Böhning's bound of the curvature, diagonal here because
-    the columns are uncorrelated. A problem that is done drops out; the others go on.
+    Truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem drops out after the step that promised less than
+    `tolerance` (half the squared Newton decrement); the step itself lands far nearer. The others go on.
     """
     theta = start.clone()
     active = torch.arange(theta.shape[1], device=theta.device)
@@ -74,40 +79,39 @@ def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
         logits = part.times(here)
         chances = logits.softmax(dim=2)
         gradient = part.gradient(chances, here)
-        inverse = 1 / (part.variances[:, None, None] / 2 + part.shrinkage())
-        far = (inverse * gradient.pow(2)).sum(dim=(0, 2)) / 2 > tolerance
-        if not bool(far.any()):
-            break
-        if not bool(far.all()):
-            active, part, here = active[far], part.of(far), here[:, far]
-            logits, chances, gradient, inverse = logits[:, far], chances[:, far], gradient[:, far], inverse[:, far]
-        direction = _newton_direction(part, chances, gradient, inverse)
+        direction = _newton_direction(part, chances, gradient)
         theta[:, active] = _step(part, here, logits, gradient, direction)
+        active = active[-(gradient * direction).sum(dim=(0, 2)) / 2 > tolerance]
+        if not len(active):
+            break
     return theta
 
 
-def _newton_direction(problems: Problems, chances: Tensor, gradient: Tensor, inverse: Tensor) -> Tensor:
-    """Solve curvature · direction = -gradient by preconditioned conjugate gradients, the more exactly the nearer."""
+def _newton_direction(problems: Problems, chances: Tensor, gradient: Tensor) -> Tensor:
+    """Solve curvature · direction = -gradient by conjugate gradients, scaled by the curvature's diagonal."""
     weighted = chances * problems.weights[:, :, None]
     shrinkage = problems.shrinkage()
+    inverse = 1 / (problems.squares(weighted * (1 - chances)) + shrinkage + TINY)
     residual = -gradient
     solution = torch.zeros_like(residual)
     search = inverse * residual
     energy = first = (residual * search).sum(dim=(0, 2))
     enough = first * first.sqrt().clamp(max=0.06)
     for _ in range(INNER_STEPS):
-        going = energy > enough
+        going = energy > enough + NOTHING
         if not bool(going.any()):
             break
         moved = problems.times(search)
         pushed = weighted * (moved - (chances * moved).sum(dim=2, keepdim=True))
         curved = problems.gathered(pushed) + shrinkage * search
-        length = torch.where(going, energy / (search * curved).sum(dim=(0, 2)).clamp(min=1e-300), 0)[:, None]
+        curvature = (search * curved).sum(dim=(0, 2))
+        least = LEAST_CURVED * (search.pow(2) / inverse).sum(dim=(0, 2))  # equal biases for all labels change nothing
+        length = torch.where(going, energy / torch.maximum(curvature, least).clamp(min=1e-300), 0)[:, None]
         solution = solution + length * search
         residual = residual - length * curved
         scaled = inverse * residual
         before, energy = energy, torch.where(going, (residual * scaled).sum(dim=(0, 2)), energy)
-        search = scaled + (energy / before)[:, None] * search
+        search = scaled + (energy / before.clamp(min=1e-300))[:, None] * search
     return solution
 
 

@@ -110,3 +110,9 @@ def test_fewer_than_two_folds_are_refused(folds: int) -> None:
     with pytest.raises(DataError) as caught:
         fit_logistic(cloud(6, 2, 3), folds=folds)
     assert str(caught.value) == f"folds: found {folds}; expected at least 2. Raise the number of folds."
+
+
+def test_how_says_what_was_held_out_with_prototypes_too() -> None:
+    vectors = cloud(12, 2, 4).with_prototypes(*prototypes(2, 4), weight=0.5)
+    assert fit_logistic(vectors, one_out_up_to=12).how.startswith("Leaving one out of 12 examples chose penalty")
+    assert fit_logistic(vectors, one_out_up_to=11).how.startswith("Stratified 5-fold cross-validation of 12 examples")

@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from nlptl.closed_form import LabelledVectors, fit_ridge
+from nlptl.closed_form.folds import fold_weights
 from nlptl.closed_form.span import span_of
 from nlptl.errors import DataError
 from tests.closed_form.clouds import cloud, prototypes
@@ -14,34 +15,40 @@ from tests.closed_form.clouds import cloud, prototypes
 SHAPES = [(12, 2, 30), (12, 3, 5), (40, 4, 8), (20, 4, 60)]
 
 
-def oracle(vectors: LabelledVectors, penalty: float, kept: torch.Tensor) -> Ridge:
-    """Scikit-learn's on x' of all rows; its penalty is for the sum of squares."""
+def oracle(vectors: LabelledVectors, penalty: float, weights: torch.Tensor) -> torch.Tensor:
+    """Predictions (N, K) by scikit-learn's on x' of all rows; its penalty is for the sum of squares."""
     span = span_of(vectors)
     inside = ((vectors.rows - span.centre) / span.scale).numpy()
     targets = 2.0 * torch.nn.functional.one_hot(vectors.labels, vectors.label_count).numpy() - 1
-    alpha = penalty * float(vectors.weights.sum())
-    return Ridge(alpha=alpha, tol=1e-12).fit(inside[kept], targets[kept], vectors.weights.numpy()[kept]), inside
+    model = Ridge(alpha=penalty * float(vectors.weights.sum()), tol=1e-12)
+    return torch.from_numpy(model.fit(inside, targets, weights.numpy()).predict(inside))
 
 
+@pytest.mark.parametrize("keeps_shares", [True, False])
 @pytest.mark.parametrize(("examples", "labels", "dim"), SHAPES)
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
 def test_equals_scikit_learn_with_and_without_each_example(
-    examples: int, labels: int, dim: int, penalty: float, weight: float
+    monkeypatch: pytest.MonkeyPatch,
+    keeps_shares: bool,
+    examples: int,
+    labels: int,
+    dim: int,
+    penalty: float,
+    weight: float,
 ) -> None:
+    if not keeps_shares:
+        monkeypatch.setattr("nlptl.closed_form.ridge.LIGHT", 0)
     vectors = cloud(examples, labels, dim)
     if weight:
         vectors = vectors.with_prototypes(*prototypes(labels, dim), weight=weight)
     found = fit_ridge(vectors, penalties=[penalty])
-    everything = torch.ones(len(vectors.rows), dtype=torch.bool)
-    whole, inside = oracle(vectors, penalty, everything)
-    assert torch.allclose(found.head.logits(vectors.rows), torch.from_numpy(whole.predict(inside)), atol=1e-8)
+    assert torch.allclose(found.head.logits(vectors.rows), oracle(vectors, penalty, vectors.weights), atol=1e-8)
+    fewer = fold_weights(vectors, torch.arange(examples))
     for place in range(examples):
-        kept = everything.clone()
-        kept[place] = False
-        refit, _ = oracle(vectors, penalty, kept)
-        expected = torch.from_numpy(refit.predict(inside[place : place + 1]))[0]
-        assert torch.allclose(found.out_of_fold_logits[place], expected, atol=1e-8)
+        weights = fewer[place] if keeps_shares else vectors.weights * (torch.arange(len(vectors.rows)) != place)
+        expected = oracle(vectors, penalty, weights)[place]
+        assert torch.allclose(found.out_of_fold_logits[place], expected, atol=1e-7)
 
 
 def test_the_path_equals_one_penalty_at_a_time() -> None:
