@@ -1,0 +1,150 @@
+"""Whether augmentation helps: the same folds trained with and without it, set side by side.
+
+Shapes: B texts, n labelled examples, K labels, R repeats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.augmentation import Augmented, Augmenter, keep_label
+from nlptl.errors import DataError
+from nlptl.statistics import PairedDifference, paired_difference
+
+Predict = Callable[[list[str]], NDArray[np.floating]]
+"""Probabilities (B, K) of texts."""
+Fit = Callable[[list[str], list[str]], Predict]
+"""Trains on texts and labels from a fresh start, and returns what predicts."""
+SMALLEST = 1e-6  # a probability counts as at least this in the log-loss
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """What augmentation changed on held-out examples."""
+
+    accuracy: PairedDifference
+    """With augmentation less without; above 0 it helps."""
+    log_loss: PairedDifference
+    """The same of the log-loss, nats an example; below 0 it helps."""
+    without: tuple[float, float]
+    """Accuracy and log-loss without augmentation."""
+    examples: int
+    folds: int
+    repeats: int
+    added: float
+    """New texts for each training example, on average."""
+    dropped: float
+    """Share (0 to 1) of the new texts that the label check dropped."""
+
+    def sentence(self) -> str:
+        """Tell the outcome: accuracy, log-loss, and what may be concluded."""
+        checked = f", {self.dropped:.0%} of those made dropped by the label check" if self.dropped else ""
+        accuracy, loss = self.accuracy.difference, self.log_loss.difference
+        return (
+            f"Augmentation ({self.added:.1f} new texts an example{checked}) changed the accuracy by {accuracy} from "
+            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, in {self.repeats} x "
+            f"{self.folds}-fold cross-validation on {self.examples} examples: {self.verdict()}."
+        )
+
+    def verdict(self) -> str:
+        """Say what the intervals show."""
+        gains = _sign(self.accuracy), -_sign(self.log_loss)
+        if max(gains) > 0 and min(gains) < 0:
+            return "it helps one score and harms the other"
+        if max(gains) > 0:
+            return "it helps"
+        return "it harms" if min(gains) < 0 else "no difference is shown"
+
+
+def augmentation_ablation(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    names: Sequence[str],
+    fit: Fit,
+    augmenter: Augmenter,
+    seed: int = 0,
+    folds: int = 5,
+    repeats: int = 3,
+    least: float | None = None,
+    after_fit: Callable[[int], None] | None = None,
+) -> Ablation:
+    """Measure by repeated stratified cross-validation what training on new texts beside the examples changes.
+
+    `names` are the K labels in the order of the columns that `fit`'s predictions have. Only training folds are augmented,
+    anew in each repeat; with `least`, new texts whose label the fold's classifier without augmentation doubts are left out
+    (see keep_label). 2 x folds x repeats fits; `after_fit` is told 1 after each.
+
+    The intervals resample repeats and examples (see paired_difference). They treat the examples of a cross-validation as
+    independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
+    label that is none of `names` or has one example only.
+    """
+    parts = _check(labels, names, folds)
+    wanted = np.array([list(names).index(label) for label in labels])
+    scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
+    made = added = base = 0
+    for repeat in range(repeats):
+        augmented = augmenter(texts, seed=seed + repeat)
+        for training, held_out in _folds(wanted, parts, seed + repeat):
+            new = augmented.of_rows(training.tolist())
+            plain = fit([texts[i] for i in training], [labels[i] for i in training])
+            kept = new if least is None else keep_label(new, texts, plain, least=least).kept
+            more = fit(*_with(texts, labels, training, kept))
+            for arm, predict in enumerate((plain, more)):
+                scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), wanted[held_out])
+            made, added, base = made + len(new), added + len(kept), base + len(training)
+            if after_fit is not None:
+                after_fit(2)
+    accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
+    before = scores[0].mean(axis=(1, 2)).tolist()
+    dropped = 1 - added / made if made else 0.0
+    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped)
+
+
+def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
+    """Return how many parts the labels can be split into."""
+    counts = Counter(labels)
+    unknown = sorted(set(counts) - set(names))
+    if unknown:
+        raise DataError(
+            f"ablation: found the label {unknown[0]!r}; expected one of {', '.join(names)}, the columns of the "
+            "predictions. Give all labels as names."
+        )
+    rarest = min(counts, key=lambda label: (counts[label], label)) if counts else None
+    if rarest is None or counts[rarest] < 2 or len(counts) < 2:
+        found = "no examples" if rarest is None else f"{counts[rarest]} of label {rarest!r} among {len(counts)} labels"
+        raise DataError(
+            f"ablation: found {found}; expected at least two labels with two examples each, one to train on and one to "
+            "hold out. Add examples."
+        )
+    return min(folds, counts[rarest])
+
+
+def _folds(wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedKFold
+
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
+    return list(splitter.split(wanted, wanted))
+
+
+def _with(
+    texts: Sequence[str], labels: Sequence[str], training: NDArray[np.int64], new: Augmented
+) -> tuple[list[str], list[str]]:
+    """Return the training examples and the new texts after them."""
+    own = training.tolist()
+    return [*(texts[i] for i in own), *new.texts], [*(labels[i] for i in own), *new.labels(labels)]
+
+
+def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return whether each text (B,) was right and its log-loss, (B, 2), as an assignment beside a slice wants it."""
+    own = np.maximum(probabilities[np.arange(len(wanted)), wanted].astype(np.float64), SMALLEST)
+    return np.stack([probabilities.argmax(axis=1) == wanted, -np.log(own)], axis=1).astype(np.float64)
+
+
+def _sign(paired: PairedDifference) -> int:
+    return int(paired.difference.low > 0) - int(paired.difference.high < 0)
