@@ -15,14 +15,15 @@ What becomes of a text depends on the text, the settings and the seed, never on 
 repeats its own; mentions, hashtags, links and words with digits keep their spelling. Kanji, kana and hanzi are parted into
 runs of a script in place of words; other scripts without spaces, such as Thai, are one word up to the next space.
 
-Models (masked_lm, back_translation) load when first needed; `Augmenter` keeps them between calls. nlptl.ablation measures
-whether any of it helps.
+Models (masked_lm, back_translation) load when first needed; `Augmenter` keeps them between calls, `model_digests` gives the
+digests of their files. nlptl.ablation measures whether any of it helps.
 """
 
 from __future__ import annotations
 
 from nlptl.augmentation.augmenter import Augmented, Augmenter, augment
 from nlptl.augmentation.label_check import LabelCheck, keep_label
+from nlptl.augmentation.model_digests import model_digests
 from nlptl.augmentation.settings import (
     Augmentation,
     BackTranslation,
@@ -50,4 +51,5 @@ __all__ = [
     "WordSource",
     "augment",
     "keep_label",
+    "model_digests",
 ]

@@ -44,8 +44,8 @@ class Augmented:
     """Row of the text that each came from."""
     kinds: tuple[str, ...]
     """How each was made."""
-    asked: Mapping[str, int]
-    """Texts that were asked for, by kind; fewer came where every draw gave the same text again."""
+    repeated: Mapping[str, int]
+    """Versions of each kind that were asked for and left out, because every draw gave the text or another version again."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,7 +61,7 @@ class Augmented:
             tuple(self.texts[place] for place in stay),
             tuple(self.rows[place] for place in stay),
             tuple(self.kinds[place] for place in stay),
-            self.asked,
+            self.repeated,
         )
 
     def of_rows(self, rows: Collection[int]) -> Augmented:
@@ -72,8 +72,8 @@ class Augmented:
     def sentence(self) -> str:
         """Tell how many new texts there are of each kind."""
         made = Counter(self.kinds)
-        told = ", ".join(f"{made[kind]} by {kind}" for kind in self.asked)
-        missing = sum(self.asked.values()) - len(self)
+        told = ", ".join(f"{made[kind]} by {kind}" for kind in self.repeated)
+        missing = sum(self.repeated.values())
         short = f"; {missing} more would have repeated a text" if missing else ""
         return f"Augmentation made {len(self)} new texts ({told}){short}."
 
@@ -111,14 +111,15 @@ class Augmenter:
             found += [(new, row, kind) for new, kind in self._versions(text, seed)]
             if after_text is not None:
                 after_text(1)
-        asked: Counter[str] = Counter()
+        repeated: Counter[str] = Counter()
         for setting in self._settings:
-            asked[setting.kind] += setting.copies * len(texts)
+            repeated[setting.kind] += setting.copies * len(texts)
+        repeated.subtract(kind for _, _, kind in found)
         return Augmented(
             tuple(new for new, _, _ in found),
             tuple(row for _, row, _ in found),
             tuple(kind for _, _, kind in found),
-            asked,
+            dict(repeated),
         )
 
     def _versions(self, text: str, seed: int) -> list[tuple[str, str]]:
