@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.augmentation import Augmented, Augmenter, keep_label
+from nlptl.augmentation import Augmenter, keep_label
 from nlptl.errors import DataError
 from nlptl.statistics import PairedDifference, paired_difference
 
@@ -20,6 +21,8 @@ Predict = Callable[[list[str]], NDArray[np.floating]]
 """Probabilities (B, K) of texts."""
 Fit = Callable[[list[str], list[str]], Predict]
 """Trains on texts and labels from a fresh start, and returns what predicts."""
+Against = Literal["alone", "repeated"]
+"""What the arm without augmentation learns from: the examples, or each as often again as it has new texts."""
 SMALLEST = 1e-6  # a probability counts as at least this in the log-loss
 
 
@@ -40,25 +43,28 @@ class Ablation:
     """New texts for each training example, on average."""
     dropped: float
     """Share (0 to 1) of the new texts that the label check dropped."""
+    against: Against
 
     def sentence(self) -> str:
         """Tell the outcome: accuracy, log-loss, and what may be concluded."""
         checked = f", {self.dropped:.0%} of those made dropped by the label check" if self.dropped else ""
         accuracy, loss = self.accuracy.difference, self.log_loss.difference
+        other = "the examples alone" if self.against == "alone" else "the examples repeated as often"
         return (
             f"Augmentation ({self.added:.1f} new texts an example{checked}) changed the accuracy by {accuracy} from "
-            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, in {self.repeats} x "
-            f"{self.folds}-fold cross-validation on {self.examples} examples: {self.verdict()}."
+            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, against {other}, in "
+            f"{self.repeats} x {self.folds}-fold cross-validation on {self.examples} examples: {self.verdict()}."
         )
 
     def verdict(self) -> str:
         """Say what the intervals show."""
-        gains = _sign(self.accuracy), -_sign(self.log_loss)
-        if max(gains) > 0 and min(gains) < 0:
-            return "it helps one score and harms the other"
-        if max(gains) > 0:
-            return "it helps"
-        return "it harms" if min(gains) < 0 else "no difference is shown"
+        gains = {"accuracy": _sign(self.accuracy), "log-loss": -_sign(self.log_loss)}
+        shown = {name: "it helps" if gain > 0 else "it harms" for name, gain in gains.items() if gain}
+        if len(set(gains.values())) == 1:
+            return shown.get("accuracy", "no difference is shown")
+        parts = [f"{shown[name]} the {name}" for name in shown]
+        parts += [f"for the {name} no difference is shown" for name in gains if name not in shown]
+        return "; ".join(parts)
 
 
 def augmentation_ablation(
@@ -72,13 +78,18 @@ def augmentation_ablation(
     folds: int = 5,
     repeats: int = 3,
     least: float | None = None,
-    after_fit: Callable[[int], None] | None = None,
+    against: Against = "alone",
+    after_fit: Callable[[], None] | None = None,
 ) -> Ablation:
     """Measure by repeated stratified cross-validation what training on new texts beside the examples changes.
 
     `names` are the K labels in the order of the columns that `fit`'s predictions have. Only training folds are augmented,
     anew in each repeat; with `least`, new texts whose label the fold's classifier without augmentation doubts are left out
-    (see keep_label). 2 x folds x repeats fits; `after_fit` is told 1 after each.
+    (see keep_label). 2 x folds x repeats fits, half as many more where `against` is repeated and `least` given;
+    `after_fit` is called after each.
+
+    Where `fit` has a fixed penalty or number of epochs, more texts weaken the one and lengthen the other, which may help
+    by itself: against "repeated" both arms have equally many. Against "alone" is what a user gets.
 
     The intervals resample repeats and examples (see paired_difference). They treat the examples of a cross-validation as
     independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
@@ -88,22 +99,29 @@ def augmentation_ablation(
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
     made = added = base = 0
+
+    def fitted(rows: list[int], more: Sequence[str] = (), more_rows: Sequence[int] = ()) -> Predict:
+        predict = fit([*(texts[i] for i in rows), *more], [labels[i] for i in [*rows, *more_rows]])
+        if after_fit is not None:
+            after_fit()
+        return predict
+
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
         for training, held_out in _folds(wanted, parts, seed + repeat):
-            new = augmented.of_rows(training.tolist())
-            plain = fit([texts[i] for i in training], [labels[i] for i in training])
-            kept = new if least is None else keep_label(new, texts, plain, least=least).kept
-            more = fit(*_with(texts, labels, training, kept))
-            for arm, predict in enumerate((plain, more)):
+            new = augmented.of_rows(training)
+            alone = fitted(training) if least is not None or against == "alone" else None
+            kept = new if least is None or alone is None else keep_label(new, texts, alone, least=least).kept
+            repeated = [texts[row] for row in kept.rows]
+            without = alone if alone and against == "alone" else fitted(training, repeated, kept.rows)
+            arms = (without, fitted(training, kept.texts, kept.rows))
+            for arm, predict in enumerate(arms):
                 scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), wanted[held_out])
             made, added, base = made + len(new), added + len(kept), base + len(training)
-            if after_fit is not None:
-                after_fit(2)
     accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
     before = scores[0].mean(axis=(1, 2)).tolist()
     dropped = 1 - added / made if made else 0.0
-    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped)
+    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped, against)
 
 
 def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
@@ -125,19 +143,12 @@ def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
     return min(folds, counts[rarest])
 
 
-def _folds(wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _folds(wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Return (training rows, held-out rows) of each fold."""
     from sklearn.model_selection import StratifiedKFold
 
     splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
-    return list(splitter.split(wanted, wanted))
-
-
-def _with(
-    texts: Sequence[str], labels: Sequence[str], training: NDArray[np.int64], new: Augmented
-) -> tuple[list[str], list[str]]:
-    """Return the training examples and the new texts after them."""
-    own = training.tolist()
-    return [*(texts[i] for i in own), *new.texts], [*(labels[i] for i in own), *new.labels(labels)]
+    return [(training.tolist(), held_out.tolist()) for training, held_out in splitter.split(wanted, wanted)]
 
 
 def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from nlptl.ablation import Ablation, augmentation_ablation
 from nlptl.augmentation import Augmenter, Neighbours, Typos, WordDropout
 from nlptl.augmentation.settings import Eda
 from nlptl.errors import DataError
+from nlptl.statistics import Interval, PairedDifference
 from tests.conftest import small_reviews
 
 NAMES = ("negative", "positive")
@@ -55,9 +56,9 @@ def ablation(fit: Counting, augmenter: Augmenter, **settings: object) -> Ablatio
 
 
 def test_training_folds_alone_are_augmented() -> None:
-    fit, told = Counting(), list[int]()
-    found = ablation(fit, Augmenter([Typos(copies=2)]), repeats=2, folds=4, after_fit=told.append)
-    assert told == [2] * 8
+    fit, told = Counting(), list[None]()
+    found = ablation(fit, Augmenter([Typos(copies=2)]), repeats=2, folds=4, after_fit=lambda: told.append(None))
+    assert len(told) == 16
     assert len(fit.trained) == 16
     made = Augmenter([Typos(copies=2)])(TEXTS, seed=0)
     for plain, more, held_out, again in zip(
@@ -90,8 +91,8 @@ def test_harm_is_told() -> None:
     assert found.log_loss.difference.low > 0
     assert found.sentence() == (
         f"Augmentation (1.0 new texts an example) changed the accuracy by {found.accuracy.difference} from "
-        f"{found.without[0]:.3f} and the log-loss by {found.log_loss.difference} from {found.without[1]:.3f}, in 3 x 5-fold "
-        "cross-validation on 40 examples: it harms."
+        f"{found.without[0]:.3f} and the log-loss by {found.log_loss.difference} from {found.without[1]:.3f}, against the "
+        "examples alone, in 3 x 5-fold cross-validation on 40 examples: it harms."
     )
 
 
@@ -105,6 +106,40 @@ def test_help_is_told() -> None:
     assert found.verdict() == "it helps"
     assert found.accuracy.difference.low > 0.2
     assert found.log_loss.difference.high < 0
+
+
+def test_the_examples_repeated_are_another_yardstick() -> None:
+    fit = Counting()
+    found = ablation(fit, Augmenter([WordDropout(copies=2)]), against="repeated", repeats=1)
+    assert len(fit.trained) == 10
+    for without, more in zip(fit.trained[::2], fit.trained[1::2], strict=True):
+        assert len(without) == len(more)
+        assert {without.count(text) for text in without} == {3}
+    assert ", against the examples repeated as often, in 1 x 5-fold" in found.sentence()
+    fit = Counting()
+    ablation(fit, Augmenter([WordDropout(share=0.4, copies=3)]), against="repeated", repeats=1, least=0.7)
+    assert len(fit.trained) == 15
+    assert all(len(fit.trained[i]) == len(fit.trained[i + 1]) < 32 * 4 for i in range(1, 15, 3))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "log_loss", "told"),
+    [
+        (0.1, -0.1, "it helps"),
+        (-0.1, 0.1, "it harms"),
+        (0.0, 0.0, "no difference is shown"),
+        (0.1, 0.1, "it helps the accuracy; it harms the log-loss"),
+        (0.0, -0.1, "it helps the log-loss; for the accuracy no difference is shown"),
+        (-0.1, 0.0, "it harms the accuracy; for the log-loss no difference is shown"),
+    ],
+)
+def test_verdicts(accuracy: float, log_loss: float, told: str) -> None:
+    def paired(value: float) -> PairedDifference:
+        width = 0.05
+        return PairedDifference(Interval(value, value - width, value + width), 0, 0, 0, 1.0)
+
+    found = Ablation(paired(accuracy), paired(log_loss), (0.5, 0.7), 10, 2, 1, 1.0, 0.0, "alone")
+    assert found.verdict() == told
 
 
 def test_the_label_check_uses_the_fold_s_own_classifier() -> None:
