@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.augmentation import Augmenter, keep_label
+from nlptl.augmentation import Augmented, Augmenter, keep_label
 from nlptl.errors import DataError
 from nlptl.statistics import PairedDifference, paired_difference
 
@@ -98,30 +98,50 @@ def augmentation_ablation(
     parts = _check(labels, names, folds)
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
+    arms = _Arms(list(texts), list(labels), fit, least, against, after_fit)
     made = added = base = 0
-
-    def fitted(rows: list[int], more: Sequence[str] = (), more_rows: Sequence[int] = ()) -> Predict:
-        predict = fit([*(texts[i] for i in rows), *more], [labels[i] for i in [*rows, *more_rows]])
-        if after_fit is not None:
-            after_fit()
-        return predict
-
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
         for training, held_out in _folds(wanted, parts, seed + repeat):
             new = augmented.of_rows(training)
-            alone = fitted(training) if least is not None or against == "alone" else None
-            kept = new if least is None or alone is None else keep_label(new, texts, alone, least=least).kept
-            repeated = [texts[row] for row in kept.rows]
-            without = alone if alone and against == "alone" else fitted(training, repeated, kept.rows)
-            arms = (without, fitted(training, kept.texts, kept.rows))
-            for arm, predict in enumerate(arms):
+            without, more, kept = arms.trained(training, new)
+            for arm, predict in enumerate((without, more)):
                 scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), wanted[held_out])
-            made, added, base = made + len(new), added + len(kept), base + len(training)
+            made, added, base = made + len(new), added + kept, base + len(training)
     accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
     before = scores[0].mean(axis=(1, 2)).tolist()
     dropped = 1 - added / made if made else 0.0
     return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped, against)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arms:
+    """Trains both arms of a fold."""
+
+    texts: list[str]
+    labels: list[str]
+    fit: Fit
+    least: float | None
+    against: Against
+    after_fit: Callable[[], None] | None
+
+    def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
+        """Return what predicts without and with the new texts, and how many of these passed the label check."""
+        alone = self._fitted(training) if self.least is not None or self.against == "alone" else None
+        if alone is not None and self.least is not None:
+            new = keep_label(new, self.texts, alone, least=self.least).kept
+        if alone is None or self.against == "repeated":
+            without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
+        else:
+            without = alone
+        return without, self._fitted(training, new.texts, new.rows), len(new)
+
+    def _fitted(self, rows: list[int], more: Sequence[str] = (), more_rows: Sequence[int] = ()) -> Predict:
+        """Train on examples and on `more` texts that have the labels of `more_rows`."""
+        predict = self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
+        if self.after_fit is not None:
+            self.after_fit()
+        return predict
 
 
 def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
