@@ -1,0 +1,89 @@
+"""A text as words and the gaps between them, in scripts with and without spaces, so that edits leave the rest alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+
+_HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_VOICED = "\u3099\u309a"  # marks that follow kana of both kinds
+_HIRAGANA = "\u3041-\u3096\u309d-\u309f"
+_KATAKANA = "\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_VARIANT = "\ufe00-\ufe0f\U000e0100-\U000e01ef"  # selects a glyph of the character before it
+_UNSPACED = f"{_HAN}{_HIRAGANA}{_KATAKANA}{_VOICED}"
+_OPEN, _CLOSE = "「『（〈《【", "、。，．！？：；」』）〉》】…"
+_LINK = r"(?:https?://|www\.)[!-~]+"
+# Runs of one script stand for the words of Japanese, two characters for those of Chinese: most are that long.
+_RUN = f"(?:[{_HAN}][{_VARIANT}]?){{1,2}}|[{_HIRAGANA}{_VOICED}]+|[{_KATAKANA}{_VOICED}]+"
+_WORD = re.compile(rf"{_LINK}|[{_OPEN}]*(?:{_RUN})[{_CLOSE}]*|(?:(?!https?://|www\.)[^\s{_UNSPACED}])+|\S")
+_PROTECTED = re.compile(rf"{_LINK}|[@#\d]|://")
+_UNSPACED_TEXT = re.compile(f"[{_UNSPACED}{_VARIANT}]+")
+
+
+@dataclasses.dataclass
+class Words:
+    """text = gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1]; the edits below change it in place."""
+
+    words: list[str]
+    gaps: list[str]
+    """One more than words; those between scripts without spaces are empty."""
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """Part a text. Punctuation belongs to its word; Japanese and Chinese are parted where the script changes."""
+        words, gaps, end = [], [], 0
+        for found in _WORD.finditer(text):
+            words.append(found.group())
+            gaps.append(text[end : found.start()])
+            end = found.end()
+        return cls(words, [*gaps, text[end:]])
+
+    def __str__(self) -> str:
+        return "".join(gap + word for gap, word in zip(self.gaps, [*self.words, ""], strict=True))
+
+    def remove(self, place: int) -> None:
+        """Take a word out, with the gap before it, or after it where it was the first."""
+        del self.words[place]
+        del self.gaps[place if place else 1]
+
+    def insert(self, place: int, word: str) -> None:
+        """Put a word before the one at `place`, or at the end; it is set apart as its neighbours are."""
+        inner = self.gaps[1:-1]
+        gap = "" if inner and not any(inner) else " "
+        self.words.insert(place, word)
+        if place < len(self.words) - 1:
+            self.gaps.insert(place + 1, gap)
+        else:
+            self.gaps.insert(place, gap if place else "")
+
+
+def is_protected(word: str) -> bool:
+    """Say whether a word is a mention, a hashtag, a link or has a digit: spelling is all that these have."""
+    return _PROTECTED.search(word) is not None
+
+
+def core(word: str) -> tuple[int, int]:
+    """Return where a word begins and ends without the punctuation around it; equal where nothing is left."""
+    letters = [place for place, character in enumerate(word) if character.isalnum()]
+    if not letters:
+        return 0, 0
+    end = letters[-1] + 1
+    while end < len(word) and is_mark(word[end]):
+        end += 1
+    return letters[0], end
+
+
+def is_mark(character: str) -> bool:
+    """Say whether a character only changes the one before it: combining marks, vowel signs, variation selectors."""
+    return unicodedata.category(character).startswith("M")
+
+
+def is_letters(text: str) -> bool:
+    """Say whether a text is letters alone, with their marks."""
+    return text[:1].isalpha() and all(character.isalpha() or is_mark(character) for character in text)
+
+
+def is_unspaced(text: str) -> bool:
+    """Say whether a text is written in kanji, kana or hanzi alone, which have no spaces between words."""
+    return _UNSPACED_TEXT.fullmatch(text) is not None
