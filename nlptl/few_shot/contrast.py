@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -47,14 +47,16 @@ class FewShot:
     progress: Progress
     findings: Findings
     checkpoints: Checkpoints | None = None
-    views: tuple[list[str], list[int]] = ([], [])
-    """Augmented versions of labelled texts, and the row that each came from."""
-    pile: list[str] = dataclasses.field(default_factory=list)
+    pile: Sequence[str] = ()
     """Unlabelled texts that may be put to work."""
+    views: Sequence[str] = ()
+    """Augmented versions of labelled texts and of the pile's."""
+    origins: Sequence[int] = ()
+    """The text that each came from: labelled texts first, then the pile."""
 
 
 class Contrast:
-    """Contrastive trainings and heads over one set of rows: labelled texts, sentences, augmented texts, pile, in that order.
+    """Contrastive trainings and heads over one set of rows: labelled texts, pile, augmented texts, sentences, in that order.
 
     The frozen layers run once over all of them, however many trainings follow.
     """
@@ -64,16 +66,14 @@ class Contrast:
     ) -> None:
         """`make_update` says what moves, over the texts that it is given."""
         self.task, self.settings = task, settings
-        parts = [task.texts, list(task.sentences.texts), task.views[0], task.pile]
+        parts = [task.texts, task.pile, task.views, task.sentences.texts]
         ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
-        self.own, self.sentences, self.views, self.pile = (
+        self.own, self.pile, self.views, self.sentences = (
             torch.arange(begin, end) for begin, end in itertools.pairwise(ends)
         )
-        unknown = torch.full((len(task.pile),), -1)
-        origins = torch.tensor(task.views[1], dtype=torch.int64)
-        named = torch.tensor(task.sentences.labels, dtype=torch.int64)
-        self.labels = torch.cat([task.labels, named, task.labels[origins], unknown])
-        self._origins = origins
+        unknown = torch.full((len(task.pile) + len(task.views),), -1)
+        self.labels = torch.cat([task.labels, unknown, torch.tensor(task.sentences.labels, dtype=torch.int64)])
+        self._origins = torch.tensor(task.origins, dtype=torch.int64)
         begin = time.monotonic()
         self.update = make_update([text for part in parts for text in part])
         self.frozen_vectors = self._frozen_vectors()
@@ -96,13 +96,12 @@ class Contrast:
         name: str = "contrastive training",
     ) -> LayerFit:
         """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels."""
-        labels = self.labels.clone()
-        views = self.views[torch.isin(self._origins, rows)]
-        size = self.settings.batch_size
-        pools = [Pool(torch.cat([rows, views]), size)]
+        labels, size = self.labels.clone(), self.settings.batch_size
+        pools = [Pool(self._with_views(rows), size)]
         if pseudo is not None:
             labels[pseudo[0]] = pseudo[1]
-            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(pseudo[0], size - size // 4)]
+            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_views(pseudo[0]), size - size // 4)]
+        labels[self.views] = labels[self._origins]
         settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
         training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
         plan = training.plan
@@ -114,6 +113,9 @@ class Contrast:
                 after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),
                 checkpoints=self.task.checkpoints if pseudo is None else None,
             )
+
+    def _with_views(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows, self.views[torch.isin(self._origins, rows)]])
 
     def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
         """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share."""

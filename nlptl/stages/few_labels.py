@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError, DataError
+from nlptl.stages.more_texts import augmented, pile_texts
 from nlptl.stages.stage import RunContext
-from nlptl.stages.update import Auto, Contrastive, Full, Head, Lora, Update, adapters_of, contrastive_rates, layers_of
+from nlptl.stages.update import (
+    Auto,
+    Contrastive,
+    Full,
+    Head,
+    Lora,
+    Pile,
+    Update,
+    adapters_of,
+    contrastive_rates,
+    layers_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +67,7 @@ def contrasted(
     """Return the classifier of the contrastive update on `data.labelled`."""
     from nlptl.contrastive import ContrastiveSettings, batch_size_for
     from nlptl.few_shot.contrastive_update import contrastive_classifier
+    from nlptl.few_shot.pile import PileUse
     from nlptl.training import precision_for
 
     settings = ContrastiveSettings(
@@ -66,7 +79,9 @@ def contrasted(
     )
     check_linear(given, f"{update.method}")
     task = _task(update, given, data, context)
-    return contrastive_classifier(task, _mover(update, given, context), settings, names=update.label_names)
+    use = update.pile
+    pile = None if use is None else PileUse(share=use.share, steps=use.steps, gate=use.gate)
+    return contrastive_classifier(task, _mover(update, given, context), settings, names=update.label_names, pile=pile)
 
 
 def solved(
@@ -172,6 +187,8 @@ def chosen_update(
         ids = [given.labels.index(label) for label in names]
         chosen = by_trial(candidates, data.labelled.texts(), ids, seconds=60 * update.minutes, seed=context.seed)
     context.record.find("update", chosen.method, chosen.why)
+    if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
+        return Contrastive(pile=Pile())
     return UPDATES[chosen.method]
 
 
@@ -200,11 +217,17 @@ def _task(update: Contrastive, given: TextClassifier, data: TextData, context: R
     from nlptl.few_shot.contrast import FewShot
 
     assert data.labelled is not None
+    texts, labels = data.labelled.texts(), _ids(given, data)
+    pile = pile_texts(update.pile, data, context)
+    views = augmented(update, given, data, pile, context)
     return FewShot(
         given=given,
-        texts=data.labelled.texts(),
-        labels=_ids(given, data),
+        texts=texts,
+        labels=labels,
         sentences=sentences_of(given, data, update),
+        pile=pile,
+        views=views.texts,
+        origins=views.rows,
         progress=context.progress,
         findings=context.record,
         checkpoints=context.checkpoints("contrastive"),

@@ -99,8 +99,9 @@ class FineTune(Config):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The labelled examples, and validation texts and names of labels where given."""
-        parts: tuple[Part, ...] = ("labelled", "validation", "label_names")
+        """The labelled examples; validation texts, names of labels and the pile where given and of use."""
+        piled = isinstance(self.update, Contrastive | Auto) and self.update.pile not in (None, "never")
+        parts: tuple[Part, ...] = ("labelled", "validation", "label_names", *(("unlabelled",) if piled else ()))
         return frozenset(part for part in parts if getattr(data, part) is not None)
 
     def check(self, *, where: str) -> None:
@@ -139,8 +140,10 @@ class FineTune(Config):
         """Nothing beyond what `needs` says."""
 
     def outside(self) -> Mapping[str, str]:
-        """Nothing outside the data shapes the result."""
-        return {}
+        """Digests of the models that augmentation reads."""
+        from nlptl.augmentation import model_digests
+
+        return model_digests(self.update.augment) if isinstance(self.update, Contrastive) else {}
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier trained on `data.labelled`; `given` stays as it is.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from nlptl.augmentation.settings import Augmentation
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError
 
@@ -99,6 +100,20 @@ class Lora(Config):
     """Add what was learnt into the weights and save a plain encoder instead of encoder and adapter."""
 
 
+class Pile(Config):
+    """Unlabelled texts (data.unlabelled) take part with the labels that the supervised training gives them."""
+
+    texts: int = Field(default=600, ge=10, le=1_000_000)
+    """How many of them, drawn at random; more tell more and take longer: each is encoded several times."""
+    share: float = Field(default=0.25, gt=0, le=1)
+    """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
+    steps: int = Field(default=60, ge=1)
+    """Steps of the training that learns from them."""
+    gate: Literal["auto", "always"] = "auto"
+    """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where it does not lower
+    their log-loss; that takes two more trainings of each kind. always does not look."""
+
+
 class Contrastive(Config):
     """Layers of a transformer learn to bring texts of one label together (Khosla et al. 2020); then a head is fitted.
 
@@ -130,6 +145,11 @@ class Contrastive(Config):
     """Those sentences; {} is replaced by the name of a label."""
     dropout: Share | None = None
     """Share of values dropped in the layers that learn; null keeps the encoder's own."""
+    augment: tuple[Augmentation, ...] = ()
+    """Altered versions of the texts that join the training, each with the label of its text; those that the head on frozen
+    vectors gives another label are left out. The report says whether they help that head."""
+    pile: Pile | None = None
+    """Put data.unlabelled to work: a block of settings, or {} for their defaults. null: leave it to stage one."""
 
     @field_validator("templates")
     @classmethod
@@ -151,6 +171,9 @@ class Auto(Config):
     """The name of this update."""
     minutes: float = Field(default=10.0, gt=0, le=100_000)
     """Time that choosing may take, as estimated before; what does not fit in is not tried."""
+    pile: Literal["auto", "never"] = "auto"
+    """auto also tries data.unlabelled, where it is given and contrastive was chosen, and leaves it out unless labelled texts
+    that are held out speak for it; never leaves it to stage one."""
 
 
 Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]

@@ -210,3 +210,37 @@ def test_a_template_without_a_place_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(FineTune, {"update": {"method": "contrastive", "templates": ["This is"]}}, where="p.yaml")
     assert "found the template 'This is'; expected {} where the label's name goes. Add it." in str(caught.value)
+
+
+def test_the_pile_is_tried_on_held_out_examples_and_what_came_of_it_is_told(labelled: TextData) -> None:
+    texts, _ = small_reviews(60, start=100)
+    data = TextData(labelled=labelled.labelled, unlabelled=[*texts, *small_reviews(3)[0]])
+    pile = {"texts": 40, "steps": 6}
+    _, context = run(data, update={**CONTRASTIVE, "pile": pile, "augment": [{"kind": "word_dropout"}]})
+    assert "held-out log-loss of the 24 labelled texts in 2 parts" in " ".join(context.record.sentences)
+    assert context.record.report["pile"]["used"] in ("nothing", "head", "student")
+    assert context.record.report["augmentation"]["texts"] > 0
+    assert "With the head on frozen vectors: Augmentation" in " ".join(context.record.sentences)
+
+
+def test_the_pile_is_used_unseen_where_the_settings_say_so(labelled: TextData) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
+    pile = {"texts": 40, "steps": 6, "gate": "always"}
+    classifier, context = run(data, update={**CONTRASTIVE, "pile": pile})
+    assert context.record.report["pile"]["used"] == "student"
+    assert set(classifier.predict(small_reviews(20, start=400)[0])) == {"negative", "positive"}
+
+
+def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(labelled, update={**CONTRASTIVE, "pile": {}})
+    assert str(caught.value) == (
+        "finetune.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+        "data.unlabelled, or set pile: null."
+    )
+
+
+def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
+    assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
+    assert "unlabelled" not in FineTune(update={"method": "auto", "pile": "never"}).reads(reviews)
+    assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)

@@ -1,0 +1,109 @@
+"""What joins the labelled texts in contrastive fine-tuning: some of the pile, and altered versions of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nlptl.errors import ConfigError
+from nlptl.stages.stage import RunContext
+from nlptl.stages.update import Contrastive, Pile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from nlptl.ablation import Ablation, Predict
+    from nlptl.augmentation import Augmented
+    from nlptl.data import TextData
+    from nlptl.models.classifier import TextClassifier
+
+PENALTY = 1.0
+"""Of the head on frozen vectors by which augmentation is judged; a fixed one, so that both arms are equally smooth."""
+
+
+def pile_texts(settings: Pile | None, data: TextData, context: RunContext) -> list[str]:
+    """Return up to `settings.texts` unlabelled texts, drawn at random, none of them a labelled one.
+
+    Raises ConfigError where the settings ask for a pile and there is none.
+    """
+    import torch
+
+    if settings is None:
+        return []
+    if data.unlabelled is None:
+        raise ConfigError(
+            "finetune.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+            "data.unlabelled, or set pile: null."
+        )
+    known = set(data.labelled.texts()) if data.labelled is not None else set()
+    order = torch.randperm(len(data.unlabelled), generator=context.generator("pile")).tolist()
+    wanted = data.unlabelled.select(order[: settings.texts + len(known)]).texts()
+    return [text for text in wanted if text not in known][: settings.texts]
+
+
+def augmented(
+    update: Contrastive, given: TextClassifier, data: TextData, pile: Sequence[str], context: RunContext
+) -> Augmented:
+    """Return altered versions of the labelled texts and of the pile's, those that seem to have lost their label left out.
+
+    The head on frozen vectors of the labelled texts is the judge, for the pile's texts against its own label. What the
+    augmentation changes for that head on held-out labelled texts goes into the record.
+    """
+    from nlptl.ablation import augmentation_ablation
+    from nlptl.augmentation import Augmented, Augmenter, Vocabulary, keep_label
+
+    if not update.augment:
+        return Augmented((), (), (), {})
+    assert data.labelled is not None
+    texts, labels = data.labelled.texts(), data.labelled.labels()
+    augmenter = Augmenter(
+        update.augment,
+        words=Vocabulary.of([*texts, *pile]),
+        device=context.torch_device(),
+        where="finetune.update.augment",
+    )
+    judge = _FrozenHeads(given)
+    made = augmenter([*texts, *pile], seed=context.seed)
+    check = keep_label(made, [*texts, *pile], judge(texts, labels), least=1 / len(given.labels))
+    context.record.find("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
+    if min(labels.count(label) for label in set(labels)) > 1:
+        _tell_ablation(augmentation_ablation(
+            texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, against="repeated"
+        ), context)  # fmt: skip
+    return check.kept
+
+
+def _tell_ablation(found: Ablation, context: RunContext) -> None:
+    figures = {"accuracy": found.accuracy.difference.value, "log_loss": found.log_loss.difference.value}
+    context.record.find("ablation", figures, f"With the head on frozen vectors: {found.sentence()}")
+
+
+class _FrozenHeads:
+    """Fits heads of a fixed penalty on the vectors that the encoder gives before anything moves, each text encoded once."""
+
+    def __init__(self, given: TextClassifier) -> None:
+        self._given = given
+        self._found: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, texts: list[str], labels: list[str]) -> Predict:
+        """Return what predicts by a head that is fitted to the texts."""
+        import torch
+
+        from nlptl.closed_form import LabelledVectors, fit_logistic
+
+        ids = torch.tensor([self._given.labels.index(label) for label in labels])
+        rows = LabelledVectors.of(self._vectors(texts), ids, len(self._given.labels))
+        head = fit_logistic(rows, penalties=(PENALTY,)).calibrated()
+        return lambda asked: head.probabilities(self._vectors(asked)).numpy()
+
+    def _vectors(self, texts: list[str]) -> Tensor:
+        import numpy as np
+        import torch
+
+        new = [text for text in dict.fromkeys(texts) if text not in self._found]
+        if new:
+            self._found.update(zip(new, self._given.encoder.encode(new), strict=True))
+        return torch.from_numpy(np.stack([self._found[text] for text in texts]))

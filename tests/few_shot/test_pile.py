@@ -1,0 +1,52 @@
+"""Pseudo-labels: aligned shares, quotas, and what closes the gate."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from nlptl.closed_form import LinearHead
+from nlptl.few_shot.pile import PileUse, aligned, pseudo_labels, with_pile
+from nlptl.stages.stage import Record
+
+
+def contrast(pile: int = 30) -> Any:
+    """Stand for a contrast of 4 labelled texts of 2 labels and a pile behind them."""
+    return SimpleNamespace(
+        label_count=2,
+        labels=torch.tensor([0, 1, 0, 1] + [-1] * pile),
+        own=torch.arange(4),
+        pile=torch.arange(4, 4 + pile),
+        task=SimpleNamespace(findings=Record()),
+    )
+
+
+def test_alignment_brings_the_mean_to_the_shares_and_keeps_rows_and_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    chances = (3 * torch.randn(50, 3, generator=generator, dtype=torch.float64) + torch.tensor([2.0, 0, 0])).softmax(1)
+    shares = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    found = aligned(chances, shares)
+    assert torch.allclose(found.sum(dim=1), torch.ones(50, dtype=torch.float64))
+    assert torch.allclose(found.mean(dim=0), shares, atol=1e-3)
+    odds = found[:, 0] / found[:, 1] / (chances[:, 0] / chances[:, 1])
+    assert torch.allclose(odds, odds[:1].expand(50))  # a label is scaled alike in every text
+
+
+def test_each_label_gets_its_quota_of_the_most_certain_texts() -> None:
+    vectors = torch.zeros(34, 1)
+    vectors[4:, 0] = torch.linspace(1, 4, 30)  # without alignment all of them would be of label 1
+    head = LinearHead(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    rows, labels = pseudo_labels(contrast(), vectors, head, share=0.2)
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert rows.tolist() == [4, 5, 6, 33, 32, 31]
+
+
+def test_pseudo_labels_that_leave_a_label_out_close_the_gate() -> None:
+    made = contrast()
+    vectors = torch.ones(34, 1)
+    head = LinearHead(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    given: Any = (object(), vectors, head)
+    assert with_pile(made, PileUse(), *given) == given
+    assert made.task.findings.sentences == ["The pile is left out: none of its texts is taken for 1 of the 2 labels."]
