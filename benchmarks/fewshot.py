@@ -11,8 +11,8 @@ than 64 rows). The test is 1,000 of a set's test rows at random (imdb: 400); a t
 is dropped. Each arm runs in a process of its own, in turn, and is warmed up and its model loaded before the clock.
 
 lr         scikit-learn's logistic regression on frozen, normalised vectors of sentence-transformers
-setfit     SetFit 1.2 with its defaults; where these would train longer than --setfit-minutes, its max_steps is set so
-           that it takes about as long (said in the row); on the first --setfit-splits splits
+setfit     SetFit 1.2 with its defaults; where these would train longer than --setfit-minutes (by five timed steps), its
+           max_steps is set so that it takes about as long (said in the row); on the first --setfit-splits splits
 trainer    transformers' Trainer, everything moves: learning rate 5e-5, batches of 16, 20 epochs but at most 300 steps
 auto       nlptl: bert, classification_head and finetune with update method auto
 auto+pile  the same with 2,000 training texts without their labels (the shots are not among them), or 1,000 of the set's
@@ -75,14 +75,15 @@ def main(argv: Sequence[str]) -> Path | None:
     folder, weights = weights_folder(options.weights, texts, scratch=arms.SCRATCH, tiny=options.tiny)
     about = {"weights": weights, "device": arms.device_name(device)}
     name = "fewshot" + ("-dev" if options.dev else "") + ("-tiny" if options.tiny else "")
-    kept = arms.Kept(arms.result_name(name, device), {"longest": LONGEST, "dev": options.dev, **about})
+    longest = 64 if options.tiny else LONGEST
+    kept = arms.Kept(arms.result_name(name, device), {"longest": longest, "dev": options.dev, **about})
     if options.forget:
         kept.forget(lambda key: key[-1] in options.forget)
     made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
     if options.publish:
         return publish(kept, made, options, about, device)
     arms.begin("about 20 minutes a split at 8 shots and 4 hours at 64, most of it SetFit's, on two quiet cores")
-    settings = {"folder": str(folder), "device": device, "longest": LONGEST}
+    settings = {"folder": str(folder), "device": device, "longest": longest}
     rows = measure(plan(options), kept, made, options, settings)
     summarise(rows)
     return None
@@ -157,8 +158,8 @@ def measure(
             told = f"{row['score']:.3f}, {row['seconds']:.1f} s"
             print(f"{number}/{len(missing)} {key.set} {key.shots} shots, seed {key.seed}: {key.arm} {told}", flush=True)
     finally:
-        for arm in running.values():
-            arm.close()
+        for process in running.values():
+            process.close()
     return [row for key in keys if (row := kept.find(*key.parts())) is not None]
 
 

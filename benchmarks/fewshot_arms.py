@@ -14,7 +14,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,13 @@ def regression(*, folder: str, device: str, longest: int) -> arms.Run:
 
 def sentence_transformer(folder: str, device: str, longest: int) -> Any:
     """Return the weights as sentence-transformers has them; weights that are no such folder get mean pooling."""
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
 
     if (Path(folder) / "modules.json").is_file():
         model = SentenceTransformer(folder, device=device)
     else:
+        from sentence_transformers.sentence_transformer import modules as models
+
         tokens = models.Transformer(folder)
         pooling = models.Pooling(tokens.get_word_embedding_dimension(), pooling_mode="mean")
         model = SentenceTransformer(modules=[tokens, pooling, models.Normalize()], device=device)
@@ -209,10 +211,11 @@ def ours(*, folder: str, device: str, longest: int, update: Mapping[str, Any]) -
     from nlptl.stages.stage import RunContext
 
     data: Any = Parts()
-    encoder = Bert(weights=folder, max_length=longest).run(data=data, context=RunContext(device=device))  # type: ignore[arg-type]
+    on: Any = device
+    encoder = Bert(weights=folder, max_length=longest).run(data=data, context=RunContext(device=on))
 
     def run(task: Task) -> arms.Row:
-        context = RunContext(seed=task.seed, device=device)  # type: ignore[arg-type]
+        context = RunContext(seed=task.seed, device=on)
         row: arms.Row = {}
         with timed(row, "seconds"):
             classifier = trained(encoder, task, update, context)
@@ -239,4 +242,10 @@ def trained(encoder: Any, task: Task, update: Mapping[str, Any], context: Any) -
     return FineTune(update=chosen).run(given, data=data, context=context)
 
 
-MAKERS = {LR: regression, SETFIT: setfit, TRAINER: fine_tuned, AUTO: ours, AUTO_PILE: ours}
+MAKERS: dict[str, Callable[..., arms.Run]] = {
+    LR: regression,
+    SETFIT: setfit,
+    TRAINER: fine_tuned,
+    AUTO: ours,
+    AUTO_PILE: ours,
+}

@@ -37,7 +37,7 @@ TREC = {
 SETS = {
     "emotion": Set(EMOTION, MACRO_F1),
     "offensive": Set("tweeteval/offensive", MACRO_F1),
-    "sentiment": Set("tweeteval/sentiment", MACRO_RECALL, train="train_pool"),
+    "sentiment": Set("tweeteval/sentiment", MACRO_RECALL, train="train_pool"),  # of SemEval-2017, no official file
     "stance": Set("tweeteval/stance", FAVOR_AGAINST, label_names={"none": "neutral"}),
     "hahackathon": Set("hahackathon", has_pile=True),
     "cr": Set("cr"),
