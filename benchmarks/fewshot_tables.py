@@ -72,12 +72,20 @@ def promises(bars: Sequence[dict[str, Any]]) -> Table:
     lines: list[list[object]] = [
         [bar["name"], bar["value"], ranged(bar), promise(bar)] for bar in bars if "arms" not in bar
     ]
-    return ["what", "measured", "interval or range", "bar"], lines, ""
+    cut = sorted({name for bar in bars for name in (bar["limited"] if "seconds" in bar and "arms" not in bar else [])})
+    timed = [f"SetFit was timed up to its limit on {', '.join(cut)}."] if cut else []
+    header = ["what", "measured", "interval or range", "bar"]
+    return header, lines, " ".join([*limits([bar for bar in bars if "arms" in bar]), *timed])
 
 
 def ranged(bar: dict[str, Any]) -> str:
+    """Return a bar's interval, or the range of its sets or splits, and how many splits the arms share."""
     found = bar["range"]
-    return f"{found[0]} to {found[1]}" if isinstance(found, list) else str(found)
+    told = f"{found[0]} to {found[1]}" if isinstance(found, list) else str(found)
+    if "splits" not in bar:
+        return told
+    least, most = bar["splits"]
+    return f"{told}, {least} splits" if least == most else f"{told}, {least} to {most} splits"
 
 
 def promise(bar: dict[str, Any]) -> str:

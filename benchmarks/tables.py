@@ -242,8 +242,8 @@ def fewshot(name: str = "fewshot") -> str:
 
 
 def fewshot_bars(name: str = "fewshot") -> str:
-    header, lines, _ = fewshot_tables.promises(result(name)["bars"])
-    return markdown(header, lines) + made_on(name)
+    header, lines, notes = fewshot_tables.promises(result(name)["bars"])
+    return markdown(header, lines) + (f"\n{notes}\n" if notes else "") + made_on(name)
 
 
 def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
