@@ -24,8 +24,8 @@ import results
 ROOT = Path(__file__).parent.parent
 SCRATCH = ROOT / "runs" / "benchmarks"
 PACKAGES = (
-    "nlptl", "torch", "transformers", "sentence-transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy",
-    "gensim", "numba", "scipy",
+    "nlptl", "torch", "transformers", "sentence-transformers", "setfit", "peft", "accelerate", "tokenizers",
+    "scikit-learn", "numpy", "gensim", "numba", "scipy",
 )  # fmt: skip
 BUSY = 0.7  # load in the last minute above which somebody else is at work
 Row = dict[str, Any]
@@ -91,17 +91,21 @@ class SameProcess:
 
 
 class Kept:
-    """The runs of an unfinished benchmark, by key; those made with other settings, versions or machines are dropped."""
+    """The runs of an unfinished benchmark, by key; those of other settings, versions or machines are put aside."""
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self._path = SCRATCH / f"{name}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         head = json.dumps({**settings, "machine": results.machine(), "versions": results.versions(installed())})
+        self._head = head
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
         whole = [line for line in lines if line.endswith("}")]  # a kill may cut the last one short
+        if len(whole) > 1 and whole[0] != head:
+            self._path.replace(self._path.with_suffix(".earlier"))
         if not whole or whole[0] != head:
             whole = [head]
-        self._path.write_text("\n".join(whole) + "\n", encoding="utf-8")
+        if lines != whole:
+            self._path.write_text("\n".join(whole) + "\n", encoding="utf-8")
         kept = [json.loads(line) for line in whole[1:]]
         self._rows: dict[str, Row] = {_key(row["key"]): row["row"] for row in kept}
         if self._rows:
@@ -114,6 +118,15 @@ class Kept:
         self._rows[_key(key)] = row
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, "row": row}) + "\n")
+
+    def rows(self) -> list[Row]:
+        return list(self._rows.values())
+
+    def forget(self, unwanted: Callable[[list[Any]], bool]) -> None:
+        """Drop the runs with unwanted keys, so that they are run again."""
+        self._rows = {key: row for key, row in self._rows.items() if not unwanted(json.loads(key))}
+        rows = [json.dumps({"key": json.loads(key), "row": row}) for key, row in self._rows.items()]
+        self._path.write_text("\n".join([self._head, *rows]) + "\n", encoding="utf-8")
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)

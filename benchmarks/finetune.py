@@ -415,7 +415,7 @@ def peer_model(job: Job) -> Any:
     return model
 
 
-def peer_trainer(job: Job, tokenizer: Any, examples: list[Any], *, epochs: int, seed: int) -> tuple[Any, Any]:
+def peer_trainer(job: Job, tokenizer: Any, examples: list[Any], *, epochs: float, seed: int) -> tuple[Any, Any]:
     """Return a Trainer with its usual settings, and a clock that holds the seconds of its last epoch."""
     from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 

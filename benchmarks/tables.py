@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import fewshot_tables
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 
@@ -234,6 +236,16 @@ def corpus_encoding() -> str:
     return markdown(["what", "measured (range)", "bar"], lines) + made_on("corpus-encoding")
 
 
+def fewshot(name: str = "fewshot") -> str:
+    header, lines, notes = fewshot_tables.scores(result(name)["bars"])
+    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+
+
+def fewshot_bars(name: str = "fewshot") -> str:
+    header, lines, notes = fewshot_tables.promises(result(name)["bars"])
+    return markdown(header, lines) + (f"\n{notes}\n" if notes else "") + made_on(name)
+
+
 def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -265,6 +277,8 @@ TABLES = {
     "finetune-speed-cuda": functools.partial(finetune_speed, "finetune-speed-cuda"),
     "finetune-scores": finetune_scores,
     "finetune-scores-cuda": functools.partial(finetune_scores, "finetune-scores-cuda"),
+    "fewshot": fewshot,
+    "fewshot-bars": fewshot_bars,
     "imdb-continue": imdb_continue,
     "imdb-continue-cuda": functools.partial(imdb_continue, "imdb-continue-cuda"),
     "word2vec": word2vec,

@@ -53,6 +53,8 @@ class Parts:
     labelled: Rows | None = None
     validation: None = None
     test: None = None
+    label_names: dict[str, str] = field(default_factory=dict)
+    """Labels in words, where they are none."""
 
     @property
     def label_set(self) -> LabelSet:

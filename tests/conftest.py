@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +97,17 @@ stages:
         encoding="utf-8",
     )
     return tmp_path
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> Any:
+    """Return what imports a benchmark that writes below tmp_path, its environment put back afterwards."""
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    for name, value in quiet.items():  # as the benchmarks set them; huggingface_hub may be loaded before
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    arms, results, tables = (importlib.import_module(name) for name in ("arms", "results", "tables"))
+    monkeypatch.setattr(arms, "SCRATCH", tmp_path / "scratch")
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "scratch")
+    return importlib.import_module

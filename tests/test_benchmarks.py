@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -30,19 +29,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> Any:
-    """Return what imports a benchmark that writes below tmp_path, its environment put back afterwards."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    arms, results, tables = (importlib.import_module(name) for name in ("arms", "results", "tables"))
-    monkeypatch.setattr(arms, "SCRATCH", tmp_path / "scratch")
-    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(tables, "RESULTS", tmp_path / "scratch")
-    return importlib.import_module
 
 
 @pytest.fixture
@@ -146,6 +132,18 @@ def test_an_arm_has_a_process_of_its_own(bench: Any, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"doubling: failed\n(.|\n)*KeyError: 'nothing'"):
         arm.run(0)
     arm.close()
+
+
+def test_runs_of_other_settings_are_put_aside(bench: Any, tmp_path: Path) -> None:
+    arms = bench("arms")
+    arms.Kept("some", {"texts": 1}).add({"sum": 3}, "a", 1)
+    assert arms.Kept("some", {"texts": 2}).find("a", 1) is None
+    assert '"sum": 3' in (tmp_path / "scratch" / "some.earlier").read_text()
+    kept = arms.Kept("some", {"texts": 2})
+    for key in ("a", "b"):
+        kept.add({"sum": 4}, key, 1)
+    kept.forget(lambda key: key[0] == "a")
+    assert arms.Kept("some", {"texts": 2}).rows() == [{"sum": 4}]
 
 
 SIMILAR = ["film plot 8", "film story 7", "plot ending 6", "music voice 5", "scene story 3", "voice unheard 2"]
