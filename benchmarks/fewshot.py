@@ -7,7 +7,7 @@
 
 DIR holds the sets as JSON lines (fewshot_sets.py names them). All arms begin from MiniLM, cut texts at 256 tokens, and
 learn from the same splits (seeds 0 to 19; a smaller draw is part of a larger one; banking77's rare labels give fewer
-than 64 rows). The test is 1,000 of a set's test rows at random (imdb: 400); a training row whose text stands in the test
+than 64 rows). The test is 500 of a set's test rows at random (imdb: 300); a training row whose text stands in the test
 is dropped. Each arm runs in a process of its own, in turn, and is warmed up and its model loaded before the clock.
 
 lr         scikit-learn's logistic regression on frozen, normalised vectors of sentence-transformers

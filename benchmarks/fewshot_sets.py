@@ -23,7 +23,7 @@ class Set:
     folder: str
     metric: str = ACCURACY
     train: str = "train"
-    test_rows: int = 1000
+    test_rows: int = 500
     label_names: Mapping[str, str] = field(default_factory=dict)
     """In words, only where the set's own labels are none; fixed before any result was seen."""
     has_pile: bool = False
@@ -44,7 +44,7 @@ SETS = {
     "trec": Set("trec", label_names=TREC),
     "ag_news": Set("ag_news"),
     "banking77": Set("banking77"),
-    "imdb": Set(IMDB, test_rows=400, has_pile=True),
+    "imdb": Set(IMDB, test_rows=300, has_pile=True),
 }
 PILE, OWN_PILE = 2000, 1000  # texts of training rows; of a set's own unlabelled file
 

@@ -21,6 +21,7 @@ from nlptl.label_names import LabelSentences
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.models.classifier import TextClassifier
 from nlptl.progress import Progress
+from nlptl.training import one_thread_if
 
 PENALTY = 10.0
 """Of the head, in the spread of the vectors: texts that the layers have learnt from cannot choose it by being held out."""
@@ -125,7 +126,8 @@ class Contrast:
         if pseudo is not None:
             weight = min(1.0, len(rows) / len(pseudo[0]))  # all of the pile together count as much as the examples
             fitted = fitted.with_prototypes(vectors[pseudo[0]], pseudo[1], weight=weight)
-        return fit_logistic(fitted, penalties=(PENALTY,)).head
+        with one_thread_if(True):
+            return fit_logistic(fitted, penalties=(PENALTY,)).head
 
     def vectors(self, fit: LayerFit, *, pile: bool = False) -> Tensor:
         """Return the vectors (all, D) that a fit gives; those of views, and of the pile unless asked for, are empty."""

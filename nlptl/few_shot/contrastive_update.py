@@ -28,6 +28,7 @@ from nlptl.few_shot.zero_shot import baseline_sentence, name_vectors, names_alon
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.training import one_thread_if
 
 NamesChoice = Literal["auto", "always", "never"]
 MARGIN = 0.02
@@ -68,13 +69,15 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.findings.find("label_names", "none", told)
-        return fit_logistic(rows), False
+        with one_thread_if(True):
+            return fit_logistic(rows), False
     directions = name_vectors(vectors[len(own) :], task.sentences)
     reached = names_alone(own, task.labels, directions)
     told = baseline_sentence(reached, len(own), task.given.labels)
     task.findings.find("zero_shot", dataclasses.asdict(reached), told)
     named = rows.with_prototypes(vectors[len(own) :], torch.tensor(task.sentences.labels), weight=1.0)
-    without, within = fit_logistic(rows), fit_logistic(named)
+    with one_thread_if(True):
+        without, within = fit_logistic(rows), fit_logistic(named)
     used, why = _names_help(without, within, names)
     task.findings.find("label_names", "used" if used else "left out", why)
     return within if used else without, used
