@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # was pretrained on other text, all three ways in one table.
 quickstart: $(READY)
 	$(BIN)/nlptl run pipelines/reviews-skipgram.yaml
-	$(BIN)/nlptl run pipelines/reviews-bert-lora.yaml
+	$(BIN)/nlptl run pipelines/reviews-bert.yaml
 
 test: $(READY)  ## the test suite, without what is marked slow
 	$(BIN)/python -m pytest --numprocesses auto

@@ -1,6 +1,6 @@
 """The quickstart's comparisons, kept.
 
-    python benchmarks/reviews.py [reviews-skipgram reviews-bert-lora]
+    python benchmarks/reviews.py [reviews-skipgram reviews-bert]
 
 Runs the pipelines and writes every trial and the table of each to benchmarks/results/reviews.json and reviews-bert.json.
 """
@@ -16,7 +16,7 @@ from results import write_result
 
 from nlptl import Pipeline
 
-RESULTS = {"reviews-skipgram": "reviews", "reviews-bert-lora": "reviews-bert"}
+RESULTS = {"reviews-skipgram": "reviews", "reviews-bert": "reviews-bert"}
 PACKAGES = ["nlptl", "gensim", "torch", "tokenizers", "numpy", "transformers", "peft"]
 
 

@@ -31,8 +31,8 @@ class PileUse:
 
     share: float = 0.25
     """Share of the pile that gets pseudo-labels, the most certain texts first."""
-    steps: int = 60
-    """Steps of the student."""
+    steps: int | None = None
+    """Steps of the student; None for as many as its texts ask for."""
     gate: Gate = "auto"
     """auto lets the labelled texts decide; always uses the pile unseen."""
     folds: int = 2

@@ -80,7 +80,11 @@ def contrasted(
     check_linear(given, f"{update.method}")
     task = _task(update, given, data, context)
     use = update.pile
-    pile = None if use is None else PileUse(share=use.share, steps=use.steps, gate=use.gate)
+    pile = (
+        None
+        if use is None
+        else PileUse(share=use.share, steps=None if use.steps == "auto" else use.steps, gate=use.gate)
+    )
     return contrastive_classifier(task, _mover(update, given, context), settings, names=update.label_names, pile=pile)
 
 

@@ -107,8 +107,8 @@ class Pile(Config):
     """How many of them, drawn at random; more tell more and take longer: each is encoded several times."""
     share: float = Field(default=0.25, gt=0, le=1)
     """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
-    steps: int = Field(default=60, ge=1)
-    """Steps of the training that learns from them."""
+    steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
+    """Steps of the training that learns from them. auto: so many that each text is seen four times, within 20 and 200."""
     gate: Literal["auto", "always"] = "auto"
     """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where it does not lower
     their log-loss; that takes two more trainings of each kind. always does not look."""
