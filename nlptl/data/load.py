@@ -19,8 +19,13 @@ from nlptl.data.text_data import LabelSet, TextData, check_known_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 
-_PARTS = ("unlabelled", "labelled", "validation", "test")
-_TESTED_BY = {"validation": ("test",), "labelled": ("test", "validation"), "unlabelled": ("test", "validation")}
+_PARTS = ("unlabelled", "source", "labelled", "validation", "test")
+_TESTED_BY = {
+    "validation": ("test",),
+    "labelled": ("test", "validation"),
+    "source": ("test", "validation"),
+    "unlabelled": ("test", "validation"),
+}
 """Which parts must not share texts with which; test itself is never changed."""
 
 
@@ -105,13 +110,16 @@ def _read(name: str, settings: DataSettings, *, where: str, progress: Progress |
 
 
 def _check_labels(parts: Mapping[str, _Part], tables: Mapping[str, TextTable], settings: DataSettings) -> None:
-    if "labelled" not in tables:
+    naming = [name for name in ("labelled", "source") if name in tables]
+    if not naming:
         return
-    LabelSet.of(tables["labelled"])
-    for name in ("validation", "test"):
+    for name in naming:
+        LabelSet.of(tables[name])
+    pairs = [(name, naming[0]) for name in (*naming[1:], "validation", "test")] + [(naming[0], naming[-1])]
+    for name, known in pairs:
         if name in tables:
             place = partial(place_of_row, parts[name].inputs[0], empty_text=settings.empty_text)
-            check_known_labels(tables[name], tables["labelled"], place=place)
+            check_known_labels(tables[name], tables[known], place=place)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
@@ -147,7 +155,7 @@ def _check_what_is_left(parts: Mapping[str, _Part], tables: Mapping[str, TextTab
                 f"{table.name}: all {len(read)} rows stand in the test or validation data too; expected others. "
                 "Add rows, or set drop_leaks: false to keep them."
             )
-        lost = set(read.labels()) - set(table.labels()) if name == "labelled" else set()
+        lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
         if lost:
             raise DataError(
                 f"{table.name}: all rows of label {names_shown(sorted(lost))} stand in the test or validation data "

@@ -31,7 +31,9 @@ class TextData:
     """The parts of a run's data; a part that is not there is None."""
 
     unlabelled: TextTable | None
-    """Texts for stage one."""
+    """Texts for stage one, and those of the target domain."""
+    source: TextTable | None
+    """Labelled examples of another domain."""
     labelled: TextTable | None
     """The few labelled examples that the classifier learns from."""
     validation: TextTable | None
@@ -43,6 +45,7 @@ class TextData:
         self,
         *,
         unlabelled: TextsLike | None = None,
+        source: LabelledLike | None = None,
         labelled: LabelledLike | None = None,
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
@@ -50,22 +53,31 @@ class TextData:
         """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1."""
         parts = {
             "unlabelled": None if unlabelled is None else _texts_table(unlabelled, name="unlabelled"),
+            "source": None if source is None else _labelled_table(source, name="source"),
             "labelled": None if labelled is None else _labelled_table(labelled, name="labelled"),
             "validation": None if validation is None else _labelled_table(validation, name="validation"),
             "test": None if test is None else _labelled_table(test, name="test"),
         }
         for name, table in parts.items():
             object.__setattr__(self, name, table)
-        for table in (self.validation, self.test):
-            if self.labelled is not None and table is not None:
-                check_known_labels(table, self.labelled, place=partial(_row_of, table))
+        known = self._naming
+        for table in (self.source, self.validation, self.test):
+            if known is not None and table is not None:
+                check_known_labels(table, known, place=partial(_row_of, table))
+        if self.labelled is not None and self.source is not None:
+            check_known_labels(self.labelled, self.source, place=partial(_row_of, self.labelled))
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, sorted; DataError where there are no labelled examples or only one label."""
-        if self.labelled is None:
+        """The labels of `labelled`, else of `source`, sorted; DataError where there is neither, or only one label."""
+        if self._naming is None:
             raise DataError("labelled: found no labelled examples; expected some to take the labels from. Add them.")
-        return LabelSet.of(self.labelled)
+        return LabelSet.of(self._naming)
+
+    @property
+    def _naming(self) -> TextTable | None:
+        """The part that names the labels."""
+        return self.source if self.labelled is None else self.labelled
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from nlptl.checkpoints import Checkpoints
     from nlptl.data import TextData, TextTable
 
-Part = Literal["unlabelled", "labelled", "validation"]
+Part = Literal["unlabelled", "source", "labelled", "validation"]
+Need = Part | Literal["labels"]
+"""What a stage cannot do without; labels come from labelled or source examples."""
 Device = Literal["auto", "cpu", "cuda"]
 TokenModelKind = Literal["word_vectors", "transformer"]
 Number = int | float | str
@@ -171,8 +173,8 @@ class Stage(Protocol):
         """Name of the stage, which is also its tag in a pipeline file."""
 
     @property
-    def needs(self) -> frozenset[Part]:
-        """Parts of the data without which it cannot run."""
+    def needs(self) -> frozenset[Need]:
+        """What of the data it cannot run without."""
 
     @property
     def draws(self) -> bool:
