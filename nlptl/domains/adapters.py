@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nlptl.domains.layers import Recipe
 from nlptl.domains.mmd import median_bandwidth, mmd_squared
+from nlptl.errors import ConfigError
 from nlptl.models.bottlenecks import Bottleneck, bottlenecks
 from nlptl.models.transformer import Transformer
 
@@ -33,9 +34,17 @@ class Discrepancy:
 
 
 def adapters(*, width: int, weight: float) -> Recipe:
-    """Return the recipe of the paper's joint variant: one adapter a layer learns both at once."""
+    """Return the recipe of the paper's joint variant: one adapter a layer learns both at once.
+
+    ConfigError, when a fit begins, for an encoder that has adapters of this kind already.
+    """
 
     def prepare(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
+        if len(token_model.bottlenecks):
+            raise ConfigError(
+                "domain_adaptation: found an encoder that has bottleneck adapters already; expected one without. Choose "
+                "another method, or begin with plain weights."
+            )
         generator = torch.Generator().manual_seed(seed)
         token_model.bottlenecks = bottlenecks(token_model.dim, width, range(frozen + 1, token_model.used_depth + 1))
         for adapter in token_model.bottlenecks.values():

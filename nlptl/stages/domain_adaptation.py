@@ -48,7 +48,7 @@ class DomainAdaptation(Config):
     """Unlabelled texts that are used at most, drawn by the seed; more align better and take longer."""
     shift_texts: int = Field(default=1_000, ge=10, le=5_000)
     """Texts of each domain by which the shift is measured; more see a smaller shift."""
-    permutations: int = Field(default=999, ge=39, le=100_000)
+    permutations: int = Field(default=999, ge=99, le=100_000)
     """Random exchanges behind the p-value of MMD; more make it finer."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively, else float32."""

@@ -105,8 +105,8 @@ def test_the_sentences_of_the_choice() -> None:
         "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]): coral "
         "was taken, since its gain is beyond the noise there; on the target nothing is known yet."
     )
-    assert Verdict(Told("none", 0.5), tried).sentence().endswith(
-        "no gain beyond the noise, so nothing is adapted (none)."
+    assert (
+        Verdict(Told("none", 0.5), tried).sentence().endswith("no gain beyond the noise, so nothing is adapted (none).")
     )
 
 
