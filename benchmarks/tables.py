@@ -161,6 +161,21 @@ def imdb_continue(name: str = "imdb-continue") -> str:
     return markdown(["as it came", "continued", "difference", "splits better/equal/worse"], lines) + made_on(name)
 
 
+def adapt_domain(name: str = "adapt-domain") -> str:
+    bars = result(name)["bars"]
+    lines = [
+        [bar["name"].split(":")[0], bar.get("told_apart", ""), bar["peer"], bar["ours"], bar["range"],
+         f"{bar['adapted']} of {bar['splits']}" if "adapted" in bar else "", bar.get("coral", "")]
+        for bar in [bars[0], *(bar for bar in bars if "adapted" in bar)]
+    ]  # fmt: skip
+    lines[0][-1] = next(bar["range"] for bar in bars if bar["name"].endswith("coral less none"))
+    header = ["pair", "told apart", "source only", "auto", "difference", "splits adapted", "CORAL always: difference"]
+    few = [bar for bar in bars if bar["name"].split(": ")[-1].split(" ")[0] in ("continue", "adversarial", "adapters")]
+    more = [[bar["name"].split(": ")[-1].split(" ")[0], bar["peer"], bar["ours"], bar["range"]] for bar in few]
+    methods = "\n" + markdown(["method", "source only", "adapted", "difference"], more) if more else ""
+    return markdown(header, lines) + methods + made_on(name)
+
+
 def word2vec() -> str:
     lines = [line for part in ("speed", "short") for line in word2vec_speeds(f"word2vec-{part}")]
     header = ["texts", "dim", "epochs", "nlptl, kept words/s", "gensim, kept words/s", "ratio (range)",
@@ -281,6 +296,7 @@ TABLES = {
     "fewshot-bars": fewshot_bars,
     "imdb-continue": imdb_continue,
     "imdb-continue-cuda": functools.partial(imdb_continue, "imdb-continue-cuda"),
+    "adapt-domain": adapt_domain,
     "word2vec": word2vec,
     "word2vec-quality": word2vec_quality,
     "word2vec-growth": word2vec_growth,

@@ -50,6 +50,7 @@ class Parts:
     names: tuple[str, ...] = ()
     """All labels, sorted; a small part of the rows may lack one."""
     unlabelled: Rows | None = None
+    source: Rows | None = None
     labelled: Rows | None = None
     validation: None = None
     test: None = None

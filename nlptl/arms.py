@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nlptl.data import TextTable
     from nlptl.pipeline import Pipeline
 
-PARTS = ("unlabelled", "labelled", "validation")  # what an arm may learn from
+PARTS = ("unlabelled", "source", "labelled", "validation")  # what an arm may learn from
 
 
 def trials_of(
@@ -41,11 +41,15 @@ def trials_of(
         if pool is not None:
             drawn, rest = redraw(pool, like=data, seed=seed)
             for name, arm, arm_data in arms:
-                pile = arm_data.unlabelled
-                if pile is not None and pipeline.data.drop_leaks:
-                    pile = rows_not_in(pile, pool)
+                pile, source = arm_data.unlabelled, arm_data.source
+                if pipeline.data.drop_leaks:
+                    pile, source = (part and rows_not_in(part, pool) for part in (pile, source))
                 other = TextData(
-                    unlabelled=pile, labelled=drawn, validation=arm_data.validation, label_names=arm_data.label_names
+                    unlabelled=pile,
+                    source=source,
+                    labelled=drawn,
+                    validation=arm_data.validation,
+                    label_names=arm_data.label_names,
                 )
                 yield _trial(name, seed, arm, other, {f"{pool.name}, other examples": rest}, made)
 

@@ -25,7 +25,7 @@ VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gens
 LAYOUT = frozenset({
     "encoder.json", "tokenizer.json", "word_vectors.safetensors", "pooling.safetensors", "classifier.json",
     "head.safetensors", "history.jsonl", "config.json", "model.safetensors", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", MANIFEST,
+    "special_tokens_map.json", "added_tokens.json", "bottlenecks.safetensors", MANIFEST,
 })  # fmt: skip
 """All files that an artifact's folder may hold; a folder with any other is somebody else's."""
 ADAPTER = "adapter"

@@ -37,6 +37,7 @@ from nlptl.run_folder import (
 )
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
     from nlptl.evaluation import Evaluation
     from nlptl.progress import Progress
 
-AnyStage = Annotated[SkipGram | Bert | SentenceVectors | ClassificationHead | FineTune, Field(discriminator="stage")]
+AnyStage = Annotated[
+    SkipGram | Bert | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune, Field(discriminator="stage")
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +90,10 @@ class Pipeline(Config):
                 )
             given = stage.gives
         for number, stage in enumerate(self.stages):
-            for part in sorted(stage.needs):
+            for need in sorted(stage.needs):
+                part = "labelled" if need == "labels" and self.data.source is None else need
                 named = part == "labelled" and self.data.label_names is not None
-                if getattr(self.data, part) is None and not named:
+                if part != "labels" and getattr(self.data, part) is None and not named:
                     raise ValueError(
                         f"stages.{number}: {stage.stage} needs data.{part}, which is missing; "
                         f"it is read by this stage. Add data.{part}: FILE"

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from nlptl.tracking import Tracker
 
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
-STAGE_FOLDER = re.compile(r"[1-9][0-9]*-(skipgram|bert|sentence_vectors|classification_head|finetune)")
+STAGE_FOLDER = re.compile(
+    r"[1-9][0-9]*-(skipgram|bert|sentence_vectors|classification_head|domain_adaptation|finetune)"
+)
 CHECKPOINTS = ".checkpoints"  # ends the name of the folder where a stage keeps what a kill must not lose
 TRIES = 20  # looks, half a second apart, for what another machine has written: network disks lag behind
 PIPELINE, EVALUATION, DATA_REPORT, HISTORY = "pipeline.yaml", "evaluation.json", "data.json", "history.jsonl"

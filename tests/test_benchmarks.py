@@ -117,6 +117,53 @@ def test_imdb_continue_pairs_its_splits(bench: Any, folder: str) -> None:
     assert result["bars"][0]["range"] in bench("tables").imdb_continue()
 
 
+@pytest.fixture
+def domains_folder(tmp_path: Path) -> str:
+    """Write four toy domains, one row of each twice."""
+    (tmp_path / "amazon_mdsd").mkdir()
+    for number, name in enumerate(("books", "dvd", "electronics", "kitchen")):
+        texts, labels = small_reviews(44, start=100 * number)
+        rows = [{"text": text.replace("film", name), "label": label} for text, label in zip(texts, labels, strict=True)]
+        lines = "".join(json.dumps(row) + "\n" for row in [*rows, rows[0]])
+        with gzip.open(tmp_path / "amazon_mdsd" / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.write(lines)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("more", [[], ["--layers"]])
+def test_adapt_domain_pairs_its_arms(bench: Any, domains_folder: str, more: list[str]) -> None:
+    module = bench("adapt_domain")
+    if more:  # one pair is enough where layers move
+        module.DOMAINS = ("books", "dvd")
+    try:
+        result = json.loads(module.main([domains_folder, "--tiny", "--device", "cpu", *more]).read_text())
+    finally:
+        module.DOMAINS = ("books", "dvd", "electronics", "kitchen")
+    pairs = 2 if more else 12
+    assert len(result["rows"]) == pairs * (3 * 2 + 4 * len(more))
+    assert {row["arm"] for row in result["rows"]} >= {"none", "coral", "auto"}
+    mean, worse, coral, *rest = result["bars"]
+    assert (mean["at_least"], worse["at_most"]) == (0, 0)
+    assert [bar["name"] for bar in rest[:2]] == ["books to dvd", "books to electronics"][: 1 if more else 2] + (
+        ["dvd to books"] if more else []
+    )
+    assert len(rest) == pairs + 3 * len(more)
+    assert coral["range"] in bench("tables").adapt_domain()
+    assert ("adversarial" in bench("tables").adapt_domain()) == bool(more)
+    assert not list(bench("arms").SCRATCH.glob("*.jsonl"))
+
+
+def test_adapt_domain_parts_its_rows(bench: Any, domains_folder: str) -> None:
+    module = bench("adapt_domain")
+    found = module.read_domains(Path(domains_folder), module.TINY)
+    tested = {text for domain in found.values() for text in domain.test.texts()}
+    assert len(tested) == 40
+    for domain in found.values():
+        assert domain.copies == 1
+        assert len(domain.train) == 34
+        assert not tested & set(domain.train.texts())
+
+
 def test_an_arm_has_a_process_of_its_own(bench: Any, tmp_path: Path) -> None:
     (tmp_path / "benchmark_of_sums.py").write_text(
         "def doubling(*, start):\n    return lambda number: {'sum': start + 2 * number} if number else {}['nothing']\n",

@@ -73,7 +73,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: skipgram",
             "stage: skipgarm",
-            "p.yaml: stages.0: found 'skipgarm'; expected one of skipgram, bert, sentence_vectors, classification_head, finetune. "
+            "p.yaml: stages.0: found 'skipgarm'; expected one of skipgram, bert, sentence_vectors, classification_head, "
+            "domain_adaptation, finetune. "
             "Did you mean 'skipgram'?",
         ),
         (
@@ -90,8 +91,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "labelled: train.csv}",
             "labelled: train.csv, shot: 8}",
-            "p.yaml: data.shot: no such setting. Did you mean 'shots'? Known here: unlabelled, labelled, validation, test, "
-            "label_names, text_column, label_column, shots, drop_leaks, empty_text.",
+            "p.yaml: data.shot: no such setting. Did you mean 'shots'? Known here: unlabelled, source, labelled, validation, "
+            "test, label_names, text_column, label_column, shots, drop_leaks, empty_text.",
         ),
         (
             "stages:",

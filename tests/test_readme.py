@@ -95,3 +95,8 @@ def test_the_data_sets_are_as_their_readmes_say() -> None:
     assert [len(table) for table in tweets] == [360, 40]
     assert sorted(set(tweets[1].labels())) == ["humorous", "neither", "offensive"]
     assert len({text for table in tweets for text in table.texts()}) == 400
+    goods = [load_table(str(ROOT / "data" / "products" / name), labelled=label) for name, label in (
+        ("unlabelled.txt", False), ("test.csv", True))]  # fmt: skip
+    assert [len(table) for table in goods] == [80, 60]
+    assert sorted(goods[1].labels()) == ["negative"] * 30 + ["positive"] * 30
+    assert len({text for table in goods for text in table.texts()}) == 140

@@ -16,7 +16,7 @@ from nlptl.errors import DataError
 
 
 def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool = True) -> TextData:
-    """Return `data` less every row of the pile, the examples and the validation texts that stands in one of `tests`.
+    """Return `data` less every row of pile, source, examples and validation that stands in one of `tests`.
 
     With `drop` false all rows stay and only the labels are checked.
 
@@ -24,7 +24,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
     """
     held_out = np.concatenate([text_hashes(test) for test in tests])
     kept: dict[str, TextTable | None] = {}
-    for part in ("unlabelled", "labelled", "validation"):
+    for part in ("unlabelled", "source", "labelled", "validation"):
         table: TextTable | None = getattr(data, part)
         if table is not None and drop:
             leaky = stands_in(text_hashes(table), held_out)
@@ -34,7 +34,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
                 )
             table = table.keep(~leaky) if leaky.any() else table
         kept[part] = table
-    known = kept["labelled"] or data.label_names
+    known = kept["labelled"] or kept["source"] or data.label_names
     if known is not None:
         for test in tests:
             check_known_labels(test, known, place=partial(_row_of, test))

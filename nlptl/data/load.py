@@ -19,8 +19,13 @@ from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_known_lab
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 
-_PARTS = ("unlabelled", "labelled", "validation", "test")
-_TESTED_BY = {"validation": ("test",), "labelled": ("test", "validation"), "unlabelled": ("test", "validation")}
+_PARTS = ("unlabelled", "source", "labelled", "validation", "test")
+_TESTED_BY = {
+    "validation": ("test",),
+    "labelled": ("test", "validation"),
+    "source": ("test", "validation"),
+    "unlabelled": ("test", "validation"),
+}
 """Which parts must not share texts with which; test itself is never changed."""
 
 
@@ -112,17 +117,21 @@ def _check_labels(
     names: LabelNames | None,
     where: str,
 ) -> None:
-    labelled = tables.get("labelled", names)
-    if isinstance(labelled, TextTable):
-        LabelSet.of(labelled)
-        if names is not None:
-            check_named_labels(names, labelled, where=f"{where}.label_names")
-    if labelled is None:
+    naming: list[TextTable] = [tables[name] for name in ("labelled", "source") if name in tables]
+    for table in naming:
+        LabelSet.of(table)
+    if names is not None and naming:
+        check_named_labels(names, naming[0], where=f"{where}.label_names")
+    known = naming[0] if naming else names
+    if known is None:
         return
-    for name in ("validation", "test"):
-        if name in tables:
+    pairs = [(name, known) for name in ("source", "validation", "test")]
+    if len(naming) > 1:
+        pairs.append(("labelled", naming[1]))
+    for name, other in pairs:
+        if name in tables and tables[name] is not other:
             place = partial(place_of_row, parts[name].inputs[0], empty_text=settings.empty_text)
-            check_known_labels(tables[name], labelled, place=place)
+            check_known_labels(tables[name], other, place=place)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
@@ -158,7 +167,7 @@ def _check_what_is_left(parts: Mapping[str, _Part], tables: Mapping[str, TextTab
                 f"{table.name}: all {len(read)} rows stand in the test or validation data too; expected others. "
                 "Add rows, or set drop_leaks: false to keep them."
             )
-        lost = set(read.labels()) - set(table.labels()) if name == "labelled" else set()
+        lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
         if lost:
             raise DataError(
                 f"{table.name}: all rows of label {names_shown(sorted(lost))} stand in the test or validation data "

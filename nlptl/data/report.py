@@ -40,7 +40,7 @@ class DataReport:
     """What reading the data found."""
 
     parts: Mapping[str, PartReport]
-    """By name: unlabelled, labelled, validation, test; only those that are there."""
+    """By name: unlabelled, source, labelled, validation, test; only those that are there."""
     leaks: tuple[Leak, ...]
     """Texts that one part shares with another that tests it."""
     shots: int | None

@@ -101,6 +101,8 @@ class DataSettings(Config):
 
     unlabelled: _MaybeSources = None
     """Texts without labels, for stage one; a list of sources is read one after the other."""
+    source: _MaybeSource = None
+    """Labelled examples of another domain, from which the stage domain_adaptation starts; same labels as the others."""
     labelled: _MaybeSource = None
     """The few labelled examples that the classifier learns from."""
     validation: _MaybeSource = None
@@ -118,7 +120,7 @@ class DataSettings(Config):
     shots: int | None = Field(default=None, ge=1)
     """Rows drawn of each label from the labelled part (seeded); all rows when left out."""
     drop_leaks: bool = True
-    """Leave out labelled, unlabelled and validation rows whose text also stands in a part that tests them."""
+    """Leave out labelled, source, unlabelled and validation rows whose text also stands in a part that tests them."""
     empty_text: Literal["refuse", "skip"] = "refuse"
     """What to do with a row without text: stop with its line number, or leave it out and count it."""
 

@@ -32,7 +32,9 @@ class TextData:
     """The parts of a run's data; a part that is not there is None."""
 
     unlabelled: TextTable | None
-    """Texts for stage one."""
+    """Texts for stage one, and those of the target domain."""
+    source: TextTable | None
+    """Labelled examples of another domain."""
     labelled: TextTable | None
     """The few labelled examples that the classifier learns from."""
     validation: TextTable | None
@@ -46,6 +48,7 @@ class TextData:
         self,
         *,
         unlabelled: TextsLike | None = None,
+        source: LabelledLike | None = None,
         labelled: LabelledLike | None = None,
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
@@ -57,6 +60,7 @@ class TextData:
         """
         parts = {
             "unlabelled": None if unlabelled is None else _texts_table(unlabelled, name="unlabelled"),
+            "source": None if source is None else _labelled_table(source, name="source"),
             "labelled": None if labelled is None else _labelled_table(labelled, name="labelled"),
             "validation": None if validation is None else _labelled_table(validation, name="validation"),
             "test": None if test is None else _labelled_table(test, name="test"),
@@ -65,23 +69,32 @@ class TextData:
             object.__setattr__(self, name, table)
         names = label_names if isinstance(label_names, LabelNames | None) else LabelNames.of(label_names)
         object.__setattr__(self, "label_names", names)
-        if self.labelled is not None and names is not None:
-            check_named_labels(names, self.labelled, where="label_names")
-        known = self.labelled or names
-        for table in (self.validation, self.test):
-            if table is not None and known is not None:
+        naming = self._naming
+        if naming is not None and names is not None:
+            check_named_labels(names, naming, where="label_names")
+        known = naming or names
+        for table in (self.source, self.validation, self.test):
+            if known is not None and table is not None:
                 check_known_labels(table, known, place=partial(_row_of, table))
+        if self.labelled is not None and self.source is not None:
+            check_known_labels(self.labelled, self.source, place=partial(_row_of, self.labelled))
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, or those that `label_names` names; DataError without both or with one label."""
-        if self.labelled is None:
-            if self.label_names is None:
-                raise DataError(
-                    "labelled: found no labelled examples; expected some to take the labels from. Add them."
-                )
-            return LabelSet.named(self.label_names.labels(), where="label_names")
-        return LabelSet.of(self.labelled)
+        """The labels of `labelled`, else of `source`, else those that `label_names` names, sorted.
+
+        DataError where there is none of them, or only one label.
+        """
+        if self._naming is not None:
+            return LabelSet.of(self._naming)
+        if self.label_names is None:
+            raise DataError("labelled: found no labelled examples; expected some to take the labels from. Add them.")
+        return LabelSet.named(self.label_names.labels(), where="label_names")
+
+    @property
+    def _naming(self) -> TextTable | None:
+        """The part whose rows name the labels."""
+        return self.source if self.labelled is None else self.labelled
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nlptl.artifact import ADAPTER
 from nlptl.batching import Batch, TokenRule, tokenize
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models import attention
+from nlptl.models import attention, bottlenecks
 from nlptl.models.anatomy import anatomy_of
 from nlptl.models.attention import AttentionChoice, PackedTexts
 from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
@@ -63,6 +63,8 @@ class Transformer(nn.Module):
         self.layer: LayerChoice = self.depth
         self.adapters: tuple[PeftModel, ...] = ()
         """The adapter in `model`, if there is one; in a tuple, so that it does not count as a part of its own."""
+        self.bottlenecks = nn.ModuleDict()
+        """Bottleneck adapters by the number of the layer behind which they stand, counted from 1."""
         self.attention: AttentionChoice = "auto"
         self._implementation = ""
 
@@ -180,6 +182,8 @@ class Transformer(nn.Module):
         one_layer = self._buffered(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
         for number, layer in enumerate(self.layers[begin:end], start=begin + 1):
             hidden = one_layer(layer, hidden)
+            if str(number) in self.bottlenecks:
+                hidden = self.bottlenecks[str(number)](hidden)
             if number == self.depth and self.final_norm is not None:
                 hidden = self.final_norm(hidden)
             total = None if total is None else total + hidden
@@ -310,11 +314,12 @@ class Transformer(nn.Module):
         save_file(base, folder / "model.safetensors", metadata={"format": "pt"})
         for adapter in self.adapters:
             save_adapter(adapter, folder / ADAPTER)
+        bottlenecks.write(self.bottlenecks, folder)
 
     def settings(self) -> dict[str, Any]:
         """Return what `load` needs beside the files of transformers."""
         return {"layer": self.layer, "attention": self.attention, "special_tokens": self.special_tokens,
-                "rule": dataclasses.asdict(self.rule)}  # fmt: skip
+                "rule": dataclasses.asdict(self.rule), **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> Transformer:
@@ -330,6 +335,7 @@ class Transformer(nn.Module):
         found.layer, found.attention = settings["layer"], settings["attention"]
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
+        found.bottlenecks = bottlenecks.read(folder, settings, found.dim)
         return found
 
     def _base_state(self) -> dict[str, Tensor]:

@@ -113,6 +113,11 @@ def check_plain(encoder: Encoder) -> None:
             "bert: weights: found weights with an adapter, which would stay behind; expected plain weights to train. Merge "
             "the adapter when fine-tuning (merge: true), or give other weights."
         )
+    if len(encoder.token_model.bottlenecks):
+        raise ConfigError(
+            "bert: weights: found weights with bottleneck adapters, which training on the pile would leave behind; expected "
+            "plain weights to train. Give other weights."
+        )
 
 
 def continue_training(

@@ -11,7 +11,7 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.config import Config
 from nlptl.errors import DataError
-from nlptl.stages.stage import Part, RunContext, TokenModelKind
+from nlptl.stages.stage import Need, Part, RunContext, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -37,9 +37,9 @@ class ClassificationHead(Config):
     shared: ClassVar[bool] = False
 
     @property
-    def needs(self) -> frozenset[Part]:
-        """The labelled examples."""
-        return frozenset({"labelled"})
+    def needs(self) -> frozenset[Need]:
+        """Label names."""
+        return frozenset({"labels"})
 
     @property
     def draws(self) -> bool:
@@ -47,8 +47,10 @@ class ClassificationHead(Config):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The labelled examples, for their labels; what labels mean, where only that is given."""
-        return self.needs if data.labelled is not None else frozenset({"label_names"})
+        """What names the labels: the labelled examples, or else those of the source domain, or else what labels mean."""
+        if data.labelled is not None:
+            return frozenset({"labelled"})
+        return frozenset({"label_names"}) if data.source is None else frozenset({"source"})
 
     def check(self, *, where: str) -> None:
         """Nothing can be wrong beyond the types."""
@@ -64,15 +66,15 @@ class ClassificationHead(Config):
         return {}
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
-        """Return a TextClassifier over a copy of `given` for the labels of `data.labelled` or `data.label_names`.
+        """Return a TextClassifier over a copy of `given` for the labels of `data`, by whatever part names them.
 
-        Raises DataError without both.
+        Raises DataError where none does.
         """
         from nlptl.models.classifier import TextClassifier
         from nlptl.models.heads import Head
 
         context = context or RunContext()
-        if data.labelled is None and data.label_names is None:
+        if data.labelled is None and data.source is None and data.label_names is None:
             raise DataError(
                 "classification_head: found no labelled examples; they name the labels. Give data.labelled."
             )

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from nlptl.checkpoints import Checkpoints
     from nlptl.data import TextData, TextTable
 
-Part = Literal["unlabelled", "labelled", "validation", "label_names"]
+Part = Literal["unlabelled", "source", "labelled", "validation", "label_names"]
+Need = Part | Literal["labels"]
+"""What a stage cannot do without. labels: from labelled or source examples, or from label_names; these can stand for
+labelled as well, since names alone give a classifier."""
 Device = Literal["auto", "cpu", "cuda"]
 TokenModelKind = Literal["word_vectors", "transformer"]
 Number = int | float | str
@@ -171,8 +174,8 @@ class Stage(Protocol):
         """Name of the stage, which is also its tag in a pipeline file."""
 
     @property
-    def needs(self) -> frozenset[Part]:
-        """Parts of the data without which it cannot run; where "labelled" is one, label_names do as well."""
+    def needs(self) -> frozenset[Need]:
+        """What of the data it cannot run without."""
 
     @property
     def draws(self) -> bool:

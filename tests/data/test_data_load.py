@@ -204,3 +204,24 @@ def test_settings_survive_plain_values(build: Callable[[], DataSettings]) -> Non
 @pytest.mark.parametrize("model", [DataSettings, FileSource, HubSource])
 def test_every_setting_is_documented(model: type[DataSettings]) -> None:
     assert all(field.description for field in model.model_fields.values())
+
+
+def test_source_rows_that_are_tested_are_dropped_like_labelled_ones() -> None:
+    found, report = load_data(settings(labelled=None, source="train.csv"), seed=1)
+    assert texts(found.source) == ["good", "bad", "fine", "fine"]
+    assert found.labelled is None
+    assert found.label_set.names == ("neg", "pos")
+    assert [(leak.part, leak.also_in) for leak in report.leaks if leak.part == "source"] == [
+        ("source", "test"), ("source", "validation"),
+    ]  # fmt: skip
+    assert report.parts["source"].rows_used == 4
+    assert list(report.to_json()["parts"]) == ["unlabelled", "source", "validation", "test"]
+    assert found.source is not None
+    assert report.parts["source"].digest == found.source.digest
+
+
+def test_both_domains_labels_stand_side_by_side() -> None:
+    Path("other.csv").write_text("text,label\nfar,pos\naway,neg\n")
+    found, report = load_data(settings(source="other.csv"), seed=1)
+    assert texts(found.source) == ["far", "away"]
+    assert list(report.parts) == ["unlabelled", "source", "labelled", "validation", "test"]

@@ -415,6 +415,48 @@ def test_python_values(parts: dict[str, Any], sentence: str) -> None:
     assert told(**parts) == sentence
 
 
+def test_domains_have_the_same_labels() -> None:
+    Path("other.csv").write_text("text,label\nfar,pos\naway,neg\nhere,third\n")
+    for parts, sentence in (
+        (
+            {"labelled": "train.csv", "source": "other.csv"},
+            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
+            "add labelled rows for it.",
+        ),
+        (
+            {"labelled": "other.csv", "source": "train.csv"},
+            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
+            "add labelled rows for it.",
+        ),
+        (
+            {"source": "train.csv", "test": "other.csv"},
+            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
+            "add labelled rows for it.",
+        ),
+    ):
+        Path("train.csv").write_text("text,label\na,pos\nb,neg\n")
+        with pytest.raises(DataError) as caught:
+            load_data(DataSettings.model_validate(parts), seed=0)
+        assert str(caught.value) == sentence
+    with pytest.raises(DataError) as caught:
+        TextData(source=(["a", "b"], ["x", "y"]), labelled=(["c", "d"], ["x", "z"]))
+    assert str(caught.value).startswith("source, row 2: found the label 'y', which labelled lacks")
+    with pytest.raises(DataError) as caught:
+        TextData(source=(["a", "b"], ["x", "y"]), labelled=(["c", "d", "e"], ["x", "z", "y"]))
+    assert str(caught.value).startswith("labelled, row 2: found the label 'z', which source lacks")
+
+
+def test_all_source_rows_of_a_label_are_leaks() -> None:
+    Path("test.csv").write_text(GOOD)
+    Path("other.csv").write_text("text,label\ngood,pos\nfine,pos\nbad,neg\n")
+    with pytest.raises(DataError) as caught:
+        load_data(DataSettings(source="other.csv", test="test.csv"), seed=0)
+    assert str(caught.value) == (
+        "other.csv: all rows of label 'neg' stand in the test or validation data too; expected others. "
+        "Add rows, or set drop_leaks: false to keep them."
+    )
+
+
 def test_no_labels_to_make_a_label_set_of() -> None:
     with pytest.raises(DataError) as caught:
         _ = TextData(unlabelled=["a"]).label_set

@@ -19,6 +19,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.run_folder import load_artifact
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
@@ -43,8 +44,12 @@ STAGES: dict[str, Any] = {
     "head": FineTune(),
     "head balanced": FineTune(label_weights="balanced", l2=0.1),
     "full": FineTune(update=Full(), l2=0.1, folds=2),
+    "source only": DomainAdaptation(adapt={"method": "none"}, folds=2, permutations=99),
+    "coral": DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2, permutations=99),
+    "adapted by choice": DomainAdaptation(l2=0.1, folds=2, permutations=99),
 }
 FIXED: dict[str, Any] = {"epochs": 2, "l2": 0.1}
+QUICK: dict[str, Any] = {"l2": 0.1, "folds": 2, "permutations": 99}
 TRANSFORMER_STAGES: dict[str, Any] = {
     "bert scratch": Bert(scratch={"layers": 2, "dim": 16, "heads": 2, "vocabulary_size": 200, "epochs": 1}),
     "cls": SentenceVectors(pooling="cls", layer=2),
@@ -57,8 +62,18 @@ TRANSFORMER_STAGES: dict[str, Any] = {
     "full of layers": FineTune(update={"method": "full", "gradual_unfreezing": True}, **FIXED),
     "lora": FineTune(update={"method": "lora"}, label_smoothing=0.1, **FIXED),
     "lora merged": FineTune(update={"method": "lora", "variant": "dora", "merge": True}, **FIXED),
+    "continued": DomainAdaptation(adapt={"method": "continue", "steps": 2}, **QUICK),
+    "adversarial": DomainAdaptation(adapt={"method": "adversarial", "epochs": 1}, **QUICK),
+    "bottlenecks": DomainAdaptation(adapt={"method": "adapters", "epochs": 1, "top_layers": None}, **QUICK),
 }
-BEFORE = {"bert": 0, "skipgram": 0, "sentence_vectors": 1, "classification_head": 2, "finetune": 3}
+BEFORE = {
+    "bert": 0,
+    "skipgram": 0,
+    "sentence_vectors": 1,
+    "classification_head": 2,
+    "finetune": 3,
+    "domain_adaptation": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +118,11 @@ def test_stage(
     texts = [*reviews.test.texts(), "", "zzzz qqqq"]
     data = (
         dataclasses.replace(reviews)
-        if stage.stage != "finetune"
+        if stage.stage not in ("finetune", "domain_adaptation")
         else TextData(unlabelled=reviews.unlabelled, labelled=reviews.labelled, test=reviews.test)
     )
+    if stage.stage == "domain_adaptation":
+        data = TextData(source=reviews.labelled, unlabelled=reviews.unlabelled, test=reviews.test)
     random_state = torch.get_rng_state()
 
     first = stage.run(given, data=data, context=context)

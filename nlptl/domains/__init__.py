@@ -1,0 +1,1 @@
+"""Domain adaptation: how far two domains are apart, and what brings a classifier from one to the other."""

@@ -1,0 +1,91 @@
+"""Both domains' accuracy, each on examples that the classifier in question has not seen.
+
+Shapes: n examples, B held-out examples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptl.domains.task import Domains, Method
+from nlptl.statistics import Interval, PairedDifference, paired_difference, wilson
+
+
+@dataclasses.dataclass(frozen=True)
+class Hits:
+    """Held-out examples and which of them a method got right."""
+
+    rows: Tensor
+    """(B,) row numbers."""
+    right: Tensor
+    """(B,) bool."""
+
+    def of(self, wanted: Tensor) -> np.ndarray:
+        """Return 1 or 0 for those of the rows where `wanted` (n,) is true."""
+        return self.right[wanted[self.rows]].double().numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class BothDomains:
+    """Held-out accuracy of none and of the method taken; None for the target where it has too few labels."""
+
+    source: Interval
+    source_none: Interval
+    target: Interval | None
+    target_none: Interval | None
+    target_gain: PairedDifference | None
+    counts: tuple[int, int]
+    """Examples of source and target that were held out."""
+
+    def sentence(self, name: str) -> str:
+        """Tell both, and claim a gain only where it is beyond the noise."""
+        source = f"source {self.source} on {self.counts[0]} examples" + _beside(self.source_none, name)
+        if self.target is None or self.target_none is None or self.target_gain is None:
+            known = "target unknown, since it has no labelled examples to hold out: test it before trusting a gain"
+            return f"Held-out accuracy: {source}; {known}."
+        target = f"target {self.target} on {self.counts[1]} examples" + _beside(self.target_none, name)
+        if name == "none":
+            return f"Held-out accuracy: {source}; {target}."
+        gain = self.target_gain.difference
+        told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+        shown = "a gain" if gain.low > 0 else "a loss" if gain.high < 0 else "within the noise, no gain is shown"
+        return f"Held-out accuracy: {source}; {target}: {told}, {shown}."
+
+
+def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int) -> Hits:
+    """Fit a method to each fold's training rows and look at its held-out rows."""
+    rows, right = [], []
+    for training, held_out in folds:
+        fitted = method.fit(domains.task(training), seed=seed)
+        rows.append(held_out)
+        right.append(fitted.predict(held_out) == domains.labels[held_out])
+    return Hits(torch.cat(rows), torch.cat(right))
+
+
+def both_domains(none: Hits, taken: Hits, domains: Domains) -> BothDomains:
+    """Compare the method taken with none, held out on the same folds."""
+    is_source = domains.examples < domains.source
+    before, after = none.of(is_source), taken.of(is_source)
+    target_before, target_after = none.of(~is_source), taken.of(~is_source)
+    known = len(target_after) > 0
+    return BothDomains(
+        source=_share(after),
+        source_none=_share(before),
+        target=_share(target_after) if known else None,
+        target_none=_share(target_before) if known else None,
+        target_gain=paired_difference(target_before[None], target_after[None]) if known else None,
+        counts=(len(after), len(target_after)),
+    )
+
+
+def _share(hits: np.ndarray) -> Interval:
+    return wilson(int(hits.sum()), len(hits))
+
+
+def _beside(none: Interval, name: str) -> str:
+    return "" if name == "none" else f" (none {none.value:.3f})"

@@ -1,0 +1,81 @@
+"""Bottleneck adapters: small networks beside the layers of a frozen transformer, which learn in its stead.
+
+Shapes: B texts, T tokens, D dimension, W width of the bottleneck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.artifact import read_tensors
+from nlptl.errors import ArtifactError
+
+FILE = "bottlenecks.safetensors"
+SPREAD = 0.02  # of the first weights of the way down; those of the way up are zero
+
+
+class Bottleneck(nn.Module):
+    """y = x + W_up gelu(W_down x + b_down) + b_up, x (B, T, D) what a layer gives (Houlsby et al. 2019).
+
+    One a layer, behind all of it, which does as well as the paper's two (Pfeiffer et al. 2021). W_up and b_up begin at
+    zero, so that it begins as the identity. The nonlinearity keeps it from being merged into the layer.
+    """
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        self.down_weight = nn.Parameter(torch.zeros(width, dim))
+        self.down_bias = nn.Parameter(torch.zeros(width))
+        self.up_weight = nn.Parameter(torch.zeros(dim, width))
+        self.up_bias = nn.Parameter(torch.zeros(dim))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the way down anew; the way up is zero."""
+        with torch.no_grad():
+            self.down_weight.copy_(torch.empty(self.down_weight.shape).normal_(std=SPREAD, generator=generator))
+            for zero in (self.down_bias, self.up_weight, self.up_bias):
+                zero.zero_()
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return adapted token vectors (B, T, D)."""
+        inner = nn.functional.gelu(nn.functional.linear(hidden, self.down_weight, self.down_bias))
+        return hidden + nn.functional.linear(inner, self.up_weight, self.up_bias)
+
+
+def bottlenecks(dim: int, width: int, layers: Iterable[int]) -> nn.ModuleDict:
+    """Return an adapter for each of the layers with these numbers, counted from 1."""
+    return nn.ModuleDict({str(layer): Bottleneck(dim, width) for layer in layers})
+
+
+def settings_of(adapters: nn.ModuleDict) -> dict[str, Any]:
+    """Return what `read` needs beside the tensors; nothing where there are no adapters."""
+    widths = [len(adapter.down_bias) for adapter in adapters.values() if isinstance(adapter, Bottleneck)]
+    return {"bottlenecks": {"width": widths[0], "layers": [int(layer) for layer in adapters]}} if widths else {}
+
+
+def write(adapters: nn.ModuleDict, folder: Path) -> None:
+    """Write the tensors into a folder, if there are any."""
+    from safetensors.torch import save_file
+
+    if len(adapters):
+        save_file({name: tensor.contiguous() for name, tensor in adapters.state_dict().items()}, folder / FILE)
+
+
+def read(folder: Path, settings: dict[str, Any], dim: int) -> nn.ModuleDict:
+    """Read what `write` wrote beside the settings of `settings_of`; ArtifactError when it is damaged."""
+    found = settings.get("bottlenecks")
+    if found is None:
+        return nn.ModuleDict()
+    adapters = bottlenecks(dim, found["width"], found["layers"])
+    try:
+        adapters.load_state_dict({name: tensor.clone() for name, tensor in read_tensors(folder / FILE).items()})
+    except RuntimeError:
+        raise ArtifactError(
+            f"{folder / FILE}: does not fit the adapters that encoder.json describes; the folder is damaged. Run the stage "
+            "again."
+        ) from None
+    return adapters

@@ -1,0 +1,139 @@
+"""The choice without target labels: what it tells, and that it falls back."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from nlptl.domains.accuracy import both_domains, held_out_hits
+from nlptl.domains.choice import Tried, Verdict, brier, choose_method, reverse_scores
+from nlptl.domains.folds import folds_of
+from nlptl.domains.heads import FrozenVectors, coral
+from nlptl.domains.task import Domains, Fitted, Task
+from nlptl.statistics import Interval
+from tests.domains.tasks import TRAINING, given, made_up
+
+
+@dataclasses.dataclass
+class Told:
+    """A method that guesses label 1 with a fixed probability and notes its tasks."""
+
+    name: str
+    chance: float
+    costly: bool = False
+    tasks: list[Task] = dataclasses.field(default_factory=list)
+
+    def fit(self, task: Task, *, seed: int) -> Fitted:
+        del seed
+        self.tasks.append(task)
+        chances = torch.tensor([1 - self.chance, self.chance], dtype=torch.float64)
+        return Fitted(given(), lambda rows: chances.repeat(len(rows), 1), 0)
+
+
+def test_brier_is_its_formula() -> None:
+    chances = torch.tensor([[0.7, 0.3], [0.0, 1.0]], dtype=torch.float64)
+    assert brier(chances, torch.tensor([0, 0])).tolist() == pytest.approx([0.18, 2.0])
+
+
+def test_reverse_validation_never_learns_from_what_it_tests() -> None:
+    domains, _ = made_up(shift=0.0, source=10, target=6, known=2)
+    method = Told("told", 0.9)
+    folds = folds_of(domains, folds=2, seed=0)
+    scores = reverse_scores(method, domains, folds, seed=0)
+    assert len(scores) == 10
+    assert set(np.round(scores, 2)) == {0.02, 1.62}  # half of the source bears either label
+    for (training, held_out), there, back in zip(folds, method.tasks[::2], method.tasks[1::2], strict=True):
+        assert there.rows.tolist() == training.tolist()
+        assert there.there.tolist() == back.rows.tolist() == back.here.tolist() == list(range(12, 16))
+        assert back.labels.tolist() == [1] * 4, "the way back learns from guesses"
+        assert not set(back.there.tolist()) & set(held_out.tolist())
+        assert (back.there < 10).all()
+
+
+def test_folds_deal_out_labels_of_both_domains() -> None:
+    domains = Domains(["t"] * 20, torch.tensor([0] * 6 + [1] * 6 + [0] * 2 + [1] * 2), 12)
+    folds = folds_of(domains, folds=3, seed=1)
+    assert sorted(row for _, held_out in folds for row in held_out.tolist()) == list(range(16))
+    for training, held_out in folds:
+        assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(16))
+        source = held_out[held_out < 12]
+        assert domains.labels[source].bincount().tolist() == [2, 2]
+    assert len(folds_of(domains, folds=3, seed=1, once=True)) == 1
+    assert len(folds_of(dataclasses.replace(domains, labels=domains.labels[:12]), folds=20, seed=1)) == 6
+
+
+def test_a_sure_gain_is_taken_and_anything_less_is_not() -> None:
+    domains, _ = made_up(shift=0.0, source=40)
+    none, better, equal = Told("none", 0.9), Told("better", 0.6), Told("equal", 0.9)
+    verdict = choose_method(none, [equal, better], domains, folds=4, seed=0)
+    assert verdict.method is better
+    assert [tried.gain.level for tried in verdict.tried] == [0.975, 0.975]
+    assert verdict.tried[0].gain.value == 0
+    assert choose_method(none, [equal], domains, folds=4, seed=0).method is none
+    assert choose_method(better, [equal], domains, folds=4, seed=0).method is better, "which stands for none"
+
+
+def test_coral_brings_back_what_a_shift_took() -> None:
+    domains, vectors = made_up(shift=3.0)
+    truth = torch.arange(len(domains.texts)) % 2
+    none = FrozenVectors("none", given(), vectors, TRAINING)
+    moved = coral(given(), vectors, TRAINING, shrinkage=0.9)
+    hits = [
+        float((method.fit(domains.task(domains.examples), seed=0).predict(domains.unlabelled) == truth[60:]).double().mean())
+        for method in (none, moved)
+    ]  # fmt: skip
+    assert hits[0] < 0.6
+    assert hits[1] > 0.85
+    assert choose_method(none, [moved], domains, folds=3, seed=0).method is moved
+
+
+def test_labelled_target_texts_stay_where_they_are() -> None:
+    domains, vectors = made_up(shift=3.0, known=10)
+    given_vectors = vectors.clone()
+    moved = coral(given(), vectors, TRAINING, shrinkage=0.9)
+    moved.fit(domains.task(domains.examples), seed=0)
+    assert torch.equal(vectors, given_vectors)
+    assert domains.task(domains.examples).here.tolist() == list(range(60))
+
+
+def test_the_sentences_of_the_choice() -> None:
+    tried = (Tried("coral", 0.311, 0.333, Interval(0.022, 0.01, 0.034)),)
+    assert Verdict(Told("coral", 0.5), tried).sentence() == (
+        "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]): coral "
+        "was taken, since its gain is beyond the noise there; on the target nothing is known yet."
+    )
+    assert (
+        Verdict(Told("none", 0.5), tried).sentence().endswith("no gain beyond the noise, so nothing is adapted (none).")
+    )
+
+
+def test_both_domains_are_told_and_no_gain_within_the_noise_is_claimed() -> None:
+    domains, vectors = made_up(shift=3.0, known=20)
+    none = FrozenVectors("none", given(), vectors, TRAINING)
+    folds = folds_of(domains, folds=4, seed=0)
+    hits = held_out_hits(none, domains, folds, seed=0)
+    assert len(hits.rows) == 80
+    same = both_domains(hits, hits, domains)
+    assert same.counts == (60, 20)
+    assert same.target_gain is not None
+    assert same.target_gain.difference.value == 0
+    assert same.sentence("coral").endswith(
+        "(none " f"{hits.of(domains.examples >= 60).mean():.3f}): +0.0 points, 95 % interval +0.0 to +0.0, within the noise, "
+        "no gain is shown."
+    )  # fmt: skip
+    assert "within" not in same.sentence("none")
+
+
+def test_a_target_without_labels_is_unknown() -> None:
+    domains, vectors = made_up(shift=0.0)
+    none = FrozenVectors("none", given(), vectors, TRAINING)
+    hits = held_out_hits(none, domains, folds_of(domains, folds=4, seed=0), seed=0)
+    found = both_domains(hits, hits, domains)
+    assert found.target is None
+    assert found.sentence("none") == (
+        f"Held-out accuracy: source {found.source} on 60 examples; target unknown, since it has no labelled examples to "
+        "hold out: test it before trusting a gain."
+    )

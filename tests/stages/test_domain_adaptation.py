@@ -1,0 +1,221 @@
+"""The stage domain_adaptation: every method from data to classifier, what it tells, what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nlptl.config import parse
+from nlptl.data import TextData
+from nlptl.errors import ConfigError, DataError
+from nlptl.models.classifier import TextClassifier
+from nlptl.stages.bert import Bert
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.domain_adaptation import DomainAdaptation
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+from nlptl.stages.stage import RunContext
+from tests.conftest import small_reviews
+from tests.models.tiny import tiny_folder
+
+QUICK: dict[str, Any] = {"l2": 0.1, "folds": 3, "permutations": 99}
+WORDS = {"film": "kettle", "story": "spade", "plot": "pan", "cast": "mower", "music": "bucket", "ending": "hose"}
+
+
+def goods(count: int, *, start: int = 0) -> tuple[list[str], list[str]]:
+    """Return the film reviews about other things."""
+    texts, labels = small_reviews(count, start=start)
+    for film, thing in WORDS.items():
+        texts = [text.replace(film, thing) for text in texts]
+    return [f"At home {text}" for text in texts], labels
+
+
+@pytest.fixture(scope="module")
+def data() -> TextData:
+    return TextData(source=small_reviews(40), unlabelled=goods(40, start=100)[0], test=goods(20, start=300))
+
+
+@pytest.fixture(scope="module")
+def static(data: TextData) -> TextClassifier:
+    """Return a classifier over word vectors with a fresh head, the labels taken from the source."""
+    pile = TextData(unlabelled=[*small_reviews(100)[0], *goods(100, start=100)[0]])
+    words = SkipGram(dim=16, min_count=1, epochs=60, window=10)
+    vectors = words.run(data=pile, context=RunContext(seed=7, device="cpu"))
+    pooled = SentenceVectors(pooling="mean").run(vectors, data=pile)
+    return ClassificationHead().run(pooled, data=data)
+
+
+@pytest.fixture(scope="module")
+def contextual(data: TextData, tmp_path_factory: pytest.TempPathFactory) -> TextClassifier:
+    """Return the same over a tiny transformer."""
+    folder = tiny_folder(tmp_path_factory.mktemp("tiny") / "bert", "bert")
+    return ClassificationHead().run(Bert(weights=str(folder)).run(data=TextData()), data=data)
+
+
+def test_a_classifier_comes_over_from_the_source(static: TextClassifier, data: TextData, context: RunContext) -> None:
+    found = DomainAdaptation(adapt={"method": "none"}, **QUICK).run(static, data=data, context=context)
+    right = [p == label for p, label in zip(found.predict(data.test.texts()), data.test.labels(), strict=True)]
+    assert np.mean(right) > 0.8
+    report = context.record.report
+    assert report["shift"]["is_shown"] is True
+    assert report["accuracy"]["counts"] == (40, 0)
+    assert report["trainable_parameters"] == 2 * 16 + 2
+    assert context.record.sentences[0].startswith("Shift: a classifier tells the domain of ")
+    assert "target unknown, since it has no labelled examples" in context.record.sentences[-1]
+
+
+@pytest.mark.parametrize("method", ["coral", "auto"])
+def test_methods_over_word_vectors(method: str, static: TextClassifier, data: TextData, context: RunContext) -> None:
+    found = DomainAdaptation(adapt={"method": method}, **QUICK).run(static, data=data, context=context)
+    assert found.encoder is static.encoder, "the encoder does not move"
+    assert context.record.report["accuracy"]["method"] in ("none", "coral")
+    if method == "auto":
+        taken = context.record.report["choice"]["method"]
+        shown = context.record.report["choice"]["tried"][0]["gain"]["low"] > 0
+        assert taken == ("coral" if shown else "none")
+
+
+def test_without_a_shift_nothing_is_adapted(static: TextClassifier, context: RunContext) -> None:
+    same = TextData(source=small_reviews(60), unlabelled=small_reviews(60)[0])
+    DomainAdaptation(adapt={"method": "auto"}, **QUICK).run(static, data=same, context=context)
+    assert context.record.report["shift"]["is_shown"] is False
+    assert "auto: no shift is shown, so nothing is adapted (none)." in context.record.sentences
+    assert context.record.report["accuracy"]["method"] == "none"
+
+
+def test_labelled_target_examples_join_and_are_held_out(static: TextClassifier, context: RunContext) -> None:
+    both = TextData(source=small_reviews(30), labelled=goods(12, start=50), unlabelled=goods(30, start=100)[0])
+    stage = DomainAdaptation(adapt={"method": "coral"}, **QUICK)
+    assert stage.reads(both) == {"source", "unlabelled", "labelled"}
+    stage.run(static, data=both, context=context)
+    accuracy = context.record.report["accuracy"]
+    assert accuracy["counts"] == (30, 12)
+    assert accuracy["target_gain"]["difference"]["level"] == 0.95
+    assert "; target " in context.record.sentences[-1]
+
+
+def test_no_test_text_is_looked_at(static: TextClassifier, data: TextData) -> None:
+    stage = DomainAdaptation(adapt={"method": "auto"}, **QUICK)
+    blind = TextData(source=data.source, unlabelled=data.unlabelled)
+    one, two = (stage.run(static, data=part, context=RunContext(seed=7, device="cpu")) for part in (data, blind))
+    texts = data.test.texts()
+    np.testing.assert_array_equal(one.predict_proba(texts), two.predict_proba(texts))
+
+
+def test_continued_on_the_target(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
+    adapt = {"method": "continue", "objective": "simcse", "steps": 3, "batch_size": 8}
+    found = DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
+    assert context.record.report["continue"]["steps"] == 3
+    texts = data.test.texts()
+    assert not np.allclose(found.encoder.encode(texts), contextual.encoder.encode(texts), atol=1e-4)
+
+
+def test_auto_tries_what_it_is_told(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
+    candidates = [{"method": "coral"}, {"method": "adversarial", "epochs": 1}, {"method": "adapters", "epochs": 1}]
+    stage = DomainAdaptation(adapt={"method": "auto", "candidates": candidates}, **QUICK)
+    stage.run(contextual, data=data, context=context)
+    tried = context.record.report["choice"]["tried"]
+    assert [one["name"] for one in tried] == ["coral", "adversarial", "adapters"]
+    assert all(one["gain"]["level"] == pytest.approx(1 - 0.05 / 3) for one in tried)
+
+
+def test_most_target_texts_are_drawn(static: TextClassifier, data: TextData, context: RunContext) -> None:
+    DomainAdaptation(adapt={"method": "none"}, target_texts=12, **QUICK).run(static, data=data, context=context)
+    assert context.record.report["shift"]["texts"] == 12
+
+
+def test_dropout_in_the_head_is_trained_too(static: TextClassifier, data: TextData, context: RunContext) -> None:
+    given = ClassificationHead(hidden=4, dropout=0.2).run(static.encoder, data=data)
+    found = DomainAdaptation(adapt={"method": "coral"}, **QUICK).run(given, data=data, context=context)
+    assert found.predict_proba(["a good kettle"]).shape == (1, 2)
+
+
+def test_missing_domains_are_told(static: TextClassifier) -> None:
+    source, texts = small_reviews(20), goods(20)[0]
+    for data, sentence in (
+        (
+            TextData(unlabelled=texts),
+            "domain_adaptation: found no examples of the source domain; it learns from them. Give data.source.",
+        ),
+        (
+            TextData(source=source),
+            "domain_adaptation: found no texts of the target domain; it adapts to them. Give data.unlabelled.",
+        ),
+        (
+            TextData(source=(["a", "b", "c"], ["x", "x", "y"]), unlabelled=texts),
+            "domain_adaptation: found 1 example of label 'y' in data.source; expected at least 2, one of them to be held "
+            "out. Add examples.",
+        ),
+        (
+            TextData(source=(["a", "b"] * 8, ["x", "y"] * 8), unlabelled=texts),
+            "domain_adaptation: the head knows the labels negative, positive, the examples have x, y; both must be equal. "
+            "Attach a fresh classification_head.",
+        ),
+    ):
+        with pytest.raises(DataError) as caught:
+            DomainAdaptation(**QUICK).run(static, data=data)
+        assert str(caught.value) == sentence
+
+
+def test_word_vectors_have_no_layers_to_adapt(static: TextClassifier, data: TextData) -> None:
+    for adapt, path in (
+        ({"method": "adversarial"}, "adapt"),
+        ({"method": "auto", "candidates": [{"method": "coral"}, {"method": "adversarial"}]}, "adapt.candidates.1"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).run(static, data=data)
+        assert str(caught.value) == (
+            f"domain_adaptation.{path}.method: found adversarial over word vectors, which have no layers; expected none or "
+            "coral, or a transformer. Choose one, or begin the chain with stage: bert."
+        )
+
+
+def test_wrong_settings_are_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        DomainAdaptation(adapt={"method": "coral", "shrinkage": 1.5}).check(where="p.yaml: stages.2")
+    assert str(caught.value) == (
+        "p.yaml: stages.2.adapt.shrinkage: found 1.5; expected auto or a number from 0 to 1. Correct the value."
+    )
+    with pytest.raises(ConfigError) as caught:
+        parse(DomainAdaptation, {"adapt": {"method": "dann"}}, where="p.yaml")
+    assert "expected one of none, continue, coral, adversarial, adapters, auto." in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        parse(DomainAdaptation, {"adapt": {"method": "coral", "epochs": 3}}, where="p.yaml")
+    assert str(caught.value) == "p.yaml: adapt.epochs: no such setting. Known here: method, shrinkage."
+
+
+def test_adapters_stand_once(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
+    stage = DomainAdaptation(adapt={"method": "adapters", "epochs": 1, "width": 4}, **QUICK)
+    adapted = stage.run(contextual, data=data, context=context)
+    for adapt, sentence in (
+        (
+            {"method": "adapters"},
+            "domain_adaptation: found an encoder that has bottleneck adapters already; expected one without. Choose another "
+            "method, or begin with plain weights.",
+        ),
+        (
+            {"method": "continue"},
+            "domain_adaptation: found an encoder with bottleneck adapters, which training on texts would leave behind; "
+            "expected a plain one. Choose another method, or begin with plain weights.",
+        ),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).run(adapted, data=data, context=context)
+        assert str(caught.value) == sentence
+
+
+def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tiny_folder(
+        tmp_path_factory.mktemp("still") / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    given = ClassificationHead().run(Bert(weights=str(folder)).run(data=TextData()), data=data)
+    with pytest.raises(ConfigError) as caught:
+        DomainAdaptation(adapt={"method": "continue", "objective": "simcse"}, **QUICK).run(
+            given, data=data, context=context
+        )
+    assert str(caught.value) == (
+        "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text has "
+        "only one view; expected an encoder with dropout. Choose objective: tsdae."
+    )
