@@ -72,9 +72,13 @@ def choose_method(
     """
     tried: list[Tried] = []
     level = 1 - (1 - LEVEL) / len(candidates)
+    scores_of_none: dict[bool, NDArray[np.float64]] = {}
     for candidate in candidates:
         share = folds_of(domains, folds=folds, seed=seed, once=candidate.costly)
-        before, after = (reverse_scores(method, domains, share, seed=seed, tick=tick) for method in (none, candidate))
+        if candidate.costly not in scores_of_none:
+            scores_of_none[candidate.costly] = reverse_scores(none, domains, share, seed=seed, tick=tick)
+        before = scores_of_none[candidate.costly]
+        after = reverse_scores(candidate, domains, share, seed=seed, tick=tick)
         gain = paired_difference(after[None], before[None], seed=seed, level=level).difference
         tried.append(Tried(candidate.name, float(after.mean()), float(before.mean()), gain))
     surest = max(range(len(tried)), key=lambda number: tried[number].gain.low)

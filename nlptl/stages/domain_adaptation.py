@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from nlptl.artifact import Kind
+from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
 from nlptl.stages.adapt import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
@@ -249,9 +249,12 @@ class _Work:
         from nlptl.training import precision_for
 
         target = [self.domains.texts[row] for row in self.domains.unlabelled.tolist()]
+        host, own = self.context, digest_of(adapt.model_dump(mode="json"))[:12]
+        if host.keep is not None:  # several candidates may train on the same texts, each with checkpoints of its own
+            host = dataclasses.replace(host, keep=host.keep / own, keep_identity=f"{host.keep_identity}/{own}")
         precision = precision_for(self.settings.precision, self.context.torch_device())
         encoder, outcome = trained_on(
-            self.given.encoder, target, objective=adapt.objective, precision=precision, host=self.context,
+            self.given.encoder, target, objective=adapt.objective, precision=precision, host=host,
             course=adapt.model_dump(exclude={"method", "objective"}, exclude_none=True),
         )  # fmt: skip
         self.context.record.find("continue", dataclasses.asdict(outcome), outcome.sentence())

@@ -22,6 +22,8 @@ Part = Literal["unlabelled", "source", "labelled", "validation", "label_names"]
 Need = Part | Literal["labels"]
 """What a stage cannot do without. labels: from labelled or source examples, or from label_names; these can stand for
 labelled as well, since names alone give a classifier."""
+PILE: tuple[Part, ...] = ("unlabelled", "source", "labelled")
+"""What a pile may consist of: texts without labels, and the labelled ones of either domain without theirs."""
 Device = Literal["auto", "cpu", "cuda"]
 TokenModelKind = Literal["word_vectors", "transformer"]
 Number = int | float | str
@@ -124,7 +126,7 @@ class RunContext:
 
 def pile_parts(data: TextData, *, learns: bool, include_labelled: bool) -> frozenset[Part]:
     """Return which parts of `data` a stage that learns from a pile of texts reads; none when it does not learn."""
-    wanted: tuple[Part, ...] = ("unlabelled", "labelled") if include_labelled else ("unlabelled",)
+    wanted: tuple[Part, ...] = PILE if include_labelled else PILE[:1]
     return frozenset(part for part in wanted if learns and getattr(data, part) is not None)
 
 
@@ -132,10 +134,12 @@ def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
     """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
     from nlptl.data import rows_not_in
 
-    pile = [data.unlabelled] if "unlabelled" in parts and data.unlabelled is not None else []
-    if "labelled" in parts and data.labelled is not None:
-        new = rows_not_in(data.labelled, pile[0]) if pile else data.labelled
-        pile += [new] if new is not None else []
+    pile: list[TextTable] = []
+    for part in PILE:
+        new: TextTable | None = getattr(data, part) if part in parts else None
+        for other in pile:
+            new = None if new is None else rows_not_in(new, other)
+        pile += [] if new is None else [new]
     return pile
 
 

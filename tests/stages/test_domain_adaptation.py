@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,3 +220,27 @@ def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_fact
         "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text has "
         "only one view; expected an encoder with dropout. Choose objective: tsdae."
     )
+
+
+def test_source_texts_join_the_pile_once() -> None:
+    data = TextData(
+        unlabelled=["red plum"],
+        source=(["red apple", "green pear", "red plum"], ["a", "b", "a"]),
+        labelled=(["green pear", "blue fig"], ["b", "a"]),
+    )
+    encoder = SkipGram(min_count=1, epochs=0).run(data=data)
+    counts = dict(zip(encoder.words()[1:], encoder.token_model.counts.tolist()[1:], strict=True))
+    assert counts == {"red": 2, "plum": 1, "apple": 1, "green": 1, "pear": 1, "blue": 1, "fig": 1}
+
+
+def test_candidates_keep_checkpoints_of_their_own(contextual: TextClassifier, data: TextData, tmp_path: Path) -> None:
+    candidates = [{"method": "continue", "objective": "simcse", "steps": steps, "batch_size": 8} for steps in (2, 3)]
+    stage = DomainAdaptation(adapt={"method": "auto", "candidates": candidates}, **QUICK)
+    keeping = RunContext(seed=7, device="cpu", keep=tmp_path / "kept", keep_identity="x", keep_every_steps=1)
+    first = stage.run(contextual, data=data, context=keeping)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    again = stage.run(contextual, data=data, context=keeping)
+    plain = stage.run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
+    texts = data.test.texts()
+    np.testing.assert_array_equal(first.predict_proba(texts), plain.predict_proba(texts))
+    np.testing.assert_array_equal(first.predict_proba(texts), again.predict_proba(texts))
