@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
@@ -192,8 +193,23 @@ def chosen_update(
         chosen = by_trial(candidates, data.labelled.texts(), ids, seconds=60 * update.minutes, seed=context.seed)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
-        return Contrastive(pile=Pile())
+        return Contrastive(pile=_pile_within(update.minutes, given, data, context))
     return UPDATES[chosen.method]
+
+
+def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
+    """Return how much of the pile can be tried in the time, as measured on some of its texts; None where too little."""
+    from nlptl.few_shot.choice import seconds_a_pass
+    from nlptl.few_shot.pile import PASSES
+
+    texts = pile_texts(Pile(), data, context)
+    seconds = PASSES * seconds_a_pass(given, texts) if texts else math.inf
+    for parts in (1, 2, 4):  # coarse, so that the same machine comes to the same number
+        if seconds / parts <= 60 * minutes:
+            return Pile(texts=max(10, len(texts) // parts))
+    why = f"it would take about {seconds / 240:.2g} minutes, {minutes:g} are allowed" if texts else "it is empty"
+    context.record.find("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
+    return None
 
 
 def _candidate(

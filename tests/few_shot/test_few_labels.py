@@ -244,3 +244,17 @@ def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
     assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
     assert "unlabelled" not in FineTune(update={"method": "auto", "pile": "never"}).reads(reviews)
     assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
+
+
+def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
+    labelled: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlptl.stages.few_labels import _pile_within
+
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
+    monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 6.0)
+    context = RunContext(seed=3, device="cpu")
+    sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 0.6, 0.3)]
+    assert [size and size.texts for size in sizes] == [200, 100, 50]
+    assert _pile_within(0.1, with_head(data), data, context) is None
+    assert context.record.sentences == ["The pile is not tried: it would take about 0.28 minutes, 0.1 are allowed."]
