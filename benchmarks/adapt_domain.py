@@ -55,7 +55,7 @@ class Size:
     """Rows for the methods that move layers."""
 
 
-FULL = Size(learnt=1000, test=400, splits=range(3), longest=128, layers=400)
+FULL = Size(learnt=1000, test=400, splits=range(2), longest=128, layers=400)
 TINY = Size(learnt=24, test=10, splits=range(2), longest=32, layers=16)
 
 
