@@ -85,7 +85,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     shared: ClassVar[bool] = True
 
     @property

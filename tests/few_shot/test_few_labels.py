@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,31 @@ def test_the_pile_is_used_unseen_where_the_settings_say_so(labelled: TextData) -
     classifier, context = run(data, update={**CONTRASTIVE, "pile": pile})
     assert context.record.report["pile"]["used"] == "student"
     assert set(classifier.predict(small_reviews(20, start=400)[0])) == {"negative", "positive"}
+
+
+def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_examples(
+    labelled: TextData, tmp_path: Path
+) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
+    stage = FineTune(update={**CONTRASTIVE, "pile": {"texts": 40, "steps": 6}})
+    told, plans = [], []
+    for keep in (None, tmp_path, tmp_path):  # the third takes up what the second left
+        context = RunContext(seed=3, device="cpu", keep=keep, keep_identity="one")
+        stage.run(with_head(data), data=data, context=context)
+        told.append(context.record.sentences)
+        plans.append(context.record.report["plan"])
+    assert told[1:] == told[:1] * 2
+    _, alone = run(TextData(labelled=data.labelled), update=CONTRASTIVE)
+    assert plans == [alone.record.report["plan"]] * 3  # the plan that is told is not that of a trial
+
+
+def test_a_pile_of_labelled_texts_alone_is_told_to_be_left_out(labelled: TextData) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(24)[0])
+    _, context = run(data, update={**CONTRASTIVE, "pile": {"gate": "always"}})
+    assert context.record.report["pile"] == {"used": "nothing"}
+    assert context.record.sentences[-1] == (
+        "The pile is left out: data.unlabelled holds no text beside the labelled ones."
+    )
 
 
 def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:
