@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptl.models.classifier import TextClassifier
 
@@ -114,14 +115,8 @@ def by_trial(
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried.
     """
-    from sklearn.model_selection import train_test_split
-
     held_out = min(MOST_HELD_OUT, round(HELD_OUT * len(texts)))
-    counts = np.bincount(labels)
-    even = labels if held_out >= len(counts) and counts[counts > 0].min() > 1 else None
-    training, tested = train_test_split(
-        np.arange(len(texts)), test_size=held_out, stratify=even, random_state=seed % 2**32
-    )
+    training, tested = _parts(np.asarray(labels), held_out, seed=seed)
     truth = np.asarray(labels)[tested]
     left, scores, told = seconds - candidates[0].seconds, {}, []
     for candidate in candidates:
@@ -139,5 +134,20 @@ def by_trial(
             difference = right - scores[best]
             if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
                 best = method
-    share = f"On {held_out} of the {len(texts)} examples, held out, {', '.join(told)}"
+    share = f"On {len(tested)} of the {len(texts)} examples, held out, {', '.join(told)}"
     return Chosen(best, f"{share}; {best} was taken and trained again on all of them.")
+
+
+def _parts(labels: NDArray[np.int64], held_out: int, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows to train on and `held_out` rows to score, evenly by label; each label keeps a row to train on."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(labels))
+    counts = np.bincount(labels)
+    if held_out >= np.count_nonzero(counts) and counts[counts > 0].min() > 1:
+        training, tested = train_test_split(rows, test_size=held_out, stratify=labels, random_state=seed % 2**32)
+        return training, tested
+    order = np.random.default_rng(seed).permutation(rows)
+    _, first = np.unique(labels[order], return_index=True)
+    tested = np.delete(order, first)[:held_out]
+    return np.setdiff1d(rows, tested), tested

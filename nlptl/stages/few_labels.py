@@ -204,6 +204,7 @@ def _candidate(
 ) -> Candidate:
     """Return an update with the time that one training of it will take, measured on some of the texts."""
     from nlptl.data import TextData
+    from nlptl.distributed import agreed
     from nlptl.few_shot.choice import Candidate, passes_of, seconds_a_pass
 
     assert data.labelled is not None
@@ -213,7 +214,7 @@ def _candidate(
         part = TextData(labelled=labelled.select(rows), validation=data.validation, label_names=data.label_names)
         return train(update, part)
 
-    seconds = seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled))
+    seconds = agreed(seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled)))
     return Candidate(update.method, seconds, on_rows)
 
 

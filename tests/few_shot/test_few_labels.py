@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -132,6 +134,21 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     assert "full was not tried" in short.why
     equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], texts, ids, seconds=9, seed=0)
     assert equal.method == "contrastive"
+
+
+def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
+    texts = [f"text {i}" for i in range(30)]
+    ids = [i % 2 for i in range(28)] + [2, 3]
+    seen: list[set[int]] = []
+
+    def train(rows: Sequence[int]) -> Any:
+        seen.append({ids[row] for row in rows})
+        return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
+
+    for seed in range(10):
+        told = by_trial([Candidate("contrastive", 1, train)], texts, ids, seconds=9, seed=seed).why
+        assert told.startswith("On 6 of the 30 examples")
+    assert seen == [{0, 1, 2, 3}] * 10
 
 
 @pytest.mark.parametrize("solver", ["auto", "logistic", "ridge", "lda"])
