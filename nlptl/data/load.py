@@ -113,6 +113,8 @@ def _check_labels(
     where: str,
 ) -> None:
     labelled = tables.get("labelled", names)
+    if labelled is names and names is not None:
+        LabelSet.named(names.labels(), where=f"{where}.label_names")
     if isinstance(labelled, TextTable):
         LabelSet.of(labelled)
         if names is not None:
