@@ -51,6 +51,39 @@ def test_without_labels_the_nearest_name_wins() -> None:
     assert "zero-shot" in context.record.sentences[0]
 
 
+def test_without_labels_priors_and_templates_count() -> None:
+    data = TextData(label_names=NAMES)
+    texts = small_reviews(4)[0]
+    plain = run(data)[0].predict_proba(texts)
+    moved = run(data, priors={"negative": 0.8, "positive": 0.2})[0].predict_proba(texts)
+    assert moved[:, 0] / moved[:, 1] / (plain[:, 0] / plain[:, 1]) == pytest.approx(4.0, rel=1e-3)
+    other = run(data, update={**CONTRASTIVE, "templates": ["a {} film"]})[0].predict_proba(texts)
+    assert not np.allclose(other, plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": {**CONTRASTIVE, "pile": {}}},
+            "p.yaml: stages.2.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+            "data.unlabelled, or set pile: null.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positiv": 0.5}},
+            "p.yaml: stages.2.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct "
+            "the label.",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_anything_trains(
+    labelled: TextData, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        FineTune(**settings).check_data(labelled, where="p.yaml: stages.2")
+    assert str(caught.value) == sentence
+
+
 def test_without_labels_and_names_that_speak_there_is_nothing_to_go_by() -> None:
     data = TextData(label_names={"0": "7", "1": "8"})
     assert FineTune().run(with_head(data), data=data).predict(["7"])  # a name that is given counts, whatever it is
@@ -212,6 +245,11 @@ def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, An
     with pytest.raises(ConfigError) as caught:
         run(labelled, **settings)
     assert str(caught.value) == sentence
+
+
+def test_priors_of_labels_that_are_numbers() -> None:
+    stage = parse(FineTune, {"priors": {0: 0.25, 1: 0.75}}, where="p.yaml")
+    assert stage.priors == {"0": 0.25, "1": 0.75}
 
 
 def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: TextData) -> None:
