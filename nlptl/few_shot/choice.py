@@ -34,6 +34,7 @@ class Situation:
     fewest: int
     """Examples of the rarest label."""
     word_vectors: bool
+    """Whether the encoder has no layers to move: a table of vectors, or the embeddings of a transformer."""
     names_speak: bool
     """Whether every label's name says something."""
 
@@ -69,7 +70,7 @@ def by_rule(found: Situation) -> Chosen | None:
     """Choose where the examples are too few to compare updates on them; None where they are not."""
     count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
     if found.word_vectors:
-        return Chosen("head", f"With {count} over word vectors the head alone learns: there are no layers to move.")
+        return Chosen("head", f"With {count} over vectors of words the head alone learns: there are no layers to move.")
     if found.fewest < 2 and not found.names_speak:
         return Chosen(
             "head",

@@ -185,7 +185,7 @@ def chosen_update(
     names = data.labelled.labels()
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
-    words = given.encoder.token_model.kind == "word_vectors"
+    words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
     chosen = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
     if chosen is None:
         candidates = [

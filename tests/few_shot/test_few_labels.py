@@ -128,6 +128,23 @@ def test_auto_explains_its_choice(labelled: TextData) -> None:
     assert context.record.sentences[0].startswith("With 24 examples of 2 labels")
 
 
+def test_auto_over_the_embeddings_of_a_transformer_trains_the_head(labelled: TextData) -> None:
+    encoder = SentenceVectors(layer=0).run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    FineTune(update={"method": "auto"}).run(given, data=labelled, context=context)
+    assert context.record.report["update"] == "head"
+
+
+def test_the_query_of_attention_pooling_learns_too(labelled: TextData) -> None:
+    encoder = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    query = FineTune(update=CONTRASTIVE).run(given, data=labelled, context=context).encoder.pooling.query
+    assert query is not None
+    assert bool(query.abs().max() > 0)
+
+
 def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
     vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
     given = ClassificationHead().run(SentenceVectors().run(vectors, data=reviews), data=reviews)
