@@ -26,6 +26,9 @@ LabelledLike: TypeAlias = (
 )
 """What stands for labelled examples: a pair of lists, a list of pairs, or a table with columns "text" and "label"."""
 
+NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"
+"""What stands for names of labels: a few words for each, the labels as in a table."""
+
 
 @dataclass(frozen=True, init=False)
 class TextData:
@@ -49,7 +52,7 @@ class TextData:
         labelled: LabelledLike | None = None,
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
-        label_names: Mapping[Label, str] | LabelNames | None = None,
+        label_names: NamesLike | LabelNames | None = None,
     ) -> None:
         """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1.
 
@@ -94,7 +97,7 @@ class LabelNames:
     name: ClassVar[str] = "label_names"
 
     @classmethod
-    def of(cls, names: Mapping[Label, str]) -> LabelNames:
+    def of(cls, names: NamesLike) -> LabelNames:
         """Take a name for each label, which may be a whole number; DataError for what is no label or no name."""
         try:
             return cls(tuple(sorted(names_by_label(names).items())))

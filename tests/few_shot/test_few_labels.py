@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from nlptl import distributed
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
+from nlptl.few_shot import choice
 from nlptl.few_shot.choice import Candidate, Situation, by_rule, by_trial, resolution
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
@@ -103,10 +105,10 @@ def test_contrastive_learns_tells_its_plan_and_gives_chances(labelled: TextData)
     assert "leaving one example out" in told
 
 
-@pytest.mark.parametrize("choice", ["always", "never"])
-def test_label_names_join_as_the_settings_say(labelled: TextData, choice: str) -> None:
-    _, context = run(labelled, update={**CONTRASTIVE, "label_names": choice})
-    assert context.record.report["label_names"] == {"always": "used", "never": "left out"}[choice]
+@pytest.mark.parametrize(("names", "used"), [("always", "used"), ("never", "left out")])
+def test_label_names_join_as_the_settings_say(labelled: TextData, names: str, used: str) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": names})
+    assert context.record.report["label_names"] == used
 
 
 def test_labels_that_say_nothing_take_no_part() -> None:
@@ -184,6 +186,19 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     assert "full was not tried" in short.why
     equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], texts, ids, seconds=9, seed=0)
     assert equal.method == "contrastive"
+
+
+def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    _, context = run(
+        labelled, update={"method": "auto", "minutes": 0.15}
+    )  # 7 s for the first, and 80 % of 7 s to try it
+    assert (
+        "contrastive was not tried, for it would take about 0 minutes, full was not tried"
+        in (context.record.sentences[0])
+    )
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
