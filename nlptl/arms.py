@@ -66,6 +66,8 @@ def _arm_data(
     """Return an arm's data without the texts of the comparison's tests, telling how many went."""
     loaded = data if arm.data == pipeline.data else arm.check(where=f"{where}: compare.arms.{name}")[0]
     kept = without_texts_of(loaded, tests, drop=pipeline.data.drop_leaks)
+    for number, stage in enumerate(arm.stages):
+        stage.check_data(kept, where=f"{where}: compare.arms.{name}: stages.{number}")
     for part in PARTS:
         before, after = getattr(loaded, part), getattr(kept, part)
         if say is not None and before is not None and len(before) > len(after):

@@ -75,7 +75,8 @@ def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, *, temperature:
     """
     unit = normalize(vectors, dim=1)
     own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    similarities = (unit @ unit.T / temperature).masked_fill(own, -math.inf)
+    with torch.autocast(unit.device.type, enabled=False):  # a low temperature enlarges what bfloat16 rounds off
+        similarities = (unit @ unit.T / temperature).masked_fill(own, -math.inf)
     log_shares = similarities - similarities.logsumexp(dim=1, keepdim=True)
     positive = (labels[:, None] == labels[None, :]) & ~own
     partners = positive.sum(dim=1)

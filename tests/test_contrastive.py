@@ -85,6 +85,15 @@ def training(steps: int | None = 5, top_layers: int | None = 1) -> tuple[Contras
     return ContrastiveTraining(update, labels, pools, named=torch.arange(12, 14), settings=settings), update
 
 
+def test_the_loss_keeps_all_bits_where_layers_compute_in_half_of_them() -> None:
+    vectors = torch.randn(16, 32, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(16) % 4
+    exact = supervised_contrastive_loss(vectors, labels, temperature=0.01)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = supervised_contrastive_loss(vectors, labels, temperature=0.01)
+    assert torch.equal(exact, found)
+
+
 def test_training_brings_texts_of_a_label_together_and_leaves_the_start_alone() -> None:
     run, update = training(steps=30)
     before = update.sentence_vectors()

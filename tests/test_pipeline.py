@@ -433,6 +433,12 @@ def test_the_resolved_settings_run_again(review_files: Path) -> None:
             "x: compare.arms.alone: the chain ends with skipgram, which is no classifier; only classifiers can be compared. "
             "Keep the last stages.",
         ),
+        (
+            "stages.0.epochs: 0",
+            "stages.3.priors: {positiv: 0.9}",
+            "x: compare.arms.alone: stages.3.priors: found the label 'positiv'; expected negative, positive. Did you mean "
+            "'positive'? Correct the label.",
+        ),
     ],
 )
 def test_arms_that_cannot_be_compared(review_files: Path, old: str, new: str, sentence: str) -> None:

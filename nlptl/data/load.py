@@ -122,6 +122,8 @@ def _check_labels(
         LabelSet.of(table)
     if names is not None and naming:
         check_named_labels(names, naming[0], where=f"{where}.label_names")
+    elif names is not None:
+        LabelSet.named(names.labels(), where=f"{where}.label_names")
     known = naming[0] if naming else names
     if known is None:
         return

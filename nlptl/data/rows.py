@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal
@@ -79,6 +79,40 @@ def label_name(label: object, *, at: str) -> str:
     raise DataError(
         f"{at}: label is {shown(label)} ({type(label).__name__}); every label is a name or a whole number. Write it so."
     )
+
+
+def names_by_label(names: object) -> dict[str, str]:
+    """Return what each label means, the labels as `label_name` gives them.
+
+    Raises ValueError with a sentence that has yet to be told where it stands. Truth values are refused, though a table may
+    hold some: YAML makes them of the labels yes, no, on and off as well.
+    """
+    if not isinstance(names, Mapping) or not names:
+        raise ValueError(
+            f"found {shown(names)}; expected labels, each with a few words on what it means. Write at least one, or leave "
+            "it out."
+        )
+    found: dict[str, str] = {}
+    for given, name in names.items():
+        if isinstance(given, bool):
+            raise ValueError(
+                f"found the label {given}, which YAML makes of true and false, yes and no, on and off; expected a name or a "
+                "whole number. Put the label in quotes."
+            )
+        try:
+            label = label_name(given, at="label_names")
+        except DataError:
+            raise ValueError(
+                f"found the label {shown(given)}; expected a name or a whole number. Write it so."
+            ) from None
+        if label in found:
+            raise ValueError(f"found two names for the label {label!r}; expected one. Remove the other.")
+        if not isinstance(name, str):
+            raise ValueError(f"found {shown(name)} for the label {label!r}; expected a few words. Put them in quotes.")
+        if not name.strip():
+            raise ValueError(f"found an empty name for the label {label!r}; expected a few words. Write them.")
+        found[label] = name
+    return found
 
 
 def no_column(at: str, column: str, found: Iterable[object], *, kind: Literal["text", "label"]) -> DataError:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from nlptl.config import Config
-from nlptl.data.rows import label_name
+from nlptl.data.rows import names_by_label
 
 
 class FileSource(Config):
@@ -127,18 +127,8 @@ class DataSettings(Config):
     @field_validator("label_names", mode="before")
     @classmethod
     def _labels_are_names(cls, value: object) -> object:
-        """Take labels that YAML reads as numbers or truth values for the names that they are in a data file."""
-        if not isinstance(value, dict):
-            return value
-        return {label_name(key, at="label_names") if isinstance(key, int | float) else key: value[key] for key in value}
-
-    @field_validator("label_names")
-    @classmethod
-    def _names_say_something(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        for label, name in (value or {}).items():
-            if not name.strip():
-                raise ValueError(f"found an empty name for the label {label!r}; expected a few words. Write them.")
-        return value
+        """Take labels that YAML reads as numbers for the names that they are in a data file."""
+        return None if value is None else names_by_label(value)
 
     @model_validator(mode="after")
     def _shots_need_labelled(self) -> DataSettings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.rows import Columns, Origin, names_shown, no_column, shown
+from nlptl.data.rows import Columns, Origin, names_by_label, names_shown, no_column, shown
 from nlptl.data.sources import DatasetInput, load
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError
@@ -25,6 +25,9 @@ LabelledLike: TypeAlias = (
     "tuple[Sequence[str], Sequence[Label]] | Sequence[tuple[str, Label]] | pd.DataFrame | Dataset | TextTable"
 )
 """What stands for labelled examples: a pair of lists, a list of pairs, or a table with columns "text" and "label"."""
+
+NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"
+"""What stands for names of labels: a few words for each, the labels as in a table."""
 
 
 @dataclass(frozen=True, init=False)
@@ -52,7 +55,7 @@ class TextData:
         labelled: LabelledLike | None = None,
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
-        label_names: Mapping[str, str] | LabelNames | None = None,
+        label_names: NamesLike | LabelNames | None = None,
     ) -> None:
         """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1.
 
@@ -107,9 +110,12 @@ class LabelNames:
     name: ClassVar[str] = "label_names"
 
     @classmethod
-    def of(cls, names: Mapping[str, str]) -> LabelNames:
-        """Take a name for each label."""
-        return cls(tuple(sorted(names.items())))
+    def of(cls, names: NamesLike) -> LabelNames:
+        """Take a name for each label, which may be a whole number; DataError for what is no label or no name."""
+        try:
+            return cls(tuple(sorted(names_by_label(names).items())))
+        except ValueError as error:
+            raise DataError(f"{cls.name}: {error}") from None
 
     def labels(self) -> list[str]:
         """Return the labels that have a name."""
@@ -206,7 +212,8 @@ def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, pl
     index, label = next((i, label) for i, label in enumerate(labels) if label not in known)
     raise DataError(
         f"{place(index)}: found the label {label!r}, which {labelled.name} lacks; expected one of "
-        f"{names_shown(sorted(known))}.{did_you_mean(label, known)} Correct the label or add labelled rows for it."
+        f"{names_shown(sorted(known))}.{did_you_mean(label, known)} Correct the label or "
+        + ("add labelled rows for it." if isinstance(labelled, TextTable) else "say there what it means.")
     )
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptl.models.classifier import TextClassifier
 
@@ -33,6 +34,7 @@ class Situation:
     fewest: int
     """Examples of the rarest label."""
     word_vectors: bool
+    """Whether the encoder has no layers to move: a table of vectors, or the embeddings of a transformer."""
     names_speak: bool
     """Whether every label's name says something."""
 
@@ -68,7 +70,7 @@ def by_rule(found: Situation) -> Chosen | None:
     """Choose where the examples are too few to compare updates on them; None where they are not."""
     count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
     if found.word_vectors:
-        return Chosen("head", f"With {count} over word vectors the head alone learns: there are no layers to move.")
+        return Chosen("head", f"With {count} over vectors of words the head alone learns: there are no layers to move.")
     if found.fewest < 2 and not found.names_speak:
         return Chosen(
             "head",
@@ -114,14 +116,8 @@ def by_trial(
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried.
     """
-    from sklearn.model_selection import train_test_split
-
     held_out = min(MOST_HELD_OUT, round(HELD_OUT * len(texts)))
-    counts = np.bincount(labels)
-    even = labels if held_out >= len(counts) and counts[counts > 0].min() > 1 else None
-    training, tested = train_test_split(
-        np.arange(len(texts)), test_size=held_out, stratify=even, random_state=seed % 2**32
-    )
+    training, tested = _parts(np.asarray(labels), held_out, seed=seed)
     truth = np.asarray(labels)[tested]
     left, scores, told = seconds - candidates[0].seconds, {}, []
     for candidate in candidates:
@@ -139,5 +135,20 @@ def by_trial(
             difference = right - scores[best]
             if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
                 best = method
-    share = f"On {held_out} of the {len(texts)} examples, held out, {', '.join(told)}"
+    share = f"On {len(tested)} of the {len(texts)} examples, held out, {', '.join(told)}"
     return Chosen(best, f"{share}; {best} was taken and trained again on all of them.")
+
+
+def _parts(labels: NDArray[np.int64], held_out: int, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows to train on and `held_out` rows to score, evenly by label; each label keeps a row to train on."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(labels))
+    counts = np.bincount(labels)
+    if held_out >= np.count_nonzero(counts) and counts[counts > 0].min() > 1:
+        training, tested = train_test_split(rows, test_size=held_out, stratify=labels, random_state=seed % 2**32)
+        return training, tested
+    order = np.random.default_rng(seed).permutation(rows)
+    _, first = np.unique(labels[order], return_index=True)
+    tested = np.delete(order, first)[:held_out]
+    return np.setdiff1d(rows, tested), tested

@@ -95,8 +95,13 @@ class Contrast:
         pseudo: tuple[Tensor, Tensor] | None = None,
         steps: int | None = None,
         name: str = "contrastive training",
+        keep: bool = False,
     ) -> LayerFit:
-        """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels."""
+        """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels.
+
+        `keep` is for one training of the task alone: its plan is told, and only it takes up and leaves checkpoints, since
+        those of a training on other rows would bring what it must not have seen.
+        """
         labels, size = self.labels.clone(), self.settings.batch_size
         pools = [Pool(self._with_views(rows), size)]
         if pseudo is not None:
@@ -107,12 +112,13 @@ class Contrast:
         training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
         plan = training.plan
         told = plan.sentence(plan.flops / self._speed if self._speed else None)
-        self.task.findings.find("plan", dataclasses.asdict(plan))
+        if keep:
+            self.task.findings.find("plan", dataclasses.asdict(plan))
         self.task.progress.say(f"{name}: {told}")
         with self.task.progress.task(name, total=plan.steps, unit="steps") as watched:
             return training.run(
                 after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),
-                checkpoints=self.task.checkpoints if pseudo is None else None,
+                checkpoints=self.task.checkpoints if keep else None,
             )
 
     def _with_views(self, rows: Tensor) -> Tensor:

@@ -54,10 +54,13 @@ def contrastive_classifier(
     contrast = Contrast(task, make_update, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences if used else contrast.sentences[:0]
-    fit = contrast.train(contrast.own)
+    fit = contrast.train(contrast.own, keep=True)
     vectors = contrast.vectors(fit, pile=bool(task.pile))
     head = contrast.head(vectors, contrast.own)
-    if pile is not None and task.pile:
+    if pile is not None and not task.pile:
+        told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."
+        task.findings.find("pile", {"used": "nothing"}, told)
+    elif pile is not None:
         fit, vectors, head = with_pile(contrast, pile, fit, vectors, head)
     return _finished(contrast, fit, vectors, head, measure)
 

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
-from nlptl.errors import ConfigError, DataError
-from nlptl.stages.more_texts import augmented, pile_texts
+from nlptl.errors import ConfigError
+from nlptl.stages.more_texts import augmented, check_pile, pile_texts
 from nlptl.stages.stage import RunContext
 from nlptl.stages.update import (
     Auto,
@@ -39,15 +39,13 @@ UPDATES: dict[str, Update] = {"head": Head(), "contrastive": Contrastive(), "ful
 """What `auto` may choose."""
 
 
-def from_names(given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
-    """Return a classifier by the names of labels alone; DataError where there are none."""
+def from_names(update: Update, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+    """Return a classifier by the names of labels alone, in the templates of a contrastive update."""
     from nlptl.few_shot.zero_shot import zero_shot_classifier
 
-    if data.label_names is None:
-        raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
     told = "No labelled examples: texts get the label whose name is nearest to them (zero-shot), not calibrated."
     context.record.find("choice", "zero-shot", told)
-    return zero_shot_classifier(given, sentences_of(given, data))
+    return zero_shot_classifier(given, sentences_of(given, data, update if isinstance(update, Contrastive) else None))
 
 
 def sentences_of(given: TextClassifier, data: TextData, update: Contrastive | None = None) -> LabelSentences:
@@ -79,6 +77,7 @@ def contrasted(
         precision=precision_for(precision, context.torch_device()),
     )
     check_linear(given, f"{update.method}")
+    check_pile(update, data, where="finetune")
     task = _task(update, given, data, context)
     use = update.pile
     pile = (
@@ -124,14 +123,14 @@ def check_linear(given: TextClassifier, update: str) -> None:
         )
 
 
-def check_priors(priors: str | Mapping[str, float], labels: Sequence[str]) -> None:
+def check_priors(priors: str | Mapping[str, float], labels: Sequence[str], *, where: str) -> None:
     """Raise ConfigError for explicit priors that do not name each label once or do not sum to 1."""
     if isinstance(priors, str):
         return
     for label in priors:
         if label not in labels:
             raise ConfigError(
-                f"finetune.priors: found the label {label!r}; expected {', '.join(labels)}."
+                f"{where}.priors: found the label {label!r}; expected {', '.join(labels)}."
                 f"{did_you_mean(label, labels)} Correct the label."
             )
     missing = [label for label in labels if label not in priors]
@@ -139,7 +138,7 @@ def check_priors(priors: str | Mapping[str, float], labels: Sequence[str]) -> No
     if missing or abs(total - 1) > 1e-3:
         found = f"no share for {missing[0]!r}" if missing else f"shares that sum to {total:g}"
         raise ConfigError(
-            f"finetune.priors: found {found}; expected a share for each label, 1 in all. Correct the shares, or write "
+            f"{where}.priors: found {found}; expected a share for each label, 1 in all. Correct the shares, or write "
             "observed or uniform."
         )
 
@@ -147,7 +146,10 @@ def check_priors(priors: str | Mapping[str, float], labels: Sequence[str]) -> No
 def at_priors(
     classifier: TextClassifier, priors: Literal["observed", "uniform"] | Mapping[str, float], data: TextData
 ) -> TextClassifier:
-    """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`."""
+    """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`.
+
+    Without labelled examples the labels were all alike.
+    """
     import copy
 
     import torch
@@ -156,9 +158,11 @@ def at_priors(
 
     if priors == "observed":
         return classifier
-    assert data.labelled is not None
     count = len(classifier.labels)
-    old = torch.bincount(_ids(classifier, data), minlength=count).double()
+    if data.labelled is None:
+        old = torch.ones(count, dtype=torch.float64)
+    else:
+        old = torch.bincount(_ids(classifier, data), minlength=count).double()
     shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
     head = copy.deepcopy(classifier.head)
     with torch.no_grad():
@@ -182,7 +186,7 @@ def chosen_update(
     names = data.labelled.labels()
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
-    words = given.encoder.token_model.kind == "word_vectors"
+    words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
     chosen = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
     if chosen is None:
         candidates = [
@@ -220,6 +224,7 @@ def _candidate(
 ) -> Candidate:
     """Return an update with the time that one training of it will take, measured on some of the texts."""
     from nlptl.data import TextData
+    from nlptl.distributed import agreed
     from nlptl.few_shot.choice import Candidate, passes_of, seconds_a_pass
 
     assert data.labelled is not None
@@ -229,7 +234,7 @@ def _candidate(
         part = TextData(labelled=labelled.select(rows), validation=data.validation, label_names=data.label_names)
         return train(update, part)
 
-    seconds = seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled))
+    seconds = agreed(seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled)))
     return Candidate(update.method, seconds, on_rows)
 
 

@@ -10,12 +10,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
 from nlptl.stages.few_labels import at_priors, check_priors, chosen_update, contrasted, from_names, solved
+from nlptl.stages.more_texts import check_pile
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
 from nlptl.stages.update import (
     NO_LAYERS,
@@ -83,9 +84,17 @@ class FineTune(Config):
     """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively, else float32.
     tf32 is between the two on a GPU, and float32 elsewhere."""
 
+    @field_validator("priors", mode="before")
+    @classmethod
+    def _labels_are_names(cls, value: object) -> object:
+        """Take labels that YAML reads as whole numbers for the names that they are in a data file."""
+        if not isinstance(value, dict):
+            return value
+        return {str(label) if type(label) is int else label: share for label, share in value.items()}
+
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     shared: ClassVar[bool] = True
 
     @property
@@ -137,7 +146,10 @@ class FineTune(Config):
                 )
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Nothing beyond what `needs` says."""
+        """Refuse a pile that is not there, and priors of other labels."""
+        if isinstance(self.update, Contrastive) and data.labelled is not None:
+            check_pile(self.update, data, where=where)
+        check_priors(self.priors, data.label_set.names, where=where)
 
     def outside(self) -> Mapping[str, str]:
         """Digests of the models that augmentation reads."""
@@ -157,10 +169,12 @@ class FineTune(Config):
         self.check_model(kind, where="finetune")
         if kind == "transformer" and given.device != context.torch_device():
             given = copy.deepcopy(given).to(context.torch_device())
-        if data.labelled is None:
-            return from_names(given, data, context)
+        if data.labelled is None and data.label_names is None:
+            raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
         _check_labels(given, data)
-        check_priors(self.priors, given.labels)
+        check_priors(self.priors, given.labels, where="finetune")
+        if data.labelled is None:
+            return at_priors(from_names(self.update, given, data, context), self.priors, data)
         if isinstance(self.update, Auto):
             update = chosen_update(self.update, given, data, context, train=self._tried(given, context))
             return self.model_copy(update={"update": update}).run(given, data=data, context=context)
@@ -352,7 +366,7 @@ def _check_labels(given: TextClassifier, data: TextData) -> None:
     missing = set(data.label_set.names) ^ set(given.labels)
     if missing:
         raise DataError(
-            f"finetune: the head knows the labels {', '.join(given.labels)}, the examples have "
+            f"finetune: the head knows the labels {', '.join(given.labels)}, the data have "
             f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
         )
 

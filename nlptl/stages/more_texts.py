@@ -24,20 +24,21 @@ PENALTY = 1.0
 """Of the head on frozen vectors by which augmentation is judged; a fixed one, so that both arms are equally smooth."""
 
 
-def pile_texts(settings: Pile | None, data: TextData, context: RunContext) -> list[str]:
-    """Return up to `settings.texts` unlabelled texts, drawn at random, none of them a labelled one.
-
-    Raises ConfigError where the settings ask for a pile and there is none.
-    """
-    import torch
-
-    if settings is None:
-        return []
-    if data.unlabelled is None:
+def check_pile(update: Contrastive, data: TextData, *, where: str) -> None:
+    """Raise ConfigError where the settings ask for a pile and there is none."""
+    if update.pile is not None and data.unlabelled is None:
         raise ConfigError(
-            "finetune.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+            f"{where}.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
             "data.unlabelled, or set pile: null."
         )
+
+
+def pile_texts(settings: Pile | None, data: TextData, context: RunContext) -> list[str]:
+    """Return up to `settings.texts` unlabelled texts, drawn at random, none of them a labelled one."""
+    import torch
+
+    if settings is None or data.unlabelled is None:
+        return []
     known = set(data.labelled.texts()) if data.labelled is not None else set()
     order = torch.randperm(len(data.unlabelled), generator=context.generator("pile")).tolist()
     wanted = data.unlabelled.select(order[: settings.texts + len(known)]).texts()

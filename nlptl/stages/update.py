@@ -183,15 +183,17 @@ RATES = {"partial": 1e-4, "full": 5e-5, "lora": 5e-4, "contrastive": 2e-4}
 """encoder_learning_rate: auto, for a transformer."""
 ADAPTER_RATE = 1e-3
 """The same for adapters in contrastive training."""
+QUERY_RATE = 1e-3
+"""Of the query of attention pooling in contrastive training: that of a head over layers that move."""
 
 
 def contrastive_rates(update: Contrastive) -> Rates:
-    """Return how fast the layers learn in contrastive training, where no head does."""
+    """Return how fast the layers learn in contrastive training, where no head does, but the query of attention pooling."""
     from nlptl.layer_updates import Rates
 
     rate = update.encoder_learning_rate
     auto = ADAPTER_RATE if update.rank else RATES["contrastive"]
-    return Rates(0.0, auto if rate == "auto" else rate, layer_decay=update.layer_decay, dropout=update.dropout)
+    return Rates(QUERY_RATE, auto if rate == "auto" else rate, layer_decay=update.layer_decay, dropout=update.dropout)
 
 
 def layers_of(update: Contrastive, depth: int) -> int | None:

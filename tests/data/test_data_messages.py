@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nlptl.data import DataSettings, TextData, TextTable, draw_shots, load_data, load_table
-from nlptl.errors import DataError
+from nlptl.config import load_yaml, parse
+from nlptl.data import DataSettings, LabelNames, TextData, TextTable, draw_shots, load_data, load_table
+from nlptl.errors import ConfigError, DataError
 
 GOOD = "text,label\ngood,pos\nbad,neg\n"
 
@@ -188,6 +189,69 @@ def test_label_that_labelled_lacks(part: str) -> None:
         "other.csv:6: found the label 'nge', which train.csv lacks; expected one of 'neg', 'pos'. Did you mean 'neg'? "
         "Correct the label or add labelled rows for it."
     )
+
+
+def test_a_name_for_a_label_that_labelled_lacks() -> None:
+    assert fault("train.csv", GOOD, label_names={"pos": "good", "ngative": "bad"}) == (
+        "data.label_names: found a name for the label 'ngative', which train.csv lacks; expected some of 'neg', 'pos'. Correct "
+        "the label or remove its name."
+    )
+
+
+def test_names_alone_are_the_labels_of_the_test() -> None:
+    assert fault("train.csv", GOOD, label_names={"pos": "good"}, labelled=False) == (
+        "data.label_names: found only the label 'pos'; without labelled examples at least two are expected, to tell apart. "
+        "Name all labels."
+    )
+    Path("test.csv").write_text("text,label\nfine,pos\nodd,mixed\n")
+    assert fault("train.csv", GOOD, label_names={"pos": "good", "neg": "bad"}, labelled=False, test="test.csv") == (
+        "test.csv:3: found the label 'mixed', which label_names lacks; expected one of 'neg', 'pos'. Correct the label or say "
+        "there what it means."
+    )
+
+
+NO_NAME = "found {} for the label 'pos'; expected a few words. Put them in quotes."
+NO_LABEL = "found the label {}; expected a name or a whole number. Write it so."
+TRUTH = (
+    "found the label {}, which YAML makes of true and false, yes and no, on and off; expected a name or a whole number. Put "
+    "the label in quotes."
+)
+NO_NAMES = "found {}; expected labels, each with a few words on what it means. Write at least one, or leave it out."
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("{pos: 7}", NO_NAME.format("7")),
+        ("{pos: null}", NO_NAME.format("None")),
+        ("{pos: [a, b]}", NO_NAME.format("['a', 'b']")),
+        ("{pos: ' '}", "found an empty name for the label 'pos'; expected a few words. Write them."),
+        ("{0: a, '0': b}", "found two names for the label '0'; expected one. Remove the other."),
+        ("{yes: a, no: b}", TRUTH.format("True")),
+        ("{null: a}", NO_LABEL.format("None")),
+        ("{1.5: a}", NO_LABEL.format("1.5")),
+        ("{'': a}", NO_LABEL.format("''")),
+        ("{}", NO_NAMES.format("{}")),
+        ("[a, b]", NO_NAMES.format("['a', 'b']")),
+        ("good", NO_NAMES.format("'good'")),
+    ],
+)
+def test_names_of_labels(written: str, sentence: str) -> None:
+    Path("names.yaml").write_text(f"label_names: {written}\n")
+    raw = load_yaml("names.yaml")
+    with pytest.raises(ConfigError) as refused:
+        parse(DataSettings, raw, where="p.yaml")
+    assert str(refused.value) == f"p.yaml: label_names: {sentence}"
+    names: Any = raw["label_names"]  # type: ignore[index,call-overload]
+    with pytest.raises(DataError) as caught:
+        TextData(unlabelled=["a"], label_names=names)
+    assert str(caught.value) == f"label_names: {sentence}"
+
+
+def test_labels_that_are_numbers_are_named_as_in_a_table() -> None:
+    assert DataSettings.model_validate({"label_names": {0: "dull", 1: "fun"}}).label_names == {"0": "dull", "1": "fun"}
+    data = TextData(labelled=(["a", "b"], [0, 1]), label_names={0: "dull", 1: "fun"})
+    assert data.label_names == LabelNames((("0", "dull"), ("1", "fun")))
 
 
 def test_fewer_rows_than_shots() -> None:

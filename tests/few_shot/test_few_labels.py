@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from nlptl import distributed
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
+from nlptl.few_shot import choice
 from nlptl.few_shot.choice import Candidate, Situation, by_rule, by_trial, resolution
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
@@ -48,6 +53,39 @@ def test_without_labels_the_nearest_name_wins() -> None:
     assert "zero-shot" in context.record.sentences[0]
 
 
+def test_without_labels_priors_and_templates_count() -> None:
+    data = TextData(label_names=NAMES)
+    texts = small_reviews(4)[0]
+    plain = run(data)[0].predict_proba(texts)
+    moved = run(data, priors={"negative": 0.8, "positive": 0.2})[0].predict_proba(texts)
+    assert moved[:, 0] / moved[:, 1] / (plain[:, 0] / plain[:, 1]) == pytest.approx(4.0, rel=1e-3)
+    other = run(data, update={**CONTRASTIVE, "templates": ["a {} film"]})[0].predict_proba(texts)
+    assert not np.allclose(other, plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": {**CONTRASTIVE, "pile": {}}},
+            "p.yaml: stages.2.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+            "data.unlabelled, or set pile: null.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positiv": 0.5}},
+            "p.yaml: stages.2.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct "
+            "the label.",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_anything_trains(
+    labelled: TextData, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        FineTune(**settings).check_data(labelled, where="p.yaml: stages.2")
+    assert str(caught.value) == sentence
+
+
 def test_without_labels_and_names_that_speak_there_is_nothing_to_go_by() -> None:
     data = TextData(label_names={"0": "7", "1": "8"})
     assert FineTune().run(with_head(data), data=data).predict(["7"])  # a name that is given counts, whatever it is
@@ -67,10 +105,10 @@ def test_contrastive_learns_tells_its_plan_and_gives_chances(labelled: TextData)
     assert "leaving one example out" in told
 
 
-@pytest.mark.parametrize("choice", ["always", "never"])
-def test_label_names_join_as_the_settings_say(labelled: TextData, choice: str) -> None:
-    _, context = run(labelled, update={**CONTRASTIVE, "label_names": choice})
-    assert context.record.report["label_names"] == {"always": "used", "never": "left out"}[choice]
+@pytest.mark.parametrize(("names", "used"), [("always", "used"), ("never", "left out")])
+def test_label_names_join_as_the_settings_say(labelled: TextData, names: str, used: str) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": names})
+    assert context.record.report["label_names"] == used
 
 
 def test_labels_that_say_nothing_take_no_part() -> None:
@@ -90,6 +128,23 @@ def test_auto_explains_its_choice(labelled: TextData) -> None:
     _, context = run(labelled, update={"method": "auto"})
     assert context.record.report["update"] == "contrastive"
     assert context.record.sentences[0].startswith("With 24 examples of 2 labels")
+
+
+def test_auto_over_the_embeddings_of_a_transformer_trains_the_head(labelled: TextData) -> None:
+    encoder = SentenceVectors(layer=0).run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    FineTune(update={"method": "auto"}).run(given, data=labelled, context=context)
+    assert context.record.report["update"] == "head"
+
+
+def test_the_query_of_attention_pooling_learns_too(labelled: TextData) -> None:
+    encoder = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    query = FineTune(update=CONTRASTIVE).run(given, data=labelled, context=context).encoder.pooling.query
+    assert query is not None
+    assert bool(query.abs().max() > 0)
 
 
 def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
@@ -131,6 +186,34 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     assert "full was not tried" in short.why
     equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], texts, ids, seconds=9, seed=0)
     assert equal.method == "contrastive"
+
+
+def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    _, context = run(
+        labelled, update={"method": "auto", "minutes": 0.15}
+    )  # 7 s for the first, and 80 % of 7 s to try it
+    assert (
+        "contrastive was not tried, for it would take about 0 minutes, full was not tried"
+        in (context.record.sentences[0])
+    )
+
+
+def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
+    texts = [f"text {i}" for i in range(30)]
+    ids = [i % 2 for i in range(28)] + [2, 3]
+    seen: list[set[int]] = []
+
+    def train(rows: Sequence[int]) -> Any:
+        seen.append({ids[row] for row in rows})
+        return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
+
+    for seed in range(10):
+        told = by_trial([Candidate("contrastive", 1, train)], texts, ids, seconds=9, seed=seed).why
+        assert told.startswith("On 6 of the 30 examples")
+    assert seen == [{0, 1, 2, 3}] * 10
 
 
 @pytest.mark.parametrize("solver", ["auto", "logistic", "ridge", "lda"])
@@ -196,6 +279,11 @@ def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, An
     assert str(caught.value) == sentence
 
 
+def test_priors_of_labels_that_are_numbers() -> None:
+    stage = parse(FineTune, {"priors": {0: 0.25, 1: 0.75}}, where="p.yaml")
+    assert stage.priors == {"0": 0.25, "1": 0.75}
+
+
 def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: TextData) -> None:
     for update, name in ((CONTRASTIVE, "contrastive"), ({"method": "head", "solver": "lda"}, "head with solver lda")):
         with pytest.raises(ConfigError) as caught:
@@ -229,6 +317,31 @@ def test_the_pile_is_used_unseen_where_the_settings_say_so(labelled: TextData) -
     classifier, context = run(data, update={**CONTRASTIVE, "pile": pile})
     assert context.record.report["pile"]["used"] == "student"
     assert set(classifier.predict(small_reviews(20, start=400)[0])) == {"negative", "positive"}
+
+
+def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_examples(
+    labelled: TextData, tmp_path: Path
+) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
+    stage = FineTune(update={**CONTRASTIVE, "pile": {"texts": 40, "steps": 6}})
+    told, plans = [], []
+    for keep in (None, tmp_path, tmp_path):  # the third takes up what the second left
+        context = RunContext(seed=3, device="cpu", keep=keep, keep_identity="one")
+        stage.run(with_head(data), data=data, context=context)
+        told.append(context.record.sentences)
+        plans.append(context.record.report["plan"])
+    assert told[1:] == told[:1] * 2
+    _, alone = run(TextData(labelled=data.labelled), update=CONTRASTIVE)
+    assert plans == [alone.record.report["plan"]] * 3  # the plan that is told is not that of a trial
+
+
+def test_a_pile_of_labelled_texts_alone_is_told_to_be_left_out(labelled: TextData) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(24)[0])
+    _, context = run(data, update={**CONTRASTIVE, "pile": {"gate": "always"}})
+    assert context.record.report["pile"] == {"used": "nothing"}
+    assert context.record.sentences[-1] == (
+        "The pile is left out: data.unlabelled holds no text beside the labelled ones."
+    )
 
 
 def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:

@@ -228,7 +228,7 @@ def test_other_labels_need_another_head(artifacts: list[Any]) -> None:
     with pytest.raises(DataError) as caught:
         FineTune().run(artifacts[3], data=TextData(labelled=(["a", "b"], ["x", "y"])))
     assert str(caught.value) == (
-        "finetune: the head knows the labels negative, positive, the examples have x, y; both must be equal. "
+        "finetune: the head knows the labels negative, positive, the data have x, y; both must be equal. "
         "Attach a fresh classification_head."
     )
 
