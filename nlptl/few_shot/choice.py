@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from nlptl.models.classifier import TextClassifier
 
-FEW = 400
+FEW = 100
 """Examples below which updates are not compared: see `resolution`."""
-FEW_EACH = 50
-"""Examples a label, on average, below which they are not compared either: a held-out part would leave few to learn from."""
+FEW_EACH = 16
+"""Examples a label, on average, below which they are not compared either: a part would leave too few to learn from."""
+MANY = 400
+"""Examples from which one held-out part tells updates apart, and all layers are worth a try; below, two halves take turns."""
 HELD_OUT = 0.2
 MOST_HELD_OUT = 1000
 MEASURED = 64
@@ -103,6 +105,8 @@ def passes_of(method: str, examples: int) -> float:
     A backward pass counts twice. contrastive: 20 to 200 steps of 16 texts in two thirds of the layers. full: four
     epochs at least, chosen on a held-out part and then trained again.
     """
+    if method == "head":
+        return 1.0
     if method == "contrastive":
         return 1 + 2 * min(200, max(20, examples / 4)) * 16 / examples
     return 2 * 3 * max(4, 100 / max(1, examples / 32))
@@ -113,21 +117,19 @@ def by_trial(
 ) -> Chosen:
     """Train each candidate on a part of the examples and score it on the rest; the best one is chosen.
 
+    Below `MANY` examples two halves take turns, so that each example is scored once; from there on one part is held out.
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried.
     """
-    held_out = min(MOST_HELD_OUT, round(HELD_OUT * len(texts)))
-    training, tested = _parts(np.asarray(labels), held_out, seed=seed)
-    truth = np.asarray(labels)[tested]
+    splits = _splits(np.asarray(labels), seed=seed)
     left, scores, told = seconds - candidates[0].seconds, {}, []
     for candidate in candidates:
-        cost = candidate.seconds * len(training) / len(texts)
+        cost = candidate.seconds * sum(len(training) for training, _ in splits) / len(texts)
         if cost > left:
-            told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.0f} minutes")
+            told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
             continue
         left -= cost
-        chances = candidate.train(training.tolist()).predict_proba([texts[row] for row in tested])
-        scores[candidate.method] = (chances.argmax(axis=1) == truth).astype(float)
+        scores[candidate.method] = np.concatenate([_right(candidate, texts, labels, split) for split in splits])
         told.append(f"{candidate.method} got {scores[candidate.method].mean():.3f}")
     best = candidates[0].method
     for method, right in scores.items():
@@ -135,8 +137,32 @@ def by_trial(
             difference = right - scores[best]
             if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
                 best = method
-    share = f"On {len(tested)} of the {len(texts)} examples, held out, {', '.join(told)}"
+    tested = sum(len(part) for _, part in splits)
+    how = "held out in two halves" if len(splits) > 1 else "held out"
+    share = f"On {tested} of the {len(texts)} examples, {how}, {', '.join(told)}"
     return Chosen(best, f"{share}; {best} was taken and trained again on all of them.")
+
+
+def _right(
+    candidate: Candidate,
+    texts: Sequence[str],
+    labels: Sequence[int],
+    split: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """Return 1 for each held-out text that a candidate trained on the others gets right, else 0."""
+    training, tested = split
+    chances = candidate.train(training.tolist()).predict_proba([texts[row] for row in tested])
+    right: NDArray[np.float64] = (chances.argmax(axis=1) == np.asarray(labels)[tested]).astype(np.float64)
+    return right
+
+
+def _splits(labels: NDArray[np.int64], *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return rows to train on and rows to score: two halves in turn, or one part held out of many examples."""
+    if len(labels) >= MANY:
+        return [_parts(labels, min(MOST_HELD_OUT, round(HELD_OUT * len(labels))), seed=seed)]
+    first, second = _parts(labels, len(labels) // 2, seed=seed)
+    alone = [label for label in np.unique(labels) if label not in labels[second]]
+    return [(first, second)] if alone else [(first, second), (second, first)]
 
 
 def _parts(labels: NDArray[np.int64], held_out: int, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.training import PrecisionChoice
 
-UPDATES: dict[str, Update] = {"head": Head(), "contrastive": Contrastive(), "full": Full()}
-"""What `auto` may choose."""
+UPDATES: dict[str, Update] = {"head": Head(solver="logistic"), "contrastive": Contrastive(), "full": Full()}
+"""What `auto` may choose over a transformer; over vectors of words it is the head, of whatever kind it is."""
 
 
 def from_names(update: Update, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
@@ -180,25 +180,24 @@ def chosen_update(
     train: Callable[[Update, TextData], TextClassifier],
 ) -> Update:
     """Return the update that the labels can support and tell why; `train` trains one on given data."""
-    from nlptl.few_shot.choice import Situation, by_rule, by_trial
+    from nlptl.few_shot.choice import MANY, Situation, by_rule, by_trial
 
     assert data.labelled is not None
     names = data.labelled.labels()
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
-    chosen = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
+    ruled = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
+    chosen = ruled
     if chosen is None:
-        candidates = [
-            _candidate(UPDATES["contrastive"], given, data, train),
-            _candidate(UPDATES["full"], given, data, train),
-        ]
+        methods = ["contrastive", "full", "head"] if len(names) >= MANY else ["contrastive", "head"]
+        candidates = [_candidate(method, given, data, train) for method in methods]
         ids = [given.labels.index(label) for label in names]
         chosen = by_trial(candidates, data.labelled.texts(), ids, seconds=60 * update.minutes, seed=context.seed)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
         return Contrastive(pile=_pile_within(update.minutes, given, data, context))
-    return UPDATES[chosen.method]
+    return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method]
 
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
@@ -217,7 +216,7 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
 
 
 def _candidate(
-    update: Update,
+    method: str,
     given: TextClassifier,
     data: TextData,
     train: Callable[[Update, TextData], TextClassifier],
@@ -228,14 +227,14 @@ def _candidate(
     from nlptl.few_shot.choice import Candidate, passes_of, seconds_a_pass
 
     assert data.labelled is not None
-    labelled = data.labelled
+    texts, labels = data.labelled.texts(), data.labelled.labels()
 
     def on_rows(rows: Sequence[int]) -> TextClassifier:
-        part = TextData(labelled=labelled.select(rows), validation=data.validation, label_names=data.label_names)
-        return train(update, part)
+        some = ([texts[row] for row in rows], [labels[row] for row in rows])
+        return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
 
-    seconds = agreed(seconds_a_pass(given, labelled.texts()) * passes_of(update.method, len(labelled)))
-    return Candidate(update.method, seconds, on_rows)
+    seconds = agreed(seconds_a_pass(given, texts) * passes_of(method, len(texts)))
+    return Candidate(method, seconds, on_rows)
 
 
 def _task(update: Contrastive, given: TextClassifier, data: TextData, context: RunContext) -> FewShot:

@@ -163,8 +163,9 @@ class Contrastive(Config):
 class Auto(Config):
     """The labels decide which update they can support; the reasons are told in one paragraph.
 
-    Word vectors: head. A transformer with fewer than 400 examples: contrastive. With more, contrastive and full are
-    trained on four fifths of them and compared on the rest.
+    Word vectors: head. A transformer with fewer than 100 examples, or 16 a label: contrastive. With more, contrastive and
+    the head alone are trained on each half and compared on the other; from 400 on contrastive, full and the head alone are
+    trained on four fifths and compared on the rest.
     """
 
     method: Literal["auto"] = "auto"

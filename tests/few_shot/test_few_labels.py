@@ -160,6 +160,7 @@ def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=False)).method == "contrastive"  # type: ignore[union-attr]
     assert by_rule(Situation(2, 2, 1, word_vectors=False, names_speak=False)).method == "head"  # type: ignore[union-attr]
     assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
+    assert by_rule(Situation(128, 2, 64, word_vectors=False, names_speak=True)) is None
     assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
 
 
@@ -180,7 +181,15 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     right: Any = lambda _: Fixed(truth)  # noqa: E731
     wrong: Any = lambda _: Fixed(None)  # noqa: E731
     both = [Candidate("contrastive", 1, wrong), Candidate("full", 5, right)]
-    assert by_trial(both, texts, ids, seconds=100, seed=0).method == "full"
+    halves = by_trial(both, texts, ids, seconds=100, seed=0)
+    assert halves.method == "full"
+    assert halves.why.startswith(
+        "On 100 of the 100 examples, held out in two halves, contrastive got 0.500, full got 1.000"
+    )
+    many = [*texts, *(f"more {i}" for i in range(400))]
+    truth.update({text: i % 2 for i, text in enumerate(many)})
+    one = by_trial(both, many, list(truth.values()), seconds=100, seed=0)
+    assert one.why.startswith("On 100 of the 500 examples, held out, contrastive got")
     short = by_trial(both, texts, ids, seconds=3, seed=0)
     assert short.method == "contrastive"
     assert "full was not tried" in short.why
@@ -194,9 +203,9 @@ def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypat
     monkeypatch.setattr(choice, "FEW_EACH", 2)
     _, context = run(
         labelled, update={"method": "auto", "minutes": 0.15}
-    )  # 7 s for the first, and 80 % of 7 s to try it
+    )  # 7 s for the first, and as much again for its two halves
     assert (
-        "contrastive was not tried, for it would take about 0 minutes, full was not tried"
+        "contrastive was not tried, for it would take about 0.12 minutes, head was not tried"
         in (context.record.sentences[0])
     )
 
@@ -212,7 +221,7 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
 
     for seed in range(10):
         told = by_trial([Candidate("contrastive", 1, train)], texts, ids, seconds=9, seed=seed).why
-        assert told.startswith("On 6 of the 30 examples")
+        assert told.startswith("On 15 of the 30 examples, held out, ")
     assert seen == [{0, 1, 2, 3}] * 10
 
 
@@ -371,3 +380,11 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     assert [size and size.texts for size in sizes] == [200, 100, 50]
     assert _pile_within(0.1, with_head(data), data, context) is None
     assert context.record.sentences == ["The pile is not tried: it would take about 0.28 minutes, 0.1 are allowed."]
+
+
+def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
+    data = TextData(labelled=small_reviews(100))
+    classifier, context = run(data, update={"method": "auto", "pile": "never"})
+    assert context.record.sentences[0].startswith("On 100 of the 100 examples, held out in two halves, contrastive got")
+    assert context.record.report["update"] in ("contrastive", "head")
+    assert set(classifier.predict(small_reviews(40, start=400)[0])) == {"negative", "positive"}
