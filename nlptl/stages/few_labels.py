@@ -202,11 +202,12 @@ def chosen_update(
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
     """Return how much of the pile can be tried in the time, as measured on some of its texts; None where too little."""
+    from nlptl.distributed import agreed
     from nlptl.few_shot.choice import seconds_a_pass
     from nlptl.few_shot.pile import PASSES
 
     texts = pile_texts(Pile(), data, context)
-    seconds = PASSES * seconds_a_pass(given, texts) if texts else math.inf
+    seconds = agreed(PASSES * seconds_a_pass(given, texts)) if texts else math.inf
     for parts in (1, 2, 4):  # coarse, so that the same machine comes to the same number
         if seconds / parts <= 60 * minutes:
             return Pile(texts=max(10, len(texts) // parts))

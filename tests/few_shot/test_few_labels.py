@@ -18,6 +18,7 @@ from nlptl.errors import ConfigError, DataError
 from nlptl.few_shot import choice
 from nlptl.few_shot.choice import Candidate, Situation, by_rule, by_trial, resolution
 from nlptl.models.classifier import TextClassifier
+from nlptl.stages import few_labels
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -157,8 +158,8 @@ def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
 
 def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     assert resolution(16) > 0.2 > resolution(400)
-    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=False)).method == "contrastive"  # type: ignore[union-attr]
-    assert by_rule(Situation(2, 2, 1, word_vectors=False, names_speak=False)).method == "head"  # type: ignore[union-attr]
+    ruled = [by_rule(Situation(n, 2, n // 2, word_vectors=False, names_speak=False)) for n in (16, 2)]
+    assert [chosen and chosen.method for chosen in ruled] == ["contrastive", "head"]
     assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
     assert by_rule(Situation(128, 2, 64, word_vectors=False, names_speak=True)) is None
     assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
@@ -178,8 +179,13 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     texts = [f"text {i}" for i in range(100)]
     truth = {text: i % 2 for i, text in enumerate(texts)}
     ids = list(truth.values())
-    right: Any = lambda _: Fixed(truth)  # noqa: E731
-    wrong: Any = lambda _: Fixed(None)  # noqa: E731
+
+    def right(rows: Sequence[int]) -> Any:
+        return Fixed(truth)
+
+    def wrong(rows: Sequence[int]) -> Any:
+        return Fixed(None)
+
     both = [Candidate("contrastive", 1, wrong), Candidate("full", 5, right)]
     halves = by_trial(both, texts, ids, seconds=100, seed=0)
     assert halves.method == "full"
@@ -388,3 +394,12 @@ def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_the
     assert context.record.sentences[0].startswith("On 100 of the 100 examples, held out in two halves, contrastive got")
     assert context.record.report["update"] in ("contrastive", "head")
     assert set(classifier.predict(small_reviews(40, start=400)[0])) == {"negative", "positive"}
+
+
+def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
+    monkeypatch.setattr(distributed, "agreed", lambda value: 66.0)  # process 0's time, whatever this one has measured
+    monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 1e9)
+    found = few_labels._pile_within(0.6, with_head(data), data, RunContext(seed=3, device="cpu"))
+    assert found is not None
+    assert found.texts == 100
