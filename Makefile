@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: quickstart test slow lint format tables benchmarks clean
 
 # The story: 62 unlabelled reviews and 8 labelled ones become a measured classifier; then the same with an encoder that
-# was pretrained on other text, all three ways in one table.
+# was pretrained on other text, all ways in one table.
 quickstart: $(READY)
 	$(BIN)/nlptl run pipelines/reviews-skipgram.yaml
 	$(BIN)/nlptl run pipelines/reviews-bert.yaml

@@ -189,7 +189,7 @@ def adapted(
     running = context(device, seed=split)
     given = ClassificationHead().run(encoder, data=data, context=running)
     begin = time.perf_counter()
-    stage = DomainAdaptation(adapt={"method": method}, l2=l2)  # type: ignore[arg-type]
+    stage = DomainAdaptation(adapt={"method": method}, l2=l2)
     classifier = stage.run(given, data=data, context=running)
     seconds = time.perf_counter() - begin
     hits = [

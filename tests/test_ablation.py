@@ -52,7 +52,7 @@ class Counting:
 
 
 def ablation(fit: Counting, augmenter: Augmenter, **settings: object) -> Ablation:
-    return augmentation_ablation(TEXTS, LABELS, names=NAMES, fit=fit, augmenter=augmenter, **settings)  # type: ignore[arg-type]
+    return augmentation_ablation(TEXTS, LABELS, names=NAMES, fit=fit, augmenter=augmenter, **settings)
 
 
 def test_training_folds_alone_are_augmented() -> None:

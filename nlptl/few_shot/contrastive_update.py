@@ -34,7 +34,8 @@ NamesChoice = Literal["auto", "always", "never"]
 MARGIN = 0.02
 """Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples."""
 LEFT = 2 / 3
-"""Share of the frozen head's errors that contrastive training leaves, about what it left on training rows of ten sets."""
+"""Share of the frozen head's errors that contrastive training is taken to leave: a middle of what it left on several sets,
+half on some and all of them on others. Cross-fitting would tell for the texts at hand, at three times the cost."""
 
 
 def contrastive_classifier(
@@ -48,8 +49,8 @@ def contrastive_classifier(
     """Train the encoder contrastively on the labelled texts, then fit a head; returns the new classifier.
 
     The head's strength is fixed, since the vectors of texts that the layers have learnt from cannot tell how a head does
-    on others; its probabilities are made as sharp as the head on frozen vectors is right when an example is left out,
-    which is cautious. With `pile` and unlabelled texts, the pile joins where the labelled texts speak for it.
+    on others; its probabilities are made as sharp as if it left `LEFT` of the errors that the head on frozen vectors makes
+    when an example is left out. With `pile` and unlabelled texts, the pile joins where the labelled texts speak for it.
     """
     contrast = Contrast(task, make_update, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)

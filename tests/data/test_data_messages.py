@@ -242,7 +242,7 @@ def test_names_of_labels(written: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse(DataSettings, raw, where="p.yaml")
     assert str(refused.value) == f"p.yaml: label_names: {sentence}"
-    names: Any = raw["label_names"]  # type: ignore[index,call-overload]
+    names: Any = raw["label_names"]
     with pytest.raises(DataError) as caught:
         TextData(unlabelled=["a"], label_names=names)
     assert str(caught.value) == f"label_names: {sentence}"
