@@ -17,10 +17,10 @@ from nlptl.checkpoints import Checkpoints
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.training import Precision, Schedule, TrainingJob, train
 
-STEPS = (20, 200)
+STEPS = (20, 400)
 """Least and most steps that `steps: auto` takes."""
-PASSES = 4
-"""Times that each labelled text is seen under `steps: auto`, within those bounds."""
+PASSES = (4, 16)
+"""Least and most times that each text is seen under `steps: auto`, within those bounds: see `passes_for`."""
 BATCH = (16, 64)
 """Least and most labelled texts of a step under `batch_size: auto`."""
 
@@ -34,12 +34,14 @@ class ContrastiveSettings:
     """How to train."""
 
     steps: int | None
-    """None: enough to see each text `PASSES` times, within `STEPS`."""
+    """None: enough to see each text `passes` times, within `STEPS`."""
     batch_size: int
     """Labelled texts a step."""
     temperature: float
     """Of the loss: lower looks at the nearest neighbours alone, higher at all texts alike."""
     seed: int
+    passes: int = PASSES[0]
+    """Times that each text is seen where `steps` is None."""
     precision: Precision = "float32"
 
 
@@ -110,9 +112,18 @@ def batch_size_for(labels: int) -> int:
     return max(BATCH[0], min(BATCH[1], 2 * labels))
 
 
-def steps_for(texts: int, batch_size: int) -> int:
-    """Return the steps that see each text `PASSES` times, within `STEPS`."""
-    return max(STEPS[0], min(STEPS[1], round(PASSES * texts / batch_size)))
+def passes_for(examples: int, labels: int) -> int:
+    """Return how often each text is best seen: a quarter as often as a label has examples, within `PASSES`.
+
+    A few examples of a label are soon learnt by heart, and more passes only move the layers further from what they knew;
+    many hold more than a few passes take in.
+    """
+    return max(PASSES[0], min(PASSES[1], round(examples / labels / 4)))
+
+
+def steps_for(texts: int, batch_size: int, *, passes: int) -> int:
+    """Return the steps that see each text `passes` times, within `STEPS`."""
+    return max(STEPS[0], min(STEPS[1], round(passes * texts / batch_size)))
 
 
 class _Turns:
@@ -161,7 +172,8 @@ class ContrastiveTraining:
         """`labels` (n,) are those of all texts of the update; `named` (M,) the rows of the sentences that name labels."""
         self._update, self._labels, self._settings = update, labels.cpu(), settings
         generator = torch.Generator().manual_seed(settings.seed)
-        steps = settings.steps or steps_for(sum(len(pool.rows) for pool in pools), settings.batch_size)
+        texts = sum(len(pool.rows) for pool in pools)
+        steps = settings.steps or steps_for(texts, settings.batch_size, passes=settings.passes)
         drawn = [
             [pool.rows[rows] for rows in label_batches(
                 self._labels[pool.rows], batch_size=pool.batch_size, steps=steps, generator=generator

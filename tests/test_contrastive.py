@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from nlptl.contrastive import (
+    PASSES,
     STEPS,
     ContrastiveSettings,
     ContrastiveTraining,
     Pool,
     label_batches,
+    passes_for,
+    steps_for,
     supervised_contrastive_loss,
 )
 from nlptl.layer_updates import LayerUpdate, Rates
@@ -121,6 +124,14 @@ def test_the_plan_counts_what_the_training_then_does() -> None:
 
 def test_steps_follow_the_texts_within_bounds() -> None:
     assert training(steps=None)[0].plan.steps == STEPS[0]
+    assert steps_for(160, 16, passes=4) == 40
+    assert steps_for(10**6, 16, passes=4) == STEPS[1]
+
+
+def test_texts_are_seen_more_often_where_a_label_has_many() -> None:
+    assert passes_for(8 * 6, 6) == passes_for(16 * 2, 2) == PASSES[0]
+    assert passes_for(32 * 3, 3) == 8
+    assert passes_for(64 * 2, 2) == passes_for(10**6, 2) == PASSES[1]
 
 
 def test_all_layers_and_the_same_seed_give_the_same_weights() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.contrastive import batch_size_for, passes_for, steps_for
 from nlptl.models.classifier import TextClassifier
 
 FEW = 100
@@ -99,16 +100,17 @@ def seconds_a_pass(given: TextClassifier, texts: Sequence[str]) -> float:
     return (time.perf_counter() - begin) * len(texts) / len(some)
 
 
-def passes_of(method: str, examples: int) -> float:
+def passes_of(method: str, examples: int, labels: int) -> float:
     """Return about how many forward passes over all examples a training by `method` costs at its defaults.
 
-    A backward pass counts twice. contrastive: 20 to 200 steps of 16 texts in two thirds of the layers. full: four
-    epochs at least, chosen on a held-out part and then trained again.
+    A backward pass counts twice. contrastive: its steps, in two thirds of the layers. full: four epochs at least, chosen
+    on a held-out part and then trained again.
     """
     if method == "head":
         return 1.0
     if method == "contrastive":
-        return 1 + 2 * min(200, max(20, examples / 4)) * 16 / examples
+        size = batch_size_for(labels)
+        return 1 + 2 * steps_for(examples, size, passes=passes_for(examples, labels)) * size / examples
     return 2 * 3 * max(4, 100 / max(1, examples / 32))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nlptl.checkpoints import Checkpoints
 from nlptl.closed_form import LabelledVectors, LinearHead, fit_logistic
-from nlptl.contrastive import ContrastiveSettings, ContrastiveTraining, Pool
+from nlptl.contrastive import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
 from nlptl.label_names import LabelSentences
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.models.classifier import TextClassifier
@@ -108,7 +108,9 @@ class Contrast:
             labels[pseudo[0]] = pseudo[1]
             pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_views(pseudo[0]), size - size // 4)]
         labels[self.views] = labels[self._origins]
-        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
+        settings = dataclasses.replace(
+            self.settings, steps=steps or self.settings.steps, passes=passes_for(len(rows), self.label_count)
+        )
         training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
         plan = training.plan
         told = plan.sentence(plan.flops / self._speed if self._speed else None)
@@ -135,9 +137,9 @@ class Contrast:
         with one_thread_if(True):
             return fit_logistic(fitted, penalties=(PENALTY,)).head
 
-    def vectors(self, fit: LayerFit, *, pile: bool = False) -> Tensor:
-        """Return the vectors (all, D) that a fit gives; those of views, and of the pile unless asked for, are empty."""
-        rows = torch.cat([self.own, self.sentences, *([self.pile] if pile else [])])
+    def vectors(self, fit: LayerFit, *, pile: Tensor | None = None) -> Tensor:
+        """Return the vectors (all, D) that a fit gives: of labelled texts, sentences, and the rows `pile` (P,); else 0."""
+        rows = torch.cat([self.own, self.sentences, *([] if pile is None else [pile])])
         found = torch.zeros(len(self.labels), self.task.given.encoder.dim)
         found[rows] = fit.all_vectors(rows)
         return found

@@ -56,7 +56,7 @@ def contrastive_classifier(
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences if used else contrast.sentences[:0]
     fit = contrast.train(contrast.own, keep=True)
-    vectors = contrast.vectors(fit, pile=bool(task.pile))
+    vectors = contrast.vectors(fit, pile=contrast.pile if pile is not None else None)
     head = contrast.head(vectors, contrast.own)
     if pile is not None and not task.pile:
         told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."

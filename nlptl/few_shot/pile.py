@@ -109,7 +109,7 @@ def _student(
     contrast: Contrast, use: PileUse, rows: Tensor, pseudo: tuple[Tensor, Tensor]
 ) -> tuple[LayerFit, Tensor, LinearHead]:
     fit = contrast.train(rows, pseudo=pseudo, steps=use.steps, name="training with the pile")
-    vectors = contrast.vectors(fit, pile=True)
+    vectors = contrast.vectors(fit, pile=pseudo[0])
     return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
 
 
@@ -142,7 +142,7 @@ def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Trial]:
     for training, held_out in splitter.split(labels.numpy(), labels.numpy()):
         rows, tested = contrast.own[torch.from_numpy(training)], torch.from_numpy(held_out)
         fit = contrast.train(rows, name="trying the pile, without")
-        vectors = contrast.vectors(fit, pile=True)
+        vectors = contrast.vectors(fit, pile=contrast.pile)
         head = contrast.head(vectors, rows)
         pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
         found[WAYS[0]][tested] = head.logits(vectors[tested])

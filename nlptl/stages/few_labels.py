@@ -234,7 +234,7 @@ def _candidate(
         some = ([texts[row] for row in rows], [labels[row] for row in rows])
         return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
 
-    seconds = agreed(seconds_a_pass(given, texts) * passes_of(method, len(texts)))
+    seconds = agreed(seconds_a_pass(given, texts) * passes_of(method, len(texts), len(given.labels)))
     return Candidate(method, seconds, on_rows)
 
 

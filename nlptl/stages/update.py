@@ -108,7 +108,7 @@ class Pile(Config):
     share: float = Field(default=0.25, gt=0, le=1)
     """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Steps of the training that learns from them. auto: so many that each text is seen four times, within 20 and 200."""
+    """Steps of the training that learns from them. auto: as for the labelled texts alone, but for all these texts."""
     gate: Literal["auto", "always"] = "auto"
     """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where it does not lower
     their log-loss; that takes two more trainings of each kind. always does not look."""
@@ -128,7 +128,8 @@ class Contrastive(Config):
     rank: int | None = Field(default=None, ge=1, le=1024)
     """Let LoRA adapters of this width learn in those layers instead of the layers themselves."""
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Steps of training. auto: so many that each text is seen four times, within 20 and 200."""
+    """Steps of training; more learn the examples better by heart. auto: so many that each text is seen four times, or with
+    more than 16 examples a label a quarter as often as it has examples, up to 16 times; within 20 and 400 steps."""
     batch_size: Annotated[int | Literal["auto"], auto_or(int, least=4)] = "auto"
     """Labelled texts a step, as many of each label as fit, two at least; more see more pairs and cost more. auto: two
     of each label, within 16 and 64."""
