@@ -235,7 +235,7 @@ def trained(encoder: Any, task: Task, update: Mapping[str, Any], context: Any) -
     from nlptl.stages.finetune import FineTune
 
     data: Any = Parts(
-        names=task.names, unlabelled=task.pile, labelled=task.labelled, label_names=dict(task.label_names)
+        names=task.names, unlabelled=task.pile, labelled=task.labelled, label_names=dict(task.label_names) or None
     )
     given = ClassificationHead().run(encoder, data=data, context=context)
     chosen: Any = dict(update)

@@ -54,7 +54,7 @@ class Parts:
     labelled: Rows | None = None
     validation: None = None
     test: None = None
-    label_names: dict[str, str] = field(default_factory=dict)
+    label_names: dict[str, str] | None = None
     """Labels in words, where they are none."""
 
     @property

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from nlptl.closed_form import fit_temperature
 from nlptl.contrastive import batch_size_for, passes_for, steps_for
 from nlptl.models.classifier import TextClassifier
 
@@ -40,6 +42,8 @@ class Situation:
     """Whether the encoder has no layers to move: a table of vectors, or the embeddings of a transformer."""
     names_speak: bool
     """Whether every label's name says something."""
+    validation: int = 0
+    """Labelled texts that are there to judge by, not to learn from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,27 @@ class Chosen:
 
     method: str
     why: str
+    temperature: float = 1.0
+    """By which its logits are to be divided, as what was held out says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What a candidate is trained on, and the texts that it is then scored on."""
+
+    training: Sequence[int]
+    """Row numbers of the examples."""
+    texts: Sequence[str]
+    labels: Sequence[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """How candidates are compared: one split, or several in turn."""
+
+    splits: Sequence[Split]
+    told: str
+    """What is scored, as the beginning of a sentence."""
 
 
 def resolution(examples: int) -> float:
@@ -80,7 +105,7 @@ def by_rule(found: Situation) -> Chosen | None:
             f"With {count} and label names that say nothing, there is no second text of a label to set beside the first, "
             "so the head alone learns.",
         )
-    if found.examples < FEW or found.examples < FEW_EACH * found.labels:
+    if found.validation < FEW and (found.examples < FEW or found.examples < FEW_EACH * found.labels):
         return Chosen(
             "contrastive",
             f"With {count}, cross-validation could tell updates apart only where they differ by "
@@ -114,24 +139,43 @@ def passes_of(method: str, examples: int, labels: int) -> float:
     return 2 * 3 * max(4, 100 / max(1, examples / 32))
 
 
-def by_trial(
-    candidates: Sequence[Candidate], texts: Sequence[str], labels: Sequence[int], *, seconds: float, seed: int
-) -> Chosen:
-    """Train each candidate on a part of the examples and score it on the rest; the best one is chosen.
+def trial_on_validation(examples: int, texts: Sequence[str], labels: Sequence[int]) -> Trial:
+    """Return the trial that trains on all examples and scores on texts that are given for it."""
+    return Trial([Split(range(examples), texts, labels)], f"On {len(texts)} validation texts")
 
-    Below `MANY` examples two halves take turns, so that each example is scored once; from there on one part is held out.
+
+def trial_on_examples(texts: Sequence[str], labels: Sequence[int], *, seed: int) -> Trial:
+    """Return the trial on the examples themselves: two halves in turn, or from `MANY` on one part that is held out."""
+    splits = [
+        Split(training.tolist(), [texts[row] for row in tested], [labels[row] for row in tested])
+        for training, tested in _splits(np.asarray(labels), seed=seed)
+    ]
+    tested = sum(len(split.texts) for split in splits)
+    how = "held out in two halves" if len(splits) > 1 else "held out"
+    return Trial(splits, f"On {tested} of the {len(texts)} examples, {how}")
+
+
+def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, seconds: float) -> Chosen:
+    """Train each candidate on a part of the `examples` and score it on the rest; the best one is chosen.
+
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
-    difference. What `seconds` do not allow is not tried.
+    difference. What `seconds` do not allow is not tried. What the chosen one predicted also tells its temperature.
     """
-    splits = _splits(np.asarray(labels), seed=seed)
-    left, scores, told = seconds - candidates[0].seconds, {}, []
+    labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
+    left, told = seconds - candidates[0].seconds, []
+    scores: dict[str, NDArray[np.float64]] = {}
+    chances: dict[str, NDArray[np.float64]] = {}
     for candidate in candidates:
-        cost = candidate.seconds * sum(len(training) for training, _ in splits) / len(texts)
+        cost = candidate.seconds * sum(len(split.training) for split in trial.splits) / examples
         if cost > left:
             told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
             continue
         left -= cost
-        scores[candidate.method] = np.concatenate([_right(candidate, texts, labels, split) for split in splits])
+        predicted = np.concatenate(
+            [candidate.train(split.training).predict_proba(split.texts) for split in trial.splits]
+        )
+        chances[candidate.method] = predicted
+        scores[candidate.method] = (predicted.argmax(axis=1) == labels).astype(np.float64)
         told.append(f"{candidate.method} got {scores[candidate.method].mean():.3f}")
     best = candidates[0].method
     for method, right in scores.items():
@@ -139,23 +183,14 @@ def by_trial(
             difference = right - scores[best]
             if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
                 best = method
-    tested = sum(len(part) for _, part in splits)
-    how = "held out in two halves" if len(splits) > 1 else "held out"
-    share = f"On {tested} of the {len(texts)} examples, {how}, {', '.join(told)}"
-    return Chosen(best, f"{share}; {best} was taken and trained again on all of them.")
+    temperature = _temperature(chances[best], labels) if best in chances else 1.0
+    why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
+    return Chosen(best, why, temperature)
 
 
-def _right(
-    candidate: Candidate,
-    texts: Sequence[str],
-    labels: Sequence[int],
-    split: tuple[NDArray[np.int64], NDArray[np.int64]],
-) -> NDArray[np.float64]:
-    """Return 1 for each held-out text that a candidate trained on the others gets right, else 0."""
-    training, tested = split
-    chances = candidate.train(training.tolist()).predict_proba([texts[row] for row in tested])
-    right: NDArray[np.float64] = (chances.argmax(axis=1) == np.asarray(labels)[tested]).astype(np.float64)
-    return right
+def _temperature(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the temperature that calibrates predictions (n, K) of held-out texts."""
+    return fit_temperature(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(labels))
 
 
 def _splits(labels: NDArray[np.int64], *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

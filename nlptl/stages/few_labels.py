@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.stages.more_texts import augmented, check_pile, pile_texts
 from nlptl.stages.stage import RunContext
@@ -23,11 +22,11 @@ from nlptl.stages.update import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from nlptl.data import TextData
+    from nlptl.data import TextData, TextTable
     from nlptl.few_shot.choice import Candidate
     from nlptl.few_shot.contrast import FewShot
     from nlptl.label_names import LabelSentences
@@ -104,7 +103,7 @@ def solved(
     texts = data.labelled.texts()
     with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
         vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
-    rows = LabelledVectors.of(vectors, _ids(given, data), len(given.labels))
+    rows = LabelledVectors.of(vectors, _ids(given, data.labelled), len(given.labels))
     choice = choose_head(rows) if solver == "auto" else choose_head(rows, methods=(solver,))
     context.record.find("choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how)
     context.record.find("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
@@ -123,54 +122,6 @@ def check_linear(given: TextClassifier, update: str) -> None:
         )
 
 
-def check_priors(priors: str | Mapping[str, float], labels: Sequence[str], *, where: str) -> None:
-    """Raise ConfigError for explicit priors that do not name each label once or do not sum to 1."""
-    if isinstance(priors, str):
-        return
-    for label in priors:
-        if label not in labels:
-            raise ConfigError(
-                f"{where}.priors: found the label {label!r}; expected {', '.join(labels)}."
-                f"{did_you_mean(label, labels)} Correct the label."
-            )
-    missing = [label for label in labels if label not in priors]
-    total = sum(priors.values())
-    if missing or abs(total - 1) > 1e-3:
-        found = f"no share for {missing[0]!r}" if missing else f"shares that sum to {total:g}"
-        raise ConfigError(
-            f"{where}.priors: found {found}; expected a share for each label, 1 in all. Correct the shares, or write "
-            "observed or uniform."
-        )
-
-
-def at_priors(
-    classifier: TextClassifier, priors: Literal["observed", "uniform"] | Mapping[str, float], data: TextData
-) -> TextClassifier:
-    """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`.
-
-    Without labelled examples the labels were all alike.
-    """
-    import copy
-
-    import torch
-
-    from nlptl.models.classifier import TextClassifier
-
-    if priors == "observed":
-        return classifier
-    count = len(classifier.labels)
-    if data.labelled is None:
-        old = torch.ones(count, dtype=torch.float64)
-    else:
-        old = torch.bincount(_ids(classifier, data), minlength=count).double()
-    shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
-    head = copy.deepcopy(classifier.head)
-    with torch.no_grad():
-        shift = torch.tensor(shares, dtype=torch.float64).log() - (old / old.sum()).log()
-        head.last_linear.bias.add_(shift.to(head.last_linear.bias))
-    return TextClassifier(classifier.encoder, head, classifier.labels).eval()
-
-
 def chosen_update(
     update: Auto,
     given: TextClassifier,
@@ -178,26 +129,32 @@ def chosen_update(
     context: RunContext,
     *,
     train: Callable[[Update, TextData], TextClassifier],
-) -> Update:
-    """Return the update that the labels can support and tell why; `train` trains one on given data."""
-    from nlptl.few_shot.choice import MANY, Situation, by_rule, by_trial
+) -> tuple[Update, float]:
+    """Return the update that the labels can support, telling why, and the temperature that its probabilities want.
+
+    `train` trains an update on given data, at the shares of its labels.
+    """
+    from nlptl.few_shot.choice import FEW, MANY, Situation, by_rule, by_trial, trial_on_examples, trial_on_validation
 
     assert data.labelled is not None
     names = data.labelled.labels()
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
-    ruled = by_rule(Situation(len(names), len(counts), min(counts), words, speak))
+    judges = 0 if data.validation is None else len(data.validation)
+    ruled = by_rule(Situation(len(names), len(counts), min(counts), words, speak, judges))
     chosen = ruled
     if chosen is None:
-        methods = ["contrastive", "full", "head"] if len(names) >= MANY else ["contrastive", "head"]
+        trial = trial_on_examples(data.labelled.texts(), _ids(given, data.labelled).tolist(), seed=context.seed)
+        if data.validation is not None and judges >= FEW:
+            trial = trial_on_validation(len(names), data.validation.texts(), _ids(given, data.validation).tolist())
+        methods = ["contrastive", "full", "head"] if max(len(names), 4 * judges) >= MANY else ["contrastive", "head"]
         candidates = [_candidate(method, given, data, train) for method in methods]
-        ids = [given.labels.index(label) for label in names]
-        chosen = by_trial(candidates, data.labelled.texts(), ids, seconds=60 * update.minutes, seed=context.seed)
+        chosen = by_trial(candidates, trial, examples=len(names), seconds=60 * update.minutes)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
-        return Contrastive(pile=_pile_within(update.minutes, given, data, context))
-    return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method]
+        return Contrastive(pile=_pile_within(update.minutes, given, data, context)), chosen.temperature
+    return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method], chosen.temperature
 
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
@@ -242,7 +199,7 @@ def _task(update: Contrastive, given: TextClassifier, data: TextData, context: R
     from nlptl.few_shot.contrast import FewShot
 
     assert data.labelled is not None
-    texts, labels = data.labelled.texts(), _ids(given, data)
+    texts, labels = data.labelled.texts(), _ids(given, data.labelled)
     pile = pile_texts(update.pile, data, context)
     views = augmented(update, given, data, pile, context)
     return FewShot(
@@ -259,14 +216,13 @@ def _task(update: Contrastive, given: TextClassifier, data: TextData, context: R
     )
 
 
-def _ids(given: TextClassifier, data: TextData) -> Tensor:
-    """Return the label ids (n,) of the labelled examples."""
+def _ids(given: TextClassifier, part: TextTable) -> Tensor:
+    """Return the label ids (n,) of labelled texts."""
     import torch
 
     from nlptl.data import LabelSet
 
-    assert data.labelled is not None
-    return torch.tensor(LabelSet(given.labels).ids(data.labelled.labels()))
+    return torch.tensor(LabelSet(given.labels).ids(part.labels()))
 
 
 def _mover(update: Contrastive, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerUpdate]:

@@ -15,8 +15,9 @@ from pydantic import Field, field_validator
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.few_labels import at_priors, check_priors, chosen_update, contrasted, from_names, solved
+from nlptl.stages.few_labels import chosen_update, contrasted, from_names, solved
 from nlptl.stages.more_texts import check_pile
+from nlptl.stages.probabilities import at_priors, at_temperature, check_priors, on_validation
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
 from nlptl.stages.update import (
     NO_LAYERS,
@@ -175,17 +176,19 @@ class FineTune(Config):
         check_priors(self.priors, given.labels, where="finetune")
         if data.labelled is None:
             return at_priors(from_names(self.update, given, data, context), self.priors, data)
-        if isinstance(self.update, Auto):
-            update = chosen_update(self.update, given, data, context, train=self._tried(given, context))
-            return self.model_copy(update={"update": update}).run(given, data=data, context=context)
         return at_priors(self._updated(given, data, context), self.priors, data)
 
     def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
         """Return the classifier of the update, at the shares of labels in the examples."""
+        if isinstance(self.update, Auto):
+            update, temperature = chosen_update(self.update, given, data, context, train=self._tried(given, context))
+            made = self.model_copy(update={"update": update})._updated(given, data, context)
+            return made if data.validation is not None else at_temperature(made, temperature)
         if isinstance(self.update, Contrastive):
-            return contrasted(self.update, given, data, context, precision=self.precision)
+            made = contrasted(self.update, given, data, context, precision=self.precision)
+            return on_validation(made, data, context)
         if isinstance(self.update, Head) and self.update.solver != "iterative":
-            return solved(self.update.solver, given, data, context)
+            return on_validation(solved(self.update.solver, given, data, context), data, context)
         return self._fine_tuned(given, data, context)
 
     def _tried(self, given: TextClassifier, context: RunContext) -> Callable[[Update, TextData], TextClassifier]:
@@ -193,7 +196,7 @@ class FineTune(Config):
 
         def train(update: Update, data: TextData) -> TextClassifier:
             quiet = dataclasses.replace(context, record=Record(), keep=None)
-            return self.model_copy(update={"update": update}).run(given, data=data, context=quiet)
+            return self.model_copy(update={"update": update})._updated(given, data, quiet)
 
         return train
 

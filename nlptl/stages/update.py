@@ -166,7 +166,8 @@ class Auto(Config):
 
     Word vectors: head. A transformer with fewer than 100 examples, or 16 a label: contrastive. With more, contrastive and
     the head alone are trained on each half and compared on the other; from 400 on contrastive, full and the head alone are
-    trained on four fifths and compared on the rest.
+    trained on four fifths and compared on the rest. With 100 or more texts in data.validation they are trained on all examples
+    and compared there instead, however few the examples are. What was held out also calibrates the probabilities.
     """
 
     method: Literal["auto"] = "auto"

@@ -16,7 +16,15 @@ from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.few_shot import choice
-from nlptl.few_shot.choice import Candidate, Situation, by_rule, by_trial, resolution
+from nlptl.few_shot.choice import (
+    Candidate,
+    Situation,
+    by_rule,
+    by_trial,
+    resolution,
+    trial_on_examples,
+    trial_on_validation,
+)
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
 from nlptl.stages.classification_head import ClassificationHead
@@ -38,6 +46,10 @@ def with_head(data: TextData, *, hidden: int = 0) -> TextClassifier:
 def run(data: TextData, **settings: Any) -> tuple[TextClassifier, RunContext]:
     context = RunContext(seed=3, device="cpu")
     return FineTune(**settings).run(with_head(data), data=data, context=context), context
+
+
+def with_validation(validation: tuple[list[str], list[str]]) -> TextData:
+    return TextData(labelled=small_reviews(24), validation=validation, label_names=NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +175,8 @@ def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
     assert by_rule(Situation(128, 2, 64, word_vectors=False, names_speak=True)) is None
     assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
+    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=99)) is not None
+    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=100)) is None
 
 
 class Fixed:
@@ -187,20 +201,40 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
         return Fixed(None)
 
     both = [Candidate("contrastive", 1, wrong), Candidate("full", 5, right)]
-    halves = by_trial(both, texts, ids, seconds=100, seed=0)
+    trial = trial_on_examples(texts, ids, seed=0)
+    halves = by_trial(both, trial, examples=100, seconds=100)
     assert halves.method == "full"
     assert halves.why.startswith(
         "On 100 of the 100 examples, held out in two halves, contrastive got 0.500, full got 1.000"
     )
     many = [*texts, *(f"more {i}" for i in range(400))]
     truth.update({text: i % 2 for i, text in enumerate(many)})
-    one = by_trial(both, many, list(truth.values()), seconds=100, seed=0)
+    one = by_trial(both, trial_on_examples(many, list(truth.values()), seed=0), examples=500, seconds=100)
     assert one.why.startswith("On 100 of the 500 examples, held out, contrastive got")
-    short = by_trial(both, texts, ids, seconds=3, seed=0)
+    short = by_trial(both, trial, examples=100, seconds=3)
     assert short.method == "contrastive"
     assert "full was not tried" in short.why
-    equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], texts, ids, seconds=9, seed=0)
+    equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], trial, examples=100, seconds=9)
     assert equal.method == "contrastive"
+
+
+def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
+    seen: list[Sequence[int]] = []
+    chances = np.array([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 60)
+
+    def train(rows: Sequence[int]) -> Any:
+        seen.append(rows)
+        return SimpleNamespace(predict_proba=lambda asked: chances[: len(asked)])
+
+    labels = [0] * 45 + [1] * 60 + [0] * 15  # three in four are right, so .99 claims too much
+    trial = trial_on_validation(8, [f"text {i}" for i in range(120)], labels)
+    chosen = by_trial([Candidate("contrastive", 1, train)], trial, examples=8, seconds=9)
+    assert [list(rows) for rows in seen] == [list(range(8))]
+    assert chosen.why.startswith(
+        "On 120 validation texts, contrastive got 0.750; contrastive was taken and trained again"
+    )
+    odds = np.log(99) / chosen.temperature
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx(0.75, abs=0.01)
 
 
 def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +260,8 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
         return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
 
     for seed in range(10):
-        told = by_trial([Candidate("contrastive", 1, train)], texts, ids, seconds=9, seed=seed).why
+        trial = trial_on_examples(texts, ids, seed=seed)
+        told = by_trial([Candidate("contrastive", 1, train)], trial, examples=30, seconds=9).why
         assert told.startswith("On 15 of the 30 examples, held out, ")
     assert seen == [{0, 1, 2, 3}] * 10
 
@@ -251,6 +286,44 @@ def test_priors_move_probabilities_as_bayes_says(labelled: TextData, update: dic
     assert odds[1] / odds[0] == pytest.approx(4.0, rel=1e-3)  # 12 examples of each label
     uniform, _ = run(labelled, update=update, priors="uniform")
     assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
+
+
+@pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
+def test_probabilities_are_as_sharp_as_validation_texts_show(update: dict[str, Any]) -> None:
+    texts, labels = small_reviews(40, start=300)
+    wrong = ["positive" if label == "negative" else "negative" for label in labels]
+    confidence = []
+    for names in (labels, wrong):
+        data = with_validation((texts, names))
+        classifier, context = run(data, update=update)
+        assert "The probabilities are calibrated on 40 validation texts." in context.record.sentences
+        confidence.append(classifier.predict_proba(texts).max(axis=1).mean())
+    assert confidence[0] > 0.6
+    assert confidence[1] < 0.55
+    few = with_validation((texts[:19], labels[:19]))
+    _, context = run(few, update=update)
+    told = "data.validation: 19 texts are too few to calibrate probabilities on (from 20 on they do)."
+    assert told in context.record.sentences
+
+
+def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FEW", 30)
+    data = with_validation(small_reviews(30, start=300))
+    _, context = run(data, update={"method": "auto"})
+    assert context.record.sentences[0].startswith("On 30 validation texts, contrastive got ")
+    assert context.record.report["update"] in ("contrastive", "head")
+
+
+def test_what_auto_holds_out_calibrates_what_it_takes(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    found = []
+    for temperature in (1.0, 3.0):
+        monkeypatch.setattr(choice, "_temperature", lambda *_, told=temperature: told)
+        classifier, _ = run(labelled, update={"method": "auto"})
+        chances = classifier.predict_proba(small_reviews(6, start=50)[0])
+        found.append(np.log(chances[:, 0] / chances[:, 1]))
+    assert found[0] == pytest.approx(3 * found[1], rel=1e-3)
 
 
 @pytest.mark.parametrize(
