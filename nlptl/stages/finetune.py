@@ -95,7 +95,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     shared: ClassVar[bool] = True
 
     @property
