@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nlptl.closed_form.calibration import fit_temperature, log_losses
+from nlptl.closed_form.calibration import corrected_temperature, fit_temperature, log_losses
 from nlptl.closed_form.choice import HeadChoice, Method, choose_head
 from nlptl.closed_form.fitted import FittedHead
 from nlptl.closed_form.labelled_vectors import LabelledVectors
@@ -19,6 +19,7 @@ __all__ = [
     "Method",
     "Priors",
     "choose_head",
+    "corrected_temperature",
     "fit_lda",
     "fit_logistic",
     "fit_ridge",

@@ -10,6 +10,7 @@ from torch import Tensor
 SHARPNESSES = (1e-2, 1e4)  # searched, where the logits have a standard deviation of 1
 STEPS = 60
 PRECISE = 1e-9
+BELIEF = 20.0  # texts that a classifier's own probabilities are worth where they are corrected by fresh ones
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -33,18 +34,37 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = Non
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     doubt = min(1 / (count + 2) if doubt is None else doubt, 1 - 1 / width)
     expected = (1 - doubt - doubt / (width - 1)) * scores.gather(1, labels[:, None])[:, 0]  # rows of scores sum to 0
-    return float(unit) / _best_sharpness(scores, float(expected.sum()))
+    return float(unit) / _best_sharpness(scores, expected, scores.new_ones(count))
 
 
-def _best_sharpness(scores: Tensor, expected: float) -> float:
-    """Find where the slope, the sum of the mean scores under softmax(sharpness * scores), meets `expected`: Newton."""
+def corrected_temperature(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> float:
+    """Return the temperature that corrects logits (n, K) which were calibrated before, by labels (n,) of fresh texts.
+
+    Minimises the log-loss of targets that are the labels to n / (n + `BELIEF`) and the softmax of the logits itself for the
+    rest: no texts say 1, and few move it little, since what the classifier believes of itself comes from more than they are.
+    `weights` (n,) say how much each text counts; all alike by default.
+    """
+    unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
+    if float(unit) <= 1e-300:
+        return 1.0
+    scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
+    weights = scores.new_ones(len(scores)) if weights is None else weights.to(scores)
+    share = len(scores) / (len(scores) + BELIEF)
+    seen = scores.gather(1, labels[:, None])[:, 0]
+    believed = (logits.softmax(dim=-1) * scores).sum(dim=-1)
+    return float(unit) / _best_sharpness(scores, share * seen + (1 - share) * believed, weights)
+
+
+def _best_sharpness(scores: Tensor, targets: Tensor, weights: Tensor) -> float:
+    """Find where the weighted mean scores under softmax(sharpness * scores) sum to those of the `targets` (n,): Newton."""
+    expected = float((weights * targets).sum())
     low, high = SHARPNESSES
     sharpness = 1.0
     for _ in range(STEPS):
         chances = (sharpness * scores).softmax(dim=-1)
         means = (chances * scores).sum(dim=-1)
-        slope = float(means.sum()) - expected
-        curvature = float((chances * scores.pow(2)).sum() - means.pow(2).sum())
+        slope = float((weights * means).sum()) - expected
+        curvature = float((weights * ((chances * scores.pow(2)).sum(dim=-1) - means.pow(2))).sum())
         low, high = (low, sharpness) if slope > 0 else (sharpness, high)
         newton = sharpness - slope / curvature if curvature > 0 else high
         step = newton if low < newton < high else (low * high) ** 0.5

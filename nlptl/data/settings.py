@@ -106,7 +106,7 @@ class DataSettings(Config):
     labelled: _MaybeSource = None
     """The few labelled examples that the classifier learns from."""
     validation: _MaybeSource = None
-    """Labelled examples for choosing settings and for early stopping."""
+    """Labelled examples for choosing updates and settings, early stopping, and how sure predictions may be."""
     test: _MaybeSource = None
     """Labelled examples that nothing learns from; the final figures come from them."""
     label_names: dict[str, str] | None = None

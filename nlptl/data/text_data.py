@@ -41,7 +41,7 @@ class TextData:
     labelled: TextTable | None
     """The few labelled examples that the classifier learns from."""
     validation: TextTable | None
-    """Labelled examples for choosing settings and for early stopping."""
+    """Labelled examples for choosing updates and settings, early stopping, and how sure predictions may be."""
     test: TextTable | None
     """Labelled examples that nothing learns from."""
     label_names: LabelNames | None

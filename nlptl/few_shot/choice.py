@@ -1,4 +1,4 @@
-"""Which update the labels can support: decided by rule where they are few, by a held-out part where they are many.
+"""Which update the labels can support: decided by rule where they are few, by texts that are held out where they are many.
 
 Shapes: n labelled examples, K labels.
 """
@@ -8,20 +8,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlptl.closed_form import fit_temperature
+from nlptl.closed_form import corrected_temperature
 from nlptl.contrastive import batch_size_for, passes_for, steps_for
+from nlptl.distributed import agreed
 from nlptl.models.classifier import TextClassifier
 
 FEW = 100
-"""Examples below which updates are not compared: see `resolution`."""
+"""Examples below which updates are not compared on some of them: see `resolution`."""
 FEW_EACH = 16
-"""Examples a label, on average, below which they are not compared either: a part would leave too few to learn from."""
+"""Examples a label, on average, below which they are not either: a part would leave too few to learn from."""
+JUDGES, JUDGES_EACH = 100, 5
+"""Validation texts, in all and of each label, from which updates are compared on them."""
 MANY = 400
 """Examples from which one held-out part tells updates apart, and all layers are worth a try; below, two halves take turns."""
 HELD_OUT = 0.2
@@ -43,7 +46,18 @@ class Situation:
     names_speak: bool
     """Whether every label's name says something."""
     validation: int = 0
-    """Labelled texts that are there to judge by, not to learn from."""
+    """Validation texts that can judge; see `judges`."""
+
+    @property
+    def too_few(self) -> bool:
+        """Whether nothing can be held out of the examples."""
+        return self.examples < FEW or self.examples < FEW_EACH * self.labels
+
+    @property
+    def judged_by_validation(self) -> bool:
+        """Whether validation texts tell more than examples that are held out."""
+        held_out = self.examples if self.examples < MANY else _held_out(self.examples)
+        return self.validation >= JUDGES and (self.too_few or self.validation >= held_out)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +67,8 @@ class Candidate:
     method: str
     seconds: float
     """Estimated time of one training on all examples."""
+    seconds_a_text: float
+    """Estimated time of one text's prediction."""
     train: Callable[[Sequence[int]], TextClassifier]
     """Train on the examples with these row numbers."""
 
@@ -64,7 +80,9 @@ class Chosen:
     method: str
     why: str
     temperature: float = 1.0
-    """By which its logits are to be divided, as what was held out says."""
+    """By which its logits are to be divided, as the texts say that it was scored on."""
+    scored: int = 0
+    """How many these were."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +123,7 @@ def by_rule(found: Situation) -> Chosen | None:
             f"With {count} and label names that say nothing, there is no second text of a label to set beside the first, "
             "so the head alone learns.",
         )
-    if found.validation < FEW and (found.examples < FEW or found.examples < FEW_EACH * found.labels):
+    if found.too_few and not found.judged_by_validation:
         return Chosen(
             "contrastive",
             f"With {count}, cross-validation could tell updates apart only where they differ by "
@@ -139,6 +157,19 @@ def passes_of(method: str, examples: int, labels: int) -> float:
     return 2 * 3 * max(4, 100 / max(1, examples / 32))
 
 
+def judges(labels: Sequence[int], label_count: int, *, seed: int) -> list[int]:
+    """Return the row numbers of validation texts that compare updates, `MOST_HELD_OUT` at most, evenly by label.
+
+    None where a label has fewer than `JUDGES_EACH`: accuracy on the others shows a leaning and not what was learnt.
+    """
+    ids = np.asarray(labels, dtype=np.int64)
+    if np.bincount(ids, minlength=label_count).min() < JUDGES_EACH:
+        return []
+    if len(ids) <= MOST_HELD_OUT:
+        return list(range(len(ids)))
+    return sorted(_parts(ids, MOST_HELD_OUT, seed=seed)[1].tolist())
+
+
 def trial_on_validation(examples: int, texts: Sequence[str], labels: Sequence[int]) -> Trial:
     """Return the trial that trains on all examples and scores on texts that are given for it."""
     return Trial([Split(range(examples), texts, labels)], f"On {len(texts)} validation texts")
@@ -156,50 +187,61 @@ def trial_on_examples(texts: Sequence[str], labels: Sequence[int], *, seed: int)
 
 
 def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, seconds: float) -> Chosen:
-    """Train each candidate on a part of the `examples` and score it on the rest; the best one is chosen.
+    """Train each candidate on the `examples`, or some of them, and score it on other texts; the best one is chosen.
 
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried. What the chosen one predicted also tells its temperature.
     """
     labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
+    trained = sum(len(split.training) for split in trial.splits) / examples
     left, told = seconds - candidates[0].seconds, []
-    scores: dict[str, NDArray[np.float64]] = {}
     chances: dict[str, NDArray[np.float64]] = {}
     for candidate in candidates:
-        cost = candidate.seconds * sum(len(split.training) for split in trial.splits) / examples
+        cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
         if cost > left:
             told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
             continue
         left -= cost
-        predicted = np.concatenate(
-            [candidate.train(split.training).predict_proba(split.texts) for split in trial.splits]
-        )
-        chances[candidate.method] = predicted
-        scores[candidate.method] = (predicted.argmax(axis=1) == labels).astype(np.float64)
-        told.append(f"{candidate.method} got {scores[candidate.method].mean():.3f}")
-    best = candidates[0].method
-    for method, right in scores.items():
-        if best in scores and method != best:
-            difference = right - scores[best]
-            if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
-                best = method
-    temperature = _temperature(chances[best], labels) if best in chances else 1.0
+        found = [candidate.train(split.training).predict_proba(split.texts) for split in trial.splits]
+        chances[candidate.method] = np.concatenate(found)
+        told.append(f"{candidate.method} got {(chances[candidate.method].argmax(axis=1) == labels).mean():.3f}")
+    first = candidates[0].method
+    if first not in chances:
+        return Chosen(first, f"{trial.told}, {', '.join(told)}; {first} was taken unseen, as the first choice.")
+    methods = list(chances)
+    best = methods[round(agreed(methods.index(_best(chances, labels))))]
     why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
-    return Chosen(best, why, temperature)
+    return Chosen(best, why, agreed(_temperature(chances[best], labels)), len(labels))
+
+
+def _best(chances: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64]) -> str:
+    """Return the first method, or another that is better by more than the standard error of the difference."""
+    right = {method: (predicted.argmax(axis=1) == labels).astype(np.float64) for method, predicted in chances.items()}
+    best = next(iter(right))
+    for method, scores in right.items():
+        difference = scores - right[best]
+        if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
+            best = method
+    return best
 
 
 def _temperature(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the temperature that calibrates predictions (n, K) of held-out texts."""
-    return fit_temperature(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(labels))
+    """Return the temperature that corrects predictions (n, K) of held-out texts."""
+    return corrected_temperature(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(labels))
 
 
 def _splits(labels: NDArray[np.int64], *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return rows to train on and rows to score: two halves in turn, or one part held out of many examples."""
     if len(labels) >= MANY:
-        return [_parts(labels, min(MOST_HELD_OUT, round(HELD_OUT * len(labels))), seed=seed)]
+        return [_parts(labels, _held_out(len(labels)), seed=seed)]
     first, second = _parts(labels, len(labels) // 2, seed=seed)
     alone = [label for label in np.unique(labels) if label not in labels[second]]
     return [(first, second)] if alone else [(first, second), (second, first)]
+
+
+def _held_out(examples: int) -> int:
+    """Return how many of `MANY` or more examples are held out."""
+    return min(MOST_HELD_OUT, round(HELD_OUT * examples))
 
 
 def _parts(labels: NDArray[np.int64], held_out: int, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -108,9 +108,9 @@ class Contrast:
             labels[pseudo[0]] = pseudo[1]
             pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_views(pseudo[0]), size - size // 4)]
         labels[self.views] = labels[self._origins]
-        settings = dataclasses.replace(
-            self.settings, steps=steps or self.settings.steps, passes=passes_for(len(rows), self.label_count)
-        )
+        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
+        if pseudo is None:
+            settings = dataclasses.replace(settings, passes=passes_for(len(rows), self.label_count))
         training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
         plan = training.plan
         told = plan.sentence(plan.flops / self._speed if self._speed else None)

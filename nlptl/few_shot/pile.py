@@ -18,14 +18,12 @@ import torch
 from torch import Tensor
 
 from nlptl.closed_form import LinearHead, fit_temperature, log_losses
+from nlptl.contrastive import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.few_shot.contrast import Contrast
 from nlptl.layer_updates import LayerFit
 
 Gate = Literal["auto", "always"]
 ROUNDS = 50  # of alignment, which has converged by then
-PASSES = 11
-"""About how many forward passes over the pile all of it costs at the defaults: the frozen third once, and in each of three
-trainings (two of the gate) vectors twice and a student's steps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +38,19 @@ class PileUse:
     """auto lets the labelled texts decide; always uses the pile unseen."""
     folds: int = 2
     """Parts of the cross-fitting by which they decide."""
+
+
+def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse) -> float:
+    """Return about how many texts pass forwards through all layers for a pile of so many, at two thirds of them moving.
+
+    The frozen third runs once. The gate trains twice without the pile and twice a student, and one more student follows;
+    each time the pile is encoded before its student and the pseudo-labelled share after it. A backward pass counts twice.
+    """
+    size, upper = batch_size_for(labels), 2 / 3
+    chosen = use.share * pile
+    student = use.steps or steps_for(round(examples + chosen), size, passes=PASSES[0])
+    alone = steps_for(examples // 2, size, passes=passes_for(examples // 2, labels))
+    return pile / 3 + upper * (3 * (pile + chosen + 3 * size * student) + 2 * 3 * size * alone)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nlptl.data import TextData, TextTable
-    from nlptl.few_shot.choice import Candidate
+    from nlptl.few_shot.choice import Candidate, Chosen, Situation
     from nlptl.few_shot.contrast import FewShot
     from nlptl.label_names import LabelSentences
     from nlptl.layer_updates import LayerUpdate
@@ -129,46 +130,73 @@ def chosen_update(
     context: RunContext,
     *,
     train: Callable[[Update, TextData], TextClassifier],
-) -> tuple[Update, float]:
-    """Return the update that the labels can support, telling why, and the temperature that its probabilities want.
+) -> tuple[Update, Chosen]:
+    """Return the update that the labels can support, and how it was chosen, which is told.
 
     `train` trains an update on given data, at the shares of its labels.
     """
-    from nlptl.few_shot.choice import FEW, MANY, Situation, by_rule, by_trial, trial_on_examples, trial_on_validation
+    from nlptl.few_shot.choice import Situation, by_rule, judges
 
     assert data.labelled is not None
     names = data.labelled.labels()
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
-    judges = 0 if data.validation is None else len(data.validation)
-    ruled = by_rule(Situation(len(names), len(counts), min(counts), words, speak, judges))
-    chosen = ruled
-    if chosen is None:
-        trial = trial_on_examples(data.labelled.texts(), _ids(given, data.labelled).tolist(), seed=context.seed)
-        if data.validation is not None and judges >= FEW:
-            trial = trial_on_validation(len(names), data.validation.texts(), _ids(given, data.validation).tolist())
-        methods = ["contrastive", "full", "head"] if max(len(names), 4 * judges) >= MANY else ["contrastive", "head"]
-        candidates = [_candidate(method, given, data, train) for method in methods]
-        chosen = by_trial(candidates, trial, examples=len(names), seconds=60 * update.minutes)
+    if not words:
+        check_linear(given, update.method)
+    validation = [] if data.validation is None else _ids(given, data.validation).tolist()
+    judging = judges(validation, len(counts), seed=context.seed)
+    situation = Situation(len(names), len(counts), min(counts), words, speak, len(judging))
+    ruled = by_rule(situation)
+    chosen = ruled or _tried(situation, judging, update, given, data, context, train)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
-        return Contrastive(pile=_pile_within(update.minutes, given, data, context)), chosen.temperature
-    return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method], chosen.temperature
+        pile = _pile_within(update.minutes, given, data, context)
+        return Contrastive(pile=pile), chosen if pile is None else dataclasses.replace(
+            chosen, temperature=1.0, scored=0
+        )
+    return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method], chosen
+
+
+def _tried(
+    situation: Situation,
+    judging: Sequence[int],
+    update: Auto,
+    given: TextClassifier,
+    data: TextData,
+    context: RunContext,
+    train: Callable[[Update, TextData], TextClassifier],
+) -> Chosen:
+    """Return the update that does best on validation texts (their row numbers `judging`) or on held-out examples."""
+    from nlptl.few_shot.choice import MANY, by_trial, trial_on_examples, trial_on_validation
+
+    assert data.labelled is not None
+    methods = ["contrastive", "head"] if situation.examples < MANY else ["contrastive", "full", "head"]
+    if situation.judged_by_validation:
+        assert data.validation is not None
+        part = data.validation.select(judging)
+        trial = trial_on_validation(situation.examples, part.texts(), _ids(given, part).tolist())
+    else:
+        trial = trial_on_examples(data.labelled.texts(), _ids(given, data.labelled).tolist(), seed=context.seed)
+    candidates = [_candidate(method, given, data, train) for method in methods]
+    return by_trial(candidates, trial, examples=situation.examples, seconds=60 * update.minutes)
 
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
     """Return how much of the pile can be tried in the time, as measured on some of its texts; None where too little."""
     from nlptl.distributed import agreed
     from nlptl.few_shot.choice import seconds_a_pass
-    from nlptl.few_shot.pile import PASSES
+    from nlptl.few_shot.pile import PileUse, texts_to_pass
 
-    texts = pile_texts(Pile(), data, context)
-    seconds = agreed(PASSES * seconds_a_pass(given, texts)) if texts else math.inf
-    for parts in (1, 2, 4):  # coarse, so that the same machine comes to the same number
-        if seconds / parts <= 60 * minutes:
-            return Pile(texts=max(10, len(texts) // parts))
-    why = f"it would take about {seconds / 240:.2g} minutes, {minutes:g} are allowed" if texts else "it is empty"
+    assert data.labelled is not None
+    texts, why = pile_texts(Pile(), data, context), "it is empty"
+    each = agreed(seconds_a_pass(given, texts) / len(texts)) if texts else math.inf
+    for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
+        count = max(10, len(texts) // parts)
+        seconds = each * texts_to_pass(count, len(data.labelled), len(given.labels), PileUse())
+        if seconds <= 60 * minutes:
+            return Pile(texts=count)
+        why = f"it would take about {seconds / 60:.2g} minutes, {minutes:g} are allowed"
     context.record.find("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
     return None
 
@@ -191,8 +219,8 @@ def _candidate(
         some = ([texts[row] for row in rows], [labels[row] for row in rows])
         return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
 
-    seconds = agreed(seconds_a_pass(given, texts) * passes_of(method, len(texts), len(given.labels)))
-    return Candidate(method, seconds, on_rows)
+    seconds = agreed(seconds_a_pass(given, texts))
+    return Candidate(method, seconds * passes_of(method, len(texts), len(given.labels)), seconds / len(texts), on_rows)
 
 
 def _task(update: Contrastive, given: TextClassifier, data: TextData, context: RunContext) -> FewShot:

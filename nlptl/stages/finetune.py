@@ -17,7 +17,7 @@ from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
 from nlptl.stages.few_labels import chosen_update, contrasted, from_names, solved
 from nlptl.stages.more_texts import check_pile
-from nlptl.stages.probabilities import at_priors, at_temperature, check_priors, on_validation
+from nlptl.stages.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
 from nlptl.stages.update import (
     NO_LAYERS,
@@ -29,6 +29,7 @@ from nlptl.stages.update import (
     Partial,
     Update,
     adapters_of,
+    is_step_by_step,
     pull_of,
     rates_of,
 )
@@ -117,13 +118,10 @@ class FineTune(Config):
     def check(self, *, where: str) -> None:
         """Refuse settings that mean nothing to the update."""
         update = self.update
-        solver = update.solver if isinstance(update, Head) else "iterative"
-        fixed = isinstance(update, Contrastive | Auto) or solver != "iterative"
-        for name in ITERATIVE if fixed else ():
+        for name in () if is_step_by_step(update) else ITERATIVE:
             if getattr(self, name) != FineTune.model_fields[name].default:
-                under = f"update.method {update.method}" + (
-                    f" with solver {solver}" if isinstance(update, Head) else ""
-                )
+                solver = f" with solver {update.solver}" if isinstance(update, Head) else ""
+                under = f"update.method {update.method}{solver}"
                 raise ConfigError(
                     f"{where}.{name}: found {getattr(self, name)} under {under}, which takes no such setting; expected it "
                     "only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop it, "
@@ -174,21 +172,25 @@ class FineTune(Config):
             raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
         _check_labels(given, data)
         check_priors(self.priors, given.labels, where="finetune")
-        if data.labelled is None:
-            return at_priors(from_names(self.update, given, data, context), self.priors, data)
         return at_priors(self._updated(given, data, context), self.priors, data)
 
     def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
         """Return the classifier of the update, at the shares of labels in the examples."""
+        if data.labelled is None:
+            return calibrated(from_names(self.update, given, data, context), data, context)
         if isinstance(self.update, Auto):
-            update, temperature = chosen_update(self.update, given, data, context, train=self._tried(given, context))
-            made = self.model_copy(update={"update": update})._updated(given, data, context)
-            return made if data.validation is not None else at_temperature(made, temperature)
+            update, how = chosen_update(self.update, given, data, context, train=self._tried(given, context))
+            made = self.model_copy(update={"update": update})._learnt(given, data, context)
+            return calibrated(made, data, context, temperature=how.temperature, scored=how.scored)
+        made = self._learnt(given, data, context)
+        return made if is_step_by_step(self.update) else calibrated(made, data, context)
+
+    def _learnt(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+        """Return what an update makes of the examples."""
         if isinstance(self.update, Contrastive):
-            made = contrasted(self.update, given, data, context, precision=self.precision)
-            return on_validation(made, data, context)
+            return contrasted(self.update, given, data, context, precision=self.precision)
         if isinstance(self.update, Head) and self.update.solver != "iterative":
-            return on_validation(solved(self.update.solver, given, data, context), data, context)
+            return solved(self.update.solver, given, data, context)
         return self._fine_tuned(given, data, context)
 
     def _tried(self, given: TextClassifier, context: RunContext) -> Callable[[Update, TextData], TextClassifier]:

@@ -12,42 +12,80 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from nlptl.data import TextData
+    from nlptl.data import TextData, TextTable
     from nlptl.models.classifier import TextClassifier
     from nlptl.stages.stage import RunContext
 
 FEWEST = 20
-"""Validation texts from which they say more of how sharp probabilities should be than the examples do."""
+"""Validation texts from which they correct probabilities."""
+HEAVIEST = 5.0
+"""Times that a validation text of a label that is rare there may count."""
 
 
-def on_validation(classifier: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
-    """Return the classifier with its probabilities made as sharp as `data.validation` shows; itself where that is short."""
+def calibrated(
+    classifier: TextClassifier, data: TextData, context: RunContext, *, temperature: float = 1.0, scored: int = 0
+) -> TextClassifier:
+    """Return the classifier with its probabilities corrected by `data.validation`; the record tells it.
+
+    Where that is missing, shorter than `FEWEST` or lacks a label, `temperature` is taken, which `scored` other texts told.
+    """
+    found = None if data.validation is None else _on_validation(classifier, data, context)
+    if found is None and not scored:
+        return classifier
+    told = f"The probabilities are corrected on {scored} held-out examples"
+    if found is not None and data.validation is not None:
+        temperature, told = found, f"The probabilities are corrected on {len(data.validation)} validation texts"
+    context.record.find("temperature", temperature, f"{told} (temperature {temperature:.2f}).")
+    return _at_temperature(classifier, temperature)
+
+
+def _on_validation(classifier: TextClassifier, data: TextData, context: RunContext) -> float | None:
+    """Return the temperature that `data.validation` asks for; None, which is told, where it says too little.
+
+    Labels count as they do among the examples, or all alike where there are none, whatever their shares in validation are.
+    """
     import torch
 
-    from nlptl.closed_form import fit_temperature
+    from nlptl.closed_form import corrected_temperature
+    from nlptl.distributed import agreed
+
+    assert data.validation is not None
+    labels = _ids(classifier, data.validation)
+    there = torch.bincount(labels, minlength=len(classifier.labels))
+    short = f"{len(labels)} texts are" if len(labels) < FEWEST else None
+    if short is None and not bool((there > 0).all()):
+        short = f"texts without the label {classifier.labels[int(there.argmin())]} are"
+    if short is not None:
+        told = (
+            f"data.validation: {short} too little to correct probabilities by; {FEWEST} texts with all labels would do."
+        )
+        context.record.find("temperature", None, told)
+        return None
+    weights = (_shares(classifier, data) / (there / there.sum())).clamp(max=HEAVIEST)[labels]
+    logits = torch.from_numpy(classifier.predict_proba(data.validation.texts())).clamp(min=1e-300).log()
+    return agreed(corrected_temperature(logits, labels, weights=weights))
+
+
+def _shares(classifier: TextClassifier, data: TextData) -> Tensor:
+    """Return the shares (K,) of the labels that a classifier's probabilities assume."""
+    import torch
+
+    count = len(classifier.labels)
+    if data.labelled is None:
+        return torch.full((count,), 1 / count, dtype=torch.float64)
+    counts = torch.bincount(_ids(classifier, data.labelled), minlength=count).double()
+    return counts / counts.sum()
+
+
+def _ids(classifier: TextClassifier, part: TextTable) -> Tensor:
+    import torch
+
     from nlptl.data import LabelSet
 
-    count = 0 if data.validation is None else len(data.validation)
-    if data.validation is None or count < FEWEST:
-        if data.validation is not None:
-            told = (
-                f"data.validation: {count} texts are too few to calibrate probabilities on (from {FEWEST} on they do)."
-            )
-            context.record.find("temperature", None, told)
-        return classifier
-    chances = torch.from_numpy(classifier.predict_proba(data.validation.texts()))
-    labels = torch.tensor(LabelSet(classifier.labels).ids(data.validation.labels()))
-    temperature = fit_temperature(log_chances(chances), labels)
-    context.record.find("temperature", temperature, f"The probabilities are calibrated on {count} validation texts.")
-    return at_temperature(classifier, temperature)
+    return torch.tensor(LabelSet(classifier.labels).ids(part.labels()))
 
 
-def log_chances(chances: Tensor) -> Tensor:
-    """Return logarithms of probabilities (B, K), with a finite one for 0."""
-    return chances.clamp(min=1e-300).log()
-
-
-def at_temperature(classifier: TextClassifier, temperature: float) -> TextClassifier:
+def _at_temperature(classifier: TextClassifier, temperature: float) -> TextClassifier:
     """Return the classifier with its logits divided by `temperature`: above 1 is flatter, below 1 sharper."""
     import copy
 
@@ -93,21 +131,14 @@ def at_priors(
 
     import torch
 
-    from nlptl.data import LabelSet
     from nlptl.models.classifier import TextClassifier
 
     if priors == "observed":
         return classifier
     count = len(classifier.labels)
-    if data.labelled is None:
-        old = torch.ones(count, dtype=torch.float64)
-    else:
-        old = torch.bincount(
-            torch.tensor(LabelSet(classifier.labels).ids(data.labelled.labels())), minlength=count
-        ).double()
     shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
     head = copy.deepcopy(classifier.head)
     with torch.no_grad():
-        shift = torch.tensor(shares, dtype=torch.float64).log() - (old / old.sum()).log()
+        shift = torch.tensor(shares, dtype=torch.float64).log() - _shares(classifier, data).log()
         head.last_linear.bias.add_(shift.to(head.last_linear.bias))
     return TextClassifier(classifier.encoder, head, classifier.labels).eval()

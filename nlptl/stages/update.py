@@ -108,7 +108,7 @@ class Pile(Config):
     share: float = Field(default=0.25, gt=0, le=1)
     """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Steps of the training that learns from them. auto: as for the labelled texts alone, but for all these texts."""
+    """Steps of the training that learns from them. auto: so many that each text is seen four times, within 20 and 400."""
     gate: Literal["auto", "always"] = "auto"
     """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where it does not lower
     their log-loss; that takes two more trainings of each kind. always does not look."""
@@ -166,8 +166,9 @@ class Auto(Config):
 
     Word vectors: head. A transformer with fewer than 100 examples, or 16 a label: contrastive. With more, contrastive and
     the head alone are trained on each half and compared on the other; from 400 on contrastive, full and the head alone are
-    trained on four fifths and compared on the rest. With 100 or more texts in data.validation they are trained on all examples
-    and compared there instead, however few the examples are. What was held out also calibrates the probabilities.
+    trained on four fifths and compared on the rest. They are trained on all examples and compared on data.validation instead
+    where that has 100 texts or more, 5 of each label, and as many as would be held out. What was compared on also calibrates
+    the probabilities.
     """
 
     method: Literal["auto"] = "auto"
@@ -188,6 +189,11 @@ ADAPTER_RATE = 1e-3
 """The same for adapters in contrastive training."""
 QUERY_RATE = 1e-3
 """Of the query of attention pooling in contrastive training: that of a head over layers that move."""
+
+
+def is_step_by_step(update: Update) -> bool:
+    """Return whether an update trains on the labels themselves, step by step, and so takes the settings of that."""
+    return update.solver == "iterative" if isinstance(update, Head) else isinstance(update, Concrete)
 
 
 def contrastive_rates(update: Contrastive) -> Rates:

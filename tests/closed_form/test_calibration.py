@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from nlptl.closed_form import fit_temperature, log_losses
+from nlptl.closed_form import corrected_temperature, fit_temperature, log_losses
+from nlptl.closed_form.calibration import BELIEF
 
 
 def noisy(count: int, width: int, seed: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,6 +35,37 @@ def test_minimises_the_smoothed_log_loss(count: int, width: int, seed: int, scal
 
     best = minimize_scalar(loss, bounds=(-4, 6), method="bounded", options={"xatol": 1e-10}).x
     assert fit_temperature(logits, labels) == pytest.approx(scale / np.exp(best), rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("count", "width"), [(8, 2), (50, 2), (40, 7)])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
+def test_a_correction_minimises_the_log_loss_of_labels_and_own_belief(
+    count: int, width: int, seed: int, scale: float
+) -> None:
+    logits, labels = noisy(count, width, seed, scale)
+    weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)).double() + 0.1
+    share = count / (count + BELIEF)
+    targets = (1 - share) * logits.softmax(1)
+    targets[torch.arange(count), labels] += share
+
+    def loss(log_temperature: float) -> float:
+        return float(-(weights[:, None] * targets * (logits / np.exp(log_temperature)).log_softmax(1)).sum())
+
+    best = minimize_scalar(loss, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}).x
+    assert corrected_temperature(logits, labels, weights=weights) == pytest.approx(np.exp(best), rel=1e-5)
+
+
+def test_calibrated_logits_are_hardly_corrected_and_wrong_ones_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, 3, generator=generator).double()
+    labels = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    assert corrected_temperature(logits, labels) == pytest.approx(1, abs=0.03)
+    assert corrected_temperature(3 * logits, labels) == pytest.approx(3, rel=0.03)
+    few = [corrected_temperature(logits[i : i + 20], labels[i : i + 20]) for i in range(0, 4000, 20)]
+    raw = [fit_temperature(logits[i : i + 20], labels[i : i + 20]) for i in range(0, 4000, 20)]
+    assert abs(np.log(few)).mean() < 0.5 * abs(np.log(raw)).mean()
+    assert corrected_temperature(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)) == 1.0
 
 
 def test_eight_examples_that_are_all_right_are_nine_tenths_sure() -> None:

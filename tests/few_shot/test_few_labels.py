@@ -21,6 +21,7 @@ from nlptl.few_shot.choice import (
     Situation,
     by_rule,
     by_trial,
+    judges,
     resolution,
     trial_on_examples,
     trial_on_validation,
@@ -179,6 +180,27 @@ def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=100)) is None
 
 
+@pytest.mark.parametrize(
+    ("examples", "validation", "judged"),
+    [(16, 100, True), (128, 100, False), (128, 128, True), (2000, 399, False), (2000, 400, True), (9000, 1000, True)],
+)
+def test_validation_judges_where_it_tells_more_than_what_could_be_held_out(
+    examples: int, validation: int, judged: bool
+) -> None:
+    found = Situation(examples, 2, 8, word_vectors=False, names_speak=True, validation=validation)
+    assert found.judged_by_validation == judged
+
+
+def test_validation_texts_judge_with_all_labels_among_them_and_no_more_than_needed() -> None:
+    assert judges([0] * 300 + [1] * 4, 2, seed=0) == []
+    assert judges([0] * 300, 2, seed=0) == []
+    assert judges([0] * 6 + [1] * 5, 2, seed=0) == list(range(11))
+    many = [0] * 9000 + [1] * 1000
+    rows = judges(many, 2, seed=0)
+    assert len(rows) == 1000
+    assert sum(many[row] for row in rows) == 100
+
+
 class Fixed:
     """Predicts one label for everything, or the truth."""
 
@@ -200,7 +222,7 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     def wrong(rows: Sequence[int]) -> Any:
         return Fixed(None)
 
-    both = [Candidate("contrastive", 1, wrong), Candidate("full", 5, right)]
+    both = [Candidate("contrastive", 1, 0.0, wrong), Candidate("full", 5, 0.0, right)]
     trial = trial_on_examples(texts, ids, seed=0)
     halves = by_trial(both, trial, examples=100, seconds=100)
     assert halves.method == "full"
@@ -214,7 +236,14 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     short = by_trial(both, trial, examples=100, seconds=3)
     assert short.method == "contrastive"
     assert "full was not tried" in short.why
-    equal = by_trial([Candidate("contrastive", 1, right), Candidate("full", 1, right)], trial, examples=100, seconds=9)
+    unseen = by_trial(both, trial, examples=100, seconds=1)
+    assert (unseen.method, unseen.temperature, unseen.scored) == ("contrastive", 1.0, 0)
+    assert unseen.why.endswith("contrastive was taken unseen, as the first choice.")
+    slow = [Candidate("contrastive", 1, 0.1, right)]  # a second for training twice on a half, ten for 100 predictions
+    assert "about 0.18 minutes" in by_trial(slow, trial, examples=100, seconds=9).why
+    equal = by_trial(
+        [Candidate("contrastive", 1, 0.0, right), Candidate("full", 1, 0.0, right)], trial, examples=100, seconds=9
+    )
     assert equal.method == "contrastive"
 
 
@@ -228,13 +257,14 @@ def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
 
     labels = [0] * 45 + [1] * 60 + [0] * 15  # three in four are right, so .99 claims too much
     trial = trial_on_validation(8, [f"text {i}" for i in range(120)], labels)
-    chosen = by_trial([Candidate("contrastive", 1, train)], trial, examples=8, seconds=9)
+    chosen = by_trial([Candidate("contrastive", 1, 0.0, train)], trial, examples=8, seconds=9)
     assert [list(rows) for rows in seen] == [list(range(8))]
     assert chosen.why.startswith(
         "On 120 validation texts, contrastive got 0.750; contrastive was taken and trained again"
     )
-    odds = np.log(99) / chosen.temperature
-    assert 1 / (1 + np.exp(-odds)) == pytest.approx(0.75, abs=0.01)
+    expected = (120 * 0.75 + 20 * 0.99) / 140  # what the texts say, and 20 texts' worth of what it believed
+    assert 1 / (1 + np.exp(-np.log(99) / chosen.temperature)) == pytest.approx(expected)
+    assert chosen.scored == 120
 
 
 def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,11 +273,10 @@ def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypat
     monkeypatch.setattr(choice, "FEW_EACH", 2)
     _, context = run(
         labelled, update={"method": "auto", "minutes": 0.15}
-    )  # 7 s for the first, and as much again for its two halves
-    assert (
-        "contrastive was not tried, for it would take about 0.12 minutes, head was not tried"
-        in (context.record.sentences[0])
-    )
+    )  # 7 s for the head on two halves, and as much again for predictions
+    told = context.record.sentences[0]
+    assert "contrastive was not tried, for it would take about 3.3 minutes" in told
+    assert "head was not tried, for it would take about 0.23 minutes" in told
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
@@ -261,7 +290,7 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
 
     for seed in range(10):
         trial = trial_on_examples(texts, ids, seed=seed)
-        told = by_trial([Candidate("contrastive", 1, train)], trial, examples=30, seconds=9).why
+        told = by_trial([Candidate("contrastive", 1, 0.0, train)], trial, examples=30, seconds=9).why
         assert told.startswith("On 15 of the 30 examples, held out, ")
     assert seen == [{0, 1, 2, 3}] * 10
 
@@ -289,38 +318,75 @@ def test_priors_move_probabilities_as_bayes_says(labelled: TextData, update: dic
 
 
 @pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
-def test_probabilities_are_as_sharp_as_validation_texts_show(update: dict[str, Any]) -> None:
+def test_validation_texts_correct_probabilities(update: dict[str, Any]) -> None:
     texts, labels = small_reviews(40, start=300)
     wrong = ["positive" if label == "negative" else "negative" for label in labels]
     confidence = []
     for names in (labels, wrong):
-        data = with_validation((texts, names))
-        classifier, context = run(data, update=update)
-        assert "The probabilities are calibrated on 40 validation texts." in context.record.sentences
+        classifier, context = run(with_validation((texts, names)), update=update)
+        told = "The probabilities are corrected on 40 validation texts (temperature"
+        assert any(sentence.startswith(told) for sentence in context.record.sentences)
         confidence.append(classifier.predict_proba(texts).max(axis=1).mean())
-    assert confidence[0] > 0.6
-    assert confidence[1] < 0.55
-    few = with_validation((texts[:19], labels[:19]))
-    _, context = run(few, update=update)
-    told = "data.validation: 19 texts are too few to calibrate probabilities on (from 20 on they do)."
+    assert confidence[0] > confidence[1] + 0.05
+    assert confidence[1] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("count", "label", "found"),
+    [(19, "negative", "19 texts are"), (30, "positive", "texts without the label negative are")],
+)
+def test_validation_texts_that_say_too_little_correct_nothing(count: int, label: str, found: str) -> None:
+    validation = (small_reviews(count, start=300)[0], [label] * count)
+    plain, _ = run(TextData(labelled=small_reviews(24), label_names=NAMES), update=CONTRASTIVE)
+    classifier, context = run(with_validation(validation), update=CONTRASTIVE)
+    told = f"data.validation: {found} too little to correct probabilities by; 20 texts with all labels would do."
     assert told in context.record.sentences
+    assert torch.equal(plain.head.last_linear.weight, classifier.head.last_linear.weight)
+
+
+def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = small_reviews(60, start=300)
+    rows = [row for row, label in enumerate(labels) if label == "negative"][:10]
+    rows += [row for row, label in enumerate(labels) if label == "positive"][:30]
+    seen = []
+
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor) -> float:
+        seen.append([float(weights[ids == label].sum()) for label in (0, 1)])
+        return 1.0
+
+    monkeypatch.setattr("nlptl.closed_form.corrected_temperature", spy)
+    run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
+    assert seen[0] == pytest.approx([20, 20])  # 12 examples of each label
+
+
+def test_names_alone_are_corrected_on_validation_texts() -> None:
+    data = TextData(validation=small_reviews(40, start=300), label_names=NAMES)
+    classifier, context = run(data)
+    assert context.record.report["temperature"] > 0
+    assert classifier.labels == ("negative", "positive")
 
 
 def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "FEW", 30)
-    data = with_validation(small_reviews(30, start=300))
-    _, context = run(data, update={"method": "auto"})
+    monkeypatch.setattr(choice, "JUDGES", 30)
+    _, context = run(with_validation(small_reviews(30, start=300)), update={"method": "auto"})
     assert context.record.sentences[0].startswith("On 30 validation texts, contrastive got ")
     assert context.record.report["update"] in ("contrastive", "head")
+    assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
 
 
-def test_what_auto_holds_out_calibrates_what_it_takes(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("validation", [None, 10])
+def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FEW", 20)
     monkeypatch.setattr(choice, "FEW_EACH", 2)
+    data = TextData(labelled=small_reviews(24), label_names=NAMES)
+    if validation:
+        data = with_validation(small_reviews(validation, start=300))
     found = []
     for temperature in (1.0, 3.0):
         monkeypatch.setattr(choice, "_temperature", lambda *_, told=temperature: told)
-        classifier, _ = run(labelled, update={"method": "auto"})
+        classifier, context = run(data, update={"method": "auto"})
+        told = f"The probabilities are corrected on 24 held-out examples (temperature {temperature:.2f})."
+        assert context.record.sentences[-1] == told
         chances = classifier.predict_proba(small_reviews(6, start=50)[0])
         found.append(np.log(chances[:, 0] / chances[:, 1]))
     assert found[0] == pytest.approx(3 * found[1], rel=1e-3)
@@ -373,7 +439,11 @@ def test_priors_of_labels_that_are_numbers() -> None:
 
 
 def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: TextData) -> None:
-    for update, name in ((CONTRASTIVE, "contrastive"), ({"method": "head", "solver": "lda"}, "head with solver lda")):
+    for update, name in (
+        (CONTRASTIVE, "contrastive"),
+        ({"method": "auto"}, "auto"),
+        ({"method": "head", "solver": "lda"}, "head with solver lda"),
+    ):
         with pytest.raises(ConfigError) as caught:
             FineTune(update=update).run(with_head(labelled, hidden=4), data=labelled)
         assert str(caught.value) == (
@@ -455,10 +525,10 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
     monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 6.0)
     context = RunContext(seed=3, device="cpu")
-    sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 0.6, 0.3)]
+    sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 1.8, 1.7)]  # most of it are steps
     assert [size and size.texts for size in sizes] == [200, 100, 50]
-    assert _pile_within(0.1, with_head(data), data, context) is None
-    assert context.record.sentences == ["The pile is not tried: it would take about 0.28 minutes, 0.1 are allowed."]
+    assert _pile_within(1.6, with_head(data), data, context) is None
+    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are allowed."]
 
 
 def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
@@ -471,8 +541,8 @@ def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_the
 
 def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    monkeypatch.setattr(distributed, "agreed", lambda value: 66.0)  # process 0's time, whatever this one has measured
+    monkeypatch.setattr(distributed, "agreed", lambda value: 0.03)  # process 0's time, whatever this one has measured
     monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 1e9)
-    found = few_labels._pile_within(0.6, with_head(data), data, RunContext(seed=3, device="cpu"))
+    found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))
     assert found is not None
     assert found.texts == 100
