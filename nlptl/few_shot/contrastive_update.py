@@ -50,7 +50,7 @@ def contrastive_classifier(
 
     The head's strength is fixed, since the vectors of texts that the layers have learnt from cannot tell how a head does
     on others; its probabilities are made as sharp as if it left `LEFT` of the errors that the head on frozen vectors makes
-    when an example is left out. With `pile` and unlabelled texts, the pile joins where the labelled texts speak for it.
+    when an example is left out. With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
     """
     contrast = Contrast(task, make_update, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)

@@ -58,10 +58,20 @@ class Trial:
     """What held-out labelled texts say of one way to learn."""
 
     name: str
-    loss: float
-    """Mean log-loss at its own best temperature."""
+    losses: Tensor
+    """Log-losses (n,) at its own best temperature."""
     right: float
     """Share that is right."""
+
+    @property
+    def loss(self) -> float:
+        """Their mean."""
+        return float(self.losses.mean())
+
+    def is_worse(self, other: Trial) -> bool:
+        """Say whether the other one's loss is lower by more than the standard error of the difference."""
+        difference = self.losses - other.losses
+        return float(difference.mean()) > float(difference.std()) / math.sqrt(len(difference))
 
 
 def with_pile(
@@ -70,8 +80,10 @@ def with_pile(
     """Return fit, vectors (all, D) and head after the pile, or those given where it is left out.
 
     Three ways stand for choice: without the pile; its pseudo-labels in the head alone; a student that learns from them.
-    With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn, and the pile is
-    used only where its log-loss on them is lower. Pseudo-labels that leave a label out close the gate at once.
+    With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn. The student is taken
+    unless its log-loss on them is higher than without the pile by more than the standard error of the difference; a few
+    texts cannot show a gain, but they show harm. Then the head, where it is better by as much. Pseudo-labels that leave a
+    label out close the gate at once.
     """
     pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
@@ -134,13 +146,14 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Literal["nothing", "head", 
             "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
         )
     trials = _trials(contrast, use, min(use.folds, fewest))
-    best = min(trials, key=lambda trial: trial.loss)
+    without, in_head, in_training = trials
     told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
     end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
-    if best.name == "without":
-        return "nothing", f"The pile is left out, it would do harm or nothing: {end}."
-    way: Literal["head", "student"] = "head" if best.name == "in the head" else "student"
-    return way, f"The pile is used {best.name}: {end}"
+    if not in_training.is_worse(without):
+        return "student", f"The pile is used {in_training.name}: {end}"
+    if without.is_worse(in_head):
+        return "head", f"The pile is used {in_head.name}: {end}"
+    return "nothing", f"The pile is left out, it would do harm: {end}."
 
 
 def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Trial]:
@@ -167,5 +180,5 @@ WAYS = ("without", "in the head", "in training")
 
 
 def _trial(name: str, logits: Tensor, labels: Tensor) -> Trial:
-    loss = log_losses(logits / fit_temperature(logits, labels), labels).mean()
-    return Trial(name, float(loss), float((logits.argmax(dim=1) == labels).double().mean()))
+    losses = log_losses(logits / fit_temperature(logits, labels), labels)
+    return Trial(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))

@@ -110,8 +110,8 @@ class Pile(Config):
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Steps of the training that learns from them. auto: so many that each text is seen four times, within 20 and 400."""
     gate: Literal["auto", "always"] = "auto"
-    """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where it does not lower
-    their log-loss; that takes two more trainings of each kind. always does not look."""
+    """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where their log-loss is
+    higher with it by more than the noise; that takes two more trainings of each kind. always does not look."""
 
 
 class Contrastive(Config):
@@ -176,8 +176,8 @@ class Auto(Config):
     minutes: float = Field(default=10.0, gt=0, le=100_000)
     """Time that choosing may take, as estimated before; what does not fit in is not tried."""
     pile: Literal["auto", "never"] = "auto"
-    """auto also tries data.unlabelled, where it is given and contrastive was chosen, and leaves it out unless labelled texts
-    that are held out speak for it; never leaves it to stage one."""
+    """auto also tries data.unlabelled, where it is given and contrastive was chosen, and leaves it out where labelled texts
+    that are held out speak against it; never leaves it to stage one."""
 
 
 Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]

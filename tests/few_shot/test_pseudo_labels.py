@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from nlptl.closed_form import LinearHead
-from nlptl.few_shot.pile import PileUse, aligned, pseudo_labels, with_pile
+from nlptl.few_shot import pile as pile_module
+from nlptl.few_shot.pile import WAYS, PileUse, Trial, aligned, pseudo_labels, texts_to_pass, with_pile
 from nlptl.stages.stage import Record
 
 
@@ -50,3 +52,31 @@ def test_pseudo_labels_that_leave_a_label_out_close_the_gate() -> None:
     given: Any = (object(), vectors, head)
     assert with_pile(made, PileUse(), *given) == given
     assert made.task.findings.sentences == ["The pile is left out: none of its texts is taken for 1 of the 2 labels."]
+
+
+@pytest.mark.parametrize(
+    ("head", "student", "way"),
+    [
+        ((0.0, 0.0, 0.0, 0.0), (-0.1, 0.2, -0.1, 0.2), "student"),  # a little worse, within the noise
+        ((0.0, 0.0, 0.0, 0.0), (0.1, 0.2, 0.1, 0.2), "nothing"),
+        ((-0.1, -0.2, -0.1, -0.2), (0.1, 0.2, 0.1, 0.2), "head"),
+        ((-0.1, 0.05, -0.1, 0.1), (0.1, 0.2, 0.1, 0.2), "nothing"),  # a little better is not enough for the head
+    ],
+)
+def test_the_gate_closes_where_held_out_texts_speak_against_the_pile(
+    head: tuple[float, ...], student: tuple[float, ...], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = torch.tensor([0.5, 0.6, 0.7, 0.8])
+    losses = (without, without + torch.tensor(head), without + torch.tensor(student))
+    trials = [Trial(name, loss, 0.5) for name, loss in zip(WAYS, losses, strict=True)]
+    monkeypatch.setattr(pile_module, "_trials", lambda *_: trials)
+    found, why = pile_module._gate(contrast(), PileUse())
+    assert found == way
+    assert "without 0.650 (50 % right)" in why
+
+
+def test_the_work_on_a_pile_grows_with_it_and_with_the_examples() -> None:
+    few = texts_to_pass(600, 20, 2, PileUse())
+    assert 6500 < few < 7500  # 42 steps of 16 texts there and back, three times, make two thirds of it
+    assert texts_to_pass(1200, 20, 2, PileUse()) > 1.5 * few
+    assert texts_to_pass(600, 400, 2, PileUse()) > 1.5 * few
