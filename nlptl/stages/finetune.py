@@ -19,6 +19,7 @@ from nlptl.stages.few_labels import chosen_update, contrasted, from_names, solve
 from nlptl.stages.more_texts import check_pile
 from nlptl.stages.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
+from nlptl.stages.step_by_step import StepByStep
 from nlptl.stages.update import (
     NO_LAYERS,
     Auto,
@@ -28,27 +29,15 @@ from nlptl.stages.update import (
     Lora,
     Partial,
     Update,
-    adapters_of,
     is_step_by_step,
-    pull_of,
-    rates_of,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from nlptl import updates
     from nlptl.data import TextData
-    from nlptl.fitting import Examples, Settings
-    from nlptl.layer_updates import LayerUpdate
     from nlptl.models.classifier import TextClassifier
-    from nlptl.models.heads import Head as HeadModule
-    from nlptl.selection import Choice
 
-SMALL = 1_000_000  # numbers in the labelled sentence vectors below which one thread trains faster than two
 ITERATIVE = ("learning_rate", "epochs", "l2", "batch_size", "label_weights", "label_smoothing")
 """Settings of updates that learn step by step from labels; other updates have none of them."""
-SCRATCH_RATE, LAYERS_RATE = 1e-2, 1e-3  # of the head: alone or over word vectors, over moving layers
 
 
 class FineTune(Config):
@@ -191,7 +180,7 @@ class FineTune(Config):
             return contrasted(self.update, given, data, context, precision=self.precision)
         if isinstance(self.update, Head) and self.update.solver != "iterative":
             return solved(self.update.solver, given, data, context)
-        return self._fine_tuned(given, data, context)
+        return StepByStep(self, given, context).classifier(data)
 
     def _tried(self, given: TextClassifier, context: RunContext) -> Callable[[Update, TextData], TextClassifier]:
         """Return what trains another update on other data, telling nobody."""
@@ -202,170 +191,6 @@ class FineTune(Config):
 
         return train
 
-    def _fine_tuned(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
-        """Return the classifier of an update that learns the labels themselves."""
-        from nlptl.training import one_thread_if
-
-        assert data.labelled is not None
-        parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
-        texts = [text for part in parts for text in part.texts()]
-        examples = self._examples(given, [label for part in parts for label in part.labels()], len(data.labelled))
-        small = given.encoder.token_model.kind == "word_vectors" and len(texts) * given.encoder.dim < SMALL
-        with one_thread_if(small):
-            classifier, choice, trained = self._trained(given, texts, examples, context)
-        found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
-        context.record.find("choice", found, choice.how)
-        context.record.find("trainable_parameters", trained)
-        return classifier
-
-    def _trained(
-        self, given: TextClassifier, texts: list[str], examples: Examples, context: RunContext
-    ) -> tuple[TextClassifier, Choice, int]:
-        """Return the new classifier, how it was chosen and how many parameters moved."""
-        from nlptl.fitting import MOST_PASSES
-        from nlptl.training import one_thread_if
-        from nlptl.updates import HeadUpdate
-
-        settings = self._settings(context)
-        transformer = given.encoder.token_model.kind == "transformer"
-        more = isinstance(self.update, Full | Partial | Lora) or given.encoder.pooling.query is not None
-        layers = self._layers(given, texts, context) if transformer and more else None
-        rate = SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate
-        head = HeadUpdate(given, self._vectors(given, texts, layers, context), learning_rate=rate)
-        with one_thread_if(len(texts) * given.encoder.dim < SMALL):
-            # Fixed epochs are those of what goes on from the head; the head itself is fitted to its end.
-            first = dataclasses.replace(settings, epochs=MOST_PASSES) if more and settings.epochs else settings
-            fit, choice = self._fit(head, examples, first, context)
-        update: updates.Update = head
-        if more:
-            fitted = self._fitted_head(head, examples, choice, context)
-            update = layers or self._word_vectors(given, texts, fitted)
-            if layers:
-                layers.start_from(fitted)
-            fit, choice = self._fit(update, examples, dataclasses.replace(settings, l2=choice.l2), context)
-        moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
-        classifier = update.finish(fit)
-        if layers:
-            _tell_work(given, classifier, layers, context)
-        return classifier, choice, moved
-
-    def _vectors(
-        self, given: TextClassifier, texts: list[str], layers: LayerUpdate | None, context: RunContext
-    ) -> Tensor:
-        """Return the sentence vectors (n, D) of the labelled texts, from the frozen layers' outputs where they are."""
-        import torch
-
-        found = layers.sentence_vectors() if layers else None
-        if found is not None:
-            return found
-        with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
-            return torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
-
-    def _examples(self, given: TextClassifier, names: list[str], training: int) -> Examples:
-        import torch
-
-        from nlptl.data import LabelSet
-        from nlptl.fitting import Examples
-
-        labels = torch.tensor(LabelSet(given.labels).ids(names))
-        counts = torch.bincount(labels[:training], minlength=len(given.labels))
-        weights = torch.ones(len(given.labels))
-        if self.label_weights == "balanced":
-            weights = training / (len(given.labels) * counts.clamp(min=1).float())
-        device = given.head.centre.device
-        return Examples(labels.to(device), training, weights.to(device), self.label_smoothing)
-
-    def _settings(self, context: RunContext) -> Settings:
-        from nlptl.fitting import Settings
-        from nlptl.training import precision_for
-
-        return Settings(
-            l2=None if self.l2 == "auto" else self.l2,
-            epochs=None if self.epochs == "auto" else self.epochs,
-            batch_size=None if self.batch_size == "auto" else self.batch_size,
-            folds=self.folds,
-            patience=self.patience,
-            seed=context.seed,
-            precision=precision_for(self.precision, context.torch_device()),
-        )
-
-    def _fitted_head(
-        self, head: updates.HeadUpdate, examples: Examples, choice: Choice, context: RunContext
-    ) -> Callable[[Tensor], HeadModule]:
-        """Return what fits a head alone to some rows, for an update that goes on from it."""
-        from nlptl.selection import fit_rows
-        from nlptl.updates import HeadFit
-
-        def fitted(rows: Tensor) -> HeadModule:
-            fit = fit_rows(head, examples, choice, self._settings(context), rows)
-            assert isinstance(fit, HeadFit)
-            return fit.head
-
-        return fitted
-
-    def _word_vectors(
-        self, given: TextClassifier, texts: list[str], fitted_head: Callable[[Tensor], HeadModule]
-    ) -> updates.Update:
-        """Return the full update of word vectors that goes on from fitted heads."""
-        from nlptl.updates import FullUpdate
-
-        assert isinstance(self.update, Full)
-        rate = self.update.encoder_learning_rate
-        return FullUpdate(
-            given,
-            texts,
-            fitted_head=fitted_head,
-            rates=(
-                SCRATCH_RATE if self.learning_rate == "auto" else self.learning_rate,
-                1e-3 if rate == "auto" else rate,
-            ),
-            l2_to_start=pull_of(self.update, default=1e-4),
-        )
-
-    def _layers(self, given: TextClassifier, texts: list[str], context: RunContext) -> LayerUpdate:
-        """Return the update of a transformer's layers, the frozen ones run."""
-        from nlptl.layer_updates import LayerUpdate
-
-        update = self.update
-        assert isinstance(update, Head | Partial | Full | Lora)
-        with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
-            made = LayerUpdate(
-                given,
-                texts,
-                rates=rates_of(update, LAYERS_RATE if self.learning_rate == "auto" else self.learning_rate),
-                top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
-                adapters=adapters_of(update, given.encoder.transformer.anatomy) if isinstance(update, Lora) else None,
-                seed=context.seed,
-                after_batch=task.advance,
-            )
-        if made.trunk is not None:
-            size = f"{made.trunk.bytes / 2**20:.0f} MiB"
-            where = {"memory": "in memory", "file": "in a file", "nowhere": "nowhere: too large, they run each time"}
-            told = f"The lowest {made.frozen} layers are frozen: they ran once a text, kept {where[made.trunk.place]}"
-            context.record.find("frozen_layers", made.frozen, f"{told} ({size}).")
-        return made
-
-    def _fit(
-        self, update: updates.Update, examples: Examples, settings: Settings, context: RunContext
-    ) -> tuple[updates.Fit, Choice]:
-        import torch
-
-        from nlptl.selection import choose, fit_rows, fit_until, fits_of
-
-        def after_epoch(epoch: int, loss: float, l2: float) -> None:
-            context.record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
-
-        if examples.training < len(examples.labels):
-            return fit_until(update, examples, settings, after_epoch=after_epoch, tell=context.record.sentences.append)
-        with context.progress.task("fine-tune", total=fits_of(update, settings, examples) + 1, unit="fits") as task:
-            choice = choose(update, examples, settings, tick=lambda: task.advance(1))
-            rows = torch.arange(examples.training)
-            fit = fit_rows(
-                update, examples, choice, settings, rows, after_epoch=after_epoch, tell=context.record.sentences.append
-            )
-            task.advance(1)
-        return fit, choice
-
 
 def _check_labels(given: TextClassifier, data: TextData) -> None:
     missing = set(data.label_set.names) ^ set(given.labels)
@@ -374,19 +199,3 @@ def _check_labels(given: TextClassifier, data: TextData) -> None:
             f"finetune: the head knows the labels {', '.join(given.labels)}, the data have "
             f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
         )
-
-
-def _tell_work(given: TextClassifier, classifier: TextClassifier, update: LayerUpdate, context: RunContext) -> None:
-    """Record how far each layer moved and what the training took."""
-    from nlptl.distributed import summed
-    from nlptl.layer_updates import merged
-    from nlptl.movement import movement, movement_sentence
-
-    moved = movement(merged(given.encoder), merged(classifier.encoder))
-    context.record.find("movement", moved, movement_sentence(moved))
-    tokens, flops = summed(update.work.tokens), summed(update.work.flops)
-    context.record.find(
-        "work",
-        {"tokens": round(tokens), "flops": flops},
-        f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
-    )
