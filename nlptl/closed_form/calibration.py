@@ -37,19 +37,25 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = Non
     return float(unit) / _best_sharpness(scores, expected, scores.new_ones(count))
 
 
-def corrected_temperature(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> float:
+def corrected_temperature(
+    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, belief: float = BELIEF
+) -> float:
     """Return the temperature that corrects logits (n, K) which were calibrated before, by labels (n,) of fresh texts.
 
-    Minimises the log-loss of targets that are the labels to n / (n + `BELIEF`) and the softmax of the logits itself for the
+    Minimises the log-loss of targets that are the labels to n / (n + `belief`) and the softmax of the logits itself for the
     rest: no texts say 1, and few move it little, since what the classifier believes of itself comes from more than they are.
-    `weights` (n,) say how much each text counts; all alike by default.
+    `belief` is how many texts that is worth: more moves less. `weights` (n,) say how much each text counts, all alike by
+    default; n is then their effective number (Kish 1965), (sum of weights)² / sum of squares.
     """
+    weights = logits.new_ones(len(logits)) if weights is None else weights.to(logits)
+    if not bool(weights.sum() > 0):
+        return 1.0
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
     if float(unit) <= 1e-300:
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
-    weights = scores.new_ones(len(scores)) if weights is None else weights.to(scores)
-    share = len(scores) / (len(scores) + BELIEF)
+    count = float(weights.sum().square() / weights.square().sum())
+    share = count / (count + belief)
     seen = scores.gather(1, labels[:, None])[:, 0]
     believed = (logits.softmax(dim=-1) * scores).sum(dim=-1)
     return float(unit) / _best_sharpness(scores, share * seen + (1 - share) * believed, weights)

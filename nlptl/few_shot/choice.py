@@ -158,14 +158,14 @@ def passes_of(method: str, examples: int, labels: int) -> float:
 
 
 def judges(labels: Sequence[int], label_count: int, *, seed: int) -> list[int]:
-    """Return the row numbers of validation texts that compare updates, `MOST_HELD_OUT` at most, evenly by label.
+    """Return the row numbers of validation texts that compare updates: about `MOST_HELD_OUT` at most, evenly by label.
 
     None where a label has fewer than `JUDGES_EACH`: accuracy on the others shows a leaning and not what was learnt.
     """
     ids = np.asarray(labels, dtype=np.int64)
     if np.bincount(ids, minlength=label_count).min() < JUDGES_EACH:
         return []
-    if len(ids) <= MOST_HELD_OUT:
+    if len(ids) < MOST_HELD_OUT + label_count:  # the rest would be too few to draw evenly
         return list(range(len(ids)))
     return sorted(_parts(ids, MOST_HELD_OUT, seed=seed)[1].tolist())
 
@@ -200,6 +200,8 @@ def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, se
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
         if cost > left:
             told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
+            if candidate is candidates[0]:
+                break  # nothing stands to be compared with
             continue
         left -= cost
         found = [candidate.train(split.training).predict_proba(split.texts) for split in trial.splits]

@@ -22,6 +22,7 @@ from nlptl.closed_form import (
     write_head,
 )
 from nlptl.contrastive import ContrastiveSettings
+from nlptl.distributed import agreed
 from nlptl.few_shot.contrast import Contrast, FewShot
 from nlptl.few_shot.pile import PileUse, with_pile
 from nlptl.few_shot.zero_shot import baseline_sentence, name_vectors, names_alone
@@ -93,7 +94,7 @@ def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> 
         return names == "always", f"Label names are {'used' if names == 'always' else 'left out'}, as the settings say."
     if without.loss is None or within.loss is None:
         return True, "Label names are used: with one example of each label nothing could be left out to try them on."
-    helped = within.loss <= without.loss + MARGIN
+    helped = bool(agreed(float(within.loss <= without.loss + MARGIN)))
     told = f"held-out log-loss {within.loss:.3f} with them, {without.loss:.3f} without"
     return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out, {told}."
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nlptl.closed_form import LinearHead, fit_temperature, log_losses
 from nlptl.contrastive import PASSES, batch_size_for, passes_for, steps_for
+from nlptl.distributed import agreed
 from nlptl.few_shot.contrast import Contrast
 from nlptl.layer_updates import LayerFit
 
@@ -149,9 +150,11 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Literal["nothing", "head", 
     without, in_head, in_training = trials
     told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
     end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
-    if not in_training.is_worse(without):
+    verdict = 0 if not in_training.is_worse(without) else 1 if without.is_worse(in_head) else 2
+    verdict = round(agreed(verdict))
+    if verdict == 0:
         return "student", f"The pile is used {in_training.name}: {end}"
-    if without.is_worse(in_head):
+    if verdict == 1:
         return "head", f"The pile is used {in_head.name}: {end}"
     return "nothing", f"The pile is left out, it would do harm: {end}."
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Literal
 
@@ -43,7 +42,8 @@ def from_names(update: Update, given: TextClassifier, data: TextData, context: R
     """Return a classifier by the names of labels alone, in the templates of a contrastive update."""
     from nlptl.few_shot.zero_shot import zero_shot_classifier
 
-    told = "No labelled examples: texts get the label whose name is nearest to them (zero-shot), not calibrated."
+    calibrated = ", not calibrated" if data.validation is None else ""
+    told = f"No labelled examples: texts get the label whose name is nearest to them (zero-shot){calibrated}."
     context.record.find("choice", "zero-shot", told)
     return zero_shot_classifier(given, sentences_of(given, data, update if isinstance(update, Contrastive) else None))
 
@@ -142,20 +142,22 @@ def chosen_update(
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
-    if not words:
-        check_linear(given, update.method)
     validation = [] if data.validation is None else _ids(given, data.validation).tolist()
     judging = judges(validation, len(counts), seed=context.seed)
     situation = Situation(len(names), len(counts), min(counts), words, speak, len(judging))
     ruled = by_rule(situation)
+    if ruled is None or ruled.method != "head":
+        check_linear(given, update.method)
     chosen = ruled or _tried(situation, judging, update, given, data, context, train)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
-        pile = _pile_within(update.minutes, given, data, context)
-        return Contrastive(pile=pile), chosen if pile is None else dataclasses.replace(
-            chosen, temperature=1.0, scored=0
-        )
+        return Contrastive(pile=_pile_within(update.minutes, given, data, context)), chosen
     return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method], chosen
+
+
+def pile_joined(context: RunContext) -> bool:
+    """Return whether the update that has just been made learnt from the pile, by what it recorded."""
+    return bool(context.record.report.get("pile", {}).get("used", "nothing") != "nothing")
 
 
 def _tried(

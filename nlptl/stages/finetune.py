@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.few_labels import chosen_update, contrasted, from_names, solved
+from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, solved
 from nlptl.stages.more_texts import check_pile
 from nlptl.stages.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
@@ -85,7 +85,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     shared: ClassVar[bool] = True
 
     @property
@@ -170,7 +170,10 @@ class FineTune(Config):
         if isinstance(self.update, Auto):
             update, how = chosen_update(self.update, given, data, context, train=self._tried(given, context))
             made = self.model_copy(update={"update": update})._learnt(given, data, context)
-            return calibrated(made, data, context, temperature=how.temperature, scored=how.scored)
+            if is_step_by_step(update) and data.validation is not None:
+                return made  # stopped by these texts already
+            scored = 0 if pile_joined(context) else how.scored  # what was compared had no pile
+            return calibrated(made, data, context, temperature=how.temperature, scored=scored)
         made = self._learnt(given, data, context)
         return made if is_step_by_step(self.update) else calibrated(made, data, context)
 

@@ -22,12 +22,17 @@ HEAVIEST = 5.0
 """Times that a validation text of a label that is rare there may count."""
 
 
+UNKNOWN = 2.0
+"""Texts that probabilities are worth which nothing has calibrated: hardly any."""
+
+
 def calibrated(
     classifier: TextClassifier, data: TextData, context: RunContext, *, temperature: float = 1.0, scored: int = 0
 ) -> TextClassifier:
     """Return the classifier with its probabilities corrected by `data.validation`; the record tells it.
 
     Where that is missing, shorter than `FEWEST` or lacks a label, `temperature` is taken, which `scored` other texts told.
+    Without labelled examples nothing has calibrated the probabilities before, so validation alone decides.
     """
     found = None if data.validation is None else _on_validation(classifier, data, context)
     if found is None and not scored:
@@ -47,23 +52,27 @@ def _on_validation(classifier: TextClassifier, data: TextData, context: RunConte
     import torch
 
     from nlptl.closed_form import corrected_temperature
+    from nlptl.closed_form.calibration import BELIEF
     from nlptl.distributed import agreed
 
     assert data.validation is not None
     labels = _ids(classifier, data.validation)
     there = torch.bincount(labels, minlength=len(classifier.labels))
-    short = f"{len(labels)} texts are" if len(labels) < FEWEST else None
-    if short is None and not bool((there > 0).all()):
-        short = f"texts without the label {classifier.labels[int(there.argmin())]} are"
-    if short is not None:
-        told = (
-            f"data.validation: {short} too little to correct probabilities by; {FEWEST} texts with all labels would do."
+    short = ""
+    if len(labels) < FEWEST:
+        short = f"found {len(labels)} texts, too few to correct probabilities by; expected {FEWEST} at least. Add some"
+    elif not bool((there > 0).all()):
+        missing = classifier.labels[int(there.argmin())]
+        short = (
+            f"found no text of the label {missing!r}; expected some of each label to correct probabilities by. Add them"
         )
-        context.record.find("temperature", None, told)
+    if short:
+        context.record.find("temperature", None, f"data.validation: {short}, or leave them as they are.")
         return None
     weights = (_shares(classifier, data) / (there / there.sum())).clamp(max=HEAVIEST)[labels]
     logits = torch.from_numpy(classifier.predict_proba(data.validation.texts())).clamp(min=1e-300).log()
-    return agreed(corrected_temperature(logits, labels, weights=weights))
+    belief = BELIEF if data.labelled is not None else UNKNOWN
+    return agreed(corrected_temperature(logits, labels, weights=weights, belief=belief))
 
 
 def _shares(classifier: TextClassifier, data: TextData) -> Tensor:

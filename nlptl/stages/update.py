@@ -108,7 +108,8 @@ class Pile(Config):
     share: float = Field(default=0.25, gt=0, le=1)
     """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
-    """Steps of the training that learns from them. auto: so many that each text is seen four times, within 20 and 400."""
+    """Steps of the training that learns from them. auto: so many that texts are seen four times on average, the labelled
+    ones more often than the pile's; within 20 and 400."""
     gate: Literal["auto", "always"] = "auto"
     """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where their log-loss is
     higher with it by more than the noise; that takes two more trainings of each kind. always does not look."""

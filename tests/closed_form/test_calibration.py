@@ -45,7 +45,8 @@ def test_a_correction_minimises_the_log_loss_of_labels_and_own_belief(
 ) -> None:
     logits, labels = noisy(count, width, seed, scale)
     weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)).double() + 0.1
-    share = count / (count + BELIEF)
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    share = effective / (effective + BELIEF)
     targets = (1 - share) * logits.softmax(1)
     targets[torch.arange(count), labels] += share
 
@@ -66,6 +67,8 @@ def test_calibrated_logits_are_hardly_corrected_and_wrong_ones_are() -> None:
     raw = [fit_temperature(logits[i : i + 20], labels[i : i + 20]) for i in range(0, 4000, 20)]
     assert abs(np.log(few)).mean() < 0.5 * abs(np.log(raw)).mean()
     assert corrected_temperature(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)) == 1.0
+    assert corrected_temperature(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)) == 1.0
+    assert corrected_temperature(logits[:5], labels[:5], weights=torch.zeros(5)) == 1.0
 
 
 def test_eight_examples_that_are_all_right_are_nine_tenths_sure() -> None:

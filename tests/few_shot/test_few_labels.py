@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nlptl import distributed
+from nlptl.closed_form import corrected_temperature
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ from nlptl.few_shot.choice import (
     trial_on_examples,
     trial_on_validation,
 )
+from nlptl.few_shot.pile import WAYS, PileUse, Trial, _gate
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
 from nlptl.stages.classification_head import ClassificationHead
@@ -236,6 +238,10 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     short = by_trial(both, trial, examples=100, seconds=3)
     assert short.method == "contrastive"
     assert "full was not tried" in short.why
+    asked: list[int] = []
+    costly = [Candidate("contrastive", 9, 0.0, wrong), Candidate("head", 1, 0.0, lambda rows: asked.append(1))]
+    assert by_trial(costly, trial, examples=100, seconds=10).method == "contrastive"
+    assert asked == []  # with nothing to compare it with, the other is not trained
     unseen = by_trial(both, trial, examples=100, seconds=1)
     assert (unseen.method, unseen.temperature, unseen.scored) == ("contrastive", 1.0, 0)
     assert unseen.why.endswith("contrastive was taken unseen, as the first choice.")
@@ -271,12 +277,10 @@ def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypat
     monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
     monkeypatch.setattr(choice, "FEW", 20)
     monkeypatch.setattr(choice, "FEW_EACH", 2)
-    _, context = run(
-        labelled, update={"method": "auto", "minutes": 0.15}
-    )  # 7 s for the head on two halves, and as much again for predictions
+    _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     told = context.record.sentences[0]
     assert "contrastive was not tried, for it would take about 3.3 minutes" in told
-    assert "head was not tried, for it would take about 0.23 minutes" in told
+    assert told.endswith("minutes; contrastive was taken unseen, as the first choice.")
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
@@ -333,14 +337,20 @@ def test_validation_texts_correct_probabilities(update: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("count", "label", "found"),
-    [(19, "negative", "19 texts are"), (30, "positive", "texts without the label negative are")],
+    [
+        (19, "negative", "found 19 texts, too few to correct probabilities by; expected 20 at least. Add some"),
+        (
+            30,
+            "positive",
+            "found no text of the label 'negative'; expected some of each label to correct probabilities by. Add them",
+        ),
+    ],
 )
 def test_validation_texts_that_say_too_little_correct_nothing(count: int, label: str, found: str) -> None:
     validation = (small_reviews(count, start=300)[0], [label] * count)
     plain, _ = run(TextData(labelled=small_reviews(24), label_names=NAMES), update=CONTRASTIVE)
     classifier, context = run(with_validation(validation), update=CONTRASTIVE)
-    told = f"data.validation: {found} too little to correct probabilities by; 20 texts with all labels would do."
-    assert told in context.record.sentences
+    assert f"data.validation: {found}, or leave them as they are." in context.record.sentences
     assert torch.equal(plain.head.last_linear.weight, classifier.head.last_linear.weight)
 
 
@@ -350,7 +360,7 @@ def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatc
     rows += [row for row, label in enumerate(labels) if label == "positive"][:30]
     seen = []
 
-    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor) -> float:
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
         seen.append([float(weights[ids == label].sum()) for label in (0, 1)])
         return 1.0
 
@@ -359,11 +369,36 @@ def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatc
     assert seen[0] == pytest.approx([20, 20])  # 12 examples of each label
 
 
-def test_names_alone_are_corrected_on_validation_texts() -> None:
-    data = TextData(validation=small_reviews(40, start=300), label_names=NAMES)
-    classifier, context = run(data)
-    assert context.record.report["temperature"] > 0
-    assert classifier.labels == ("negative", "positive")
+def test_no_validation_text_counts_more_than_five_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = small_reviews(80, start=300)
+    rows = [row for row, label in enumerate(labels) if label == "positive"][:39]
+    rows.append(labels.index("negative"))
+    seen = []
+
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
+        seen.append(float(weights.max()))
+        return 1.0
+
+    monkeypatch.setattr("nlptl.closed_form.corrected_temperature", spy)
+    run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
+    assert seen == [5.0]  # one in 40, where half of the examples have its label
+
+
+def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
+    texts = small_reviews(200, start=300)[0]
+    guessed = run(TextData(label_names=NAMES))[0].predict(texts)
+    other = {"positive": "negative", "negative": "positive"}
+    sure = []
+    for wrong in (10, 3):  # every tenth, every third
+        labels = [other[guess] if number % wrong == 0 else guess for number, guess in enumerate(guessed)]
+        classifier, context = run(TextData(validation=(texts, labels), label_names=NAMES))
+        assert "not calibrated" not in " ".join(context.record.sentences)
+        chances = torch.from_numpy(classifier.predict_proba(texts)).log()
+        ids = torch.tensor([classifier.labels.index(label) for label in labels])
+        counts = torch.bincount(ids)[ids]
+        assert corrected_temperature(chances, ids, weights=1 / counts, belief=0.0) == pytest.approx(1, abs=0.1)
+        sure.append(chances.exp().max(dim=1).values.mean())
+    assert sure[0] > sure[1] + 0.05
 
 
 def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,6 +407,56 @@ def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pyt
     assert context.record.sentences[0].startswith("On 30 validation texts, contrastive got ")
     assert context.record.report["update"] in ("contrastive", "head")
     assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
+
+
+@pytest.mark.parametrize(("used", "corrected"), [("nothing", True), ("student", False)])
+def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
+    used: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(choice, "_best", lambda *_: "contrastive")
+    monkeypatch.setattr("nlptl.few_shot.pile._gate", lambda *_: (used, "So it was decided"))
+    data = TextData(labelled=small_reviews(24), unlabelled=small_reviews(60, start=100)[0], label_names=NAMES)
+    _, context = run(data, update={"method": "auto"})
+    assert context.record.report["update"] == "contrastive"
+    assert context.record.report["pile"]["used"] == used
+    assert ("temperature" in context.record.report) == corrected
+
+
+def test_auto_does_not_correct_by_texts_that_have_stopped_the_training(reviews: TextData) -> None:
+    vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
+    data = TextData(labelled=small_reviews(24), validation=small_reviews(40, start=300))
+    given = ClassificationHead().run(SentenceVectors().run(vectors, data=reviews), data=data)
+    found = []
+    for method in ("auto", "head"):
+        context = RunContext(seed=3, device="cpu")
+        found.append(FineTune(update={"method": method}).run(given, data=data, context=context))
+        assert "temperature" not in context.record.report
+    assert torch.equal(found[0].head.last_linear.weight, found[1].head.last_linear.weight)
+
+
+@pytest.mark.parametrize("count", [1000, 1001, 1002])
+def test_auto_takes_validation_texts_that_are_hardly_more_than_it_needs(count: int) -> None:
+    assert len(judges([row % 2 for row in range(count)], 2, seed=0)) in (1000, 1001)
+
+
+def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"text {i}" for i in range(100)]
+    truth = {text: i % 2 for i, text in enumerate(texts)}
+    trial = trial_on_examples(texts, list(truth.values()), seed=0)
+    both: Any = [
+        Candidate("contrastive", 1, 0.0, lambda rows: Fixed(truth)),
+        Candidate("head", 1, 0.0, lambda rows: Fixed(None)),
+    ]
+    monkeypatch.setattr(choice, "agreed", lambda value: 1.0)
+    assert by_trial(both, trial, examples=100, seconds=9).method == "head"
+    monkeypatch.setattr("nlptl.few_shot.pile.agreed", lambda value: 2.0)
+    losses = torch.tensor([0.5, 0.6])
+    trials = [Trial(name, losses, 1.0) for name in WAYS]
+    monkeypatch.setattr("nlptl.few_shot.pile._trials", lambda *_: trials)
+    stand_in: Any = SimpleNamespace(labels=torch.tensor([0, 0, 1, 1]), own=torch.arange(4), label_count=2)
+    assert _gate(stand_in, PileUse())[0] == "nothing"
 
 
 @pytest.mark.parametrize("validation", [None, 10])
@@ -450,6 +535,11 @@ def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: 
             f"finetune.update: found {name} over a head with a hidden layer of 4 units; it fits a linear head. Set hidden: 0 "
             "in classification_head, or choose another update."
         )
+
+
+def test_auto_over_a_hidden_layer_is_no_matter_where_the_head_alone_learns() -> None:
+    data = TextData(labelled=(["a good film", "a bad film"], ["1", "0"]))
+    assert FineTune(update={"method": "auto"}).run(with_head(data, hidden=4), data=data).predict(["a film"])
 
 
 def test_a_template_without_a_place_is_refused() -> None:
