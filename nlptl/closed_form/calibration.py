@@ -5,17 +5,26 @@ Shapes: n examples, K labels.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 SHARPNESSES = (1e-2, 1e4)  # searched, where the logits have a standard deviation of 1
 STEPS = 60
 PRECISE = 1e-9
+LEAST = 1e-300  # probability, or spread of logits, that is told from 0
 BELIEF = 20.0  # texts that a classifier's own probabilities are worth where they are corrected by fresh ones
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the negative log-probability of each label (n,), in nats, from logits (n, K) and label ids (n,)."""
     return -logits.log_softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
+
+
+def log_probabilities(probabilities: NDArray[np.float64]) -> Tensor:
+    """Return the logarithms of predictions (n, K), finite for 0 too; they serve as logits."""
+    return torch.from_numpy(probabilities).clamp(min=LEAST).log()
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = None) -> float:
@@ -29,7 +38,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = Non
     """
     count, width = logits.shape
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if float(unit) <= 1e-300:
+    if float(unit) <= LEAST:
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     doubt = min(1 / (count + 2) if doubt is None else doubt, 1 - 1 / width)
@@ -51,7 +60,7 @@ def corrected_temperature(
     if not bool(weights.sum() > 0):
         return 1.0
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if float(unit) <= 1e-300:
+    if float(unit) <= LEAST:
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     count = float(weights.sum().square() / weights.square().sum())

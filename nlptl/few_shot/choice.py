@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlptl.closed_form import corrected_temperature
+from nlptl.closed_form.calibration import corrected_temperature, log_probabilities
 from nlptl.contrastive import batch_size_for, passes_for, steps_for
 from nlptl.distributed import agreed
 from nlptl.models.classifier import TextClassifier
@@ -160,7 +160,7 @@ def passes_of(method: str, examples: int, labels: int) -> float:
 def judges(labels: Sequence[int], label_count: int, *, seed: int) -> list[int]:
     """Return the row numbers of validation texts that compare updates: about `MOST_HELD_OUT` at most, evenly by label.
 
-    None where a label has fewer than `JUDGES_EACH`: accuracy on the others shows a leaning and not what was learnt.
+    No rows where a label has fewer than `JUDGES_EACH`: accuracy on the others shows a leaning and not what was learnt.
     """
     ids = np.asarray(labels, dtype=np.int64)
     if np.bincount(ids, minlength=label_count).min() < JUDGES_EACH:
@@ -229,7 +229,7 @@ def _best(chances: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64])
 
 def _temperature(chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """Return the temperature that corrects predictions (n, K) of held-out texts."""
-    return corrected_temperature(torch.from_numpy(chances).clamp(min=1e-300).log(), torch.from_numpy(labels))
+    return corrected_temperature(log_probabilities(chances), torch.from_numpy(labels))
 
 
 def _splits(labels: NDArray[np.int64], *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -24,6 +24,8 @@ from nlptl.few_shot.contrast import Contrast
 from nlptl.layer_updates import LayerFit
 
 Gate = Literal["auto", "always"]
+Way = Literal["nothing", "head", "student"]
+OPEN: tuple[Way, ...] = ("nothing", "head", "student")  # how far the gate opens
 ROUNDS = 50  # of alignment, which has converged by then
 
 
@@ -55,7 +57,7 @@ def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trial:
+class Outcome:
     """What held-out labelled texts say of one way to learn."""
 
     name: str
@@ -69,7 +71,7 @@ class Trial:
         """Their mean."""
         return float(self.losses.mean())
 
-    def is_worse(self, other: Trial) -> bool:
+    def is_worse(self, other: Outcome) -> bool:
         """Say whether the other one's loss is lower by more than the standard error of the difference."""
         difference = self.losses - other.losses
         return float(difference.mean()) > float(difference.std()) / math.sqrt(len(difference))
@@ -137,7 +139,7 @@ def _student(
     return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
 
 
-def _gate(contrast: Contrast, use: PileUse) -> tuple[Literal["nothing", "head", "student"], str]:
+def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
     labels = contrast.labels[contrast.own]
     fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
@@ -150,16 +152,16 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Literal["nothing", "head", 
     without, in_head, in_training = trials
     told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
     end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
-    verdict = 0 if not in_training.is_worse(without) else 1 if without.is_worse(in_head) else 2
-    verdict = round(agreed(verdict))
-    if verdict == 0:
-        return "student", f"The pile is used {in_training.name}: {end}"
-    if verdict == 1:
-        return "head", f"The pile is used {in_head.name}: {end}"
-    return "nothing", f"The pile is left out, it would do harm: {end}."
+    verdict: Way = "student"
+    if in_training.is_worse(without):
+        verdict = "head" if without.is_worse(in_head) else "nothing"
+    verdict = OPEN[round(agreed(OPEN.index(verdict)))]
+    if verdict == "nothing":
+        return verdict, f"The pile is left out, it would do harm: {end}."
+    return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
 
 
-def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Trial]:
+def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Outcome]:
     """Fit all ways to each part's complement and score them on the part."""
     from sklearn.model_selection import StratifiedKFold
 
@@ -182,6 +184,6 @@ def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Trial]:
 WAYS = ("without", "in the head", "in training")
 
 
-def _trial(name: str, logits: Tensor, labels: Tensor) -> Trial:
+def _trial(name: str, logits: Tensor, labels: Tensor) -> Outcome:
     losses = log_losses(logits / fit_temperature(logits, labels), labels)
-    return Trial(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))
+    return Outcome(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, read_tensors, verify
 from nlptl.batching import Batch
 from nlptl.config import load_yaml
+from nlptl.data import LabelSet
 from nlptl.errors import ArtifactError
 from nlptl.models.encoder import PROBES, SAME, Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
@@ -39,6 +40,10 @@ class TextClassifier(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.encoder.device
+
+    def label_ids(self, labels: Sequence[str]) -> Tensor:
+        """Return the places (B,) of label names among `labels`; DataError for an unknown one."""
+        return torch.tensor(LabelSet(self.labels).ids(labels), dtype=torch.int64)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B, K)."""

@@ -141,7 +141,6 @@ class DomainAdaptation(Config):
         """Lay the texts of both domains end to end."""
         import torch
 
-        from nlptl.data import LabelSet
         from nlptl.domains.task import Domains
 
         assert data.source is not None
@@ -154,7 +153,7 @@ class DomainAdaptation(Config):
             target = [target[row] for row in drawn.sort().values.tolist()]
         names = [label for part in parts for label in part.labels()]
         texts = [text for part in parts for text in part.texts()]
-        return Domains([*texts, *target], torch.tensor(LabelSet(given.labels).ids(names)), len(data.source))
+        return Domains([*texts, *target], given.label_ids(names), len(data.source))
 
     def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
         from nlptl.domains.shift import shift_between

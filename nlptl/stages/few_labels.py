@@ -24,9 +24,7 @@ from nlptl.stages.update import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
-
-    from nlptl.data import TextData, TextTable
+    from nlptl.data import TextData
     from nlptl.few_shot.choice import Candidate, Chosen, Situation
     from nlptl.few_shot.contrast import FewShot
     from nlptl.label_names import LabelSentences
@@ -104,7 +102,7 @@ def solved(
     texts = data.labelled.texts()
     with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
         vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
-    rows = LabelledVectors.of(vectors, _ids(given, data.labelled), len(given.labels))
+    rows = LabelledVectors.of(vectors, given.label_ids(data.labelled.labels()), len(given.labels))
     choice = choose_head(rows) if solver == "auto" else choose_head(rows, methods=(solver,))
     context.record.find("choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how)
     context.record.find("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
@@ -142,7 +140,7 @@ def chosen_update(
     counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
-    validation = [] if data.validation is None else _ids(given, data.validation).tolist()
+    validation = [] if data.validation is None else given.label_ids(data.validation.labels()).tolist()
     judging = judges(validation, len(counts), seed=context.seed)
     situation = Situation(len(names), len(counts), min(counts), words, speak, len(judging))
     ruled = by_rule(situation)
@@ -177,11 +175,14 @@ def _tried(
     if situation.judged_by_validation:
         assert data.validation is not None
         part = data.validation.select(judging)
-        trial = trial_on_validation(situation.examples, part.texts(), _ids(given, part).tolist())
+        trial = trial_on_validation(situation.examples, part.texts(), given.label_ids(part.labels()).tolist())
     else:
-        trial = trial_on_examples(data.labelled.texts(), _ids(given, data.labelled).tolist(), seed=context.seed)
-    candidates = [_candidate(method, given, data, train) for method in methods]
-    return by_trial(candidates, trial, examples=situation.examples, seconds=60 * update.minutes)
+        trial = trial_on_examples(
+            data.labelled.texts(), given.label_ids(data.labelled.labels()).tolist(), seed=context.seed
+        )
+    return by_trial(
+        _candidates(methods, given, data, train), trial, examples=situation.examples, seconds=60 * update.minutes
+    )
 
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
@@ -203,33 +204,34 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
     return None
 
 
-def _candidate(
-    method: str,
-    given: TextClassifier,
-    data: TextData,
-    train: Callable[[Update, TextData], TextClassifier],
-) -> Candidate:
-    """Return an update with the time that one training of it will take, measured on some of the texts."""
+def _candidates(
+    methods: Sequence[str], given: TextClassifier, data: TextData, train: Callable[[Update, TextData], TextClassifier]
+) -> list[Candidate]:
+    """Return updates with the time that one training of each will take, measured on some of the texts."""
     from nlptl.data import TextData
     from nlptl.distributed import agreed
     from nlptl.few_shot.choice import Candidate, passes_of, seconds_a_pass
 
     assert data.labelled is not None
     texts, labels = data.labelled.texts(), data.labelled.labels()
+    a_pass = agreed(seconds_a_pass(given, texts))
 
-    def on_rows(rows: Sequence[int]) -> TextClassifier:
-        some = ([texts[row] for row in rows], [labels[row] for row in rows])
-        return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
+    def candidate(method: str) -> Candidate:
+        def on_rows(rows: Sequence[int]) -> TextClassifier:
+            some = ([texts[row] for row in rows], [labels[row] for row in rows])
+            return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
 
-    seconds = agreed(seconds_a_pass(given, texts))
-    return Candidate(method, seconds * passes_of(method, len(texts), len(given.labels)), seconds / len(texts), on_rows)
+        passes = passes_of(method, len(texts), len(given.labels))
+        return Candidate(method, a_pass * passes, a_pass / len(texts), on_rows)
+
+    return [candidate(method) for method in methods]
 
 
 def _task(update: Contrastive, given: TextClassifier, data: TextData, context: RunContext) -> FewShot:
     from nlptl.few_shot.contrast import FewShot
 
     assert data.labelled is not None
-    texts, labels = data.labelled.texts(), _ids(given, data.labelled)
+    texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
     pile = pile_texts(update.pile, data, context)
     views = augmented(update, given, data, pile, context)
     return FewShot(
@@ -244,15 +246,6 @@ def _task(update: Contrastive, given: TextClassifier, data: TextData, context: R
         findings=context.record,
         checkpoints=context.checkpoints("contrastive"),
     )
-
-
-def _ids(given: TextClassifier, part: TextTable) -> Tensor:
-    """Return the label ids (n,) of labelled texts."""
-    import torch
-
-    from nlptl.data import LabelSet
-
-    return torch.tensor(LabelSet(given.labels).ids(part.labels()))
 
 
 def _mover(update: Contrastive, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerUpdate]:

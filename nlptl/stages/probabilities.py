@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from nlptl.data import TextData, TextTable
+    from nlptl.data import TextData
     from nlptl.models.classifier import TextClassifier
     from nlptl.stages.stage import RunContext
 
@@ -20,8 +20,6 @@ FEWEST = 20
 """Validation texts from which they correct probabilities."""
 HEAVIEST = 5.0
 """Times that a validation text of a label that is rare there may count."""
-
-
 UNKNOWN = 2.0
 """Texts that probabilities are worth which nothing has calibrated: hardly any."""
 
@@ -51,12 +49,11 @@ def _on_validation(classifier: TextClassifier, data: TextData, context: RunConte
     """
     import torch
 
-    from nlptl.closed_form import corrected_temperature
-    from nlptl.closed_form.calibration import BELIEF
+    from nlptl.closed_form.calibration import BELIEF, corrected_temperature, log_probabilities
     from nlptl.distributed import agreed
 
     assert data.validation is not None
-    labels = _ids(classifier, data.validation)
+    labels = classifier.label_ids(data.validation.labels())
     there = torch.bincount(labels, minlength=len(classifier.labels))
     short = ""
     if len(labels) < FEWEST:
@@ -70,7 +67,7 @@ def _on_validation(classifier: TextClassifier, data: TextData, context: RunConte
         context.record.find("temperature", None, f"data.validation: {short}, or leave them as they are.")
         return None
     weights = (_shares(classifier, data) / (there / there.sum())).clamp(max=HEAVIEST)[labels]
-    logits = torch.from_numpy(classifier.predict_proba(data.validation.texts())).clamp(min=1e-300).log()
+    logits = log_probabilities(classifier.predict_proba(data.validation.texts()))
     belief = BELIEF if data.labelled is not None else UNKNOWN
     return agreed(corrected_temperature(logits, labels, weights=weights, belief=belief))
 
@@ -82,16 +79,8 @@ def _shares(classifier: TextClassifier, data: TextData) -> Tensor:
     count = len(classifier.labels)
     if data.labelled is None:
         return torch.full((count,), 1 / count, dtype=torch.float64)
-    counts = torch.bincount(_ids(classifier, data.labelled), minlength=count).double()
+    counts = torch.bincount(classifier.label_ids(data.labelled.labels()), minlength=count).double()
     return counts / counts.sum()
-
-
-def _ids(classifier: TextClassifier, part: TextTable) -> Tensor:
-    import torch
-
-    from nlptl.data import LabelSet
-
-    return torch.tensor(LabelSet(classifier.labels).ids(part.labels()))
 
 
 def _at_temperature(classifier: TextClassifier, temperature: float) -> TextClassifier:

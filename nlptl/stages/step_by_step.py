@@ -93,10 +93,9 @@ class StepByStep:
     def _examples(self, names: list[str], training: int) -> Examples:
         import torch
 
-        from nlptl.data import LabelSet
         from nlptl.fitting import Examples
 
-        labels = torch.tensor(LabelSet(self._given.labels).ids(names))
+        labels = self._given.label_ids(names)
         counts = torch.bincount(labels[:training], minlength=len(self._given.labels))
         weights = torch.ones(len(self._given.labels))
         if self._stage.label_weights == "balanced":

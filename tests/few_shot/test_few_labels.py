@@ -27,7 +27,7 @@ from nlptl.few_shot.choice import (
     trial_on_examples,
     trial_on_validation,
 )
-from nlptl.few_shot.pile import WAYS, PileUse, Trial, _gate
+from nlptl.few_shot.pile import WAYS, Outcome, PileUse, _gate
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
 from nlptl.stages.classification_head import ClassificationHead
@@ -364,7 +364,7 @@ def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatc
         seen.append([float(weights[ids == label].sum()) for label in (0, 1)])
         return 1.0
 
-    monkeypatch.setattr("nlptl.closed_form.corrected_temperature", spy)
+    monkeypatch.setattr("nlptl.closed_form.calibration.corrected_temperature", spy)
     run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
     assert seen[0] == pytest.approx([20, 20])  # 12 examples of each label
 
@@ -379,7 +379,7 @@ def test_no_validation_text_counts_more_than_five_times(monkeypatch: pytest.Monk
         seen.append(float(weights.max()))
         return 1.0
 
-    monkeypatch.setattr("nlptl.closed_form.corrected_temperature", spy)
+    monkeypatch.setattr("nlptl.closed_form.calibration.corrected_temperature", spy)
     run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
     assert seen == [5.0]  # one in 40, where half of the examples have its label
 
@@ -451,9 +451,9 @@ def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytes
     ]
     monkeypatch.setattr(choice, "agreed", lambda value: 1.0)
     assert by_trial(both, trial, examples=100, seconds=9).method == "head"
-    monkeypatch.setattr("nlptl.few_shot.pile.agreed", lambda value: 2.0)
+    monkeypatch.setattr("nlptl.few_shot.pile.agreed", lambda value: 0.0)
     losses = torch.tensor([0.5, 0.6])
-    trials = [Trial(name, losses, 1.0) for name in WAYS]
+    trials = [Outcome(name, losses, 1.0) for name in WAYS]
     monkeypatch.setattr("nlptl.few_shot.pile._trials", lambda *_: trials)
     stand_in: Any = SimpleNamespace(labels=torch.tensor([0, 0, 1, 1]), own=torch.arange(4), label_count=2)
     assert _gate(stand_in, PileUse())[0] == "nothing"

@@ -10,7 +10,7 @@ import torch
 
 from nlptl.closed_form import LinearHead
 from nlptl.few_shot import pile as pile_module
-from nlptl.few_shot.pile import WAYS, PileUse, Trial, aligned, pseudo_labels, texts_to_pass, with_pile
+from nlptl.few_shot.pile import WAYS, Outcome, PileUse, aligned, pseudo_labels, texts_to_pass, with_pile
 from nlptl.stages.stage import Record
 
 
@@ -68,7 +68,7 @@ def test_the_gate_closes_where_held_out_texts_speak_against_the_pile(
 ) -> None:
     without = torch.tensor([0.5, 0.6, 0.7, 0.8])
     losses = (without, without + torch.tensor(head), without + torch.tensor(student))
-    trials = [Trial(name, loss, 0.5) for name, loss in zip(WAYS, losses, strict=True)]
+    trials = [Outcome(name, loss, 0.5) for name, loss in zip(WAYS, losses, strict=True)]
     monkeypatch.setattr(pile_module, "_trials", lambda *_: trials)
     found, why = pile_module._gate(contrast(), PileUse())
     assert found == way
