@@ -23,8 +23,10 @@ was seen; the others take no label names, as is their default. A collapse: one l
 or an accuracy of at most .55 on imdb. --dev develops: it scores on 400 training rows other than the shots, with seeds
 from 1000 on, takes any --update in auto's place and publishes nothing. --disturbed says that other work ran beside:
 these seconds count for no bar. Every run is kept (runs/benchmarks/fewshot.jsonl), so that an interrupted one goes on;
---forget ARM … runs these again. SetFit and lr: pip install setfit==1.2.0 sentence-transformers. Where nlptl is not
-installed: PYTHONPATH=. python benchmarks/fewshot.py …. Writes benchmarks/results/fewshot.json.
+--forget ARM … runs these again; --resume takes up the published runs too, those for timing only on the same processor.
+A published run holds its predictions, a character a text: chr(48 + n) for label n. SetFit and lr: pip install
+setfit==1.2.0 sentence-transformers. Where nlptl is not installed: PYTHONPATH=. python benchmarks/fewshot.py …. Writes
+benchmarks/results/fewshot.json.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import arms
+import results
 from fewshot_arms import AUTO, AUTO_PILE, LR, MAKERS, OURS_AUTO, SETFIT, TRAINER, WARM_UP, Task
 from fewshot_bars import bars_of, score
 from fewshot_sets import DEV_SEEDS, SEEDS, SETS, Material, material, pile_of, shots_of
@@ -52,6 +55,7 @@ PILE_SET, PILE_SHOTS = "imdb", 10  # of the part pile: 20 labels
 ALL, TIMED = (LR, SETFIT, TRAINER, AUTO, AUTO_PILE), (SETFIT, AUTO)
 NEEDS = {LR: "sentence_transformers", SETFIT: "setfit"}
 LONGEST = 256
+FIRST = ord("0")  # the character of label 0 in a published run
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ def main(argv: Sequence[str]) -> Path | None:
     name = "fewshot" + ("-dev" if options.dev else "") + ("-tiny" if options.tiny else "")
     longest = 64 if options.tiny else LONGEST
     kept = arms.Kept(arms.result_name(name, device), {"longest": longest, "dev": options.dev, **about})
+    if options.resume:
+        resume(kept, arms.result_name(name, device), about)
     if options.forget:
         kept.forget(lambda key: key[-1] in options.forget)
     made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
@@ -103,6 +109,7 @@ def read_options(argv: Sequence[str]) -> Any:
         disturbed={"action": "store_true", "help": "other work runs beside: the seconds count for no bar"},
         forget={"nargs": "+", "default": [], "metavar": "ARM", "help": "drop the kept runs of these arms first"},
         publish={"action": "store_true", "help": "run nothing, write the result of what is kept"},
+        resume={"action": "store_true", "help": "begin with the runs in benchmarks/results, predictions and all"},
     )
     parser.add_argument("--setfit-splits", type=int, default=5, help="the first N splits that SetFit runs on")
     parser.add_argument("--setfit-minutes", type=float, default=30.0, help="the longest that SetFit may train")
@@ -214,14 +221,34 @@ def publish(kept: arms.Kept, made: Any, options: Any, about: arms.Row, device: s
     rows = [row for row in kept.rows() if "score" in row]
     if not rows:
         raise SystemExit("fewshot: found no kept runs to publish; expected some. Run it without --publish first.")
+    cpu = results.machine()["cpu"]  # of the runs that were not resumed
     return arms.publish(
         arms.result_name("fewshot", device),
         tiny=options.tiny,
         command="python benchmarks/fewshot.py DIR",
         seeds=sorted({row["seed"] for row in rows}),
-        rows=[{**{key: value for key, value in row.items() if key != "predicted"}, **about} for row in rows],
+        rows=[{"cpu": cpu, **row, "predicted": as_text(row["predicted"]), **about} for row in rows],
         bars=bars_of(rows, made),
     )
+
+
+def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:
+    """Keep the published runs that are not kept yet."""
+    for published in results.read_rows(name, packages=arms.installed()):
+        row = {key: value for key, value in published.items() if key not in about}
+        key = Key(**{field.name: row[field.name] for field in fields(Key)})
+        comparable = not key.timing or row["cpu"] == results.machine()["cpu"]
+        if comparable and {**published, **about} == published and kept.find(*key.parts()) is None:
+            kept.add({**row, "predicted": as_numbers(row["predicted"])}, *key.parts())
+
+
+def as_text(predicted: Sequence[int]) -> str:
+    """Return label numbers, fewer than 78, a printable character each."""
+    return "".join(chr(FIRST + number) for number in predicted)
+
+
+def as_numbers(predicted: str) -> list[int]:
+    return [ord(letter) - FIRST for letter in predicted]
 
 
 if __name__ == "__main__":

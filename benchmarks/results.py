@@ -48,6 +48,22 @@ def write_result(
     return path
 
 
+def read_rows(benchmark: str, *, packages: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the runs of benchmarks/results/BENCHMARK.json; SystemExit where they were made with other versions."""
+    path = RESULTS / f"{benchmark}.json"
+    if not path.is_file():
+        raise SystemExit(f"{benchmark}: found no published runs ({path.name}); expected some. Leave out --resume.")
+    found, here = json.loads(path.read_text(encoding="utf-8")), versions(packages)
+    other = {name: version for name, version in here.items() if found["versions"].get(name) != version}
+    if other:
+        told = ", ".join(f"{name} {found['versions'].get(name)} (here {version})" for name, version in other.items())
+        raise SystemExit(
+            f"{benchmark}: found published runs of {told}; expected the versions that are installed. Leave out --resume, "
+            "which begins anew."
+        )
+    return list(found["rows"])
+
+
 def is_met(bar: Mapping[str, Any]) -> bool:
     """Say whether the value of a bar keeps within what the bar promises."""
     return bool(bar.get("at_least", bar["value"]) <= bar["value"] <= bar.get("at_most", bar["value"]))

@@ -76,7 +76,7 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     fewshot.main(common(sets_folder, "--parts", "pile", "--splits", "2", "--arms", "auto", "auto+pile"))
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
     assert len(result["rows"]) == 2 * (1 + 2 * 4) + 2 * 2 + 2 * 2
-    assert not any("predicted" in row for row in result["rows"])
+    assert all(set(row["predicted"]) <= {"0", "1"} and len(row["predicted"]) == row["test"] for row in result["rows"])
     assert {row["dropped"] for row in result["rows"]} == {1}
     assert {row["pile"] for row in result["rows"] if row["arm"] == "auto+pile"} == {59 - 16, 50}
     bars = {bar["name"]: bar for bar in result["bars"]}
@@ -97,6 +97,41 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     assert "| at most 0.2: met |" in promises
     assert "], 1 splits |" in promises
     assert "imdb with 8 shots to 1 minutes" in promises
+
+
+def test_published_runs_are_taken_up_again(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = common(sets_folder, "--shots", "8", "--splits", "1", "--arms", "lr", "auto")
+    fewshot.main(few)
+    fewshot.main(common(sets_folder, "--shots", "8", "--arms", "auto", "--timing"))
+    published = json.loads(fewshot.main([*few, "--publish"]).read_text())
+    arms, results = bench("arms"), bench("results")
+    (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
+    (arms.SCRATCH / "fewshot.json").rename(arms.SCRATCH / "fewshot-tiny.json")
+    monkeypatch.setattr(results, "RESULTS", arms.SCRATCH)
+    again = json.loads(fewshot.main([*few, "--resume", "--publish"]).read_text())
+    assert (again["rows"], again["bars"]) == (published["rows"], published["bars"])
+    (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
+    monkeypatch.setattr(results, "machine", lambda: {"cpu": "another"})
+    elsewhere = json.loads(fewshot.main([*few, "--resume", "--publish"]).read_text())
+    assert elsewhere["rows"] == [row for row in published["rows"] if not row["timing"]]
+
+
+def test_published_runs_of_other_versions_are_refused(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = common(sets_folder, "--shots", "8", "--splits", "1", "--arms", "lr")
+    with pytest.raises(SystemExit, match=r"found no published runs .*Leave out --resume"):
+        fewshot.main([*few, "--resume"])
+    fewshot.main(few)
+    results = bench("results")
+    path = fewshot.main([*few, "--publish"])
+    path.rename(path.with_name("fewshot-tiny.json"))
+    monkeypatch.setattr(results, "RESULTS", path.parent)
+    monkeypatch.setattr(results, "versions", lambda _: {"python": "4.0"})
+    with pytest.raises(SystemExit, match=r"found published runs of python 3\S+ \(here 4.0\); expected the versions"):
+        fewshot.main([*few, "--resume"])
 
 
 def test_an_interrupted_run_goes_on(fewshot: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
