@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nlptl.augmentation import Augmented, Augmenter, keep_label
 from nlptl.errors import DataError
+from nlptl.repeats import Distinct, distinct
 from nlptl.statistics import PairedDifference, paired_difference
 
 Predict = Callable[[list[str]], NDArray[np.floating]]
@@ -95,14 +96,15 @@ def augmentation_ablation(
     independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
     label that is none of `names` or has one example only.
     """
-    parts = _check(labels, names, folds)
+    repeats_of = distinct(texts, labels)
+    parts = _check([labels[row] for row in repeats_of.first], names, folds)
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
     arms = _Arms(list(texts), list(labels), fit, least, against, after_fit)
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
-        for training, held_out in _folds(wanted, parts, seed + repeat):
+        for training, held_out in _folds(repeats_of, wanted, parts, seed + repeat):
             new = augmented.of_rows(training)
             without, more, kept = arms.trained(training, new)
             for arm, predict in enumerate((without, more)):
@@ -163,12 +165,16 @@ def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
     return min(folds, counts[rarest])
 
 
-def _folds(wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[list[int], list[int]]]:
-    """Return (training rows, held-out rows) of each fold."""
+def _folds(repeats: Distinct, wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Return (training rows, held-out rows) of each fold; copies of an example are in the same part."""
     from sklearn.model_selection import StratifiedKFold
 
     splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
-    return [(training.tolist(), held_out.tolist()) for training, held_out in splitter.split(wanted, wanted)]
+    labels = wanted[repeats.first]
+    return [
+        (repeats.rows_of(training).tolist(), repeats.rows_of(held_out).tolist())
+        for training, held_out in splitter.split(labels, labels)
+    ]
 
 
 def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:

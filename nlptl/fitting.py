@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from nlptl.batching import length_sorted_batches, shuffled_length_batches
 from nlptl.distributed import agreed
+from nlptl.repeats import Distinct
 from nlptl.training import (
     Precision,
     Schedule,
@@ -58,6 +59,8 @@ class Examples:
     """(K,) weight of each label in the loss; all ones unless labels are balanced."""
     label_smoothing: float = 0.0
     """Share of the truth that is spread over all labels while training (Szegedy et al. 2016)."""
+    repeats: Distinct | None = None
+    """Which of the n examples are copies of others, so that they are held out together; None for none."""
 
     @property
     def training_labels(self) -> Tensor:

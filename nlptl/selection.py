@@ -44,7 +44,7 @@ def choose(update: Update, examples: Examples, settings: Settings, *, tick: Call
     """Choose epochs and penalty by cross-validation; `tick` is called after each fit."""
     if settings.l2 is not None and settings.epochs is not None:
         return Choice(settings.l2, settings.epochs, None, "Epochs and l2 are as the settings say.")
-    folds = _folds(update, examples.training_labels, settings)
+    folds = _folds(update, examples, settings)
     if not folds:
         l2 = FALLBACK[0] if settings.l2 is None else settings.l2
         epochs = settings.epochs or (FALLBACK_COSTLY if update.costly else FALLBACK[1])
@@ -69,7 +69,7 @@ def fits_of(update: Update, settings: Settings, examples: Examples) -> int:
     """Return how many fits `choose` will make."""
     if settings.l2 is not None and settings.epochs is not None:
         return 0
-    return len(_folds(update, examples.training_labels, settings)) * len(_grid(update, settings))
+    return len(_folds(update, examples, settings)) * len(_grid(update, settings))
 
 
 def fit_rows(
@@ -174,17 +174,24 @@ def _grid(update: Update, settings: Settings) -> list[tuple[float, float]]:
     return [(l2, rate) for l2 in _penalties(settings) for rate in update.rate_factors]
 
 
-def _folds(update: Update, labels: Tensor, settings: Settings) -> list[tuple[Tensor, Tensor]]:
-    """Return (training rows, held-out rows) of each fold; none when a label has a single example."""
+def _folds(update: Update, examples: Examples, settings: Settings) -> list[tuple[Tensor, Tensor]]:
+    """Return (training rows, held-out rows) of each fold; none when a label has a single example.
+
+    Copies of an example are in the same part.
+    """
     from sklearn.model_selection import StratifiedKFold
 
+    labels, repeats = examples.training_labels.cpu(), examples.repeats
+    if repeats is not None:
+        labels = labels[repeats.first]
     smallest = int(torch.bincount(labels).min())
     if smallest < 2:
         return []
     splitter = StratifiedKFold(min(settings.folds, smallest), shuffle=True, random_state=settings.seed % 2**32)
+    rows_of = (lambda part: part) if repeats is None else repeats.rows_of
     folds = [
-        (torch.from_numpy(training), torch.from_numpy(held_out))
-        for training, held_out in splitter.split(labels.cpu().numpy(), labels.cpu().numpy())
+        (torch.from_numpy(rows_of(training)), torch.from_numpy(rows_of(held_out)))
+        for training, held_out in splitter.split(labels.numpy(), labels.numpy())
     ]
     return folds[:1] if update.costly and len(labels) > MANY else folds
 

@@ -74,6 +74,14 @@ def test_training_folds_alone_are_augmented() -> None:
     assert found.without[0] > 0.9
 
 
+def test_copies_are_held_out_together() -> None:
+    fit = Counting()
+    augmenter = Augmenter([Typos()])
+    augmentation_ablation([*TEXTS, *TEXTS], [*LABELS, *LABELS], names=NAMES, fit=fit, augmenter=augmenter, repeats=1)
+    for plain, held_out in zip(fit.trained[::2], fit.asked[::2], strict=True):
+        assert not set(plain) & set(held_out)
+
+
 def test_the_same_seed_gives_the_same() -> None:
     one, two = (ablation(Counting(), Augmenter([WordDropout()]), repeats=1, seed=3) for _ in range(2))
     assert one == two

@@ -16,6 +16,7 @@ from nlptl.data import TextData
 from nlptl.fitting import Examples, Settings, has_learnt, train_fit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.repeats import distinct
 from nlptl.selection import Choice, choose, fit_rows, fit_until, fits_of
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -125,9 +126,22 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
     found = examples(data)
     made = HeadUpdate(head, vectors(head, texts), learning_rate=0.01)
-    folds = selection._folds(made, found.labels, SETTINGS)
+    folds = selection._folds(made, found, SETTINGS)
     losses = selection._cross_validated(made, found, SETTINGS, folds, 1.0, 1.0, lambda: None)
     assert min(losses.values()) > 0.6
+
+
+def test_copies_of_an_example_are_in_the_same_fold(given: TextClassifier) -> None:
+    texts = [f"good film {i % 15}" for i in range(40)]
+    names = ["positive" if i % 15 < 8 else "negative" for i in range(40)]
+    data = TextData(labelled=(texts, names))
+    found = dataclasses.replace(examples(data), repeats=distinct(texts, names))
+    made = HeadUpdate(given, vectors(given, texts), learning_rate=0.01)
+    folds = selection._folds(made, found, SETTINGS)
+    assert len(folds) == 5
+    for training, held_out in folds:
+        assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(40))
+        assert not {texts[row] for row in training} & {texts[row] for row in held_out}
 
 
 def test_a_penalty_of_zero_is_a_penalty(given: TextClassifier) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 SHARPNESSES = (1e-2, 1e4)  # searched, where the logits have a standard deviation of 1
 STEPS = 60
 PRECISE = 1e-9
-LEAST = 1e-300  # probability, or spread of logits, that is told from 0
+LEAST = 1e-300  # probability that is told from 0
+FLAT = 1e-9  # spread of logits, in units of the largest, below which it is rounding
 BELIEF = 20.0  # texts that a classifier's own probabilities are worth where they are corrected by fresh ones
 
 
@@ -38,7 +39,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = Non
     """
     count, width = logits.shape
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if float(unit) <= LEAST:
+    if _is_rounding(unit, logits):
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     doubt = min(1 / (count + 2) if doubt is None else doubt, 1 - 1 / width)
@@ -60,7 +61,7 @@ def corrected_temperature(
     if not bool(weights.sum() > 0):
         return 1.0
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if float(unit) <= LEAST:
+    if _is_rounding(unit, logits):
         return 1.0
     scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     count = float(weights.sum().square() / weights.square().sum())
@@ -68,6 +69,10 @@ def corrected_temperature(
     seen = scores.gather(1, labels[:, None])[:, 0]
     believed = (logits.softmax(dim=-1) * scores).sum(dim=-1)
     return float(unit) / _best_sharpness(scores, share * seen + (1 - share) * believed, weights)
+
+
+def _is_rounding(spread: Tensor, logits: Tensor) -> bool:
+    return float(spread) <= FLAT * max(LEAST, float(logits.abs().max()))
 
 
 def _best_sharpness(scores: Tensor, targets: Tensor, weights: Tensor) -> float:

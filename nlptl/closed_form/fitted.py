@@ -57,7 +57,11 @@ class FittedHead:
 
     def losses(self) -> Tensor:
         """Return the log-loss of each scored example at the temperature, in the order of the examples."""
-        return log_losses(self.out_of_fold_logits[self.scored] / self.temperature, self.labels[self.scored])
+        return self.losses_on(self.scored)
+
+    def losses_on(self, examples: Tensor) -> Tensor:
+        """Return the log-losses at the temperature of some scored examples, given as bool (n,)."""
+        return log_losses(self.out_of_fold_logits[examples] / self.temperature, self.labels[examples])
 
     def calibrated(self, *, priors: Priors = "observed") -> LinearHead:
         """Return the head with its temperature folded in, at the given priors."""

@@ -24,18 +24,25 @@ class LabelledVectors:
     labels: Tensor
     """Label ids (N,), int64."""
     weights: Tensor
-    """Weight of each row (N,): 1 of an example, the given weight of a prototype."""
+    """Weight of each row (N,): how often an example stands, the given weight of a prototype."""
     examples: int
     """n: how many of the rows are examples; only these are ever held out and scored."""
     label_count: int
 
     @classmethod
-    def of(cls, vectors: Tensor, labels: Tensor, label_count: int) -> LabelledVectors:
-        """Take vectors (n, D) with label ids (n,) below `label_count`; DataError where they do not fit."""
+    def of(cls, vectors: Tensor, labels: Tensor, label_count: int, *, copies: Tensor | None = None) -> LabelledVectors:
+        """Take vectors (n, D) with label ids (n,) below `label_count`; DataError where they do not fit.
+
+        `copies` (n,) says how often each example stands in the data, once by default. All copies count in a fit and are
+        held out together, since one that stayed would give the answer away.
+        """
         if label_count < FEWEST_LABELS:
             raise DataError(f"labels: found {label_count} in all; a head needs at least two. Give more labels.")
         _check(vectors, labels, label_count, what="vectors")
         weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
+        if copies is not None:
+            _check_copies(copies, len(labels))
+            weights = copies.to(weights)
         return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
 
     def with_prototypes(self, vectors: Tensor, labels: Tensor, *, weight: float) -> LabelledVectors:
@@ -78,6 +85,14 @@ class LabelledVectors:
         """
         rows = torch.bincount(self.labels, minlength=self.label_count)
         return rows[self.labels[: self.examples]] > 1
+
+
+def _check_copies(copies: Tensor, examples: int) -> None:
+    if copies.shape != (examples,) or not bool((copies >= 1).all()):
+        raise DataError(
+            f"copies: found shape {tuple(copies.shape)} for {examples} examples, or a number below 1; expected how often "
+            "each stands, once at least. Count them."
+        )
 
 
 def _check(vectors: Tensor, labels: Tensor, label_count: int, *, what: str) -> None:

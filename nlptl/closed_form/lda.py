@@ -83,19 +83,20 @@ class _Within:
     def leave_one_out(self, shrinkage: float) -> Tensor:
         """Return logits (n, K) of each example by the discriminants without it, for all examples at once.
 
-        Without example i its label's mean moves by -d / (w - 1), d = x - mean, w the label's weight, and the scatter
-        loses w / (w - 1) d d': one division along the axes and one Sherman-Morrison update, in matrix products alone.
+        Without example i of weight v its label's mean moves by -v d / (w - v), d = x - mean, w the label's weight, and
+        the scatter loses v w / (w - v) d d': one division along the axes and one Sherman-Morrison update, in matrix products alone.
         Rows whose label would be left without a row mean nothing.
         """
         count, sums = self.vectors.examples, self.label_weights
         rows, labels = self.rows[:count], self.vectors.labels[:count]
-        left = sums[labels] - 1  # an example's weight is 1
+        own_weights = self.vectors.weights[:count]
+        left = sums[labels] - own_weights
         left = torch.where(left > 1e-12, left, 1.0)
         apart = rows - self.means[labels]
-        lost = (left + 1) / left
-        total = sums.sum() - 1
+        lost = own_weights * (left + own_weights) / left
+        total = sums.sum() - own_weights
         spread = self._spread((self.scatter.sum() - lost * apart.pow(2).sum(dim=1)) / total)
-        inverse = 1 / ((1 - shrinkage) * self.scatter / total + shrinkage * spread[:, None])
+        inverse = 1 / ((1 - shrinkage) * self.scatter / total[:, None] + shrinkage * spread[:, None])
         pull = apart * inverse
         rate = (1 - shrinkage) * lost / total
         update = (rate / (1 - rate * (apart * pull).sum(dim=1)))[:, None]
@@ -103,7 +104,7 @@ class _Within:
         along = pull @ self.means.T
         logits = (rows * inverse) @ self.means.T + shift * along
         logits -= (inverse @ self.means.pow(2).T + update * along.pow(2)) / 2
-        moved = self.means[labels] - apart / left[:, None]
+        moved = self.means[labels] - (own_weights / left)[:, None] * apart
         along = (pull * moved).sum(dim=1, keepdim=True)
         own = (rows * inverse * moved - inverse * moved.pow(2) / 2).sum(dim=1, keepdim=True)
         own = own + shift * along - update * along.pow(2) / 2

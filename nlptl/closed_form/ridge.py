@@ -31,8 +31,8 @@ def fit_ridge(vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIE
     included (Allen 1974; Golub, Heath & Wahba 1979); centre and scale of x' stay, which only fixes the unit.
 
     The rows that remain of a label share the weight of the one left out (see `fold_weights`), which takes one
-    decomposition a label. Where that would take long (`LIGHT`), the label is one example rarer instead, which
-    changes little when examples are many.
+    decomposition a label (and number of copies). Where that would take long (`LIGHT`), the label is one example rarer
+    instead, which changes little when examples are many.
     """
     check_strengths(penalties, most=math.inf, what="penalties")
     sums = vectors.label_weights()
@@ -41,9 +41,10 @@ def fit_ridge(vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIE
     examples = torch.arange(vectors.examples, device=z.device)
     path = z.new_zeros(len(penalties), vectors.examples, vectors.label_count)
     if keeps_shares(vectors, span):
-        for label in range(vectors.label_count):
-            held = examples[vectors.labels[examples] == label]
-            left = sums[label] - 1  # an example's weight is 1
+        kinds = torch.stack([vectors.labels[examples].to(sums), vectors.weights[examples]], dim=1)
+        for kind in torch.unique(kinds, dim=0):  # examples of one label that stand equally often
+            label, held = int(kind[0]), examples[(kinds == kind).all(dim=1)]
+            left = sums[label] - kind[1]
             heavier = torch.where(vectors.labels == label, sums[label] / left.clamp(min=SMALLEST_LEFT), 1.0)
             path[:, held] = _Regression(z, targets, vectors.weights * heavier, sums.sum()).without(held, penalties)
     else:

@@ -18,6 +18,7 @@ from nlptl.closed_form.calibration import corrected_temperature, log_probabiliti
 from nlptl.contrastive import batch_size_for, passes_for, steps_for
 from nlptl.distributed import agreed
 from nlptl.models.classifier import TextClassifier
+from nlptl.repeats import distinct
 
 FEW = 100
 """Examples below which updates are not compared on some of them: see `resolution`."""
@@ -83,6 +84,8 @@ class Chosen:
     """By which its logits are to be divided, as the texts say that it was scored on."""
     scored: int = 0
     """How many these were."""
+    seconds: float = 0.0
+    """Estimated time of what was tried."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,10 +127,15 @@ def by_rule(found: Situation) -> Chosen | None:
             "so the head alone learns.",
         )
     if found.too_few and not found.judged_by_validation:
+        why = (
+            f"cross-validation could tell updates apart only where they differ by {100 * resolution(found.examples):.0f} "
+            "points or more"
+            if found.examples < FEW
+            else f"fewer than {FEW_EACH} a label, what is left beside a part that is held out would be too few to learn from"
+        )
         return Chosen(
             "contrastive",
-            f"With {count}, cross-validation could tell updates apart only where they differ by "
-            f"{100 * resolution(found.examples):.0f} points or more, so nothing is tried out. Contrastive training learns "
+            f"With {count}, {why}, so nothing is tried out. Contrastive training learns "
             "from every pair of examples, and a head follows; the head alone would learn less, and LoRA or full updates "
             "vary more from run to run on so few examples.",
         )
@@ -176,14 +184,19 @@ def trial_on_validation(examples: int, texts: Sequence[str], labels: Sequence[in
 
 
 def trial_on_examples(texts: Sequence[str], labels: Sequence[int], *, seed: int) -> Trial:
-    """Return the trial on the examples themselves: two halves in turn, or from `MANY` on one part that is held out."""
-    splits = [
-        Split(training.tolist(), [texts[row] for row in tested], [labels[row] for row in tested])
-        for training, tested in _splits(np.asarray(labels), seed=seed)
-    ]
-    tested = sum(len(split.texts) for split in splits)
+    """Return the trial on the examples themselves: two halves in turn, or from `MANY` on one part that is held out.
+
+    Copies of an example are held out with it, and scored once.
+    """
+    found = distinct(texts, labels)
+    splits = []
+    for training, tested in _splits(np.asarray(labels)[found.first], seed=seed):
+        once = found.first[tested].tolist()
+        scored = [texts[row] for row in once], [labels[row] for row in once]
+        splits.append(Split(found.rows_of(training).tolist(), *scored))
+    scores = sum(len(split.texts) for split in splits)
     how = "held out in two halves" if len(splits) > 1 else "held out"
-    return Trial(splits, f"On {tested} of the {len(texts)} examples, {how}")
+    return Trial(splits, f"On {scores} of the {len(texts)} examples, {how}")
 
 
 def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, seconds: float) -> Chosen:
@@ -194,7 +207,8 @@ def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, se
     """
     labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
     trained = sum(len(split.training) for split in trial.splits) / examples
-    left, told = seconds - candidates[0].seconds, []
+    budget = seconds - candidates[0].seconds
+    left, told = budget, []
     chances: dict[str, NDArray[np.float64]] = {}
     for candidate in candidates:
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
@@ -213,7 +227,7 @@ def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, se
     methods = list(chances)
     best = methods[round(agreed(methods.index(_best(chances, labels))))]
     why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
-    return Chosen(best, why, agreed(_temperature(chances[best], labels)), len(labels))
+    return Chosen(best, why, agreed(_temperature(chances[best], labels)), len(labels), budget - left)
 
 
 def _best(chances: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64]) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nlptl.checkpoints import Checkpoints
-from nlptl.closed_form import LabelledVectors, LinearHead, fit_logistic
+from nlptl.closed_form import LabelledVectors, LinearHead, fit_logistic, with_priors
 from nlptl.contrastive import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
 from nlptl.label_names import LabelSentences
 from nlptl.layer_updates import LayerFit, LayerUpdate
@@ -88,6 +88,12 @@ class Contrast:
         """K."""
         return len(self.task.given.labels)
 
+    def has_pairs(self) -> bool:
+        """Return whether two rows that train share a label: examples, altered versions of them, sentences that take part."""
+        versions = self.labels[self._origins[self._origins < len(self.own)]]
+        labels = torch.cat([self.labels[self.own], versions, self.labels[self.named]])
+        return len(torch.unique(labels)) < len(labels)
+
     def train(
         self,
         rows: Tensor,
@@ -127,7 +133,10 @@ class Contrast:
         return torch.cat([rows, self.views[torch.isin(self._origins, rows)]])
 
     def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
-        """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share."""
+        """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share.
+
+        Its probabilities are at the shares of the labels among the labelled rows, whatever else it was fitted to.
+        """
         fitted = LabelledVectors.of(vectors[rows], self.labels[rows], self.label_count)
         if len(self.named):
             fitted = fitted.with_prototypes(vectors[self.named], self.labels[self.named], weight=1.0)
@@ -135,7 +144,9 @@ class Contrast:
             weight = min(1.0, len(rows) / len(pseudo[0]))  # all of the pile together count as much as the examples
             fitted = fitted.with_prototypes(vectors[pseudo[0]], pseudo[1], weight=weight)
         with one_thread_if(True):
-            return fit_logistic(fitted, penalties=(PENALTY,)).head
+            found = fit_logistic(fitted, penalties=(PENALTY,))
+        counts = torch.bincount(self.labels[rows], minlength=self.label_count).double().clamp(min=1)
+        return with_priors(found.head, (counts / counts.sum()).tolist(), shares=found.shares)
 
     def vectors(self, fit: LayerFit, *, pile: Tensor | None = None) -> Tensor:
         """Return the vectors (all, D) that a fit gives: of labelled texts, sentences, and the rows `pile` (P,); else 0."""

@@ -6,6 +6,7 @@ Shapes: n labelled texts, M sentences that name labels, D dimension, K labels.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -23,12 +24,14 @@ from nlptl.closed_form import (
 )
 from nlptl.contrastive import ContrastiveSettings
 from nlptl.distributed import agreed
+from nlptl.errors import DataError
 from nlptl.few_shot.contrast import Contrast, FewShot
 from nlptl.few_shot.pile import PileUse, with_pile
 from nlptl.few_shot.zero_shot import baseline_sentence, name_vectors, names_alone
 from nlptl.layer_updates import LayerFit, LayerUpdate
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
+from nlptl.repeats import distinct
 from nlptl.training import one_thread_if
 
 NamesChoice = Literal["auto", "always", "never"]
@@ -56,6 +59,12 @@ def contrastive_classifier(
     contrast = Contrast(task, make_update, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences if used else contrast.sentences[:0]
+    if not contrast.has_pairs():
+        raise DataError(
+            f"finetune.update: found one example of each of the {contrast.label_count} labels and no label names that say "
+            "anything, so no two texts to bring together; expected a label with two. Give more examples, say what the "
+            "labels mean in data.label_names, or choose update head."
+        )
     fit = contrast.train(contrast.own, keep=True)
     vectors = contrast.vectors(fit, pile=contrast.pile if pile is not None else None)
     head = contrast.head(vectors, contrast.own)
@@ -70,7 +79,9 @@ def contrastive_classifier(
 def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, bool]:
     """Return the head on frozen vectors that serves as a measure, and whether the names of labels are used."""
     own, count = vectors[: len(task.texts)], len(task.given.labels)
-    rows = LabelledVectors.of(own, task.labels, count)
+    found = distinct(task.texts, task.labels.tolist())
+    copies = torch.from_numpy(found.copies)
+    rows = LabelledVectors.of(own[found.first], task.labels[found.first], count, copies=copies)
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.findings.find("label_names", "none", told)
@@ -89,14 +100,25 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
 
 
 def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> tuple[bool, str]:
-    """Say whether label names join the training, and why."""
+    """Say whether label names join the training, and why.
+
+    What decides are examples that heads with and without the names were both tried on. Those that are the only one of their
+    label are not among them, and their names are half of what is known of it: so names stay then unless they are worse by
+    more than the standard error too.
+    """
     if names != "auto":
         return names == "always", f"Label names are {'used' if names == 'always' else 'left out'}, as the settings say."
-    if without.loss is None or within.loss is None:
+    both = without.scored & within.scored
+    if not bool(both.any()):
         return True, "Label names are used: with one example of each label nothing could be left out to try them on."
-    helped = bool(agreed(float(within.loss <= without.loss + MARGIN)))
-    told = f"held-out log-loss {within.loss:.3f} with them, {without.loss:.3f} without"
-    return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out, {told}."
+    difference = within.losses_on(both) - without.losses_on(both)
+    with_names, alone = float(within.losses_on(both).mean()), float(without.losses_on(both).mean())
+    error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
+    allowed = MARGIN if bool(both.all()) else max(MARGIN, error)
+    helped = bool(agreed(float(with_names <= alone + allowed)))
+    whose = "" if bool(both.all()) else f" of the {int(both.sum())} that are not the only one of their label"
+    told = f"held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
+    return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out{whose}, {told}."
 
 
 def _finished(

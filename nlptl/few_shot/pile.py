@@ -22,6 +22,7 @@ from nlptl.contrastive import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.distributed import agreed
 from nlptl.few_shot.contrast import Contrast
 from nlptl.layer_updates import LayerFit
+from nlptl.repeats import Distinct, distinct
 
 Gate = Literal["auto", "always"]
 Way = Literal["nothing", "head", "student"]
@@ -141,14 +142,15 @@ def _student(
 
 def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
-    labels = contrast.labels[contrast.own]
+    own = distinct(contrast.task.texts, contrast.task.labels.tolist())
+    labels = contrast.task.labels[own.first]
     fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
     if fewest < 2:
         return (
             "nothing",
             "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
         )
-    trials = _trials(contrast, use, min(use.folds, fewest))
+    trials = _trials(contrast, use, own, min(use.folds, fewest))
     without, in_head, in_training = trials
     told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
     end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
@@ -161,23 +163,23 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
 
 
-def _trials(contrast: Contrast, use: PileUse, folds: int) -> list[Outcome]:
-    """Fit all ways to each part's complement and score them on the part."""
+def _trials(contrast: Contrast, use: PileUse, own: Distinct, folds: int) -> list[Outcome]:
+    """Fit all ways to each part's complement and score them on the part; copies of a text go where it goes."""
     from sklearn.model_selection import StratifiedKFold
 
-    labels = contrast.labels[contrast.own]
+    labels = contrast.task.labels[own.first]
     splitter = StratifiedKFold(folds, shuffle=True, random_state=contrast.settings.seed % 2**32)
     found = {name: torch.zeros(len(labels), contrast.label_count, dtype=torch.float64) for name in WAYS}
     for training, held_out in splitter.split(labels.numpy(), labels.numpy()):
-        rows, tested = contrast.own[torch.from_numpy(training)], torch.from_numpy(held_out)
+        rows, tested = contrast.own[own.rows_of(training)], contrast.own[own.first[held_out]]
         fit = contrast.train(rows, name="trying the pile, without")
         vectors = contrast.vectors(fit, pile=contrast.pile)
         head = contrast.head(vectors, rows)
         pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
-        found[WAYS[0]][tested] = head.logits(vectors[tested])
-        found[WAYS[1]][tested] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
+        found[WAYS[0]][held_out] = head.logits(vectors[tested])
+        found[WAYS[1]][held_out] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
         _, vectors, head = _student(contrast, use, rows, pseudo)
-        found[WAYS[2]][tested] = head.logits(vectors[tested])
+        found[WAYS[2]][held_out] = head.logits(vectors[tested])
     return [_trial(name, logits, labels) for name, logits in found.items()]
 
 

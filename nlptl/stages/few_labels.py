@@ -96,13 +96,17 @@ def solved(
 
     from nlptl.closed_form import LabelledVectors, choose_head, write_head
     from nlptl.models.classifier import TextClassifier
+    from nlptl.repeats import distinct
 
     assert data.labelled is not None
     check_linear(given, f"head with solver {solver}")
-    texts = data.labelled.texts()
+    texts, ids = data.labelled.texts(), given.label_ids(data.labelled.labels())
+    found = distinct(texts, ids.tolist())
+    texts = [texts[row] for row in found.first]
     with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
         vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
-    rows = LabelledVectors.of(vectors, given.label_ids(data.labelled.labels()), len(given.labels))
+    copies = torch.from_numpy(found.copies)
+    rows = LabelledVectors.of(vectors, ids[found.first], len(given.labels), copies=copies)
     choice = choose_head(rows) if solver == "auto" else choose_head(rows, methods=(solver,))
     context.record.find("choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how)
     context.record.find("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
@@ -149,7 +153,8 @@ def chosen_update(
     chosen = ruled or _tried(situation, judging, update, given, data, context, train)
     context.record.find("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
-        return Contrastive(pile=_pile_within(update.minutes, given, data, context)), chosen
+        left = update.minutes - chosen.seconds / 60
+        return Contrastive(pile=_pile_within(left, given, data, context)), chosen
     return Head() if ruled is not None and ruled.method == "head" else UPDATES[chosen.method], chosen
 
 
@@ -186,7 +191,7 @@ def _tried(
 
 
 def _pile_within(minutes: float, given: TextClassifier, data: TextData, context: RunContext) -> Pile | None:
-    """Return how much of the pile can be tried in the time, as measured on some of its texts; None where too little."""
+    """Return how much of the pile can be tried in the time that is left, as measured on some of its texts; None where none."""
     from nlptl.distributed import agreed
     from nlptl.few_shot.choice import seconds_a_pass
     from nlptl.few_shot.pile import PileUse, texts_to_pass
@@ -199,7 +204,7 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
         seconds = each * texts_to_pass(count, len(data.labelled), len(given.labels), PileUse())
         if seconds <= 60 * minutes:
             return Pile(texts=count)
-        why = f"it would take about {seconds / 60:.2g} minutes, {minutes:g} are allowed"
+        why = f"it would take about {seconds / 60:.2g} minutes, {max(0.0, minutes):.2g} are left"
     context.record.find("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
     return None
 

@@ -69,8 +69,9 @@ class FineTune(Config):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the truth that is spread over all labels while training; more keeps probabilities from extremes."""
     priors: Literal["observed", "uniform"] | dict[str, Annotated[float, Field(gt=0, lt=1)]] = "observed"
-    """How frequent each label will be where the classifier is used: as in the examples, all alike, or a share for each
-    label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002)."""
+    """How frequent each label will be where the classifier is used: as it was trained (observed), all alike, or a share for
+    each label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002); the old ones are those of the
+    examples, or all alike under label_weights: balanced."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively, else float32.
     tf32 is between the two on a GPU, and float32 elsewhere."""
@@ -85,7 +86,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     shared: ClassVar[bool] = True
 
     @property
@@ -161,7 +162,8 @@ class FineTune(Config):
             raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
         _check_labels(given, data)
         check_priors(self.priors, given.labels, where="finetune")
-        return at_priors(self._updated(given, data, context), self.priors, data)
+        balanced = self.label_weights == "balanced"
+        return at_priors(self._updated(given, data, context), self.priors, data, balanced=balanced)
 
     def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
         """Return the classifier of the update, at the shares of labels in the examples."""

@@ -80,6 +80,7 @@ def _shares(classifier: TextClassifier, data: TextData) -> Tensor:
     if data.labelled is None:
         return torch.full((count,), 1 / count, dtype=torch.float64)
     counts = torch.bincount(classifier.label_ids(data.labelled.labels()), minlength=count).double()
+    counts = counts.clamp(min=1)  # a label that no example has, but a name: its share is above 0
     return counts / counts.sum()
 
 
@@ -119,11 +120,15 @@ def check_priors(priors: str | Mapping[str, float], labels: Sequence[str], *, wh
 
 
 def at_priors(
-    classifier: TextClassifier, priors: Literal["observed", "uniform"] | Mapping[str, float], data: TextData
+    classifier: TextClassifier,
+    priors: Literal["observed", "uniform"] | Mapping[str, float],
+    data: TextData,
+    *,
+    balanced: bool = False,
 ) -> TextClassifier:
     """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`.
 
-    Without labelled examples the labels were all alike.
+    Without labelled examples, and where they were weighed so (`balanced`), the labels were all alike.
     """
     import copy
 
@@ -137,6 +142,7 @@ def at_priors(
     shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
     head = copy.deepcopy(classifier.head)
     with torch.no_grad():
-        shift = torch.tensor(shares, dtype=torch.float64).log() - _shares(classifier, data).log()
+        old = torch.full((count,), 1 / count, dtype=torch.float64) if balanced else _shares(classifier, data)
+        shift = torch.tensor(shares, dtype=torch.float64).log() - old.log()
         head.last_linear.bias.add_(shift.to(head.last_linear.bias))
     return TextClassifier(classifier.encoder, head, classifier.labels).eval()

@@ -42,7 +42,8 @@ class StepByStep:
         assert data.labelled is not None
         parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
         texts = [text for part in parts for text in part.texts()]
-        examples = self._examples([label for part in parts for label in part.labels()], len(data.labelled))
+        names = [label for part in parts for label in part.labels()]
+        examples = self._examples(texts, names, len(data.labelled))
         small = self._given.encoder.token_model.kind == "word_vectors" and len(texts) * self._given.encoder.dim < SMALL
         with one_thread_if(small):
             classifier, choice, trained = self._trained(texts, examples)
@@ -90,10 +91,11 @@ class StepByStep:
         with self._context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
             return torch.from_numpy(self._given.encoder.encode(texts, after_batch=task.advance))
 
-    def _examples(self, names: list[str], training: int) -> Examples:
+    def _examples(self, texts: list[str], names: list[str], training: int) -> Examples:
         import torch
 
         from nlptl.fitting import Examples
+        from nlptl.repeats import distinct
 
         labels = self._given.label_ids(names)
         counts = torch.bincount(labels[:training], minlength=len(self._given.labels))
@@ -101,7 +103,8 @@ class StepByStep:
         if self._stage.label_weights == "balanced":
             weights = training / (len(self._given.labels) * counts.clamp(min=1).float())
         device = self._given.head.centre.device
-        return Examples(labels.to(device), training, weights.to(device), self._stage.label_smoothing)
+        repeats = distinct(texts[:training], names[:training])
+        return Examples(labels.to(device), training, weights.to(device), self._stage.label_smoothing, repeats)
 
     def _settings(self) -> Settings:
         from nlptl.fitting import Settings

@@ -19,6 +19,12 @@ def cloud(examples: int, labels: int, dim: int, *, seed: int = 0, apart: float =
     return LabelledVectors.of((means[ids] + noise) * spread + 3, ids, labels)
 
 
+def copied(vectors: LabelledVectors) -> LabelledVectors:
+    """Return the examples with one, two or three copies of each."""
+    copies = torch.arange(vectors.examples) % 3 + 1
+    return LabelledVectors.of(vectors.rows, vectors.labels, vectors.label_count, copies=copies)
+
+
 def prototypes(labels: int, dim: int, *, seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.randn(labels, dim, generator=torch.Generator().manual_seed(seed)) + 3, torch.arange(labels)
 

@@ -86,7 +86,12 @@ def test_logits_that_speak_against_the_labels_become_flat() -> None:
 
 
 def test_equal_logits_need_no_temperature() -> None:
-    assert fit_temperature(torch.full((4, 3), 2.0).double(), torch.tensor([0, 1, 2, 0])) == 1.0
+    labels = torch.tensor([0, 1, 2, 0])
+    assert fit_temperature(torch.full((4, 3), 2.0).double(), labels) == 1.0
+    rounding = torch.full((4, 3), 2.0).double() * (1 + torch.eye(4, 3).double() * 1e-16)
+    rounding[0, 1] = 2.0 + 4.5e-16
+    assert fit_temperature(rounding, labels) == 1.0
+    assert corrected_temperature(rounding, labels) == 1.0
 
 
 @settings(deadline=None, max_examples=50)

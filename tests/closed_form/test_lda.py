@@ -10,7 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from nlptl.closed_form import LabelledVectors, fit_lda, ledoit_wolf_shrinkage
 from nlptl.errors import DataError
-from tests.closed_form.clouds import cloud, prototypes, without
+from tests.closed_form.clouds import cloud, copied, prototypes, without
 
 SHAPES = [(12, 2, 30), (12, 3, 5), (40, 4, 8), (20, 4, 60), (7, 3, 4)]
 
@@ -43,6 +43,18 @@ def test_leaving_one_out_equals_a_refit(examples: int, labels: int, dim: int, sh
         logits = refit.head.logits(vectors.rows[place]) + found.shares.log() - refit.shares.log()
         ours = found.out_of_fold_logits[place]
         assert torch.allclose(ours.log_softmax(0), logits.log_softmax(0), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("shrinkage", [0.05, 0.5, 1.0])
+def test_leaving_all_copies_out_equals_a_refit(shrinkage: float) -> None:
+    vectors = copied(cloud(20, 4, 8))
+    found = fit_lda(vectors, shrinkages=[shrinkage])
+    for place in range(20):
+        refit = fit_lda(without(vectors, place), shrinkages=[shrinkage])
+        logits = refit.head.logits(vectors.rows[place]) + found.shares.log() - refit.shares.log()
+        assert torch.allclose(
+            found.out_of_fold_logits[place].log_softmax(0), logits.log_softmax(0), rtol=1e-7, atol=1e-7
+        )
 
 
 @pytest.mark.parametrize(("examples", "labels", "dim"), SHAPES)

@@ -10,7 +10,7 @@ from nlptl.closed_form import LabelledVectors, fit_ridge
 from nlptl.closed_form.folds import fold_weights
 from nlptl.closed_form.span import span_of
 from nlptl.errors import DataError
-from tests.closed_form.clouds import cloud, prototypes
+from tests.closed_form.clouds import cloud, copied, prototypes
 
 SHAPES = [(12, 2, 30), (12, 3, 5), (40, 4, 8), (20, 4, 60)]
 
@@ -49,6 +49,18 @@ def test_equals_scikit_learn_with_and_without_each_example(
         weights = fewer[place] if keeps_shares else vectors.weights * (torch.arange(len(vectors.rows)) != place)
         expected = oracle(vectors, penalty, weights)[place]
         assert torch.allclose(found.out_of_fold_logits[place], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("keeps_shares", [True, False])
+def test_leaving_all_copies_out_equals_a_refit(monkeypatch: pytest.MonkeyPatch, keeps_shares: bool) -> None:
+    if not keeps_shares:
+        monkeypatch.setattr("nlptl.closed_form.ridge.LIGHT", 0)
+    vectors = copied(cloud(18, 3, 6))
+    found = fit_ridge(vectors, penalties=[0.1])
+    fewer = fold_weights(vectors, torch.arange(18))
+    for place in range(18):
+        weights = fewer[place] if keeps_shares else vectors.weights * (torch.arange(18) != place)
+        assert torch.allclose(found.out_of_fold_logits[place], oracle(vectors, 0.1, weights)[place], atol=1e-7)
 
 
 def test_the_path_equals_one_penalty_at_a_time() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nlptl import distributed
-from nlptl.closed_form import corrected_temperature
+from nlptl.closed_form import LabelledVectors, corrected_temperature, fit_logistic
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
@@ -27,6 +27,7 @@ from nlptl.few_shot.choice import (
     trial_on_examples,
     trial_on_validation,
 )
+from nlptl.few_shot.contrastive_update import _names_help
 from nlptl.few_shot.pile import WAYS, Outcome, PileUse, _gate
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
@@ -321,6 +322,87 @@ def test_priors_move_probabilities_as_bayes_says(labelled: TextData, update: dic
     assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
 
 
+def test_priors_start_from_the_shares_that_balanced_labels_were_learnt_at() -> None:
+    texts, labels = small_reviews(40)
+    rows = [i for i in range(40) if labels[i] == "positive"][:4] + [i for i in range(40) if labels[i] == "negative"][
+        :12
+    ]
+    data = TextData(labelled=([texts[i] for i in rows], [labels[i] for i in rows]))
+    settings: dict[str, Any] = {"update": {"method": "head"}, "label_weights": "balanced", "epochs": 30, "l2": 1.0}
+    plain, uniform, moved = (
+        run(data, priors=priors, **settings)[0]
+        for priors in ("observed", "uniform", {"negative": 0.8, "positive": 0.2})
+    )
+    assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
+    odds = [chances[:, 0] / chances[:, 1] for chances in (plain.predict_proba(texts), moved.predict_proba(texts))]
+    assert odds[1] / odds[0] == pytest.approx(4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["logistic", "ridge", "lda"])
+def test_copies_of_an_example_are_held_out_together(solver: str) -> None:
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(["good", "bad", "film", "plot", "great", "awful"], 5)) for _ in range(24)]
+    labels = [str(label) for label in generator.permutation([0, 1] * 12)]  # nothing to be learnt
+    once, alone = run(TextData(labelled=(texts, labels)), update={"method": "head", "solver": solver})
+    twice, context = run(TextData(labelled=(texts * 2, labels * 2)), update={"method": "head", "solver": solver})
+    assert context.record.report["choice"] == alone.record.report["choice"]
+    assert np.allclose(once.predict_proba(texts), twice.predict_proba(texts), atol=1e-5)
+
+
+def test_a_trial_holds_out_copies_together_and_scores_them_once() -> None:
+    texts = [f"text {i % 20}" for i in range(50)]  # ten of them three times, ten twice
+    labels = [i % 2 for i in range(50)]
+    for split in trial_on_examples(texts, labels, seed=1).splits:
+        assert not {texts[row] for row in split.training} & set(split.texts)
+        assert len(set(split.texts)) == len(split.texts) == 10
+        assert len(split.training) == sum(texts.count(text) for text in {texts[row] for row in split.training})
+
+
+def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trial_on_examples([f"text {i}" for i in range(120)], [i % 2 for i in range(120)], seed=0)
+
+    def train(rows: Sequence[int]) -> Any:
+        return SimpleNamespace(predict_proba=lambda asked: np.full((len(asked), 2), 0.5))
+
+    methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
+    assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
+    seen: list[float] = []
+    monkeypatch.setattr(few_labels, "_pile_within", lambda minutes, *_: seen.append(minutes))
+    monkeypatch.setattr(few_labels, "_tried", lambda *_: choice.Chosen("contrastive", "why", seconds=90.0))
+    monkeypatch.setattr(choice, "by_rule", lambda _: None)
+    run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
+    assert seen == [2.5]
+
+
+def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts, dim = [8, 8, 1, 1, 1, 1], 16
+    centres = torch.randn(6, dim, generator=generator)
+    labels = torch.arange(6).repeat_interleave(torch.tensor(counts))
+    rows = LabelledVectors.of(centres[labels] + torch.randn(20, dim, generator=generator), labels, 6)
+    names = centres + torch.randn(6, dim, generator=generator)  # each tells as much as an example
+    without, within = fit_logistic(rows), fit_logistic(rows.with_prototypes(names, torch.arange(6), weight=1.0))
+    assert within.loss is not None
+    assert without.loss is not None
+    assert within.loss > without.loss + 0.02  # the hard examples, which only heads with names are tried on
+    used, why = _names_help(without, within, "auto")
+    assert used
+    assert "leaving one example out of the 16 that are not the only one of their label" in why
+
+
+def test_one_example_a_label_without_names_has_nothing_to_bring_together() -> None:
+    data = TextData(labelled=(["one text", "another text"], ["0", "1"]))
+    with pytest.raises(DataError, match=r"found one example of each of the 2 labels .* or choose update head\."):
+        run(data, update=CONTRASTIVE)
+
+
+def test_auto_says_that_too_few_of_a_label_could_be_held_out() -> None:
+    chosen = by_rule(Situation(616, 77, 8, False, True))
+    assert chosen is not None
+    assert "fewer than 16 a label" in chosen.why
+    assert "points or more" not in chosen.why
+
+
 @pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
 def test_validation_texts_correct_probabilities(update: dict[str, Any]) -> None:
     texts, labels = small_reviews(40, start=300)
@@ -455,7 +537,8 @@ def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytes
     losses = torch.tensor([0.5, 0.6])
     trials = [Outcome(name, losses, 1.0) for name in WAYS]
     monkeypatch.setattr("nlptl.few_shot.pile._trials", lambda *_: trials)
-    stand_in: Any = SimpleNamespace(labels=torch.tensor([0, 0, 1, 1]), own=torch.arange(4), label_count=2)
+    task = SimpleNamespace(texts=["a", "b", "c", "d"], labels=torch.tensor([0, 0, 1, 1]))
+    stand_in: Any = SimpleNamespace(task=task, label_count=2)
     assert _gate(stand_in, PileUse())[0] == "nothing"
 
 
@@ -618,7 +701,7 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 1.8, 1.7)]  # most of it are steps
     assert [size and size.texts for size in sizes] == [200, 100, 50]
     assert _pile_within(1.6, with_head(data), data, context) is None
-    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are allowed."]
+    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
 
 
 def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:

@@ -10,7 +10,9 @@ import torch
 
 from nlptl.closed_form import LinearHead
 from nlptl.few_shot import pile as pile_module
+from nlptl.few_shot.contrast import Contrast
 from nlptl.few_shot.pile import WAYS, Outcome, PileUse, aligned, pseudo_labels, texts_to_pass, with_pile
+from nlptl.repeats import distinct
 from nlptl.stages.stage import Record
 
 
@@ -21,7 +23,9 @@ def contrast(pile: int = 30) -> Any:
         labels=torch.tensor([0, 1, 0, 1] + [-1] * pile),
         own=torch.arange(4),
         pile=torch.arange(4, 4 + pile),
-        task=SimpleNamespace(findings=Record()),
+        task=SimpleNamespace(
+            findings=Record(), texts=["one", "two", "three", "four"], labels=torch.tensor([0, 1, 0, 1])
+        ),
     )
 
 
@@ -73,6 +77,36 @@ def test_the_gate_closes_where_held_out_texts_speak_against_the_pile(
     found, why = pile_module._gate(contrast(), PileUse())
     assert found == way
     assert "without 0.650 (50 % right)" in why
+
+
+def test_a_head_has_the_shares_of_the_examples_whatever_else_it_is_fitted_to() -> None:
+    made: Any = SimpleNamespace(
+        label_count=2, labels=torch.tensor([0, 1, 1, 1, 1, 0, 1] + [0] * 6), named=torch.tensor([5, 6])
+    )
+    vectors = torch.ones(13, 3)  # which tell nothing
+    rows, pseudo = torch.arange(5), (torch.arange(7, 13), torch.zeros(6, dtype=torch.int64))
+    for found in (Contrast.head(made, vectors, rows), Contrast.head(made, vectors, rows, pseudo=pseudo)):
+        assert found.probabilities(vectors[:1])[0].tolist() == pytest.approx([0.2, 0.8], abs=1e-3)
+
+
+def test_copies_go_to_the_same_part_of_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a", "b", "a", "c", "d", "a", "c"]
+    made = contrast()
+    made.task.texts, made.task.labels = texts, torch.tensor([0, 1, 0, 1, 0, 0, 1])
+    made.own, made.pile = torch.arange(7), torch.arange(7, 37)
+    made.labels = torch.cat([made.task.labels, torch.full((30,), -1)])
+    made.settings = SimpleNamespace(seed=0)
+    trained: list[list[int]] = []
+    head = LinearHead(torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    made.train = lambda rows, **_: trained.append(rows.tolist())
+    made.vectors = lambda fit, pile: torch.zeros(37, 1)
+    made.head = lambda vectors, rows, pseudo=None: head
+    outcomes: list[int] = []
+    monkeypatch.setattr(pile_module, "_trial", lambda name, logits, labels: outcomes.append(len(labels)))
+    pile_module._trials(made, PileUse(), distinct(texts, made.task.labels.tolist()), 2)
+    assert outcomes == [4, 4, 4]  # each text once
+    for rows in trained:
+        assert all(row in rows for row in range(7) if texts[row] in {texts[r] for r in rows})
 
 
 def test_the_work_on_a_pile_grows_with_it_and_with_the_examples() -> None:
