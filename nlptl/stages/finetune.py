@@ -85,7 +85,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     shared: ClassVar[bool] = True
 
     @property
