@@ -51,8 +51,8 @@ def augmented(
     """Return altered versions of the labelled texts and of the pile's, those that seem to have lost their label left out.
 
     The head on frozen vectors of the labelled texts is the judge: it has to give a version the label of its labelled text,
-    or, where that is one of the pile, the label that it gives this text itself. What the augmentation changes for that
-    head on held-out labelled texts goes into the record.
+    or, where that is one of the pile, the label that it gives this text itself. What versions checked
+    in this way change for that head on held-out labelled texts goes into the record.
     """
     from nlptl.ablation import augmentation_ablation
     from nlptl.augmentation import Augmented, Augmenter, Vocabulary, keep_label
@@ -69,17 +69,19 @@ def augmented(
     )
     judge = _FrozenHeads(given)
     made = augmenter([*texts, *pile], seed=context.seed)
+    least = 1 / len(given.labels)
     check = keep_label(
         made,
         [*texts, *pile],
         judge(texts, labels),
         labels=[*given.label_ids(labels).tolist(), *(None for _ in pile)],
-        least=1 / len(given.labels),
+        least=least,
     )
     context.record.find("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
     if min(labels.count(label) for label in set(labels)) > 1:
         _tell_ablation(augmentation_ablation(
-            texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, against="repeated"
+            texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
+            against="repeated",
         ), context)  # fmt: skip
     return check.kept
 

@@ -47,3 +47,12 @@ def test_versions_are_held_against_the_label_of_their_text(monkeypatch: pytest.M
     assert rows[1]
     assert all("good" in text for text in rows[1])
     assert (rows[2], sorted(rows[3])) == (["good"], ["bad", "things"])
+
+
+def test_the_ablation_measures_texts_that_passed_the_label_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    texts = ["not a good film", "no good story", "a good film", "a good story"]
+    data = TextData(labelled=(texts, ["negative", "negative", "positive", "positive"]))
+    found, context = altered(data, [], {"kind": "word_dropout", "copies": 2})
+    assert 0 < len(found) < 8
+    assert "of those made dropped by the label check) changed the accuracy by" in context.record.sentences[-1]
