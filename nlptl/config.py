@@ -51,6 +51,8 @@ def parse(model: type[C], raw: object, *, where: str) -> C:
         return model.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(list(_fault_sentences(model, raw, error, where))) from None
+    except ConfigError as error:  # of a check that `model` itself makes
+        raise ConfigError([f"{where}: {fault}" for fault in error.faults]) from None
 
 
 def load_yaml(path: Path | str) -> object:
