@@ -54,6 +54,9 @@ AnyStage = Annotated[
     SkipGram | Bert | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune, Field(discriminator="stage")
 ]
 
+Identity = tuple[str, str, dict[str, str]]
+"""Of a stage's result: its own, its parent's, and the digests of the data it reads."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
@@ -195,9 +198,10 @@ class Pipeline(Config):
             self._check_processes(where)
             self._check_sources(folder, where)
             data, report = self.check(where=where, progress=context.progress)
+            identities = list(self.identities(data))
         with contextlib.ExitStack() as held:
             self._begin(folder, report, context, held)
-            outcomes = self._run_stages(folder, data, context)
+            outcomes = self._run_stages(folder, identities, data, context)
             with turn() as here:
                 if here.is_main:
                     remove_other_stages(folder, keep=[outcome.folder for outcome in outcomes])
@@ -246,7 +250,7 @@ class Pipeline(Config):
             held.callback(context.tracker.finish)
             context.tracker.start(folder, settings)
 
-    def identities(self, data: TextData) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def identities(self, data: TextData) -> Iterator[Identity]:
         """Yield (identity, parent's identity, digests of the data it reads) of each stage."""
         parent = ""
         for stage in self.stages:
@@ -264,10 +268,12 @@ class Pipeline(Config):
             yield identity, parent, digests
             parent = identity
 
-    def _run_stages(self, folder: Path, data: TextData, context: RunContext) -> list[StageOutcome]:
+    def _run_stages(
+        self, folder: Path, identities: Sequence[Identity], data: TextData, context: RunContext
+    ) -> list[StageOutcome]:
         outcomes: list[StageOutcome] = []
         artifact: Any = None
-        for number, (stage, ids) in enumerate(zip(self.stages, self.identities(data), strict=True), start=1):
+        for number, (stage, ids) in enumerate(zip(self.stages, identities, strict=True), start=1):
             place = folder / f"{number}-{stage.stage}"
             outcome: StageOutcome | None = None
             with turn() as here:

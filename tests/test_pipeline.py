@@ -21,6 +21,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.pipeline import Pipeline
 from nlptl.progress import SilentProgress
 from nlptl.report import comparison_lines, run_lines, show_lines
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
 from tests.models.tiny import tiny_folder
@@ -172,6 +173,43 @@ def test_a_hidden_layer_is_left_alone_where_nothing_refuses_it(review_files: Pat
     Pipeline.from_yaml(path, assignments=[*bert, *contrastive, *names]).check()
     (review_files / "train.csv").write_text("text,label\ngood,1\nbad,0\n")
     Pipeline.from_yaml(path, assignments=[*bert, *auto, "data.test=null"]).check()
+
+
+def test_models_of_augmentation_that_are_missing_are_told_before_anything_trains(review_files: Path) -> None:
+    path, plain = review_files / "small.yaml", tiny_folder(review_files / "bert", "bert")
+    kinds = [
+        "{kind: masked_lm, weights: ./nowhere}",
+        f"{{kind: masked_lm, weights: {plain}}}",
+        "{kind: back_translation, forward: there, backward: back}",
+    ]
+    update = f"stages.3.update={{method: contrastive, augment: [{', '.join(kinds)}]}}"
+    chain = Pipeline.from_yaml(path, assignments=[f"stages.0={{stage: bert, weights: {plain}}}", update])
+    with pytest.raises(ConfigError) as caught:
+        chain.check(where="p.yaml")
+    at, folder = "p.yaml: stages.3.update.augment", "expected a sequence-to-sequence model in transformers' layout"
+    assert caught.value.faults == (
+        f"{at}.0.weights: ./nowhere: no such folder; expected weights there. Check the path.",
+        f"{at}.1.weights: {plain}: found no masked-LM head; expected weights that carry one, which sentence encoders do not. "
+        "Give those of a masked LM, such as google-bert/bert-base-uncased, or choose another kind.",
+        f"{at}.2.forward: there: found no folder with a config.json; {folder}. Check the path.",
+        f"{at}.2.backward: back: found no folder with a config.json; {folder}. Check the path.",
+    )
+
+
+def test_all_identities_are_known_before_the_first_stage_runs(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FineTune) -> dict[str, str]:
+        raise ConfigError("gone in between")
+
+    def trained(*_: object, **__: object) -> None:
+        raise AssertionError("something trained")
+
+    monkeypatch.setattr(FineTune, "outside", refuse)
+    monkeypatch.setattr(pipeline_module, "run_stage", trained)
+    with pytest.raises(ConfigError, match="gone in between"):
+        run(review_files / "small.yaml", review_files / "out")
+    assert not (review_files / "out").exists()
 
 
 def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
