@@ -55,15 +55,16 @@ def augmented(
     in this way change for that head on held-out labelled texts goes into the record.
     """
     from nlptl.ablation import augmentation_ablation
-    from nlptl.augmentation import Augmented, Augmenter, Vocabulary, keep_label
+    from nlptl.augmentation import Augmented, Augmenter, Eda, Vocabulary, keep_label
 
     if not update.augment:
         return Augmented((), (), (), {})
     assert data.labelled is not None
     texts, labels = data.labelled.texts(), data.labelled.labels()
+    needs_words = any(isinstance(block, Eda) and block.needs_words for block in update.augment)
     augmenter = Augmenter(
         update.augment,
-        words=Vocabulary.of([*texts, *pile]),
+        words=Vocabulary.of([*texts, *pile]) if needs_words else None,
         device=context.torch_device(),
         where="finetune.update.augment",
     )

@@ -10,6 +10,7 @@ import pytest
 
 from nlptl.augmentation import Augmented
 from nlptl.data import TextData
+from nlptl.errors import DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import more_texts
 from nlptl.stages.classification_head import ClassificationHead
@@ -56,3 +57,12 @@ def test_the_ablation_measures_texts_that_passed_the_label_check(monkeypatch: py
     found, context = altered(data, [], {"kind": "word_dropout", "copies": 2})
     assert 0 < len(found) < 8
     assert "of those made dropped by the label check) changed the accuracy by" in context.record.sentences[-1]
+
+
+def test_texts_without_letters_need_no_words_unless_an_edit_draws_some() -> None:
+    data = TextData(labelled=(["😂😂 😂", "😀 😀", "😡 😡", "😡 👎"], ["joy", "joy", "rage", "rage"]))
+    edits = [{"kind": "word_dropout"}, {"kind": "swap"}, {"kind": "eda", "edits": ["swap", "delete"]}]
+    _, context = altered(data, [], *edits)
+    assert context.record.sentences[0].startswith("Augmentation made ")
+    with pytest.raises(DataError, match="augmentation: found 0 words in the 4 texts"):
+        altered(data, [], {"kind": "eda"})
