@@ -34,15 +34,20 @@ def check_pile(update: Contrastive, data: TextData, *, where: str) -> None:
 
 
 def pile_texts(settings: Pile | None, data: TextData, context: RunContext) -> list[str]:
-    """Return up to `settings.texts` unlabelled texts, drawn at random, none of them a labelled one."""
+    """Return `settings.texts` unlabelled texts, or all where there are fewer, drawn at random, none of them a labelled one."""
     import torch
 
     if settings is None or data.unlabelled is None:
         return []
     known = set(data.labelled.texts()) if data.labelled is not None else set()
     order = torch.randperm(len(data.unlabelled), generator=context.generator("pile")).tolist()
-    wanted = data.unlabelled.select(order[: settings.texts + len(known)]).texts()
-    return [text for text in wanted if text not in known][: settings.texts]
+    found: list[str] = []
+    size = settings.texts + len(known)  # enough at once unless the pile repeats labelled texts
+    for begin in range(0, len(order), size):
+        found += [text for text in data.unlabelled.select(order[begin : begin + size]).texts() if text not in known]
+        if len(found) >= settings.texts:
+            break
+    return found[: settings.texts]
 
 
 def augmented(

@@ -14,9 +14,9 @@ from nlptl.errors import DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import more_texts
 from nlptl.stages.classification_head import ClassificationHead
-from nlptl.stages.more_texts import augmented
+from nlptl.stages.more_texts import augmented, pile_texts
 from nlptl.stages.stage import RunContext
-from nlptl.stages.update import Contrastive
+from nlptl.stages.update import Contrastive, Pile
 from tests.models.tiny import tiny_encoder
 
 
@@ -66,3 +66,16 @@ def test_texts_without_letters_need_no_words_unless_an_edit_draws_some() -> None
     assert context.record.sentences[0].startswith("Augmentation made ")
     with pytest.raises(DataError, match="augmentation: found 0 words in the 4 texts"):
         altered(data, [], {"kind": "eda"})
+
+
+def test_a_pile_that_repeats_labelled_texts_gives_as_many_others_as_asked() -> None:
+    others = [f"text number {number}" for number in range(300)]
+    labelled = (["a good film", "a bad film"], ["positive", "negative"])
+    drawn = {}
+    for copies in (0, 400):
+        data = TextData(labelled=labelled, unlabelled=["a good film"] * copies + others)
+        drawn[copies] = pile_texts(Pile(texts=300), data, RunContext(seed=3))
+        assert sorted(drawn[copies]) == sorted(others)
+    data = TextData(labelled=labelled, unlabelled=others)
+    assert pile_texts(Pile(texts=10), data, RunContext(seed=3)) == drawn[0][:10]
+    assert pile_texts(Pile(texts=400), data, RunContext(seed=3)) == drawn[0]
