@@ -85,9 +85,9 @@ def augmentation_ablation(
     """Measure by repeated stratified cross-validation what training on new texts beside the examples changes.
 
     `names` are the K labels in the order of the columns that `fit`'s predictions have. Only training folds are augmented,
-    anew in each repeat; with `least`, new texts whose label the fold's classifier without augmentation doubts are left out
-    (see keep_label). 2 x folds x repeats fits, half as many more where `against` is repeated and `least` given;
-    `after_fit` is called after each.
+    anew in each repeat; with `least`, new texts to which the fold's classifier without augmentation does not give their
+    example's label with at least that probability are left out (see keep_label). 2 x folds x repeats fits, half as many
+    more where `against` is repeated and `least` given; `after_fit` is called after each.
 
     Where `fit` has a fixed penalty or number of epochs, more texts weaken the one and lengthen the other, which may help
     by itself: against "repeated" both arms have equally many. Against "alone" is what a user gets.
@@ -100,7 +100,7 @@ def augmentation_ablation(
     parts = _check([labels[row] for row in repeats_of.first], names, folds)
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
-    arms = _Arms(list(texts), list(labels), fit, least, against, after_fit)
+    arms = _Arms(list(texts), list(labels), wanted.tolist(), fit, least, against, after_fit)
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
@@ -122,6 +122,8 @@ class _Arms:
 
     texts: list[str]
     labels: list[str]
+    columns: list[int]
+    """Column of each label in the predictions."""
     fit: Fit
     least: float | None
     against: Against
@@ -131,7 +133,7 @@ class _Arms:
         """Return what predicts without and with the new texts, and how many of these passed the label check."""
         alone = self._fitted(training) if self.least is not None or self.against == "alone" else None
         if alone is not None and self.least is not None:
-            new = keep_label(new, self.texts, alone, least=self.least).kept
+            new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept
         if alone is None or self.against == "repeated":
             without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
         else:

@@ -39,6 +39,7 @@ from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
+from nlptl.stages.linear_heads import check_hidden
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext, TokenModelKind
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 AnyStage = Annotated[
     SkipGram | Bert | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune, Field(discriminator="stage")
 ]
+
+Identity = tuple[str, str, dict[str, str]]
+"""Of a stage's result: its own, its parent's, and the digests of the data it reads."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Pipeline(Config):
         kind: TokenModelKind = "word_vectors" if isinstance(self.stages[0], SkipGram) else "transformer"
         for number, stage in enumerate(self.stages):
             stage.check_model(kind, where=f"stages.{number}")
+        if self.data.labelled is not None:
+            self.check_head(None, where="stages")
         if self.compare is not None and self.stages[-1].gives != "classifier":
             raise ValueError(
                 f"compare: the chain ends with {self.stages[-1].stage}, which gives {_kind(self.stages[-1].gives)}; only "
@@ -140,9 +146,23 @@ class Pipeline(Config):
             raise ConfigError(faults)
         for number, stage in enumerate(self.stages):
             stage.check_data(data, where=f"{where}: stages.{number}")
+        self.check_head(data, where=f"{where}: stages")
         if self.compare is not None:
             list(trials_of(self, data, where))
         return data, report
+
+    def check_head(self, data: TextData | None, *, where: str) -> None:
+        """Refuse a hidden layer under an update that fits a linear head, as far as the settings, and `data` if given, tell."""
+        hidden = max((stage.hidden for stage in self.stages if isinstance(stage, ClassificationHead)), default=0)
+        first, read = self.stages[0], [stage.layer for stage in self.stages if isinstance(stage, SentenceVectors)]
+        layers = (
+            isinstance(first, Bert)
+            and not (Path(first.weights or "") / "encoder.json").is_file()  # which may say that the embeddings are read
+            and all(layer in ("last", "mean") or int(layer) > 0 for layer in read)
+        )
+        for number, stage in enumerate(self.stages):
+            if isinstance(stage, FineTune):
+                check_hidden(stage.update, hidden, data, layers=layers, where=f"{where}.{number}")
 
     def train(self, data: TextData, context: RunContext, *, made: dict[str, Any] | None = None) -> Any:
         """Run the chain in memory and return the last stage's artifact; nothing is written.
@@ -178,9 +198,10 @@ class Pipeline(Config):
             self._check_processes(where)
             self._check_sources(folder, where)
             data, report = self.check(where=where, progress=context.progress)
+            identities = list(self.identities(data))
         with contextlib.ExitStack() as held:
             self._begin(folder, report, context, held)
-            outcomes = self._run_stages(folder, data, context)
+            outcomes = self._run_stages(folder, identities, data, context)
             with turn() as here:
                 if here.is_main:
                     remove_other_stages(folder, keep=[outcome.folder for outcome in outcomes])
@@ -229,7 +250,7 @@ class Pipeline(Config):
             held.callback(context.tracker.finish)
             context.tracker.start(folder, settings)
 
-    def identities(self, data: TextData) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def identities(self, data: TextData) -> Iterator[Identity]:
         """Yield (identity, parent's identity, digests of the data it reads) of each stage."""
         parent = ""
         for stage in self.stages:
@@ -247,10 +268,12 @@ class Pipeline(Config):
             yield identity, parent, digests
             parent = identity
 
-    def _run_stages(self, folder: Path, data: TextData, context: RunContext) -> list[StageOutcome]:
+    def _run_stages(
+        self, folder: Path, identities: Sequence[Identity], data: TextData, context: RunContext
+    ) -> list[StageOutcome]:
         outcomes: list[StageOutcome] = []
         artifact: Any = None
-        for number, (stage, ids) in enumerate(zip(self.stages, self.identities(data), strict=True), start=1):
+        for number, (stage, ids) in enumerate(zip(self.stages, identities, strict=True), start=1):
             place = folder / f"{number}-{stage.stage}"
             outcome: StageOutcome | None = None
             with turn() as here:

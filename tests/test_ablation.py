@@ -157,6 +157,18 @@ def test_the_label_check_uses_the_fold_s_own_classifier() -> None:
     assert f", {found.dropped:.0%} of those made dropped by the label check) changed" in found.sentence()
 
 
+def test_the_label_check_holds_new_texts_against_the_examples_labels() -> None:
+    """A classifier that takes each label for the other keeps no new text, whatever it gave the examples before."""
+
+    def fit(texts: list[str], labels: list[str]) -> Predict:
+        predict = Counting()(texts, labels)
+        return lambda asked: predict(asked)[:, ::-1]
+
+    augmenter = Augmenter([Typos()])
+    found = augmentation_ablation(TEXTS, LABELS, names=NAMES, fit=fit, augmenter=augmenter, least=0.5, repeats=1)
+    assert found.dropped > 0.8
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
     [

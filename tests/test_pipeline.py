@@ -21,6 +21,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.pipeline import Pipeline
 from nlptl.progress import SilentProgress
 from nlptl.report import comparison_lines, run_lines, show_lines
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
 from tests.models.tiny import tiny_folder
@@ -127,6 +128,88 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
         run(path, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("update", "name", "seen_by_the_settings"),
+    [
+        ("{method: contrastive}", "contrastive", True),
+        ("{method: head, solver: ridge}", "head with solver ridge", True),
+        ("{method: auto}", "auto", False),
+    ],
+)
+def test_a_hidden_layer_under_a_linear_fit_is_told_before_anything_trains(
+    review_files: Path, update: str, name: str, seen_by_the_settings: bool
+) -> None:
+    path = review_files / "small.yaml"
+    bert = f"stages.0={{stage: bert, weights: {tiny_folder(review_files / 'bert', 'bert')}}}"
+    settings = [bert, "stages.1.pooling=mean", "stages.2.hidden=8", f"stages.3.update={update}"]
+    chain = None if seen_by_the_settings else Pipeline.from_yaml(path, assignments=settings)
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path, assignments=settings) if chain is None else chain.check(where=str(path))
+    assert str(caught.value) == (
+        f"{path}: stages.3.update: found {name} over a head with a hidden layer of 8 units; it fits a linear head. Set "
+        "hidden: 0 in classification_head, or choose another update."
+    )
+
+
+def test_a_hidden_layer_under_a_linear_fit_is_told_of_an_arm(review_files: Path) -> None:
+    path = compared(review_files)
+    arm = "compare.arms.pretrained={stages.2.hidden: 8, stages.3.update.solver: lda}"
+    with pytest.raises(
+        ConfigError, match=r"^x: compare\.arms\.pretrained: stages\.3\.update: found head with solver lda"
+    ):
+        Pipeline.from_yaml(path, assignments=[arm]).check(where="x")
+
+
+def test_a_hidden_layer_is_left_alone_where_nothing_refuses_it(review_files: Path) -> None:
+    path = review_files / "small.yaml"
+    auto = ["stages.2.hidden=8", "stages.3.update={method: auto}"]
+    assert run(path, review_files / "out", *auto).stages[-1].manifest.report["update"] == "head"
+    bert = [f"stages.0={{stage: bert, weights: {tiny_folder(review_files / 'bert', 'bert')}}}", "stages.1.pooling=mean"]
+    Pipeline.from_yaml(path, assignments=[*bert, *auto, "stages.1.layer=0"]).check()
+    names = ["data.labelled=null", "data.label_names={positive: good, negative: bad}"]
+    contrastive = ["stages.2.hidden=8", "stages.3.update={method: contrastive}"]
+    Pipeline.from_yaml(path, assignments=[*bert, *contrastive, *names]).check()
+    (review_files / "train.csv").write_text("text,label\ngood,1\nbad,0\n")
+    Pipeline.from_yaml(path, assignments=[*bert, *auto, "data.test=null"]).check()
+
+
+def test_models_of_augmentation_that_are_missing_are_told_before_anything_trains(review_files: Path) -> None:
+    path, plain = review_files / "small.yaml", tiny_folder(review_files / "bert", "bert")
+    kinds = [
+        "{kind: masked_lm, weights: ./nowhere}",
+        f"{{kind: masked_lm, weights: {plain}}}",
+        "{kind: back_translation, forward: there, backward: back}",
+    ]
+    update = f"stages.3.update={{method: contrastive, augment: [{', '.join(kinds)}]}}"
+    chain = Pipeline.from_yaml(path, assignments=[f"stages.0={{stage: bert, weights: {plain}}}", update])
+    with pytest.raises(ConfigError) as caught:
+        chain.check(where="p.yaml")
+    at, folder = "p.yaml: stages.3.update.augment", "expected a sequence-to-sequence model in transformers' layout"
+    assert caught.value.faults == (
+        f"{at}.0.weights: ./nowhere: no such folder; expected weights there. Check the path.",
+        f"{at}.1.weights: {plain}: found no masked-LM head; expected weights that carry one, which sentence encoders do not. "
+        "Give those of a masked LM, such as google-bert/bert-base-uncased, or choose another kind.",
+        f"{at}.2.forward: there: found no folder with a config.json; {folder}. Check the path.",
+        f"{at}.2.backward: back: found no folder with a config.json; {folder}. Check the path.",
+    )
+
+
+def test_all_identities_are_known_before_the_first_stage_runs(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FineTune) -> dict[str, str]:
+        raise ConfigError("gone in between")
+
+    def trained(*_: object, **__: object) -> None:
+        raise AssertionError("something trained")
+
+    monkeypatch.setattr(FineTune, "outside", refuse)
+    monkeypatch.setattr(pipeline_module, "run_stage", trained)
+    with pytest.raises(ConfigError, match="gone in between"):
+        run(review_files / "small.yaml", review_files / "out")
+    assert not (review_files / "out").exists()
 
 
 def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:

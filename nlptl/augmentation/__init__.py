@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from nlptl.augmentation.augmenter import Augmented, Augmenter, augment
 from nlptl.augmentation.label_check import LabelCheck, keep_label
-from nlptl.augmentation.model_digests import model_digests
+from nlptl.augmentation.model_digests import check_models, model_digests
 from nlptl.augmentation.settings import (
     Augmentation,
     BackTranslation,
@@ -50,6 +50,7 @@ __all__ = [
     "WordDropout",
     "WordSource",
     "augment",
+    "check_models",
     "keep_label",
     "model_digests",
 ]

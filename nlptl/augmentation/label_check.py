@@ -1,4 +1,4 @@
-"""Which new texts a classifier still gives the label of the text they came from.
+"""Which new texts a classifier gives the label of the text they came from.
 
 Shapes: B texts, K labels.
 """
@@ -37,17 +37,27 @@ class LabelCheck:
         return f"The label check dropped {total} of {of} new texts" + (f" ({told})." if told else ".")
 
 
-def keep_label(augmented: Augmented, texts: Sequence[str], score: Score, *, least: float = 0.5) -> LabelCheck:
+def keep_label(
+    augmented: Augmented,
+    texts: Sequence[str],
+    score: Score,
+    *,
+    labels: Sequence[int | None] | None = None,
+    least: float = 0.5,
+) -> LabelCheck:
     """Keep new texts whose likeliest label is that of the text they came from, with a probability of at least `least`.
 
-    `texts` are those that were augmented. Raises DataError for scores that are no probabilities of these texts. A
-    classifier that is wrong about a text is wrong about its versions too: it cannot tell that a label was lost before.
+    `texts` are those that were augmented; `labels` their labels, as columns of the scores. Where a label is None, or
+    `labels` is, the likeliest label of the text itself stands for it: of such a text `score` cannot tell that it was wrong
+    from the start. Raises DataError for scores that are no probabilities of these texts.
     """
     if not len(augmented):
         return LabelCheck(augmented, {}, {})
-    rows = sorted(set(augmented.rows))
-    before = _probabilities(score, [texts[row] for row in rows])
-    label = dict(zip(rows, before.argmax(axis=1).tolist(), strict=True))
+    label = {row: None if labels is None else labels[row] for row in sorted(set(augmented.rows))}
+    unknown = [row for row, known in label.items() if known is None]
+    if unknown:
+        before = _probabilities(score, [texts[row] for row in unknown])
+        label.update(zip(unknown, before.argmax(axis=1).tolist(), strict=True))
     after = _probabilities(score, list(augmented.texts))
     wanted = np.array([label[row] for row in augmented.rows])
     keeps = (after.argmax(axis=1) == wanted) & (after[np.arange(len(wanted)), wanted] >= least)

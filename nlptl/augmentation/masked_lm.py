@@ -17,7 +17,7 @@ from nlptl.augmentation.word_edits import count_of, in_case_of
 from nlptl.augmentation.words import Words, core, is_letters, is_protected, is_unspaced
 from nlptl.batching import pack
 from nlptl.errors import ConfigError
-from nlptl.models.weights import find_weights, pretrained_encoder
+from nlptl.models.weights import Weights, find_weights, pretrained_encoder
 from nlptl.pretraining.heads import MaskedLMHead, carried_head, carries_head
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ class WordFiller:
     @classmethod
     def open(cls, settings: MaskedLMReplacement, *, device: torch.device, where: str) -> WordFiller:
         """Load encoder and head; ConfigError for weights without a masked-LM head or mask token."""
-        weights = find_weights(settings.weights, None, where=where)
-        if not carries_head(weights.folder):
-            raise ConfigError(
-                f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which "
-                "sentence encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose "
-                "another kind."
-            )
+        weights = weights_of(settings, where=where)
         encoder = pretrained_encoder(weights)
         mask = encoder.tokenizer.token_to_id(encoder.transformer.special_tokens.get("mask_token", ""))
         if mask is None:
@@ -108,6 +102,18 @@ class WordFiller:
         weights = np.cumsum(np.exp(scaled - scaled.max()))
         drawn = int(np.searchsorted(weights, generator.random() * weights[-1], side="right"))
         return self._surfaces[int(likeliest[min(drawn, len(likeliest) - 1)])]
+
+
+def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
+    """Find the weights that fill gaps; ConfigError where they are not there, or without a masked-LM head."""
+    weights = find_weights(settings.weights, None, where=where)
+    if not carries_head(weights.folder):
+        raise ConfigError(
+            f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which "
+            "sentence encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose "
+            "another kind."
+        )
+    return weights
 
 
 def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.int64]]:

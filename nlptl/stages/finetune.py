@@ -106,7 +106,7 @@ class FineTune(Config):
         return frozenset(part for part in parts if getattr(data, part) is not None)
 
     def check(self, *, where: str) -> None:
-        """Refuse settings that mean nothing to the update."""
+        """Refuse settings that mean nothing to the update, and models of augmentation that are not there."""
         update = self.update
         for name in () if is_step_by_step(update) else ITERATIVE:
             if getattr(self, name) != FineTune.model_fields[name].default:
@@ -117,6 +117,10 @@ class FineTune(Config):
                     "only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop it, "
                     "or choose one of these."
                 )
+        if isinstance(update, Contrastive) and update.augment:
+            from nlptl.augmentation import check_models
+
+            check_models(update.augment, where=f"{where}.update.augment")
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse updates of layers where there are none."""
@@ -144,7 +148,9 @@ class FineTune(Config):
         """Digests of the models that augmentation reads."""
         from nlptl.augmentation import model_digests
 
-        return model_digests(self.update.augment) if isinstance(self.update, Contrastive) else {}
+        if not isinstance(self.update, Contrastive):
+            return {}
+        return model_digests(self.update.augment, where="finetune.update.augment")
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier trained on `data.labelled`; `given` stays as it is.

@@ -34,15 +34,20 @@ def check_pile(update: Contrastive, data: TextData, *, where: str) -> None:
 
 
 def pile_texts(settings: Pile | None, data: TextData, context: RunContext) -> list[str]:
-    """Return up to `settings.texts` unlabelled texts, drawn at random, none of them a labelled one."""
+    """Return `settings.texts` unlabelled texts, or all where there are fewer, drawn at random, none of them a labelled one."""
     import torch
 
     if settings is None or data.unlabelled is None:
         return []
     known = set(data.labelled.texts()) if data.labelled is not None else set()
     order = torch.randperm(len(data.unlabelled), generator=context.generator("pile")).tolist()
-    wanted = data.unlabelled.select(order[: settings.texts + len(known)]).texts()
-    return [text for text in wanted if text not in known][: settings.texts]
+    found: list[str] = []
+    size = settings.texts + len(known)  # enough at once unless the pile repeats labelled texts
+    for begin in range(0, len(order), size):
+        found += [text for text in data.unlabelled.select(order[begin : begin + size]).texts() if text not in known]
+        if len(found) >= settings.texts:
+            break
+    return found[: settings.texts]
 
 
 def augmented(
@@ -50,29 +55,39 @@ def augmented(
 ) -> Augmented:
     """Return altered versions of the labelled texts and of the pile's, those that seem to have lost their label left out.
 
-    The head on frozen vectors of the labelled texts is the judge, for the pile's texts against its own label. What the
-    augmentation changes for that head on held-out labelled texts goes into the record.
+    The head on frozen vectors of the labelled texts is the judge: it has to give a version the label of its labelled text,
+    or, where that is one of the pile, the label that it gives this text itself. What versions checked
+    in this way change for that head on held-out labelled texts goes into the record.
     """
     from nlptl.ablation import augmentation_ablation
-    from nlptl.augmentation import Augmented, Augmenter, Vocabulary, keep_label
+    from nlptl.augmentation import Augmented, Augmenter, Eda, Vocabulary, keep_label
 
     if not update.augment:
         return Augmented((), (), (), {})
     assert data.labelled is not None
     texts, labels = data.labelled.texts(), data.labelled.labels()
+    needs_words = any(isinstance(block, Eda) and block.needs_words for block in update.augment)
     augmenter = Augmenter(
         update.augment,
-        words=Vocabulary.of([*texts, *pile]),
+        words=Vocabulary.of([*texts, *pile]) if needs_words else None,
         device=context.torch_device(),
         where="finetune.update.augment",
     )
     judge = _FrozenHeads(given)
     made = augmenter([*texts, *pile], seed=context.seed)
-    check = keep_label(made, [*texts, *pile], judge(texts, labels), least=1 / len(given.labels))
+    least = 1 / len(given.labels)
+    check = keep_label(
+        made,
+        [*texts, *pile],
+        judge(texts, labels),
+        labels=[*given.label_ids(labels).tolist(), *(None for _ in pile)],
+        least=least,
+    )
     context.record.find("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
     if min(labels.count(label) for label in set(labels)) > 1:
         _tell_ablation(augmentation_ablation(
-            texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, against="repeated"
+            texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
+            against="repeated",
         ), context)  # fmt: skip
     return check.kept
 

@@ -149,7 +149,8 @@ class Contrastive(Config):
     """Share of values dropped in the layers that learn; null keeps the encoder's own."""
     augment: tuple[Augmentation, ...] = ()
     """Altered versions of the texts that join the training, each with the label of its text; those that the head on frozen
-    vectors gives another label are left out. The report says whether they help that head."""
+    vectors gives another label than their text has (or than it gives that text, for one of the pile) are left out. The report
+    says whether they help that head."""
     pile: Pile | None = None
     """Put data.unlabelled to work: a block of settings, or {} for their defaults. null: leave it to stage one."""
 

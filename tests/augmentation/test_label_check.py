@@ -36,6 +36,20 @@ def test_a_higher_probability_keeps_fewer() -> None:
     assert len(keep_label(NEW, TEXTS, score, least=0.95).kept) == 0
 
 
+def test_known_labels_stand_above_what_the_classifier_reads() -> None:
+    asked: list[list[str]] = []
+
+    def told(texts: list[str]) -> np.ndarray:
+        asked.append(texts)
+        return score(texts)
+
+    check = keep_label(NEW, TEXTS, told, labels=[0, 1, 0])
+    assert check.kept.texts == ("film", "good bad")
+    assert asked == [list(NEW.texts)]
+    assert keep_label(NEW, TEXTS, told, labels=[0, None, None]).kept.texts == ("film", "bad", "so-so bad")
+    assert asked[1:] == [["bad film"], list(NEW.texts)]
+
+
 def test_nothing_is_asked_about_nothing() -> None:
     def refuse(texts: list[str]) -> np.ndarray:
         raise AssertionError(texts)

@@ -1,0 +1,81 @@
+"""What joins the labelled texts in contrastive fine-tuning: altered versions that keep their label, and the pile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nlptl.augmentation import Augmented
+from nlptl.data import TextData
+from nlptl.errors import DataError
+from nlptl.models.classifier import TextClassifier
+from nlptl.stages import more_texts
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.more_texts import augmented, pile_texts
+from nlptl.stages.stage import RunContext
+from nlptl.stages.update import Contrastive, Pile
+from tests.models.tiny import tiny_encoder
+
+
+class GoodIsPositive:
+    """Stands for the heads on frozen vectors: the word "good" is all that they see."""
+
+    def __init__(self, given: TextClassifier) -> None:
+        del given
+
+    def __call__(self, texts: list[str], labels: list[str]) -> Callable[[list[str]], np.ndarray]:
+        del texts, labels
+        return lambda asked: np.array([[0.1, 0.9] if "good" in text.split() else [0.9, 0.1] for text in asked])
+
+
+def altered(data: TextData, pile: list[str], *augment: dict[str, Any]) -> tuple[Augmented, RunContext]:
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(tiny_encoder("bert"), data=data, context=context)
+    return augmented(Contrastive.model_validate({"augment": augment}), given, data, pile, context), context
+
+
+def test_versions_are_held_against_the_label_of_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge misreads the first text, so that the versions without "good" are those with its label."""
+    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    data = TextData(labelled=(["not a good film", "a good story"], ["negative", "positive"]))
+    found, _ = altered(data, ["good things", "bad things"], {"kind": "word_dropout", "copies": 20})
+    rows = {row: [text for text, of in zip(found.texts, found.rows, strict=True) if of == row] for row in range(4)}
+    assert rows[0]
+    assert not any("good" in text for text in rows[0])
+    assert rows[1]
+    assert all("good" in text for text in rows[1])
+    assert (rows[2], sorted(rows[3])) == (["good"], ["bad", "things"])
+
+
+def test_the_ablation_measures_texts_that_passed_the_label_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    texts = ["not a good film", "no good story", "a good film", "a good story"]
+    data = TextData(labelled=(texts, ["negative", "negative", "positive", "positive"]))
+    found, context = altered(data, [], {"kind": "word_dropout", "copies": 2})
+    assert 0 < len(found) < 8
+    assert "of those made dropped by the label check) changed the accuracy by" in context.record.sentences[-1]
+
+
+def test_texts_without_letters_need_no_words_unless_an_edit_draws_some() -> None:
+    data = TextData(labelled=(["😂😂 😂", "😀 😀", "😡 😡", "😡 👎"], ["joy", "joy", "rage", "rage"]))
+    edits = [{"kind": "word_dropout"}, {"kind": "swap"}, {"kind": "eda", "edits": ["swap", "delete"]}]
+    _, context = altered(data, [], *edits)
+    assert context.record.sentences[0].startswith("Augmentation made ")
+    with pytest.raises(DataError, match="augmentation: found 0 words in the 4 texts"):
+        altered(data, [], {"kind": "eda"})
+
+
+def test_a_pile_that_repeats_labelled_texts_gives_as_many_others_as_asked() -> None:
+    others = [f"text number {number}" for number in range(300)]
+    labelled = (["a good film", "a bad film"], ["positive", "negative"])
+    drawn = {}
+    for copies in (0, 400):
+        data = TextData(labelled=labelled, unlabelled=["a good film"] * copies + others)
+        drawn[copies] = pile_texts(Pile(texts=300), data, RunContext(seed=3))
+        assert sorted(drawn[copies]) == sorted(others)
+    data = TextData(labelled=labelled, unlabelled=others)
+    assert pile_texts(Pile(texts=10), data, RunContext(seed=3)) == drawn[0][:10]
+    assert pile_texts(Pile(texts=400), data, RunContext(seed=3)) == drawn[0]

@@ -1,0 +1,192 @@
+"""Faults of settings as sentences: what a newcomer writes first, and a sweep of values over every setting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptl.config import parse
+from nlptl.errors import ConfigError
+from nlptl.pipeline import Pipeline
+
+DATA = {"unlabelled": "pile.txt", "labelled": "train.csv", "source": "source.csv"}
+HEAD = {"stage": "classification_head"}
+CHAINS: tuple[list[dict[str, Any]], ...] = (
+    [
+        {"stage": "skipgram", "subwords": {"min": 3}, "phrases": {"threshold": 3.0}, "text": {"preset": "plain"}},
+        {"stage": "sentence_vectors", "layer": "last"},
+        HEAD,
+        {"stage": "finetune", "update": {"method": "head"}},
+    ],
+    [
+        {"stage": "bert", "continue": {"objective": "mlm"}},
+        HEAD,
+        {
+            "stage": "finetune",
+            "priors": {"a": 0.5, "b": 0.5},
+            "update": {
+                "method": "contrastive",
+                "pile": {"texts": 20},
+                "templates": ["{}"],
+                "augment": [{"kind": "typos"}, {"kind": "eda", "edits": ["swap"]}],
+            },
+        },
+    ],
+    [
+        {"stage": "bert", "scratch": {"layers": 1}},
+        HEAD,
+        {"stage": "domain_adaptation", "adapt": {"method": "auto", "candidates": [{"method": "coral"}]}},
+        {"stage": "finetune", "update": {"method": "lora", "targets": "linear"}},
+    ],
+)
+VALUES = ("foo", "auto", 3, -1, 1.5, True, None, [], {}, ["x"], [3], [None], {"x": 1}, {1: 2}, [{"kind": "typo"}])
+INNARDS = re.compile(
+    r"valid |\(\)|\[key\]|literal\[|dict\[|list\[|tuple\[|constrained|function-|NoneType|[Ii]nput|should"
+)
+
+
+def faults(raw: object) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse(Pipeline, raw, where="p.yaml")
+    return caught.value.faults
+
+
+def finetune(**settings: Any) -> dict[str, Any]:
+    return {"data": DATA, "stages": [{"stage": "bert"}, HEAD, {"stage": "finetune", **settings}]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"update": "auto"}, "update: found 'auto'; expected a block such as {method: auto}."),
+        (
+            {"update": "contrastiv"},
+            "update: found 'contrastiv'; expected a block such as {method: head}. Did you mean {method: contrastive}?",
+        ),
+        ({"update": 3}, "update: found 3; expected a block such as {method: head}."),
+        (
+            {"update": {"method": "contrastive", "augment": ["word_dropout"]}},
+            "update.augment.0: found 'word_dropout'; expected a block such as {kind: word_dropout}.",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": {"kind": "typos"}}},
+            "update.augment: found {'kind': 'typos'}; expected a list, such as [{kind: typos}].",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": "typo"}},
+            "update.augment: found 'typo'; expected a list, such as [{kind: typos}].",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": True}},
+            "update.augment: found True; expected a list, such as [{kind: word_dropout}].",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": "swap"}]}},
+            "update.augment.0.edits: found 'swap'; expected a list, such as [swap].",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": ["swop"]}]}},
+            "update.augment.0.edits.0: found 'swop'; expected one of replace, insert, swap, delete. Did you mean 'swap'?",
+        ),
+        (
+            {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": []}]}},
+            "update.augment.0.edits: found []; expected a length of at least 1.",
+        ),
+        (
+            {"update": {"method": "contrastive", "templates": "This is {}."}},
+            "update.templates: found 'This is {}.'; expected a list, such as ['This is {}.'].",
+        ),
+        (
+            {"update": {"method": "auto", "pile": True}},
+            "update.pile: found True; expected one of auto, never.",
+        ),
+        (
+            {"update": {"method": "lora", "targets": "liner"}},
+            "update.targets: found 'liner'; expected one of linear, attention, or a list such as [a, b]. "
+            "Did you mean 'linear'?",
+        ),
+        (
+            {"update": {"method": "lora", "targets": [3]}},
+            "update.targets.0: found 3; expected a text; put it in quotes.",
+        ),
+        ({"update": {"method": "lora", "targets": []}}, "update.targets: found []; expected a length of at least 1."),
+        (
+            {"priors": "unifrom"},
+            "priors: found 'unifrom'; expected one of observed, uniform, or a block such as {name: value}. "
+            "Did you mean 'uniform'?",
+        ),
+        ({"priors": {"a": 1.5}}, "priors.a: found 1.5; expected less than 1."),
+        ({"priors": {"a": "half"}}, "priors.a: found 'half'; expected a number."),
+        ({"folds": "many"}, "folds: found 'many'; expected a whole number."),
+    ],
+)
+def test_what_is_written_in_the_wrong_shape_is_one_sentence(settings: dict[str, Any], sentence: str) -> None:
+    assert faults(finetune(**settings)) == (f"p.yaml: stages.2.{sentence}",)
+
+
+def test_layers_are_numbers_or_words() -> None:
+    chain = [{"stage": "bert"}, {"stage": "sentence_vectors", "layer": "lst"}]
+    assert faults({"stages": chain}) == (
+        "p.yaml: stages.1.layer: found 'lst'; expected a whole number, or one of mean, last. Did you mean 'last'?",
+    )
+
+
+def test_stages_and_blocks_of_names() -> None:
+    assert faults({"stages": ["skipgarm"]}) == (
+        "p.yaml: stages.0: found 'skipgarm'; expected a block such as {stage: skipgram}. Did you mean {stage: skipgram}?",
+    )
+    assert faults({"stages": "skipgram"}) == (
+        "p.yaml: stages: found 'skipgram'; expected a list, such as [{stage: skipgram}].",
+    )
+    compare = {"arms": {"one": {}, 2: {}}, "tests": "test.csv"}
+    assert faults({**finetune(), "compare": compare}) == (
+        "p.yaml: compare.arms.2: found the name 2; expected a text. Put it in quotes.",
+        "p.yaml: compare.tests: found 'test.csv'; expected a block such as {name: value}.",
+    )
+
+
+def places(raw: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ():
+        yield from places(value, (*path, key))
+
+
+def put(raw: Any, path: tuple[Any, ...], value: object) -> Any:
+    if not path:
+        return value
+    changed = raw.copy()
+    changed[path[0]] = put(raw[path[0]], path[1:], value)
+    return changed
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=["skipgram", "contrastive", "scratch"])
+def test_no_value_anywhere_shows_the_innards_of_the_validation(chain: list[dict[str, Any]]) -> None:
+    raw = parse(Pipeline, {"data": DATA, "stages": chain}, where="p.yaml").model_dump(mode="json", by_alias=True)
+    told = 0
+    for path in places(raw):
+        for value in VALUES:
+            try:
+                parse(Pipeline, put(raw, path, value), where="p.yaml")
+            except ConfigError as error:
+                for fault in error.faults:
+                    told += 1
+                    assert not INNARDS.search(fault), fault
+                    assert fault.startswith("p.yaml: "), fault
+                    assert fault.endswith((".", "?")), fault
+    assert told > 300
+
+
+def test_a_fault_of_the_chain_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "data: {labelled: train.csv}\nstages: [{stage: skipgram, vectors: v.txt}, {stage: classification_head}, {stage: "
+        "finetune, update: {method: lora}}]\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path)
+    assert caught.value.faults[0].startswith(f"{path}: stages.2.update.method: found lora over word vectors")
