@@ -61,6 +61,7 @@ def augmented(
     """
     from nlptl.ablation import augmentation_ablation
     from nlptl.augmentation import Augmented, Augmenter, Eda, Vocabulary, keep_label
+    from nlptl.repeats import distinct
 
     if not update.augment:
         return Augmented((), (), (), {})
@@ -84,7 +85,8 @@ def augmented(
         least=least,
     )
     context.record.find("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
-    if min(labels.count(label) for label in set(labels)) > 1:
+    once = [labels[row] for row in distinct(texts, labels).first]
+    if min(once.count(label) for label in set(once)) > 1:
         _tell_ablation(augmentation_ablation(
             texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
             against="repeated",

@@ -79,3 +79,12 @@ def test_a_pile_that_repeats_labelled_texts_gives_as_many_others_as_asked() -> N
     data = TextData(labelled=labelled, unlabelled=others)
     assert pile_texts(Pile(texts=10), data, RunContext(seed=3)) == drawn[0][:10]
     assert pile_texts(Pile(texts=400), data, RunContext(seed=3)) == drawn[0]
+
+
+def test_a_label_of_one_text_and_its_copy_leaves_nothing_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    texts = ["not a film", "no story at all", "a good film", "a good film"]
+    data = TextData(labelled=(texts, ["negative", "negative", "positive", "positive"]))
+    _, context = altered(data, [], {"kind": "word_dropout"})
+    assert "augmentation" in context.record.report
+    assert "ablation" not in context.record.report
