@@ -1,4 +1,7 @@
-"""Both domains' accuracy, each on examples that the classifier in question has not seen.
+"""Both domains' accuracy, each on examples that neither method nor head has seen.
+
+That the encoder has not seen them either is for the caller to know: one that learnt from these very labels tells more
+than there is. `learnt_already` sees it by the head that learnt with it.
 
 Shapes: n examples, B held-out examples.
 """
@@ -13,7 +16,11 @@ import torch
 from torch import Tensor
 
 from nlptl.domains.task import Domains, Method
+from nlptl.models.heads import Head
 from nlptl.statistics import Interval, PairedDifference, paired_difference, wilson
+
+LEARNT_ALREADY = "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held out"
+FRESH = "put domain_adaptation right behind classification_head"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,12 @@ class BothDomains:
         told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
         shown = "a gain" if gain.low > 0 else "a loss" if gain.high < 0 else "within the noise, no gain is shown"
         return f"Held-out accuracy: {source}; {target}: {told}, {shown}."
+
+
+def learnt_already(head: Head) -> bool:
+    """Whether a head was trained or at least scaled to examples; a fresh one has no centre and no biases."""
+    biases = [parameter for parameter in head.parameters() if parameter.ndim == 1]
+    return bool(head.centre.any()) or any(bool(bias.any()) for bias in biases)
 
 
 def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int) -> Hits:

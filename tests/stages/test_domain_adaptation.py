@@ -15,6 +15,7 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
@@ -95,6 +96,31 @@ def test_labelled_target_examples_join_and_are_held_out(static: TextClassifier, 
     assert accuracy["counts"] == (30, 12)
     assert accuracy["target_gain"]["difference"]["level"] == 0.95
     assert "; target " in context.record.sentences[-1]
+
+
+@pytest.mark.parametrize("update", [{"method": "head"}, {"method": "full"}])
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_what_was_trained_already_has_nothing_to_hold_out(
+    update: dict[str, Any], hidden: int, static: TextClassifier, context: RunContext
+) -> None:
+    both = TextData(source=small_reviews(30), labelled=goods(12, start=50), unlabelled=goods(30, start=100)[0])
+    fresh = ClassificationHead(hidden=hidden).run(static.encoder, data=both)
+    tuned = FineTune(update=update, epochs=2, l2=0.1).run(fresh, data=both, context=context)
+    told = RunContext(seed=7, device="cpu")
+    DomainAdaptation(adapt={"method": "auto"}, **QUICK).run(tuned, data=both, context=told)
+    assert "accuracy" not in told.record.report
+    assert told.record.report["held_out"] is False
+    assert told.record.report["choice"] == {"method": "none"}
+    why = "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held out"
+    assert told.record.sentences[-2:] == [
+        f"auto: {why} to choose a method by, and nothing is adapted (none): put domain_adaptation right behind "
+        "classification_head.",
+        f"Held-out accuracy: unknown, since {why}: test it before trusting it, or put domain_adaptation right behind "
+        "classification_head.",
+    ]
+    fair = RunContext(seed=7, device="cpu")
+    DomainAdaptation(adapt={"method": "none"}, **QUICK).run(fresh, data=both, context=fair)
+    assert fair.record.report["accuracy"]["counts"] == (30, 12)
 
 
 def test_no_test_text_is_looked_at(static: TextClassifier, data: TextData) -> None:
