@@ -19,7 +19,10 @@ from nlptl.domains.task import Domains, Method
 from nlptl.models.heads import Head
 from nlptl.statistics import Interval, PairedDifference, paired_difference, wilson
 
-LEARNT_ALREADY = "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held out"
+LEARNT_ALREADY = (
+    "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held "
+    "out"
+)
 FRESH = "put domain_adaptation right behind classification_head"
 
 

@@ -75,7 +75,8 @@ def test_methods_over_word_vectors(method: str, static: TextClassifier, data: Te
     assert context.record.report["accuracy"]["method"] in ("none", "coral")
     if method == "auto":
         taken = context.record.report["choice"]["method"]
-        shown = context.record.report["choice"]["tried"][0]["gain"]["low"] > 0
+        tried = context.record.report["choice"]["tried"][0]
+        shown = tried["gain"]["low"] > 0 and tried["above_constant"]["low"] > 0 and tried["accuracy"]["high"] >= 0
         assert taken == ("coral" if shown else "none")
 
 
