@@ -43,7 +43,7 @@ class Shift:
         found = "the domains differ" if self.is_shown else "no difference between the domains is shown"
         return (
             f"Shift: a classifier tells the domain of {self.accuracy} of held-out texts (guessing 0.5, "
-            f"{_told(self.accuracy_p)}), MMD² {self.mmd_squared:.4f} ({_told(self.mmd_p)}): {found}."
+            f"{told_p(self.accuracy_p)}), MMD² {self.mmd_squared:.4f} ({told_p(self.mmd_p)}): {found}."
         )
 
 
@@ -85,5 +85,6 @@ def classifier_test(source: NDArray[np.float64], target: NDArray[np.float64]) ->
     return wilson(right, tested), float(binom.sf(right - 1, tested, 0.5))
 
 
-def _told(p: float) -> str:
+def told_p(p: float) -> str:
+    """Return a p-value as sentences tell it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

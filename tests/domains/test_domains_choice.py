@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlptl.domains.accuracy import both_domains, held_out_hits
+from nlptl.domains.accuracy import Hits, both_domains, held_out_hits
 from nlptl.domains.choice import Tried, Verdict, brier, choose_method, reverse_validation, scores_of_shares
 from nlptl.domains.folds import folds_of
 from nlptl.domains.heads import FrozenVectors, coral
@@ -175,10 +175,28 @@ def test_both_domains_are_told_and_no_gain_within_the_noise_is_claimed() -> None
     assert same.target_gain is not None
     assert same.target_gain.difference.value == 0
     assert same.sentence("coral").endswith(
-        "(none " f"{hits.of(domains.examples >= 60).mean():.3f}): +0.0 points, 95 % interval +0.0 to +0.0, within the noise, "
-        "no gain is shown."
-    )  # fmt: skip
+        f"(none {hits.of(domains.examples >= 60).mean():.3f}): +0.0 points, 95 % interval +0.0 to +0.0, sign test p = 1.000, "
+        "within the noise, no gain is shown."
+    )
     assert "within" not in same.sentence("none")
+
+
+@pytest.mark.parametrize(
+    ("known", "differing", "told"),
+    [
+        (2, 2, "sign test p = 0.500, within the noise, no gain is shown."),
+        (60, 5, "sign test p = 0.062, within the noise, no gain is shown."),
+        (60, 6, "sign test p = 0.031, a {}."),
+        (40, 20, "sign test p < 0.001, a {}."),
+    ],
+)
+def test_a_gain_or_loss_from_few_examples_is_not_claimed(known: int, differing: int, told: str) -> None:
+    domains = Domains(["t"] * (40 + known), torch.arange(40 + known) % 2, 40)
+    rows = torch.arange(40 + known)
+    better = Hits(rows, torch.ones(len(rows), dtype=torch.bool))
+    worse = Hits(rows, rows < len(rows) - differing)
+    assert both_domains(worse, better, domains).sentence("coral").endswith(told.format("gain"))
+    assert both_domains(better, worse, domains).sentence("coral").endswith(told.format("loss"))
 
 
 def test_a_target_without_labels_is_unknown() -> None:
