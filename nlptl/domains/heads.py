@@ -18,9 +18,11 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.selection import Choice, choose, fit_rows
+from nlptl.training import one_thread_if
 from nlptl.updates import HeadFit, HeadUpdate
 
 RATE = 1e-2  # of a head that is not smooth, under AdamW
+SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trains a head faster than two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class HeadTraining:
         examples = _examples(labels.to(given.head.centre.device), len(given.labels))
         settings = dataclasses.replace(self.settings, seed=seed)
         update = HeadUpdate(given, vectors, learning_rate=RATE)
-        fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
+        with one_thread_if(vectors.numel() < SMALL):
+            fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
         assert isinstance(fit, HeadFit)
         return fit.head.eval()
 
@@ -47,7 +50,8 @@ def choose_head(
     """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
     update = HeadUpdate(given, vectors[: len(domains.labels)], learning_rate=RATE)
-    return HeadTraining(settings, choose(update, examples, settings, tick=tick))
+    with one_thread_if(vectors.numel() < SMALL):
+        return HeadTraining(settings, choose(update, examples, settings, tick=tick))
 
 
 class FrozenVectors:
@@ -77,7 +81,8 @@ class FrozenVectors:
         vectors = self._vectors[task.rows].clone()
         if self._align is not None and len(task.here) > 1:
             own = torch.isin(task.rows, task.here)
-            vectors[own] = self._align(vectors[own], self._vectors[task.there])
+            with one_thread_if(self._vectors.numel() < SMALL):
+                vectors[own] = self._align(vectors[own], self._vectors[task.there])
         head = self._training.fitted(self._given, vectors, task.labels, seed=seed)
 
         def probabilities(rows: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LEAST = 2  # examples of a label in the source: one to learn from, one to hold out
 MOST_PASSES = 50  # of L-BFGS, which has converged by then
-SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trains faster than two
 
 
 class DomainAdaptation(Config):
@@ -119,8 +118,6 @@ class DomainAdaptation(Config):
 
         Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for.
         """
-        from nlptl.training import one_thread_if
-
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
         self.check(where="domain_adaptation")
@@ -130,10 +127,9 @@ class DomainAdaptation(Config):
             given = copy.deepcopy(given).to(context.torch_device())
         domains = self._domains(given, data, context)
         vectors = _encoded(given, domains.texts, context)
-        with one_thread_if(vectors.numel() < SMALL):
-            shift = self._shift(vectors, domains, context)
-            work = _Work(self, given, domains, vectors, self._training(given, vectors, domains, context), context)
-            return work.trained(work.chosen(shift))
+        shift = self._shift(vectors, domains, context)
+        work = _Work(self, given, domains, vectors, self._training(given, vectors, domains, context), context)
+        return work.trained(work.chosen(shift))
 
     def _methods(self) -> list[tuple[str, Nothing | Continue | Coral | Adversarial | Adapters]]:
         """Return the methods that the settings name, each with its path."""
@@ -160,15 +156,18 @@ class DomainAdaptation(Config):
         return Domains([*texts, *target], given.label_ids(names), len(data.source))
 
     def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
+        from nlptl.domains.heads import SMALL
         from nlptl.domains.shift import shift_between
+        from nlptl.training import one_thread_if
 
-        found = shift_between(
-            vectors[: domains.source],
-            vectors[domains.unlabelled],
-            texts=self.shift_texts,
-            permutations=self.permutations,
-            seed=context.generator("shift").initial_seed(),
-        )
+        with one_thread_if(vectors.numel() < SMALL):
+            found = shift_between(
+                vectors[: domains.source],
+                vectors[domains.unlabelled],
+                texts=self.shift_texts,
+                permutations=self.permutations,
+                seed=context.generator("shift").initial_seed(),
+            )
         context.record.find("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
         return found
 

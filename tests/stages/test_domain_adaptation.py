@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import nlptl.domains.heads
+import nlptl.domains.layers
+import nlptl.domains.shift
+import nlptl.pretraining.plan
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
@@ -271,3 +278,45 @@ def test_candidates_keep_checkpoints_of_their_own(contextual: TextClassifier, da
     texts = data.test.texts()
     np.testing.assert_array_equal(first.predict_proba(texts), plain.predict_proba(texts))
     np.testing.assert_array_equal(first.predict_proba(texts), again.predict_proba(texts))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
+    contextual: TextClassifier, data: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def watch(where: Any, name: str, told: str) -> None:
+        plain = getattr(where, name)
+
+        def watched(*given: Any, **more: Any) -> Any:
+            seen.setdefault(told, set()).add(torch.get_num_threads())
+            return plain(*given, **more)
+
+        monkeypatch.setattr(where, name, watched)
+
+    watch(nlptl.domains.shift, "shift_between", "shift")
+    watch(nlptl.domains.heads, "choose", "head choice")
+    watch(nlptl.domains.heads, "fit_rows", "head")
+    watch(nlptl.domains.heads, "aligned", "coral")
+    watch(nlptl.domains.layers, "train", "layers")
+    watch(nlptl.domains.layers, "Trunk", "trunk")
+    watch(nlptl.pretraining.plan, "train", "continue")
+    watch(Encoder, "encode", "encoding")
+    for adapt in (
+        {"method": "coral"},
+        {"method": "adversarial", "epochs": 1},
+        {"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8},
+    ):
+        DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
+    small = {key: {1} for key in ("shift", "head choice", "head", "coral")}
+    assert seen == {**small, **{key: {2} for key in ("layers", "trunk", "continue", "encoding")}}
+    assert torch.get_num_threads() == 2
