@@ -53,4 +53,4 @@ def adapters(*, width: int, weight: float) -> Recipe:
         token_model.bottlenecks.to(token_model.device)
         return list(token_model.bottlenecks.parameters())
 
-    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight))
+    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight), "weight")

@@ -37,7 +37,9 @@ class DomainClassifier:
 
 def adversarial(*, strength: float) -> Recipe:
     """Return the recipe of DANN over the top layers; `strength` scales the reversed gradient."""
-    return Recipe("adversarial", move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength))
+    return Recipe(
+        "adversarial", move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength), "strength"
+    )
 
 
 def move_layers(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:

@@ -28,7 +28,8 @@ def trained_on(
 ) -> tuple[Encoder, Outcome]:
     """Return a copy of `encoder` trained on `texts`, and what came of it; `course` has the objective's other settings.
 
-    Raises ConfigError for an encoder that the objective does not fit, DataError for fewer than ten distinct texts.
+    Raises ConfigError for an encoder that the objective does not fit or a loss that breaks down, DataError for fewer than
+    ten distinct texts.
     """
     if len(encoder.transformer.bottlenecks):
         raise ConfigError(
@@ -43,5 +44,7 @@ def trained_on(
         )
     settings = TSDAE(**course) if objective == "tsdae" else SimCSE(**course)
     pile = token_pile(trained, [texts], whole=False, name="unlabelled")
-    outcome = continue_training(trained, settings, pile, host, folder=None, precision=precision)
+    outcome = continue_training(
+        trained, settings, pile, host, folder=None, precision=precision, stage="domain_adaptation"
+    )
     return trained.eval(), outcome

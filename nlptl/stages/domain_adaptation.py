@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config, auto_or
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.stages.adapt import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
 from nlptl.stages.stage import Need, Part, RunContext, TokenModelKind
 
@@ -116,7 +116,8 @@ class DomainAdaptation(Config):
         held out: no accuracy is told then, and auto adapts nothing. A fresh head on an encoder that has learnt from these
         labels hides that, and both accuracies come out too high.
 
-        Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for.
+        Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for or that
+        does not converge, ArtifactError for an encoder whose vectors are no finite numbers.
         """
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
@@ -298,11 +299,19 @@ class _Work:
 
 
 def _encoded(given: TextClassifier, texts: list[str], context: RunContext) -> Tensor:
-    """Return sentence vectors (t, D)."""
+    """Return sentence vectors (t, D); ArtifactError where one is no finite number."""
     import torch
 
     with context.progress.task("encoding both domains", total=len(texts), unit="texts") as task:
-        return torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
+        vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
+    broken = (~torch.isfinite(vectors).all(dim=1)).nonzero()[:, 0].tolist()
+    if broken:
+        raise ArtifactError(
+            f"domain_adaptation: found vectors with NaN or infinite numbers for {len(broken)} of {len(texts)} texts, the first "
+            f"{texts[broken[0]][:40]!r}; expected finite ones. Give an encoder whose weights are finite, or train it again "
+            "with a lower learning_rate."
+        )
+    return vectors
 
 
 def _check_labels(given: TextClassifier, data: TextData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from nlptl.domains.adapters import Discrepancy, adapters
-from nlptl.domains.adversarial import adversarial
+from nlptl.domains.adversarial import DomainClassifier, adversarial
 from nlptl.domains.layers import Course, MovingLayers, Recipe, _plan
 from nlptl.domains.task import Domains, Task
+from nlptl.errors import ConfigError
 from nlptl.models.classifier import TextClassifier
 from tests.conftest import small_reviews
 from tests.domains.tasks import TRAINING, given
@@ -92,3 +94,27 @@ def test_the_discrepancy_pulls_domains_together() -> None:
     assert float(Discrepancy(weight=1.0).loss(closer, there, 0.0)) == pytest.approx(
         float(discrepancy.loss(closer, there, 0.0)) / 2
     )
+
+
+@pytest.mark.parametrize(("name", "force"), [("adversarial", "strength"), ("adapters", "weight")])
+def test_a_loss_that_breaks_down_is_told(name: str, force: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, domains, _ = method(RECIPES[name])
+    monkeypatch.setattr(DomainClassifier, "loss", lambda *_: torch.tensor(math.nan))
+    monkeypatch.setattr(Discrepancy, "loss", lambda *_: torch.tensor(math.nan))
+    with pytest.raises(ConfigError) as caught:
+        made.fit(domains.task(domains.examples), seed=0)
+    assert str(caught.value) == (
+        f"domain_adaptation: {name}: the loss was nan at step 1 with a learning rate of 0.001; expected finite numbers. Lower "
+        f"learning_rate or {force}."
+    )
+
+
+def test_weights_that_break_down_in_the_last_step_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, domains, _ = method(RECIPES["adapters"], epochs=1, batch_size=64)
+
+    def loss(self: Discrepancy, here: torch.Tensor, there: torch.Tensor, progress: float) -> torch.Tensor:
+        return (here.sum() * 0).sqrt()  # 0, whose slope is infinite
+
+    monkeypatch.setattr(Discrepancy, "loss", loss)
+    with pytest.raises(ConfigError, match="the weights were no finite numbers after step 1 with a learning rate"):
+        made.fit(domains.task(domains.examples), seed=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import nlptl.domains.heads
 import nlptl.domains.layers
 import nlptl.domains.shift
 import nlptl.pretraining.plan
+import nlptl.pretraining.tsdae
 from nlptl.config import parse
 from nlptl.data import TextData
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
@@ -253,6 +256,33 @@ def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_fact
     assert str(caught.value) == (
         "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text has "
         "only one view; expected an encoder with dropout. Choose objective: tsdae."
+    )
+
+
+def test_a_continued_training_that_breaks_down_names_this_stage(
+    contextual: TextClassifier, data: TextData, context: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = nlptl.pretraining.tsdae.TSDAETraining.loss
+    monkeypatch.setattr(nlptl.pretraining.tsdae.TSDAETraining, "loss", lambda self, draw: plain(self, draw) * math.nan)
+    adapt = {"method": "continue", "objective": "tsdae", "steps": 2, "batch_size": 8, "learning_rate": 1e-3}
+    with pytest.raises(ConfigError) as caught:
+        DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
+    assert str(caught.value) == (
+        "domain_adaptation: the loss of continue was nan at step 1 with a learning rate of 0.001; expected a finite number. "
+        "Lower learning_rate."
+    )
+
+
+def test_vectors_that_are_no_numbers_are_told(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
+    broken = copy.deepcopy(contextual)
+    with torch.no_grad():
+        broken.encoder.transformer.word_embeddings.weight.fill_(math.nan)
+    with pytest.raises(ArtifactError) as caught:
+        DomainAdaptation(adapt={"method": "coral"}, **QUICK).run(broken, data=data, context=context)
+    assert str(caught.value) == (
+        f"domain_adaptation: found vectors with NaN or infinite numbers for 80 of 80 texts, the first "
+        f"{data.source.texts()[0][:40]!r}; expected finite ones. Give an encoder whose weights are finite, or train it again "
+        "with a lower learning_rate."
     )
 
 
