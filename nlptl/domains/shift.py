@@ -47,17 +47,21 @@ class Shift:
         )
 
 
+def check_size(texts: int, *, part: str, where: str) -> None:
+    """Raise DataError for so few texts of a domain that nothing can be said; `part` of the data holds them."""
+    if texts < LEAST:
+        raise DataError(
+            f"{where}: found {texts} texts in data.{part}; expected at least {LEAST} to compare the domains by. Add texts."
+        )
+
+
 def shift_between(source: Tensor, target: Tensor, *, texts: int, permutations: int, seed: int) -> Shift:
     """Compare the sentence vectors (m, D) and (n, D) of two domains, on as many of each, `texts` at most, drawn by `seed`.
 
     Raises DataError for a domain of fewer than ten texts.
     """
-    for name, found in (("source", source), ("unlabelled", target)):
-        if len(found) < LEAST:
-            raise DataError(
-                f"domain_adaptation: found {len(found)} texts in data.{name}; expected at least {LEAST} to compare the "
-                "domains by. Add texts."
-            )
+    for part, found in (("source", source), ("unlabelled", target)):
+        check_size(len(found), part=part, where="domain_adaptation")
     size = min(len(source), len(target), texts)
     generator = torch.Generator().manual_seed(seed)
     one, other = (vectors[torch.randperm(len(vectors), generator=generator)[:size]] for vectors in (source, target))

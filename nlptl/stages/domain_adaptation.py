@@ -91,18 +91,36 @@ class DomainAdaptation(Config):
                 )
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data without one of the domains, or with too few source examples to hold one of each label out."""
+        """Refuse data without one of the domains, or with too few texts to compare them by, to learn from or to hold out."""
         from collections import Counter
+
+        from nlptl.domains.shift import check_size
 
         if data.source is None:
             raise DataError(f"{where}: found no examples of the source domain; it learns from them. Give data.source.")
         if data.unlabelled is None:
             raise DataError(f"{where}: found no texts of the target domain; it adapts to them. Give data.unlabelled.")
+        check_size(len(data.source), part="source", where=where)
+        check_size(len(data.unlabelled), part="unlabelled", where=where)
+        self._check_continue(data, where)
         label, count = min(Counter(data.source.labels()).items(), key=lambda item: (item[1], item[0]))
         if count < LEAST:
             raise DataError(
                 f"{where}: found {count} example of label {label!r} in data.source; expected at least {LEAST}, one of them to "
                 "be held out. Add examples."
+            )
+
+    def _check_continue(self, data: TextData, where: str) -> None:
+        """Refuse target texts that continued training has too few different ones of."""
+        from nlptl.pretraining.pile import LEAST_TEXTS
+
+        paths = [path for path, method in self._methods() if isinstance(method, Continue)]
+        assert data.unlabelled is not None
+        distinct = len(set(data.unlabelled.texts())) if paths else LEAST_TEXTS
+        if distinct < LEAST_TEXTS:
+            raise DataError(
+                f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {LEAST_TEXTS} to "
+                "continue training on. Add texts, or choose another method."
             )
 
     def outside(self) -> Mapping[str, str]:

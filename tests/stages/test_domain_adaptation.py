@@ -182,7 +182,7 @@ def test_missing_domains_are_told(static: TextClassifier) -> None:
             "domain_adaptation: found no texts of the target domain; it adapts to them. Give data.unlabelled.",
         ),
         (
-            TextData(source=(["a", "b", "c"], ["x", "x", "y"]), unlabelled=texts),
+            TextData(source=(list("abcdefghijk"), [*"xxxxxxxxxx", "y"]), unlabelled=texts),
             "domain_adaptation: found 1 example of label 'y' in data.source; expected at least 2, one of them to be held "
             "out. Add examples.",
         ),
@@ -194,6 +194,35 @@ def test_missing_domains_are_told(static: TextClassifier) -> None:
     ):
         with pytest.raises(DataError) as caught:
             DomainAdaptation(**QUICK).run(static, data=data)
+        assert str(caught.value) == sentence
+
+
+def test_too_few_texts_are_told_before_anything_trains() -> None:
+    continued = {"method": "auto", "candidates": [{"method": "coral"}, {"method": "continue"}]}
+    for adapt, source, texts, sentence in (
+        (
+            {"method": "none"},
+            small_reviews(9),
+            goods(20)[0],
+            "p.yaml: stages.3: found 9 texts in data.source; expected at least 10 to compare the domains by. Add texts.",
+        ),
+        (
+            {"method": "none"},
+            small_reviews(20),
+            goods(9)[0],
+            "p.yaml: stages.3: found 9 texts in data.unlabelled; expected at least 10 to compare the domains by. Add texts.",
+        ),
+        (
+            continued,
+            small_reviews(20),
+            goods(9)[0] * 3,
+            "p.yaml: stages.3: adapt.candidates.1: found 9 distinct texts in data.unlabelled; expected at least 10 to continue "
+            "training on. Add texts, or choose another method.",
+        ),
+    ):
+        data = TextData(source=source, unlabelled=texts)
+        with pytest.raises(DataError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).check_data(data, where="p.yaml: stages.3")
         assert str(caught.value) == sentence
 
 
