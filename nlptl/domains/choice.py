@@ -29,6 +29,7 @@ class Tried:
     """What reverse validation says of one method against none."""
 
     name: str
+    """That of the method, with its place among the candidates where another bears it too."""
     score: float
     """Mean Brier score: 0 is best, 2 worst."""
     none: float
@@ -63,15 +64,18 @@ class Verdict:
     """The method that was chosen, and on what grounds."""
 
     method: Method
+    number: int | None
+    """Its place among the candidates, counted from 0; None for none."""
     tried: tuple[Tried, ...]
 
     def sentence(self) -> str:
         """Tell the grounds."""
         told = "; ".join(tried.sentence() for tried in self.tried)
-        if self.method.name == "none":
+        if self.number is None:
             end = "no gain beyond the noise, so nothing is adapted (none)"
         else:
-            end = f"{self.method.name} was taken, since its gain is beyond the noise there; on the target nothing is known yet"
+            taken = self.tried[self.number].name
+            end = f"{taken} was taken, since its gain is beyond the noise there; on the target nothing is known yet"
         return f"Reverse validation without target labels, Brier score: {told}: {end}."
 
 
@@ -94,19 +98,21 @@ def choose_method(
     tried: list[Tried] = []
     level = 1 - (1 - LEVEL) / len(candidates)
     of_none: dict[bool, Returned] = {}
-    for candidate in candidates:
+    names = [candidate.name for candidate in candidates]
+    for number, candidate in enumerate(candidates):
         share = folds_of(domains, folds=folds, seed=seed, once=candidate.costly)
         if candidate.costly not in of_none:
             of_none[candidate.costly] = reverse_validation(none, domains, share, seed=seed, tick=tick)
         after = reverse_validation(candidate, domains, share, seed=seed, tick=tick)
         constant = scores_of_shares(domains, share)
-        tried.append(_compared(candidate.name, of_none[candidate.costly], after, constant, seed=seed, level=level))
+        name = f"{candidate.name} (candidates.{number})" if names.count(candidate.name) > 1 else candidate.name
+        tried.append(_compared(name, of_none[candidate.costly], after, constant, seed=seed, level=level))
     standing = [number for number, one in enumerate(tried) if one.stands]
     surest = max(standing or range(len(tried)), key=lambda number: tried[number].gain.low)
     # Of several processes the first decides: their arithmetic may differ in a bit.
     surest = round(agreed(surest))
     shown = bool(agreed(bool(standing)))
-    return Verdict(candidates[surest] if shown else none, tuple(tried))
+    return Verdict(candidates[surest], surest, tuple(tried)) if shown else Verdict(none, None, tuple(tried))
 
 
 @dataclasses.dataclass(frozen=True)

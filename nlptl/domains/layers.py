@@ -66,6 +66,8 @@ class Recipe:
     """Makes the alignment for vectors of width D and a seed."""
     force: str
     """The setting that says how strongly the domains are aligned."""
+    where: str
+    """The place of its settings, with which sentences of errors begin."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +170,7 @@ class MovingLayers:
 
     def _broken(self, found: str) -> ConfigError:
         return ConfigError(
-            f"domain_adaptation: {self.name}: the {found} with a learning rate of {self._course.learning_rate:g}; expected "
+            f"{self._recipe.where}: {self.name}: the {found} with a learning rate of {self._course.learning_rate:g}; expected "
             f"finite numbers. Lower learning_rate or {self._recipe.force}."
         )
 

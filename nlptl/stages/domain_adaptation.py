@@ -221,22 +221,30 @@ class _Work:
 
         adapt, record = self.settings.adapt, self.context.record
         if not isinstance(adapt, Auto):
-            return self.method(adapt)
+            return self.method(adapt, "adapt")
         if learnt_already(self.given.head):
             told = f"auto: {LEARNT_ALREADY} to choose a method by, and nothing is adapted (none): {FRESH}."
             record.find("choice", {"method": "none"}, told)
-            return self.method(Nothing())
+            return self.method(Nothing(), "adapt")
         if not shift.is_shown:
             record.find("choice", {"method": "none"}, "auto: no shift is shown, so nothing is adapted (none).")
-            return self.method(Nothing())
-        candidates = [self.method(candidate) for candidate in adapt.candidates]
+            return self.method(Nothing(), "adapt")
+        candidates = [self.method(candidate, f"adapt.candidates.{n}") for n, candidate in enumerate(adapt.candidates)]
         with self.context.progress.task("reverse validation", total=None, unit="folds") as task:
             verdict = choose_method(
-                self.method(Nothing()), candidates, self.domains, folds=self.settings.folds,
+                self.method(Nothing(), "adapt"), candidates, self.domains, folds=self.settings.folds,
                 seed=self.context.seed, tick=lambda: task.advance(1),
             )  # fmt: skip
-        tried = [dataclasses.asdict(one) for one in verdict.tried]
-        record.find("choice", {"method": verdict.method.name, "tried": tried}, verdict.sentence())
+        settings = [candidate.model_dump(mode="json") for candidate in adapt.candidates]
+        found = {
+            "method": verdict.method.name,
+            "candidate": verdict.number,
+            "settings": None if verdict.number is None else settings[verdict.number],
+            "tried": [
+                {**dataclasses.asdict(one), "settings": own} for one, own in zip(verdict.tried, settings, strict=True)
+            ],
+        }
+        record.find("choice", found, verdict.sentence())
         return verdict.method
 
     def trained(self, method: Method) -> TextClassifier:
@@ -257,25 +265,25 @@ class _Work:
             record.find("held_out", False, told)
             return
         folds = folds_of(self.domains, folds=self.settings.folds, seed=seed, once=method.costly)
-        none = held_out_hits(self.method(Nothing()), self.domains, folds, seed=seed)
+        none = held_out_hits(self.method(Nothing(), "adapt"), self.domains, folds, seed=seed)
         taken = none if method.name == "none" else held_out_hits(method, self.domains, folds, seed=seed)
         found = both_domains(none, taken, self.domains)
         record.find("accuracy", {"method": method.name, **dataclasses.asdict(found)}, found.sentence(method.name))
 
-    def method(self, adapt: Nothing | Continue | Coral | Adversarial | Adapters) -> Method:
-        """Return a method with its settings, ready to fit."""
+    def method(self, adapt: Nothing | Continue | Coral | Adversarial | Adapters, path: str) -> Method:
+        """Return a method with its settings, which stand at `path`, ready to fit."""
         from nlptl.domains import heads
 
         if isinstance(adapt, Coral):
             shrinkage = None if adapt.shrinkage == "auto" else adapt.shrinkage
             return heads.coral(self.given, self.vectors, self.training, shrinkage=shrinkage)
         if isinstance(adapt, Continue):
-            return self._continued(adapt)
+            return self._continued(adapt, path)
         if isinstance(adapt, Adversarial | Adapters):
-            return self._moving(adapt)
+            return self._moving(adapt, path)
         return heads.FrozenVectors("none", self.given, self.vectors, self.training)
 
-    def _continued(self, adapt: Continue) -> Method:
+    def _continued(self, adapt: Continue, path: str) -> Method:
         """Train a copy of the encoder on the target's texts; heads then learn on its vectors."""
         from nlptl.domains.continued import trained_on
         from nlptl.domains.heads import FrozenVectors
@@ -289,23 +297,27 @@ class _Work:
         precision = precision_for(self.settings.precision, self.context.torch_device())
         encoder, outcome = trained_on(
             self.given.encoder, target, objective=adapt.objective, precision=precision, host=host,
-            course=adapt.model_dump(exclude={"method", "objective"}, exclude_none=True),
+            course=adapt.model_dump(exclude={"method", "objective"}, exclude_none=True), where=f"domain_adaptation: {path}",
         )  # fmt: skip
-        self.context.record.find("continue", dataclasses.asdict(outcome), outcome.sentence())
+        name, told = "continue", outcome.sentence()
+        if path != "adapt":  # another candidate may be of the same method
+            name, told = f"{path}: continue", f"{path}: {told}"
+        self.context.record.find(name, dataclasses.asdict(outcome), told)
         given = TextClassifier(encoder, self.given.head, self.given.labels).eval()
         return FrozenVectors("continue", given, _encoded(given, self.domains.texts, self.context), self.training)
 
-    def _moving(self, adapt: Adversarial | Adapters) -> Method:
+    def _moving(self, adapt: Adversarial | Adapters, path: str) -> Method:
         """Return a method over the top layers, the frozen ones run."""
         from nlptl.domains.adapters import adapters
         from nlptl.domains.adversarial import adversarial
         from nlptl.domains.layers import Course, MovingLayers
         from nlptl.training import precision_for
 
+        where = f"domain_adaptation: {path}"
         if isinstance(adapt, Adversarial):
-            recipe = adversarial(strength=adapt.strength)
+            recipe = adversarial(strength=adapt.strength, where=where)
         else:
-            recipe = adapters(width=adapt.width, weight=adapt.weight)
+            recipe = adapters(width=adapt.width, weight=adapt.weight, where=where)
         precision = precision_for(self.settings.precision, self.context.torch_device())
         course = Course(adapt.epochs, adapt.batch_size, adapt.learning_rate, adapt.top_layers, precision)
         texts = self.domains.texts

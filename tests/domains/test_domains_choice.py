@@ -113,6 +113,17 @@ def test_a_better_score_with_fewer_labels_right_is_no_gain() -> None:
     assert ", but fewer labels right (by -0.125 [" in verdict.sentence()
 
 
+def test_candidates_of_one_method_are_told_apart() -> None:
+    domains, _ = made_up(shift=0.0, source=40)
+    truth = torch.arange(len(domains.texts)) % 2
+    none, weak, strong = (Told(name, chance, truth) for name, chance in (("none", 0.6), ("coral", 0.7), ("coral", 0.9)))
+    verdict = choose_method(none, [weak, strong, Told("other", 0.6, truth)], domains, folds=4, seed=0)
+    assert (verdict.method, verdict.number) == (strong, 1)
+    assert [one.name for one in verdict.tried] == ["coral (candidates.0)", "coral (candidates.1)", "other"]
+    assert ": coral (candidates.1) was taken, since" in verdict.sentence()
+    assert choose_method(strong, [weak], domains, folds=4, seed=0).number is None
+
+
 def test_the_labels_shares_are_those_of_the_source_texts_learnt_from() -> None:
     domains = Domains(["t"] * 8, torch.tensor([0, 0, 0, 1, 0, 1, 1, 1]), 6)
     training, held_out = torch.tensor([0, 1, 2, 3, 6, 7]), torch.tensor([4, 5])
@@ -155,12 +166,14 @@ def test_the_sentences_of_the_choice() -> None:
             Interval(0.01, -0.01, 0.02),
         ),
     )
-    assert Verdict(Told("coral", 0.5), tried).sentence() == (
+    assert Verdict(Told("coral", 0.5), 0, tried).sentence() == (
         "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]), the "
         "labels' shares alone 0.500: coral was taken, since its gain is beyond the noise there; on the target nothing is known yet."
     )
     assert (
-        Verdict(Told("none", 0.5), tried).sentence().endswith("no gain beyond the noise, so nothing is adapted (none).")
+        Verdict(Told("none", 0.5), None, tried)
+        .sentence()
+        .endswith("no gain beyond the noise, so nothing is adapted (none).")
     )
 
 

@@ -259,12 +259,12 @@ def test_adapters_stand_once(contextual: TextClassifier, data: TextData, context
     for adapt, sentence in (
         (
             {"method": "adapters"},
-            "domain_adaptation: found an encoder that has bottleneck adapters already; expected one without. Choose another "
+            "domain_adaptation: adapt: found an encoder that has bottleneck adapters already; expected one without. Choose another "
             "method, or begin with plain weights.",
         ),
         (
             {"method": "continue"},
-            "domain_adaptation: found an encoder with bottleneck adapters, which training on texts would leave behind; "
+            "domain_adaptation: adapt: found an encoder with bottleneck adapters, which training on texts would leave behind; "
             "expected a plain one. Choose another method, or begin with plain weights.",
         ),
     ):
@@ -278,14 +278,17 @@ def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_fact
         tmp_path_factory.mktemp("still") / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     given = ClassificationHead().run(Bert(weights=str(folder)).run(data=TextData()), data=data)
-    with pytest.raises(ConfigError) as caught:
-        DomainAdaptation(adapt={"method": "continue", "objective": "simcse"}, **QUICK).run(
-            given, data=data, context=context
+    plain = {"method": "continue", "objective": "simcse"}
+    for path, adapt in (
+        ("adapt", plain),
+        ("adapt.candidates.1", {"method": "auto", "candidates": [{"method": "coral"}, plain]}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).run(given, data=data, context=context)
+        assert str(caught.value) == (
+            f"domain_adaptation: {path}.objective: found simcse, but these weights are set to no dropout, without which a text has "
+            "only one view; expected an encoder with dropout. Choose objective: tsdae."
         )
-    assert str(caught.value) == (
-        "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text has "
-        "only one view; expected an encoder with dropout. Choose objective: tsdae."
-    )
 
 
 def test_a_continued_training_that_breaks_down_names_this_stage(
@@ -297,7 +300,7 @@ def test_a_continued_training_that_breaks_down_names_this_stage(
     with pytest.raises(ConfigError) as caught:
         DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
     assert str(caught.value) == (
-        "domain_adaptation: the loss of continue was nan at step 1 with a learning rate of 0.001; expected a finite number. "
+        "domain_adaptation: adapt: the loss of continue was nan at step 1 with a learning rate of 0.001; expected a finite number. "
         "Lower learning_rate."
     )
 
@@ -331,6 +334,11 @@ def test_candidates_keep_checkpoints_of_their_own(contextual: TextClassifier, da
     stage = DomainAdaptation(adapt={"method": "auto", "candidates": candidates}, **QUICK)
     keeping = RunContext(seed=7, device="cpu", keep=tmp_path / "kept", keep_identity="x", keep_every_steps=1)
     first = stage.run(contextual, data=data, context=keeping)
+    report = keeping.record.report
+    assert [report[f"adapt.candidates.{n}: continue"]["steps"] for n in (0, 1)] == [2, 3]
+    assert [one["settings"]["steps"] for one in report["choice"]["tried"]] == [2, 3]
+    taken = report["choice"]["candidate"]
+    assert report["choice"]["settings"] == (None if taken is None else report["choice"]["tried"][taken]["settings"])
     assert len(list((tmp_path / "kept").iterdir())) == 2
     again = stage.run(contextual, data=data, context=keeping)
     plain = stage.run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
