@@ -71,9 +71,13 @@ class FrozenVectors:
         training: HeadTraining,
         *,
         align: Callable[[Tensor, Tensor], Tensor] | None = None,
+        moved: int = 0,
     ) -> None:
-        """`vectors` (t, D) are those of all texts; `align` turns the rows of one domain into those of another."""
-        self.name = name
+        """`vectors` (t, D) are those of all texts; `align` turns the rows of one domain into those of another.
+
+        `moved` parameters of the encoder were trained on before the head.
+        """
+        self.name, self._moved = name, moved
         self._given, self._vectors, self._training, self._align = given, vectors, training, align
 
     def fit(self, task: Task, *, seed: int) -> Fitted:
@@ -91,7 +95,7 @@ class FrozenVectors:
                 return logits.double().softmax(dim=1).cpu()
 
         classifier = TextClassifier(self._given.encoder, head, self._given.labels).eval()
-        return Fitted(classifier, probabilities, count_parameters(head))
+        return Fitted(classifier, probabilities, self._moved + count_parameters(head))
 
 
 def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shrinkage: float | None) -> FrozenVectors:

@@ -126,7 +126,7 @@ class MovingLayers:
         for parameter in encoder.parameters():
             parameter.requires_grad_(True)
         classifier = TextClassifier(encoder, head, self._given.labels).eval()
-        trained = count_parameters(head) + sum(parameter.numel() for parameter in moving)
+        trained = sum(map(count_parameters, (head, encoder.pooling))) + sum(parameter.numel() for parameter in moving)
         return Fitted(classifier, lambda rows: self._probabilities(classifier, rows), trained)
 
     def _train(self, encoder: Encoder, head: Head, moving: Sequence[nn.Parameter], task: Task, seed: int) -> None:

@@ -304,7 +304,8 @@ class _Work:
             name, told = f"{path}: continue", f"{path}: {told}"
         self.context.record.find(name, dataclasses.asdict(outcome), told)
         given = TextClassifier(encoder, self.given.head, self.given.labels).eval()
-        return FrozenVectors("continue", given, _encoded(given, self.domains.texts, self.context), self.training)
+        vectors = _encoded(given, self.domains.texts, self.context)
+        return FrozenVectors("continue", given, vectors, self.training, moved=outcome.trainable)
 
     def _moving(self, adapt: Adversarial | Adapters, path: str) -> Method:
         """Return a method over the top layers, the frozen ones run."""

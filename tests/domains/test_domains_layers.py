@@ -16,8 +16,12 @@ from nlptl.domains.layers import Course, MovingLayers, Recipe, _plan
 from nlptl.domains.task import Domains, Task
 from nlptl.errors import ConfigError
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.models.heads import Head
+from nlptl.models.pooling import Pooling
 from tests.conftest import small_reviews
 from tests.domains.tasks import TRAINING, given
+from tests.models.tiny import DIM, tiny_encoder
 
 RECIPES = {"adversarial": adversarial(strength=0.5), "adapters": adapters(width=4, weight=1.0)}
 
@@ -66,6 +70,26 @@ def test_the_right_parts_move() -> None:
     assert all(parameter.any() for name, parameter in new_model.bottlenecks.named_parameters() if "up_weight" in name)
     head = sum(parameter.numel() for parameter in fitted.classifier.head.parameters())
     assert fitted.trainable == head + sum(parameter.numel() for parameter in new_model.bottlenecks.parameters())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_query_of_attention_pooling_counts_as_trained(name: str) -> None:
+    texts, labels = small_reviews(24)
+    domains = Domains(texts, torch.tensor([int(label == "positive") for label in labels[:14]]), 14)
+    plain = tiny_encoder("bert")
+    encoder = Encoder(plain.tokenizer, plain.token_model, Pooling("attention", query=torch.zeros(DIM))).eval()
+    classifier = TextClassifier(encoder, Head(DIM, 2), ["no", "yes"]).eval()
+    vectors = torch.from_numpy(encoder.encode(texts))
+    made = MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], course(top_layers=1))
+    fitted = made.fit(domains.task(domains.examples), seed=0)
+    before = dict(classifier.named_parameters())
+    moved = {
+        key: parameter.numel()
+        for key, parameter in fitted.classifier.named_parameters()
+        if key not in before or not torch.equal(parameter, before[key])
+    }
+    assert moved["encoder.pooling.query"] == DIM
+    assert fitted.trainable == sum(moved.values())
 
 
 def test_a_step_has_as_many_texts_of_either_domain() -> None:

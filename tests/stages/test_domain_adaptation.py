@@ -146,6 +146,14 @@ def test_continued_on_the_target(contextual: TextClassifier, data: TextData, con
     adapt = {"method": "continue", "objective": "simcse", "steps": 3, "batch_size": 8}
     found = DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
     assert context.record.report["continue"]["steps"] == 3
+    moved = [
+        old.numel()
+        for old, new in zip(contextual.encoder.parameters(), found.encoder.parameters(), strict=True)
+        if not torch.equal(old, new)
+    ]
+    head = sum(parameter.numel() for parameter in found.head.parameters())
+    assert context.record.report["trainable_parameters"] == context.record.report["continue"]["trainable"] + head
+    assert context.record.report["trainable_parameters"] >= sum(moved) + head > head
     texts = data.test.texts()
     assert not np.allclose(found.encoder.encode(texts), contextual.encoder.encode(texts), atol=1e-4)
 
