@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import torch
 from nlptl.domains.accuracy import Hits, both_domains, held_out_hits
 from nlptl.domains.choice import Tried, Verdict, brier, choose_method, reverse_validation, scores_of_shares
 from nlptl.domains.folds import folds_of
-from nlptl.domains.heads import FrozenVectors, coral
+from nlptl.domains.heads import FrozenVectors, HeadTraining, coral
 from nlptl.domains.task import Domains, Fitted, Task
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.heads import Head
 from nlptl.statistics import Interval
 from tests.domains.tasks import TRAINING, given, made_up
 
@@ -145,13 +148,23 @@ def test_coral_brings_back_what_a_shift_took() -> None:
     assert choose_method(none, [moved], domains, folds=3, seed=0).method is moved
 
 
-def test_labelled_target_texts_stay_where_they_are() -> None:
+def test_labelled_target_texts_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     domains, vectors = made_up(shift=3.0, known=10)
     given_vectors = vectors.clone()
-    moved = coral(given(), vectors, TRAINING, shrinkage=0.9)
-    moved.fit(domains.task(domains.examples), seed=0)
-    assert torch.equal(vectors, given_vectors)
-    assert domains.task(domains.examples).here.tolist() == list(range(60))
+    learnt_from: list[torch.Tensor] = []
+    plain = HeadTraining.fitted
+
+    def watched(self: HeadTraining, given: TextClassifier, own: torch.Tensor, *rest: Any, **more: Any) -> Head:
+        learnt_from.append(own)
+        return plain(self, given, own, *rest, **more)
+
+    monkeypatch.setattr(HeadTraining, "fitted", watched)
+    coral(given(), vectors, TRAINING, shrinkage=0.9).fit(domains.task(domains.examples), seed=0)
+    (found,) = learnt_from
+    assert torch.equal(found[60:], given_vectors[60:70]), "labelled target texts"
+    aligned_mean, unlabelled_mean = found[:60].mean(dim=0), given_vectors[70:].mean(dim=0)
+    torch.testing.assert_close(aligned_mean, unlabelled_mean, atol=1e-5, rtol=0)
+    assert torch.equal(vectors, given_vectors), "which all methods share"
 
 
 def test_the_sentences_of_the_choice() -> None:
