@@ -1,4 +1,4 @@
-"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers (UDApter, Malik et al. 2023).
+"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers, after UDApter (Malik et al. 2023).
 
 Shapes: B texts, D dimension.
 """
@@ -34,7 +34,9 @@ class Discrepancy:
 
 
 def adapters(*, width: int, weight: float, where: str = "domain_adaptation") -> Recipe:
-    """Return the recipe of the paper's joint variant: one adapter a layer learns both at once.
+    """Return a recipe in the manner of the paper's joint variant: one adapter a layer learns both at once.
+
+    With the discrepancy of the sentence vectors alone; the authors' code sums it over several layers, on a schedule.
 
     ConfigError, when a fit begins, for an encoder that has adapters of this kind already.
     """

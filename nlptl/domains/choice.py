@@ -137,7 +137,8 @@ def reverse_validation(
 
     A classifier that was adapted from source to target labels the target's texts; from these labels a second one is
     adapted back, by the same method, and tested on source texts that neither has seen. What survives both ways has
-    been carried across. Brier's score (1950), the squared distance of the probabilities from the truth, stands for the
+    been carried across. An encoder that continue trained on the target's texts stays as it is both ways: there only a
+    head goes back. Brier's score (1950), the squared distance of the probabilities from the truth, stands for the
     papers' errors: it sees changes that flip no label, so that fewer texts tell a gain from noise.
     """
     scores: list[Tensor] = []

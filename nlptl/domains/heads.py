@@ -27,7 +27,10 @@ SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trai
 
 @dataclasses.dataclass(frozen=True)
 class HeadTraining:
-    """How every head of the stage is trained, so that methods differ in nothing else."""
+    """How every head of the stage is trained on fixed vectors, so that methods differ in nothing else.
+
+    Where layers move, the head begins so and then goes on learning with them, without the penalty.
+    """
 
     settings: Settings
     choice: Choice

@@ -40,7 +40,7 @@ class DomainAdaptation(Config):
     """How the domains are brought together; auto chooses without target labels."""
     l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Penalty on half the squared weights of the head; larger is smoother. auto: chosen by cross-validation on the
-    examples."""
+    examples. Where layers move (adversarial, adapters) it shapes the head with which they start, and nothing after."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts in which examples are held out in turn; once where layers move."""
     target_texts: int = Field(default=10_000, ge=10)
