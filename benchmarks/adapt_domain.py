@@ -16,7 +16,9 @@ benchmarks/adapt_domain.py …. Writes benchmarks/results/adapt-domain.json (…
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,9 +28,12 @@ from typing import Any
 
 import arms
 import numpy as np
+import results
+import torch
 from numpy.typing import NDArray
 from texts import Parts, Rows, plain, read_rows, sample, weights_folder
 
+from nlptl.artifact import digest_of
 from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
@@ -97,7 +102,8 @@ def main(argv: Sequence[str]) -> Path:
     about = {"weights": weights, "device": arms.device_name(device)}
     scratch = f"adapt-domain{'-tiny' if options.tiny else ''}"
     plain_encoder = Bert(weights=str(folder), max_length=size.longest).run(data=Parts(), context=context(device))
-    encoder = remembering(plain_encoder, domains, arms.SCRATCH / f"{scratch}-vectors-{size.longest}")
+    vectors = arms.SCRATCH / f"{scratch}-vectors-{size.longest}"
+    encoder = remembering(plain_encoder, domains, vectors)
     kept = arms.Kept(scratch, {"learnt": size.learnt, "test": size.test, **about})
     run = functools.partial(measured, domains=domains, device=device, kept=kept)
     rows = list(run((AUTO, NONE, CORAL), encoder=encoder, splits=size.splits, learnt=size.learnt))
@@ -112,6 +118,7 @@ def main(argv: Sequence[str]) -> Path:
         bars=list(bars(rows, size)),
     )
     kept.remove()
+    shutil.rmtree(vectors)
     return path
 
 
@@ -138,21 +145,35 @@ def read_domains(folder: Path, size: Size) -> dict[str, Domain]:
 
 
 def remembering(encoder: Encoder, domains: dict[str, Domain], folder: Path) -> Remembering:
-    """Return the encoder with the vectors of all texts at hand, which are kept in a folder."""
+    """Return the encoder with the vectors of all texts at hand.
+
+    They are kept in a folder, each domain's under a name that tells weights, texts and versions.
+    """
     made = Remembering(encoder.tokenizer, encoder.token_model, encoder.pooling, normalized=encoder.normalized).eval()
     made.known = {}
     folder.mkdir(parents=True, exist_ok=True)
+    maker = digest_of_encoder(encoder)
     for name, domain in domains.items():
         texts = [*domain.train.texts(), *domain.test.texts()]
-        path = folder / f"{name}.npy"
-        vectors = np.load(path, allow_pickle=False) if path.is_file() else np.zeros((0, 0))
-        if len(vectors) != len(texts):
+        path = folder / f"{name}-{digest_of([maker, texts])[:16]}.npy"
+        if not path.is_file():
             begin = time.perf_counter()
-            vectors = encoder.encode(texts)
-            np.save(path, vectors)
+            draft = path.with_suffix(".draft")
+            with draft.open("wb") as file:
+                np.save(file, encoder.encode(texts))
+            draft.replace(path)
             print(f"{name}: encoded in {time.perf_counter() - begin:.0f} s", flush=True)
-        made.known.update(zip(texts, vectors, strict=True))
+        made.known.update(zip(texts, np.load(path, allow_pickle=False), strict=True))
     return made
+
+
+def digest_of_encoder(encoder: Encoder) -> str:
+    """Return a digest of what decides on an encoder's vectors: weights, tokenizer, pooling and versions."""
+    found = hashlib.sha256()
+    for name, tensor in encoder.state_dict().items():
+        found.update(name.encode() + tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    pooling = [encoder.pooling.mode, encoder.normalized]
+    return digest_of([found.hexdigest(), encoder.tokenizer.to_str(), pooling, results.versions(arms.installed())])
 
 
 def measured(

@@ -171,7 +171,19 @@ def paired_difference(
     means = [float(row.mean()) for row in differences]
     wins, losses = sum(mean > 1e-12 for mean in means), sum(mean < -1e-12 for mean in means)
     interval = percentile_interval(float(draws[0]), draws[1:], level=level)
-    return PairedDifference(interval, wins, len(means) - wins - losses, losses, p_value=_sign_test(wins, losses))
+    return PairedDifference(interval, wins, len(means) - wins - losses, losses, p_value=sign_test(wins, losses))
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Give the exact two-sided p-value of so many wins and losses where either is as likely (Dixon & Mood 1946).
+
+    Over the items on which two classifiers disagree it is McNemar's test (1947) in its exact form. Ties are left out
+    beforehand; without wins and losses the p-value is 1. It takes six of one kind and none of the other to fall below
+    0.05.
+    """
+    trials = wins + losses
+    tail: int = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
+    return float(min(1.0, 2 * tail / (1 << trials)))
 
 
 def percentile_interval(value: float, draws: Floats, *, level: float = 0.95) -> Interval:
@@ -224,12 +236,6 @@ def _counts(rng: np.random.Generator, resamples: int, size: int) -> Floats:
     """Draw how often each of `size` units comes up in each resample, (R, size)."""
     chosen = rng.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
     return np.bincount(chosen.ravel(), minlength=chosen.size).reshape(resamples, size).astype(np.float64)
-
-
-def _sign_test(wins: int, losses: int) -> float:
-    trials = wins + losses
-    tail: int = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
-    return float(min(1.0, 2 * tail / (1 << trials)))
 
 
 def _rows(scores: Scores) -> list[Floats]:

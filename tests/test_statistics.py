@@ -22,6 +22,7 @@ from nlptl.statistics import (
     hierarchical_mean,
     paired_difference,
     percentile_interval,
+    sign_test,
     wilson,
 )
 
@@ -356,6 +357,12 @@ def test_the_p_value_is_scipys_sign_test(wins: int) -> None:
     second = np.where(np.arange(7) < wins, 1.0, -1.0)[:, None]
     result = paired_difference(np.zeros((7, 1)), second, resamples=10)
     assert result.p_value == pytest.approx(binomtest(wins, 7).pvalue)
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (1, 0), (6, 0), (0, 6), (5, 5), (9, 2), (40, 61), (700, 600)])
+def test_the_sign_test_is_scipys(wins: int, losses: int) -> None:
+    expected = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert sign_test(wins, losses) == pytest.approx(expected)
 
 
 def test_own_items_are_paired_by_split() -> None:

@@ -1,4 +1,7 @@
-"""Both domains' accuracy, each on examples that the classifier in question has not seen.
+"""Both domains' accuracy, each on examples that neither method nor head has seen.
+
+That the encoder has not seen them either is for the caller to know: one that learnt from these very labels tells more
+than there is. `learnt_already` sees it by the head that learnt with it.
 
 Shapes: n examples, B held-out examples.
 """
@@ -12,8 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nlptl.domains.shift import told_p
 from nlptl.domains.task import Domains, Method
-from nlptl.statistics import Interval, PairedDifference, paired_difference, wilson
+from nlptl.models.heads import Head
+from nlptl.statistics import Interval, PairedDifference, paired_difference, sign_test, wilson
+
+LEVEL = 0.05  # of the sign test: a bootstrap of few examples that agree is one point, whatever their number
+WITHIN = "within the noise, no gain is shown"
+LEARNT_ALREADY = (
+    "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held "
+    "out"
+)
+FRESH = "put domain_adaptation right behind classification_head"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +52,15 @@ class BothDomains:
     target: Interval | None
     target_none: Interval | None
     target_gain: PairedDifference | None
+    target_p: float | None
+    """Exact sign test over the target's examples that the one gets right and the other wrong."""
     counts: tuple[int, int]
     """Examples of source and target that were held out."""
 
     def sentence(self, name: str) -> str:
-        """Tell both, and claim a gain only where it is beyond the noise."""
+        """Tell both, and claim a gain or a loss only where interval and sign test show it."""
         source = f"source {self.source} on {self.counts[0]} examples" + _beside(self.source_none, name)
-        if self.target is None or self.target_none is None or self.target_gain is None:
+        if self.target is None or self.target_none is None or self.target_gain is None or self.target_p is None:
             known = "target unknown, since it has no labelled examples to hold out: test it before trusting a gain"
             return f"Held-out accuracy: {source}; {known}."
         target = f"target {self.target} on {self.counts[1]} examples" + _beside(self.target_none, name)
@@ -53,8 +68,15 @@ class BothDomains:
             return f"Held-out accuracy: {source}; {target}."
         gain = self.target_gain.difference
         told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-        shown = "a gain" if gain.low > 0 else "a loss" if gain.high < 0 else "within the noise, no gain is shown"
-        return f"Held-out accuracy: {source}; {target}: {told}, {shown}."
+        sure = self.target_p < LEVEL
+        shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else WITHIN
+        return f"Held-out accuracy: {source}; {target}: {told}, sign test {told_p(self.target_p)}, {shown}."
+
+
+def learnt_already(head: Head) -> bool:
+    """Whether a head was trained or at least scaled to examples; a fresh one has no centre and no biases."""
+    biases = [parameter for parameter in head.parameters() if parameter.ndim == 1]
+    return bool(head.centre.any()) or any(bool(bias.any()) for bias in biases)
 
 
 def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int) -> Hits:
@@ -79,6 +101,9 @@ def both_domains(none: Hits, taken: Hits, domains: Domains) -> BothDomains:
         target=_share(target_after) if known else None,
         target_none=_share(target_before) if known else None,
         target_gain=paired_difference(target_before[None], target_after[None]) if known else None,
+        target_p=sign_test(int((target_after > target_before).sum()), int((target_after < target_before).sum()))
+        if known
+        else None,
         counts=(len(after), len(target_after)),
     )
 

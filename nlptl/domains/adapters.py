@@ -1,4 +1,4 @@
-"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers (UDApter, Malik et al. 2023).
+"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers, after UDApter (Malik et al. 2023).
 
 Shapes: B texts, D dimension.
 """
@@ -33,8 +33,10 @@ class Discrepancy:
         return self._weight * torch.stack([mmd_squared(here, there, scale * bandwidth) for scale in SCALES]).mean()
 
 
-def adapters(*, width: int, weight: float) -> Recipe:
-    """Return the recipe of the paper's joint variant: one adapter a layer learns both at once.
+def adapters(*, width: int, weight: float, where: str = "domain_adaptation") -> Recipe:
+    """Return a recipe in the manner of the paper's joint variant: one adapter a layer learns both at once.
+
+    With the discrepancy of the sentence vectors alone; the authors' code sums it over several layers, on a schedule.
 
     ConfigError, when a fit begins, for an encoder that has adapters of this kind already.
     """
@@ -42,7 +44,7 @@ def adapters(*, width: int, weight: float) -> Recipe:
     def prepare(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
         if len(token_model.bottlenecks):
             raise ConfigError(
-                "domain_adaptation: found an encoder that has bottleneck adapters already; expected one without. Choose "
+                f"{where}: found an encoder that has bottleneck adapters already; expected one without. Choose "
                 "another method, or begin with plain weights."
             )
         generator = torch.Generator().manual_seed(seed)
@@ -53,4 +55,4 @@ def adapters(*, width: int, weight: float) -> Recipe:
         token_model.bottlenecks.to(token_model.device)
         return list(token_model.bottlenecks.parameters())
 
-    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight))
+    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight), "weight", where)

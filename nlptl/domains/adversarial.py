@@ -35,9 +35,11 @@ class DomainClassifier:
         return nn.functional.cross_entropy(self._head(vectors), domains, weights)
 
 
-def adversarial(*, strength: float) -> Recipe:
+def adversarial(*, strength: float, where: str = "domain_adaptation") -> Recipe:
     """Return the recipe of DANN over the top layers; `strength` scales the reversed gradient."""
-    return Recipe("adversarial", move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength))
+    return Recipe(
+        "adversarial", move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength), "strength", where
+    )
 
 
 def move_layers(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:

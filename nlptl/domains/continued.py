@@ -25,23 +25,27 @@ def trained_on(
     course: Mapping[str, Any],
     host: Host,
     precision: Precision,
+    where: str,
 ) -> tuple[Encoder, Outcome]:
     """Return a copy of `encoder` trained on `texts`, and what came of it; `course` has the objective's other settings.
 
-    Raises ConfigError for an encoder that the objective does not fit, DataError for fewer than ten distinct texts.
+    Sentences of errors begin with `where`, the place of the method's settings.
+
+    Raises ConfigError for an encoder that the objective does not fit or a loss that breaks down, DataError for fewer than
+    ten distinct texts.
     """
     if len(encoder.transformer.bottlenecks):
         raise ConfigError(
-            "domain_adaptation: found an encoder with bottleneck adapters, which training on texts would leave behind; "
+            f"{where}: found an encoder with bottleneck adapters, which training on texts would leave behind; "
             "expected a plain one. Choose another method, or begin with plain weights."
         )
     trained = copy.deepcopy(merged(encoder))
     if objective == "simcse" and not has_dropout(trained):
         raise ConfigError(
-            "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text "
+            f"{where}.objective: found simcse, but these weights are set to no dropout, without which a text "
             "has only one view; expected an encoder with dropout. Choose objective: tsdae."
         )
     settings = TSDAE(**course) if objective == "tsdae" else SimCSE(**course)
     pile = token_pile(trained, [texts], whole=False, name="unlabelled")
-    outcome = continue_training(trained, settings, pile, host, folder=None, precision=precision)
+    outcome = continue_training(trained, settings, pile, host, folder=None, precision=precision, stage=where)
     return trained.eval(), outcome

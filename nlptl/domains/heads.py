@@ -18,14 +18,19 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.selection import Choice, choose, fit_rows
+from nlptl.training import one_thread_if
 from nlptl.updates import HeadFit, HeadUpdate
 
 RATE = 1e-2  # of a head that is not smooth, under AdamW
+SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trains a head faster than two
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadTraining:
-    """How every head of the stage is trained, so that methods differ in nothing else."""
+    """How every head of the stage is trained on fixed vectors, so that methods differ in nothing else.
+
+    Where layers move, the head begins so and then goes on learning with them, without the penalty.
+    """
 
     settings: Settings
     choice: Choice
@@ -36,7 +41,8 @@ class HeadTraining:
         examples = _examples(labels.to(given.head.centre.device), len(given.labels))
         settings = dataclasses.replace(self.settings, seed=seed)
         update = HeadUpdate(given, vectors, learning_rate=RATE)
-        fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
+        with one_thread_if(vectors.numel() < SMALL):
+            fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
         assert isinstance(fit, HeadFit)
         return fit.head.eval()
 
@@ -47,7 +53,8 @@ def choose_head(
     """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
     update = HeadUpdate(given, vectors[: len(domains.labels)], learning_rate=RATE)
-    return HeadTraining(settings, choose(update, examples, settings, tick=tick))
+    with one_thread_if(vectors.numel() < SMALL):
+        return HeadTraining(settings, choose(update, examples, settings, tick=tick))
 
 
 class FrozenVectors:
@@ -67,9 +74,13 @@ class FrozenVectors:
         training: HeadTraining,
         *,
         align: Callable[[Tensor, Tensor], Tensor] | None = None,
+        moved: int = 0,
     ) -> None:
-        """`vectors` (t, D) are those of all texts; `align` turns the rows of one domain into those of another."""
-        self.name = name
+        """`vectors` (t, D) are those of all texts; `align` turns the rows of one domain into those of another.
+
+        `moved` parameters of the encoder were trained on before the head.
+        """
+        self.name, self._moved = name, moved
         self._given, self._vectors, self._training, self._align = given, vectors, training, align
 
     def fit(self, task: Task, *, seed: int) -> Fitted:
@@ -77,7 +88,8 @@ class FrozenVectors:
         vectors = self._vectors[task.rows].clone()
         if self._align is not None and len(task.here) > 1:
             own = torch.isin(task.rows, task.here)
-            vectors[own] = self._align(vectors[own], self._vectors[task.there])
+            with one_thread_if(self._vectors.numel() < SMALL):
+                vectors[own] = self._align(vectors[own], self._vectors[task.there])
         head = self._training.fitted(self._given, vectors, task.labels, seed=seed)
 
         def probabilities(rows: Tensor) -> Tensor:
@@ -86,7 +98,7 @@ class FrozenVectors:
                 return logits.double().softmax(dim=1).cpu()
 
         classifier = TextClassifier(self._given.encoder, head, self._given.labels).eval()
-        return Fitted(classifier, probabilities, count_parameters(head))
+        return Fitted(classifier, probabilities, self._moved + count_parameters(head))
 
 
 def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shrinkage: float | None) -> FrozenVectors:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from nlptl.batching import TokenizedTexts, length_sorted_batches
 from nlptl.domains.heads import HeadTraining
 from nlptl.domains.task import Fitted, Task
+from nlptl.errors import ConfigError
 from nlptl.layer_updates import merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, count_parameters, not_training
@@ -62,6 +64,10 @@ class Recipe:
     """Makes a copy ready whose layers above a number of frozen ones take part; returns what moves. Last, a seed."""
     alignment: Callable[[int, int], Alignment]
     """Makes the alignment for vectors of width D and a seed."""
+    force: str
+    """The setting that says how strongly the domains are aligned."""
+    where: str
+    """The place of its settings, with which sentences of errors begin."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +113,7 @@ class MovingLayers:
         self._trunk = Trunk(start, self._texts, self._frozen, after_batch=after_batch) if self._frozen else None
 
     def fit(self, task: Task, *, seed: int) -> Fitted:
-        """Train a copy of encoder and fitted head on a task."""
+        """Train a copy of encoder and fitted head on a task; ConfigError when the loss breaks down."""
         head = self._training.fitted(self._given, self._vectors[task.rows], task.labels, seed=seed)
         old = self._encoder
         encoder = Encoder(
@@ -120,7 +126,7 @@ class MovingLayers:
         for parameter in encoder.parameters():
             parameter.requires_grad_(True)
         classifier = TextClassifier(encoder, head, self._given.labels).eval()
-        trained = count_parameters(head) + sum(parameter.numel() for parameter in moving)
+        trained = sum(map(count_parameters, (head, encoder.pooling))) + sum(parameter.numel() for parameter in moving)
         return Fitted(classifier, lambda rows: self._probabilities(classifier, rows), trained)
 
     def _train(self, encoder: Encoder, head: Head, moving: Sequence[nn.Parameter], task: Task, seed: int) -> None:
@@ -152,7 +158,21 @@ class MovingLayers:
             schedule=Schedule(steps, warmup=round(0.1 * steps), decay=round(0.3 * steps)),
             precision=self._course.precision,
         )
-        train(job, after_step=self._after_step)
+        train(job, after_step=self._watch)
+        if not all(torch.isfinite(parameter).all() for parameter in [*above, *moving]):
+            raise self._broken(f"weights were no finite numbers after step {steps}")
+
+    def _watch(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise self._broken(f"loss was {loss} at step {step}")
+        if self._after_step is not None:
+            self._after_step(step, loss)
+
+    def _broken(self, found: str) -> ConfigError:
+        return ConfigError(
+            f"{self._recipe.where}: {self.name}: the {found} with a learning rate of {self._course.learning_rate:g}; expected "
+            f"finite numbers. Lower learning_rate or {self._recipe.force}."
+        )
 
     def _sentence_vectors(self, encoder: Encoder, rows: Tensor) -> Tensor:
         """Return sentence vectors (B, D), the frozen layers' part from the cache."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nlptl.statistics import chunks
+
 SMALLEST = 1e-12  # squared bandwidth where all vectors are the same one
 
 
@@ -49,19 +51,27 @@ def mmd_squared(source: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
 def permutation_test(source: Tensor, target: Tensor, *, permutations: int, seed: int) -> tuple[float, float]:
     """Return MMD² at the median bandwidth and its p-value under random exchanges of source and target.
 
-    p = (1 + exchanges with at least this MMD²) / (1 + R), which is valid at any R (Phipson & Smyth 2010).
+    p = (1 + exchanges with at least this MMD²) / (1 + R), which is valid at any R (Phipson & Smyth 2010). Exchanges are
+    looked at in parts, so that memory does not grow with R.
     """
     vectors = torch.cat([source, target]).double()
     kernel = rbf_kernel(vectors, vectors, median_bandwidth(vectors)).fill_diagonal_(0)
     generator = torch.Generator().manual_seed(seed)
-    m, n = len(source), len(target)
-    orders = [torch.arange(m + n), *(torch.randperm(m + n, generator=generator) for _ in range(permutations))]
-    in_source = torch.zeros(len(orders), m + n, dtype=torch.float64)
-    in_source.scatter_(1, torch.stack([order[:m] for order in orders]), 1.0)
+    m, count = len(source), len(vectors)
+    seen = _values_of(torch.arange(count)[None], kernel, m)[0]
+    reached = 0
+    for size in chunks(permutations, count):
+        orders = torch.stack([torch.randperm(count, generator=generator) for _ in range(size)])
+        reached += int((_values_of(orders, kernel, m) >= seen - 1e-12).sum())
+    return float(seen), (1 + reached) / (1 + permutations)
+
+
+def _values_of(orders: Tensor, kernel: Tensor, m: int) -> Tensor:
+    """Return MMD² (R,) where the first m of each order (R, m + n) are the source; `kernel` (m + n, m + n) has no diagonal."""
+    n = len(kernel) - m
+    in_source = torch.zeros(len(orders), len(kernel), dtype=kernel.dtype).scatter_(1, orders[:, :m], 1.0)
     sums = in_source @ kernel
     within_source = (sums * in_source).sum(dim=1)
     across = (sums * (1 - in_source)).sum(dim=1)
     within_target = kernel.sum() - within_source - 2 * across
-    values = within_source / (m * (m - 1)) + within_target / (n * (n - 1)) - 2 * across / (m * n)
-    reached = int((values[1:] >= values[0] - 1e-12).sum())
-    return float(values[0]), (1 + reached) / (1 + permutations)
+    return within_source / (m * (m - 1)) + within_target / (n * (n - 1)) - 2 * across / (m * n)

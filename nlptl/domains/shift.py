@@ -43,7 +43,15 @@ class Shift:
         found = "the domains differ" if self.is_shown else "no difference between the domains is shown"
         return (
             f"Shift: a classifier tells the domain of {self.accuracy} of held-out texts (guessing 0.5, "
-            f"{_told(self.accuracy_p)}), MMD² {self.mmd_squared:.4f} ({_told(self.mmd_p)}): {found}."
+            f"{told_p(self.accuracy_p)}), MMD² {self.mmd_squared:.4f} ({told_p(self.mmd_p)}): {found}."
+        )
+
+
+def check_size(texts: int, *, part: str, where: str) -> None:
+    """Raise DataError for so few texts of a domain that nothing can be said; `part` of the data holds them."""
+    if texts < LEAST:
+        raise DataError(
+            f"{where}: found {texts} texts in data.{part}; expected at least {LEAST} to compare the domains by. Add texts."
         )
 
 
@@ -52,12 +60,8 @@ def shift_between(source: Tensor, target: Tensor, *, texts: int, permutations: i
 
     Raises DataError for a domain of fewer than ten texts.
     """
-    for name, found in (("source", source), ("unlabelled", target)):
-        if len(found) < LEAST:
-            raise DataError(
-                f"domain_adaptation: found {len(found)} texts in data.{name}; expected at least {LEAST} to compare the "
-                "domains by. Add texts."
-            )
+    for part, found in (("source", source), ("unlabelled", target)):
+        check_size(len(found), part=part, where="domain_adaptation")
     size = min(len(source), len(target), texts)
     generator = torch.Generator().manual_seed(seed)
     one, other = (vectors[torch.randperm(len(vectors), generator=generator)[:size]] for vectors in (source, target))
@@ -85,5 +89,6 @@ def classifier_test(source: NDArray[np.float64], target: NDArray[np.float64]) ->
     return wilson(right, tested), float(binom.sf(right - 1, tested, 0.5))
 
 
-def _told(p: float) -> str:
+def told_p(p: float) -> str:
+    """Return a p-value as sentences tell it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -121,11 +121,19 @@ def check_plain(encoder: Encoder) -> None:
 
 
 def continue_training(
-    encoder: Encoder, settings: Objective, pile: TokenPile, host: Host, *, folder: Path | None, precision: Precision
+    encoder: Encoder,
+    settings: Objective,
+    pile: TokenPile,
+    host: Host,
+    *,
+    folder: Path | None,
+    precision: Precision,
+    stage: str = "bert",
 ) -> Outcome:
     """Train `encoder` further on a pile; it is changed. `folder` is where its weights came from, if from any.
 
-    Raises DataError for a pile from which the objective has nothing to guess.
+    Raises DataError for a pile from which the objective has nothing to guess, ConfigError, which names the `stage`, when
+    the loss breaks down.
     """
     learnt, held_out = pile.parted(settings.held_out, host.generator("held_out"))
     _check_pile(settings, learnt)
@@ -133,7 +141,7 @@ def continue_training(
         head, fresh = _head(encoder, folder, learnt, host)
         masking = _masking(encoder, settings, host)
         if fresh and settings.head_warmup_steps:
-            warmup = Plan("head_warmup", settings.head_warmup_steps, settings.batch_size, HEAD_RATE, warmup=0.1)
+            warmup = Plan("head_warmup", settings.head_warmup_steps, settings.batch_size, HEAD_RATE, 0.1, stage)
             carry_out(
                 MaskedLMTraining(encoder, head, learnt, masking, frozen=True),
                 learnt, warmup, host, precision=precision,
@@ -148,7 +156,7 @@ def continue_training(
         head, fresh = _head(encoder, folder, learnt, host)
         deletion = Deletion(settings.deletion, _seed(host, "deletion"))
         training = TSDAETraining(encoder, head, learnt, deletion, host.generator("memory"), fresh=fresh)
-    return _trained(training, settings, learnt, held_out, host, precision, name="continue")
+    return _trained(training, settings, learnt, held_out, host, precision, name="continue", stage=stage)
 
 
 def train_from_scratch(
@@ -178,11 +186,12 @@ def _trained(
     precision: Precision,
     *,
     name: str,
+    stage: str = "bert",
 ) -> Outcome:
     objective = "scratch" if isinstance(settings, Scratch) else settings.objective
     steps = steps_of(settings, learnt, AUTO[objective], name=name, batch_size=settings.batch_size, host=host)
     before = training.measure(held_out) if len(held_out) else None
-    plan = Plan(name, steps, settings.batch_size, settings.learning_rate, settings.warmup)
+    plan = Plan(name, steps, settings.batch_size, settings.learning_rate, settings.warmup, stage)
     trained = carry_out(training, learnt, plan, host, precision=precision)
     return Outcome(
         objective=objective,

@@ -79,6 +79,8 @@ class Plan:
     learning_rate: float
     warmup: float
     """Share of the steps."""
+    stage: str = "bert"
+    """Whose settings these are, for sentences."""
 
     @property
     def schedule(self) -> Schedule:
@@ -126,7 +128,7 @@ def carry_out(training: Training, pile: TokenPile, plan: Plan, host: Host, *, pr
             nonlocal done
             if not math.isfinite(loss):
                 raise ConfigError(
-                    f"bert: the loss of {plan.name} was {loss} at step {step} with a learning rate of "
+                    f"{plan.stage}: the loss of {plan.name} was {loss} at step {step} with a learning rate of "
                     f"{plan.learning_rate:g}; expected a finite number. Lower learning_rate."
                 )
             task.advance(step - done, f"loss {loss:.3f}")

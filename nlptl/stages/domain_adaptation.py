@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config, auto_or
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.stages.adapt import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
 from nlptl.stages.stage import Need, Part, RunContext, TokenModelKind
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LEAST = 2  # examples of a label in the source: one to learn from, one to hold out
 MOST_PASSES = 50  # of L-BFGS, which has converged by then
-SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trains faster than two
 
 
 class DomainAdaptation(Config):
@@ -41,7 +40,7 @@ class DomainAdaptation(Config):
     """How the domains are brought together; auto chooses without target labels."""
     l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
     """Penalty on half the squared weights of the head; larger is smoother. auto: chosen by cross-validation on the
-    examples."""
+    examples. Where layers move (adversarial, adapters) it shapes the head with which they start, and nothing after."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts in which examples are held out in turn; once where layers move."""
     target_texts: int = Field(default=10_000, ge=10)
@@ -55,7 +54,7 @@ class DomainAdaptation(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shared: ClassVar[bool] = True
 
     @property
@@ -92,18 +91,36 @@ class DomainAdaptation(Config):
                 )
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data without one of the domains, or with too few source examples to hold one of each label out."""
+        """Refuse data without one of the domains, or with too few texts to compare them by, to learn from or to hold out."""
         from collections import Counter
+
+        from nlptl.domains.shift import check_size
 
         if data.source is None:
             raise DataError(f"{where}: found no examples of the source domain; it learns from them. Give data.source.")
         if data.unlabelled is None:
             raise DataError(f"{where}: found no texts of the target domain; it adapts to them. Give data.unlabelled.")
+        check_size(len(data.source), part="source", where=where)
+        check_size(len(data.unlabelled), part="unlabelled", where=where)
+        self._check_continue(data, where)
         label, count = min(Counter(data.source.labels()).items(), key=lambda item: (item[1], item[0]))
         if count < LEAST:
             raise DataError(
                 f"{where}: found {count} example of label {label!r} in data.source; expected at least {LEAST}, one of them to "
                 "be held out. Add examples."
+            )
+
+    def _check_continue(self, data: TextData, where: str) -> None:
+        """Refuse target texts that continued training has too few different ones of."""
+        from nlptl.pretraining.pile import LEAST_TEXTS
+
+        paths = [path for path, method in self._methods() if isinstance(method, Continue)]
+        assert data.unlabelled is not None
+        distinct = len(set(data.unlabelled.texts())) if paths else LEAST_TEXTS
+        if distinct < LEAST_TEXTS:
+            raise DataError(
+                f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {LEAST_TEXTS} to "
+                "continue training on. Add texts, or choose another method."
             )
 
     def outside(self) -> Mapping[str, str]:
@@ -113,10 +130,13 @@ class DomainAdaptation(Config):
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier for the target domain; `given` stays as it is, and no test text is looked at.
 
-        Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for.
-        """
-        from nlptl.training import one_thread_if
+        `given` should have a fresh head. Where it is trained, encoder and head may know the examples, so that none can be
+        held out: no accuracy is told then, and auto adapts nothing. A fresh head on an encoder that has learnt from these
+        labels hides that, and both accuracies come out too high.
 
+        Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for or that
+        does not converge, ArtifactError for an encoder whose vectors are no finite numbers.
+        """
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
         self.check(where="domain_adaptation")
@@ -126,10 +146,9 @@ class DomainAdaptation(Config):
             given = copy.deepcopy(given).to(context.torch_device())
         domains = self._domains(given, data, context)
         vectors = _encoded(given, domains.texts, context)
-        with one_thread_if(vectors.numel() < SMALL):
-            shift = self._shift(vectors, domains, context)
-            work = _Work(self, given, domains, vectors, self._training(given, vectors, domains, context), context)
-            return work.trained(work.chosen(shift))
+        shift = self._shift(vectors, domains, context)
+        work = _Work(self, given, domains, vectors, self._training(given, vectors, domains, context), context)
+        return work.trained(work.chosen(shift))
 
     def _methods(self) -> list[tuple[str, Nothing | Continue | Coral | Adversarial | Adapters]]:
         """Return the methods that the settings name, each with its path."""
@@ -156,15 +175,18 @@ class DomainAdaptation(Config):
         return Domains([*texts, *target], given.label_ids(names), len(data.source))
 
     def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
+        from nlptl.domains.heads import SMALL
         from nlptl.domains.shift import shift_between
+        from nlptl.training import one_thread_if
 
-        found = shift_between(
-            vectors[: domains.source],
-            vectors[domains.unlabelled],
-            texts=self.shift_texts,
-            permutations=self.permutations,
-            seed=context.generator("shift").initial_seed(),
-        )
+        with one_thread_if(vectors.numel() < SMALL):
+            found = shift_between(
+                vectors[: domains.source],
+                vectors[domains.unlabelled],
+                texts=self.shift_texts,
+                permutations=self.permutations,
+                seed=context.generator("shift").initial_seed(),
+            )
         context.record.find("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
         return found
 
@@ -194,53 +216,74 @@ class _Work:
 
     def chosen(self, shift: Shift) -> Method:
         """Return the method that the settings name, or the one that stands up without target labels."""
+        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY, learnt_already
         from nlptl.domains.choice import choose_method
 
         adapt, record = self.settings.adapt, self.context.record
         if not isinstance(adapt, Auto):
-            return self.method(adapt)
+            return self.method(adapt, "adapt")
+        if learnt_already(self.given.head):
+            told = f"auto: {LEARNT_ALREADY} to choose a method by, and nothing is adapted (none): {FRESH}."
+            record.find("choice", {"method": "none"}, told)
+            return self.method(Nothing(), "adapt")
         if not shift.is_shown:
             record.find("choice", {"method": "none"}, "auto: no shift is shown, so nothing is adapted (none).")
-            return self.method(Nothing())
-        candidates = [self.method(candidate) for candidate in adapt.candidates]
+            return self.method(Nothing(), "adapt")
+        candidates = [self.method(candidate, f"adapt.candidates.{n}") for n, candidate in enumerate(adapt.candidates)]
         with self.context.progress.task("reverse validation", total=None, unit="folds") as task:
             verdict = choose_method(
-                self.method(Nothing()), candidates, self.domains, folds=self.settings.folds,
+                self.method(Nothing(), "adapt"), candidates, self.domains, folds=self.settings.folds,
                 seed=self.context.seed, tick=lambda: task.advance(1),
             )  # fmt: skip
-        tried = [dataclasses.asdict(one) for one in verdict.tried]
-        record.find("choice", {"method": verdict.method.name, "tried": tried}, verdict.sentence())
+        settings = [candidate.model_dump(mode="json") for candidate in adapt.candidates]
+        found = {
+            "method": verdict.method.name,
+            "candidate": verdict.number,
+            "settings": None if verdict.number is None else settings[verdict.number],
+            "tried": [
+                {**dataclasses.asdict(one), "settings": own} for one, own in zip(verdict.tried, settings, strict=True)
+            ],
+        }
+        record.find("choice", found, verdict.sentence())
         return verdict.method
 
     def trained(self, method: Method) -> TextClassifier:
         """Tell both domains' accuracy, and return what the method makes of all examples."""
-        from nlptl.domains.accuracy import both_domains, held_out_hits
+        self._tell_accuracy(method)
+        fitted = method.fit(self.domains.task(self.domains.examples), seed=self.context.seed)
+        self.context.record.find("trainable_parameters", fitted.trainable)
+        return fitted.classifier
+
+    def _tell_accuracy(self, method: Method) -> None:
+        """Hold examples out in turn, unless the given classifier may know them."""
+        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY, both_domains, held_out_hits, learnt_already
         from nlptl.domains.folds import folds_of
 
         seed, record = self.context.seed, self.context.record
+        if learnt_already(self.given.head):
+            told = f"Held-out accuracy: unknown, since {LEARNT_ALREADY}: test it before trusting it, or {FRESH}."
+            record.find("held_out", False, told)
+            return
         folds = folds_of(self.domains, folds=self.settings.folds, seed=seed, once=method.costly)
-        none = held_out_hits(self.method(Nothing()), self.domains, folds, seed=seed)
+        none = held_out_hits(self.method(Nothing(), "adapt"), self.domains, folds, seed=seed)
         taken = none if method.name == "none" else held_out_hits(method, self.domains, folds, seed=seed)
         found = both_domains(none, taken, self.domains)
         record.find("accuracy", {"method": method.name, **dataclasses.asdict(found)}, found.sentence(method.name))
-        fitted = method.fit(self.domains.task(self.domains.examples), seed=seed)
-        record.find("trainable_parameters", fitted.trainable)
-        return fitted.classifier
 
-    def method(self, adapt: Nothing | Continue | Coral | Adversarial | Adapters) -> Method:
-        """Return a method with its settings, ready to fit."""
+    def method(self, adapt: Nothing | Continue | Coral | Adversarial | Adapters, path: str) -> Method:
+        """Return a method with its settings, which stand at `path`, ready to fit."""
         from nlptl.domains import heads
 
         if isinstance(adapt, Coral):
             shrinkage = None if adapt.shrinkage == "auto" else adapt.shrinkage
             return heads.coral(self.given, self.vectors, self.training, shrinkage=shrinkage)
         if isinstance(adapt, Continue):
-            return self._continued(adapt)
+            return self._continued(adapt, path)
         if isinstance(adapt, Adversarial | Adapters):
-            return self._moving(adapt)
+            return self._moving(adapt, path)
         return heads.FrozenVectors("none", self.given, self.vectors, self.training)
 
-    def _continued(self, adapt: Continue) -> Method:
+    def _continued(self, adapt: Continue, path: str) -> Method:
         """Train a copy of the encoder on the target's texts; heads then learn on its vectors."""
         from nlptl.domains.continued import trained_on
         from nlptl.domains.heads import FrozenVectors
@@ -254,23 +297,28 @@ class _Work:
         precision = precision_for(self.settings.precision, self.context.torch_device())
         encoder, outcome = trained_on(
             self.given.encoder, target, objective=adapt.objective, precision=precision, host=host,
-            course=adapt.model_dump(exclude={"method", "objective"}, exclude_none=True),
+            course=adapt.model_dump(exclude={"method", "objective"}, exclude_none=True), where=f"domain_adaptation: {path}",
         )  # fmt: skip
-        self.context.record.find("continue", dataclasses.asdict(outcome), outcome.sentence())
+        name, told = "continue", outcome.sentence()
+        if path != "adapt":  # another candidate may be of the same method
+            name, told = f"{path}: continue", f"{path}: {told}"
+        self.context.record.find(name, dataclasses.asdict(outcome), told)
         given = TextClassifier(encoder, self.given.head, self.given.labels).eval()
-        return FrozenVectors("continue", given, _encoded(given, self.domains.texts, self.context), self.training)
+        vectors = _encoded(given, self.domains.texts, self.context)
+        return FrozenVectors("continue", given, vectors, self.training, moved=outcome.trainable)
 
-    def _moving(self, adapt: Adversarial | Adapters) -> Method:
+    def _moving(self, adapt: Adversarial | Adapters, path: str) -> Method:
         """Return a method over the top layers, the frozen ones run."""
         from nlptl.domains.adapters import adapters
         from nlptl.domains.adversarial import adversarial
         from nlptl.domains.layers import Course, MovingLayers
         from nlptl.training import precision_for
 
+        where = f"domain_adaptation: {path}"
         if isinstance(adapt, Adversarial):
-            recipe = adversarial(strength=adapt.strength)
+            recipe = adversarial(strength=adapt.strength, where=where)
         else:
-            recipe = adapters(width=adapt.width, weight=adapt.weight)
+            recipe = adapters(width=adapt.width, weight=adapt.weight, where=where)
         precision = precision_for(self.settings.precision, self.context.torch_device())
         course = Course(adapt.epochs, adapt.batch_size, adapt.learning_rate, adapt.top_layers, precision)
         texts = self.domains.texts
@@ -282,11 +330,19 @@ class _Work:
 
 
 def _encoded(given: TextClassifier, texts: list[str], context: RunContext) -> Tensor:
-    """Return sentence vectors (t, D)."""
+    """Return sentence vectors (t, D); ArtifactError where one is no finite number."""
     import torch
 
     with context.progress.task("encoding both domains", total=len(texts), unit="texts") as task:
-        return torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
+        vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
+    broken = (~torch.isfinite(vectors).all(dim=1)).nonzero()[:, 0].tolist()
+    if broken:
+        raise ArtifactError(
+            f"domain_adaptation: found vectors with NaN or infinite numbers for {len(broken)} of {len(texts)} texts, the first "
+            f"{texts[broken[0]][:40]!r}; expected finite ones. Give an encoder whose weights are finite, or train it again "
+            "with a lower learning_rate."
+        )
+    return vectors
 
 
 def _check_labels(given: TextClassifier, data: TextData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import pytest
 import torch
 
 from nlptl.domains.adapters import Discrepancy, adapters
-from nlptl.domains.adversarial import adversarial
+from nlptl.domains.adversarial import DomainClassifier, adversarial
 from nlptl.domains.layers import Course, MovingLayers, Recipe, _plan
 from nlptl.domains.task import Domains, Task
+from nlptl.errors import ConfigError
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.models.heads import Head
+from nlptl.models.pooling import Pooling
 from tests.conftest import small_reviews
 from tests.domains.tasks import TRAINING, given
+from tests.models.tiny import DIM, tiny_encoder
 
 RECIPES = {"adversarial": adversarial(strength=0.5), "adapters": adapters(width=4, weight=1.0)}
 
@@ -66,6 +72,26 @@ def test_the_right_parts_move() -> None:
     assert fitted.trainable == head + sum(parameter.numel() for parameter in new_model.bottlenecks.parameters())
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_query_of_attention_pooling_counts_as_trained(name: str) -> None:
+    texts, labels = small_reviews(24)
+    domains = Domains(texts, torch.tensor([int(label == "positive") for label in labels[:14]]), 14)
+    plain = tiny_encoder("bert")
+    encoder = Encoder(plain.tokenizer, plain.token_model, Pooling("attention", query=torch.zeros(DIM))).eval()
+    classifier = TextClassifier(encoder, Head(DIM, 2), ["no", "yes"]).eval()
+    vectors = torch.from_numpy(encoder.encode(texts))
+    made = MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], course(top_layers=1))
+    fitted = made.fit(domains.task(domains.examples), seed=0)
+    before = dict(classifier.named_parameters())
+    moved = {
+        key: parameter.numel()
+        for key, parameter in fitted.classifier.named_parameters()
+        if key not in before or not torch.equal(parameter, before[key])
+    }
+    assert moved["encoder.pooling.query"] == DIM
+    assert fitted.trainable == sum(moved.values())
+
+
 def test_a_step_has_as_many_texts_of_either_domain() -> None:
     task = Task(torch.arange(10, 20), torch.arange(10) % 2, torch.arange(10, 16), torch.arange(20, 23))
     plan = _plan(task, course(batch_size=8, epochs=3), 0)
@@ -92,3 +118,27 @@ def test_the_discrepancy_pulls_domains_together() -> None:
     assert float(Discrepancy(weight=1.0).loss(closer, there, 0.0)) == pytest.approx(
         float(discrepancy.loss(closer, there, 0.0)) / 2
     )
+
+
+@pytest.mark.parametrize(("name", "force"), [("adversarial", "strength"), ("adapters", "weight")])
+def test_a_loss_that_breaks_down_is_told(name: str, force: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, domains, _ = method(RECIPES[name])
+    monkeypatch.setattr(DomainClassifier, "loss", lambda *_: torch.tensor(math.nan))
+    monkeypatch.setattr(Discrepancy, "loss", lambda *_: torch.tensor(math.nan))
+    with pytest.raises(ConfigError) as caught:
+        made.fit(domains.task(domains.examples), seed=0)
+    assert str(caught.value) == (
+        f"domain_adaptation: {name}: the loss was nan at step 1 with a learning rate of 0.001; expected finite numbers. Lower "
+        f"learning_rate or {force}."
+    )
+
+
+def test_weights_that_break_down_in_the_last_step_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, domains, _ = method(RECIPES["adapters"], epochs=1, batch_size=64)
+
+    def loss(self: Discrepancy, here: torch.Tensor, there: torch.Tensor, progress: float) -> torch.Tensor:
+        return (here.sum() * 0).sqrt()  # 0, whose slope is infinite
+
+    monkeypatch.setattr(Discrepancy, "loss", loss)
+    with pytest.raises(ConfigError, match="the weights were no finite numbers after step 1 with a learning rate"):
+        made.fit(domains.task(domains.examples), seed=0)

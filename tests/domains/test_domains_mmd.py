@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import nlptl.domains.mmd
 from nlptl.domains.mmd import median_bandwidth, mmd_squared, permutation_test, rbf_kernel
 
 
@@ -51,3 +54,23 @@ def test_p_values_of_equal_samples_are_spread_and_of_shifted_ones_small() -> Non
     assert sum(p <= 0.1 for p in equal) <= 9  # of 40, four are expected; more than nine come up once in 100 times
     assert 0.3 < np.mean(equal) < 0.7
     assert permutation_test(*samples(1.0, seed=0), permutations=99, seed=0)[1] == 0.01
+
+
+def test_exchanges_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = samples(0.2, seed=4)
+    whole = permutation_test(one, other, permutations=199, seed=3)
+    drawn: list[int] = []
+
+    def parts(count: int, size: int) -> Iterator[int]:
+        assert (count, size) == (199, 70)
+        yield from (64, 64, 64, 7)
+
+    def watched(orders: list[torch.Tensor], **more: Any) -> torch.Tensor:
+        drawn.append(len(orders))
+        return stack(orders, **more)
+
+    stack = torch.stack
+    monkeypatch.setattr(nlptl.domains.mmd, "chunks", parts)
+    monkeypatch.setattr(torch, "stack", watched)
+    assert permutation_test(one, other, permutations=199, seed=3) == whole
+    assert drawn == [64, 64, 64, 7]

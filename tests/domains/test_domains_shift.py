@@ -42,9 +42,16 @@ def test_the_p_value_is_binomial() -> None:
     assert p == pytest.approx(binomtest(right, 60, 0.5, alternative="greater").pvalue)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_direction_without_spread_does_no_harm() -> None:
-    flat = np.concatenate([vectors(40, seed=0).double().numpy(), np.ones((40, 1))], axis=1)
-    assert 0 <= classifier_test(flat, flat)[0].value <= 1
+    source, target = vectors(60, seed=0).double().numpy(), vectors(60, seed=1, shift=0.5).double().numpy()
+    flat = np.full((60, 1), 1.0)
+    without = classifier_test(source, target)
+    assert 0.5 < without[0].value < 1
+    assert classifier_test(np.hstack([source, flat]), np.hstack([target, flat])) == without
+    # Flat where it learns, far off where it is tested: nothing was learnt of it, so it decides nothing.
+    far = np.repeat([[1.0], [1e6]], 30, axis=0)
+    assert classifier_test(np.hstack([source, far]), np.hstack([target, far])) == without
 
 
 def test_the_sentence() -> None:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import nlptl.domains.heads
+import nlptl.domains.layers
+import nlptl.domains.shift
+import nlptl.pretraining.plan
+import nlptl.pretraining.tsdae
 from nlptl.config import parse
 from nlptl.data import TextData
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
+from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
@@ -74,7 +85,8 @@ def test_methods_over_word_vectors(method: str, static: TextClassifier, data: Te
     assert context.record.report["accuracy"]["method"] in ("none", "coral")
     if method == "auto":
         taken = context.record.report["choice"]["method"]
-        shown = context.record.report["choice"]["tried"][0]["gain"]["low"] > 0
+        tried = context.record.report["choice"]["tried"][0]
+        shown = tried["gain"]["low"] > 0 and tried["above_constant"]["low"] > 0 and tried["accuracy"]["high"] >= 0
         assert taken == ("coral" if shown else "none")
 
 
@@ -97,6 +109,31 @@ def test_labelled_target_examples_join_and_are_held_out(static: TextClassifier, 
     assert "; target " in context.record.sentences[-1]
 
 
+@pytest.mark.parametrize("update", [{"method": "head"}, {"method": "full"}])
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_what_was_trained_already_has_nothing_to_hold_out(
+    update: dict[str, Any], hidden: int, static: TextClassifier, context: RunContext
+) -> None:
+    both = TextData(source=small_reviews(30), labelled=goods(12, start=50), unlabelled=goods(30, start=100)[0])
+    fresh = ClassificationHead(hidden=hidden).run(static.encoder, data=both)
+    tuned = FineTune(update=update, epochs=2, l2=0.1).run(fresh, data=both, context=context)
+    told = RunContext(seed=7, device="cpu")
+    DomainAdaptation(adapt={"method": "auto"}, **QUICK).run(tuned, data=both, context=told)
+    assert "accuracy" not in told.record.report
+    assert told.record.report["held_out"] is False
+    assert told.record.report["choice"] == {"method": "none"}
+    why = "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held out"
+    assert told.record.sentences[-2:] == [
+        f"auto: {why} to choose a method by, and nothing is adapted (none): put domain_adaptation right behind "
+        "classification_head.",
+        f"Held-out accuracy: unknown, since {why}: test it before trusting it, or put domain_adaptation right behind "
+        "classification_head.",
+    ]
+    fair = RunContext(seed=7, device="cpu")
+    DomainAdaptation(adapt={"method": "none"}, **QUICK).run(fresh, data=both, context=fair)
+    assert fair.record.report["accuracy"]["counts"] == (30, 12)
+
+
 def test_no_test_text_is_looked_at(static: TextClassifier, data: TextData) -> None:
     stage = DomainAdaptation(adapt={"method": "auto"}, **QUICK)
     blind = TextData(source=data.source, unlabelled=data.unlabelled)
@@ -109,6 +146,14 @@ def test_continued_on_the_target(contextual: TextClassifier, data: TextData, con
     adapt = {"method": "continue", "objective": "simcse", "steps": 3, "batch_size": 8}
     found = DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
     assert context.record.report["continue"]["steps"] == 3
+    moved = [
+        old.numel()
+        for old, new in zip(contextual.encoder.parameters(), found.encoder.parameters(), strict=True)
+        if not torch.equal(old, new)
+    ]
+    head = sum(parameter.numel() for parameter in found.head.parameters())
+    assert context.record.report["trainable_parameters"] == context.record.report["continue"]["trainable"] + head
+    assert context.record.report["trainable_parameters"] >= sum(moved) + head > head
     texts = data.test.texts()
     assert not np.allclose(found.encoder.encode(texts), contextual.encoder.encode(texts), atol=1e-4)
 
@@ -145,7 +190,7 @@ def test_missing_domains_are_told(static: TextClassifier) -> None:
             "domain_adaptation: found no texts of the target domain; it adapts to them. Give data.unlabelled.",
         ),
         (
-            TextData(source=(["a", "b", "c"], ["x", "x", "y"]), unlabelled=texts),
+            TextData(source=(list("abcdefghijk"), [*"xxxxxxxxxx", "y"]), unlabelled=texts),
             "domain_adaptation: found 1 example of label 'y' in data.source; expected at least 2, one of them to be held "
             "out. Add examples.",
         ),
@@ -157,6 +202,35 @@ def test_missing_domains_are_told(static: TextClassifier) -> None:
     ):
         with pytest.raises(DataError) as caught:
             DomainAdaptation(**QUICK).run(static, data=data)
+        assert str(caught.value) == sentence
+
+
+def test_too_few_texts_are_told_before_anything_trains() -> None:
+    continued = {"method": "auto", "candidates": [{"method": "coral"}, {"method": "continue"}]}
+    for adapt, source, texts, sentence in (
+        (
+            {"method": "none"},
+            small_reviews(9),
+            goods(20)[0],
+            "p.yaml: stages.3: found 9 texts in data.source; expected at least 10 to compare the domains by. Add texts.",
+        ),
+        (
+            {"method": "none"},
+            small_reviews(20),
+            goods(9)[0],
+            "p.yaml: stages.3: found 9 texts in data.unlabelled; expected at least 10 to compare the domains by. Add texts.",
+        ),
+        (
+            continued,
+            small_reviews(20),
+            goods(9)[0] * 3,
+            "p.yaml: stages.3: adapt.candidates.1: found 9 distinct texts in data.unlabelled; expected at least 10 to continue "
+            "training on. Add texts, or choose another method.",
+        ),
+    ):
+        data = TextData(source=source, unlabelled=texts)
+        with pytest.raises(DataError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).check_data(data, where="p.yaml: stages.3")
         assert str(caught.value) == sentence
 
 
@@ -193,12 +267,12 @@ def test_adapters_stand_once(contextual: TextClassifier, data: TextData, context
     for adapt, sentence in (
         (
             {"method": "adapters"},
-            "domain_adaptation: found an encoder that has bottleneck adapters already; expected one without. Choose another "
+            "domain_adaptation: adapt: found an encoder that has bottleneck adapters already; expected one without. Choose another "
             "method, or begin with plain weights.",
         ),
         (
             {"method": "continue"},
-            "domain_adaptation: found an encoder with bottleneck adapters, which training on texts would leave behind; "
+            "domain_adaptation: adapt: found an encoder with bottleneck adapters, which training on texts would leave behind; "
             "expected a plain one. Choose another method, or begin with plain weights.",
         ),
     ):
@@ -212,13 +286,43 @@ def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_fact
         tmp_path_factory.mktemp("still") / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     given = ClassificationHead().run(Bert(weights=str(folder)).run(data=TextData()), data=data)
-    with pytest.raises(ConfigError) as caught:
-        DomainAdaptation(adapt={"method": "continue", "objective": "simcse"}, **QUICK).run(
-            given, data=data, context=context
+    plain = {"method": "continue", "objective": "simcse"}
+    for path, adapt in (
+        ("adapt", plain),
+        ("adapt.candidates.1", {"method": "auto", "candidates": [{"method": "coral"}, plain]}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            DomainAdaptation(adapt=adapt, **QUICK).run(given, data=data, context=context)
+        assert str(caught.value) == (
+            f"domain_adaptation: {path}.objective: found simcse, but these weights are set to no dropout, without which a text has "
+            "only one view; expected an encoder with dropout. Choose objective: tsdae."
         )
+
+
+def test_a_continued_training_that_breaks_down_names_this_stage(
+    contextual: TextClassifier, data: TextData, context: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = nlptl.pretraining.tsdae.TSDAETraining.loss
+    monkeypatch.setattr(nlptl.pretraining.tsdae.TSDAETraining, "loss", lambda self, draw: plain(self, draw) * math.nan)
+    adapt = {"method": "continue", "objective": "tsdae", "steps": 2, "batch_size": 8, "learning_rate": 1e-3}
+    with pytest.raises(ConfigError) as caught:
+        DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
     assert str(caught.value) == (
-        "domain_adaptation: adapt.objective: found simcse, but these weights are set to no dropout, without which a text has "
-        "only one view; expected an encoder with dropout. Choose objective: tsdae."
+        "domain_adaptation: adapt: the loss of continue was nan at step 1 with a learning rate of 0.001; expected a finite number. "
+        "Lower learning_rate."
+    )
+
+
+def test_vectors_that_are_no_numbers_are_told(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
+    broken = copy.deepcopy(contextual)
+    with torch.no_grad():
+        broken.encoder.transformer.word_embeddings.weight.fill_(math.nan)
+    with pytest.raises(ArtifactError) as caught:
+        DomainAdaptation(adapt={"method": "coral"}, **QUICK).run(broken, data=data, context=context)
+    assert str(caught.value) == (
+        f"domain_adaptation: found vectors with NaN or infinite numbers for 80 of 80 texts, the first "
+        f"{data.source.texts()[0][:40]!r}; expected finite ones. Give an encoder whose weights are finite, or train it again "
+        "with a lower learning_rate."
     )
 
 
@@ -238,9 +342,56 @@ def test_candidates_keep_checkpoints_of_their_own(contextual: TextClassifier, da
     stage = DomainAdaptation(adapt={"method": "auto", "candidates": candidates}, **QUICK)
     keeping = RunContext(seed=7, device="cpu", keep=tmp_path / "kept", keep_identity="x", keep_every_steps=1)
     first = stage.run(contextual, data=data, context=keeping)
+    report = keeping.record.report
+    assert [report[f"adapt.candidates.{n}: continue"]["steps"] for n in (0, 1)] == [2, 3]
+    assert [one["settings"]["steps"] for one in report["choice"]["tried"]] == [2, 3]
+    taken = report["choice"]["candidate"]
+    assert report["choice"]["settings"] == (None if taken is None else report["choice"]["tried"][taken]["settings"])
     assert len(list((tmp_path / "kept").iterdir())) == 2
     again = stage.run(contextual, data=data, context=keeping)
     plain = stage.run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
     texts = data.test.texts()
     np.testing.assert_array_equal(first.predict_proba(texts), plain.predict_proba(texts))
     np.testing.assert_array_equal(first.predict_proba(texts), again.predict_proba(texts))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
+    contextual: TextClassifier, data: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def watch(where: Any, name: str, told: str) -> None:
+        plain = getattr(where, name)
+
+        def watched(*given: Any, **more: Any) -> Any:
+            seen.setdefault(told, set()).add(torch.get_num_threads())
+            return plain(*given, **more)
+
+        monkeypatch.setattr(where, name, watched)
+
+    watch(nlptl.domains.shift, "shift_between", "shift")
+    watch(nlptl.domains.heads, "choose", "head choice")
+    watch(nlptl.domains.heads, "fit_rows", "head")
+    watch(nlptl.domains.heads, "aligned", "coral")
+    watch(nlptl.domains.layers, "train", "layers")
+    watch(nlptl.domains.layers, "Trunk", "trunk")
+    watch(nlptl.pretraining.plan, "train", "continue")
+    watch(Encoder, "encode", "encoding")
+    for adapt in (
+        {"method": "coral"},
+        {"method": "adversarial", "epochs": 1},
+        {"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8},
+    ):
+        DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
+    small = {key: {1} for key in ("shift", "head choice", "head", "coral")}
+    assert seen == {**small, **{key: {2} for key in ("layers", "trunk", "continue", "encoding")}}
+    assert torch.get_num_threads() == 2
