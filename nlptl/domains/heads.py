@@ -52,6 +52,7 @@ def choose_head(
 ) -> HeadTraining:
     """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
+    examples = dataclasses.replace(examples, repeats=domains.repeats)
     update = HeadUpdate(given, vectors[: len(domains.labels)], learning_rate=RATE)
     with one_thread_if(vectors.numel() < SMALL):
         return HeadTraining(settings, choose(update, examples, settings, tick=tick))

@@ -6,6 +6,7 @@ Shapes: n examples, t texts of both domains together, B texts, K labels.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nlptl.models.classifier import TextClassifier
+from nlptl.repeats import Distinct, distinct
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Domains:
     def unlabelled(self) -> Tensor:
         """Row numbers of the target texts that have no label."""
         return torch.arange(len(self.labels), len(self.texts))
+
+    @functools.cached_property
+    def repeats(self) -> Distinct:
+        """Which examples are copies of others."""
+        return distinct(self.texts[: len(self.labels)], self.labels.tolist())
 
     def task(self, rows: Tensor) -> Task:
         """Return the task of learning from the examples `rows` (B,) for the target domain."""

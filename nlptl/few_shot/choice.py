@@ -49,6 +49,14 @@ class Situation:
     validation: int = 0
     """Validation texts that can judge; see `judges`."""
 
+    @classmethod
+    def of(
+        cls, labels: Sequence[str], known: Sequence[str], *, word_vectors: bool, names_speak: bool, validation: int = 0
+    ) -> Situation:
+        """Return the situation of examples with these `labels`, of the `known` ones."""
+        fewest = min(map(labels.count, known))
+        return cls(len(labels), len(known), fewest, word_vectors, names_speak, validation)
+
     @property
     def too_few(self) -> bool:
         """Whether nothing can be held out of the examples."""

@@ -103,11 +103,12 @@ class DomainAdaptation(Config):
         check_size(len(data.source), part="source", where=where)
         check_size(len(data.unlabelled), part="unlabelled", where=where)
         self._check_continue(data, where)
-        label, count = min(Counter(data.source.labels()).items(), key=lambda item: (item[1], item[0]))
+        once = set(zip(data.source.texts(), data.source.labels(), strict=True))  # copies are held out together
+        label, count = min(Counter(label for _, label in once).items(), key=lambda item: (item[1], item[0]))
         if count < LEAST:
             raise DataError(
-                f"{where}: found {count} example of label {label!r} in data.source; expected at least {LEAST}, one of them to "
-                "be held out. Add examples."
+                f"{where}: found {count} example of label {label!r} in data.source; expected at least {LEAST} different ones, "
+                "one of them to be held out. Add examples."
             )
 
     def _check_continue(self, data: TextData, where: str) -> None:

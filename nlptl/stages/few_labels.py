@@ -140,13 +140,13 @@ def chosen_update(
     from nlptl.few_shot.choice import Situation, by_rule, judges
 
     assert data.labelled is not None
-    names = data.labelled.labels()
-    counts = [names.count(label) for label in given.labels]
     speak = len(sentences_of(given, data)) > 0
     words = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
     validation = [] if data.validation is None else given.label_ids(data.validation.labels()).tolist()
-    judging = judges(validation, len(counts), seed=context.seed)
-    situation = Situation(len(names), len(counts), min(counts), words, speak, len(judging))
+    judging = judges(validation, len(given.labels), seed=context.seed)
+    situation = Situation.of(
+        data.labelled.labels(), given.labels, word_vectors=words, names_speak=speak, validation=len(judging)
+    )
     ruled = by_rule(situation)
     if ruled is None or ruled.method != "head":
         check_linear(given, update.method)

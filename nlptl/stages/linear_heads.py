@@ -41,8 +41,7 @@ def _head_alone(data: TextData) -> bool:
     from nlptl.label_names import label_sentences
 
     assert data.labelled is not None
-    names, known = data.labelled.labels(), data.label_set.names
+    known = data.label_set.names
     speak = len(label_sentences(known, data.label_names)) > 0
-    fewest = min(names.count(label) for label in known)
-    ruled = by_rule(Situation(len(names), len(known), fewest, word_vectors=False, names_speak=speak))
+    ruled = by_rule(Situation.of(data.labelled.labels(), known, word_vectors=False, names_speak=speak))
     return ruled is not None and ruled.method == "head"

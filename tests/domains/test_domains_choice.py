@@ -65,7 +65,7 @@ def test_reverse_validation_never_learns_from_what_it_tests() -> None:
 
 
 def test_folds_deal_out_labels_of_both_domains() -> None:
-    domains = Domains(["t"] * 20, torch.tensor([0] * 6 + [1] * 6 + [0] * 2 + [1] * 2), 12)
+    domains = Domains([f"t{i}" for i in range(20)], torch.tensor([0] * 6 + [1] * 6 + [0] * 2 + [1] * 2), 12)
     folds = folds_of(domains, folds=3, seed=1)
     assert sorted(row for _, held_out in folds for row in held_out.tolist()) == list(range(16))
     for training, held_out in folds:
@@ -74,6 +74,16 @@ def test_folds_deal_out_labels_of_both_domains() -> None:
         assert domains.labels[source].bincount().tolist() == [2, 2]
     assert len(folds_of(domains, folds=3, seed=1, once=True)) == 1
     assert len(folds_of(dataclasses.replace(domains, labels=domains.labels[:12]), folds=20, seed=1)) == 6
+
+
+def test_copies_of_an_example_are_held_out_together() -> None:
+    texts = [f"t{i % 8}" for i in range(24)]  # each twice in the source, and once in the target
+    domains = Domains([*texts, "t0"], torch.tensor([i % 2 for i in range(24)]), 16)
+    folds = folds_of(domains, folds=5, seed=1)
+    assert len(folds) == 4
+    for training, held_out in folds:
+        assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(24))
+        assert not {texts[row] for row in training} & {texts[row] for row in held_out}
 
 
 def test_a_sure_gain_is_taken_and_anything_less_is_not() -> None:

@@ -191,11 +191,11 @@ def test_missing_domains_are_told(static: TextClassifier) -> None:
         ),
         (
             TextData(source=(list("abcdefghijk"), [*"xxxxxxxxxx", "y"]), unlabelled=texts),
-            "domain_adaptation: found 1 example of label 'y' in data.source; expected at least 2, one of them to be held "
-            "out. Add examples.",
+            "domain_adaptation: found 1 example of label 'y' in data.source; expected at least 2 different ones, one of them "
+            "to be held out. Add examples.",
         ),
         (
-            TextData(source=(["a", "b"] * 8, ["x", "y"] * 8), unlabelled=texts),
+            TextData(source=([f"text {i}" for i in range(16)], ["x", "y"] * 8), unlabelled=texts),
             "domain_adaptation: the head knows the labels negative, positive, the examples have x, y; both must be equal. "
             "Attach a fresh classification_head.",
         ),
