@@ -24,7 +24,7 @@ or an accuracy of at most .55 on imdb. --dev develops: it scores on 400 training
 from 1000 on, takes any --update in auto's place and publishes nothing. --disturbed says that other work ran beside:
 these seconds count for no bar. Every run is kept (runs/benchmarks/fewshot.jsonl), so that an interrupted one goes on;
 --forget ARM … runs these again; --resume takes up the published runs too, those for timing only on the same processor.
-A published run holds its predictions, a character a text: chr(48 + n) for label n. SetFit and lr: pip install
+A published run holds its predictions: two hexadecimal digits a text, the number of the label. SetFit and lr: pip install
 setfit==1.2.0 sentence-transformers. Where nlptl is not installed: PYTHONPATH=. python benchmarks/fewshot.py …. Writes
 benchmarks/results/fewshot.json.
 """
@@ -55,7 +55,6 @@ PILE_SET, PILE_SHOTS = "imdb", 10  # of the part pile: 20 labels
 ALL, TIMED = (LR, SETFIT, TRAINER, AUTO, AUTO_PILE), (SETFIT, AUTO)
 NEEDS = {LR: "sentence_transformers", SETFIT: "setfit"}
 LONGEST = 256
-FIRST = ord("0")  # the character of label 0 in a published run
 
 
 @dataclass(frozen=True)
@@ -243,12 +242,12 @@ def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:
 
 
 def as_text(predicted: Sequence[int]) -> str:
-    """Return label numbers, fewer than 78, a printable character each."""
-    return "".join(chr(FIRST + number) for number in predicted)
+    """Return label numbers, at most 255, as two hexadecimal digits each."""
+    return bytes(predicted).hex()
 
 
 def as_numbers(predicted: str) -> list[int]:
-    return [ord(letter) - FIRST for letter in predicted]
+    return list(bytes.fromhex(predicted))
 
 
 if __name__ == "__main__":

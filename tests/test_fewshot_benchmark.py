@@ -76,7 +76,8 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     fewshot.main(common(sets_folder, "--parts", "pile", "--splits", "2", "--arms", "auto", "auto+pile"))
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
     assert len(result["rows"]) == 2 * (1 + 2 * 4) + 2 * 2 + 2 * 2
-    assert all(set(row["predicted"]) <= {"0", "1"} and len(row["predicted"]) == row["test"] for row in result["rows"])
+    assert all(set(bytes.fromhex(row["predicted"])) <= {0, 1} for row in result["rows"])
+    assert all(len(bytes.fromhex(row["predicted"])) == row["test"] for row in result["rows"])
     assert {row["dropped"] for row in result["rows"]} == {1}
     assert {row["pile"] for row in result["rows"] if row["arm"] == "auto+pile"} == {59 - 16, 50}
     bars = {bar["name"]: bar for bar in result["bars"]}
