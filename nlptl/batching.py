@@ -33,6 +33,8 @@ class TokenRule:
     """Id of tokens that the vocabulary does not know."""
     longest: int | None = None
     """Tokens after which a text is cut off, special ones included."""
+    sentence_start: int | None = None
+    """Id of the token that begins each sentence, where texts are read sentence by sentence; None where they are read whole."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,23 @@ class Batch:
     """(N,) int64 ids, text after text."""
     lengths: Tensor
     """(B,) int64 tokens of each text, on the CPU wherever the ids are; they sum to N."""
+    pieces: Tensor | None = None
+    """(M,) int64 tokens of each piece of the texts, on the CPU, none empty; attention never crosses pieces. None: each text is
+    one."""
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its ids on `device`."""
-        return Batch(self.input_ids.to(device), self.lengths)
+        return dataclasses.replace(self, input_ids=self.input_ids.to(device))
+
+    def by_piece(self) -> Batch:
+        """Return the batch in which every piece is a text of its own."""
+        return self if self.pieces is None else Batch(self.input_ids, self.pieces)
+
+    def text_of_piece(self) -> Tensor:
+        """Return the row number of each piece's text (M,), on the ids' device."""
+        pieces = self.by_piece().lengths
+        begins = pieces.cumsum(0) - pieces
+        return torch.searchsorted(self.lengths.cumsum(0), begins, right=True).to(self.input_ids.device)
 
     def text_of_token(self) -> Tensor:
         """Return the row number of each token's text (N,), on the ids' device."""
@@ -68,16 +83,19 @@ class TokenizedTexts:
     """(n,) int64 tokens of each text."""
     begins: Tensor
     """(n,) int64 place of each text's first token."""
+    sentence_start: int | None = None
+    """As in the rule by which they were tokenised."""
 
     @classmethod
-    def of(cls, ids: Sequence[Sequence[int]]) -> TokenizedTexts:
-        """Lay token ids end to end."""
+    def of(cls, ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> TokenizedTexts:
+        """Lay token ids end to end; with `sentence_start` a piece begins at each token of that id."""
         batch = pack(ids)
-        return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths)
+        return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths, sentence_start)
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the texts with row numbers (B,), in that order."""
-        return Batch(self.ids[self.places(rows)], self.lengths[rows])
+        ids, lengths = self.ids[self.places(rows)], self.lengths[rows]
+        return Batch(ids, lengths, _pieces(ids, lengths, self.sentence_start))
 
     def places(self, rows: Tensor) -> Tensor:
         """Return where the tokens of the texts (B,) lie among all (N,)."""
@@ -100,10 +118,20 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> lis
     return ids
 
 
-def pack(ids: Sequence[Sequence[int]]) -> Batch:
-    """Lay token ids end to end."""
+def pack(ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> Batch:
+    """Lay token ids end to end; with `sentence_start` a piece begins at each token of that id."""
     lengths = torch.tensor([len(text) for text in ids], dtype=torch.int64)
-    return Batch(torch.tensor([token for text in ids for token in text], dtype=torch.int64), lengths)
+    tokens = torch.tensor([token for text in ids for token in text], dtype=torch.int64)
+    return Batch(tokens, lengths, _pieces(tokens, lengths, sentence_start))
+
+
+def _pieces(ids: Tensor, lengths: Tensor, sentence_start: int | None) -> Tensor | None:
+    """Return the tokens of each piece (M,), which begins with its text or at the token `sentence_start`."""
+    if sentence_start is None:
+        return None
+    begins = ids == sentence_start
+    begins[(lengths.cumsum(0) - lengths)[lengths > 0]] = True
+    return torch.diff(torch.nonzero(begins)[:, 0], append=torch.tensor([len(ids)]))
 
 
 def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[range]:

@@ -216,9 +216,9 @@ class ContrastiveTraining:
         return fit
 
     def _planned(self) -> Plan:
-        lengths = [self._update.texts.lengths[rows] for rows in self._batches]
-        tokens = [int(part.sum()) for part in lengths]
-        flops = sum(3 * self._update.forward_flops(part) for part in lengths)
+        batches = [self._update.texts.batch(rows) for rows in self._batches]
+        tokens = [len(batch.input_ids) for batch in batches]
+        flops = sum(3 * self._update.forward_flops(batch) for batch in batches)
         moving = sum(p.numel() for group in self._fit.groups(head=False) for p in group.parameters)
         memory = 16 * moving + 4 * ACTIVATIONS * self._update.width * max(tokens) * self._update.layers
         batch_size = round(sum(map(len, self._batches)) / len(self._batches))

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlptl.batching import Batch, TokenizedTexts, length_sorted_batches
+from nlptl.batching import Batch, length_sorted_batches
 from nlptl.errors import ConfigError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, not_training
@@ -91,7 +91,7 @@ class LayerUpdate:
         self._fitted_head: Callable[[Tensor], Head] = lambda _: given.head
         self._seed = seed
         self._start = merged(given.encoder).transformer
-        self.texts = TokenizedTexts.of(given.encoder.token_ids(texts))
+        self.texts = given.encoder.tokenized(texts)
         used = self._start.used_depth
         if used == 0 and (top_layers or adapters):
             raise ConfigError(
@@ -106,7 +106,8 @@ class LayerUpdate:
         self._vocabulary = torch.unique(self.texts.ids)
         self.work = Work()
         if self.frozen:
-            self.work.add(forward_flops(self._start, self.texts.lengths, 0, self.frozen), 0, training=False)
+            pieces = self.texts.batch(torch.arange(len(self.texts.lengths))).by_piece().lengths
+            self.work.add(forward_flops(self._start, pieces, 0, self.frozen), 0, training=False)
 
     def start_from(self, fitted_head: Callable[[Tensor], Head]) -> None:
         """Begin every fit with the head that `fitted_head` gives for its examples (B,), instead of the given one."""
@@ -163,12 +164,12 @@ class LayerUpdate:
         """Return the labelled texts (B,) as a fit's copy wants them: numbered within the U tokens where those move."""
         batch = self.texts.batch(rows)
         if self.moves_embeddings:
-            batch = Batch(torch.searchsorted(self._vocabulary, batch.input_ids), batch.lengths)
+            batch = dataclasses.replace(batch, input_ids=torch.searchsorted(self._vocabulary, batch.input_ids))
         return batch.to(self._start.device)
 
     def count(self, batch: Batch, *, training: bool) -> None:
         """Add one pass over a batch to the work done."""
-        self.work.add(self.forward_flops(batch.lengths), len(batch.input_ids), training=training)
+        self.work.add(self.forward_flops(batch), len(batch.input_ids), training=training)
 
     @property
     def device(self) -> torch.device:
@@ -185,9 +186,9 @@ class LayerUpdate:
         """Width D of the token vectors."""
         return self._start.dim
 
-    def forward_flops(self, lengths: Tensor) -> float:
-        """Return the operations of the layers above the trunk over texts of `lengths` (B,) tokens, once forwards."""
-        return forward_flops(self._start, lengths, self.frozen, self._start.used_depth)
+    def forward_flops(self, batch: Batch) -> float:
+        """Return the operations of the layers above the trunk over a batch, once forwards."""
+        return forward_flops(self._start, batch.by_piece().lengths, self.frozen, self._start.used_depth)
 
     def _prepared(self) -> Transformer:
         """Return a copy of the start in which only what may move asks for gradients."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from nlptl.batching import TokenizedTexts, length_sorted_batches
+from nlptl.batching import length_sorted_batches
 from nlptl.domains.heads import HeadTraining
 from nlptl.domains.task import Fitted, Task
 from nlptl.errors import ConfigError
@@ -108,7 +108,7 @@ class MovingLayers:
         self._recipe, self._course, self._after_step = recipe, course, after_step
         self._encoder = merged(given.encoder)
         start = self._encoder.transformer
-        self._texts = TokenizedTexts.of(given.encoder.token_ids(texts))
+        self._texts = given.encoder.tokenized(texts)
         self._frozen = 0 if course.top_layers is None else max(0, start.used_depth - course.top_layers)
         self._trunk = Trunk(start, self._texts, self._frozen, after_batch=after_batch) if self._frozen else None
 

@@ -27,7 +27,7 @@ from nlptl.artifact import (
     read_tensors,
     verify,
 )
-from nlptl.batching import Batch, pack, shrinking_batches, token_budget_batches
+from nlptl.batching import Batch, TokenizedTexts, pack, shrinking_batches, token_budget_batches
 from nlptl.errors import ArtifactError
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
@@ -46,7 +46,10 @@ CHUNK = 20_000  # texts tokenised and sorted by length together; bounds the memo
 
 
 class Encoder(nn.Module):
-    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 where `normalized`."""
+    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 where `normalized`.
+
+    A text that is read sentence by sentence gets the mean of its sentences' vectors, scaled once more.
+    """
 
     def __init__(
         self,
@@ -89,14 +92,26 @@ class Encoder(nn.Module):
         """Return each text's token ids as the token model wants them."""
         return self.token_model.read(self.tokenizer, texts)
 
+    def tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Return texts as token ids from which batches are picked."""
+        return TokenizedTexts.of(self.token_ids(texts), sentence_start=self.token_model.rule.sentence_start)
+
     def forward(self, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D)."""
         return self.pooled(self.token_model(batch).float(), batch)
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
-        pooled: Tensor = self.pooling(token_vectors, batch)
-        return nn.functional.normalize(pooled, dim=1) if self.normalized else pooled
+        pieces = self._scaled(self.pooling(token_vectors, batch.by_piece()))
+        if batch.pieces is None:
+            return pieces
+        text = batch.text_of_piece()
+        summed = pieces.new_zeros(len(batch.lengths), pieces.shape[1]).index_add(0, text, pieces)
+        counts = torch.bincount(text, minlength=len(batch.lengths)).clamp(min=1)
+        return self._scaled(summed / counts[:, None])
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
+        return nn.functional.normalize(vectors, dim=1) if self.normalized else vectors
 
     def encode(
         self,
@@ -133,12 +148,12 @@ class Encoder(nn.Module):
         return result
 
     def _encoded(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
-        ids = self.token_ids(texts)
+        ids, start = self.token_ids(texts), self.token_model.rule.sentence_start
         vectors = torch.empty(len(ids), self.dim, device=self.device)
 
         def compute(rows: list[int]) -> Tensor:
             with torch.inference_mode():
-                found: Tensor = self(pack([ids[row] for row in rows]).to(self.device))
+                found: Tensor = self(pack([ids[row] for row in rows], sentence_start=start).to(self.device))
                 return found.float()
 
         apart = self.token_model.sorts and self.device.type == "cpu"

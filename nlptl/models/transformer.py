@@ -23,6 +23,7 @@ from nlptl.models.anatomy import anatomy_of
 from nlptl.models.attention import AttentionChoice, PackedTexts
 from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
 from nlptl.models.pretrained import load_adapter, load_model, quiet, save_adapter
+from nlptl.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -47,7 +48,8 @@ class Layout:
 class Transformer(nn.Module):
     """token_vectors = layer_L(... layer_1(embeddings(input_ids))); with layer "mean" the average over layers 1 to L.
 
-    `layer` says whose output counts: L (all) by default, an earlier one, or "mean". Attention never crosses texts.
+    `layer` says whose output counts: L (all) by default, an earlier one, or "mean". Attention never crosses texts, nor the
+    pieces of a text where it has several; positions are counted within a piece.
     """
 
     kind: ClassVar[Literal["transformer"]] = "transformer"
@@ -123,6 +125,8 @@ class Transformer(nn.Module):
 
     def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's token ids."""
+        if self.rule.sentence_start is not None:
+            return tokenize_by_sentence(tokenizer, texts, self.rule)
         return tokenize(tokenizer, texts, self.rule)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -218,6 +222,7 @@ class Transformer(nn.Module):
 
     def _layout(self, batch: Batch) -> Layout:
         choice = self._use_attention()
+        batch = batch.by_piece()
         positions = batch.positions()
         first = self.model.config.pad_token_id + 1 if self.anatomy.first_position == "after_padding" else 0
         if choice == "packed":

@@ -125,6 +125,19 @@ def check_linear(given: TextClassifier, update: str) -> None:
         )
 
 
+def read_well(update: Auto, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
+    """Return the classifier over an encoder that reads long texts sentence by sentence where that is better; it is told."""
+    from nlptl.few_shot.long_texts import how_to_read, read_by_sentence
+
+    assert data.labelled is not None
+    texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
+    how = how_to_read(given, texts, labels, update.by_sentence, seed=context.seed, progress=context.progress)
+    if how is None:
+        return given
+    context.record.find("by_sentence", how.by_sentence, how.why)
+    return read_by_sentence(given) if how.by_sentence else given
+
+
 def chosen_update(
     update: Auto,
     given: TextClassifier,

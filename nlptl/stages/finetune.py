@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, solved
+from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, read_well, solved
 from nlptl.stages.more_texts import check_pile
 from nlptl.stages.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
@@ -86,7 +86,7 @@ class FineTune(Config):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     shared: ClassVar[bool] = True
 
     @property
@@ -176,6 +176,7 @@ class FineTune(Config):
         if data.labelled is None:
             return calibrated(from_names(self.update, given, data, context), data, context)
         if isinstance(self.update, Auto):
+            given = read_well(self.update, given, data, context)
             update, how = chosen_update(self.update, given, data, context, train=self._tried(given, context))
             made = self.model_copy(update={"update": update})._learnt(given, data, context)
             if is_step_by_step(update) and data.validation is not None:

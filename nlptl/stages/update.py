@@ -180,6 +180,9 @@ class Auto(Config):
     pile: Literal["auto", "never"] = "auto"
     """auto also tries data.unlabelled, where it is given and contrastive was chosen, and leaves it out where labelled texts
     that are held out speak against it; never leaves it to stage one."""
+    by_sentence: Literal["auto", "always", "never"] = "auto"
+    """Over a transformer: whether texts are read sentence by sentence, a text's vector being the mean of its sentences'.
+    auto: where the labelled texts are long (four sentences in the middle one) and held-out ones do not speak against it."""
 
 
 Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]

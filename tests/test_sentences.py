@@ -1,0 +1,173 @@
+"""Sentences of a text: where they end, that nothing is lost, how they are tokenised, and how they become one vector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlptl.batching import TokenizedTexts, pack
+from nlptl.data import TextData
+from nlptl.errors import ConfigError
+from nlptl.layer_updates import LayerUpdate, Rates
+from nlptl.models.encoder import Encoder
+from nlptl.sentences import SHORTEST, reading, sentence_start, sentences, tokenize_by_sentence
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.stage import RunContext
+from tests.models.tiny import MODEL_TYPES, POSITIONS, tiny_encoder
+
+LONG = "The film is great and the story is good. It was a dull ending, was it not? The number of bad films is 4!"
+SHORT = "the film is good"
+NAMES = {"a": "one thing", "b": "another"}
+TEXTS = [LONG, SHORT, "", "A lovely story about the number of films.\nAnd a dull, dull film about that, too."]
+
+
+def by_sentence(encoder: Encoder) -> Encoder:
+    return SentenceVectors(by_sentence=True).run(encoder, data=TextData(label_names=NAMES), context=cpu())
+
+
+def cpu() -> RunContext:
+    return RunContext(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            'He said that it was "not a film." And then he left the cinema... It was 3.5 stars of ten, at www.films.com!',
+            [
+                'He said that it was "not a film."',
+                "And then he left the cinema...",
+                "It was 3.5 stars of ten, at www.films.com!",
+            ],
+        ),
+        ("Wow. What a film this one has been for all of us.", ["Wow. What a film this one has been for all of us."]),
+        ("It has been a film for all of us. Wow.", ["It has been a film for all of us. Wow."]),
+        (
+            "One line that has no mark of an end<br /><br />another line that has none either\nand a third one, after a line's end",
+            [
+                "One line that has no mark of an end",
+                "another line that has none either",
+                "and a third one, after a line's end",
+            ],
+        ),
+        ("とても良い映画でした。もう一度見たいと思います！", ["とても良い映画でした。", "もう一度見たいと思います！"]),
+        ("", [""]),
+        ("  \n ", ["  \n "]),
+        ("Yes. No.", ["Yes. No."]),
+    ],
+)
+def test_a_text_is_cut_at_its_marks_and_what_is_short_joins_its_neighbour(text: str, found: list[str]) -> None:
+    assert sentences(text) == found
+
+
+@given(st.text(alphabet=[*"ab .!?\n\"'。)"], max_size=120))
+def test_nothing_of_a_text_is_lost_but_space(text: str) -> None:
+    found = sentences(text)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert len(found) == 1 or all(len(part.encode()) >= SHORTEST for part in found)
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_a_text_is_the_mean_of_its_sentences(model_type: str) -> None:
+    whole = tiny_encoder(model_type)
+    whole.normalized = True
+    encoder = by_sentence(whole)
+    parts = whole.encode(sentences(LONG))
+    expected = parts.mean(axis=0) / np.linalg.norm(parts.mean(axis=0))
+    vectors = encoder.encode(TEXTS)
+    np.testing.assert_allclose(vectors[0], expected, atol=1e-5)
+    np.testing.assert_allclose(vectors[1:3], whole.encode(TEXTS[1:3]), atol=1e-5)
+    assert not np.allclose(vectors[0], whole.encode([LONG])[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "max", "mean"])
+@pytest.mark.parametrize("attention", ["packed", "sdpa", "eager"])
+def test_all_attentions_and_poolings_agree_on_sentences(attention: str, pooling: str) -> None:
+    whole = tiny_encoder("bert", pooling=pooling)
+    encoder = by_sentence(whole)
+    encoder.transformer.attention = attention  # type: ignore[assignment]
+    expected = whole.encode(sentences(LONG)).mean(axis=0)
+    np.testing.assert_allclose(encoder.encode([SHORT, LONG])[1], expected, atol=1e-5)
+
+
+def test_neither_order_nor_company_changes_a_vector() -> None:
+    encoder = by_sentence(tiny_encoder("bert"))
+    together = encoder.encode(TEXTS)
+    np.testing.assert_allclose(encoder.encode(TEXTS[::-1])[::-1], together, atol=1e-5)
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(encoder.encode([text])[0], vector, atol=1e-5)
+
+
+def test_a_text_that_is_cut_ends_as_the_tokenizer_ends_it() -> None:
+    encoder = by_sentence(tiny_encoder("bert"))
+    rule = encoder.transformer.rule
+    (ids,) = tokenize_by_sentence(encoder.tokenizer, [LONG * 5], rule)
+    start, end = rule.sentence_start, encoder.tokenizer.token_to_id("[SEP]")
+    assert ids[0] == start
+    assert ids[-1] == end
+    assert POSITIONS - 4 < len(ids) <= POSITIONS
+    assert ids.count(start) == ids.count(end) > 1
+
+
+def test_texts_that_are_picked_have_the_pieces_of_texts_that_are_packed() -> None:
+    encoder = by_sentence(tiny_encoder("bert"))
+    ids, start = encoder.token_ids(TEXTS), encoder.transformer.rule.sentence_start
+    rows = torch.tensor([3, 0, 2])
+    packed = pack([ids[row] for row in rows], sentence_start=start)
+    picked = TokenizedTexts.of(ids, sentence_start=start).batch(rows)
+    assert packed.pieces is not None
+    assert picked.pieces is not None
+    assert picked.pieces.tolist() == packed.pieces.tolist()
+    assert packed.text_of_piece().tolist() == [0, 0, 1, 1, 2]
+    assert int(packed.pieces.sum()) == len(packed.input_ids)
+
+
+@pytest.mark.parametrize("top_layers", [1, None])
+def test_layers_that_learn_see_the_same_sentences(top_layers: int | None) -> None:
+    data = TextData(label_names=NAMES)
+    classifier = ClassificationHead().run(by_sentence(tiny_encoder("bert")), data=data, context=cpu())
+    update = LayerUpdate(classifier, TEXTS, rates=Rates(0.1, 0.1), top_layers=top_layers)
+    update.start_from(lambda _: classifier.head)
+    rows = torch.arange(len(TEXTS))
+    fit = update.start(rows)
+    fit.encoder.eval()
+    np.testing.assert_allclose(fit.all_vectors(rows).numpy(), classifier.encoder.encode(TEXTS), atol=1e-5)
+
+
+def test_how_texts_are_read_survives_saving_and_can_be_taken_back(tmp_path: Path) -> None:
+    whole = tiny_encoder("bert")
+    encoder = by_sentence(whole)
+    encoder.save(tmp_path / "encoder")
+    again = Encoder.load(tmp_path / "encoder")
+    np.testing.assert_array_equal(again.encode(TEXTS), encoder.encode(TEXTS))
+    kept = SentenceVectors().run(again, data=TextData(label_names=NAMES), context=cpu())
+    np.testing.assert_array_equal(kept.encode(TEXTS), encoder.encode(TEXTS))
+    back = SentenceVectors(by_sentence=False).run(again, data=TextData(label_names=NAMES), context=cpu())
+    np.testing.assert_array_equal(back.encode(TEXTS), whole.encode(TEXTS))
+
+
+def test_a_tokenizer_without_a_first_token_is_refused() -> None:
+    encoder = tiny_encoder("bert")
+    encoder.tokenizer.post_processor = None  # type: ignore[assignment]
+    assert sentence_start(encoder.tokenizer) is None
+    with pytest.raises(ConfigError) as caught:
+        reading(encoder.transformer.rule, encoder.tokenizer, by_sentence=True, where="sentence_vectors.by_sentence")
+    assert str(caught.value) == (
+        "sentence_vectors.by_sentence: found an encoder whose tokenizer puts no token before a text; expected one such as "
+        "[CLS], by which sentences are told apart. Leave texts whole."
+    )
+
+
+def test_word_vectors_know_no_sentences() -> None:
+    with pytest.raises(ConfigError) as caught:
+        SentenceVectors(by_sentence=True).check_model("word_vectors", where="stages.1")
+    assert str(caught.value) == (
+        "stages.1.by_sentence: found true over word vectors, which know no sentences; expected it only with a transformer. "
+        "Drop it, or begin the chain with stage: bert."
+    )
