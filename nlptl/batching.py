@@ -97,6 +97,11 @@ class TokenizedTexts:
         ids, lengths = self.ids[self.places(rows)], self.lengths[rows]
         return Batch(ids, lengths, _pieces(ids, lengths, self.sentence_start))
 
+    def piece_lengths(self) -> Tensor:
+        """Return the tokens of each piece of all texts (M,), those of each text where it is read whole."""
+        pieces = _pieces(self.ids, self.lengths, self.sentence_start)
+        return self.lengths if pieces is None else pieces
+
     def places(self, rows: Tensor) -> Tensor:
         """Return where the tokens of the texts (B,) lie among all (N,)."""
         lengths = self.lengths[rows]

@@ -106,8 +106,7 @@ class LayerUpdate:
         self._vocabulary = torch.unique(self.texts.ids)
         self.work = Work()
         if self.frozen:
-            pieces = self.texts.batch(torch.arange(len(self.texts.lengths))).by_piece().lengths
-            self.work.add(forward_flops(self._start, pieces, 0, self.frozen), 0, training=False)
+            self.work.add(forward_flops(self._start, self.texts.piece_lengths(), 0, self.frozen), 0, training=False)
 
     def start_from(self, fitted_head: Callable[[Tensor], Head]) -> None:
         """Begin every fit with the head that `fitted_head` gives for its examples (B,), instead of the given one."""

@@ -1,6 +1,7 @@
 """A long text as its sentences: found by their marks, and tokenised each as a piece of its own.
 
-Where exactly a sentence ends matters little, since the vectors of a text's sentences are averaged.
+Where exactly a sentence ends matters little, since the vectors of a text's sentences are averaged. Texts without any of the
+marks, in Thai say, stay whole.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SHORTEST = 30
-"""Bytes of UTF-8 below which a sentence joins its neighbour: an exclamation or an abbreviation says little alone."""
+"""Bytes of UTF-8 below which a sentence joins the next one: an exclamation or an abbreviation says little alone."""
 LEAST_TOKENS = 4  # of a sentence that the end of a cut text still holds: two and the special ones
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-ENDS = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
+ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
 """Between sentences: after a mark and a space, after a mark of a script without spaces, at a line's end."""
 
 
@@ -29,12 +30,17 @@ def sentences(text: str) -> list[str]:
     """Return the sentences of a text in order, at least one; nothing but line breaks and space around them is lost."""
     lines = BREAK.sub("\n", text)
     found: list[str] = []
-    for begin, end in itertools.pairwise([0, *(end.end() for end in ENDS.finditer(lines)), len(lines)]):
-        part = lines[begin:end].strip()
-        if found and min(len(part.encode()), len(found[-1].encode())) < SHORTEST:
-            found[-1] = f"{found[-1]} {part}".strip()
-        elif part:
-            found.append(part)
+    begin = size = 0  # where the sentence that is open begins, and its bytes so far
+    for start, end in itertools.pairwise([0, *(mark.end() for mark in ENDS.finditer(lines)), len(lines)]):
+        part = lines[start:end].strip()
+        begin = begin if size else start
+        size += len(part.encode())
+        if size >= SHORTEST:
+            found.append(lines[begin:end].strip())
+            size = 0
+    if size:
+        rest = lines[begin:].strip()
+        found[-1:] = [f"{found[-1]} {rest}"] if found else [rest]
     return found or [text]
 
 
@@ -44,7 +50,7 @@ def sentence_start(tokenizer: Tokenizer) -> int | None:
     return with_special[0] if with_special and with_special[:1] != without[:1] else None
 
 
-def reading(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where: str) -> TokenRule:
+def rule_for(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where: str) -> TokenRule:
     """Return the rule by which texts are read sentence by sentence, or whole; ConfigError where sentences have no start."""
     start = sentence_start(tokenizer)
     if by_sentence and start is None:
@@ -56,21 +62,26 @@ def reading(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where: 
 
 
 def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
-    """Return each text's token ids: its sentences end to end, each with its special tokens, cut off at `rule.longest`."""
+    """Return each text's token ids: its sentences end to end, each with its special tokens, cut off at `rule.longest`.
+
+    The special tokens count too, so that a text of many sentences is cut a little earlier than one that is read whole. The
+    token that begins a sentence is dropped where a text has it written out.
+    """
     parts = [sentences(text) for text in texts]
     pieces = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
-    return [_joined(list(itertools.islice(pieces, len(part))), rule.longest) for part in parts]
+    return [_joined(list(itertools.islice(pieces, len(part))), rule) for part in parts]
 
 
-def _joined(pieces: Sequence[list[int]], longest: int | None) -> list[int]:
+def _joined(pieces: Sequence[list[int]], rule: TokenRule) -> list[int]:
     """Return pieces end to end, as many tokens as allowed; one that is cut keeps its last token."""
     ids: list[int] = []
     for piece in pieces:
-        room = len(piece) if longest is None else longest - len(ids)
-        if len(piece) <= room:
-            ids += piece
+        own = [*piece[:1], *(token for token in piece[1:] if token != rule.sentence_start)]
+        room = len(own) if rule.longest is None else rule.longest - len(ids)
+        if len(own) <= room:
+            ids += own
             continue
         if room >= LEAST_TOKENS:
-            ids += [*piece[: room - 1], piece[-1]]
+            ids += [*own[: room - 1], own[-1]]
         break
     return ids

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,10 @@ from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.layer_updates import LayerUpdate, Rates
 from nlptl.models.encoder import Encoder
-from nlptl.sentences import SHORTEST, reading, sentence_start, sentences, tokenize_by_sentence
+from nlptl.models.layout import Layout
+from nlptl.models.pooling import Pooling
+from nlptl.pretraining.pile import token_pile
+from nlptl.sentences import SHORTEST, rule_for, sentence_start, sentences, tokenize_by_sentence
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.stage import RunContext
@@ -57,6 +62,8 @@ def cpu() -> RunContext:
             ],
         ),
         ("とても良い映画でした。もう一度見たいと思います！", ["とても良い映画でした。", "もう一度見たいと思います！"]),
+        ("Very bad, it was. " * 4, ["Very bad, it was. Very bad, it was."] * 2),
+        ("He met Mr. Smith at the house of a friend.", ["He met Mr. Smith at the house of a friend."]),
         ("", [""]),
         ("  \n ", ["  \n "]),
         ("Yes. No.", ["Yes. No."]),
@@ -71,6 +78,16 @@ def test_nothing_of_a_text_is_lost_but_space(text: str) -> None:
     found = sentences(text)
     assert "".join("".join(found).split()) == "".join(text.split())
     assert len(found) == 1 or all(len(part.encode()) >= SHORTEST for part in found)
+
+
+@pytest.mark.parametrize("text", ["a short line\n", "\n", " ", ". ", "<br", "Кириллица\n"])
+def test_time_grows_with_the_length_alone(text: str) -> None:
+    times = []
+    for count in (20_000, 80_000):
+        begin = time.process_time()
+        sentences("a" + text * count)
+        times.append(time.process_time() - begin)
+    assert times[1] < 8 * times[0] + 0.1, "quadratic would be sixteenfold"
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -115,6 +132,32 @@ def test_a_text_that_is_cut_ends_as_the_tokenizer_ends_it() -> None:
     assert ids.count(start) == ids.count(end) > 1
 
 
+def test_a_start_that_a_text_has_written_out_begins_no_sentence() -> None:
+    encoder = by_sentence(tiny_encoder("bert"))
+    plain, written = "the film is good and the story is great", "the film [CLS] is good and [CLS] the story is great"
+    np.testing.assert_allclose(encoder.encode([written]), encoder.encode([plain]), atol=1e-6)
+
+
+def test_pieces_of_equal_length_lie_together() -> None:
+    encoder = by_sentence(tiny_encoder("bert"))
+    batch = pack(encoder.token_ids([LONG, SHORT, LONG, SHORT]), sentence_start=encoder.transformer.rule.sentence_start)
+    layout = Layout.end_to_end(batch, 0)
+    assert layout.packed is not None
+    assert [texts for _, texts, _ in layout.packed.runs] == [2, 2, 2]
+    assert torch.equal(layout.take_out(layout.lay_out(batch.input_ids)), batch.input_ids)
+
+
+def test_continued_training_sees_single_sentences() -> None:
+    texts = [f"{LONG} {number}" for number in range(10)] + [f"a film, number {number}" for number in range(10)]
+    whole, encoder = tiny_encoder("bert"), by_sentence(tiny_encoder("bert"))
+    apart = [sentence for text in texts for sentence in sentences(text)]
+    piles: list[Any] = [
+        token_pile(given, [some], whole=False, name="pile") for given, some in ((encoder, texts), (whole, apart))
+    ]
+    assert piles[0].ids.tolist() == piles[1].ids.tolist()
+    assert len(piles[0]) > len(token_pile(whole, [texts], whole=False, name="pile"))
+
+
 def test_texts_that_are_picked_have_the_pieces_of_texts_that_are_packed() -> None:
     encoder = by_sentence(tiny_encoder("bert"))
     ids, start = encoder.token_ids(TEXTS), encoder.transformer.rule.sentence_start
@@ -157,7 +200,7 @@ def test_a_tokenizer_without_a_first_token_is_refused() -> None:
     encoder.tokenizer.post_processor = None  # type: ignore[assignment]
     assert sentence_start(encoder.tokenizer) is None
     with pytest.raises(ConfigError) as caught:
-        reading(encoder.transformer.rule, encoder.tokenizer, by_sentence=True, where="sentence_vectors.by_sentence")
+        rule_for(encoder.transformer.rule, encoder.tokenizer, by_sentence=True, where="sentence_vectors.by_sentence")
     assert str(caught.value) == (
         "sentence_vectors.by_sentence: found an encoder whose tokenizer puts no token before a text; expected one such as "
         "[CLS], by which sentences are told apart. Leave texts whole."
@@ -171,3 +214,19 @@ def test_word_vectors_know_no_sentences() -> None:
         "stages.1.by_sentence: found true over word vectors, which know no sentences; expected it only with a transformer. "
         "Drop it, or begin the chain with stage: bert."
     )
+
+
+@pytest.mark.parametrize("pooling", ["sif", "tfidf"])
+def test_a_pooling_that_was_fitted_to_whole_texts_must_be_fitted_anew(pooling: Any) -> None:
+    data = TextData(unlabelled=[text for text in TEXTS if text])
+    fitted = SentenceVectors(pooling=pooling).run(tiny_encoder("bert"), data=data, context=cpu())
+    with pytest.raises(ConfigError) as caught:
+        SentenceVectors(by_sentence=True).run(fitted, data=data, context=cpu())
+    assert str(caught.value) == (
+        f"sentence_vectors.by_sentence: found true over {pooling} pooling that was fitted to texts read otherwise; expected a "
+        "pooling to be fitted anew. Set pooling, too."
+    )
+    anew = SentenceVectors(by_sentence=True, pooling=pooling).run(fitted, data=data, context=cpu())
+    assert isinstance(anew.pooling, Pooling)
+    same = SentenceVectors(by_sentence=False).run(fitted, data=data, context=cpu())
+    np.testing.assert_array_equal(same.encode(TEXTS), fitted.encode(TEXTS))

@@ -1,7 +1,7 @@
 """Both domains' accuracy, each on examples that neither method nor head has seen.
 
 That the encoder has not seen them either is for the caller to know: one that learnt from these very labels tells more
-than there is. `learnt_already` sees it by the head that learnt with it.
+than there is. The head shows it that learnt with the encoder (`Head.has_learnt`).
 
 Shapes: n examples, B held-out examples.
 """
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from nlptl.domains.shift import told_p
 from nlptl.domains.task import Domains, Method
-from nlptl.models.heads import Head
 from nlptl.statistics import Interval, PairedDifference, paired_difference, sign_test, wilson
 
 LEVEL = 0.05  # of the sign test: a bootstrap of few examples that agree is one point, whatever their number
@@ -71,12 +70,6 @@ class BothDomains:
         sure = self.target_p < LEVEL
         shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else WITHIN
         return f"Held-out accuracy: {source}; {target}: {told}, sign test {told_p(self.target_p)}, {shown}."
-
-
-def learnt_already(head: Head) -> bool:
-    """Whether a head was trained or at least scaled to examples; a fresh one has no centre and no biases."""
-    biases = [parameter for parameter in head.parameters() if parameter.ndim == 1]
-    return bool(head.centre.any()) or any(bool(bias.any()) for bias in biases)
 
 
 def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int) -> Hits:

@@ -53,6 +53,12 @@ class Head(nn.Module):
         spread = (vectors - self.centre).pow(2).mean().sqrt()
         self.scale.copy_(torch.where(spread > SMALLEST_SPREAD, spread, torch.ones_like(spread)))
 
+    @property
+    def has_learnt(self) -> bool:
+        """Whether it was trained or at least scaled to examples; a fresh one has no centre and no biases."""
+        biases = [parameter for parameter in self.parameters() if parameter.ndim == 1]
+        return bool(self.centre.any()) or any(bool(bias.any()) for bias in biases)
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K) of sentence vectors (B, D)."""
         logits: Tensor = self.layers((vectors - self.centre) / self.scale)

@@ -20,8 +20,9 @@ from nlptl.batching import Batch, TokenRule, tokenize
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
 from nlptl.models.anatomy import anatomy_of
-from nlptl.models.attention import AttentionChoice, PackedTexts
+from nlptl.models.attention import AttentionChoice
 from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
+from nlptl.models.layout import Layout, Mask
 from nlptl.models.pretrained import load_adapter, load_model, quiet, save_adapter
 from nlptl.sentences import tokenize_by_sentence
 
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
 LayerChoice = int | Literal["mean"]
 TOKEN_BUDGET = 1024  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
-
-
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """How a batch lies in front of the layers: (1, N, D) packed, or (B, T, D) padded with a mask."""
-
-    position_ids: Tensor
-    packed: PackedTexts | None
-    mask: Tensor | dict[str, Tensor | None] | None
-    places: tuple[Tensor, Tensor] | None
-    """Padded: text and position of each packed token."""
 
 
 class Transformer(nn.Module):
@@ -140,17 +130,17 @@ class Transformer(nn.Module):
         """
         layout = self._layout(batch)
         hidden, total = self._run(self._embedded(batch, layout), None, layout, 0, layers)
-        return self._end_to_end(hidden if total is None else torch.cat([hidden, total], dim=-1), layout)
+        return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
 
     def upper(self, trunk: Tensor, batch: Batch, layers: int) -> Tensor:
         """Return token vectors (N, D), going on after `layers` layers from the trunk's output (N, trunk_width)."""
         layout = self._layout(batch)
-        state = self._laid_out(trunk, layout)
+        state = layout.lay_out(trunk)
         hidden, total = (state[..., : self.dim], state[..., self.dim :]) if self.layer == "mean" else (state, None)
         hidden, total = self._run(hidden, total, layout, layers, self.used_depth)
         if total is not None:
             hidden = total / self.depth
-        return self._end_to_end(hidden, layout)
+        return layout.take_out(hidden)
 
     def decode(self, batch: Batch, memory: Sequence[Tensor]) -> Tensor:
         """Return token vectors (N, D) of a decoder that has the encoder's weights: a token sees those up to itself.
@@ -162,12 +152,12 @@ class Transformer(nn.Module):
         arguments = self._layer_arguments(hidden, layout)
         for vectors, layer in zip(memory, self.layers, strict=True):
             hidden = layer(hidden + vectors[:, None], **arguments(layer))
-        return self._end_to_end(hidden if self.final_norm is None else self.final_norm(hidden), layout)
+        return layout.take_out(hidden if self.final_norm is None else self.final_norm(hidden))
 
     def _embedded(self, batch: Batch, layout: Layout) -> Tensor:
         """Return what goes into the first layer, (1, N, D) or (B, T, D)."""
         embedded: Tensor = self.model.embeddings(
-            input_ids=self._laid_out(batch.input_ids, layout),
+            input_ids=layout.lay_out(batch.input_ids),
             **({} if self.anatomy.rotary else {"position_ids": layout.position_ids}),
         )
         if self.anatomy.projection and hasattr(self.model, self.anatomy.projection):
@@ -221,16 +211,10 @@ class Transformer(nn.Module):
         return arguments
 
     def _layout(self, batch: Batch) -> Layout:
-        choice = self._use_attention()
-        batch = batch.by_piece()
-        positions = batch.positions()
         first = self.model.config.pad_token_id + 1 if self.anatomy.first_position == "after_padding" else 0
-        if choice == "packed":
-            packed = PackedTexts.of(batch.lengths.tolist(), batch.input_ids.device)
-            return Layout((positions + first)[None], packed, None, None)
-        longest = int(batch.lengths.max()) if len(batch.lengths) else 0
-        position_ids = (torch.arange(longest, device=positions.device) + first).expand(len(batch.lengths), -1)
-        return Layout(position_ids, None, self._mask(batch, longest), (batch.text_of_token(), positions))
+        if self._use_attention() == "packed":
+            return Layout.end_to_end(batch, first)
+        return Layout.padded(batch, first, self._mask)
 
     def _causal_layout(self, batch: Batch) -> Layout:
         """Return the padded layout whose tokens see nothing after them; padding stands after all and is not seen."""
@@ -244,7 +228,7 @@ class Transformer(nn.Module):
         near = past & (place[:, None] - place[None, :] <= self.model.config.sliding_window)
         return dataclasses.replace(layout, mask={"full_attention": past, "sliding_attention": near})
 
-    def _mask(self, batch: Batch, longest: int) -> Tensor | dict[str, Tensor | None] | None:
+    def _mask(self, batch: Batch, longest: int) -> Mask:
         from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
 
         device = batch.input_ids.device
@@ -255,17 +239,6 @@ class Transformer(nn.Module):
         if self.anatomy.rotary is None:
             return full
         return {"full_attention": full, "sliding_attention": create_bidirectional_sliding_window_mask(**arguments)}
-
-    def _laid_out(self, rows: Tensor, layout: Layout) -> Tensor:
-        """Bring (N, ...) into the layout: (1, N, ...) or (B, T, ...)."""
-        if layout.places is None:
-            return rows[None]
-        shape = (*layout.position_ids.shape, *rows.shape[1:])
-        return rows.new_zeros(shape).index_put(layout.places, rows)  # the mask hides what fills the gaps
-
-    def _end_to_end(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """Bring (1, N, D) or (B, T, D) back to (N, D)."""
-        return hidden[0] if layout.places is None else hidden[layout.places]
 
     def _use_attention(self) -> str:
         """Set up the attention that is asked for, and return its name."""

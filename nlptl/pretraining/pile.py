@@ -18,6 +18,7 @@ from torch import Tensor
 from nlptl.batching import ROWS, Batch
 from nlptl.errors import DataError
 from nlptl.models.transformer import Transformer
+from nlptl.sentences import sentences
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -88,6 +89,8 @@ class TokenPile:
 def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: bool, name: str) -> TokenPile:
     """Tokenise a pile, each distinct text once; with `whole` what is cut off a long text is a text of its own.
 
+    Where the encoder reads sentence by sentence, each sentence is a text of its own.
+
     Raises DataError when fewer than ten distinct texts are left.
     """
     ids: list[NDArray[np.int32]] = []
@@ -124,9 +127,12 @@ def check_words(pile: TokenPile) -> None:
 
 
 def _encodings(encoder: Encoder, texts: Sequence[str], whole: bool) -> Iterator[Encoding]:
-    special = encoder.token_model.rule.special_tokens
+    rule = encoder.token_model.rule
+    if rule.sentence_start is not None:
+        texts = [sentence for text in texts for sentence in sentences(text)]
     for begin in range(0, len(texts), ROWS):
-        for encoding in encoder.tokenizer.encode_batch(list(texts[begin : begin + ROWS]), add_special_tokens=special):
+        some = list(texts[begin : begin + ROWS])
+        for encoding in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
             yield encoding
             yield from encoding.overflowing if whole else ()
 

@@ -217,13 +217,13 @@ class _Work:
 
     def chosen(self, shift: Shift) -> Method:
         """Return the method that the settings name, or the one that stands up without target labels."""
-        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY, learnt_already
+        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY
         from nlptl.domains.choice import choose_method
 
         adapt, record = self.settings.adapt, self.context.record
         if not isinstance(adapt, Auto):
             return self.method(adapt, "adapt")
-        if learnt_already(self.given.head):
+        if self.given.head.has_learnt:
             told = f"auto: {LEARNT_ALREADY} to choose a method by, and nothing is adapted (none): {FRESH}."
             record.find("choice", {"method": "none"}, told)
             return self.method(Nothing(), "adapt")
@@ -257,11 +257,11 @@ class _Work:
 
     def _tell_accuracy(self, method: Method) -> None:
         """Hold examples out in turn, unless the given classifier may know them."""
-        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY, both_domains, held_out_hits, learnt_already
+        from nlptl.domains.accuracy import FRESH, LEARNT_ALREADY, both_domains, held_out_hits
         from nlptl.domains.folds import folds_of
 
         seed, record = self.context.seed, self.context.record
-        if learnt_already(self.given.head):
+        if self.given.head.has_learnt:
             told = f"Held-out accuracy: unknown, since {LEARNT_ALREADY}: test it before trusting it, or {FRESH}."
             record.find("held_out", False, told)
             return

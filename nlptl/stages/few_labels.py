@@ -125,17 +125,22 @@ def check_linear(given: TextClassifier, update: str) -> None:
         )
 
 
-def read_well(update: Auto, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
-    """Return the classifier over an encoder that reads long texts sentence by sentence where that is better; it is told."""
-    from nlptl.few_shot.long_texts import how_to_read, read_by_sentence
+def read_as_decided(
+    update: Auto, given: TextClassifier, data: TextData, context: RunContext
+) -> tuple[TextClassifier, Auto]:
+    """Return the classifier over an encoder that reads texts as is best for them, which is told, and what time is left."""
+    from nlptl.few_shot.long_texts import HowToRead, how_to_read, read_by_sentence
 
-    assert data.labelled is not None
-    texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
-    how = how_to_read(given, texts, labels, update.by_sentence, seed=context.seed, progress=context.progress)
-    if how is None:
-        return given
-    context.record.find("by_sentence", how.by_sentence, how.why)
-    return read_by_sentence(given) if how.by_sentence else given
+    how = HowToRead(given)
+    if update.by_sentence == "always" and not how.by_sentence:
+        how = HowToRead(read_by_sentence(given), "Texts are read sentence by sentence, as the settings say.")
+    elif update.by_sentence == "auto" and data.labelled is not None:
+        texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
+        seconds = 60 * update.minutes
+        how = how_to_read(given, texts, labels, seconds=seconds, seed=context.seed, progress=context.progress)
+    if how.why:
+        context.record.find("by_sentence", how.by_sentence, how.why)
+    return how.classifier, update.model_copy(update={"minutes": update.minutes - how.seconds / 60})
 
 
 def chosen_update(

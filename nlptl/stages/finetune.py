@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, read_well, solved
+from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, read_as_decided, solved
 from nlptl.stages.more_texts import check_pile
 from nlptl.stages.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
@@ -131,6 +131,11 @@ class FineTune(Config):
                 f"{where}.update.method: found {self.update.method} over word vectors, which have no layers; expected "
                 "head, full or auto, or a transformer. Choose one, or begin the chain with stage: bert."
             )
+        if isinstance(self.update, Auto) and self.update.by_sentence == "always":
+            raise ConfigError(
+                f"{where}.update.by_sentence: found always over word vectors, which know no sentences; expected auto or never, "
+                "or a transformer. Choose one, or begin the chain with stage: bert."
+            )
         for name in NO_LAYERS if isinstance(self.update, Full) else ():
             if getattr(self.update, name) != Full.model_fields[name].default:
                 raise ConfigError(
@@ -174,10 +179,12 @@ class FineTune(Config):
     def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
         """Return the classifier of the update, at the shares of labels in the examples."""
         if data.labelled is None:
+            if isinstance(self.update, Auto):
+                given, _ = read_as_decided(self.update, given, data, context)
             return calibrated(from_names(self.update, given, data, context), data, context)
         if isinstance(self.update, Auto):
-            given = read_well(self.update, given, data, context)
-            update, how = chosen_update(self.update, given, data, context, train=self._tried(given, context))
+            given, left = read_as_decided(self.update, given, data, context)
+            update, how = chosen_update(left, given, data, context, train=self._tried(given, context))
             made = self.model_copy(update={"update": update})._learnt(given, data, context)
             if is_step_by_step(update) and data.validation is not None:
                 return made  # stopped by these texts already

@@ -170,7 +170,7 @@ class Auto(Config):
     the head alone are trained on each half and compared on the other; from 400 on contrastive, full and the head alone are
     trained on four fifths and compared on the rest. They are trained on all examples and compared on data.validation instead
     where that has 100 texts or more, 5 of each label, and as many as would be held out. What was compared on also calibrates
-    the probabilities.
+    the probabilities. Before all this long texts are tried whole and sentence by sentence.
     """
 
     method: Literal["auto"] = "auto"
@@ -181,8 +181,9 @@ class Auto(Config):
     """auto also tries data.unlabelled, where it is given and contrastive was chosen, and leaves it out where labelled texts
     that are held out speak against it; never leaves it to stage one."""
     by_sentence: Literal["auto", "always", "never"] = "auto"
-    """Over a transformer: whether texts are read sentence by sentence, a text's vector being the mean of its sentences'.
-    auto: where the labelled texts are long (four sentences in the middle one) and held-out ones do not speak against it."""
+    """Over a transformer: read texts sentence by sentence, a text's vector being the mean of its sentences'. auto: where the
+    labelled texts are long (four sentences in the middle one), the classifier has not learnt yet, and held-out texts do not
+    speak against it. never: read them as the encoder does."""
 
 
 Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]

@@ -9,15 +9,18 @@ import pytest
 import torch
 
 from nlptl.data import TextData
+from nlptl.errors import ConfigError
 from nlptl.few_shot import long_texts
 from nlptl.few_shot.long_texts import HowToRead, how_to_read, read_by_sentence
 from nlptl.models.classifier import TextClassifier
 from nlptl.progress import SilentProgress
 from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.few_labels import read_as_decided
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
+from nlptl.stages.update import Auto
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_encoder
 
@@ -40,11 +43,17 @@ def with_head(data: TextData) -> TextClassifier:
     return ClassificationHead().run(tiny_encoder("bert"), data=data, context=RunContext(device="cpu"))
 
 
-def decided(data: TextData, wanted: Any = "auto", *, given: TextClassifier | None = None) -> HowToRead | None:
+def decided(data: TextData, *, given: TextClassifier | None = None, seconds: float = 60) -> HowToRead:
     given = given or with_head(data)
     assert data.labelled is not None
-    labels = given.label_ids(data.labelled.labels())
-    return how_to_read(given, data.labelled.texts(), labels, wanted, seed=0, progress=SilentProgress())
+    texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
+    return how_to_read(given, texts, labels, seconds=seconds, seed=0, progress=SilentProgress())
+
+
+def undecided(data: TextData, given: TextClassifier | None = None) -> bool:
+    given = given or with_head(data)
+    how = decided(data, given=given)
+    return how.classifier is given and how.why == ""
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +62,12 @@ def long() -> TextData:
 
 
 def fake_losses(monkeypatch: pytest.MonkeyPatch, whole: list[float], apart: list[float]) -> None:
-    found = torch.tensor(whole), torch.tensor(apart)
+    found = [torch.tensor(whole), torch.tensor(apart)]
     monkeypatch.setattr(long_texts, "_held_out_losses", lambda *_: found)
 
 
 def test_long_texts_are_tried_and_the_numbers_told(long: TextData) -> None:
     how = decided(long)
-    assert how is not None
     assert how.why.startswith("The labelled texts are long (4 sentences in the middle one) and are read ")
     assert "held-out log-loss" in how.why
 
@@ -75,7 +83,6 @@ def test_what_is_told_are_the_losses_of_heads_on_either_reading(long: TextData) 
         vectors = torch.from_numpy(classifier.encoder.encode(long.labelled.texts()))
         losses.append(float(fit_logistic(LabelledVectors.of(vectors, labels, 2)).losses().mean()))
     how = decided(long, given=given)
-    assert how is not None
     assert how.why.endswith(f"held-out log-loss {losses[0]:.3f} sentence by sentence, {losses[1]:.3f} whole.")
 
 
@@ -92,42 +99,63 @@ def test_held_out_examples_must_speak_against_it(
 ) -> None:
     fake_losses(monkeypatch, [0.5, 0.5, 0.5, 0.5], apart)
     how = decided(long)
-    assert how is not None
     assert how.by_sentence is by_sentence
 
 
 def test_with_one_example_of_each_label_length_decides() -> None:
     how = decided(long_reviews(2))
-    assert how is not None
     assert how.by_sentence
-    assert how.why.endswith("so they are read sentence by sentence; nothing could be held out to try it on.")
+    assert how.why == (
+        "The labelled texts are long (4 sentences in the middle one), so they are read sentence by sentence; nothing was held "
+        "out to try it on: no label has a second example."
+    )
+
+
+def test_without_time_length_decides(long: TextData) -> None:
+    how = decided(long, seconds=1e-9)
+    assert how.by_sentence
+    assert how.why.endswith("nothing was held out to try it on: 1e-09 seconds are too few.")
+    assert how.seconds == 0
 
 
 def test_there_is_nothing_to_decide_on_short_texts_word_vectors_and_sentences(long: TextData) -> None:
-    assert decided(TextData(labelled=small_reviews(12))) is None
-    assert decided(long, "never") is None
-    assert decided(long, given=read_by_sentence(with_head(long))) is None
+    assert undecided(TextData(labelled=small_reviews(12)))
+    assert undecided(long, read_by_sentence(with_head(long)))
     assert long.labelled is not None
     words = SkipGram(dim=4, min_count=1, epochs=1, engine="gensim").run(data=TextData(unlabelled=long.labelled.texts()))
-    assert decided(long, given=ClassificationHead().run(words, data=long)) is None
+    assert undecided(long, ClassificationHead().run(words, data=long))
+
+
+def test_what_was_fitted_to_whole_texts_keeps_reading_them(long: TextData) -> None:
+    given = with_head(long)
+    trained = FineTune(update={"method": "head", "solver": "ridge"}).run(given, data=long)  # type: ignore[arg-type]
+    assert undecided(long, trained)
+    assert long.labelled is not None
+    data = TextData(labelled=long.labelled, unlabelled=long.labelled.texts())
+    encoder = SentenceVectors(pooling="sif").run(given.encoder, data=data, context=RunContext(device="cpu"))
+    assert undecided(long, TextClassifier(encoder, given.head, given.labels))
 
 
 def test_a_tokenizer_that_cannot_tell_sentences_apart_leaves_texts_whole(long: TextData) -> None:
     given = with_head(long)
     given.encoder.tokenizer.post_processor = None  # type: ignore[assignment]
-    assert decided(long, given=given) is None
+    assert undecided(long, given)
 
 
-def test_no_more_examples_are_tried_than_needed(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_texts, "MOST_TRIED", 8)
-    counts = []
+def test_a_rare_label_is_tried_however_few_examples_are(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_texts, "TRIED", (4,))
+    assert long.labelled is not None
+    texts, labels = long.labelled.texts(), long.labelled.labels()
+    rare = [f"{texts[0]} And again, the story is {number}." for number in range(2)]
+    data = TextData(labelled=([*texts, *rare], [*labels, "rare", "rare"]))
+    assert "held-out log-loss" in decided(data).why
 
-    def losses(given: Any, texts: list[str], labels: torch.Tensor, copies: torch.Tensor, progress: Any) -> None:
-        counts.append((len(texts), len(labels), len(copies)))
 
-    monkeypatch.setattr(long_texts, "_held_out_losses", losses)
-    decided(long)
-    assert counts == [(8, 8, 8)]
+def test_rows_are_spread_over_the_labels() -> None:
+    labels = np.array([0] * 50 + [1] * 3 + [2])
+    some = long_texts._spread(labels, 8, seed=1)
+    assert np.bincount(labels[some]).tolist() == [4, 3, 1]
+    assert np.bincount(labels[long_texts._spread(labels, 1, seed=1)]).tolist() == [1, 1, 1]
 
 
 def test_auto_reads_as_was_decided_and_leaves_the_given_alone(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,3 +184,30 @@ def test_always_is_told_and_equals_the_stage_before(long: TextData) -> None:
     assert long.labelled is not None
     texts = long.labelled.texts()
     np.testing.assert_allclose(made.predict_proba(texts), same.predict_proba(texts), atol=1e-5)
+
+
+def test_the_time_of_trying_counts_towards_minutes(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_texts, "seconds_a_pass", lambda given, texts: 0.5 * len(texts))
+    given, context = with_head(long), RunContext(seed=3, device="cpu")
+    assert long.labelled is not None
+    _, left = read_as_decided(Auto(minutes=1), given, long, context)
+    assert left.minutes == pytest.approx(1 - 2 * 0.5 * len(long.labelled) / 60)
+
+
+def test_without_labels_always_counts_too() -> None:
+    data = TextData(label_names={"negative": "bad, awful", "positive": "good, great"})
+    update: Any = {"method": "auto", "by_sentence": "always"}
+    context = RunContext(device="cpu")
+    made = FineTune(update=update).run(with_head(data), data=data, context=context)
+    assert made.encoder.transformer.rule.sentence_start is not None
+    assert context.record.report["by_sentence"] is True
+
+
+def test_word_vectors_know_no_sentences_under_auto() -> None:
+    stage = FineTune(update={"method": "auto", "by_sentence": "always"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        stage.check_model("word_vectors", where="stages.2")
+    assert str(caught.value) == (
+        "stages.2.update.by_sentence: found always over word vectors, which know no sentences; expected auto or never, or a "
+        "transformer. Choose one, or begin the chain with stage: bert."
+    )
