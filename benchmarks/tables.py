@@ -280,7 +280,19 @@ def ratio(bar: dict[str, Any]) -> str:
     return f"{bar['value']:.2f} ({bar['range'][0]:.2f} to {bar['range'][1]:.2f})"
 
 
+def long_texts() -> str:
+    header = ["set", "sentences a text", "labels each", "read whole", "sentence by sentence", "difference"]
+    found = result("long-texts")
+    usual = {row["set"]: row["sentences"] for row in found["rows"]}
+    lines = [
+        [bar["set"], f"{usual[bar['set']]:g}", bar["shots"], bar["whole"], bar["by_sentence"], bar["range"]]
+        for bar in found["bars"]
+    ]
+    return markdown(header, lines) + made_on("long-texts")
+
+
 TABLES = {
+    "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
     "static": static,
     "reviews": reviews,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nlptl.data import LabelNames
 
-TEMPLATES = ("This is {}.",)
-"""Sentences whose {} is replaced by the name of a label."""
+TEMPLATES = ("This is {}.", "The text is {}.", "It is about {}.", "{}")
+"""Sentences whose {} is replaced by the name of a label: what a text is, or is about; several even out what one adds."""
 
 
 @dataclass(frozen=True)

@@ -314,3 +314,10 @@ def test_sentences(bench: Any) -> None:
     assert texts.sentences_of('Good. "Very good!" she said.<br /><br />It ends at 5 p.m. today') == [
         "Good.", '"Very good!" she said.', "It ends at 5 p.m. today",
     ]  # fmt: skip
+
+
+def test_long_texts_are_read_both_ways(bench: Any, folder: str) -> None:
+    result = json.loads(bench("long_texts").main([folder, "--tiny", "--device", "cpu"]).read_text())
+    assert [(row["set"], row["way"]) for row in result["rows"]] == [("imdb", "whole"), ("imdb", "by sentence")]
+    assert [bar["name"] for bar in result["bars"]] == ["imdb, 2 labels each: by sentence less whole, points"]
+    assert "| imdb | 1 | 2 |" in bench("tables").long_texts()

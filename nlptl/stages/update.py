@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from nlptl.augmentation.settings import Augmentation
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError
+from nlptl.label_names import TEMPLATES
 
 if TYPE_CHECKING:
     from nlptl.layer_updates import Adapters, Rates
@@ -143,8 +144,8 @@ class Contrastive(Config):
     label_names: Literal["auto", "always", "never"] = "auto"
     """Whether sentences with the names of the labels join the training and the head, as further examples. auto: where
     leaving one example out shows that they do no harm; always and never decide without looking."""
-    templates: list[str] = Field(default=["This is {}."], min_length=1)
-    """Those sentences; {} is replaced by the name of a label."""
+    templates: list[str] = Field(default=list(TEMPLATES), min_length=1)
+    """Those sentences; {} is replaced by the name of a label. Each counts as one more example, so more weigh the name more."""
     dropout: Share | None = None
     """Share of values dropped in the layers that learn; null keeps the encoder's own."""
     augment: tuple[Augmentation, ...] = ()
