@@ -58,7 +58,7 @@ def contrastive_classifier(
     """
     contrast = Contrast(task, make_update, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
-    contrast.named = contrast.sentences if used else contrast.sentences[:0]
+    contrast.named = contrast.sentences[:used]
     if not contrast.has_pairs():
         raise DataError(
             f"finetune.update: found one example of each of the {contrast.label_count} labels and no label names that say "
@@ -76,8 +76,11 @@ def contrastive_classifier(
     return _finished(contrast, fit, vectors, head, measure)
 
 
-def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, bool]:
-    """Return the head on frozen vectors that serves as a measure, and whether the names of labels are used."""
+def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
+    """Return the head on frozen vectors that serves as a measure, and how many sentences with names are used.
+
+    That is all, those of the first template, or none.
+    """
     own, count = vectors[: len(task.texts)], len(task.given.labels)
     found = distinct(task.texts, task.labels.tolist())
     copies = torch.from_numpy(found.copies)
@@ -86,31 +89,60 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.findings.find("label_names", "none", told)
         with one_thread_if(True):
-            return fit_logistic(rows), False
+            return fit_logistic(rows), 0
     directions = name_vectors(vectors[len(own) :], task.sentences)
     reached = names_alone(own, task.labels, directions)
     told = baseline_sentence(reached, len(own), task.given.labels)
     task.findings.find("zero_shot", dataclasses.asdict(reached), told)
-    named = rows.with_prototypes(vectors[len(own) :], torch.tensor(task.sentences.labels), weight=1.0)
-    with one_thread_if(True):
-        without, within = fit_logistic(rows), fit_logistic(named)
-    used, why = _names_help(without, within, names)
+    without, first, every = (_named_head(task, rows, vectors[len(own) :], part) for part in (0, count, None))
+    within, said = (every, len(task.sentences)) if _says_more(first, every) else (first, count)
+    several = (
+        f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
+    )
+    used, why = _names_help(without, within, names, several)
     task.findings.find("label_names", "used" if used else "left out", why)
-    return within if used else without, used
+    return (within, said) if used else (without, 0)
 
 
-def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> tuple[bool, str]:
-    """Say whether label names join the training, and why.
+def _named_head(task: FewShot, rows: LabelledVectors, vectors: Tensor, count: int | None) -> FittedHead:
+    """Return the head over examples and the first `count` sentences (M,) that name labels; None takes all."""
+    labels = torch.tensor(task.sentences.labels)[:count]
+    with one_thread_if(True):
+        if not len(labels):
+            return fit_logistic(rows)
+        return fit_logistic(rows.with_prototypes(vectors[:count], labels, weight=1.0))
+
+
+def _says_more(first: FittedHead, every: FittedHead) -> bool:
+    """Say whether held-out examples are better told by all sentences than by those of the first template.
+
+    Each sentence counts as an example, so several also weigh the names more, which helps where names tell much. Where nothing
+    could be held out, names are half of what is known, and all are taken.
+    """
+    both = first.scored & every.scored
+    if not bool(both.any()):
+        return True
+    return bool(agreed(float(every.losses_on(both).mean() < first.losses_on(both).mean())))
+
+
+def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, several: str = "") -> tuple[bool, str]:
+    """Say whether label names join the training, and why; `several` tells in how many sentences.
 
     What decides are examples that heads with and without the names were both tried on. Those that are the only one of their
     label are not among them, and their names are half of what is known of it: so names stay then unless they are worse by
     more than the standard error too.
     """
     if names != "auto":
-        return names == "always", f"Label names are {'used' if names == 'always' else 'left out'}, as the settings say."
+        return (
+            names == "always",
+            f"Label names are {f'used{several}' if names == 'always' else 'left out'}, as the settings say.",
+        )
     both = without.scored & within.scored
     if not bool(both.any()):
-        return True, "Label names are used: with one example of each label nothing could be left out to try them on."
+        return (
+            True,
+            f"Label names are used{several}: with one example of each label nothing could be left out to try them on.",
+        )
     difference = within.losses_on(both) - without.losses_on(both)
     with_names, alone = float(within.losses_on(both).mean()), float(without.losses_on(both).mean())
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
@@ -118,7 +150,10 @@ def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice) -> 
     helped = bool(agreed(float(with_names <= alone + allowed)))
     whose = "" if bool(both.all()) else f" of the {int(both.sum())} that are not the only one of their label"
     told = f"held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
-    return helped, f"Label names are {'used' if helped else 'left out'}: leaving one example out{whose}, {told}."
+    return (
+        helped,
+        f"Label names are {f'used{several}' if helped else 'left out'}: leaving one example out{whose}, {told}.",
+    )
 
 
 def _finished(

@@ -145,7 +145,8 @@ class Contrastive(Config):
     """Whether sentences with the names of the labels join the training and the head, as further examples. auto: where
     leaving one example out shows that they do no harm; always and never decide without looking."""
     templates: list[str] = Field(default=list(TEMPLATES), min_length=1)
-    """Those sentences; {} is replaced by the name of a label. Each counts as one more example, so more weigh the name more."""
+    """Those sentences; {} is replaced by the name of a label. Each counts as one more example, so several weigh the name more:
+    all of them join where leaving one example out shows that it helps, else those of the first template alone."""
     dropout: Share | None = None
     """Share of values dropped in the layers that learn; null keeps the encoder's own."""
     augment: tuple[Augmentation, ...] = ()
