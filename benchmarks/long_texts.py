@@ -87,12 +87,17 @@ def read_tasks(folder: Path, *, tiny: bool) -> Iterator[Task]:
         return
     goods = {name: distinct_rows(read_rows(folder, "amazon_mdsd", name)) for name in GOODS}
     for name, rows in goods.items():
-        some = sample(rows, train + test, seed=0)
-        yield Task(f"amazon {name}", some.select(range(train)), some.select(range(train, train + test)))
-    mixed = [(text, name) for name, rows in goods.items() for text in rows.texts()]
-    chosen = [mixed[number] for number in np.random.default_rng(0).permutation(len(mixed))[: train + test]]
-    subject = Rows("subject", [text for text, _ in chosen], [name for _, name in chosen])
-    yield Task("amazon, subject", subject.select(range(train)), subject.select(range(train, train + test)))
+        yield parted(f"amazon {name}", rows, train, test)
+    texts = [text for rows in goods.values() for text in rows.texts()]
+    yield parted(
+        "amazon, subject", Rows("", texts, [name for name, rows in goods.items() for _ in rows.texts()]), train, test
+    )
+
+
+def parted(name: str, rows: Rows, train: int, test: int) -> Task:
+    """Draw both parts at random: in the files the labels stand one after the other."""
+    order = [int(number) for number in np.random.default_rng(0).permutation(len(rows))]
+    return Task(name, rows.select(order[:train]), rows.select(order[train : train + test]))
 
 
 def distinct_rows(rows: Rows) -> Rows:

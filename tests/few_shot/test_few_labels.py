@@ -27,7 +27,7 @@ from nlptl.few_shot.choice import (
     trial_on_examples,
     trial_on_validation,
 )
-from nlptl.few_shot.contrastive_update import _names_help
+from nlptl.few_shot.contrastive_update import _names_help, _says_more
 from nlptl.few_shot.pile import WAYS, Outcome, PileUse, _gate
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
@@ -388,6 +388,39 @@ def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_th
     used, why = _names_help(without, within, "auto")
     assert used
     assert "leaving one example out of the 16 that are not the only one of their label" in why
+
+
+@pytest.mark.parametrize("tell", [True, False])
+def test_all_sentences_join_where_held_out_examples_speak_for_them(tell: bool) -> None:
+    """With names as good as examples all four count; with misleading ones the first alone, which weighs less."""
+    generator = torch.Generator().manual_seed(1)
+    centres = 2 * torch.randn(3, 16, generator=generator)
+    labels = torch.arange(3).repeat_interleave(8)
+    vectors = centres[labels] + 2 * torch.randn(24, 16, generator=generator)
+    names = (centres if tell else centres.roll(1, dims=0)).repeat(4, 1)
+    rows = LabelledVectors.of(vectors, labels, 3)
+    first, every = (
+        fit_logistic(rows.with_prototypes(names[:count], torch.arange(3).repeat(count // 3), weight=1.0))
+        for count in (3, 12)
+    )
+    assert _says_more(first, every) is tell
+
+
+def test_it_is_told_in_how_many_sentences_names_are_used(labelled: TextData) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always"})
+    (told,) = [sentence for sentence in context.record.sentences if sentence.startswith("Label names")]
+    assert told in [f"Label names are used in {count} of 4 sentences each, as the settings say." for count in (1, 4)]
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always", "templates": ["This is {}."]})
+    assert "Label names are used, as the settings say." in context.record.sentences
+
+
+def test_names_stand_in_all_sentences_where_nothing_could_be_held_out() -> None:
+    data = TextData(labelled=(["one text", "another text"], ["positive", "negative"]), label_names=NAMES)
+    _, context = run(data, update=CONTRASTIVE)
+    assert (
+        "Label names are used in 4 of 4 sentences each: with one example of each label nothing could be left out to try them on."
+        in context.record.sentences
+    )
 
 
 def test_one_example_a_label_without_names_has_nothing_to_bring_together() -> None:
