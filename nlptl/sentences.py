@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SHORTEST = 30
-"""Bytes of UTF-8 below which a sentence joins the next one: an exclamation or an abbreviation says little alone."""
+"""Bytes of UTF-8 below which a sentence joins the next one, the last the one before: an exclamation says little alone."""
 LEAST_TOKENS = 4  # of a sentence that the end of a cut text still holds: two and the special ones
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
@@ -30,17 +30,16 @@ def sentences(text: str) -> list[str]:
     """Return the sentences of a text in order, at least one; nothing but line breaks and space around them is lost."""
     lines = BREAK.sub("\n", text)
     found: list[str] = []
-    begin = size = 0  # where the sentence that is open begins, and its bytes so far
+    last = begin = size = 0  # where the last sentence and the open one begin, and the bytes of that so far
     for start, end in itertools.pairwise([0, *(mark.end() for mark in ENDS.finditer(lines)), len(lines)]):
         part = lines[start:end].strip()
         begin = begin if size else start
         size += len(part.encode())
         if size >= SHORTEST:
             found.append(lines[begin:end].strip())
-            size = 0
+            last, size = begin, 0
     if size:
-        rest = lines[begin:].strip()
-        found[-1:] = [f"{found[-1]} {rest}"] if found else [rest]
+        found[-1:] = [lines[last if found else begin :].strip()]
     return found or [text]
 
 

@@ -62,6 +62,7 @@ def cpu() -> RunContext:
             ],
         ),
         ("とても良い映画でした。もう一度見たいと思います！", ["とても良い映画でした。", "もう一度見たいと思います！"]),
+        ("もう一度見たいと思います！はい。", ["もう一度見たいと思います！はい。"]),
         ("Very bad, it was. " * 4, ["Very bad, it was. Very bad, it was."] * 2),
         ("He met Mr. Smith at the house of a friend.", ["He met Mr. Smith at the house of a friend."]),
         ("", [""]),

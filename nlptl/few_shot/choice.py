@@ -159,17 +159,19 @@ def seconds_a_pass(given: TextClassifier, texts: Sequence[str]) -> float:
     return (time.perf_counter() - begin) * len(texts) / len(some)
 
 
-def passes_of(method: str, examples: int, labels: int) -> float:
+def passes_of(method: str, examples: int, labels: int, *, names: float = 0.0) -> float:
     """Return about how many forward passes over all examples a training by `method` costs at its defaults.
 
-    A backward pass counts twice. contrastive: its steps, in two thirds of the layers. full: four epochs at least, chosen
+    A backward pass counts twice. contrastive: its steps, in two thirds of the layers; `names` is how many texts a label's
+    sentences are as long as, which join each step. full: four epochs at least, chosen
     on a held-out part and then trained again.
     """
     if method == "head":
         return 1.0
     if method == "contrastive":
         size = batch_size_for(labels)
-        return 1 + 2 * steps_for(examples, size, passes=passes_for(examples, labels)) * size / examples
+        a_step = size + names * min(labels, size // 2)
+        return 1 + 2 * steps_for(examples, size, passes=passes_for(examples, labels)) * a_step / examples
     return 2 * 3 * max(4, 100 / max(1, examples / 32))
 
 

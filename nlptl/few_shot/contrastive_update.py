@@ -36,7 +36,8 @@ from nlptl.training import one_thread_if
 
 NamesChoice = Literal["auto", "always", "never"]
 MARGIN = 0.02
-"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples."""
+"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples. The
+better of one and all sentences is what is compared, which leans a little further towards names."""
 LEFT = 2 / 3
 """Share of the frozen head's errors that contrastive training is taken to leave: a middle of what it left on several sets,
 half on some and all of them on others. Cross-fitting would tell for the texts at hand, at three times the cost."""
@@ -94,8 +95,12 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
     reached = names_alone(own, task.labels, directions)
     told = baseline_sentence(reached, len(own), task.given.labels)
     task.findings.find("zero_shot", dataclasses.asdict(reached), told)
-    without, first, every = (_named_head(task, rows, vectors[len(own) :], part) for part in (0, count, None))
-    within, said = (every, len(task.sentences)) if _says_more(first, every) else (first, count)
+    without = _named_head(task, rows, vectors[len(own) :], 0)
+    within, said = without, 0
+    for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():
+        tried = _named_head(task, rows, vectors[len(own) :], sentences)
+        if not said or _says_more(within, tried):
+            within, said = tried, sentences
     several = (
         f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
     )
@@ -104,8 +109,8 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
     return (within, said) if used else (without, 0)
 
 
-def _named_head(task: FewShot, rows: LabelledVectors, vectors: Tensor, count: int | None) -> FittedHead:
-    """Return the head over examples and the first `count` sentences (M,) that name labels; None takes all."""
+def _named_head(task: FewShot, rows: LabelledVectors, vectors: Tensor, count: int) -> FittedHead:
+    """Return the head over examples and the first `count` sentences (M,) that name labels."""
     labels = torch.tensor(task.sentences.labels)[:count]
     with one_thread_if(True):
         if not len(labels):

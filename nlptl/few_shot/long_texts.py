@@ -12,7 +12,6 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from nlptl.closed_form import LabelledVectors, fit_logistic
 from nlptl.distributed import agreed
+from nlptl.errors import ConfigError
 from nlptl.few_shot.choice import seconds_a_pass
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -28,13 +28,13 @@ from nlptl.repeats import distinct
 from nlptl.sentences import rule_for, sentence_start, sentences
 from nlptl.training import one_thread_if
 
-BySentence = Literal["auto", "always", "never"]
 LONG = 4
 """Sentences in the middle one of the labelled texts from which reading sentence by sentence is tried."""
 ERRORS = 2.0
 """Standard errors by which held-out examples must speak against it: few of them would do so by chance."""
 TRIED = (400, 100, 25)
-"""Examples on which it is tried: the most that there are and the time allows."""
+"""Examples on which it is tried, two of each label at least: the most that there are and the time allows."""
+FITTED = ("sif", "tfidf")  # poolings
 TIMED = 8
 """Examples by which the time is estimated."""
 
@@ -74,7 +74,7 @@ def how_to_read(
     unseen = f"{told}, so they are read sentence by sentence; nothing was held out to try it on:"
     found = distinct(texts, labels.tolist())
     each = agreed(2 * seconds_a_pass(given, list(texts[:TIMED])) / min(TIMED, len(texts)))
-    counts = [min(most, len(found.first)) for most in TRIED]
+    counts = [min(max(most, 2 * len(given.labels)), len(found.first)) for most in TRIED]
     count = next((count for count in counts if each * count <= seconds), 0)
     if not count:
         return HowToRead(apart, f"{unseen} {seconds:.2g} seconds are too few.")
@@ -97,9 +97,14 @@ def how_to_read(
 def read_by_sentence(given: TextClassifier) -> TextClassifier:
     """Return the classifier over a copy of its encoder that reads texts sentence by sentence.
 
-    Raises ConfigError where the tokenizer marks no beginning of a text.
+    Raises ConfigError where the tokenizer marks no beginning of a text, and where the pooling was fitted to whole texts.
     """
     old = given.encoder
+    if old.pooling.mode in FITTED:
+        raise ConfigError(
+            f"finetune.update.by_sentence: found {old.pooling.mode} pooling that was fitted to texts read whole; expected one "
+            "fitted to sentences. Set by_sentence: true in sentence_vectors instead."
+        )
     token_model = copy.deepcopy(old.transformer)
     token_model.rule = rule_for(token_model.rule, old.tokenizer, by_sentence=True, where="finetune.update.by_sentence")
     encoder = Encoder(old.tokenizer, token_model, copy.deepcopy(old.pooling), normalized=old.normalized)
@@ -111,19 +116,19 @@ def _may_read_otherwise(given: TextClassifier) -> bool:
     encoder = given.encoder
     if encoder.token_model.kind == "word_vectors" or encoder.token_model.rule.sentence_start is not None:
         return False
-    fitted = given.head.has_learnt or encoder.pooling.mode in ("sif", "tfidf")
+    fitted = given.head.has_learnt or encoder.pooling.mode in FITTED
     return not fitted and sentence_start(encoder.tokenizer) is not None
 
 
 def _spread(labels: np.ndarray, count: int, *, seed: int) -> np.ndarray:
-    """Return `count` row numbers at random, evenly by label; labels come before `count` where there are many."""
+    """Return `count` row numbers at random, evenly by label."""
     order = np.random.default_rng(seed).permutation(len(labels))
     turn = np.empty(len(labels), dtype=np.int64)  # the how-manieth of its label each row is
     for label in np.unique(labels):
         own = order[labels[order] == label]
         turn[own] = np.arange(len(own))
     ranked = order[np.argsort(turn[order], kind="stable")]
-    return np.sort(ranked[: max(count, len(np.unique(labels)))])
+    return np.sort(ranked[:count])
 
 
 def _held_out_losses(

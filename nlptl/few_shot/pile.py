@@ -44,17 +44,19 @@ class PileUse:
     """Parts of the cross-fitting by which they decide."""
 
 
-def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse) -> float:
+def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse, *, names: float = 0.0) -> float:
     """Return about how many texts pass forwards through all layers for a pile of so many, at two thirds of them moving.
 
     The frozen third runs once. The gate trains twice without the pile and twice a student, and one more student follows;
     each time the pile is encoded before its student and the pseudo-labelled share after it. A backward pass counts twice.
+    `names` is how many texts a label's sentences are as long as, which join each step.
     """
     size, upper = batch_size_for(labels), 2 / 3
     chosen = use.share * pile
     student = use.steps or steps_for(round(examples + chosen), size, passes=PASSES[0])
     alone = steps_for(examples // 2, size, passes=passes_for(examples // 2, labels))
-    return pile / 3 + upper * (3 * (pile + chosen + 3 * size * student) + 2 * 3 * size * alone)
+    a_step = size + names * min(labels, size // 2)
+    return pile / 3 + upper * (3 * (pile + chosen + 3 * a_step * student) + 2 * 3 * a_step * alone)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -219,12 +219,22 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
     each = agreed(seconds_a_pass(given, texts) / len(texts)) if texts else math.inf
     for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
         count = max(10, len(texts) // parts)
-        seconds = each * texts_to_pass(count, len(data.labelled), len(given.labels), PileUse())
+        names = _texts_a_name(given, data)
+        seconds = each * texts_to_pass(count, len(data.labelled), len(given.labels), PileUse(), names=names)
         if seconds <= 60 * minutes:
             return Pile(texts=count)
         why = f"it would take about {seconds / 60:.2g} minutes, {max(0.0, minutes):.2g} are left"
     context.record.find("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
     return None
+
+
+def _texts_a_name(given: TextClassifier, data: TextData) -> float:
+    """Return how many labelled texts the sentences with a label's name are as long as."""
+    assert data.labelled is not None
+    texts = data.labelled.texts()
+    return (
+        sum(map(len, sentences_of(given, data).texts)) / len(given.labels) / max(1.0, sum(map(len, texts)) / len(texts))
+    )
 
 
 def _candidates(
@@ -244,7 +254,7 @@ def _candidates(
             some = ([texts[row] for row in rows], [labels[row] for row in rows])
             return train(UPDATES[method], TextData(labelled=some, label_names=data.label_names))
 
-        passes = passes_of(method, len(texts), len(given.labels))
+        passes = passes_of(method, len(texts), len(given.labels), names=_texts_a_name(given, data))
         return Candidate(method, a_pass * passes, a_pass / len(texts), on_rows)
 
     return [candidate(method) for method in methods]

@@ -143,10 +143,10 @@ class Contrastive(Config):
     """Factor of the rate from each layer to the one below; 1 moves all alike."""
     label_names: Literal["auto", "always", "never"] = "auto"
     """Whether sentences with the names of the labels join the training and the head, as further examples. auto: where
-    leaving one example out shows that they do no harm; always and never decide without looking."""
+    leaving one example out shows that they do no harm; always and never decide that without looking."""
     templates: list[str] = Field(default=list(TEMPLATES), min_length=1)
     """Those sentences; {} is replaced by the name of a label. Each counts as one more example, so several weigh the name more:
-    all of them join where leaving one example out shows that it helps, else those of the first template alone."""
+    all of them join where leaving one example out shows that it helps, or cannot be done, else those of the first template."""
     dropout: Share | None = None
     """Share of values dropped in the layers that learn; null keeps the encoder's own."""
     augment: tuple[Augmentation, ...] = ()
@@ -184,8 +184,8 @@ class Auto(Config):
     that are held out speak against it; never leaves it to stage one."""
     by_sentence: Literal["auto", "always", "never"] = "auto"
     """Over a transformer: read texts sentence by sentence, a text's vector being the mean of its sentences'. auto: where the
-    labelled texts are long (four sentences in the middle one), the classifier has not learnt yet, and held-out texts do not
-    speak against it. never: read them as the encoder does."""
+    labelled texts are long (four sentences in the middle one), neither classifier nor pooling were fitted to whole texts, and
+    held-out ones do not speak against it. never: read them as the encoder does."""
 
 
 Update = Annotated[Head | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]

@@ -28,7 +28,7 @@ from nlptl.few_shot.choice import (
     trial_on_validation,
 )
 from nlptl.few_shot.contrastive_update import _names_help, _says_more
-from nlptl.few_shot.pile import WAYS, Outcome, PileUse, _gate
+from nlptl.few_shot.pile import WAYS, Outcome, PileUse, _gate, texts_to_pass
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages import few_labels
 from nlptl.stages.classification_head import ClassificationHead
@@ -278,6 +278,7 @@ def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypat
     monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
     monkeypatch.setattr(choice, "FEW", 20)
     monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     told = context.record.sentences[0]
     assert "contrastive was not tried, for it would take about 3.3 minutes" in told
@@ -731,6 +732,7 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
 
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
     monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 6.0)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
     context = RunContext(seed=3, device="cpu")
     sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 1.8, 1.7)]  # most of it are steps
     assert [size and size.texts for size in sizes] == [200, 100, 50]
@@ -746,10 +748,20 @@ def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_the
     assert set(classifier.predict(small_reviews(40, start=400)[0])) == {"negative", "positive"}
 
 
+def test_sentences_with_names_count_in_what_a_training_costs() -> None:
+    data = TextData(labelled=(["a" * 80, "b" * 40], ["0", "1"]), label_names={"0": "dull film", "1": "good film"})
+    sentences = "This is dull film.The text is dull film.It is about dull film.dull film"
+    assert few_labels._texts_a_name(with_head(data), data) == pytest.approx(len(sentences) / 60)
+    plain = choice.passes_of("contrastive", 16, 2)
+    assert choice.passes_of("contrastive", 16, 2, names=4) - 1 == pytest.approx((plain - 1) * (16 + 8) / 16)
+    assert texts_to_pass(600, 20, 2, PileUse(), names=4) > 1.2 * texts_to_pass(600, 20, 2, PileUse())
+
+
 def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
     monkeypatch.setattr(distributed, "agreed", lambda value: 0.03)  # process 0's time, whatever this one has measured
     monkeypatch.setattr("nlptl.few_shot.choice.seconds_a_pass", lambda given, texts: 1e9)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
     found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))
     assert found is not None
     assert found.texts == 100

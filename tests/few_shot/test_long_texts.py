@@ -151,11 +151,24 @@ def test_a_rare_label_is_tried_however_few_examples_are(long: TextData, monkeypa
     assert "held-out log-loss" in decided(data).why
 
 
+def test_two_of_each_label_are_tried_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_texts, "seconds_a_pass", lambda given, texts: 0.5 * len(texts))
+    long = long_reviews(12)
+    assert long.labelled is not None
+    labels = [f"label {number % 6}" for number in range(len(long.labelled))]
+    data = TextData(labelled=(long.labelled.texts(), labels))
+    monkeypatch.setattr(long_texts, "TRIED", (4,))
+    enough = decided(data, seconds=12)
+    assert enough.seconds == 12, "a second each, for two of six labels"
+    assert "held-out log-loss" in enough.why
+    assert decided(data, seconds=11.9).why.endswith("12 seconds are too few.")
+
+
 def test_rows_are_spread_over_the_labels() -> None:
     labels = np.array([0] * 50 + [1] * 3 + [2])
     some = long_texts._spread(labels, 8, seed=1)
     assert np.bincount(labels[some]).tolist() == [4, 3, 1]
-    assert np.bincount(labels[long_texts._spread(labels, 1, seed=1)]).tolist() == [1, 1, 1]
+    assert np.bincount(labels[long_texts._spread(labels, 3, seed=1)]).tolist() == [1, 1, 1]
 
 
 def test_auto_reads_as_was_decided_and_leaves_the_given_alone(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,4 +223,18 @@ def test_word_vectors_know_no_sentences_under_auto() -> None:
     assert str(caught.value) == (
         "stages.2.update.by_sentence: found always over word vectors, which know no sentences; expected auto or never, or a "
         "transformer. Choose one, or begin the chain with stage: bert."
+    )
+
+
+def test_pooling_that_was_fitted_to_whole_texts_is_refused_under_always(long: TextData) -> None:
+    given = with_head(long)
+    assert long.labelled is not None
+    data = TextData(labelled=long.labelled, unlabelled=long.labelled.texts())
+    encoder = SentenceVectors(pooling="sif").run(given.encoder, data=data, context=RunContext(device="cpu"))
+    stage = FineTune(update={"method": "auto", "by_sentence": "always"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        stage.run(TextClassifier(encoder, given.head, given.labels), data=long)
+    assert str(caught.value) == (
+        "finetune.update.by_sentence: found sif pooling that was fitted to texts read whole; expected one fitted to sentences. "
+        "Set by_sentence: true in sentence_vectors instead."
     )
