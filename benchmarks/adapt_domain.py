@@ -31,7 +31,7 @@ import numpy as np
 import results
 import torch
 from numpy.typing import NDArray
-from texts import Parts, Rows, plain, read_rows, sample, weights_folder
+from texts import Parts, Rows, distinct_rows, plain, read_rows, sample, weights_folder
 
 from nlptl.artifact import digest_of
 from nlptl.models.encoder import Encoder
@@ -130,10 +130,10 @@ def read_domains(folder: Path, size: Size) -> dict[str, Domain]:
     """Return each domain without copies, its test rows drawn once, its training rows clear of any domain's test."""
     parted = {}
     for name in DOMAINS:
-        rows = read_rows(folder, "amazon_mdsd", name)
-        first = {plain(text): number for number, text in reversed(list(enumerate(rows.texts())))}
-        order = [int(number) for number in np.random.default_rng(0).permutation(sorted(first.values()))]
-        copies = len(rows) - len(order)
+        read = read_rows(folder, "amazon_mdsd", name)
+        rows = distinct_rows(read)
+        order = [int(number) for number in np.random.default_rng(0).permutation(len(rows))]
+        copies = len(read) - len(rows)
         parted[name] = rows.select(sorted(order[size.test :])), rows.select(sorted(order[: size.test])), copies
     tested = {plain(text) for _, test, _ in parted.values() for text in test.texts()}
     domains = {}

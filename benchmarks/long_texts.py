@@ -21,8 +21,9 @@ from typing import Any
 
 import arms
 import numpy as np
-from fewshot_sets import material, shots_of
-from texts import Parts, Rows, plain, read_rows, sample, weights_folder
+from adapt_domain import DOMAINS
+from fewshot_sets import chosen, material
+from texts import Parts, Rows, distinct_rows, read_rows, sample, weights_folder
 
 from nlptl.models.encoder import Encoder
 from nlptl.sentences import sentences
@@ -31,7 +32,6 @@ from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.stage import RunContext
 from nlptl.statistics import hierarchical_mean, paired_difference
 
-GOODS = ("books", "dvd", "electronics", "kitchen")
 SHOTS, SPLITS = (8, 32), 20
 TRAIN, TEST, LONGEST = 600, 500, 256
 
@@ -52,10 +52,11 @@ def main(argv: Sequence[str]) -> Path:
     tasks = list(read_tasks(options.folder, tiny=options.tiny))
     texts = tasks[0].train.texts()
     folder, weights = weights_folder(options.weights, texts, scratch=arms.SCRATCH, tiny=options.tiny)
-    context = RunContext(device=device)  # type: ignore[arg-type]
-    longest = 64 if options.tiny else LONGEST
-    whole = Bert(weights=str(folder), max_length=longest).run(data=Parts(), context=context)  # type: ignore[arg-type]
-    by_sentence = SentenceVectors(by_sentence=True).run(whole, data=Parts(), context=context)  # type: ignore[arg-type]
+    nothing: Any = Parts()
+    on: Any = device
+    context = RunContext(device=on)
+    whole = Bert(weights=str(folder), max_length=64 if options.tiny else LONGEST).run(data=nothing, context=context)
+    by_sentence = SentenceVectors(by_sentence=True).run(whole, data=nothing, context=context)
     shots, splits = ((2,), 2) if options.tiny else (SHOTS, SPLITS)
     rows: list[arms.Row] = []
     hits: dict[tuple[str, int], list[np.ndarray]] = {}
@@ -85,7 +86,7 @@ def read_tasks(folder: Path, *, tiny: bool) -> Iterator[Task]:
         yield Task(name, sample(made.train, train, seed=0), sample(made.test, test, seed=0))
     if tiny:
         return
-    goods = {name: distinct_rows(read_rows(folder, "amazon_mdsd", name)) for name in GOODS}
+    goods = {name: distinct_rows(read_rows(folder, "amazon_mdsd", name)) for name in DOMAINS}
     for name, rows in goods.items():
         yield parted(f"amazon {name}", rows, train, test)
     texts = [text for rows in goods.values() for text in rows.texts()]
@@ -98,12 +99,6 @@ def parted(name: str, rows: Rows, train: int, test: int) -> Task:
     """Draw both parts at random: in the files the labels stand one after the other."""
     order = [int(number) for number in np.random.default_rng(0).permutation(len(rows))]
     return Task(name, rows.select(order[:train]), rows.select(order[train : train + test]))
-
-
-def distinct_rows(rows: Rows) -> Rows:
-    """Return rows without later copies of a text."""
-    first = {plain(text): number for number, text in reversed(list(enumerate(rows.texts())))}
-    return rows.select(sorted(first.values()))
 
 
 def encoded(task: Task, encoder: Encoder) -> tuple[arms.Row, tuple[np.ndarray, np.ndarray]]:
@@ -119,12 +114,11 @@ def learnt(task: Task, vectors: tuple[np.ndarray, np.ndarray], shots: int, seed:
     """Return which test rows (I,) a head gets right that was fitted to one draw of labels."""
     from sklearn.linear_model import LogisticRegression
 
-    numbered = Rows(task.name, [str(number) for number in range(len(task.train))], task.train.labels())
-    drawn = shots_of(numbered, shots, seed)
-    rows = [int(number) for number in drawn.texts()]
+    labels = np.array(task.train.labels())
+    rows = chosen(task.train.labels(), shots, seed)
     centre = vectors[0][rows].mean(axis=0)
     spread = np.linalg.norm(vectors[0][rows] - centre, axis=1).mean()
-    head = LogisticRegression(max_iter=1000).fit((vectors[0][rows] - centre) / spread, drawn.labels())
+    head = LogisticRegression(max_iter=1000).fit((vectors[0][rows] - centre) / spread, labels[rows])
     return np.asarray(head.predict((vectors[1] - centre) / spread) == np.array(task.test.labels()))
 
 

@@ -86,6 +86,12 @@ def sample(rows: Rows, count: int, *, seed: int) -> Rows:
     return rows.select(sorted(random.Random(seed).sample(range(len(rows)), count)))
 
 
+def distinct_rows(rows: Rows) -> Rows:
+    """Return the rows, in their order, without later copies of a text."""
+    first = {plain(text): number for number, text in reversed(list(enumerate(rows.texts())))}
+    return rows.select(sorted(first.values()))
+
+
 def plain(text: str) -> str:
     """Return a text without case and spacing, by which copies are found."""
     return " ".join(text.casefold().split())

@@ -24,7 +24,7 @@ from nlptl.sentences import SHORTEST, rule_for, sentence_start, sentences, token
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.stage import RunContext
-from tests.models.tiny import MODEL_TYPES, POSITIONS, tiny_encoder
+from tests.models.tiny import MODEL_TYPES, POSITIONS, tiny_encoder, without_start
 
 LONG = "The film is great and the story is good. It was a dull ending, was it not? The number of bad films is 4!"
 SHORT = "the film is good"
@@ -84,11 +84,11 @@ def test_nothing_of_a_text_is_lost_but_space(text: str) -> None:
 @pytest.mark.parametrize("text", ["a short line\n", "\n", " ", ". ", "<br", "Кириллица\n"])
 def test_time_grows_with_the_length_alone(text: str) -> None:
     times = []
-    for count in (20_000, 80_000):
+    for count in (10_000, 160_000):
         begin = time.process_time()
         sentences("a" + text * count)
         times.append(time.process_time() - begin)
-    assert times[1] < 8 * times[0] + 0.1, "quadratic would be sixteenfold"
+    assert times[1] < 64 * times[0] + 0.5, "sixteen times as long; quadratic would be 256 times"
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -106,10 +106,10 @@ def test_a_text_is_the_mean_of_its_sentences(model_type: str) -> None:
 
 @pytest.mark.parametrize("pooling", ["cls", "max", "mean"])
 @pytest.mark.parametrize("attention", ["packed", "sdpa", "eager"])
-def test_all_attentions_and_poolings_agree_on_sentences(attention: str, pooling: str) -> None:
+def test_all_attentions_and_poolings_agree_on_sentences(attention: Any, pooling: Any) -> None:
     whole = tiny_encoder("bert", pooling=pooling)
     encoder = by_sentence(whole)
-    encoder.transformer.attention = attention  # type: ignore[assignment]
+    encoder.transformer.attention = attention
     expected = whole.encode(sentences(LONG)).mean(axis=0)
     np.testing.assert_allclose(encoder.encode([SHORT, LONG])[1], expected, atol=1e-5)
 
@@ -198,7 +198,7 @@ def test_how_texts_are_read_survives_saving_and_can_be_taken_back(tmp_path: Path
 
 def test_a_tokenizer_without_a_first_token_is_refused() -> None:
     encoder = tiny_encoder("bert")
-    encoder.tokenizer.post_processor = None  # type: ignore[assignment]
+    without_start(encoder)
     assert sentence_start(encoder.tokenizer) is None
     with pytest.raises(ConfigError) as caught:
         rule_for(encoder.transformer.rule, encoder.tokenizer, by_sentence=True, where="sentence_vectors.by_sentence")

@@ -34,7 +34,6 @@ ERRORS = 2.0
 """Standard errors by which held-out examples must speak against it: few of them would do so by chance."""
 TRIED = (400, 100, 25)
 """Examples on which it is tried, two of each label at least: the most that there are and the time allows."""
-FITTED = ("sif", "tfidf")  # poolings
 TIMED = 8
 """Examples by which the time is estimated."""
 
@@ -100,7 +99,7 @@ def read_by_sentence(given: TextClassifier) -> TextClassifier:
     Raises ConfigError where the tokenizer marks no beginning of a text, and where the pooling was fitted to whole texts.
     """
     old = given.encoder
-    if old.pooling.mode in FITTED:
+    if old.pooling.is_fitted:
         raise ConfigError(
             f"finetune.update.by_sentence: found {old.pooling.mode} pooling that was fitted to texts read whole; expected one "
             "fitted to sentences. Set by_sentence: true in sentence_vectors instead."
@@ -116,7 +115,7 @@ def _may_read_otherwise(given: TextClassifier) -> bool:
     encoder = given.encoder
     if encoder.token_model.kind == "word_vectors" or encoder.token_model.rule.sentence_start is not None:
         return False
-    fitted = given.head.has_learnt or encoder.pooling.mode in FITTED
+    fitted = given.head.has_learnt or encoder.pooling.is_fitted
     return not fitted and sentence_start(encoder.tokenizer) is not None
 
 

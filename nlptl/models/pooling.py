@@ -51,6 +51,11 @@ class Pooling(nn.Module):
         self.register_buffer("common_component", torch.zeros(0) if common_component is None else common_component)
         self.query = None if query is None else nn.Parameter(query)
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it was fitted to texts, as they were read then."""
+        return self.mode in ("tfidf", "sif")
+
     def forward(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
         lengths = batch.lengths.to(token_vectors.device)

@@ -178,12 +178,12 @@ class FineTune(Config):
 
     def _updated(self, given: TextClassifier, data: TextData, context: RunContext) -> TextClassifier:
         """Return the classifier of the update, at the shares of labels in the examples."""
+        left: Update = self.update
+        if isinstance(left, Auto):
+            given, left = read_as_decided(left, given, data, context)
         if data.labelled is None:
-            if isinstance(self.update, Auto):
-                given, _ = read_as_decided(self.update, given, data, context)
             return calibrated(from_names(self.update, given, data, context), data, context)
-        if isinstance(self.update, Auto):
-            given, left = read_as_decided(self.update, given, data, context)
+        if isinstance(left, Auto):
             update, how = chosen_update(left, given, data, context, train=self._tried(given, context))
             made = self.model_copy(update={"update": update})._learnt(given, data, context)
             if is_step_by_step(update) and data.validation is not None:

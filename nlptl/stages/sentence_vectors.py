@@ -134,7 +134,7 @@ class SentenceVectors(Config):
 
     def _check_refitted(self, given: Encoder, token_model: Transformer) -> None:
         """Refuse a pooling that was fitted to texts read otherwise."""
-        fitted = self.pooling == "auto" and given.pooling.mode in ("sif", "tfidf")
+        fitted = self.pooling == "auto" and given.pooling.is_fitted
         if fitted and token_model.rule.sentence_start != given.token_model.rule.sentence_start:
             raise ConfigError(
                 f"sentence_vectors.by_sentence: found {str(self.by_sentence).lower()} over {given.pooling.mode} pooling that was "

@@ -22,7 +22,7 @@ from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import RunContext
 from nlptl.stages.update import Auto
 from tests.conftest import small_reviews
-from tests.models.tiny import tiny_encoder
+from tests.models.tiny import tiny_encoder, without_start
 
 SENTENCES = 4
 
@@ -41,6 +41,10 @@ def long_reviews(count: int) -> TextData:
 
 def with_head(data: TextData) -> TextClassifier:
     return ClassificationHead().run(tiny_encoder("bert"), data=data, context=RunContext(device="cpu"))
+
+
+def stage_with(update: Any) -> FineTune:
+    return FineTune(update=update)
 
 
 def decided(data: TextData, *, given: TextClassifier | None = None, seconds: float = 60) -> HowToRead:
@@ -128,7 +132,7 @@ def test_there_is_nothing_to_decide_on_short_texts_word_vectors_and_sentences(lo
 
 def test_what_was_fitted_to_whole_texts_keeps_reading_them(long: TextData) -> None:
     given = with_head(long)
-    trained = FineTune(update={"method": "head", "solver": "ridge"}).run(given, data=long)  # type: ignore[arg-type]
+    trained = stage_with({"method": "head", "solver": "ridge"}).run(given, data=long)
     assert undecided(long, trained)
     assert long.labelled is not None
     data = TextData(labelled=long.labelled, unlabelled=long.labelled.texts())
@@ -138,7 +142,7 @@ def test_what_was_fitted_to_whole_texts_keeps_reading_them(long: TextData) -> No
 
 def test_a_tokenizer_that_cannot_tell_sentences_apart_leaves_texts_whole(long: TextData) -> None:
     given = with_head(long)
-    given.encoder.tokenizer.post_processor = None  # type: ignore[assignment]
+    without_start(given.encoder)
     assert undecided(long, given)
 
 
@@ -178,11 +182,11 @@ def test_auto_reads_as_was_decided_and_leaves_the_given_alone(long: TextData, mo
     text = long.labelled.texts()[0]
     before = given.encoder.encode([text])
     context = RunContext(seed=3, device="cpu")
-    made = FineTune(update={"method": "auto"}).run(given, data=long, context=context)  # type: ignore[arg-type]
+    made = stage_with({"method": "auto"}).run(given, data=long, context=context)
     assert context.record.report["by_sentence"] is True
     assert made.encoder.transformer.rule.sentence_start is not None
     np.testing.assert_array_equal(given.encoder.encode([text]), before)
-    never = FineTune(update={"method": "auto", "by_sentence": "never"}).run(given, data=long)  # type: ignore[arg-type]
+    never = stage_with({"method": "auto", "by_sentence": "never"}).run(given, data=long)
     assert never.encoder.transformer.rule.sentence_start is None
 
 
@@ -193,7 +197,7 @@ def test_always_is_told_and_equals_the_stage_before(long: TextData) -> None:
     assert "Texts are read sentence by sentence, as the settings say." in context.record.sentences
     encoder = SentenceVectors(by_sentence=True).run(given.encoder, data=long, context=RunContext(device="cpu"))
     staged = TextClassifier(encoder, given.head, given.labels)
-    same = FineTune(update={"method": "auto"}).run(staged, data=long, context=RunContext(seed=3, device="cpu"))  # type: ignore[arg-type]
+    same = stage_with({"method": "auto"}).run(staged, data=long, context=RunContext(seed=3, device="cpu"))
     assert long.labelled is not None
     texts = long.labelled.texts()
     np.testing.assert_allclose(made.predict_proba(texts), same.predict_proba(texts), atol=1e-5)
@@ -217,7 +221,7 @@ def test_without_labels_always_counts_too() -> None:
 
 
 def test_word_vectors_know_no_sentences_under_auto() -> None:
-    stage = FineTune(update={"method": "auto", "by_sentence": "always"})  # type: ignore[arg-type]
+    stage = stage_with({"method": "auto", "by_sentence": "always"})
     with pytest.raises(ConfigError) as caught:
         stage.check_model("word_vectors", where="stages.2")
     assert str(caught.value) == (
@@ -231,7 +235,7 @@ def test_pooling_that_was_fitted_to_whole_texts_is_refused_under_always(long: Te
     assert long.labelled is not None
     data = TextData(labelled=long.labelled, unlabelled=long.labelled.texts())
     encoder = SentenceVectors(pooling="sif").run(given.encoder, data=data, context=RunContext(device="cpu"))
-    stage = FineTune(update={"method": "auto", "by_sentence": "always"})  # type: ignore[arg-type]
+    stage = stage_with({"method": "auto", "by_sentence": "always"})
     with pytest.raises(ConfigError) as caught:
         stage.run(TextClassifier(encoder, given.head, given.labels), data=long)
     assert str(caught.value) == (

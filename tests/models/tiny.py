@@ -93,6 +93,12 @@ def tiny_encoder(model_type: str, *, pooling: PoolingMode = "mean", seed: int = 
     return Encoder(tokenizer, tiny_transformer(model_type, seed=seed, **changes), Pooling(pooling)).eval()
 
 
+def without_start(encoder: Encoder) -> None:
+    """Let the tokenizer of an encoder add no special tokens to a text."""
+    tokenizer: Any = encoder.tokenizer
+    tokenizer.post_processor = None
+
+
 def tiny_folder(path: Path, model_type: str, *, seed: int = 0, **changes: Any) -> Path:
     """Write tiny weights as plain transformers does, with model.safetensors and the tokenizer, and return the folder."""
     tiny_model(model_type, seed=seed, **changes).save_pretrained(path)
