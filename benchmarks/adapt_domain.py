@@ -34,12 +34,12 @@ from numpy.typing import NDArray
 from texts import Parts, Rows, distinct_rows, plain, read_rows, sample, weights_folder
 
 from nlptl.artifact import digest_of
+from nlptl.context import RunContext
+from nlptl.evaluation.intervals import hierarchical_mean, paired_difference
 from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
-from nlptl.stages.stage import RunContext
-from nlptl.statistics import hierarchical_mean, paired_difference
 
 DOMAINS = ("books", "dvd", "electronics", "kitchen")
 NAMES = ("negative", "positive")

@@ -23,8 +23,8 @@ from gensim.models import Word2Vec
 from gensim.models.word2vec import LineSentence
 from results import write_result
 
-from nlptl.word2vec.corpus import corpus_of
-from nlptl.word2vec.tokenizer import TextSettings, untrained_tokenizer
+from nlptl.pretraining.word2vec.corpus import corpus_of
+from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
 REPEATS = 5
 WORDS = 1_000  # a line

@@ -207,8 +207,8 @@ def fine_tuned(*, folder: str, device: str, longest: int) -> arms.Run:
 
 def ours(*, folder: str, device: str, longest: int, update: Mapping[str, Any]) -> arms.Run:
     """Return a run of nlptl's stages on an encoder that is loaded."""
+    from nlptl.context import RunContext
     from nlptl.stages.bert import Bert
-    from nlptl.stages.stage import RunContext
 
     data: Any = Parts()
     on: Any = device

@@ -14,7 +14,7 @@ import numpy as np
 from fewshot_arms import AUTO, AUTO_PILE, LR, SETFIT
 from fewshot_sets import ACCURACY, FAVOR_AGAINST, MACRO_RECALL, SETS, Material
 
-from nlptl.statistics import Interval, percentile_interval
+from nlptl.evaluation.intervals import Interval, percentile_interval
 
 RESAMPLES = 1000
 OVER_SETFIT = {8: {"at_least": 4.0, "stretch": 6.0}, 64: {"at_least": 1.0}}  # points, mean over the sets

@@ -32,7 +32,7 @@ import arms
 import numpy as np
 from texts import EMOTION, IMDB, Parts, Rows, label_names, read_rows, sample, weights_folder
 
-from nlptl.statistics import Interval, paired_difference, percentile_interval
+from nlptl.evaluation.intervals import Interval, paired_difference, percentile_interval
 
 OURS, PEER, COMPILED = "nlptl", "Trainer", "Trainer, compiled"
 EPOCHS = {"full": 3, "lora": 3, "partial": 10, "head": 10}
@@ -307,10 +307,10 @@ def our_arm(*, job: Job) -> arms.Run:
     """Return a run of FineTune: of so many epochs, for speed; or of a seed, with predictions of the test."""
     import torch
 
+    from nlptl.context import RunContext
     from nlptl.stages.bert import Bert
     from nlptl.stages.classification_head import ClassificationHead
     from nlptl.stages.finetune import FineTune
-    from nlptl.stages.stage import RunContext
 
     data: Any = Parts(names=job.names, labelled=job.train)
     update = {"method": job.update}

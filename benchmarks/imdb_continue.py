@@ -27,12 +27,12 @@ import arms
 import numpy as np
 from texts import IMDB, Parts, Rows, label_names, plain, read_rows, sample, weights_folder
 
+from nlptl.context import RunContext
+from nlptl.evaluation.intervals import hierarchical_mean, paired_difference
 from nlptl.models.encoder import Encoder
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
-from nlptl.stages.stage import RunContext
-from nlptl.statistics import hierarchical_mean, paired_difference
 
 SPLITS = range(10)
 SHOTS = 50  # a label

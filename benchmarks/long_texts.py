@@ -25,12 +25,12 @@ from adapt_domain import DOMAINS
 from fewshot_sets import chosen, material
 from texts import Parts, Rows, distinct_rows, read_rows, sample, weights_folder
 
+from nlptl.context import RunContext
+from nlptl.evaluation.intervals import hierarchical_mean, paired_difference
 from nlptl.models.encoder import Encoder
-from nlptl.sentences import sentences
+from nlptl.models.sentences import sentences
 from nlptl.stages.bert import Bert
 from nlptl.stages.sentence_vectors import SentenceVectors
-from nlptl.stages.stage import RunContext
-from nlptl.statistics import hierarchical_mean, paired_difference
 
 SHOTS, SPLITS = (8, 32), 20
 TRAIN, TEST, LONGEST = 600, 500, 256

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from results import write_result
 
+from nlptl.context import RunContext
 from nlptl.data import DataSettings, TextData, TextTable, draw_shots, load_data
+from nlptl.evaluation.intervals import hierarchical_mean, paired_difference
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.stages.stage import RunContext
-from nlptl.statistics import hierarchical_mean, paired_difference
 
 SPLITS = range(20)
 SHOTS = (8, 64, None)

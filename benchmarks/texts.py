@@ -111,8 +111,8 @@ def weights_folder(wanted: str | None, texts: Sequence[str], *, scratch: Path, t
 
 
 def _random_weights(texts: Sequence[str], folder: Path, tiny: bool) -> Path:
-    from nlptl.pretraining.scratch import fresh_encoder
-    from nlptl.pretraining.settings import Scratch
+    from nlptl.pretraining.encoders.objectives import Scratch
+    from nlptl.pretraining.encoders.scratch import fresh_encoder
 
     minilm = {"layers": 6, "dim": 384, "heads": 12, "intermediate": 1536, "vocabulary_size": 30_522}
     settings = Scratch(

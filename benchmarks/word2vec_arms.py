@@ -22,7 +22,7 @@ import word2vec_quality as quality
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors, Word2Vec
 
-    from nlptl.word2vec.engines import SkipGramTask, Trained
+    from nlptl.pretraining.word2vec.engines import SkipGramTask, Trained
 
 WINDOW, NEGATIVES, SAMPLE, RATE = 5, 5, 1e-3, 0.025  # gensim's defaults, written out
 WARM_UP = 50  # lines
@@ -94,9 +94,9 @@ def training(*, job: Job) -> arms.Run:
 
 
 def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
-    from nlptl.word2vec.corpus import corpus_of
-    from nlptl.word2vec.formats import to_gensim
-    from nlptl.word2vec.tokenizer import TextSettings, untrained_tokenizer
+    from nlptl.models.word_vector_files.reading import to_gensim
+    from nlptl.pretraining.word2vec.corpus import corpus_of
+    from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
     begin = time.perf_counter()
     texts = file.read_text(encoding="utf-8").splitlines()
@@ -118,14 +118,14 @@ def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
 
 def train(corpus: Any, task: SkipGramTask) -> Trained:
     """Train with nlptl's engine on the CPU."""
-    from nlptl.word2vec import cpu_engine
-    from nlptl.word2vec.engines import Watch
+    from nlptl.pretraining.word2vec import cpu_engine
+    from nlptl.pretraining.word2vec.engines import Watch
 
     return cpu_engine.train(corpus, task, start=None, watch=Watch())
 
 
 def task_of(job: Job, epochs: int) -> SkipGramTask:
-    from nlptl.word2vec.engines import SkipGramTask
+    from nlptl.pretraining.word2vec.engines import SkipGramTask
 
     return SkipGramTask(
         dim=job.dim, window=WINDOW, negatives=NEGATIVES, subsample=SAMPLE, epochs=epochs, learning_rate=RATE,
@@ -136,7 +136,7 @@ def task_of(job: Job, epochs: int) -> SkipGramTask:
 def spelling_of(job: Job) -> Any:
     if job.buckets is None:
         return None
-    from nlptl.spelling import Spelling
+    from nlptl.models.spelling import Spelling
 
     return Spelling(min=3, max=6, buckets=job.buckets)
 
@@ -145,7 +145,7 @@ def unseen_of(job: Job, trained: Trained) -> quality.Unseen | None:
     """Return what gives vectors to words that were never seen: the mean of their n-grams' vectors, as fastText."""
     if job.buckets is None:
         return None
-    from nlptl.spelling import bucket_ids
+    from nlptl.models.spelling import bucket_ids
 
     spelling, buckets = spelling_of(job), trained.buckets
     assert buckets is not None
@@ -164,7 +164,7 @@ def unseen_of(job: Job, trained: Trained) -> quality.Unseen | None:
 
 def train_gensim(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
     """Train as Word2Vec(sentences, sg=1, …) does, whose two steps are called one by one to be timed."""
-    from nlptl.word2vec.formats import to_gensim
+    from nlptl.models.word_vector_files.reading import to_gensim
 
     begin = time.perf_counter()
     if job.arm == "gensim list":

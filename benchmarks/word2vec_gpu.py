@@ -33,8 +33,8 @@ import numpy as np
 import results
 from words import Words, analogy, men, read_words
 
-from nlptl.word2vec.corpus import Corpus
-from nlptl.word2vec.engines import SkipGramTask, Watch
+from nlptl.pretraining.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.engines import SkipGramTask, Watch
 
 TASK = SkipGramTask(dim=100, window=5, negatives=5, subsample=1e-3, epochs=5, learning_rate=0.025, seed=1)
 PACKAGES = ("torch", "triton", "numpy", "gensim", "nlptl")
@@ -95,7 +95,7 @@ def first_call(corpus: Corpus, task: SkipGramTask) -> dict[str, Any]:
 
 def sweep(corpus: Corpus, task: SkipGramTask) -> list[dict[str, Any]]:
     """Train an epoch under each of some tunings, compiled before; what is done once is in the seconds."""
-    from nlptl.word2vec.gpu_tuning import Tuning
+    from nlptl.pretraining.word2vec.gpu_tuning import Tuning
 
     one, rows = dataclasses.replace(task, epochs=1), []
     for warps, segments, noise in itertools.product((4, 8), (1, 2), (1, 2)):
@@ -138,7 +138,7 @@ def bound(task: SkipGramTask) -> dict[str, float]:
 
     The second-level cache holds the frequent words' rows, so that the bound can be passed.
     """
-    from nlptl.word2vec.gpu_tuning import Tuning, row_width, tile_for
+    from nlptl.pretraining.word2vec.gpu_tuning import Tuning, row_width, tile_for
 
     tile = tile_for(task, Tuning())
     # Each row is read and added to; at either end of a tile a window reaches half as far as it may, on average.
@@ -221,7 +221,7 @@ def quality_rows(
     }
     if gensim:
         makers["gensim"] = lambda task: gensim_vectors(words, task)
-    elif importlib.util.find_spec("nlptl.word2vec.cpu_engine"):
+    elif importlib.util.find_spec("nlptl.pretraining.word2vec.cpu_engine"):
         makers["nlptl cpu"] = lambda task: cpu_vectors(words.corpus, task)
     rows = []
     for seed in seeds:
@@ -261,13 +261,13 @@ def gensim_vectors(words: Words, task: SkipGramTask) -> np.ndarray:
 
 
 def cpu_vectors(corpus: Corpus, task: SkipGramTask) -> np.ndarray:
-    engine = importlib.import_module("nlptl.word2vec.cpu_engine")
+    engine = importlib.import_module("nlptl.pretraining.word2vec.cpu_engine")
     vectors: np.ndarray = engine.train(corpus, task, start=None, watch=Watch()).vectors
     return vectors
 
 
 def train_on_gpu(corpus: Corpus, task: SkipGramTask, tuning: Any = None) -> Any:
-    from nlptl.word2vec.gpu_engine import train
+    from nlptl.pretraining.word2vec.gpu_engine import train
 
     return train(corpus, task, start=None, watch=Watch(), tuning=tuning)
 

@@ -103,6 +103,6 @@ def sentences_of(text: str) -> list[str]:
 
 def split(texts: Sequence[str]) -> list[list[str]]:
     """Return each text's words as nlptl's plain preset finds them."""
-    from nlptl.word2vec.tokenizer import TextSettings, untrained_tokenizer, words_of
+    from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer, words_of
 
     return list(words_of(untrained_tokenizer(TextSettings()), [texts]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlptl.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.corpus import Corpus
 
 FREQUENT = 30_000  # words that an answer can be, as in word2vec's and gensim's own test
 

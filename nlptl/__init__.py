@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
-    from nlptl.pipeline import Pipeline
+    from nlptl.runs.pipeline import Pipeline
 
 __version__ = "0.1.0"
 __all__ = ["Encoder", "Pipeline", "TextClassifier", "__version__"]
 
 _HOMES = {
     "Encoder": "nlptl.models.encoder",
-    "Pipeline": "nlptl.pipeline",
+    "Pipeline": "nlptl.runs.pipeline",
     "TextClassifier": "nlptl.models.classifier",
 }
 

@@ -15,7 +15,7 @@ from typing import IO, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from nlptl.config import Config
+from nlptl.config import Config, load_yaml
 from nlptl.errors import ArtifactError, StorageError
 
 FORMAT_VERSION = 1
@@ -303,3 +303,22 @@ def told_as_storage_error(path: Path) -> Iterator[None]:
 def _disk_sentence(path: Path, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     return f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
+
+
+def last_stage(run: Path) -> Path:
+    """Return the folder of a run's last stage; ArtifactError when it is not finished."""
+    settings = load_yaml(run / "pipeline.yaml")
+    stages = settings.get("stages") if isinstance(settings, dict) else None
+    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
+        raise ArtifactError(f"{run / 'pipeline.yaml'}: is not the settings of a run; it is damaged. Run it again.")
+    folder, parent = run, ""
+    for number, stage in enumerate(stages, start=1):
+        folder = run / f"{number}-{stage.get('stage')}"
+        manifest = read_manifest(folder) if (folder / "manifest.json").is_file() else None
+        if manifest is None or manifest.settings != stage or manifest.parent != parent:
+            raise ArtifactError(
+                f"{run}: stage {folder.name} is not finished under the settings of pipeline.yaml; a run is used by its "
+                "last stage. Run the pipeline to its end."
+            )
+        parent = manifest.identity
+    return folder

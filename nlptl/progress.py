@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 
 class Task(Protocol):
@@ -58,3 +59,29 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Tracker(Protocol):
+    """Is told about one run; nothing that it does changes the run's results."""
+
+    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Begin to track the run in `folder`; its settings may be nested."""
+
+    def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
+        """Take the numbers among some values; without a step they are the next row of their group."""
+
+    def finish(self) -> None:
+        """Stop tracking."""
+
+
+class SilentTracker:
+    """Tracks nothing."""
+
+    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Drop the settings."""
+
+    def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
+        """Drop the values."""
+
+    def finish(self) -> None:
+        """Nothing to stop."""

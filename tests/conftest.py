@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.stages.stage import RunContext
 
 POSITIVE = ["good", "great", "lovely", "funny", "warm"]
 NEGATIVE = ["bad", "awful", "dull", "boring", "cold"]

@@ -16,16 +16,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nlptl.checkpoints import Checkpoints
+from nlptl.context import Record, RunContext
 from nlptl.data import TextData
-from nlptl.distributed import processes
-from nlptl.pipeline import Pipeline
-from nlptl.pretraining.continued import continue_training
-from nlptl.pretraining.settings import TSDAE, MaskedLM, SimCSE
+from nlptl.pretraining.encoders.continued import continue_training
+from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, SimCSE
+from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
-from nlptl.stages.stage import Record, RunContext
-from nlptl.training import ParameterGroup, TrainingJob, share_of_rows, train
+from nlptl.training.batches import share_of_rows
+from nlptl.training.checkpoints import Checkpoints
+from nlptl.training.distributed import processes
+from nlptl.training.loop import ParameterGroup, TrainingJob, train
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_encoder
 from tests.pretraining.piles import small_pile

@@ -8,7 +8,7 @@ import pytest
 
 from nlptl.config import dump_yaml, load_yaml, override, parse
 from nlptl.errors import ConfigError
-from nlptl.pipeline import Pipeline
+from nlptl.runs.pipeline import Pipeline
 
 CHAIN = """\
 data: {unlabelled: pile.txt, labelled: train.csv}

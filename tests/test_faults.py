@@ -11,7 +11,7 @@ import pytest
 
 from nlptl.config import parse
 from nlptl.errors import ConfigError
-from nlptl.pipeline import Pipeline
+from nlptl.runs.pipeline import Pipeline
 
 DATA = {"unlabelled": "pile.txt", "labelled": "train.csv", "source": "source.csv"}
 HEAD = {"stage": "classification_head"}

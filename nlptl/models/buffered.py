@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nlptl.models.anatomy import LayerParts
+from nlptl.models.architectures import LayerParts
 from nlptl.models.attention import PackedTexts, attend_into
 
 

@@ -13,13 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, read_tensors, verify
-from nlptl.batching import Batch
-from nlptl.config import load_yaml
+from nlptl.artifact import (
+    Manifest,
+    last_stage,
+    library_versions,
+    publish,
+    read_json,
+    read_manifest,
+    read_tensors,
+    verify,
+)
 from nlptl.data import LabelSet
 from nlptl.errors import ArtifactError
 from nlptl.models.encoder import PROBES, SAME, Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
+from nlptl.models.packing import Batch
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
@@ -114,22 +122,3 @@ class TextClassifier(nn.Module):
                 "Run the stage again."
             ) from None
         return cls(Encoder.read_files(folder), head, settings["labels"]).eval()
-
-
-def last_stage(run: Path) -> Path:
-    """Return the folder of a run's last stage; ArtifactError when it is not finished."""
-    settings = load_yaml(run / "pipeline.yaml")
-    stages = settings.get("stages") if isinstance(settings, dict) else None
-    if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
-        raise ArtifactError(f"{run / 'pipeline.yaml'}: is not the settings of a run; it is damaged. Run it again.")
-    folder, parent = run, ""
-    for number, stage in enumerate(stages, start=1):
-        folder = run / f"{number}-{stage.get('stage')}"
-        manifest = read_manifest(folder) if (folder / "manifest.json").is_file() else None
-        if manifest is None or manifest.settings != stage or manifest.parent != parent:
-            raise ArtifactError(
-                f"{run}: stage {folder.name} is not finished under the settings of pipeline.yaml; a run is used by its "
-                "last stage. Run the pipeline to its end."
-            )
-        parent = manifest.identity
-    return folder

@@ -27,11 +27,12 @@ from nlptl.artifact import (
     read_tensors,
     verify,
 )
-from nlptl.batching import Batch, TokenizedTexts, pack, shrinking_batches, token_budget_batches
 from nlptl.errors import ArtifactError
+from nlptl.models.packing import Batch, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
+from nlptl.models.threads import side_by_side
 from nlptl.models.word_vectors import WordVectors
-from nlptl.models.workers import side_by_side
+from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
     from nlptl.models.transformer import LayerChoice, Transformer

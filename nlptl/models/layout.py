@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nlptl.batching import Batch
 from nlptl.models.attention import PackedTexts
+from nlptl.models.packing import Batch
 
 Mask = Tensor | dict[str, Tensor | None] | None
 

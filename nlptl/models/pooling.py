@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlptl.batching import Batch
+from nlptl.models.packing import Batch
 
 PoolingMode = Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
 

@@ -13,8 +13,8 @@ import torch
 
 from nlptl.artifact import read_json
 from nlptl.errors import ArtifactError
-from nlptl.models.anatomy import anatomy_of
-from nlptl.training import seeded
+from nlptl.models.architectures import anatomy_of
+from nlptl.randomness import seeded
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -9,7 +9,7 @@ import torch
 
 from nlptl.errors import ConfigError
 from nlptl.models.pretrained import first_line, quiet
-from nlptl.training import seeded
+from nlptl.randomness import seeded
 
 UNBOUNDED = 100_000  # tokenizers without a limit name an astronomic one
 LENGTHENS = (2, 16)  # a written text has at most so many times the tokens of the read one, and so many more

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlptl.spelling import Spelling, bucket_ids
+from nlptl.models.spelling import Spelling, bucket_ids
 
 LONGEST_MEMO = 200_000  # unseen spellings that are remembered from call to call: about 70 MB
 

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.artifact import ADAPTER
-from nlptl.batching import Batch, TokenRule, tokenize
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
-from nlptl.models.anatomy import anatomy_of
+from nlptl.models.architectures import anatomy_of
 from nlptl.models.attention import AttentionChoice
 from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
 from nlptl.models.layout import Layout, Mask
+from nlptl.models.packing import Batch, TokenRule, tokenize
 from nlptl.models.pretrained import load_adapter, load_model, quiet, save_adapter
-from nlptl.sentences import tokenize_by_sentence
+from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import digest_of, file_digest
-from nlptl.batching import TokenRule
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models.anatomy import ANATOMIES
+from nlptl.models.architectures import ANATOMIES
 from nlptl.models.encoder import SETTINGS, TOKENIZER, Encoder
+from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.pretrained import first_line, load_model, quiet
 from nlptl.models.transformer import Transformer

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
-from nlptl.batching import ROWS, TOKEN_BUDGET, Batch, TokenRule, tokenize
 from nlptl.errors import ConfigError
+from nlptl.models.packing import ROWS, Batch, TokenRule, tokenize
+from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
-from nlptl.spelling import Spelling
+from nlptl.training.batches import TOKEN_BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,18 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nlptl.artifact import Kind
 from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.pretraining.settings import Continue, Scratch
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched
+from nlptl.pretraining.encoders.objectives import Continue, Scratch
+from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
     from nlptl.models.weights import Weights
-    from nlptl.pretraining.continued import Outcome
-    from nlptl.training import Precision
+    from nlptl.pretraining.encoders.continued import Outcome
+    from nlptl.training.compute import Precision
 
 DEFAULT_WEIGHTS = "minilm"
 SMALL = 1_000_000  # parameters of the layers below which one thread is faster than two
@@ -112,7 +114,7 @@ class Bert(Config):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without texts to learn from, or with too few."""
-        from nlptl.pretraining.pile import check_size
+        from nlptl.pretraining.encoders.pile import check_size
 
         if not self._learns:
             return
@@ -133,8 +135,8 @@ class Bert(Config):
 
         Raises ConfigError for settings that the weights cannot bear, DataError for a pile that is too small.
         """
-        from nlptl.pretraining.continued import check_plain
-        from nlptl.training import one_thread_if, precision_for
+        from nlptl.pretraining.encoders.continued import check_plain
+        from nlptl.training.compute import one_thread_if, precision_for
 
         context = context or RunContext()
         device = context.torch_device()
@@ -167,7 +169,7 @@ class Bert(Config):
     def _beginning(self, data: TextData, context: RunContext) -> tuple[Encoder, Path | None]:
         """Return the encoder to begin with and the folder of its weights."""
         from nlptl.models.weights import pretrained_encoder, set_max_length
-        from nlptl.pretraining.scratch import fresh_encoder
+        from nlptl.pretraining.encoders.scratch import fresh_encoder
 
         if self.scratch is not None:
 
@@ -194,7 +196,7 @@ class Bert(Config):
         """Tell how the vocabulary fits the pile, and extend it if that is wanted."""
         import dataclasses
 
-        from nlptl.pretraining import vocabulary
+        from nlptl.pretraining.encoders import vocabulary
 
         batches = watched(self._pile(data), "counting words", context)
         words = vocabulary.examined_words(encoder, vocabulary.count_words(encoder.tokenizer, batches))
@@ -209,8 +211,8 @@ class Bert(Config):
     def _train_from_scratch(
         self, scratch: Scratch, encoder: Encoder, data: TextData, precision: Precision, context: RunContext
     ) -> int:
-        from nlptl.pretraining.continued import train_from_scratch
-        from nlptl.pretraining.pile import token_pile
+        from nlptl.pretraining.encoders.continued import train_from_scratch
+        from nlptl.pretraining.encoders.pile import token_pile
 
         tables = self._pile(data)
         pile = token_pile(encoder, watched(tables, "encoding the pile", context), whole=True, name=tables[0].name)
@@ -221,8 +223,8 @@ class Bert(Config):
     def _continue(
         self, encoder: Encoder, folder: Path | None, data: TextData, precision: Precision, context: RunContext
     ) -> int:
-        from nlptl.pretraining.continued import check_objective, continue_training, resolved
-        from nlptl.pretraining.pile import token_pile
+        from nlptl.pretraining.encoders.continued import check_objective, continue_training, resolved
+        from nlptl.pretraining.encoders.pile import token_pile
 
         assert self.continue_ is not None
         settings = resolved(self.continue_, encoder, folder)

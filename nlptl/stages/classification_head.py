@@ -10,8 +10,9 @@ from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.errors import DataError
-from nlptl.stages.stage import Need, Part, RunContext, TokenModelKind
+from nlptl.stages.stage import Need, Part, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData

@@ -14,18 +14,19 @@ from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.adapt import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
-from nlptl.stages.adaptation import Adaptation, encoded
-from nlptl.stages.stage import Need, Part, RunContext, TokenModelKind
+from nlptl.finetuning.domains.adaptation import Adaptation, encoded
+from nlptl.finetuning.domains.settings import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
+from nlptl.stages.stage import Need, Part, TokenModelKind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from nlptl.data import TextData
-    from nlptl.domains.heads import HeadTraining
-    from nlptl.domains.shift import Shift
-    from nlptl.domains.task import Domains
+    from nlptl.evaluation.shift import Shift
+    from nlptl.finetuning.domains.domain_heads import HeadTraining
+    from nlptl.finetuning.domains.task import Domains
     from nlptl.models.classifier import TextClassifier
 
 LEAST = 2  # examples of a label in the source: one to learn from, one to hold out
@@ -95,7 +96,7 @@ class DomainAdaptation(Config):
         """Refuse data without one of the domains, or with too few texts to compare them by, to learn from or to hold out."""
         from collections import Counter
 
-        from nlptl.domains.shift import check_size
+        from nlptl.evaluation.shift import check_size
 
         if data.source is None:
             raise DataError(f"{where}: found no examples of the source domain; it learns from them. Give data.source.")
@@ -114,7 +115,7 @@ class DomainAdaptation(Config):
 
     def _check_continue(self, data: TextData, where: str) -> None:
         """Refuse target texts that continued training has too few different ones of."""
-        from nlptl.pretraining.pile import LEAST_TEXTS
+        from nlptl.pretraining.encoders.pile import LEAST_TEXTS
 
         paths = [path for path, method in self._methods() if isinstance(method, Continue)]
         assert data.unlabelled is not None
@@ -162,7 +163,7 @@ class DomainAdaptation(Config):
         """Lay the texts of both domains end to end."""
         import torch
 
-        from nlptl.domains.task import Domains
+        from nlptl.finetuning.domains.task import Domains
 
         assert data.source is not None
         assert data.unlabelled is not None
@@ -177,9 +178,9 @@ class DomainAdaptation(Config):
         return Domains([*texts, *target], given.label_ids(names), len(data.source))
 
     def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
-        from nlptl.domains.heads import SMALL
-        from nlptl.domains.shift import shift_between
-        from nlptl.training import one_thread_if
+        from nlptl.evaluation.shift import shift_between
+        from nlptl.finetuning.domains.domain_heads import SMALL
+        from nlptl.training.compute import one_thread_if
 
         with one_thread_if(vectors.numel() < SMALL):
             found = shift_between(
@@ -193,8 +194,8 @@ class DomainAdaptation(Config):
         return found
 
     def _training(self, given: TextClassifier, vectors: Tensor, domains: Domains, context: RunContext) -> HeadTraining:
-        from nlptl.domains.heads import choose_head
-        from nlptl.fitting import Settings
+        from nlptl.finetuning.domains.domain_heads import choose_head
+        from nlptl.finetuning.gradient.fitting import Settings
 
         l2 = None if self.l2 == "auto" else self.l2
         epochs = None if given.head.dropout else MOST_PASSES

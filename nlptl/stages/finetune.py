@@ -14,13 +14,19 @@ from pydantic import Field, field_validator
 
 from nlptl.artifact import Kind
 from nlptl.config import Config, auto_or
+from nlptl.context import Record, RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.few_labels import chosen_update, contrasted, from_names, pile_joined, read_as_decided, solved
-from nlptl.stages.more_texts import check_pile
-from nlptl.stages.probabilities import at_priors, calibrated, check_priors
-from nlptl.stages.stage import Part, Record, RunContext, TokenModelKind
-from nlptl.stages.step_by_step import StepByStep
-from nlptl.stages.update import (
+from nlptl.finetuning.augmentation.checked import check_pile
+from nlptl.finetuning.gradient.supervised import StepByStep
+from nlptl.finetuning.methods.few_labels import (
+    chosen_update,
+    contrasted,
+    from_names,
+    pile_joined,
+    read_as_decided,
+    solved,
+)
+from nlptl.finetuning.methods.union import (
     NO_LAYERS,
     Auto,
     Contrastive,
@@ -31,6 +37,8 @@ from nlptl.stages.update import (
     Update,
     is_step_by_step,
 )
+from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors
+from nlptl.stages.stage import Part, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -118,7 +126,7 @@ class FineTune(Config):
                     "or choose one of these."
                 )
         if isinstance(update, Contrastive) and update.augment:
-            from nlptl.augmentation import check_models
+            from nlptl.finetuning.augmentation import check_models
 
             check_models(update.augment, where=f"{where}.update.augment")
 
@@ -151,7 +159,7 @@ class FineTune(Config):
 
     def outside(self) -> Mapping[str, str]:
         """Digests of the models that augmentation reads."""
-        from nlptl.augmentation import model_digests
+        from nlptl.finetuning.augmentation import model_digests
 
         if not isinstance(self.update, Contrastive):
             return {}

@@ -10,8 +10,10 @@ from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, watched
+from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.unlabelled import watched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,8 +114,8 @@ class SentenceVectors(Config):
         Raises ConfigError for a layer that the encoder does not have, and for sentences that its tokenizer cannot mark.
         """
         from nlptl.models.encoder import Encoder
+        from nlptl.models.sentences import rule_for
         from nlptl.models.transformer import Transformer
-        from nlptl.sentences import rule_for
 
         context = context or RunContext()
         self.check_model(given.token_model.kind, where="sentence_vectors")

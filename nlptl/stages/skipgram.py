@@ -18,20 +18,22 @@ from pydantic import BeforeValidator, Field
 
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.spelling import Spelling
-from nlptl.stages.stage import Part, RunContext, TokenModelKind, pile_parts, pile_tables, watched_arrays
-from nlptl.word2vec.choice import EngineName, check_engine
-from nlptl.word2vec.tokenizer import TextSettings
+from nlptl.models.spelling import Spelling
+from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine
+from nlptl.pretraining.word2vec.tokenizer import TextSettings
+from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.unlabelled import pile_parts, pile_tables, watched_arrays
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
+    from nlptl.pretraining.word2vec.corpus import Corpus
+    from nlptl.pretraining.word2vec.engines import Buckets, SkipGramTask, Trained, Watch
     from nlptl.progress import Task
-    from nlptl.word2vec.corpus import Corpus
-    from nlptl.word2vec.engines import Buckets, SkipGramTask, Trained, Watch
 
 FloatArray = NDArray[np.float32]
 DIM = 100  # width where neither settings nor imported vectors name one
@@ -129,7 +131,7 @@ class SkipGram(Config):
             )
         if self.vectors is None:
             return
-        from nlptl.word2vec.formats import inspect
+        from nlptl.models.word_vector_files.reading import inspect
 
         try:
             width = inspect(Path(self.vectors))[2]
@@ -151,7 +153,7 @@ class SkipGram(Config):
 
     def outside(self) -> Mapping[str, str]:
         """Digests of the `vectors` file and of the counts beside it."""
-        from nlptl.word2vec.formats import counts_path
+        from nlptl.models.word_vector_files.reading import counts_path
 
         if self.vectors is None:
             return {}
@@ -180,9 +182,9 @@ class SkipGram(Config):
     def _trained(
         self, pile: Sequence[TextTable], context: RunContext, known: tuple[list[str], FloatArray | None]
     ) -> _Learnt:
-        from nlptl.word2vec.corpus import corpus_of
-        from nlptl.word2vec.formats import placed_vectors
-        from nlptl.word2vec.tokenizer import set_vocabulary, untrained_tokenizer
+        from nlptl.models.word_vector_files.reading import placed_vectors
+        from nlptl.pretraining.word2vec.corpus import corpus_of
+        from nlptl.pretraining.word2vec.tokenizer import set_vocabulary, untrained_tokenizer
 
         words, start = known
         tokenizer = untrained_tokenizer(self.text)
@@ -210,7 +212,7 @@ class SkipGram(Config):
         if self.phrases is None:
             yield corpus, None
             return
-        from nlptl.word2vec.phrases import find_phrases, merge
+        from nlptl.pretraining.word2vec.phrases import find_phrases, merge
 
         pairs = find_phrases(corpus, min_count=self.phrases.min_count, threshold=self.phrases.threshold)
         with tempfile.TemporaryDirectory(prefix="nlptl-phrases-") as folder:
@@ -222,7 +224,7 @@ class SkipGram(Config):
 
     def _tell_change(self, corpus: Corpus, before: FloatArray, after: FloatArray, context: RunContext) -> None:
         """Tell how many words came new and how the neighbourhoods of the old ones have changed."""
-        from nlptl.word2vec.quality import neighbourhood_change
+        from nlptl.pretraining.word2vec.quality import neighbourhood_change
 
         known = ~np.isnan(before[:, 0])
         new = int((~known[1:]).sum())
@@ -234,8 +236,8 @@ class SkipGram(Config):
             context.record.find("neighbourhoods", dataclasses.asdict(change), change.sentence())
 
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> Trained:
-        from nlptl.word2vec.choice import choose_engine
-        from nlptl.word2vec.engines import Trained, initial_vectors
+        from nlptl.pretraining.word2vec.engine_choice import choose_engine
+        from nlptl.pretraining.word2vec.engines import Trained, initial_vectors
 
         task = self._task(corpus, start, context)
         if task.epochs == 0:
@@ -253,7 +255,7 @@ class SkipGram(Config):
         return trained
 
     def _task(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> SkipGramTask:
-        from nlptl.word2vec.engines import SkipGramTask
+        from nlptl.pretraining.word2vec.engines import SkipGramTask
 
         dim = (self.dim or DIM) if start is None else start.shape[1]
         task = SkipGramTask(
@@ -267,8 +269,8 @@ class SkipGram(Config):
 
     def _watch(self, corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Watch:
         """Return what tells losses and keeps checkpoints; the losses of a killed run's epochs come back with them."""
-        from nlptl.word2vec.engines import Watch
-        from nlptl.word2vec.quality import SampledLoss
+        from nlptl.pretraining.word2vec.engines import Watch
+        from nlptl.pretraining.word2vec.quality import SampledLoss
 
         measure = SampledLoss(corpus, window=self.window, negatives=self.negatives, seed=context.seed)
         losses: list[float | None] = []
@@ -292,14 +294,14 @@ class SkipGram(Config):
         return max(5, min(100, -(-AUTO_WORDS // max(1, words))))
 
     def _imported(self) -> tuple[list[str], FloatArray]:
-        from nlptl.word2vec.formats import read_vectors
+        from nlptl.models.word_vector_files.reading import read_vectors
 
         assert self.vectors is not None
         return read_vectors(Path(self.vectors))
 
     def _as_they_are(self) -> _Learnt:
-        from nlptl.word2vec.formats import read_counts
-        from nlptl.word2vec.tokenizer import UNKNOWN, set_vocabulary, untrained_tokenizer
+        from nlptl.models.word_vector_files.reading import read_counts
+        from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, set_vocabulary, untrained_tokenizer
 
         assert self.vectors is not None
         words, vectors = self._imported()
@@ -316,8 +318,9 @@ class SkipGram(Config):
         return _Learnt(tokenizer, table, counts)
 
     def _tell_neighbours(self, learnt: _Learnt, context: RunContext) -> None:
-        from nlptl.word2vec.quality import frequent_words, nearest
-        from nlptl.word2vec.tokenizer import vocabulary_of
+        from nlptl.models.neighbours import nearest
+        from nlptl.pretraining.word2vec.quality import frequent_words
+        from nlptl.pretraining.word2vec.tokenizer import vocabulary_of
 
         words = vocabulary_of(learnt.tokenizer)
         telling = frequent_words(words, learnt.counts, most=FREQUENT)

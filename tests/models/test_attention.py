@@ -16,9 +16,9 @@ import torch.nn.attention.varlen as varlen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.batching import pack
 from nlptl.models import attention
 from nlptl.models.attention import PackedTexts, choose, kernel_for, packed_attention
+from nlptl.models.packing import pack
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

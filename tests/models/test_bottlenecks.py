@@ -11,7 +11,7 @@ import torch
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.bottlenecks import Bottleneck, bottlenecks
 from nlptl.models.encoder import Encoder
-from nlptl.pretraining.continued import check_plain
+from nlptl.pretraining.encoders.continued import check_plain
 from tests.models.tiny import DIM, LAYERS, TEXTS, tiny_encoder
 
 
@@ -42,7 +42,7 @@ def test_the_formula() -> None:
 
 def test_buffered_and_learning_layers_agree() -> None:
     encoder = adapted(up=5.0)
-    from nlptl.batching import pack
+    from nlptl.models.packing import pack
 
     with torch.enable_grad():
         slow = encoder(pack(encoder.token_ids(TEXTS))).detach().numpy()

@@ -16,15 +16,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.batching import Batch, TokenRule, pack
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.layer_updates import Adapters, add_adapters
+from nlptl.finetuning.gradient.lora import Adapters, add_adapters
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder
+from nlptl.models.packing import Batch, TokenRule, pack
 from nlptl.models.pretrained import load_model
+from nlptl.models.threads import side_by_side
 from nlptl.models.transformer import LayerChoice, Transformer
-from nlptl.models.workers import side_by_side
 from tests.models.tiny import (
     DIM,
     LAYERS,

@@ -13,23 +13,29 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from nlptl.batching import pack
+from nlptl.context import RunContext
 from nlptl.data import TextData
+from nlptl.evaluation.classifier import unknown_share
+from nlptl.finetuning.methods.union import Full
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
+from nlptl.models.neighbours import nearest_words
+from nlptl.models.packing import pack
 from nlptl.models.pooling import Pooling
+from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.models.word_vectors import WordVectors, merged
-from nlptl.neighbours import nearest_words
-from nlptl.prediction import unknown_share
-from nlptl.spelling import Spelling
+from nlptl.pretraining.word2vec.tokenizer import (
+    TextSettings,
+    set_vocabulary,
+    untrained_tokenizer,
+    vocabulary_of,
+    words_of,
+)
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
-from nlptl.stages.stage import RunContext
-from nlptl.stages.update import Full
-from nlptl.word2vec.tokenizer import TextSettings, set_vocabulary, untrained_tokenizer, vocabulary_of, words_of
 from tests.conftest import small_reviews
 
 SPELLING = Spelling(min=3, max=4, buckets=50)
@@ -223,7 +229,7 @@ def test_fine_tuning(update: object, context: RunContext, tmp_path: Path) -> Non
 
 
 def test_what_full_trains_is_what_it_gives(context: RunContext) -> None:
-    from nlptl.updates import FullUpdate
+    from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
 
     texts, labels = small_reviews(24)
     texts += ["film zzz good", "bad qqqq the"]
@@ -253,7 +259,7 @@ def nn_loss(logits: torch.Tensor, names: tuple[str, ...], labels: list[str]) -> 
 
 
 def test_rows_come_in_the_same_order_whatever_was_read_before(context: RunContext) -> None:
-    from nlptl.updates import FullUpdate
+    from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
 
     texts, labels = ["film zzz yyy", "bad xxx"], ["a", "b"]
     starts = []

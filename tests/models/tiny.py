@@ -12,9 +12,9 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
-from nlptl.batching import TokenRule
-from nlptl.models.anatomy import ANATOMIES
+from nlptl.models.architectures import ANATOMIES
 from nlptl.models.encoder import Encoder
+from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.transformer import Transformer
 from nlptl.models.weights import SPECIAL

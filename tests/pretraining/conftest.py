@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nlptl.training import one_thread_if
+from nlptl.training.compute import one_thread_if
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import transformers
 
 from nlptl.models.encoder import Encoder
 from nlptl.models.weights import find_weights, pretrained_encoder
-from nlptl.pretraining.pile import TokenPile, token_pile
+from nlptl.pretraining.encoders.pile import TokenPile, token_pile
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_config, tiny_tokenizer
 

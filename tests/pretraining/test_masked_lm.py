@@ -11,10 +11,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from nlptl.pretraining.chance import chance
-from nlptl.pretraining.heads import carried_head, carries_head, fresh_head
-from nlptl.pretraining.masked_lm import MaskedLMTraining, Masking
-from nlptl.pretraining.pile import NO_WORD, Draw, TokenPile, token_pile
+from nlptl.models.masked_lm_head import carried_head, carries_head, fresh_head
+from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
+from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile, token_pile
+from nlptl.randomness import chance
 from tests.models.tiny import MODEL_TYPES, tiny_config, tiny_encoder, tiny_folder, tiny_tokenizer
 from tests.pretraining.piles import encoder_of, masked_lm_folder, small_pile
 
@@ -190,7 +190,7 @@ def test_a_fresh_head_knows_how_frequent_tokens_are() -> None:
     encoder = tiny_encoder("bert")
     before = torch.get_rng_state()
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     assert torch.equal(torch.get_rng_state(), before)
     the = encoder.tokenizer.token_to_id("the")
     share = (pile.ids == the).sum() / (pile.words >= 0).sum()
@@ -202,7 +202,7 @@ def test_a_fresh_head_knows_how_frequent_tokens_are() -> None:
 def test_frozen_training_moves_the_head_alone() -> None:
     encoder = tiny_encoder("bert")
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     training = MaskedLMTraining(encoder, head, pile, Masking(0.2, True, MASK, 90, seed=0), frozen=True)
     training.loss(Draw(1, torch.arange(8))).backward()
     assert all(parameter.grad is None for parameter in encoder.parameters())
@@ -212,7 +212,7 @@ def test_frozen_training_moves_the_head_alone() -> None:
 def test_shares_of_processes_add_up_to_the_whole_batch() -> None:
     encoder = tiny_encoder("bert")
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     training = MaskedLMTraining(encoder, head, pile, Masking(0.2, True, MASK, 90, seed=0))
     for draw in (Draw(1, torch.arange(9)), Draw(1, torch.tensor([3]))):
         parts = [training.share(draw, process, 2) for process in range(2)]

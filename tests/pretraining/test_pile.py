@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
-from nlptl.pretraining.continued import Outcome, continue_training, train_from_scratch
-from nlptl.pretraining.heads import fresh_head
-from nlptl.pretraining.masked_lm import MaskedLMTraining, Masking
-from nlptl.pretraining.pile import NO_WORD, Draw, TokenPile
-from nlptl.pretraining.settings import TSDAE, MaskedLM, Objective, Scratch
-from nlptl.pretraining.tsdae import Deletion, TSDAETraining
+from nlptl.models.masked_lm_head import fresh_head
+from nlptl.pretraining.encoders.continued import Outcome, continue_training, train_from_scratch
+from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
+from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, Objective, Scratch
+from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
+from nlptl.pretraining.encoders.tsdae import Deletion, TSDAETraining
 from nlptl.stages.bert import Bert
-from nlptl.stages.stage import RunContext
 from tests.models.tiny import tiny_encoder, tiny_folder
 from tests.pretraining.piles import small_pile
 
@@ -36,7 +36,7 @@ def one_token_texts(count: int = 12) -> TokenPile:
 def tsdae_training(pile: TokenPile) -> TSDAETraining:
     """Return a TSDAE training of a tiny encoder with a fresh head."""
     encoder = tiny_encoder("bert")
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     return TSDAETraining(encoder, head, pile, Deletion(0.6, 1), torch.Generator().manual_seed(1), fresh=True)
 
 
@@ -79,7 +79,7 @@ def test_tsdae_s_loss_of_texts_of_one_token_is_zero() -> None:
 def test_nothing_is_measured_where_nothing_is_asked() -> None:
     encoder = tiny_encoder("bert")
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     training = MaskedLMTraining(encoder, head, pile, Masking(0.2, True, 4, 90, seed=0))
     assert training.measure(small_pile(encoder, UNKNOWN)) is None
     assert tsdae_training(pile).measure(one_token_texts()) is None

@@ -14,15 +14,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.stages.bert import Bert
-from nlptl.stages.stage import RunContext
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 
 PRELOADED = [
     "torch._dynamo", "accelerate", "datasets", "transformers.models.bert.modeling_bert", "nlptl.models.weights",
-    "nlptl.pretraining.continued", "nlptl.pretraining.scratch", "tests.pretraining.test_resume",
+    "nlptl.pretraining.encoders.continued", "nlptl.pretraining.encoders.scratch", "tests.pretraining.test_resume",
 ]  # fmt: skip
 STAGES = {
     "scratch": {

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from nlptl.batching import pack
 from nlptl.models.encoder import Encoder
-from nlptl.pretraining.heads import fresh_head
-from nlptl.pretraining.pile import NO_WORD, Draw
-from nlptl.pretraining.simcse import SimCSETraining, contrastive_losses, has_dropout
-from nlptl.pretraining.tsdae import Deletion, TSDAETraining
+from nlptl.models.masked_lm_head import fresh_head
+from nlptl.models.packing import pack
+from nlptl.pretraining.encoders.pile import NO_WORD, Draw
+from nlptl.pretraining.encoders.simcse import SimCSETraining, contrastive_losses, has_dropout
+from nlptl.pretraining.encoders.tsdae import Deletion, TSDAETraining
 from tests.models.tiny import MODEL_TYPES, tiny_encoder
 from tests.pretraining.piles import small_pile
 
@@ -87,7 +87,7 @@ def test_measuring_does_not_count_as_reading() -> None:
     simcse.measure(pile)
     simcse.loss(Draw(1, rows))
     assert simcse.tokens == 2 * int(pile.lengths[rows].sum())
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     deletion = Deletion(0.6, 1)
     tsdae = TSDAETraining(encoder, head, pile, deletion, torch.Generator().manual_seed(1), fresh=True)
     tsdae.measure(pile)
@@ -141,7 +141,7 @@ def test_the_decoder_sees_the_past_and_the_memory_alone(model_type: str) -> None
 def test_tsdae_learns(model_type: str) -> None:
     encoder = tiny_encoder(model_type)
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     training = TSDAETraining(encoder, head, pile, Deletion(0.6, 1), torch.Generator().manual_seed(1), fresh=True)
     before = training.measure(pile)
     assert fall(training, encoder, 25, 1e-3) < -0.3
@@ -151,7 +151,7 @@ def test_tsdae_learns(model_type: str) -> None:
 def test_tsdae_measures_the_mean_over_all_predicted_tokens() -> None:
     encoder = tiny_encoder("bert")
     pile = small_pile(encoder)
-    head = fresh_head(encoder.token_model, pile, torch.Generator().manual_seed(0))
+    head = fresh_head(encoder.token_model, pile.word_tokens(), torch.Generator().manual_seed(0))
     training = TSDAETraining(encoder, head, pile, Deletion(0.6, 1), torch.Generator().manual_seed(1), fresh=True)
     training.module.eval()
     with torch.no_grad():

@@ -12,9 +12,16 @@ import transformers
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
 from nlptl.models.pooling import Pooling, PoolingMode
-from nlptl.pretraining.scratch import learnt_tokenizer
-from nlptl.pretraining.settings import Scratch
-from nlptl.pretraining.vocabulary import Word, count_words, examined_words, extend_vocabulary, most_useful, report_on
+from nlptl.pretraining.encoders.objectives import Scratch
+from nlptl.pretraining.encoders.scratch import learnt_tokenizer
+from nlptl.pretraining.encoders.vocabulary import (
+    Word,
+    count_words,
+    examined_words,
+    extend_vocabulary,
+    most_useful,
+    report_on,
+)
 from tests.models.tiny import MODEL_TYPES, tiny_encoder
 
 TEXTS = ["the film is zumthor", "Zumthor, a zumthor and the qi", "a qi story ☃ is good", "the zumthorian film"]

@@ -15,12 +15,12 @@ import torch
 import yaml
 
 from nlptl.config import dump_yaml, parse, replace_at
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.encoder import Encoder
-from nlptl.pretraining.settings import TSDAE, AutoObjective, MaskedLM, Scratch, SimCSE
+from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Scratch, SimCSE
 from nlptl.stages.bert import Bert
-from nlptl.stages.stage import RunContext
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 from tests.pretraining.piles import encoder_of, masked_lm_folder

@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from nlptl.config import dump_yaml, parse
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, DataError
+from nlptl.finetuning.methods.union import Full
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
-from nlptl.run_folder import load_artifact
+from nlptl.runs.folder import load_artifact
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.stages.stage import RunContext
-from nlptl.stages.update import Full
 from tests.models.tiny import tiny_folder
 
 SKIPGRAM = SkipGram(dim=16, epochs=15, min_count=1, window=10)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-import nlptl.domains.heads
-import nlptl.domains.layers
-import nlptl.domains.shift
-import nlptl.pretraining.plan
-import nlptl.pretraining.tsdae
+import nlptl.evaluation.shift
+import nlptl.finetuning.domains.domain_heads
+import nlptl.finetuning.domains.layers
+import nlptl.pretraining.encoders.plan
+import nlptl.pretraining.encoders.tsdae
 from nlptl.config import parse
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
@@ -28,7 +29,6 @@ from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.stages.stage import RunContext
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 
@@ -302,8 +302,10 @@ def test_simcse_needs_dropout(data: TextData, context: RunContext, tmp_path_fact
 def test_a_continued_training_that_breaks_down_names_this_stage(
     contextual: TextClassifier, data: TextData, context: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = nlptl.pretraining.tsdae.TSDAETraining.loss
-    monkeypatch.setattr(nlptl.pretraining.tsdae.TSDAETraining, "loss", lambda self, draw: plain(self, draw) * math.nan)
+    plain = nlptl.pretraining.encoders.tsdae.TSDAETraining.loss
+    monkeypatch.setattr(
+        nlptl.pretraining.encoders.tsdae.TSDAETraining, "loss", lambda self, draw: plain(self, draw) * math.nan
+    )
     adapt = {"method": "continue", "objective": "tsdae", "steps": 2, "batch_size": 8, "learning_rate": 1e-3}
     with pytest.raises(ConfigError) as caught:
         DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=context)
@@ -378,13 +380,13 @@ def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
 
         monkeypatch.setattr(where, name, watched)
 
-    watch(nlptl.domains.shift, "shift_between", "shift")
-    watch(nlptl.domains.heads, "choose", "head choice")
-    watch(nlptl.domains.heads, "fit_rows", "head")
-    watch(nlptl.domains.heads, "aligned", "coral")
-    watch(nlptl.domains.layers, "train", "layers")
-    watch(nlptl.domains.layers, "Trunk", "trunk")
-    watch(nlptl.pretraining.plan, "train", "continue")
+    watch(nlptl.evaluation.shift, "shift_between", "shift")
+    watch(nlptl.finetuning.domains.domain_heads, "choose", "head choice")
+    watch(nlptl.finetuning.domains.domain_heads, "fit_rows", "head")
+    watch(nlptl.finetuning.domains.domain_heads, "aligned", "coral")
+    watch(nlptl.finetuning.domains.layers, "train", "layers")
+    watch(nlptl.finetuning.domains.layers, "Trunk", "trunk")
+    watch(nlptl.pretraining.encoders.plan, "train", "continue")
     watch(Encoder, "encode", "encoding")
     for adapt in (
         {"method": "coral"},

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nlptl.augmentation import Augmented
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
+from nlptl.finetuning.augmentation import Augmented
+from nlptl.finetuning.augmentation import checked as more_texts
+from nlptl.finetuning.augmentation.checked import augmented, pile_texts
+from nlptl.finetuning.methods.union import Contrastive, Pile
 from nlptl.models.classifier import TextClassifier
-from nlptl.stages import more_texts
 from nlptl.stages.classification_head import ClassificationHead
-from nlptl.stages.more_texts import augmented, pile_texts
-from nlptl.stages.stage import RunContext
-from nlptl.stages.update import Contrastive, Pile
 from tests.models.tiny import tiny_encoder
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
-from nlptl.export import export_vectors
+from nlptl.models.word_vector_files.export import export_vectors
+from nlptl.pretraining.word2vec import cpu_engine
+from nlptl.pretraining.word2vec.engine_choice import choose_engine
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import Phrases, SkipGram
-from nlptl.stages.stage import RunContext
-from nlptl.word2vec import cpu_engine
-from nlptl.word2vec.choice import choose_engine
 
 CITIES = ["we went to new york by train", "new york is a city", "a new train is by the city"] * 20
 
@@ -50,7 +50,7 @@ def test_a_gpu_repeats_no_bits() -> None:
 
 
 def test_auto_takes_the_processor_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nlptl.word2vec import gpu_engine
+    from nlptl.pretraining.word2vec import gpu_engine
 
     monkeypatch.setattr(gpu_engine, "available", lambda: False)
     assert choose_engine("auto")[0] == "cpu"

@@ -1,0 +1,1 @@
+"""Scores, intervals, calibration, hold-outs, duplicates and domain shift."""

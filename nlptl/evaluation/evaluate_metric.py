@@ -1,0 +1,98 @@
+"""The same figures as a 🤗 evaluate metric, for programs that speak `compute`, `add_batch` and `evaluate.combine`.
+
+`import evaluate` takes seconds and drags in transformers and datasets, and `evaluate.load("f1")` fetches a script from
+the network. That is why `nlptl.evaluation.scores` calls scikit-learn directly and this face stands apart: nothing in nlptl
+needs it, and it loads evaluate only when `load` is called.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import evaluate
+
+from nlptl.evaluation.scores import Evaluation, evaluate_predictions
+
+_INPUTS = """
+    predictions: predicted labels, as names (str) or as ids (int, the place in the label names)
+    references: true labels, as predictions
+    probabilities: one row per text, a column per label name (only if loaded with probabilities=True)
+    seed, resamples: of the bootstrap intervals
+"""
+
+
+def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metric:
+    """Make the metric "classification_report" for the label set `names`; it works offline and leaves no file behind.
+
+    `compute` returns rows, accuracy, macro_f1 and mcc, each interval with its ends (accuracy_low, accuracy_high, …), as
+    `nlptl.evaluation.scores.evaluate_predictions` defines them. With `probabilities` the metric takes a third input of that
+    name and returns log_loss and expected_calibration_error too. Predictions and references are label names or ids (the
+    place in `names`). It keeps its batches in memory, so it counts one process only: gather the predictions before
+    adding them.
+
+    `compute` raises DataError for a label that is not in `names`, evaluate's ValueError for inputs that do not fit.
+    """
+    import evaluate
+    from datasets import Features, Value
+    from datasets import Sequence as Row
+
+    chances = {"probabilities": Row(Value("float64"))} if probabilities else {}
+
+    class ClassificationReport(evaluate.Metric):  # type: ignore[misc, unused-ignore]
+        """evaluate_predictions behind evaluate's interface."""
+
+        def _info(self) -> Any:
+            return evaluate.MetricInfo(
+                description="Accuracy, macro-F1, MCC and calibration of a text classifier, with intervals.",
+                citation="",
+                inputs_description=_INPUTS,
+                features=[
+                    Features({"predictions": Value(kind), "references": Value(kind), **chances})
+                    for kind in ("string", "int64")
+                ],
+            )
+
+        def _compute(
+            self,
+            *,
+            predictions: Sequence[str] | Sequence[int],
+            references: Sequence[str] | Sequence[int],
+            probabilities: Sequence[Sequence[float]] | None = None,
+            seed: int = 0,
+            resamples: int = 1000,
+        ) -> dict[str, float]:
+            evaluation = evaluate_predictions(
+                labels=_label_names(references, names),
+                predicted=_label_names(predictions, names),
+                probabilities=probabilities,
+                names=names,
+                seed=seed,
+                resamples=resamples,
+            )
+            return _figures(evaluation)
+
+    # evaluate makes its folder even when it keeps everything in memory; nothing reads or writes it afterwards.
+    with tempfile.TemporaryDirectory(prefix="nlptl-metric-") as folder:
+        return ClassificationReport(cache_dir=folder, keep_in_memory=True)
+
+
+def _label_names(labels: Sequence[str] | Sequence[int], names: Sequence[str]) -> list[str]:
+    # An id outside the label set stays what it is, for evaluate_predictions to refuse with its place.
+    return [names[label] if isinstance(label, int) and 0 <= label < len(names) else str(label) for label in labels]
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    figures: dict[str, float] = {"rows": evaluation.rows, "mcc": evaluation.mcc}
+    intervals = {
+        "accuracy": evaluation.accuracy,
+        "macro_f1": evaluation.macro_f1,
+        "log_loss": evaluation.log_loss,
+        "expected_calibration_error": evaluation.expected_calibration_error,
+    }
+    for name, interval in intervals.items():
+        if interval is not None:
+            figures |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return figures

@@ -1,0 +1,1 @@
+"""Everything behind the finetune and domain_adaptation stages."""

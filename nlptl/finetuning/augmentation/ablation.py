@@ -1,0 +1,189 @@
+"""Whether augmentation helps: the same folds trained with and without it, set side by side.
+
+Shapes: B texts, n labelled examples, K labels, R repeats.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.errors import DataError
+from nlptl.evaluation.duplicates import Distinct, distinct
+from nlptl.evaluation.intervals import PairedDifference, paired_difference
+from nlptl.finetuning.augmentation import Augmented, Augmenter, keep_label
+
+Predict = Callable[[list[str]], NDArray[np.floating]]
+"""Probabilities (B, K) of texts."""
+Fit = Callable[[list[str], list[str]], Predict]
+"""Trains on texts and labels from a fresh start, and returns what predicts."""
+Against = Literal["alone", "repeated"]
+"""What the arm without augmentation learns from: the examples, or each as often again as it has new texts."""
+SMALLEST = 1e-6  # a probability counts as at least this in the log-loss
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """What augmentation changed on held-out examples."""
+
+    accuracy: PairedDifference
+    """With augmentation less without; above 0 it helps."""
+    log_loss: PairedDifference
+    """The same of the log-loss, nats an example; below 0 it helps."""
+    without: tuple[float, float]
+    """Accuracy and log-loss without augmentation."""
+    examples: int
+    folds: int
+    repeats: int
+    added: float
+    """New texts for each training example, on average."""
+    dropped: float
+    """Share (0 to 1) of the new texts that the label check dropped."""
+    against: Against
+
+    def sentence(self) -> str:
+        """Tell the outcome: accuracy, log-loss, and what may be concluded."""
+        checked = f", {self.dropped:.0%} of those made dropped by the label check" if self.dropped else ""
+        accuracy, loss = self.accuracy.difference, self.log_loss.difference
+        other = "the examples alone" if self.against == "alone" else "the examples repeated as often"
+        return (
+            f"Augmentation ({self.added:.1f} new texts an example{checked}) changed the accuracy by {accuracy} from "
+            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, against {other}, in "
+            f"{self.repeats} x {self.folds}-fold cross-validation on {self.examples} examples: {self.verdict()}."
+        )
+
+    def verdict(self) -> str:
+        """Say what the intervals show."""
+        gains = {"accuracy": _sign(self.accuracy), "log-loss": -_sign(self.log_loss)}
+        shown = {name: "it helps" if gain > 0 else "it harms" for name, gain in gains.items() if gain}
+        if len(set(gains.values())) == 1:
+            return shown.get("accuracy", "no difference is shown")
+        parts = [f"{shown[name]} the {name}" for name in shown]
+        parts += [f"for the {name} no difference is shown" for name in gains if name not in shown]
+        return "; ".join(parts)
+
+
+def augmentation_ablation(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    names: Sequence[str],
+    fit: Fit,
+    augmenter: Augmenter,
+    seed: int = 0,
+    folds: int = 5,
+    repeats: int = 3,
+    least: float | None = None,
+    against: Against = "alone",
+    after_fit: Callable[[], None] | None = None,
+) -> Ablation:
+    """Measure by repeated stratified cross-validation what training on new texts beside the examples changes.
+
+    `names` are the K labels in the order of the columns that `fit`'s predictions have. Only training folds are augmented,
+    anew in each repeat; with `least`, new texts to which the fold's classifier without augmentation does not give their
+    example's label with at least that probability are left out (see keep_label). 2 x folds x repeats fits, half as many
+    more where `against` is repeated and `least` given; `after_fit` is called after each.
+
+    Where `fit` has a fixed penalty or number of epochs, more texts weaken the one and lengthen the other, which may help
+    by itself: against "repeated" both arms have equally many. Against "alone" is what a user gets.
+
+    The intervals resample repeats and examples (see paired_difference). They treat the examples of a cross-validation as
+    independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
+    label that is none of `names` or has one example only.
+    """
+    repeats_of = distinct(texts, labels)
+    parts = _check([labels[row] for row in repeats_of.first], names, folds)
+    wanted = np.array([list(names).index(label) for label in labels])
+    scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
+    arms = _Arms(list(texts), list(labels), wanted.tolist(), fit, least, against, after_fit)
+    made = added = base = 0
+    for repeat in range(repeats):
+        augmented = augmenter(texts, seed=seed + repeat)
+        for training, held_out in _folds(repeats_of, wanted, parts, seed + repeat):
+            new = augmented.of_rows(training)
+            without, more, kept = arms.trained(training, new)
+            for arm, predict in enumerate((without, more)):
+                scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), wanted[held_out])
+            made, added, base = made + len(new), added + kept, base + len(training)
+    accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
+    before = scores[0].mean(axis=(1, 2)).tolist()
+    dropped = 1 - added / made if made else 0.0
+    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped, against)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Arms:
+    """Trains both arms of a fold."""
+
+    texts: list[str]
+    labels: list[str]
+    columns: list[int]
+    """Column of each label in the predictions."""
+    fit: Fit
+    least: float | None
+    against: Against
+    after_fit: Callable[[], None] | None
+
+    def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
+        """Return what predicts without and with the new texts, and how many of these passed the label check."""
+        alone = self._fitted(training) if self.least is not None or self.against == "alone" else None
+        if alone is not None and self.least is not None:
+            new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept
+        if alone is None or self.against == "repeated":
+            without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
+        else:
+            without = alone
+        return without, self._fitted(training, new.texts, new.rows), len(new)
+
+    def _fitted(self, rows: list[int], more: Sequence[str] = (), more_rows: Sequence[int] = ()) -> Predict:
+        """Train on examples and on `more` texts that have the labels of `more_rows`."""
+        predict = self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
+        if self.after_fit is not None:
+            self.after_fit()
+        return predict
+
+
+def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
+    """Return how many parts the labels can be split into."""
+    counts = Counter(labels)
+    unknown = sorted(set(counts) - set(names))
+    if unknown:
+        raise DataError(
+            f"ablation: found the label {unknown[0]!r}; expected one of {', '.join(names)}, the columns of the "
+            "predictions. Give all labels as names."
+        )
+    rarest = min(counts, key=lambda label: (counts[label], label)) if counts else None
+    if rarest is None or counts[rarest] < 2 or len(counts) < 2:
+        found = "no examples" if rarest is None else f"{counts[rarest]} of label {rarest!r} among {len(counts)} labels"
+        raise DataError(
+            f"ablation: found {found}; expected at least two labels with two examples each, one to train on and one to "
+            "hold out. Add examples."
+        )
+    return min(folds, counts[rarest])
+
+
+def _folds(repeats: Distinct, wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Return (training rows, held-out rows) of each fold; copies of an example are in the same part."""
+    from sklearn.model_selection import StratifiedKFold
+
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
+    labels = wanted[repeats.first]
+    return [
+        (repeats.rows_of(training).tolist(), repeats.rows_of(held_out).tolist())
+        for training, held_out in splitter.split(labels, labels)
+    ]
+
+
+def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return whether each text (B,) was right and its log-loss, (B, 2), as an assignment beside a slice wants it."""
+    own = np.maximum(probabilities[np.arange(len(wanted)), wanted].astype(np.float64), SMALLEST)
+    return np.stack([probabilities.argmax(axis=1) == wanted, -np.log(own)], axis=1).astype(np.float64)
+
+
+def _sign(paired: PairedDifference) -> int:
+    return int(paired.difference.low > 0) - int(paired.difference.high < 0)

@@ -1,0 +1,196 @@
+"""New texts from texts: each kind of augmentation made ready once, then a function of text and seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlptl.errors import ConfigError
+from nlptl.finetuning.augmentation.blocks import (
+    Augmentation,
+    BackTranslation,
+    Eda,
+    MaskedLMReplacement,
+    Swap,
+    Typos,
+    WordDropout,
+)
+from nlptl.finetuning.augmentation.typos import mistype
+from nlptl.finetuning.augmentation.word_edits import drop_words, eda, swap_words
+
+if TYPE_CHECKING:
+    import torch
+
+    from nlptl.finetuning.augmentation.vocabulary import WordSource
+
+Editor = Callable[[str, Sequence[np.random.Generator]], list[str]]
+"""Makes one version of a text with each generator."""
+ATTEMPTS = 4  # draws for a version that differs from the text and its other versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmented:
+    """New texts, in the order of the texts they came from."""
+
+    texts: tuple[str, ...]
+    """None is empty, and none equals its own or another new version of its own."""
+    rows: tuple[int, ...]
+    """Row of the text that each came from."""
+    kinds: tuple[str, ...]
+    """How each was made."""
+    repeated: Mapping[str, int]
+    """Versions of each kind that were asked for and left out, because every draw gave the text or another version again."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def labels(self, labels: Sequence[str]) -> list[str]:
+        """Return the label of each new text, given those of the texts they came from."""
+        return [labels[row] for row in self.rows]
+
+    def where(self, kept: Sequence[bool]) -> Augmented:
+        """Return the new texts at which `kept` is true, for the same rows."""
+        stay = [place for place, stays in zip(range(len(self)), kept, strict=True) if stays]
+        return Augmented(
+            tuple(self.texts[place] for place in stay),
+            tuple(self.rows[place] for place in stay),
+            tuple(self.kinds[place] for place in stay),
+            self.repeated,
+        )
+
+    def of_rows(self, rows: Collection[int]) -> Augmented:
+        """Return the new texts that came from some rows, numbered as before."""
+        wanted = set(rows)
+        return self.where([row in wanted for row in self.rows])
+
+    def sentence(self) -> str:
+        """Tell how many new texts there are of each kind."""
+        made = Counter(self.kinds)
+        told = ", ".join(f"{made[kind]} by {kind}" for kind in self.repeated)
+        missing = sum(self.repeated.values())
+        short = f"; {missing} more would have repeated a text" if missing else ""
+        return f"Augmentation made {len(self)} new texts ({told}){short}."
+
+
+class Augmenter:
+    """Makes new texts by a list of augmentations, each on its own; models are loaded once.
+
+    What becomes of a text depends on the text, the settings, the seed and `words` alone, not on the texts beside it.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[Augmentation],
+        *,
+        words: WordSource | None = None,
+        device: torch.device | None = None,
+        where: str = "augment",
+    ) -> None:
+        """`words` is where eda takes replacing words from: a Vocabulary or Neighbours; `device` is where models run.
+
+        Raises ConfigError when words or a model are missing, or a model lacks what the kind needs; `where` is the path
+        of the settings in such sentences.
+        """
+        self._settings = tuple(settings)
+        self._editors = [
+            _editor(setting, words, device, f"{where}.{number}") for number, setting in enumerate(self._settings)
+        ]
+
+    def __call__(
+        self, texts: Sequence[str], *, seed: int, after_text: Callable[[int], None] | None = None
+    ) -> Augmented:
+        """Return `copies` new versions of each text by each kind; `after_text` is told 1 after each text."""
+        found: list[tuple[str, int, str]] = []
+        for row, text in enumerate(texts):
+            found += [(new, row, kind) for new, kind in self._versions(text, seed)]
+            if after_text is not None:
+                after_text(1)
+        repeated: Counter[str] = Counter()
+        for setting in self._settings:
+            repeated[setting.kind] += setting.copies * len(texts)
+        repeated.subtract(kind for _, _, kind in found)
+        return Augmented(
+            tuple(new for new, _, _ in found),
+            tuple(row for _, row, _ in found),
+            tuple(kind for _, _, kind in found),
+            dict(repeated),
+        )
+
+    def _versions(self, text: str, seed: int) -> list[tuple[str, str]]:
+        """Return the new versions of a text and their kinds."""
+        seen = {text.strip(), ""}
+        found: list[tuple[str, str]] = []
+        times: Counter[str] = Counter()
+        for setting, editor in zip(self._settings, self._editors, strict=True):
+            times[setting.kind] += 1  # two blocks of one kind must not draw alike
+            missing = list(range(setting.copies))
+            for attempt in range(ATTEMPTS):
+                keys = [f"{setting.kind} {times[setting.kind]} {copy} {attempt}" for copy in missing]
+                versions = editor(text, [generator_of(seed, text, key) for key in keys]) if missing else []
+                again = []
+                for copy, version in zip(missing, versions, strict=True):
+                    if version.strip() in seen:
+                        again.append(copy)
+                        continue
+                    seen.add(version.strip())
+                    found.append((version, setting.kind))
+                missing = again
+        return found
+
+
+def augment(
+    texts: Sequence[str],
+    settings: Sequence[Augmentation],
+    *,
+    seed: int,
+    words: WordSource | None = None,
+    device: torch.device | None = None,
+) -> Augmented:
+    """Return new texts by a list of augmentations; see `Augmenter`, which keeps models loaded between calls."""
+    return Augmenter(settings, words=words, device=device)(texts, seed=seed)
+
+
+def generator_of(seed: int, text: str, purpose: str) -> np.random.Generator:
+    """Return a generator that depends on nothing but seed, text and purpose."""
+    digest = hashlib.blake2b(f"{seed}\n{purpose}\n{text}".encode("utf-8", "surrogatepass"), digest_size=16)
+    return np.random.default_rng(int.from_bytes(digest.digest(), "little"))
+
+
+def _editor(setting: Augmentation, words: WordSource | None, device: torch.device | None, where: str) -> Editor:
+    if isinstance(setting, WordDropout):
+        return _each(functools.partial(drop_words, share=setting.share))
+    if isinstance(setting, Swap):
+        return _each(functools.partial(swap_words, share=setting.share, reach=setting.reach))
+    if isinstance(setting, Typos):
+        return _each(functools.partial(mistype, share=setting.share))
+    if isinstance(setting, Eda):
+        if setting.needs_words and words is None:
+            raise ConfigError(
+                f"{where}: found the edits {', '.join(setting.edits)} and no words to draw from; expected some for replace "
+                "and insert. Give words, such as Vocabulary.of(texts), or set edits: [swap, delete]."
+            )
+        return _each(functools.partial(eda, share=setting.share, edits=setting.edits, source=words))
+    return _model_editor(setting, device, where)
+
+
+def _model_editor(setting: MaskedLMReplacement | BackTranslation, device: torch.device | None, where: str) -> Editor:
+    import torch
+
+    device = device or torch.device("cpu")
+    if isinstance(setting, MaskedLMReplacement):
+        from nlptl.finetuning.augmentation.masked_lm import WordFiller
+
+        return WordFiller.open(setting, device=device, where=where)
+    from nlptl.finetuning.augmentation.back_translation import RoundTrip
+
+    return RoundTrip.open(setting, device=device, where=where)
+
+
+def _each(edit: Callable[[str, np.random.Generator], str]) -> Editor:
+    return lambda text, generators: [edit(text, generator) for generator in generators]

@@ -1,0 +1,150 @@
+"""Words hidden and filled in again by a masked LM (Wu et al. 2019; Kumar et al. 2020).
+
+Shapes: C versions of a text, T tokens of it, M hidden tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nlptl.errors import ConfigError
+from nlptl.finetuning.augmentation.blocks import MaskedLMReplacement
+from nlptl.finetuning.augmentation.word_edits import count_of, in_case_of
+from nlptl.finetuning.augmentation.words import Words, core, is_letters, is_protected, is_unspaced
+from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
+from nlptl.models.packing import pack
+from nlptl.models.weights import Weights, find_weights, pretrained_encoder
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+    from nlptl.models.encoder import Encoder
+
+MARKS = ("##", "Ġ", "▁")  # by which tokens say that they go on or begin a word
+
+
+class WordFiller:
+    """Replaces words that are one token; others are rare, and say most of what a text is about.
+
+    In kanji, kana and hanzi, which have no spaces, every token is taken for a word.
+    """
+
+    def __init__(self, encoder: Encoder, head: MaskedLMHead, mask_id: int, settings: MaskedLMReplacement) -> None:
+        self._encoder, self._head, self._mask_id, self._settings = encoder, head, mask_id, settings
+        self._surfaces, self._group = _surfaces(encoder.tokenizer, encoder.transformer.word_embeddings.num_embeddings)
+
+    @classmethod
+    def open(cls, settings: MaskedLMReplacement, *, device: torch.device, where: str) -> WordFiller:
+        """Load encoder and head; ConfigError for weights without a masked-LM head or mask token."""
+        weights = weights_of(settings, where=where)
+        encoder = pretrained_encoder(weights)
+        mask = encoder.tokenizer.token_to_id(encoder.transformer.special_tokens.get("mask_token", ""))
+        if mask is None:
+            raise ConfigError(
+                f"{where}.weights: {settings.weights}: found a tokenizer without a mask token; expected one such as [MASK]. "
+                "Give weights with their own tokenizer, or choose another kind."
+            )
+        return cls(encoder.to(device), carried_head(weights.folder).to(device).eval(), mask, settings)
+
+    def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
+        """Return the text with other words at some places, once with each generator."""
+        encoding: Encoding = self._encoder.tokenizer.encode(text)
+        spans = self._spans(text, encoding)
+        count = min(count_of(self._settings.share, len(spans)), len(Words.of(text).words) - 1)  # one word stays
+        if count < 1:
+            return [text] * len(generators)
+        places = np.array(list(spans))
+        chosen = [np.sort(generator.choice(places, size=count, replace=False)) for generator in generators]
+        versions = []
+        for hidden, rows, generator in zip(chosen, self._logits(encoding.ids, chosen), generators, strict=True):
+            new = [self._drawn(row, encoding.ids[place], generator) for row, place in zip(rows, hidden, strict=True)]
+            versions.append(_spliced(text, [spans[int(place)] for place in hidden], new))
+        return versions
+
+    def _spans(self, text: str, encoding: Encoding) -> dict[int, tuple[int, int]]:
+        """Return the tokens that are words, and where they stand in the text."""
+        words = _word_spans(text)
+        found = {}
+        for place, (first, end) in enumerate(encoding.offsets):
+            begin = end - len(text[first:end].lstrip())  # some tokenizers count the space before a word in
+            known = not encoding.special_tokens_mask[place] and self._group[encoding.ids[place]] >= 0
+            if known and ((begin, end) in words or is_unspaced(text[begin:end])):
+                found[place] = (begin, end)
+        return found
+
+    @torch.inference_mode()
+    def _logits(self, ids: list[int], chosen: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """Return the logits (C, M, V) of the hidden tokens in each version."""
+        versions = np.tile(ids, (len(chosen), 1))
+        for version, hidden in zip(versions, chosen, strict=True):
+            version[hidden] = self._mask_id
+        asked = torch.from_numpy(np.concatenate([hidden + row * len(ids) for row, hidden in enumerate(chosen)]))
+        token_model = self._encoder.transformer
+        with token_model.reading(-1):
+            vectors = token_model(pack(versions.tolist()).to(self._encoder.device))
+        logits = self._head(vectors[asked.to(vectors.device)], token_model.word_embeddings.weight)
+        found: NDArray[np.float64] = logits.double().cpu().numpy().reshape(len(chosen), -1, logits.shape[-1])
+        return found
+
+    def _drawn(self, logits: NDArray[np.float64], old: int, generator: np.random.Generator) -> str:
+        """Draw another word for a hidden token from its logits (V,); the old one where there is no other."""
+        possible = np.flatnonzero(self._group[: len(logits)] == self._group[old])
+        possible = possible[possible != old]
+        if not len(possible):
+            return self._surfaces[old]
+        likeliest = possible[np.argsort(-logits[possible], kind="stable")[: self._settings.top_k]]
+        scaled = logits[likeliest] / self._settings.temperature
+        weights = np.cumsum(np.exp(scaled - scaled.max()))
+        drawn = int(np.searchsorted(weights, generator.random() * weights[-1], side="right"))
+        return self._surfaces[int(likeliest[min(drawn, len(likeliest) - 1)])]
+
+
+def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
+    """Find the weights that fill gaps; ConfigError where they are not there, or without a masked-LM head."""
+    weights = find_weights(settings.weights, None, where=where)
+    if not carries_head(weights.folder):
+        raise ConfigError(
+            f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which "
+            "sentence encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose "
+            "another kind."
+        )
+    return weights
+
+
+def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.int64]]:
+    """Return how each token is written, and (V,) a number for tokens that may stand for each other, -1 for no word.
+
+    Tokens that begin a word are not exchanged for such as go on with one, nor those of scripts without spaces for others.
+    """
+    surfaces, group = [""] * rows, np.full(rows, -1)
+    special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+    for token, number in tokenizer.get_vocab().items():
+        mark = next((mark for mark in MARKS if token.startswith(mark)), "")
+        surface = tokenizer.decode([number]).removeprefix("##").strip()
+        if number < rows and number not in special and is_letters(surface):
+            surfaces[number] = surface
+            group[number] = 2 * (MARKS.index(mark) + 1 if mark else 0) + is_unspaced(surface)
+    return surfaces, group
+
+
+def _word_spans(text: str) -> set[tuple[int, int]]:
+    """Return where the words of a text stand, their punctuation and those that are only spelling left out."""
+    words, begin, spans = Words.of(text), 0, set()
+    for gap, word in zip(words.gaps, words.words, strict=False):
+        begin += len(gap)
+        first, last = core(word)
+        if last and not is_protected(word):
+            spans.add((begin + first, begin + last))
+        begin += len(word)
+    return spans
+
+
+def _spliced(text: str, spans: list[tuple[int, int]], words: list[str]) -> str:
+    for (begin, end), word in zip(reversed(spans), reversed(words), strict=True):
+        text = text[:begin] + in_case_of(text[begin:end], word) + text[end:]
+    return text

@@ -1,0 +1,104 @@
+"""Words dropped, exchanged, replaced and inserted (Iyyer et al. 2015; Wei & Zou 2019).
+
+Shapes: W words of a text.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nlptl.finetuning.augmentation.blocks import EdaEdit
+from nlptl.finetuning.augmentation.vocabulary import WordSource, plain
+from nlptl.finetuning.augmentation.words import Words, core
+
+TRIES = 10  # pairs that are looked at for two different words
+
+
+def drop_words(text: str, generator: np.random.Generator, *, share: float) -> str:
+    """Return the text without each word with chance `share`; at least one goes and one stays."""
+    words = Words.of(text)
+    if len(words.words) < 2:
+        return text
+    gone = generator.random(len(words.words)) < share
+    if not gone.any():
+        gone[generator.integers(len(gone))] = True
+    if gone.all():
+        gone[generator.integers(len(gone))] = False
+    for place in np.flatnonzero(gone)[::-1]:
+        words.remove(int(place))
+    return str(words)
+
+
+def swap_words(text: str, generator: np.random.Generator, *, share: float, reach: int | None = None) -> str:
+    """Return the text with a `share` of its words exchanged in pairs at most `reach` apart (None: anywhere)."""
+    words = Words.of(text)
+    for _ in range(count_of(share / 2, len(words.words))):
+        _swap_once(words.words, generator, reach or len(words.words))
+    return str(words)
+
+
+def replace_words(text: str, generator: np.random.Generator, *, share: float, source: WordSource) -> str:
+    """Return the text with a `share` of its words replaced, not all; capitals and punctuation stay."""
+    words = Words.of(text)
+    for place in _chosen(words, generator, share, source)[: len(words.words) - 1]:
+        old = words.words[place]
+        begin, end = core(old)
+        new = source.draw(plain(old), generator)
+        words.words[place] = old[:begin] + in_case_of(old[begin:end], new) + old[end:]
+    return str(words)
+
+
+def insert_words(text: str, generator: np.random.Generator, *, share: float, source: WordSource) -> str:
+    """Return the text with new words, a `share` of its own, that stand for words of it, at random places."""
+    words = Words.of(text)
+    new = [source.draw(plain(words.words[place]), generator) for place in _chosen(words, generator, share, source)]
+    for word in new:
+        words.insert(int(generator.integers(len(words.words) + 1)), word)
+    return str(words)
+
+
+def eda(
+    text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: WordSource | None
+) -> str:
+    """Return the text after one of the edits, drawn at random; `source` may be None without replace and insert."""
+    edit = edits[int(generator.integers(len(edits)))]
+    if edit == "swap":
+        return swap_words(text, generator, share=2 * share)  # the paper counts pairs
+    if edit == "delete":
+        return drop_words(text, generator, share=share)
+    assert source is not None
+    change = replace_words if edit == "replace" else insert_words
+    return change(text, generator, share=share, source=source)
+
+
+def count_of(share: float, total: int) -> int:
+    """Return how many of `total` a share is: at least one where there is any."""
+    return min(total, max(1, round(share * total)))
+
+
+def in_case_of(old: str, new: str) -> str:
+    """Return a word with the capitals of another: none, the first letter, or all."""
+    if old.isupper() and sum(character.isalpha() for character in old) > 1:
+        return new.upper()
+    return new[:1].upper() + new[1:] if old[:1].isupper() else new
+
+
+def _swap_once(words: list[str], generator: np.random.Generator, reach: int) -> None:
+    for _ in range(TRIES):
+        first = int(generator.integers(len(words)))
+        low, high = max(0, first - reach), min(len(words), first + reach + 1)
+        second = int(generator.integers(low, high))
+        if words[first] != words[second]:
+            words[first], words[second] = words[second], words[first]
+            return
+
+
+def _chosen(words: Words, generator: np.random.Generator, share: float, source: WordSource) -> list[int]:
+    """Return the places of words to be replaced, by the odds of `source`."""
+    places = [place for place, word in enumerate(words.words) if plain(word)]
+    odds = source.odds([plain(words.words[place]) for place in places])
+    possible = int((odds > 0).sum())
+    if not possible:
+        return []
+    count = min(count_of(share, len(words.words)), possible)
+    return [places[i] for i in generator.choice(len(places), size=count, replace=False, p=odds / odds.sum())]

@@ -1,0 +1,178 @@
+"""The contrastive update from beginning to end: do label names help, train, the pile if it may, a head at the end.
+
+Shapes: n labelled texts, M sentences that name labels, D dimension, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nlptl.errors import DataError
+from nlptl.evaluation.duplicates import distinct
+from nlptl.finetuning.contrastive.pseudo_labels import PileUse, with_pile
+from nlptl.finetuning.contrastive.rows import Contrast, FewShot
+from nlptl.finetuning.contrastive.training import ContrastiveSettings
+from nlptl.finetuning.contrastive.zero_shot import baseline_sentence, name_vectors, names_alone
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.finetuning.linear import (
+    FittedHead,
+    LabelledVectors,
+    LinearHead,
+    fit_logistic,
+    fit_temperature,
+    with_temperature,
+    write_head,
+)
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.heads import Head
+from nlptl.training.compute import one_thread_if
+from nlptl.training.distributed import agreed
+
+NamesChoice = Literal["auto", "always", "never"]
+MARGIN = 0.02
+"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples. The
+better of one and all sentences is what is compared, which leans a little further towards names."""
+LEFT = 2 / 3
+"""Share of the frozen head's errors that contrastive training is taken to leave: a middle of what it left on several sets,
+half on some and all of them on others. Cross-fitting would tell for the texts at hand, at three times the cost."""
+
+
+def contrastive_classifier(
+    task: FewShot,
+    make_update: Callable[[list[str]], LayerUpdate],
+    settings: ContrastiveSettings,
+    *,
+    names: NamesChoice,
+    pile: PileUse | None = None,
+) -> TextClassifier:
+    """Train the encoder contrastively on the labelled texts, then fit a head; returns the new classifier.
+
+    The head's strength is fixed, since the vectors of texts that the layers have learnt from cannot tell how a head does
+    on others; its probabilities are made as sharp as if it left `LEFT` of the errors that the head on frozen vectors makes
+    when an example is left out. With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
+    """
+    contrast = Contrast(task, make_update, settings)
+    measure, used = _frozen_head(task, contrast.frozen_vectors, names)
+    contrast.named = contrast.sentences[:used]
+    if not contrast.has_pairs():
+        raise DataError(
+            f"finetune.update: found one example of each of the {contrast.label_count} labels and no label names that say "
+            "anything, so no two texts to bring together; expected a label with two. Give more examples, say what the "
+            "labels mean in data.label_names, or choose update head."
+        )
+    fit = contrast.train(contrast.own, keep=True)
+    vectors = contrast.vectors(fit, pile=contrast.pile if pile is not None else None)
+    head = contrast.head(vectors, contrast.own)
+    if pile is not None and not task.pile:
+        told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."
+        task.findings.find("pile", {"used": "nothing"}, told)
+    elif pile is not None:
+        fit, vectors, head = with_pile(contrast, pile, fit, vectors, head)
+    return _finished(contrast, fit, vectors, head, measure)
+
+
+def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
+    """Return the head on frozen vectors that serves as a measure, and how many sentences with names are used.
+
+    That is all, those of the first template, or none.
+    """
+    own, count = vectors[: len(task.texts)], len(task.given.labels)
+    found = distinct(task.texts, task.labels.tolist())
+    copies = torch.from_numpy(found.copies)
+    rows = LabelledVectors.of(own[found.first], task.labels[found.first], count, copies=copies)
+    if not task.sentences:
+        told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
+        task.findings.find("label_names", "none", told)
+        with one_thread_if(True):
+            return fit_logistic(rows), 0
+    directions = name_vectors(vectors[len(own) :], task.sentences)
+    reached = names_alone(own, task.labels, directions)
+    told = baseline_sentence(reached, len(own), task.given.labels)
+    task.findings.find("zero_shot", dataclasses.asdict(reached), told)
+    without = _named_head(task, rows, vectors[len(own) :], 0)
+    within, said = without, 0
+    for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():
+        tried = _named_head(task, rows, vectors[len(own) :], sentences)
+        if not said or _says_more(within, tried):
+            within, said = tried, sentences
+    several = (
+        f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
+    )
+    used, why = _names_help(without, within, names, several)
+    task.findings.find("label_names", "used" if used else "left out", why)
+    return (within, said) if used else (without, 0)
+
+
+def _named_head(task: FewShot, rows: LabelledVectors, vectors: Tensor, count: int) -> FittedHead:
+    """Return the head over examples and the first `count` sentences (M,) that name labels."""
+    labels = torch.tensor(task.sentences.labels)[:count]
+    with one_thread_if(True):
+        if not len(labels):
+            return fit_logistic(rows)
+        return fit_logistic(rows.with_prototypes(vectors[:count], labels, weight=1.0))
+
+
+def _says_more(first: FittedHead, every: FittedHead) -> bool:
+    """Say whether held-out examples are better told by all sentences than by those of the first template.
+
+    Each sentence counts as an example, so several also weigh the names more, which helps where names tell much. Where nothing
+    could be held out, names are half of what is known, and all are taken.
+    """
+    both = first.scored & every.scored
+    if not bool(both.any()):
+        return True
+    return bool(agreed(float(every.losses_on(both).mean() < first.losses_on(both).mean())))
+
+
+def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, several: str = "") -> tuple[bool, str]:
+    """Say whether label names join the training, and why; `several` tells in how many sentences.
+
+    What decides are examples that heads with and without the names were both tried on. Those that are the only one of their
+    label are not among them, and their names are half of what is known of it: so names stay then unless they are worse by
+    more than the standard error too.
+    """
+    if names != "auto":
+        return (
+            names == "always",
+            f"Label names are {f'used{several}' if names == 'always' else 'left out'}, as the settings say.",
+        )
+    both = without.scored & within.scored
+    if not bool(both.any()):
+        return (
+            True,
+            f"Label names are used{several}: with one example of each label nothing could be left out to try them on.",
+        )
+    difference = within.losses_on(both) - without.losses_on(both)
+    with_names, alone = float(within.losses_on(both).mean()), float(without.losses_on(both).mean())
+    error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
+    allowed = MARGIN if bool(both.all()) else max(MARGIN, error)
+    helped = bool(agreed(float(with_names <= alone + allowed)))
+    whose = "" if bool(both.all()) else f" of the {int(both.sum())} that are not the only one of their label"
+    told = f"held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
+    return (
+        helped,
+        f"Label names are {f'used{several}' if helped else 'left out'}: leaving one example out{whose}, {told}.",
+    )
+
+
+def _finished(
+    contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: LinearHead, measure: FittedHead
+) -> TextClassifier:
+    """Return the trained encoder under the head over its vectors (all, D), calibrated by `measure`."""
+    task, own = contrast.task, contrast.own
+    right = measure.accuracy()
+    doubt = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), LEFT * (1 - right))
+    temperature = fit_temperature(linear.logits(vectors[own]), task.labels, doubt=doubt)
+    head = Head(task.given.encoder.dim, contrast.label_count)
+    head.fit_scale(vectors[own])
+    write_head(with_temperature(linear, temperature), head)
+    fit.head = head.to(task.given.device)
+    moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters)
+    task.findings.find("trainable_parameters", moved + linear.weights.numel() + len(linear.bias))
+    return contrast.update.finish(fit)

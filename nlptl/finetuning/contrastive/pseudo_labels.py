@@ -1,0 +1,193 @@
+"""The unlabelled pile in fine-tuning: pseudo-labels with aligned shares, behind a gate that the labelled texts decide.
+
+The supervised training labels the pile. Of each label its most certain texts are kept, after the predicted shares of the
+labels were brought to the expected ones (distribution alignment: Berthelot et al. 2020; AdaMatch, Roelofs et al. 2022), so that
+no label can swallow the others. A student then learns from both, its augmented views of a text pulled to the same label
+(consistency: FixMatch, Sohn et al. 2020), which contrastive training does for every pair.
+
+Shapes: n labelled texts, P texts of the pile, D dimension, K labels, B rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nlptl.evaluation.duplicates import Distinct, distinct
+from nlptl.finetuning.contrastive.rows import Contrast
+from nlptl.finetuning.contrastive.training import PASSES, batch_size_for, passes_for, steps_for
+from nlptl.finetuning.gradient.layer_tuner import LayerFit
+from nlptl.finetuning.linear import LinearHead, fit_temperature, log_losses
+from nlptl.training.distributed import agreed
+
+Gate = Literal["auto", "always"]
+Way = Literal["nothing", "head", "student"]
+OPEN: tuple[Way, ...] = ("nothing", "head", "student")  # how far the gate opens
+ROUNDS = 50  # of alignment, which has converged by then
+
+
+@dataclasses.dataclass(frozen=True)
+class PileUse:
+    """How the pile takes part."""
+
+    share: float = 0.25
+    """Share of the pile that gets pseudo-labels, the most certain texts first."""
+    steps: int | None = None
+    """Steps of the student; None for as many as its texts ask for."""
+    gate: Gate = "auto"
+    """auto lets the labelled texts decide; always uses the pile unseen."""
+    folds: int = 2
+    """Parts of the cross-fitting by which they decide."""
+
+
+def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse, *, names: float = 0.0) -> float:
+    """Return about how many texts pass forwards through all layers for a pile of so many, at two thirds of them moving.
+
+    The frozen third runs once. The gate trains twice without the pile and twice a student, and one more student follows;
+    each time the pile is encoded before its student and the pseudo-labelled share after it. A backward pass counts twice.
+    `names` is how many texts a label's sentences are as long as, which join each step.
+    """
+    size, upper = batch_size_for(labels), 2 / 3
+    chosen = use.share * pile
+    student = use.steps or steps_for(round(examples + chosen), size, passes=PASSES[0])
+    alone = steps_for(examples // 2, size, passes=passes_for(examples // 2, labels))
+    a_step = size + names * min(labels, size // 2)
+    return pile / 3 + upper * (3 * (pile + chosen + 3 * a_step * student) + 2 * 3 * a_step * alone)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What held-out labelled texts say of one way to learn."""
+
+    name: str
+    losses: Tensor
+    """Log-losses (n,) at its own best temperature."""
+    right: float
+    """Share that is right."""
+
+    @property
+    def loss(self) -> float:
+        """Their mean."""
+        return float(self.losses.mean())
+
+    def is_worse(self, other: Outcome) -> bool:
+        """Say whether the other one's loss is lower by more than the standard error of the difference."""
+        difference = self.losses - other.losses
+        return float(difference.mean()) > float(difference.std()) / math.sqrt(len(difference))
+
+
+def with_pile(
+    contrast: Contrast, use: PileUse, fit: LayerFit, vectors: Tensor, head: LinearHead
+) -> tuple[LayerFit, Tensor, LinearHead]:
+    """Return fit, vectors (all, D) and head after the pile, or those given where it is left out.
+
+    Three ways stand for choice: without the pile; its pseudo-labels in the head alone; a student that learns from them.
+    With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn. The student is taken
+    unless its log-loss on them is higher than without the pile by more than the standard error of the difference; a few
+    texts cannot show a gain, but they show harm. Then the head, where it is better by as much. Pseudo-labels that leave a
+    label out close the gate at once.
+    """
+    pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
+    absent = contrast.label_count - len(torch.unique(pseudo[1]))
+    if absent:
+        told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
+        contrast.task.findings.find("pile", {"used": "nothing"}, told)
+        return fit, vectors, head
+    way, why = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
+    told = f"{why}; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels." if way != "nothing" else why
+    contrast.task.findings.find("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
+    if way == "nothing":
+        return fit, vectors, head
+    if way == "head":
+        return fit, vectors, contrast.head(vectors, contrast.own, pseudo=pseudo)
+    return _student(contrast, use, contrast.own, pseudo)
+
+
+def pseudo_labels(contrast: Contrast, vectors: Tensor, head: LinearHead, *, share: float) -> tuple[Tensor, Tensor]:
+    """Return rows of the pile and their labels (B,): of each label the most certain ones, its quota of `share`."""
+    logits = head.logits(vectors[contrast.pile])
+    counts = torch.bincount(contrast.labels[contrast.own], minlength=contrast.label_count).double()
+    shares = (counts + 1) / (counts + 1).sum()  # the draw may be uneven by chance
+    certainty, labels = aligned(logits.softmax(dim=1), shares).max(dim=1)
+    rows = []
+    for label, part in enumerate(shares.tolist()):
+        own = torch.nonzero(labels == label).flatten()
+        quota = math.ceil(share * len(contrast.pile) * part)
+        rows.append(own[certainty[own].argsort(descending=True, stable=True)[:quota]])
+    chosen = torch.cat(rows)
+    return contrast.pile[chosen], labels[chosen]
+
+
+def aligned(chances: Tensor, shares: Tensor) -> Tensor:
+    """Return chances (P, K) scaled label by label until their mean is `shares` (K,), each row summing to 1.
+
+    That is iterative proportional fitting (Deming & Stephan 1940) of the rows to 1 and the columns to the shares.
+    """
+    found = chances.double().clamp(min=1e-12)
+    for _ in range(ROUNDS):
+        found = found * (shares / found.mean(dim=0))
+        found = found / found.sum(dim=1, keepdim=True)
+    return found
+
+
+def _student(
+    contrast: Contrast, use: PileUse, rows: Tensor, pseudo: tuple[Tensor, Tensor]
+) -> tuple[LayerFit, Tensor, LinearHead]:
+    fit = contrast.train(rows, pseudo=pseudo, steps=use.steps, name="training with the pile")
+    vectors = contrast.vectors(fit, pile=pseudo[0])
+    return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
+
+
+def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
+    """Return which way the labelled texts speak for, and the sentence that says so."""
+    own = distinct(contrast.task.texts, contrast.task.labels.tolist())
+    labels = contrast.task.labels[own.first]
+    fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
+    if fewest < 2:
+        return (
+            "nothing",
+            "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
+        )
+    trials = _trials(contrast, use, own, min(use.folds, fewest))
+    without, in_head, in_training = trials
+    told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
+    end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
+    verdict: Way = "student"
+    if in_training.is_worse(without):
+        verdict = "head" if without.is_worse(in_head) else "nothing"
+    verdict = OPEN[round(agreed(OPEN.index(verdict)))]
+    if verdict == "nothing":
+        return verdict, f"The pile is left out, it would do harm: {end}."
+    return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
+
+
+def _trials(contrast: Contrast, use: PileUse, own: Distinct, folds: int) -> list[Outcome]:
+    """Fit all ways to each part's complement and score them on the part; copies of a text go where it goes."""
+    from sklearn.model_selection import StratifiedKFold
+
+    labels = contrast.task.labels[own.first]
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=contrast.settings.seed % 2**32)
+    found = {name: torch.zeros(len(labels), contrast.label_count, dtype=torch.float64) for name in WAYS}
+    for training, held_out in splitter.split(labels.numpy(), labels.numpy()):
+        rows, tested = contrast.own[own.rows_of(training)], contrast.own[own.first[held_out]]
+        fit = contrast.train(rows, name="trying the pile, without")
+        vectors = contrast.vectors(fit, pile=contrast.pile)
+        head = contrast.head(vectors, rows)
+        pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
+        found[WAYS[0]][held_out] = head.logits(vectors[tested])
+        found[WAYS[1]][held_out] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
+        _, vectors, head = _student(contrast, use, rows, pseudo)
+        found[WAYS[2]][held_out] = head.logits(vectors[tested])
+    return [_trial(name, logits, labels) for name, logits in found.items()]
+
+
+WAYS = ("without", "in the head", "in training")
+
+
+def _trial(name: str, logits: Tensor, labels: Tensor) -> Outcome:
+    losses = log_losses(logits / fit_temperature(logits, labels), labels)
+    return Outcome(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))

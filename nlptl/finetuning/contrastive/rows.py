@@ -1,0 +1,163 @@
+"""Contrastive trainings and heads over one set of rows: labelled texts, names of labels, augmented texts, a pile.
+
+Shapes: n labelled texts, M sentences that name labels, D dimension, K labels, B rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nlptl.data.label_sentences import LabelSentences
+from nlptl.finetuning.contrastive.training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.finetuning.linear import LabelledVectors, LinearHead, fit_logistic, with_priors
+from nlptl.models.classifier import TextClassifier
+from nlptl.progress import Progress
+from nlptl.training.checkpoints import Checkpoints
+from nlptl.training.compute import one_thread_if
+
+PENALTY = 10.0
+"""Of the head, in the spread of the vectors: texts that the layers have learnt from cannot choose it by being held out."""
+
+
+class Findings(Protocol):
+    """Takes what is worth telling: plain values, and the sentence that tells them."""
+
+    def find(self, name: str, value: Any, sentence: str = "") -> None:
+        """Keep a finding."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FewShot:
+    """What is learnt from, and who watches."""
+
+    given: TextClassifier
+    texts: list[str]
+    """n labelled texts."""
+    labels: Tensor
+    """(n,) their label ids, on the CPU."""
+    sentences: LabelSentences
+    """M sentences that name the labels; none where the names say nothing."""
+    progress: Progress
+    findings: Findings
+    checkpoints: Checkpoints | None = None
+    pile: Sequence[str] = ()
+    """Unlabelled texts that may be put to work."""
+    views: Sequence[str] = ()
+    """Augmented versions of labelled texts and of the pile's."""
+    origins: Sequence[int] = ()
+    """The text that each came from: labelled texts first, then the pile."""
+
+
+class Contrast:
+    """Contrastive trainings and heads over one set of rows: labelled texts, pile, augmented texts, sentences, in that order.
+
+    The frozen layers run once over all of them, however many trainings follow.
+    """
+
+    def __init__(
+        self, task: FewShot, make_update: Callable[[list[str]], LayerUpdate], settings: ContrastiveSettings
+    ) -> None:
+        """`make_update` says what moves, over the texts that it is given."""
+        self.task, self.settings = task, settings
+        parts = [task.texts, task.pile, task.views, task.sentences.texts]
+        ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
+        self.own, self.pile, self.views, self.sentences = (
+            torch.arange(begin, end) for begin, end in itertools.pairwise(ends)
+        )
+        unknown = torch.full((len(task.pile) + len(task.views),), -1)
+        self.labels = torch.cat([task.labels, unknown, torch.tensor(task.sentences.labels, dtype=torch.int64)])
+        self._origins = torch.tensor(task.origins, dtype=torch.int64)
+        begin = time.monotonic()
+        self.update = make_update([text for part in parts for text in part])
+        self.frozen_vectors = self._frozen_vectors()
+        seconds = max(1e-9, time.monotonic() - begin)
+        self._speed = self.update.work.flops / seconds if self.update.frozen else None
+        self.named = self.sentences
+        """Rows of the sentences that join the training; set to none where they do harm."""
+
+    @property
+    def label_count(self) -> int:
+        """K."""
+        return len(self.task.given.labels)
+
+    def has_pairs(self) -> bool:
+        """Return whether two rows that train share a label: examples, altered versions of them, sentences that take part."""
+        versions = self.labels[self._origins[self._origins < len(self.own)]]
+        labels = torch.cat([self.labels[self.own], versions, self.labels[self.named]])
+        return len(torch.unique(labels)) < len(labels)
+
+    def train(
+        self,
+        rows: Tensor,
+        *,
+        pseudo: tuple[Tensor, Tensor] | None = None,
+        steps: int | None = None,
+        name: str = "contrastive training",
+        keep: bool = False,
+    ) -> LayerFit:
+        """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels.
+
+        `keep` is for one training of the task alone: its plan is told, and only it takes up and leaves checkpoints, since
+        those of a training on other rows would bring what it must not have seen.
+        """
+        labels, size = self.labels.clone(), self.settings.batch_size
+        pools = [Pool(self._with_views(rows), size)]
+        if pseudo is not None:
+            labels[pseudo[0]] = pseudo[1]
+            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_views(pseudo[0]), size - size // 4)]
+        labels[self.views] = labels[self._origins]
+        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
+        if pseudo is None:
+            settings = dataclasses.replace(settings, passes=passes_for(len(rows), self.label_count))
+        training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
+        plan = training.plan
+        told = plan.sentence(plan.flops / self._speed if self._speed else None)
+        if keep:
+            self.task.findings.find("plan", dataclasses.asdict(plan))
+        self.task.progress.say(f"{name}: {told}")
+        with self.task.progress.task(name, total=plan.steps, unit="steps") as watched:
+            return training.run(
+                after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),
+                checkpoints=self.task.checkpoints if keep else None,
+            )
+
+    def _with_views(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows, self.views[torch.isin(self._origins, rows)]])
+
+    def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
+        """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share.
+
+        Its probabilities are at the shares of the labels among the labelled rows, whatever else it was fitted to.
+        """
+        fitted = LabelledVectors.of(vectors[rows], self.labels[rows], self.label_count)
+        if len(self.named):
+            fitted = fitted.with_prototypes(vectors[self.named], self.labels[self.named], weight=1.0)
+        if pseudo is not None:
+            weight = min(1.0, len(rows) / len(pseudo[0]))  # all of the pile together count as much as the examples
+            fitted = fitted.with_prototypes(vectors[pseudo[0]], pseudo[1], weight=weight)
+        with one_thread_if(True):
+            found = fit_logistic(fitted, penalties=(PENALTY,))
+        counts = torch.bincount(self.labels[rows], minlength=self.label_count).double().clamp(min=1)
+        return with_priors(found.head, (counts / counts.sum()).tolist(), shares=found.shares)
+
+    def vectors(self, fit: LayerFit, *, pile: Tensor | None = None) -> Tensor:
+        """Return the vectors (all, D) that a fit gives: of labelled texts, sentences, and the rows `pile` (P,); else 0."""
+        rows = torch.cat([self.own, self.sentences, *([] if pile is None else [pile])])
+        found = torch.zeros(len(self.labels), self.task.given.encoder.dim)
+        found[rows] = fit.all_vectors(rows)
+        return found
+
+    def _frozen_vectors(self) -> Tensor:
+        """Return the vectors (n + M, D) of labelled texts and sentences before anything moves."""
+        rows = torch.cat([self.own, self.sentences])
+        found = self.update.sentence_vectors(rows)
+        texts = [*self.task.texts, *self.task.sentences.texts]
+        return torch.from_numpy(self.task.given.encoder.encode(texts)) if found is None else found

@@ -1,0 +1,193 @@
+"""Supervised contrastive training of an encoder on a few labelled texts: texts of one label together, others apart.
+
+Shapes: B texts of a batch, n labelled texts, M sentences that name labels, D dimension, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.training.batches import label_batches
+from nlptl.training.checkpoints import Checkpoints
+from nlptl.training.compute import Precision
+from nlptl.training.loop import Schedule, TrainingJob, train
+
+STEPS = (20, 400)
+"""Least and most steps that `steps: auto` takes."""
+PASSES = (4, 16)
+"""Least and most times that each text is seen under `steps: auto`, within those bounds: see `passes_for`."""
+BATCH = (16, 64)
+"""Least and most labelled texts of a step under `batch_size: auto`."""
+
+
+ACTIVATIONS = 18
+"""Numbers that a layer keeps for the way back, a token and dimension: inputs, query, key, value, and 4 x 2 of the MLP."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ContrastiveSettings:
+    """How to train."""
+
+    steps: int | None
+    """None: enough to see each text `passes` times, within `STEPS`."""
+    batch_size: int
+    """Labelled texts a step."""
+    temperature: float
+    """Of the loss: lower looks at the nearest neighbours alone, higher at all texts alike."""
+    seed: int
+    passes: int = PASSES[0]
+    """Times that each text is seen where `steps` is None."""
+    precision: Precision = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a contrastive training will do, known before it starts."""
+
+    steps: int
+    batch_size: int
+    """Texts a step on average, the sentences that name their labels among them."""
+    tokens: int
+    """Tokens that pass through the layers that move, all steps together."""
+    flops: float
+    """Operations of the matrix products, forwards and backwards."""
+    bytes: int
+    """Memory of what moves: weights, gradients and two moments of AdamW, and the activations of a step."""
+
+    def sentence(self, seconds: float | None) -> str:
+        """Tell the plan in one sentence; `seconds` is the estimated time, if there is one."""
+        time = "" if seconds is None else f", about {seconds:.0f} s here" if seconds >= 1 else ", about a second here"
+        return (
+            f"Contrastive training: {self.steps} steps of {self.batch_size} texts, {self.tokens:,} tokens, "
+            f"{self.flops / 1e12:.2g} TFLOP and {self.bytes / 2**20:,.0f} MiB{time}."
+        )
+
+
+def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+    """Return the loss () of vectors (B, D) with labels (B,): Khosla et al. 2020, eq. 2, over unit vectors.
+
+    Each text pulls the others of its label towards itself, against all others of the batch:
+    mean over texts i of -1/|P(i)| sum over p in P(i) of log(exp(z_i z_p / t) / sum over a != i of exp(z_i z_a / t)).
+    A text without another of its label in the batch has no term; without any the loss is 0.
+    """
+    unit = normalize(vectors, dim=1)
+    own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    with torch.autocast(unit.device.type, enabled=False):  # a low temperature enlarges what bfloat16 rounds off
+        similarities = (unit @ unit.T / temperature).masked_fill(own, -math.inf)
+    log_shares = similarities - similarities.logsumexp(dim=1, keepdim=True)
+    positive = (labels[:, None] == labels[None, :]) & ~own
+    partners = positive.sum(dim=1)
+    pulled = log_shares.masked_fill(~positive, 0.0).sum(dim=1)
+    texts = (partners > 0).sum().clamp(min=1)
+    return -(pulled / partners.clamp(min=1)).sum() / texts
+
+
+def batch_size_for(labels: int) -> int:
+    """Return the labelled texts of a step: two of each label, within `BATCH`.
+
+    With few of many labels in a batch, a step sees too little of what they have to be told apart from.
+    """
+    return max(BATCH[0], min(BATCH[1], 2 * labels))
+
+
+def passes_for(examples: int, labels: int) -> int:
+    """Return how often each text is best seen: a quarter as often as a label has examples, within `PASSES`.
+
+    A few examples of a label are soon learnt by heart, and more passes only move the layers further from what they knew;
+    many hold more than a few passes take in.
+    """
+    return max(PASSES[0], min(PASSES[1], round(examples / labels / 4)))
+
+
+def steps_for(texts: int, batch_size: int, *, passes: int) -> int:
+    """Return the steps that see each text `passes` times, within `STEPS`."""
+    return max(STEPS[0], min(STEPS[1], round(passes * texts / batch_size)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Texts of which each step takes some."""
+
+    rows: Tensor
+    """(P,) their row numbers among the update's texts."""
+    batch_size: int
+    """How many a step takes."""
+
+
+class ContrastiveTraining:
+    """One training of what a LayerUpdate moves: planned when it is made, run by `run`.
+
+    A step takes texts from each pool, and along with them the sentences that name their labels, so that texts gather
+    around what their label means.
+    """
+
+    def __init__(
+        self,
+        update: LayerUpdate,
+        labels: Tensor,
+        pools: Sequence[Pool],
+        *,
+        named: Tensor,
+        settings: ContrastiveSettings,
+    ) -> None:
+        """`labels` (n,) are those of all texts of the update; `named` (M,) the rows of the sentences that name labels."""
+        self._update, self._labels, self._settings = update, labels.cpu(), settings
+        generator = torch.Generator().manual_seed(settings.seed)
+        texts = sum(len(pool.rows) for pool in pools)
+        steps = settings.steps or steps_for(texts, settings.batch_size, passes=settings.passes)
+        drawn = [
+            [pool.rows[rows] for rows in label_batches(
+                self._labels[pool.rows], batch_size=pool.batch_size, steps=steps, generator=generator
+            )]
+            for pool in pools
+        ]  # fmt: skip
+        batches = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
+        self._fit = update.start(pools[0].rows)
+        self._batches = [
+            torch.cat([rows, named[torch.isin(self._labels[named], self._labels[rows])]]) for rows in batches
+        ]
+        self.plan = self._planned()
+
+    def run(
+        self,
+        *,
+        after_step: Callable[[int, float], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> LayerFit:
+        """Train and return the fit; its head has not moved. `after_step` is told the step and its loss."""
+        fit = self._fit
+        labels = self._labels.to(self._update.device)
+
+        def loss(rows: Tensor) -> Tensor:
+            vectors = fit.sentence_vectors(rows)
+            return supervised_contrastive_loss(vectors, labels[rows], temperature=self._settings.temperature)
+
+        job = TrainingJob(
+            model=fit.encoder,
+            groups=fit.groups(head=False),
+            batches=lambda _: self._batches,
+            loss=loss,
+            epochs=1,
+            seed=self._settings.seed,
+            schedule=Schedule(self.plan.steps, warmup=0, decay=self.plan.steps),
+            precision=self._settings.precision,
+            checkpoints=checkpoints,
+        )
+        train(job, after_step=after_step)
+        return fit
+
+    def _planned(self) -> Plan:
+        batches = [self._update.texts.batch(rows) for rows in self._batches]
+        tokens = [len(batch.input_ids) for batch in batches]
+        flops = sum(3 * self._update.forward_flops(batch) for batch in batches)
+        moving = sum(p.numel() for group in self._fit.groups(head=False) for p in group.parameters)
+        memory = 16 * moving + 4 * ACTIVATIONS * self._update.width * max(tokens) * self._update.layers
+        batch_size = round(sum(map(len, self._batches)) / len(self._batches))
+        return Plan(len(tokens), batch_size, sum(tokens), flops, memory)

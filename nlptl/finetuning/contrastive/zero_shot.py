@@ -1,0 +1,64 @@
+"""Prediction from the names of the labels alone: what any number of labelled examples has to beat.
+
+Shapes: B texts, D dimension, K labels, M sentences that name labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from nlptl.data.label_sentences import LabelSentences
+from nlptl.errors import DataError
+from nlptl.evaluation.intervals import Interval, wilson
+from nlptl.finetuning.linear import LinearHead, write_head
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.heads import Head
+
+SHARPNESS = 20.0
+"""Inverse temperature of cosine similarities; nothing is there to calibrate it on."""
+
+
+def name_vectors(vectors: Tensor, sentences: LabelSentences) -> Tensor:
+    """Return the direction (K, D) of each label, the mean of the unit vectors (M, D) of its sentences."""
+    labels = torch.tensor(sentences.labels)
+    unit = normalize(vectors.double(), dim=1)
+    summed = torch.zeros(int(labels.max()) + 1, vectors.shape[1], dtype=torch.float64).index_add_(0, labels, unit)
+    return normalize(summed, dim=1)
+
+
+def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> TextClassifier:
+    """Return the given encoder under a head whose logits follow the cosine between a text and each label's name.
+
+    Raises DataError where the labels' names say nothing.
+    """
+    if not sentences:
+        raise DataError(
+            f"finetune: found no labelled examples and labels whose names say nothing ({', '.join(given.labels[:5])}); "
+            "expected one of both. Add labelled examples, or say what the labels mean under data.label_names."
+        )
+    vectors = torch.from_numpy(given.encoder.encode(list(sentences.texts)))
+    length = float(vectors.norm(dim=1).mean()) or 1.0
+    head = Head(given.encoder.dim, len(given.labels))
+    weights = name_vectors(vectors, sentences) * SHARPNESS / length
+    write_head(LinearHead(weights, torch.zeros(len(weights), dtype=weights.dtype)), head)
+    return TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
+
+
+def names_alone(vectors: Tensor, labels: Tensor, names: Tensor) -> Interval:
+    """Return the share of vectors (B, D) with labels (B,) that are nearest to their own label's direction (K, D)."""
+    guessed = (normalize(vectors.double(), dim=1) @ names.T).argmax(dim=1)
+    return wilson(int((guessed == labels).sum()), len(labels))
+
+
+def baseline_sentence(found: Interval, examples: int, labels: Sequence[str]) -> str:
+    """Tell what the names alone reach on the labelled examples, which they have not seen."""
+    chance = 1 / len(labels)
+    reads = "more than" if found.low > chance else "not shown to be more than"
+    return (
+        f"The labels' names alone (zero-shot, nothing learnt) get {found} of the {examples} labelled examples right, "
+        f"{reads} the {chance:.3f} of guessing."
+    )

@@ -1,0 +1,58 @@
+"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers, after UDApter (Malik et al. 2023).
+
+Shapes: B texts, D dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.errors import ConfigError
+from nlptl.evaluation.mmd import median_bandwidth, mmd_squared
+from nlptl.finetuning.domains.layers import Recipe
+from nlptl.models.bottlenecks import Bottleneck, bottlenecks
+from nlptl.models.transformer import Transformer
+
+SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the bandwidth: a sum of kernels sees coarse and fine differences
+
+
+class Discrepancy:
+    """loss = `weight` · mean over kernels of the unbiased MMD² between the domains' vectors."""
+
+    def __init__(self, *, weight: float) -> None:
+        self._weight = weight
+        self.module: nn.Module = nn.Module()
+
+    def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
+        """Return the loss () of vectors (B, D)."""
+        del progress
+        bandwidth = median_bandwidth(torch.cat([here, there]).detach())
+        return self._weight * torch.stack([mmd_squared(here, there, scale * bandwidth) for scale in SCALES]).mean()
+
+
+def adapters(*, width: int, weight: float, where: str = "domain_adaptation") -> Recipe:
+    """Return a recipe in the manner of the paper's joint variant: one adapter a layer learns both at once.
+
+    With the discrepancy of the sentence vectors alone; the authors' code sums it over several layers, on a schedule.
+
+    ConfigError, when a fit begins, for an encoder that has adapters of this kind already.
+    """
+
+    def prepare(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
+        if len(token_model.bottlenecks):
+            raise ConfigError(
+                f"{where}: found an encoder that has bottleneck adapters already; expected one without. Choose "
+                "another method, or begin with plain weights."
+            )
+        generator = torch.Generator().manual_seed(seed)
+        token_model.bottlenecks = bottlenecks(token_model.dim, width, range(frozen + 1, token_model.used_depth + 1))
+        for adapter in token_model.bottlenecks.values():
+            assert isinstance(adapter, Bottleneck)
+            adapter.initialise(generator)
+        token_model.bottlenecks.to(token_model.device)
+        return list(token_model.bottlenecks.parameters())
+
+    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight), "weight", where)

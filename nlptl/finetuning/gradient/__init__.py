@@ -1,0 +1,1 @@
+"""Fine-tuning by gradient descent: tuners, fits, cross-validation."""

@@ -1,0 +1,212 @@
+"""One fit of some labelled examples: its loss, its batches, its training.
+
+Shapes: B examples of a batch, n labelled examples, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from nlptl.evaluation.duplicates import Distinct
+from nlptl.finetuning.gradient.tuner import Fit, Update
+from nlptl.training.batches import (
+    batch_size_for,
+    length_sorted_batches,
+    most_epochs_for,
+    share_of_rows,
+    shuffled_batches,
+    shuffled_length_batches,
+)
+from nlptl.training.compute import Precision
+from nlptl.training.distributed import agreed
+from nlptl.training.loop import Schedule, TrainingJob, train
+
+MOST_PASSES = 50  # of L-BFGS, which has converged by then
+PORTION = 4096  # examples scored at once
+PORTION_TOKENS = 8192  # tokens scored at once
+CLEARLY = 0.9  # share of the loss that the labels' shares alone reach, below which a fit has learnt from the texts
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is asked of the choice; None means: choose."""
+
+    l2: float | None
+    epochs: int | None
+    batch_size: int | None
+    folds: int
+    patience: int
+    seed: int
+    precision: Precision = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """The labelled examples as the loss sees them."""
+
+    labels: Tensor
+    """(n + v,) int64 label ids: the n examples to learn from, then v validation texts."""
+    training: int
+    """n, how many of them may be learnt from."""
+    label_weights: Tensor
+    """(K,) weight of each label in the loss; all ones unless labels are balanced."""
+    label_smoothing: float = 0.0
+    """Share of the truth that is spread over all labels while training (Szegedy et al. 2016)."""
+    repeats: Distinct | None = None
+    """Which of the n examples are copies of others, so that they are held out together; None for none."""
+
+    @property
+    def training_labels(self) -> Tensor:
+        """Label ids (n,) of the examples to learn from."""
+        return self.labels[: self.training]
+
+    def weight_of(self, rows: Tensor) -> float:
+        """Return the summed weight of the labels of `rows` (B,)."""
+        return float(self.label_weights[self.labels[rows]].sum())
+
+    def loss(self, fit: Fit, rows: Tensor, l2: float) -> Tensor:
+        """Return the weighted cross-entropy () of `rows` (B,) plus the penalty."""
+        smoothing = self.label_smoothing
+        loss = cross_entropy(fit.logits(rows), self.labels[rows], self.label_weights, label_smoothing=smoothing)
+        return loss + fit.penalty(l2)
+
+    def held_out_loss(self, fit: Fit, rows: Tensor) -> float:
+        """Return the summed weighted cross-entropy of `rows` (B,), in portions that fit the caches.
+
+        Of several processes the first one's figure counts, since choices hang on it.
+        """
+        fit.module.eval()
+        with torch.inference_mode():
+            parts = [
+                cross_entropy(fit.logits(part), self.labels[part], self.label_weights, reduction="sum")
+                for part in portions(fit, rows)
+            ]
+        fit.module.train()
+        total = agreed(float(torch.stack(parts).sum()))
+        return math.inf if math.isnan(total) else total
+
+
+def most_epochs(update: Update, fit: Fit, rows: int, settings: Settings) -> int:
+    """Return how many passes over so many examples a fit takes at most."""
+    if settings.epochs is not None:
+        return settings.epochs
+    if fit.optimiser == "lbfgs":
+        return MOST_PASSES
+    size = batch_size_of(fit, rows, settings)
+    return most_epochs_for(rows, size, steps=100, least=4, most=40) if update.costly else most_epochs_for(rows, size)
+
+
+def batch_size_of(fit: Fit, rows: int, settings: Settings) -> int:
+    """Return how many examples a step takes: a 32nd of them, within 8 and 256, or 32 where a text costs much."""
+    return settings.batch_size or (batch_size_for(rows) if fit.lengths is None else min(32, batch_size_for(rows)))
+
+
+def portions(fit: Fit, rows: Tensor) -> Iterable[Tensor]:
+    """Cut row numbers (B,) into portions that fit the caches."""
+    if fit.lengths is None:
+        return torch.tensor_split(rows, list(range(PORTION, len(rows), PORTION)))
+    return [rows[part] for part in length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
+
+
+def has_learnt(examples: Examples, rows: Tensor, history: Sequence[float]) -> bool:
+    """Say whether the last epoch's mean loss is below what the shares of the labels alone reach, with room to spare.
+
+    A fit that gives one answer to everything cannot get there, so that nothing has to be computed to see that a
+    training has not collapsed.
+    """
+    labels = examples.labels[rows]
+    shares = torch.bincount(labels, weights=examples.label_weights[labels].double())
+    shares = shares[shares > 0] / shares.sum()
+    alone = -float((shares * shares.log()).sum())
+    return bool(agreed(bool(history) and history[-1] < CLEARLY * alone))
+
+
+def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> bool:
+    """Say whether a fit gives one label to all of its own examples (B,) and fits them no better than at the start.
+
+    `start` is their mean loss then; one that is no number now is a collapse too.
+    """
+    fit.module.eval()
+    with torch.inference_mode():
+        logits = torch.cat([fit.logits(part) for part in portions(fit, rows)])
+    fit.module.train()
+    labels = examples.labels[torch.cat(list(portions(fit, rows)))]
+    loss = float(cross_entropy(logits, labels, examples.label_weights))
+    collapsed = not math.isfinite(loss) or (loss >= start and len(torch.unique(logits.argmax(dim=1))) == 1)
+    return bool(agreed(collapsed))
+
+
+def train_fit(
+    fit: Fit,
+    examples: Examples,
+    rows: Tensor,
+    settings: Settings,
+    l2: float,
+    epochs: int,
+    after_epoch: Callable[[int, float], bool],
+    *,
+    final: bool = False,
+) -> list[float]:
+    """Train a fit on the examples `rows` (B,); returns the mean loss of each epoch.
+
+    `final` says that it is the one to keep, so that rates cool down.
+    """
+    size = batch_size_of(fit, len(rows), settings)
+    planned = _planned(fit, rows, size, epochs, settings, final)
+
+    def loss(part: Tensor) -> Tensor:
+        weight = 1.0 if planned.mean_size is None else len(part) / planned.mean_size
+        return weight * examples.loss(fit, part, l2)
+
+    def share(part: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
+        own, some = share_of_rows(part, process, processes)
+        mine, whole = examples.weight_of(own), examples.weight_of(part)
+        return own, processes * mine / whole * len(part) / len(own) if some else 0.0
+
+    job = TrainingJob(
+        model=fit.module,
+        groups=fit.groups(),
+        batches=planned.batches,
+        loss=loss,
+        epochs=epochs,
+        seed=settings.seed,
+        optimiser=fit.optimiser,
+        schedule=planned.schedule,
+        precision="float32" if fit.lengths is None else settings.precision,
+        share=None if fit.lengths is None else share,  # vectors at hand cost less than messages
+    )
+    return train(job, after_epoch=after_epoch)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Planned:
+    """The batches of each epoch, and the schedule over all of their steps."""
+
+    batches: Callable[[int], Iterable[Tensor]]
+    schedule: Schedule | None = None
+    mean_size: float | None = None
+    """Texts a batch, where batches of equal tokens differ in texts: weighed by it each text counts alike."""
+
+
+def _planned(fit: Fit, rows: Tensor, size: int, epochs: int, settings: Settings, final: bool) -> _Planned:
+    generator = torch.Generator().manual_seed(settings.seed)
+    lengths = fit.lengths
+    if fit.optimiser == "lbfgs":
+        return _Planned(lambda _: [rows])
+    if lengths is None:
+        return _Planned(
+            lambda _: (rows[part] for part in shuffled_batches(len(rows), batch_size=size, generator=generator))
+        )
+    plan = [
+        [rows[part] for part in shuffled_length_batches(lengths[rows], batch_size=size, generator=generator)]
+        for _ in range(epochs)
+    ]
+    steps = sum(map(len, plan))
+    schedule = fit.schedule(steps, len(plan[0]) if plan else 0, final=final)
+    return _Planned(lambda epoch: plan[epoch - 1], schedule, epochs * len(rows) / max(1, steps))

@@ -1,0 +1,79 @@
+"""The frozen-trunk cache: what the frozen lower layers make of each text, computed once.
+
+Shapes: B texts of a batch, n texts, N tokens of all texts, W width of the trunk's output.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlptl.models.encoder import not_training
+from nlptl.models.packing import Batch, TokenizedTexts
+from nlptl.models.transformer import Transformer
+from nlptl.training.batches import length_sorted_batches
+
+IN_MEMORY = 2 << 30  # bytes that stay in memory; above, a memory-mapped file takes over
+ON_DISK = 64 << 30  # bytes that a file may take; above, the trunk runs again for every batch
+NUMBER = 4  # bytes of a float32
+
+
+class Trunk:
+    """token vectors = transformer.upper(trunk.of(rows), batch, layers), as if nothing had been cached.
+
+    The trunk runs in evaluation mode: what does not learn needs no dropout.
+    """
+
+    def __init__(
+        self,
+        token_model: Transformer,
+        texts: TokenizedTexts,
+        layers: int,
+        *,
+        in_memory: int = IN_MEMORY,
+        on_disk: int = ON_DISK,
+        after_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        """Run embeddings and the first `layers` layers of `token_model` over `texts`.
+
+        `in_memory` and `on_disk` bound the cache in bytes; `after_batch` is told how many texts each batch held.
+        """
+        self._token_model, self._texts, self.layers = token_model, texts, layers
+        self.bytes = len(texts.ids) * token_model.trunk_width * NUMBER
+        self.place = "memory" if self.bytes <= in_memory else "file" if self.bytes <= on_disk else "nowhere"
+        self._rows = self._storage()
+        if self._rows is None:
+            return
+        for rows in length_sorted_batches(texts.lengths, budget=token_model.token_budget):
+            self._rows[texts.places(rows)] = self._run(texts.batch(rows)).to(self._rows.device)
+            if after_batch is not None:
+                after_batch(len(rows))
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Return the trunk's output for the texts (B,), token after token, on the model's device."""
+        if self._rows is None:
+            return self._run(self._texts.batch(rows))
+        return self._rows[self._texts.places(rows).to(self._rows.device)].to(self._token_model.device)
+
+    def _run(self, batch: Batch) -> Tensor:
+        with torch.no_grad(), not_training(self._token_model):
+            return self._token_model.lower(batch.to(self._token_model.device), self.layers).float()
+
+    def _storage(self) -> Tensor | None:
+        shape = (len(self._texts.ids), self._token_model.trunk_width)
+        if self.place == "nowhere":
+            return None
+        if self.place == "memory":
+            return torch.empty(shape, device=self._token_model.device)
+        with tempfile.TemporaryFile() as file:  # it has no name, so that even a kill leaves nothing behind
+            try:
+                os.posix_fallocate(file.fileno(), 0, self.bytes)  # else a full disk would kill the process later
+            except OSError:
+                self.place = "nowhere"
+                return None
+            return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))

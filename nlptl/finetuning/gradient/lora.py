@@ -1,0 +1,64 @@
+"""LoRA adapters in a transformer."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from nlptl.models.encoder import Encoder
+from nlptl.models.pretrained import quiet
+from nlptl.models.transformer import Transformer
+from nlptl.randomness import seeded
+
+Variant = Literal["lora", "rslora", "dora"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapters:
+    """LoRA's settings, as PEFT names them."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: tuple[str, ...]
+    variant: Variant
+    merge: bool
+
+
+def add_adapters(token_model: Transformer, adapters: Adapters, layers: list[int], seed: int) -> None:
+    """Put LoRA adapters of PEFT into some layers; their random half is drawn from `seed`."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=adapters.rank,
+        lora_alpha=adapters.alpha,  # type: ignore[arg-type]  # PEFT divides by it, whole or not
+        lora_dropout=adapters.dropout,
+        target_modules=_named_targets(token_model, adapters.targets, layers),
+        use_rslora=adapters.variant == "rslora",
+        use_dora=adapters.variant == "dora",
+    )
+    with seeded(seed, token_model.device), quiet():
+        token_model.adapters = (get_peft_model(token_model.model, config),)
+
+
+def _named_targets(token_model: Transformer, targets: Sequence[str], layers: Sequence[int]) -> list[str]:
+    """Return the full names of the maps in some layers; PEFT's own way to pick layers misses those of ModernBERT."""
+    return [
+        f"{token_model.anatomy.layers}.{layer}.{name}"
+        for layer in layers
+        for name, _ in token_model.layers[layer].named_modules()
+        if name.rsplit(".", 1)[-1] in targets
+    ]
+
+
+def merged(encoder: Encoder) -> Encoder:
+    """Return the encoder with its adapters added into its weights; itself when it has none."""
+    token_model = encoder.token_model
+    if not isinstance(token_model, Transformer) or not token_model.adapters:
+        return encoder
+    plain = copy.deepcopy(token_model)
+    plain.model = plain.adapters[0].merge_and_unload()
+    plain.adapters = ()
+    return Encoder(encoder.tokenizer, plain, encoder.pooling, normalized=encoder.normalized).eval()

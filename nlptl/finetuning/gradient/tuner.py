@@ -1,0 +1,59 @@
+"""The contract of a tuner: what moves, and how one fit of it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.heads import Head
+from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
+
+
+class Fit(Protocol):
+    """One model that is being fitted to some of the labelled examples."""
+
+    module: nn.Module
+    optimiser: OptimiserName
+    """What trains it; lbfgs takes all examples in one batch."""
+    least_epochs: int
+    """0 where the start is a fitted classifier already, so that no training is a choice; else 1."""
+
+    lengths: Tensor | None
+    """Tokens of each labelled text (n,), where a step's cost follows them: batches then gather texts of equal length."""
+
+    def groups(self) -> list[ParameterGroup]:
+        """Return what moves, at which rate."""
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return how rates change over so many steps, in cross-validation or in the final fit; None for constant."""
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Return logits (B, K) of the labelled examples with these row numbers (B,)."""
+
+    def penalty(self, l2: float) -> Tensor:
+        """Return the scalar that is added to the loss."""
+
+
+class Update(Protocol):
+    """Makes fits; holds what all fits share, such as features that are computed once."""
+
+    rate_factors: Sequence[float]
+    """Factors of the rate that are worth a try."""
+    costly: bool
+    """Whether a fit takes so long that many examples are split once instead of into folds."""
+
+    def start(self, rows: Tensor, rate: float = 1.0) -> Fit:
+        """Return an untrained fit whose scale is that of the examples `rows` (B,); `rate` is a factor of its rate."""
+
+    def finish(self, fit: Fit) -> TextClassifier:
+        """Return a new classifier with what `fit` has learnt."""
+
+
+def weight_norm(head: Head) -> Tensor:
+    """Return half the sum of squares () of a head's weights; biases are free."""
+    weights = [parameter for parameter in head.parameters() if parameter.ndim == 2]
+    return 0.5 * torch.stack([weight.pow(2).sum() for weight in weights]).sum()

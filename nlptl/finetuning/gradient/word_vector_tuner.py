@@ -1,0 +1,139 @@
+"""What moves under each update of the static route, as something that cross-validation can fit again and again.
+
+Shapes: B texts, D dimension, K labels, V words, U words that occur in the labelled texts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nlptl.finetuning.gradient.tuner import Fit, weight_norm
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.models.heads import Head
+from nlptl.models.packing import Batch
+from nlptl.models.pooling import Pooling
+from nlptl.models.word_vectors import WordVectors
+from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
+
+
+class FullUpdate:
+    """Head and word vectors move together, from a head that was fitted first; each word is pulled back to its start.
+
+    A fitted head first keeps the pretrained vectors from being torn up by a random one (Kumar et al. 2022). Only
+    words of the labelled texts get a gradient, and a word at its start feels no pull, so training the table of those
+    U words alone is exact and costs nothing for a large vocabulary. Words that have a vector by their spelling alone
+    stay where they are: they have no row of their own to move.
+    """
+
+    rate_factors: Sequence[float] = (1.0,)
+    costly = False
+
+    def __init__(
+        self,
+        given: TextClassifier,
+        texts: Sequence[str],
+        *,
+        fitted_head: Callable[[Tensor], Head],
+        rates: tuple[float, float],
+        l2_to_start: float,
+    ) -> None:
+        """`fitted_head` gives the head for examples (B,); `rates` are those of head and word vectors."""
+        self._given = given
+        self._fitted_head = fitted_head
+        self._rates = rates
+        self._l2_to_start = l2_to_start
+        table = _table_of(given.encoder)
+        with table.reading(None):
+            ids = given.encoder.token_ids(texts)
+            self._words = torch.tensor(_by_row(ids, len(table.vectors)), dtype=torch.int64)
+            self._start = table.rows(self._words.to(table.device)).detach()
+        new_id = {int(word): index for index, word in enumerate(self._words)}
+        self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
+
+    def start(self, rows: Tensor, rate: float = 1.0) -> _FullFit:
+        """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
+        encoder = _sub_encoder(self._given.encoder, self._start, self._words)
+        rates = (self._rates[0], self._rates[1] * rate)
+        return _FullFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
+
+    def finish(self, fit: Fit) -> TextClassifier:
+        """Return a copy of the given encoder with the moved words, under the trained head."""
+        assert isinstance(fit, _FullFit)
+        encoder = copy.deepcopy(self._given.encoder)
+        with torch.no_grad():
+            vectors, moved = _table_of(encoder).vectors, fit.table.vectors
+            known = self._words[self._words < len(vectors)]
+            vectors[known.to(moved.device)] = moved[: len(known)]
+        return TextClassifier(encoder, fit.head, self._given.labels).eval()
+
+
+class _FullFit:
+    lengths: Tensor | None = None
+
+    def __init__(
+        self, encoder: Encoder, head: Head, ids: list[Tensor], rates: tuple[float, float], l2_to_start: float
+    ) -> None:
+        self.module: nn.Module = nn.ModuleList([encoder, head])
+        self.optimiser: OptimiserName = "adamw"
+        self.least_epochs = 0
+        self.encoder, self.head = encoder, head
+        self.table = _table_of(encoder)
+        self._ids, self._rates, self._l2_to_start = ids, rates, l2_to_start
+        self._start = self.table.vectors.detach().clone()
+
+    def groups(self) -> list[ParameterGroup]:
+        head_rate, encoder_rate = self._rates
+        return [
+            ParameterGroup(list(self.head.parameters()), head_rate),
+            ParameterGroup([self.table.vectors], encoder_rate * float(self.head.scale)),
+        ]
+
+    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
+        """Return none: the rates are constant."""
+
+    def logits(self, rows: Tensor) -> Tensor:
+        texts = [self._ids[row] for row in rows.tolist()]
+        batch = Batch(torch.cat(texts), torch.tensor([len(text) for text in texts])).to(self.encoder.device)
+        logits: Tensor = self.head(self.encoder(batch))
+        return logits
+
+    def penalty(self, l2: float) -> Tensor:
+        moved = (self.table.vectors - self._start) / self.head.scale
+        return l2 * weight_norm(self.head) + self._l2_to_start * moved.pow(2).sum()
+
+
+def _table_of(encoder: Encoder) -> WordVectors:
+    assert isinstance(encoder.token_model, WordVectors)
+    return encoder.token_model
+
+
+def _by_row(ids: Sequence[Sequence[int]], known: int) -> list[int]:
+    """Return 0 and each word of the texts once: known ones by id, then unseen ones as they occur.
+
+    Processes that train together may have met unseen words in another order, but have the same texts.
+    """
+    words = dict.fromkeys([0, *(word for text in ids for word in text)])
+    return [*sorted(word for word in words if word < known), *(word for word in words if word >= known)]
+
+
+def _sub_encoder(encoder: Encoder, start: Tensor, words: Tensor) -> Encoder:
+    """Return the encoder over a table of these words (U,) alone, whose vectors are `start` (U, D)."""
+    table = _table_of(encoder)
+    unseen = words >= len(table.vectors)
+    rows = words.masked_fill(unseen, 0).to(encoder.device)
+    weights = encoder.pooling.token_weights
+    pooling = Pooling(
+        encoder.pooling.mode,
+        token_weights=weights[rows] if len(weights) else weights,
+        common_component=encoder.pooling.common_component,
+    )
+    sub_table = WordVectors(start.clone(), table.counts[rows])
+    if unseen.any():
+        moves = ~unseen[:, None]
+        sub_table.vectors.register_hook(lambda gradient: gradient * moves.to(gradient.device))  # type: ignore[no-untyped-call]
+    return Encoder(encoder.tokenizer, sub_table, pooling, normalized=encoder.normalized)

@@ -1,0 +1,64 @@
+"""The few directions that the rows span: fits in them equal fits in all dimensions, at a fraction of the work.
+
+Shapes: N rows, D dimension, R dimensions of the span (at most N - 1 and D), K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
+from nlptl.finetuning.linear.linear_head import LinearHead
+
+NEGLIGIBLE = 1e-10  # share of the largest variance below which a direction is rounding error
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """z = basis^T (x - centre) / scale, with basis the principal axes of the weighted rows.
+
+    An L2 penalty on weights is the same in z as in x' = (x - centre) / scale, and the best weights have no part outside
+    the span of the rows (the representer theorem), so that nothing is lost. The coordinates are uncorrelated.
+    """
+
+    centre: Tensor
+    """Weighted mean of the rows (D,)."""
+    scale: Tensor
+    """Root mean square of the centred rows, over rows and dimensions (); 1 where all rows are equal."""
+    basis: Tensor
+    """Orthonormal axes (D, R)."""
+    coordinates: Tensor
+    """z of each row (N, R)."""
+    variances: Tensor
+    """Weighted mean of z² (R,); they sum to D."""
+
+    def head(self, weights: Tensor, bias: Tensor) -> LinearHead:
+        """Write logits = weights (K, R) z + bias (K,) as a head of the vectors themselves."""
+        outside = weights @ self.basis.T / self.scale
+        return LinearHead(outside, bias - outside @ self.centre)
+
+
+def span_of(vectors: LabelledVectors) -> Span:
+    """Return the span of the rows, from the Gram matrix (N, N) or the covariance (D, D), whichever is smaller."""
+    shares = vectors.weights / vectors.weights.sum()
+    centre = shares @ vectors.rows
+    centred = vectors.rows - centre
+    scale = (shares @ centred.pow(2)).mean().sqrt()
+    if float(scale) <= 1e-12 * max(1.0, float(centre.abs().max())):  # all rows are one vector, but for rounding
+        none = centred.new_zeros
+        return Span(centre, torch.ones_like(scale), none(len(centre), 0), none(len(centred), 0), none(0))
+    centred = centred / scale
+    weighted = centred * shares.sqrt()[:, None]
+    if len(weighted) <= len(centre):
+        variances, axes = torch.linalg.eigh(weighted @ weighted.T)
+        kept = variances > NEGLIGIBLE * variances[-1]
+        variances = variances[kept]
+        basis = weighted.T @ (axes[:, kept] / variances.sqrt())
+    else:
+        variances, axes = torch.linalg.eigh(weighted.T @ weighted)
+        kept = variances > NEGLIGIBLE * variances[-1]
+        variances, basis = variances[kept], axes[:, kept]
+    return Span(centre, scale, basis, centred @ basis, variances)

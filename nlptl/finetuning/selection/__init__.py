@@ -1,0 +1,1 @@
+"""The choice among methods, and of how texts are read."""

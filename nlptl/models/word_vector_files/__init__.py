@@ -1,0 +1,1 @@
+"""Reading and writing word vectors in the formats of word2vec, fastText and gensim."""

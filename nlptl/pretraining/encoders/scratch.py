@@ -1,0 +1,109 @@
+"""A small BERT that begins with nothing: a WordPiece tokenizer learnt from the pile, and random weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nlptl.errors import ConfigError
+from nlptl.models.encoder import Encoder
+from nlptl.models.packing import TokenRule
+from nlptl.models.pooling import Pooling
+from nlptl.models.pretrained import fresh_bert
+from nlptl.models.transformer import Transformer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from nlptl.pretraining.encoders.objectives import Scratch
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their ids are their places
+NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+ALPHABET = 1_000  # most characters that get entries; texts in Chinese have more, the rarest become [UNK]
+
+Texts = Callable[[str], Iterable[Sequence[str]]]
+"""Reads the pile from its beginning, in batches; told what for."""
+
+
+def fresh_encoder(settings: Scratch, texts: Texts, *, seed: int) -> Encoder:
+    """Return an encoder (mean pooling) with random weights over a tokenizer that was learnt from the pile."""
+    tokenizer = learnt_tokenizer(settings, texts)
+    model = fresh_bert(
+        seed=seed,
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=settings.dim,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.intermediate or 4 * settings.dim,
+        max_position_embeddings=settings.max_length,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.dropout,
+        type_vocab_size=1,
+        pad_token_id=SPECIAL.index("[PAD]"),
+    )
+    rule = TokenRule(special_tokens=True, unknown=SPECIAL.index("[UNK]"), longest=settings.max_length)
+    special = dict(zip(NAMES, SPECIAL, strict=True))
+    return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
+
+
+def learnt_tokenizer(settings: Scratch, texts: Texts) -> Tokenizer:
+    """Learn a WordPiece tokenizer (Schuster & Nakajima 2012) with BERT's normaliser and special tokens.
+
+    Raises ConfigError when the vocabulary has no room for the pile's letters.
+    """
+    from tokenizers import models, trainers
+
+    untrained = _bert_tokenizer(models.WordPiece(unk_token="[UNK]"), settings)
+    letters, inner = _letters(untrained, texts("counting letters"))
+    least = len(SPECIAL) + len(letters) + len(inner)
+    if settings.vocabulary_size < least:
+        raise ConfigError(
+            f"bert: scratch.vocabulary_size: found {settings.vocabulary_size}; expected at least {least}: "
+            f"{len(SPECIAL)} special tokens, the pile's {len(letters)} letters and {len(inner)} of them inside words. "
+            "Raise it."
+        )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=settings.vocabulary_size,
+        min_frequency=settings.min_frequency,
+        show_progress=False,
+        # The trainer numbers letters as its hash table has them, differently each time, and breaks ties by number.
+        special_tokens=[*SPECIAL, *letters, *inner],
+        initial_alphabet=letters,
+        limit_alphabet=len(letters),
+    )
+    untrained.train_from_iterator((text for batch in texts("learning the tokenizer") for text in batch), trainer)
+    vocabulary = untrained.get_vocab(with_added_tokens=True)
+    tokenizer = _bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"), settings)
+    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.enable_truncation(settings.max_length)
+    return tokenizer
+
+
+def _bert_tokenizer(model: Any, settings: Scratch) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(
+        ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _letters(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:
+    """Return the most frequent letters of a pile, and "##" and a letter for those that stand inside words."""
+    words: Counter[str] = Counter()
+    for texts in batches:
+        for text in texts:
+            normalized = tokenizer.normalizer.normalize_str(text)
+            words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for letter in word:
+            counts[letter] += count
+    kept = sorted(counts, key=lambda letter: (-counts[letter], letter))[:ALPHABET]
+    inside = {letter for word in words for letter in word[1:]}
+    return kept, [f"##{letter}" for letter in kept if letter in inside]

@@ -1,0 +1,137 @@
+"""Distinct chunks of text (what stands between ASCII whitespace), counted and split into words once each.
+
+Shapes: C chunks (0 is the end of a text), W words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.pretraining.word2vec import scanner
+from nlptl.pretraining.word2vec.scanner import NEEDED, SEPARATOR, TEXT, USED, WRITTEN, Table
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+GROUP = 1_000  # chunks that pass through the tokenizer at once
+FENCE = "\n\ue000\n"  # stands between them: nothing that a tokenizer of ours looks for reaches across
+
+Texts = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Bytes of texts in UTF-8, and (texts + 1,) where each begins."""
+
+
+class Chunks:
+    """A table of distinct chunks that grows as it meets new ones."""
+
+    def __init__(self) -> None:
+        self._table = Table(
+            slots=np.zeros((1 << 12, 4), np.uint64),
+            ends=np.zeros(1 << 11, np.int64),
+            arena=np.full(1 << 14, SEPARATOR, np.uint8),
+            sizes=np.array([1, 0], np.int64),
+        )
+        self._out = np.empty(0, np.int32)
+
+    def __len__(self) -> int:
+        return int(self._table.sizes[USED])
+
+    @property
+    def size(self) -> int:
+        """Bytes that the table takes."""
+        return sum(array.nbytes for array in self._table)
+
+    def scan(self, texts: Texts) -> NDArray[np.int32]:
+        """Return the chunks of all texts, 0 after each text; the array holds until the next call."""
+        content, offsets = texts
+        most = int(offsets[-1] - offsets[0]) // 2 + 2 * len(offsets)
+        if most > len(self._out):
+            self._out = np.empty(most, np.int32)
+        state = np.array([offsets[0], 0, 0], np.int64)
+        while not scanner.scan(self._table, content, offsets, state, self._out):
+            self._grow()
+        assert state[TEXT] == len(offsets) - 1
+        return self._out[: state[WRITTEN]]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return (C,) how often each chunk occurs; 0 for chunk 0."""
+        counts = np.zeros(len(self), np.int64)
+        scanner.read_counts(self._table.slots, counts)
+        return counts
+
+    def absorb(self, other: Chunks) -> NDArray[np.int64]:
+        """Take in all chunks of another table and return (C of other,) which chunk here each of them is."""
+        places = np.zeros(len(other), np.int64)
+        counts, done = other.counts(), 1
+        while (done := scanner.absorb(self._table, other._table, counts, done, places)) < len(other):
+            self._grow()
+        return places
+
+    def groups(self) -> Iterator[bytes]:
+        """Yield the chunks from 1 on in groups, SEPARATOR between the chunks of one."""
+        ends, arena = self._table.ends, self._table.arena
+        for first in range(1, len(self), GROUP):
+            last = min(first + GROUP, len(self)) - 1
+            yield arena[ends[first - 1] + 1 : ends[last]].tobytes()
+
+    def _grow(self) -> None:
+        """Double what is full."""
+        slots, ends, arena, sizes = self._table
+        used, needed = int(sizes[USED]), int(sizes[NEEDED])
+        if used == len(ends) or 2 * used >= len(slots):
+            ends = _longer(ends, 2 * len(ends))
+            larger = np.zeros((2 * len(slots), 4), np.uint64)
+            scanner.rehash(slots, larger)
+            slots = larger
+        if int(ends[used - 1]) + needed >= len(arena):
+            arena = _longer(arena, 2 * len(arena) + needed)
+        self._table = Table(slots, ends, arena, sizes)
+
+
+def words_of_chunks(tokenizer: Tokenizer, chunks: Chunks) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+    """Yield for each group of chunks the number of words of each chunk, and the words of all, known or not.
+
+    A chunk's words do not depend on what stands around it, so that a group passes through the tokenizer as one string.
+    """
+    for group in chunks.groups():
+        if FENCE[1].encode() in group:
+            spelt = [_split(tokenizer, [chunk.decode()]) for chunk in group.split(bytes([SEPARATOR]))]
+            yield np.concatenate([lengths for lengths, _ in spelt]), [word for _, words in spelt for word in words]
+        else:
+            yield _split(tokenizer, group.replace(bytes([SEPARATOR]), FENCE.encode()).decode().split(FENCE))
+
+
+def _split(tokenizer: Tokenizer, chunks: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    joined = FENCE.join(chunks)
+    normal: Any = tokenizer.normalizer.normalize_str(joined) if tokenizer.normalizer else joined
+    parts = normal.split(FENCE) if len(chunks) > 1 else [normal]
+    # A run of letters and digits is one word; only the others need the regex, at 3 µs a word.
+    lengths = np.ones(len(parts), np.int64)
+    rest = [place for place, plain in enumerate(map(str.isalnum, parts)) if not plain or not parts[place].isascii()]
+    if not rest:
+        return lengths, parts
+    found = _pre_tokenized(tokenizer, [parts[place] for place in rest])
+    lengths[rest] = [len(words) for words in found]
+    spelt: list[list[str]] = [[part] for part in parts]
+    for place, words in zip(rest, found, strict=True):
+        spelt[place] = words
+    return lengths, [word for words in spelt for word in words]
+
+
+def _pre_tokenized(tokenizer: Tokenizer, parts: Sequence[str]) -> list[list[str]]:
+    found: list[list[str]] = [[] for _ in parts]
+    ends = np.cumsum([len(part) + 1 for part in parts])
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str("\n".join(parts))
+    places = np.searchsorted(ends, [begin for _, (begin, _) in pieces], side="right")
+    for place, (word, _) in zip(places.tolist(), pieces, strict=True):
+        found[place].append(word)
+    return found
+
+
+def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
+    longer = np.empty(length, array.dtype)
+    longer[: len(array)] = array
+    return longer

@@ -1,0 +1,48 @@
+"""Which engine trains: the GPU's where there is one that can, else the processor's; gensim when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nlptl.errors import ConfigError
+from nlptl.pretraining.word2vec.engines import Engine
+
+EngineName = Literal["auto", "cpu", "gpu", "gensim"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def choose_engine(
+    wanted: EngineName, *, device: Device = "auto", subwords: bool = False, deterministic: bool = False
+) -> tuple[Literal["cpu", "gpu", "gensim"], Engine]:
+    """Return the engine's name and the engine.
+
+    auto takes the GPU where `device` allows it and one is there with Triton, unless subwords or repeatable bits are
+    wanted, which only the processor's engine has. Raises ConfigError for what the wanted engine cannot do.
+    """
+    check_engine(wanted, subwords=subwords, deterministic=deterministic)
+    if wanted == "gensim":
+        from nlptl.pretraining.word2vec import gensim_engine
+
+        return "gensim", gensim_engine.train
+    if wanted == "gpu" or (wanted == "auto" and device != "cpu" and not subwords and not deterministic):
+        from nlptl.pretraining.word2vec import gpu_engine
+
+        if wanted == "gpu" or gpu_engine.available():
+            return "gpu", gpu_engine.train
+    from nlptl.pretraining.word2vec import cpu_engine
+
+    return "cpu", cpu_engine.train
+
+
+def check_engine(wanted: EngineName, *, subwords: bool, deterministic: bool, where: str = "skipgram") -> None:
+    """Raise ConfigError for what the wanted engine cannot do."""
+    if subwords and wanted in ("gpu", "gensim"):
+        raise ConfigError(
+            f"{where}.subwords: found them with engine {wanted}; expected engine cpu, which alone trains them. "
+            "Choose engine: cpu or auto."
+        )
+    if deterministic and wanted == "gpu":
+        raise ConfigError(
+            f"{where}.deterministic: found true with engine gpu, whose threads add in any order; expected engine cpu or "
+            "gensim. Choose engine: cpu or auto."
+        )

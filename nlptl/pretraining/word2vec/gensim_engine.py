@@ -1,0 +1,85 @@
+"""The reference engine: gensim's skip-gram (sg=1, hs=0), fed with word ids in its fast corpus-file mode."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.errors import ConfigError, DataError
+from nlptl.pretraining.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, Trained, Watch, initial_vectors
+
+LONGEST_LINE = 10_000  # gensim drops what stands beyond this many words in one line
+SMALL = 1_000_000  # words below which threads gain little; one thread gives the same vectors every time
+
+
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch: Watch) -> Trained:
+    """Train with gensim; see Engine.
+
+    One worker below a million words or with `deterministic`, where the result is the same on every run, all cores else,
+    where threads race and it is not. It keeps no checkpoints. ConfigError for subwords, which this engine does not train.
+    """
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    if task.spelling is not None:
+        raise ConfigError(
+            "skipgram.subwords: found them with engine gensim; expected engine cpu, which alone trains them. "
+            "Choose engine: cpu or auto."
+        )
+    vectors = initial_vectors(len(corpus.counts), task, start)
+    one = task.deterministic or len(corpus.ids) < SMALL
+    model = Word2Vec(
+        vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
+        sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
+        workers=1 if one else task.threads or os.cpu_count() or 1,
+    )  # fmt: skip
+    frequencies = {str(index): int(count) for index, count in enumerate(corpus.counts) if index and count}
+    model.build_vocab_from_freq(frequencies, corpus_count=len(corpus))
+    rows = np.array([int(word) for word in model.wv.index_to_key])
+    model.wv.vectors[:] = vectors[rows]
+
+    class AfterEpoch(CallbackAny2Vec):  # type: ignore[misc]  # gensim ships no types
+        epochs = 0
+
+        def on_epoch_end(self, model: Word2Vec) -> None:
+            self.epochs += 1
+            watch.advance(len(corpus.ids))
+            watch.after_epoch(
+                self.epochs,
+                _by_id(vectors, rows, model.wv.vectors),
+                _by_id(np.zeros_like(vectors), rows, model.syn1neg),
+            )
+
+    with tempfile.TemporaryDirectory(prefix="nlptl-gensim-") as folder:
+        path = Path(folder) / "corpus.txt"
+        try:
+            _write_lines(corpus, path)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: gensim's corpus file cannot be written ({error.strerror}). "
+                "Free space or set TMPDIR to another disk."
+            ) from None
+        kept, _ = model.train(
+            corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
+            callbacks=[AfterEpoch()],
+        )  # fmt: skip
+    return Trained(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
+
+
+def _by_id(base: FloatArray, rows: NDArray[np.int64], trained: FloatArray) -> FloatArray:
+    result = base.copy()
+    result[rows] = trained
+    return result
+
+
+def _write_lines(corpus: Corpus, path: Path) -> None:
+    names = [str(index) for index in range(len(corpus.counts))]
+    with path.open("w", encoding="ascii") as file:
+        for ids in corpus.texts():
+            for begin in range(0, len(ids), LONGEST_LINE):
+                file.write(" ".join([names[i] for i in ids[begin : begin + LONGEST_LINE].tolist()]) + "\n")

@@ -1,0 +1,236 @@
+"""A pile of text on its way to a corpus: read once, then spelt in word ids once its vocabulary is known.
+
+A compiled scanner cuts texts at ASCII whitespace and writes the numbers of the chunks to disk; the tokenizer sees every
+distinct chunk once, which gives the words and their counts, and a second pass turns chunks into word ids. That is exact,
+because no rule of the tokenizer looks across ASCII whitespace but the one for <br />, which the scanner knows.
+
+In memory: the distinct words of the pile; its distinct chunks up to TABLE_BYTES, beyond which they are turned into words
+and forgotten; a block of text and its chunks. On disk: four bytes a chunk, given back as they become four bytes a word.
+Shapes: C chunks, W words of all chunks, V words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.pretraining.word2vec import scanner
+from nlptl.pretraining.word2vec.chunks import Chunks, Texts, words_of_chunks
+from nlptl.pretraining.word2vec.corpus import told_when_full
+from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, UNKNOWN_ID
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BLOCK_BYTES = 1 << 23  # of text that a thread scans at once
+TABLE_BYTES = 1 << 28  # of all threads' tables of chunks
+ROWS = 1_000  # texts of a list that are encoded in UTF-8 at once
+ALONE_BYTES = 1 << 16  # of text below which one thread is as fast as two
+
+
+class Words:
+    """All words of a pile, numbered as they were met, with their counts."""
+
+    def __init__(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
+        self._counts = np.zeros(1 << 10, np.int64)
+
+    def number(self, words: Sequence[str], counts: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the numbers of words (W,), each counted so many times more."""
+        found = np.fromiter(map(self._numbers.__getitem__, words), np.int32, len(words))
+        missing = len(self._numbers) - len(self._counts)
+        if missing > 0:
+            self._counts = np.concatenate([self._counts, np.zeros(max(missing, len(self._counts)), np.int64)])
+        np.add.at(self._counts, found, counts)
+        return found
+
+    def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the words by id and their counts (V,)."""
+        counts = self._counts[: len(self._numbers)]
+        spelt = list(self._numbers)
+        by_spelling = sorted(spelt[number] for number in np.flatnonzero(counts >= min_count).tolist())
+        numbers = np.fromiter(map(self._numbers.__getitem__, by_spelling), np.int64, len(by_spelling))
+        order = np.argsort(-counts[numbers], kind="stable")
+        learnt, kept = [by_spelling[place] for place in order.tolist()], numbers[order]
+        seen = {UNKNOWN, *learnt}
+        extra = [word for word in dict.fromkeys(known_words) if word not in seen]
+        of_extra = [int(counts[self._numbers[word]]) if word in self._numbers else 0 for word in extra]
+        known = np.array([*counts[kept].tolist(), *of_extra], np.int64)
+        unknown = counts.sum() - known.sum()
+        return [UNKNOWN, *learnt, *extra], np.concatenate([[unknown], known]).astype(np.int64)
+
+    def ids(self, vocabulary: Sequence[str]) -> NDArray[np.int32]:
+        """Return the id of each word's number; UNKNOWN_ID where the vocabulary lacks it."""
+        ids = np.full(len(self._numbers), UNKNOWN_ID, np.int32)
+        for index, word in enumerate(vocabulary):
+            number = self._numbers.get(word)
+            if number is not None:
+                ids[number] = index
+        return ids
+
+
+@dataclasses.dataclass
+class _Generation:
+    """Blocks of chunks that were scanned with the same tables."""
+
+    name: str
+    blocks: list[list[tuple[int, int]]] = dataclasses.field(default_factory=list)
+    """Of each block the parts, one a table: its chunks and its texts."""
+
+
+class ScannedPile:
+    """Texts as files of chunks in a folder, and the words that their chunks are made of."""
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, threads: int) -> None:
+        self.words = Words()
+        self._folder, self._tokenizer = folder, tokenizer
+        self._tables = [Chunks() for _ in range(threads)]
+        self._generations = [_Generation("0")]
+        self._pool = ThreadPoolExecutor(threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def read(self, batches: Iterable[Sequence[str] | Any]) -> None:
+        """Scan all texts and count their words; `batches` are lists of texts or Arrow string arrays."""
+        for block in _blocks(batches, BLOCK_BYTES * len(self._tables)):
+            parts = _parts(block, len(self._tables))
+            found = list(self._pool.map(Chunks.scan, self._tables, parts))
+            generation = self._generations[-1]
+            self._write(f"{generation.name}-{len(generation.blocks)}", found)
+            sizes = [(len(chunks), len(offsets) - 1) for chunks, (_, offsets) in zip(found, parts, strict=True)]
+            generation.blocks.append(sizes)
+            if sum(table.size for table in self._tables) > TABLE_BYTES:
+                self._turn_into_words()
+        self._turn_into_words()
+
+    def encode(self, vocabulary: Sequence[str], path: Path) -> list[NDArray[np.int64]]:
+        """Write the ids of all known words to `path`, consume the chunks, and return the lengths of all texts in parts."""
+        ids = self.words.ids(vocabulary)
+        lengths: list[NDArray[np.int64]] = []
+        with told_when_full(self._folder), path.open("wb") as file:
+            for generation in self._generations[:-1]:
+                spans, words = self._spelling(generation, ids)
+                for number, sizes in enumerate(generation.blocks):
+                    block = self._folder / f"{generation.name}-{number}"
+                    chunks = np.split(np.fromfile(block, np.int32), np.cumsum([size for size, _ in sizes])[:-1])
+                    block.unlink()
+                    spelt = self._pool.map(_spelt, chunks, [texts for _, texts in sizes], spans, [words] * len(sizes))
+                    for part, of_texts in spelt:
+                        file.write(part.data)
+                        lengths.append(of_texts)
+        return lengths
+
+    def _turn_into_words(self) -> None:
+        """Split the tables' chunks into words, keep which chunk has which on disk, and begin new tables."""
+        name = self._generations[-1].name
+        merged, others = self._tables[0], self._tables[1:]
+        places = [np.arange(len(merged)), *(merged.absorb(other) for other in others)]
+        counts, first = merged.counts(), 1
+        lengths, words = [np.zeros(1, np.int64)], [np.zeros(0, np.int32)]
+        for of_chunks, found in words_of_chunks(self._tokenizer, merged):
+            occurrences = counts[first : first + len(of_chunks)]
+            lengths.append(of_chunks)
+            words.append(self.words.number(found, np.repeat(occurrences, of_chunks)))
+            first += len(of_chunks)
+        ends = np.cumsum(np.concatenate(lengths))
+        begins = ends - np.concatenate(lengths)
+        for number, of_table in enumerate(places):
+            self._write(f"{name}-spans-{number}", [begins[of_table], ends[of_table]])
+        self._write(f"{name}-words", words)
+        self._generations.append(_Generation(str(len(self._generations))))
+        self._tables = [Chunks() for _ in self._tables]
+
+    def _spelling(
+        self, generation: _Generation, ids: NDArray[np.int32]
+    ) -> tuple[list[NDArray[np.int64]], NDArray[np.int32]]:
+        """Return for each table (2, C) where each chunk's words begin and end, and the ids of those that are known."""
+        words = ids[np.fromfile(self._folder / f"{generation.name}-words", np.int32)]
+        known = words != UNKNOWN_ID
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
+        paths = [self._folder / f"{generation.name}-spans-{number}" for number in range(len(self._tables))]
+        return [before[np.fromfile(path, np.int64).reshape(2, -1)] for path in paths], words[known]
+
+    def _write(self, name: str, arrays: Iterable[NDArray[Any]]) -> None:
+        with told_when_full(self._folder), (self._folder / name).open("wb") as file:
+            for array in arrays:
+                file.write(array.data)
+
+
+def _spelt(
+    chunks: NDArray[np.int32], texts: int, spans: NDArray[np.int64], words: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the word ids of chunks and the number of words of each text."""
+    out = np.empty(scanner.spelt_length(chunks, spans), np.int32)
+    lengths = np.zeros(texts, np.int64)
+    scanner.spell(chunks, spans, words, out, lengths)
+    return out, lengths
+
+
+def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Texts]:
+    """Put batches together until they hold `size` bytes."""
+    pending: list[Texts] = []
+    for texts in _texts(batches):
+        pending.append(texts)
+        if sum(len(content) for content, _ in pending) >= size:
+            yield _joined(pending)
+            pending = []
+    if pending:
+        yield _joined(pending)
+
+
+def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Texts]:
+    for batch in batches:
+        if hasattr(batch, "buffers"):
+            yield _arrow_texts(batch)
+        else:
+            yield from (_listed_texts(batch[first : first + ROWS]) for first in range(0, len(batch), ROWS))
+
+
+def _arrow_texts(array: Any) -> Texts:
+    """Return the texts of an Arrow string array without copying them."""
+    import pyarrow as pa
+
+    _, offsets_buffer, content = array.buffers()
+    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    if len(array) == 0 or content is None:
+        return np.frombuffer(b"", np.uint8), np.zeros(len(array) + 1, np.int64)
+    offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    return np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def _listed_texts(batch: Sequence[str]) -> Texts:
+    encoded = [text.encode() for text in batch]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+
+
+def _joined(parts: Sequence[Texts]) -> Texts:
+    if len(parts) == 1:
+        return parts[0]
+    shifts = np.cumsum([0, *(len(content) for content, _ in parts)])
+    offsets = [offsets[1:] + shift for (_, offsets), shift in zip(parts, shifts.tolist(), strict=False)]
+    content = np.concatenate([content for content, _ in parts])
+    content.flags.writeable = False  # like a buffer of Arrow's: numba compiles once more for what can be written to
+    return content, np.concatenate([np.zeros(1, np.int64), *offsets])
+
+
+def _parts(block: Texts, threads: int) -> list[Texts]:
+    """Cut a block between texts into parts of about equal bytes, at most one a thread."""
+    content, offsets = block
+    wanted = max(1, min(threads, len(content) // ALONE_BYTES))
+    cuts = np.searchsorted(offsets, [len(content) * part // wanted for part in range(1, wanted)])
+    edges = [0, *cuts.tolist(), len(offsets) - 1]
+    return [(content, offsets[a : b + 1]) for a, b in itertools.pairwise(edges)]

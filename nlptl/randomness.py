@@ -1,0 +1,54 @@
+"""Random numbers that are a function of what they are for, so that no state has to be kept to draw them again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+_GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+
+def chance(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return uniform numbers in [0, 1) that depend on nothing but `keys`, which are broadcast against each other.
+
+    The keys are mixed one after the other by splitmix64 (Steele et al. 2014). A mask that is drawn by seed, epoch, text
+    and word is the same after a kill, in any batch and on any number of processes.
+    """
+    mixed = np.zeros(1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for key in keys:
+            mixed = _scrambled(mixed ^ np.asarray(key).astype(np.int64).view(np.uint64))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(_GAMMA)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(_FIRST)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(_SECOND)
+    return values ^ (values >> np.uint64(31))
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from `seed` for a while, on the CPU and on `device`; no other generator is touched."""
+    import torch
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        _seed(seed, device)
+        yield
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    import torch
+
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

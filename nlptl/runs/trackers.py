@@ -1,0 +1,188 @@
+"""What a run tells TensorBoard, MLflow or Weights & Biases: settings, losses, findings that are numbers, test scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nlptl.config import did_you_mean
+from nlptl.errors import ConfigError
+
+PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
+"""Trackers by name, and the packages of which each needs one."""
+FOLDER = "tracking"
+_NO_NAME = re.compile(r"[^\w./ -]")  # MLflow takes no other characters
+
+
+class NamedTrackers:
+    """Tells trackers that go by name, through Accelerate; their files lie in the run's folder unless they say otherwise.
+
+    MLflow's environment variable MLFLOW_TRACKING_URI and all of wandb's are honoured.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Raise ConfigError for a name that is unknown and for one whose package is not installed."""
+        for name in names:
+            _check(name)
+        self.names = tuple(dict.fromkeys(names))
+        self._open: list[_Open] = []
+        self._rows: Counter[str] = Counter()
+
+    def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Open every tracker; ConfigError for one that cannot begin."""
+        place = folder.absolute() / FOLDER
+        name = f"{folder.absolute().name}-{datetime.now():%Y%m%d-%H%M%S}"
+        plain = {path: _scalar(value) for path, value in _leaves(settings, ".")}
+        for tracker in self.names:
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                opened = _OPENERS[tracker](place, folder.absolute().name, name)
+                opened.tracker.start()
+                self._open.append(opened)
+                opened.tracker.store_init_configuration(plain)
+            except Exception as error:  # whatever a tracker raises when its server or account is not there
+                raise ConfigError(
+                    f"--tracker: found {tracker}, which cannot begin ({_first_line(error)}); expected one that is set up. "
+                    "Follow its own instructions, or drop it."
+                ) from error
+
+    def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
+        """Tell every tracker the numbers among `values`, named GROUP/NAME."""
+        numbers = dict(_numbers(values))
+        if step is None:
+            self._rows[group] += 1
+            step = self._rows[group]
+        if numbers:
+            self._tell(lambda opened: opened.log(_NO_NAME.sub("_", group), numbers, step))
+
+    def finish(self) -> None:
+        """Close every tracker."""
+        self._tell(lambda opened: opened.tracker.finish())
+        self._open.clear()
+
+    def _tell(self, say: Callable[[_Open], None]) -> None:
+        for opened in list(self._open):
+            try:
+                say(opened)
+            except Exception as error:  # a full disk or a lost network must not end the training that is tracked
+                self._open.remove(opened)
+                warnings.warn(
+                    f"{opened.name} stopped tracking ({_first_line(error)}); the run goes on without it.", stacklevel=2
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Open:
+    """One of Accelerate's trackers at work."""
+
+    name: str
+    tracker: Any
+    steps_are_values: bool = False
+    """wandb counts steps over the whole run; a group's own step is then one of its values, its x-axis."""
+
+    def log(self, group: str, numbers: Mapping[str, float], step: int) -> None:
+        named = {f"{group}/{_NO_NAME.sub('_', name)}": number for name, number in numbers.items()}
+        if not self.steps_are_values:
+            self.tracker.log(named, step=step)
+            return
+        self.tracker.tracker.define_metric(f"{group}/*", step_metric=f"{group}/step")
+        self.tracker.log({**named, f"{group}/step": step})
+
+
+def flat_scores(scores: Mapping[str, Any]) -> dict[str, object]:
+    """Return an evaluation's figures by name; one with an interval becomes NAME, NAME_low and NAME_high.
+
+    Those of each label are gathered under its name.
+    """
+    found: dict[str, object] = {}
+    for name, value in scores.items():
+        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
+            found.update({name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]})
+        elif name == "per_label":
+            found.update({str(item["label"]): flat_scores(item) for item in value})
+        elif not isinstance(value, Mapping):
+            found[name] = value
+    return found
+
+
+def _check(name: str) -> None:
+    if name not in PACKAGES:
+        raise ConfigError(
+            f"--tracker: found {name!r}; expected one of {', '.join(PACKAGES)}.{did_you_mean(name, PACKAGES)}"
+        )
+    if not any(_is_installed(package) for package in PACKAGES[name]):
+        raise ConfigError(
+            f"--tracker: found {name}, whose package is not installed; expected it here. "
+            f"Run pip install {PACKAGES[name][0]}."
+        )
+
+
+def _is_installed(package: str) -> bool:
+    found = importlib.util.find_spec(package)
+    return found is not None and found.origin is not None  # a mere folder, such as wandb's own ./wandb, has none
+
+
+def _tensorboard(place: Path, project: str, name: str) -> _Open:
+    from accelerate.tracking import TensorBoardTracker
+
+    return _Open("tensorboard", TensorBoardTracker(name, str(place / "tensorboard")))
+
+
+def _mlflow(place: Path, project: str, name: str) -> _Open:
+    import mlflow  # type: ignore[import-not-found, unused-ignore]
+    from accelerate.tracking import MLflowTracker
+
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        return _Open("mlflow", MLflowTracker(project, run_name=name))
+    mlflow.set_tracking_uri(f"sqlite:///{place / 'mlflow.db'}")  # its plain files are no longer taken since MLflow 3
+    return _Open("mlflow", MLflowTracker(project, run_name=name, logging_dir=(place / "mlflow").as_uri()))
+
+
+def _wandb(place: Path, project: str, name: str) -> _Open:
+    from accelerate.tracking import WandBTracker
+
+    where = {} if "WANDB_DIR" in os.environ else {"dir": str(place)}
+    return _Open("wandb", WandBTracker(project, name=name, **where), steps_are_values=True)
+
+
+_OPENERS: Mapping[str, Callable[[Path, str, str], _Open]] = {
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+    "wandb": _wandb,
+}
+
+
+def _leaves(value: object, separator: str, path: str = "") -> Iterator[tuple[str, object]]:
+    items: Iterator[tuple[object, object]]
+    if isinstance(value, Mapping):
+        items = iter(value.items())
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        items = iter(enumerate(value))
+    else:
+        yield path, value
+        return
+    for key, item in items:
+        yield from _leaves(item, separator, f"{path}{separator}{key}" if path else str(key))
+
+
+def _numbers(values: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    for path, value in _leaves(values, "/"):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield path, value
+
+
+def _scalar(value: object) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

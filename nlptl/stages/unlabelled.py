@@ -1,0 +1,51 @@
+"""The unlabelled texts that a stage reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nlptl.data import TextData, TextTable
+from nlptl.context import RunContext
+from nlptl.stages.stage import Part
+
+PILE: tuple[Part, ...] = ("unlabelled", "source", "labelled")
+"""What a pile may consist of: texts without labels, and the labelled ones of either domain without theirs."""
+
+
+def pile_parts(data: TextData, *, learns: bool, include_labelled: bool) -> frozenset[Part]:
+    """Return which parts of `data` a stage that learns from a pile of texts reads; none when it does not learn."""
+    wanted: tuple[Part, ...] = PILE if include_labelled else PILE[:1]
+    return frozenset(part for part in wanted if learns and getattr(data, part) is not None)
+
+
+def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
+    """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
+    from nlptl.data import rows_not_in
+
+    pile: list[TextTable] = []
+    for part in PILE:
+        new: TextTable | None = getattr(data, part) if part in parts else None
+        for other in pile:
+            new = None if new is None else rows_not_in(new, other)
+        pile += [] if new is None else [new]
+    return pile
+
+
+def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
+    """Yield the tables' texts in batches, telling the context's progress how many have passed."""
+    with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
+        for table in tables:
+            for batch in table.batches():
+                yield batch
+                task.advance(len(batch))
+
+
+def watched_arrays(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[Any]:
+    """Yield the tables' texts as Arrow string arrays of any length, telling progress as `watched` does."""
+    with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
+        for table in tables:
+            for batch in table.record_batches():
+                yield batch.column("text")
+                task.advance(batch.num_rows)

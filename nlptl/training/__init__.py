@@ -1,0 +1,1 @@
+"""The training loop, batches, precision, checkpoints, processes."""

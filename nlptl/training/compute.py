@@ -1,0 +1,63 @@
+"""Precision of matrix products and number of threads."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+
+PrecisionChoice = Literal["auto", "float32", "tf32", "bfloat16"]
+
+
+def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
+    """Return the precision of training: bfloat16 where the device computes it natively, which measured faster there.
+
+    That is a GPU since Ampere, and a CPU with AVX512-BF16 or AMX.
+    """
+    if choice != "auto":
+        return choice
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if _cpu_has_bfloat16() else "float32"
+
+
+@contextlib.contextmanager
+def matrix_products(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Let a GPU round the inputs of float32 matrix products where that is asked for; a CPU has no such mode."""
+    if precision != "tf32" or device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
+
+
+@contextlib.contextmanager
+def one_thread_if(small: bool) -> Iterator[None]:
+    """Compute on one thread when a job is so small that handing parts of it to a second costs more than it saves.
+
+    On a machine whose cores are busy the difference is not 2 but 30 times: threads wait for each other at every
+    tiny operation.
+    """
+    threads = torch.get_num_threads()
+    if small:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,83 @@
+"""Texts as words and gaps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlptl.finetuning.augmentation.words import Words, core, is_letters, is_protected
+
+
+@given(st.text())
+def test_words_and_gaps_are_the_text(text: str) -> None:
+    words = Words.of(text)
+    assert str(words) == text
+    assert not "".join(words.gaps).strip()
+    assert all(word.strip() == word != "" for word in words.words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("  A quiet,\n lovely film. ", ["A", "quiet,", "lovely", "film."]),
+        (
+            "この映画は本当に面白い。「また見たい」！",
+            ["この", "映画", "は", "本当", "に", "面白", "い。", "「また", "見", "たい」！"],
+        ),
+        ("ラーメンとか\u3099くせい", ["ラーメン", "とか\u3099くせい"]),
+        ("カ\u3099ム", ["カ\u3099ム"]),
+        ("这部电影真的很好看", ["这部", "电影", "真的", "很好", "看"]),
+        ("見てhttps://t.co/a_b?c=1すごい", ["見", "て", "https://t.co/a_b?c=1", "すごい"]),
+        ("@user great👍🏽 👨‍👩‍👧 1️⃣", ["@user", "great👍🏽", "👨‍👩‍👧", "1️⃣"]),
+        ("葛\U000e0100城", ["葛\U000e0100城"]),
+        ("ข้อความ ภาษาไทย", ["ข้อความ", "ภาษาไทย"]),
+        ("", []),
+    ],
+)
+def test_words_of_many_scripts(text: str, words: list[str]) -> None:
+    assert Words.of(text).words == words
+
+
+@pytest.mark.parametrize(
+    ("place", "left"), [(0, "  b c "), (1, "  a c "), (2, "  a\tb ")], ids=["first", "middle", "last"]
+)
+def test_a_removed_word_takes_one_gap_along(place: int, left: str) -> None:
+    words = Words.of("  a\tb c ")
+    words.remove(place)
+    assert str(words) == left
+
+
+def test_inserted_words_are_set_apart_as_their_neighbours_are() -> None:
+    for place, expected in enumerate(["x a b", "a x b", "a b x"]):
+        words = Words.of("a b")
+        words.insert(place, "x")
+        assert str(words) == expected
+    for place, expected in enumerate(["猫映画は", "映画猫は", "映画は猫"]):
+        words = Words.of("映画は")
+        words.insert(place, "猫")
+        assert str(words) == expected
+    words = Words.of("")
+    words.insert(0, "x")
+    assert str(words) == "x"
+
+
+def test_cores_keep_their_marks() -> None:
+    for word, expected in [
+        ("«cafe\u0301»!", "cafe\u0301"),
+        ("(don't)", "don't"),
+        ("👍🏽", ""),
+        ("दुनिया।", "दुनिया"),
+        ("_a", "a"),
+    ]:
+        begin, end = core(word)
+        assert word[begin:end] == expected
+
+
+def test_what_is_only_spelling_is_protected() -> None:
+    for word in ("@user", "#dull", "https://t.co", "www.a.b", "me@here.org", "10/10", "covid19", "٣"):
+        assert is_protected(word), word
+    assert not is_protected("film.")
+    assert is_letters("cafe\u0301")
+    assert not is_letters("a1")
+    assert not is_letters("")

@@ -1,0 +1,767 @@
+"""Few labels through the stage: names alone, contrastive, auto, heads in one go, priors; and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nlptl.config import parse
+from nlptl.context import RunContext
+from nlptl.data import TextData
+from nlptl.errors import ConfigError, DataError
+from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
+from nlptl.finetuning.contrastive.pseudo_labels import WAYS, Outcome, PileUse, _gate, texts_to_pass
+from nlptl.finetuning.linear import LabelledVectors, corrected_temperature, fit_logistic
+from nlptl.finetuning.methods import few_labels
+from nlptl.finetuning.selection import method_choice as choice
+from nlptl.finetuning.selection.method_choice import (
+    Candidate,
+    Situation,
+    by_rule,
+    by_trial,
+    judges,
+    resolution,
+    trial_on_examples,
+    trial_on_validation,
+)
+from nlptl.models.classifier import TextClassifier
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+from nlptl.training import distributed
+from tests.conftest import small_reviews
+from tests.models.tiny import tiny_encoder
+
+NAMES = {"negative": "bad, awful", "positive": "good, great"}
+CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 6, "batch_size": 8, "top_layers": 1}
+
+
+def with_head(data: TextData, *, hidden: int = 0) -> TextClassifier:
+    return ClassificationHead(hidden=hidden).run(tiny_encoder("bert"), data=data, context=RunContext(device="cpu"))
+
+
+def run(data: TextData, **settings: Any) -> tuple[TextClassifier, RunContext]:
+    context = RunContext(seed=3, device="cpu")
+    return FineTune(**settings).run(with_head(data), data=data, context=context), context
+
+
+def with_validation(validation: tuple[list[str], list[str]]) -> TextData:
+    return TextData(labelled=small_reviews(24), validation=validation, label_names=NAMES)
+
+
+@pytest.fixture(scope="module")
+def labelled() -> TextData:
+    return TextData(labelled=small_reviews(24), test=small_reviews(40, start=400), label_names=NAMES)
+
+
+def test_without_labels_the_nearest_name_wins() -> None:
+    data = TextData(label_names=NAMES)
+    classifier, context = run(data)
+    assert classifier.labels == ("negative", "positive")
+    texts = ["This is good, great.", "This is bad, awful."]
+    assert classifier.predict(texts) == ["positive", "negative"]
+    assert "zero-shot" in context.record.sentences[0]
+
+
+def test_without_labels_priors_and_templates_count() -> None:
+    data = TextData(label_names=NAMES)
+    texts = small_reviews(4)[0]
+    plain = run(data)[0].predict_proba(texts)
+    moved = run(data, priors={"negative": 0.8, "positive": 0.2})[0].predict_proba(texts)
+    assert moved[:, 0] / moved[:, 1] / (plain[:, 0] / plain[:, 1]) == pytest.approx(4.0, rel=1e-3)
+    other = run(data, update={**CONTRASTIVE, "templates": ["a {} film"]})[0].predict_proba(texts)
+    assert not np.allclose(other, plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": {**CONTRASTIVE, "pile": {}}},
+            "p.yaml: stages.2.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+            "data.unlabelled, or set pile: null.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positiv": 0.5}},
+            "p.yaml: stages.2.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct "
+            "the label.",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_anything_trains(
+    labelled: TextData, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        FineTune(**settings).check_data(labelled, where="p.yaml: stages.2")
+    assert str(caught.value) == sentence
+
+
+def test_without_labels_and_names_that_speak_there_is_nothing_to_go_by() -> None:
+    data = TextData(label_names={"0": "7", "1": "8"})
+    assert FineTune().run(with_head(data), data=data).predict(["7"])  # a name that is given counts, whatever it is
+    labels = TextData(labelled=(["a text", "b text"], ["0", "1"]))
+    with pytest.raises(DataError, match=r"found no labelled examples; it learns from them\. Give data\.labelled"):
+        FineTune().run(with_head(labels), data=TextData(unlabelled=["a text"]))
+
+
+def test_contrastive_learns_tells_its_plan_and_gives_chances(labelled: TextData) -> None:
+    classifier, context = run(labelled, update=CONTRASTIVE)
+    assert labelled.test is not None
+    chances = classifier.predict_proba(labelled.test.texts())
+    assert np.allclose(chances.sum(axis=1), 1)
+    assert context.record.report["plan"]["steps"] == 6
+    told = " ".join(context.record.sentences)
+    assert "The labels' names alone (zero-shot, nothing learnt) get" in told
+    assert "leaving one example out" in told
+
+
+@pytest.mark.parametrize(("names", "used"), [("always", "used"), ("never", "left out")])
+def test_label_names_join_as_the_settings_say(labelled: TextData, names: str, used: str) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": names})
+    assert context.record.report["label_names"] == used
+
+
+def test_labels_that_say_nothing_take_no_part() -> None:
+    texts, labels = small_reviews(12)
+    data = TextData(labelled=(texts, [int(label == "positive") for label in labels]))
+    classifier, context = run(data, update={**CONTRASTIVE, "rank": 2})
+    assert context.record.report["label_names"] == "none"
+    assert classifier.encoder.transformer.adapters
+
+
+def test_one_example_a_label_is_enough() -> None:
+    data = TextData(labelled=(["a good film", "a bad film"], ["positive", "negative"]))
+    assert len(run(data, update=CONTRASTIVE)[0].predict(["a film"])) == 1
+
+
+def test_auto_explains_its_choice(labelled: TextData) -> None:
+    _, context = run(labelled, update={"method": "auto"})
+    assert context.record.report["update"] == "contrastive"
+    assert context.record.sentences[0].startswith("With 24 examples of 2 labels")
+
+
+def test_auto_over_the_embeddings_of_a_transformer_trains_the_head(labelled: TextData) -> None:
+    encoder = SentenceVectors(layer=0).run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    FineTune(update={"method": "auto"}).run(given, data=labelled, context=context)
+    assert context.record.report["update"] == "head"
+
+
+def test_the_query_of_attention_pooling_learns_too(labelled: TextData) -> None:
+    encoder = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
+    context = RunContext(seed=3, device="cpu")
+    given = ClassificationHead().run(encoder, data=labelled, context=context)
+    query = FineTune(update=CONTRASTIVE).run(given, data=labelled, context=context).encoder.pooling.query
+    assert query is not None
+    assert bool(query.abs().max() > 0)
+
+
+def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
+    vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
+    given = ClassificationHead().run(SentenceVectors().run(vectors, data=reviews), data=reviews)
+    context = RunContext(seed=3, device="cpu")
+    FineTune(update={"method": "auto"}).run(given, data=reviews, context=context)
+    assert context.record.report["update"] == "head"
+
+
+def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
+    assert resolution(16) > 0.2 > resolution(400)
+    ruled = [by_rule(Situation(n, 2, n // 2, word_vectors=False, names_speak=False)) for n in (16, 2)]
+    assert [chosen and chosen.method for chosen in ruled] == ["contrastive", "head"]
+    assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
+    assert by_rule(Situation(128, 2, 64, word_vectors=False, names_speak=True)) is None
+    assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
+    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=99)) is not None
+    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=100)) is None
+
+
+@pytest.mark.parametrize(
+    ("examples", "validation", "judged"),
+    [(16, 100, True), (128, 100, False), (128, 128, True), (2000, 399, False), (2000, 400, True), (9000, 1000, True)],
+)
+def test_validation_judges_where_it_tells_more_than_what_could_be_held_out(
+    examples: int, validation: int, judged: bool
+) -> None:
+    found = Situation(examples, 2, 8, word_vectors=False, names_speak=True, validation=validation)
+    assert found.judged_by_validation == judged
+
+
+def test_validation_texts_judge_with_all_labels_among_them_and_no_more_than_needed() -> None:
+    assert judges([0] * 300 + [1] * 4, 2, seed=0) == []
+    assert judges([0] * 300, 2, seed=0) == []
+    assert judges([0] * 6 + [1] * 5, 2, seed=0) == list(range(11))
+    many = [0] * 9000 + [1] * 1000
+    rows = judges(many, 2, seed=0)
+    assert len(rows) == 1000
+    assert sum(many[row] for row in rows) == 100
+
+
+class Fixed:
+    """Predicts one label for everything, or the truth."""
+
+    def __init__(self, truth: dict[str, int] | None) -> None:
+        self._truth = truth
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        return np.eye(2)[[0 if self._truth is None else self._truth[text] for text in texts]]
+
+
+def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() -> None:
+    texts = [f"text {i}" for i in range(100)]
+    truth = {text: i % 2 for i, text in enumerate(texts)}
+    ids = list(truth.values())
+
+    def right(rows: Sequence[int]) -> Any:
+        return Fixed(truth)
+
+    def wrong(rows: Sequence[int]) -> Any:
+        return Fixed(None)
+
+    both = [Candidate("contrastive", 1, 0.0, wrong), Candidate("full", 5, 0.0, right)]
+    trial = trial_on_examples(texts, ids, seed=0)
+    halves = by_trial(both, trial, examples=100, seconds=100)
+    assert halves.method == "full"
+    assert halves.why.startswith(
+        "On 100 of the 100 examples, held out in two halves, contrastive got 0.500, full got 1.000"
+    )
+    many = [*texts, *(f"more {i}" for i in range(400))]
+    truth.update({text: i % 2 for i, text in enumerate(many)})
+    one = by_trial(both, trial_on_examples(many, list(truth.values()), seed=0), examples=500, seconds=100)
+    assert one.why.startswith("On 100 of the 500 examples, held out, contrastive got")
+    short = by_trial(both, trial, examples=100, seconds=3)
+    assert short.method == "contrastive"
+    assert "full was not tried" in short.why
+    asked: list[int] = []
+    costly = [Candidate("contrastive", 9, 0.0, wrong), Candidate("head", 1, 0.0, lambda rows: asked.append(1))]
+    assert by_trial(costly, trial, examples=100, seconds=10).method == "contrastive"
+    assert asked == []  # with nothing to compare it with, the other is not trained
+    unseen = by_trial(both, trial, examples=100, seconds=1)
+    assert (unseen.method, unseen.temperature, unseen.scored) == ("contrastive", 1.0, 0)
+    assert unseen.why.endswith("contrastive was taken unseen, as the first choice.")
+    slow = [Candidate("contrastive", 1, 0.1, right)]  # a second for training twice on a half, ten for 100 predictions
+    assert "about 0.18 minutes" in by_trial(slow, trial, examples=100, seconds=9).why
+    equal = by_trial(
+        [Candidate("contrastive", 1, 0.0, right), Candidate("full", 1, 0.0, right)], trial, examples=100, seconds=9
+    )
+    assert equal.method == "contrastive"
+
+
+def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
+    seen: list[Sequence[int]] = []
+    chances = np.array([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 60)
+
+    def train(rows: Sequence[int]) -> Any:
+        seen.append(rows)
+        return SimpleNamespace(predict_proba=lambda asked: chances[: len(asked)])
+
+    labels = [0] * 45 + [1] * 60 + [0] * 15  # three in four are right, so .99 claims too much
+    trial = trial_on_validation(8, [f"text {i}" for i in range(120)], labels)
+    chosen = by_trial([Candidate("contrastive", 1, 0.0, train)], trial, examples=8, seconds=9)
+    assert [list(rows) for rows in seen] == [list(range(8))]
+    assert chosen.why.startswith(
+        "On 120 validation texts, contrastive got 0.750; contrastive was taken and trained again"
+    )
+    expected = (120 * 0.75 + 20 * 0.99) / 140  # what the texts say, and 20 texts' worth of what it believed
+    assert 1 / (1 + np.exp(-np.log(99) / chosen.temperature)) == pytest.approx(expected)
+    assert chosen.scored == 120
+
+
+def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
+    _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
+    told = context.record.sentences[0]
+    assert "contrastive was not tried, for it would take about 3.3 minutes" in told
+    assert told.endswith("minutes; contrastive was taken unseen, as the first choice.")
+
+
+def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
+    texts = [f"text {i}" for i in range(30)]
+    ids = [i % 2 for i in range(28)] + [2, 3]
+    seen: list[set[int]] = []
+
+    def train(rows: Sequence[int]) -> Any:
+        seen.append({ids[row] for row in rows})
+        return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
+
+    for seed in range(10):
+        trial = trial_on_examples(texts, ids, seed=seed)
+        told = by_trial([Candidate("contrastive", 1, 0.0, train)], trial, examples=30, seconds=9).why
+        assert told.startswith("On 15 of the 30 examples, held out, ")
+    assert seen == [{0, 1, 2, 3}] * 10
+
+
+@pytest.mark.parametrize("solver", ["auto", "logistic", "ridge", "lda"])
+def test_heads_in_one_go(labelled: TextData, solver: str) -> None:
+    classifier, context = run(labelled, update={"method": "head", "solver": solver})
+    assert labelled.test is not None
+    right = np.mean(
+        [a == b for a, b in zip(classifier.predict(labelled.test.texts()), labelled.test.labels(), strict=True)]
+    )
+    assert right > 0.6
+    assert context.record.report["choice"]["solver"] in ("logistic", "ridge", "lda")
+
+
+@pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
+def test_priors_move_probabilities_as_bayes_says(labelled: TextData, update: dict[str, Any]) -> None:
+    plain, _ = run(labelled, update=update)
+    moved, _ = run(labelled, update=update, priors={"negative": 0.8, "positive": 0.2})
+    texts = small_reviews(6, start=50)[0]
+    odds = [chances[:, 0] / chances[:, 1] for chances in (plain.predict_proba(texts), moved.predict_proba(texts))]
+    assert odds[1] / odds[0] == pytest.approx(4.0, rel=1e-3)  # 12 examples of each label
+    uniform, _ = run(labelled, update=update, priors="uniform")
+    assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
+
+
+def test_priors_start_from_the_shares_that_balanced_labels_were_learnt_at() -> None:
+    texts, labels = small_reviews(40)
+    rows = [i for i in range(40) if labels[i] == "positive"][:4] + [i for i in range(40) if labels[i] == "negative"][
+        :12
+    ]
+    data = TextData(labelled=([texts[i] for i in rows], [labels[i] for i in rows]))
+    settings: dict[str, Any] = {"update": {"method": "head"}, "label_weights": "balanced", "epochs": 30, "l2": 1.0}
+    plain, uniform, moved = (
+        run(data, priors=priors, **settings)[0]
+        for priors in ("observed", "uniform", {"negative": 0.8, "positive": 0.2})
+    )
+    assert torch.allclose(uniform.head.last_linear.bias, plain.head.last_linear.bias)
+    odds = [chances[:, 0] / chances[:, 1] for chances in (plain.predict_proba(texts), moved.predict_proba(texts))]
+    assert odds[1] / odds[0] == pytest.approx(4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["logistic", "ridge", "lda"])
+def test_copies_of_an_example_are_held_out_together(solver: str) -> None:
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(["good", "bad", "film", "plot", "great", "awful"], 5)) for _ in range(24)]
+    labels = [str(label) for label in generator.permutation([0, 1] * 12)]  # nothing to be learnt
+    once, alone = run(TextData(labelled=(texts, labels)), update={"method": "head", "solver": solver})
+    twice, context = run(TextData(labelled=(texts * 2, labels * 2)), update={"method": "head", "solver": solver})
+    assert context.record.report["choice"] == alone.record.report["choice"]
+    assert np.allclose(once.predict_proba(texts), twice.predict_proba(texts), atol=1e-5)
+
+
+def test_a_trial_holds_out_copies_together_and_scores_them_once() -> None:
+    texts = [f"text {i % 20}" for i in range(50)]  # ten of them three times, ten twice
+    labels = [i % 2 for i in range(50)]
+    for split in trial_on_examples(texts, labels, seed=1).splits:
+        assert not {texts[row] for row in split.training} & set(split.texts)
+        assert len(set(split.texts)) == len(split.texts) == 10
+        assert len(split.training) == sum(texts.count(text) for text in {texts[row] for row in split.training})
+
+
+def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trial_on_examples([f"text {i}" for i in range(120)], [i % 2 for i in range(120)], seed=0)
+
+    def train(rows: Sequence[int]) -> Any:
+        return SimpleNamespace(predict_proba=lambda asked: np.full((len(asked), 2), 0.5))
+
+    methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
+    assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
+    seen: list[float] = []
+    monkeypatch.setattr(few_labels, "_pile_within", lambda minutes, *_: seen.append(minutes))
+    monkeypatch.setattr(few_labels, "_tried", lambda *_: choice.Chosen("contrastive", "why", seconds=90.0))
+    monkeypatch.setattr(choice, "by_rule", lambda _: None)
+    run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
+    assert seen == [2.5]
+
+
+def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts, dim = [8, 8, 1, 1, 1, 1], 16
+    centres = torch.randn(6, dim, generator=generator)
+    labels = torch.arange(6).repeat_interleave(torch.tensor(counts))
+    rows = LabelledVectors.of(centres[labels] + torch.randn(20, dim, generator=generator), labels, 6)
+    names = centres + torch.randn(6, dim, generator=generator)  # each tells as much as an example
+    without, within = fit_logistic(rows), fit_logistic(rows.with_prototypes(names, torch.arange(6), weight=1.0))
+    assert within.loss is not None
+    assert without.loss is not None
+    assert within.loss > without.loss + 0.02  # the hard examples, which only heads with names are tried on
+    used, why = _names_help(without, within, "auto")
+    assert used
+    assert "leaving one example out of the 16 that are not the only one of their label" in why
+
+
+@pytest.mark.parametrize("tell", [True, False])
+def test_all_sentences_join_where_held_out_examples_speak_for_them(tell: bool) -> None:
+    """With names as good as examples all four count; with misleading ones the first alone, which weighs less."""
+    generator = torch.Generator().manual_seed(1)
+    centres = 2 * torch.randn(3, 16, generator=generator)
+    labels = torch.arange(3).repeat_interleave(8)
+    vectors = centres[labels] + 2 * torch.randn(24, 16, generator=generator)
+    names = (centres if tell else centres.roll(1, dims=0)).repeat(4, 1)
+    rows = LabelledVectors.of(vectors, labels, 3)
+    first, every = (
+        fit_logistic(rows.with_prototypes(names[:count], torch.arange(3).repeat(count // 3), weight=1.0))
+        for count in (3, 12)
+    )
+    assert _says_more(first, every) is tell
+
+
+def test_it_is_told_in_how_many_sentences_names_are_used(labelled: TextData) -> None:
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always"})
+    (told,) = [sentence for sentence in context.record.sentences if sentence.startswith("Label names")]
+    assert told in [f"Label names are used in {count} of 4 sentences each, as the settings say." for count in (1, 4)]
+    _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always", "templates": ["This is {}."]})
+    assert "Label names are used, as the settings say." in context.record.sentences
+
+
+def test_names_stand_in_all_sentences_where_nothing_could_be_held_out() -> None:
+    data = TextData(labelled=(["one text", "another text"], ["positive", "negative"]), label_names=NAMES)
+    _, context = run(data, update=CONTRASTIVE)
+    assert (
+        "Label names are used in 4 of 4 sentences each: with one example of each label nothing could be left out to try them on."
+        in context.record.sentences
+    )
+
+
+def test_one_example_a_label_without_names_has_nothing_to_bring_together() -> None:
+    data = TextData(labelled=(["one text", "another text"], ["0", "1"]))
+    with pytest.raises(DataError, match=r"found one example of each of the 2 labels .* or choose update head\."):
+        run(data, update=CONTRASTIVE)
+
+
+def test_auto_says_that_too_few_of_a_label_could_be_held_out() -> None:
+    chosen = by_rule(Situation(616, 77, 8, False, True))
+    assert chosen is not None
+    assert "fewer than 16 a label" in chosen.why
+    assert "points or more" not in chosen.why
+
+
+@pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
+def test_validation_texts_correct_probabilities(update: dict[str, Any]) -> None:
+    texts, labels = small_reviews(40, start=300)
+    wrong = ["positive" if label == "negative" else "negative" for label in labels]
+    confidence = []
+    for names in (labels, wrong):
+        classifier, context = run(with_validation((texts, names)), update=update)
+        told = "The probabilities are corrected on 40 validation texts (temperature"
+        assert any(sentence.startswith(told) for sentence in context.record.sentences)
+        confidence.append(classifier.predict_proba(texts).max(axis=1).mean())
+    assert confidence[0] > confidence[1] + 0.05
+    assert confidence[1] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("count", "label", "found"),
+    [
+        (19, "negative", "found 19 texts, too few to correct probabilities by; expected 20 at least. Add some"),
+        (
+            30,
+            "positive",
+            "found no text of the label 'negative'; expected some of each label to correct probabilities by. Add them",
+        ),
+    ],
+)
+def test_validation_texts_that_say_too_little_correct_nothing(count: int, label: str, found: str) -> None:
+    validation = (small_reviews(count, start=300)[0], [label] * count)
+    plain, _ = run(TextData(labelled=small_reviews(24), label_names=NAMES), update=CONTRASTIVE)
+    classifier, context = run(with_validation(validation), update=CONTRASTIVE)
+    assert f"data.validation: {found}, or leave them as they are." in context.record.sentences
+    assert torch.equal(plain.head.last_linear.weight, classifier.head.last_linear.weight)
+
+
+def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = small_reviews(60, start=300)
+    rows = [row for row, label in enumerate(labels) if label == "negative"][:10]
+    rows += [row for row, label in enumerate(labels) if label == "positive"][:30]
+    seen = []
+
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
+        seen.append([float(weights[ids == label].sum()) for label in (0, 1)])
+        return 1.0
+
+    monkeypatch.setattr("nlptl.evaluation.calibration.corrected_temperature", spy)
+    run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
+    assert seen[0] == pytest.approx([20, 20])  # 12 examples of each label
+
+
+def test_no_validation_text_counts_more_than_five_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = small_reviews(80, start=300)
+    rows = [row for row, label in enumerate(labels) if label == "positive"][:39]
+    rows.append(labels.index("negative"))
+    seen = []
+
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
+        seen.append(float(weights.max()))
+        return 1.0
+
+    monkeypatch.setattr("nlptl.evaluation.calibration.corrected_temperature", spy)
+    run(with_validation(([texts[row] for row in rows], [labels[row] for row in rows])), update=CONTRASTIVE)
+    assert seen == [5.0]  # one in 40, where half of the examples have its label
+
+
+def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
+    texts = small_reviews(200, start=300)[0]
+    one: Any = {**CONTRASTIVE, "templates": ["This is {}."]}  # under which the tiny encoder guesses both labels
+    guessed = run(TextData(label_names=NAMES), update=one)[0].predict(texts)
+    other = {"positive": "negative", "negative": "positive"}
+    sure = []
+    for wrong in (10, 3):  # every tenth, every third
+        labels = [other[guess] if number % wrong == 0 else guess for number, guess in enumerate(guessed)]
+        classifier, context = run(TextData(validation=(texts, labels), label_names=NAMES), update=one)
+        assert "not calibrated" not in " ".join(context.record.sentences)
+        chances = torch.from_numpy(classifier.predict_proba(texts)).log()
+        ids = torch.tensor([classifier.labels.index(label) for label in labels])
+        counts = torch.bincount(ids)[ids]
+        assert corrected_temperature(chances, ids, weights=1 / counts, belief=0.0) == pytest.approx(1, abs=0.1)
+        sure.append(chances.exp().max(dim=1).values.mean())
+    assert sure[0] > sure[1] + 0.05
+
+
+def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "JUDGES", 30)
+    _, context = run(with_validation(small_reviews(30, start=300)), update={"method": "auto"})
+    assert context.record.sentences[0].startswith("On 30 validation texts, contrastive got ")
+    assert context.record.report["update"] in ("contrastive", "head")
+    assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
+
+
+@pytest.mark.parametrize(("used", "corrected"), [("nothing", True), ("student", False)])
+def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
+    used: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(choice, "_best", lambda *_: "contrastive")
+    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._gate", lambda *_: (used, "So it was decided"))
+    data = TextData(labelled=small_reviews(24), unlabelled=small_reviews(60, start=100)[0], label_names=NAMES)
+    _, context = run(data, update={"method": "auto"})
+    assert context.record.report["update"] == "contrastive"
+    assert context.record.report["pile"]["used"] == used
+    assert ("temperature" in context.record.report) == corrected
+
+
+def test_auto_does_not_correct_by_texts_that_have_stopped_the_training(reviews: TextData) -> None:
+    vectors = SkipGram(dim=8, epochs=1, min_count=1).run(data=reviews)
+    data = TextData(labelled=small_reviews(24), validation=small_reviews(40, start=300))
+    given = ClassificationHead().run(SentenceVectors().run(vectors, data=reviews), data=data)
+    found = []
+    for method in ("auto", "head"):
+        context = RunContext(seed=3, device="cpu")
+        found.append(FineTune(update={"method": method}).run(given, data=data, context=context))
+        assert "temperature" not in context.record.report
+    assert torch.equal(found[0].head.last_linear.weight, found[1].head.last_linear.weight)
+
+
+@pytest.mark.parametrize("count", [1000, 1001, 1002])
+def test_auto_takes_validation_texts_that_are_hardly_more_than_it_needs(count: int) -> None:
+    assert len(judges([row % 2 for row in range(count)], 2, seed=0)) in (1000, 1001)
+
+
+def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"text {i}" for i in range(100)]
+    truth = {text: i % 2 for i, text in enumerate(texts)}
+    trial = trial_on_examples(texts, list(truth.values()), seed=0)
+    both: Any = [
+        Candidate("contrastive", 1, 0.0, lambda rows: Fixed(truth)),
+        Candidate("head", 1, 0.0, lambda rows: Fixed(None)),
+    ]
+    monkeypatch.setattr(choice, "agreed", lambda value: 1.0)
+    assert by_trial(both, trial, examples=100, seconds=9).method == "head"
+    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels.agreed", lambda value: 0.0)
+    losses = torch.tensor([0.5, 0.6])
+    trials = [Outcome(name, losses, 1.0) for name in WAYS]
+    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._trials", lambda *_: trials)
+    task = SimpleNamespace(texts=["a", "b", "c", "d"], labels=torch.tensor([0, 0, 1, 1]))
+    stand_in: Any = SimpleNamespace(task=task, label_count=2)
+    assert _gate(stand_in, PileUse())[0] == "nothing"
+
+
+@pytest.mark.parametrize("validation", [None, 10])
+def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FEW", 20)
+    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    data = TextData(labelled=small_reviews(24), label_names=NAMES)
+    if validation:
+        data = with_validation(small_reviews(validation, start=300))
+    found = []
+    for temperature in (1.0, 3.0):
+        monkeypatch.setattr(choice, "_temperature", lambda *_, told=temperature: told)
+        classifier, context = run(data, update={"method": "auto"})
+        told = f"The probabilities are corrected on 24 held-out examples (temperature {temperature:.2f})."
+        assert context.record.sentences[-1] == told
+        chances = classifier.predict_proba(small_reviews(6, start=50)[0])
+        found.append(np.log(chances[:, 0] / chances[:, 1]))
+    assert found[0] == pytest.approx(3 * found[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": CONTRASTIVE, "epochs": 5},
+            "finetune.epochs: found 5 under update.method contrastive, which takes no such setting; expected it only with an "
+            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
+        ),
+        (
+            {"update": {"method": "auto"}, "l2": 1.0},
+            "finetune.l2: found 1.0 under update.method auto, which takes no such setting; expected it only with an "
+            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
+        ),
+        (
+            {"update": {"method": "head", "solver": "lda"}, "label_smoothing": 0.1},
+            "finetune.label_smoothing: found 0.1 under update.method head with solver lda, which takes no such setting; "
+            "expected it only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop "
+            "it, or choose one of these.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positiv": 0.5}},
+            "finetune.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct the label.",
+        ),
+        (
+            {"priors": {"negative": 0.5}},
+            "finetune.priors: found no share for 'positive'; expected a share for each label, 1 in all. Correct the shares, "
+            "or write observed or uniform.",
+        ),
+        (
+            {"priors": {"negative": 0.5, "positive": 0.6}},
+            "finetune.priors: found shares that sum to 1.1; expected a share for each label, 1 in all. Correct the shares, "
+            "or write observed or uniform.",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(labelled, **settings)
+    assert str(caught.value) == sentence
+
+
+def test_priors_of_labels_that_are_numbers() -> None:
+    stage = parse(FineTune, {"priors": {0: 0.25, 1: 0.75}}, where="p.yaml")
+    assert stage.priors == {"0": 0.25, "1": 0.75}
+
+
+def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: TextData) -> None:
+    for update, name in (
+        (CONTRASTIVE, "contrastive"),
+        ({"method": "auto"}, "auto"),
+        ({"method": "head", "solver": "lda"}, "head with solver lda"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            FineTune(update=update).run(with_head(labelled, hidden=4), data=labelled)
+        assert str(caught.value) == (
+            f"finetune.update: found {name} over a head with a hidden layer of 4 units; it fits a linear head. Set hidden: 0 "
+            "in classification_head, or choose another update."
+        )
+
+
+def test_auto_over_a_hidden_layer_is_no_matter_where_the_head_alone_learns() -> None:
+    data = TextData(labelled=(["a good film", "a bad film"], ["1", "0"]))
+    assert FineTune(update={"method": "auto"}).run(with_head(data, hidden=4), data=data).predict(["a film"])
+
+
+def test_a_template_without_a_place_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(FineTune, {"update": {"method": "contrastive", "templates": ["This is"]}}, where="p.yaml")
+    assert "found the template 'This is'; expected {} where the label's name goes. Add it." in str(caught.value)
+
+
+def test_the_pile_is_tried_on_held_out_examples_and_what_came_of_it_is_told(labelled: TextData) -> None:
+    texts, _ = small_reviews(60, start=100)
+    data = TextData(labelled=labelled.labelled, unlabelled=[*texts, *small_reviews(3)[0]])
+    pile = {"texts": 40, "steps": 6}
+    _, context = run(data, update={**CONTRASTIVE, "pile": pile, "augment": [{"kind": "word_dropout"}]})
+    assert "held-out log-loss of the 24 labelled texts in 2 parts" in " ".join(context.record.sentences)
+    assert context.record.report["pile"]["used"] in ("nothing", "head", "student")
+    assert context.record.report["augmentation"]["texts"] > 0
+    assert "With the head on frozen vectors: Augmentation" in " ".join(context.record.sentences)
+
+
+def test_the_pile_is_used_unseen_where_the_settings_say_so(labelled: TextData) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
+    pile = {"texts": 40, "steps": 6, "gate": "always"}
+    classifier, context = run(data, update={**CONTRASTIVE, "pile": pile})
+    assert context.record.report["pile"]["used"] == "student"
+    assert set(classifier.predict(small_reviews(20, start=400)[0])) == {"negative", "positive"}
+
+
+def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_examples(
+    labelled: TextData, tmp_path: Path
+) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
+    stage = FineTune(update={**CONTRASTIVE, "pile": {"texts": 40, "steps": 6}})
+    told, plans = [], []
+    for keep in (None, tmp_path, tmp_path):  # the third takes up what the second left
+        context = RunContext(seed=3, device="cpu", keep=keep, keep_identity="one")
+        stage.run(with_head(data), data=data, context=context)
+        told.append(context.record.sentences)
+        plans.append(context.record.report["plan"])
+    assert told[1:] == told[:1] * 2
+    _, alone = run(TextData(labelled=data.labelled), update=CONTRASTIVE)
+    assert plans == [alone.record.report["plan"]] * 3  # the plan that is told is not that of a trial
+
+
+def test_a_pile_of_labelled_texts_alone_is_told_to_be_left_out(labelled: TextData) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(24)[0])
+    _, context = run(data, update={**CONTRASTIVE, "pile": {"gate": "always"}})
+    assert context.record.report["pile"] == {"used": "nothing"}
+    assert context.record.sentences[-1] == (
+        "The pile is left out: data.unlabelled holds no text beside the labelled ones."
+    )
+
+
+def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(labelled, update={**CONTRASTIVE, "pile": {}})
+    assert str(caught.value) == (
+        "finetune.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+        "data.unlabelled, or set pile: null."
+    )
+
+
+def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
+    assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
+    assert "unlabelled" not in FineTune(update={"method": "auto", "pile": "never"}).reads(reviews)
+    assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
+
+
+def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
+    labelled: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlptl.finetuning.methods.few_labels import _pile_within
+
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
+    monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 6.0)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
+    context = RunContext(seed=3, device="cpu")
+    sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 1.8, 1.7)]  # most of it are steps
+    assert [size and size.texts for size in sizes] == [200, 100, 50]
+    assert _pile_within(1.6, with_head(data), data, context) is None
+    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
+
+
+def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
+    data = TextData(labelled=small_reviews(100))
+    classifier, context = run(data, update={"method": "auto", "pile": "never"})
+    assert context.record.sentences[0].startswith("On 100 of the 100 examples, held out in two halves, contrastive got")
+    assert context.record.report["update"] in ("contrastive", "head")
+    assert set(classifier.predict(small_reviews(40, start=400)[0])) == {"negative", "positive"}
+
+
+def test_sentences_with_names_count_in_what_a_training_costs() -> None:
+    data = TextData(labelled=(["a" * 80, "b" * 40], ["0", "1"]), label_names={"0": "dull film", "1": "good film"})
+    sentences = "This is dull film.The text is dull film.It is about dull film.dull film"
+    assert few_labels._texts_a_name(with_head(data), data) == pytest.approx(len(sentences) / 60)
+    plain = choice.passes_of("contrastive", 16, 2)
+    assert choice.passes_of("contrastive", 16, 2, names=4) - 1 == pytest.approx((plain - 1) * (16 + 8) / 16)
+    assert texts_to_pass(600, 20, 2, PileUse(), names=4) > 1.2 * texts_to_pass(600, 20, 2, PileUse())
+
+
+def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
+    monkeypatch.setattr(distributed, "agreed", lambda value: 0.03)  # process 0's time, whatever this one has measured
+    monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 1e9)
+    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
+    found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))
+    assert found is not None
+    assert found.texts == 100

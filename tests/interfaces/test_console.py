@@ -1,0 +1,81 @@
+"""Progress: rates and time left on work over two seconds, plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+
+from nlptl.interfaces import console
+from nlptl.interfaces.console import BarProgress, LineProgress, progress_for
+from nlptl.progress import SilentProgress, clock, human
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_short_work_is_not_mentioned(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("counting", total=10, unit="texts") as task:
+        seconds[0] = 1.9
+        task.advance(10)
+    assert stream.getvalue() == ""
+
+
+def test_long_work_is_told_in_plain_lines(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("skip-gram", total=100_000, unit="words") as task:
+        for second in range(1, 17):
+            seconds[0] = float(second)
+            task.advance(5_000, f"epoch {second}")
+    assert stream.getvalue().splitlines() == [
+        "skip-gram: 10 %, 5.0k words/s, 18.0 s left, epoch 2",
+        "skip-gram: 60 %, 5.0k words/s, 8.0 s left, epoch 12",
+        "skip-gram: done, 80.0k words in 16.0 s (5.0k words/s)",
+    ]
+
+
+def test_work_of_unknown_length_has_no_time_left(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("reading", total=None, unit="texts") as task:
+        seconds[0] = 4.0
+        task.advance(8)
+    assert stream.getvalue().splitlines()[0] == "reading: 2 texts/s"
+
+
+def test_a_terminal_gets_a_bar_after_two_seconds(seconds: list[float]) -> None:
+    stream = Terminal()
+    progress = progress_for(stream, quiet=False)
+    assert isinstance(progress, BarProgress)
+    with progress.task("skip-gram", total=100, unit="words") as task:
+        seconds[0] = 1.0
+        task.advance(10)
+        assert stream.getvalue() == ""
+        seconds[0] = 4.0
+        task.advance(30, "epoch 2")
+        progress.say("[a remark]")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "skip-gram" in shown
+    assert "[a remark]" in shown
+
+
+def test_quiet_is_silent() -> None:
+    assert isinstance(progress_for(Terminal(), quiet=True), SilentProgress)
+    assert isinstance(progress_for(io.StringIO(), quiet=False), LineProgress)
+
+
+def test_numbers_are_short() -> None:
+    assert [human(n) for n in (0, 0.53, 7, 950, 12_345, 4_600_000, 2e9)] == [
+        "0", "0.5", "7", "950", "12.3k", "4.6M", "2.0G",
+    ]  # fmt: skip
+    assert [clock(s) for s in (4.23, 59.9, 185, 7384)] == ["4.2 s", "59.9 s", "3:05", "2:03:04"]

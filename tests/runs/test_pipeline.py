@@ -1,0 +1,635 @@
+"""The runner: check first, publish whole, keep what is unchanged, survive a kill."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlptl.artifact import read_manifest, run_lock
+from nlptl.context import RunContext
+from nlptl.errors import ArtifactError, ConfigError, DataError, StorageError
+from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.progress import SilentProgress
+from nlptl.runs import pipeline as pipeline_module
+from nlptl.runs.pipeline import Pipeline
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.skipgram import SkipGram
+from tests.models.tiny import tiny_folder
+
+TEXTS = ["a good and lovely film", "the plot is awful and dull", "no known words qqq"]
+
+
+def run(path: Path, out: Path, *assignments: str) -> pipeline_module.RunResult:
+    return Pipeline.from_yaml(path, assignments=assignments).run(out, context=RunContext(device="cpu"), where=path.name)
+
+
+def kept(result: pipeline_module.RunResult) -> list[bool]:
+    return [outcome.kept for outcome in result.stages]
+
+
+def test_a_run_leaves_whole_stages_and_scores(review_files: Path) -> None:
+    out = review_files / "out"
+    result = run(review_files / "small.yaml", out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
+        "evaluation.json", "pipeline.yaml",
+    ]  # fmt: skip
+    assert kept(result) == [False] * 4
+    assert result.evaluation is not None
+    assert result.evaluation.accuracy.value >= 0.8
+    history = [json.loads(line) for line in (out / "1-skipgram" / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in history] == list(range(1, 21))
+    manifest = read_manifest(out / "4-finetune")
+    assert manifest.parent == read_manifest(out / "3-classification_head").identity
+    assert (manifest.seed, manifest.trainable_parameters) == (3, 34)
+    assert set(manifest.data) == {"labelled"}
+    assert isinstance(Encoder.load(out / "2-sentence_vectors"), Encoder)
+    assert TextClassifier.load(out).predict(TEXTS) == TextClassifier.load(out / "4-finetune").predict(TEXTS)
+    resolved = Pipeline.from_yaml(out / "pipeline.yaml")
+    assert resolved.stages[0].negatives == 5
+
+
+def test_what_has_not_changed_is_kept(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    assert kept(run(path, out)) == [True] * 4
+    assert kept(run(path, out, "stages.3.l2=0.5")) == [True, True, True, False]
+    assert kept(run(path, out, "stages.1.pooling=mean", "stages.3.l2=0.5")) == [True, False, False, False]
+    assert kept(run(path, out, "seed=4")) == [False] * 4
+    (review_files / "pile.txt").write_text((review_files / "pile.txt").read_text() + "one more good film\n")
+    assert kept(run(path, out, "seed=4")) == [False] * 4
+    assert kept(run(path, out, "seed=4")) == [True] * 4
+
+
+def test_a_damaged_stage_runs_again(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    first = run(path, out)
+    (out / "2-sentence_vectors" / "pooling.safetensors").write_bytes(b"")
+    (out / "4-finetune" / "manifest.json").unlink()
+    (out / "4-finetune" / "head.safetensors").unlink()
+    for rest in (out / "4-finetune").iterdir():
+        rest.unlink()
+    second = run(path, out)
+    assert kept(second) == [True, False, True, False]
+    assert second.evaluation == first.evaluation
+
+
+def test_stages_of_an_older_chain_go(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    text = path.read_text().replace("  - {stage: sentence_vectors, pooling: sif}\n", "")
+    path.write_text(text)
+    run(path, out)
+    assert sorted(p.name for p in out.glob("[0-9]*")) == ["1-skipgram", "2-classification_head", "3-finetune"]
+
+
+def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something trained")
+
+    monkeypatch.setattr(pipeline_module, "run_stage", refuse)
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
+    assert str(caught.value) == (
+        f"{path}: stages.0.epochs: found -1; expected auto or a whole number of at least 0. Correct the value."
+    )
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.0.continue_training=true")
+    assert str(caught.value) == (
+        "small.yaml: stages.0.continue_training: found true without vectors; expected a file to continue from. "
+        "Add vectors: PATH, or drop continue_training."
+    )
+    (review_files / "v.txt").write_text("good 1 2 3\nbad 1 2 4\n")
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, f"stages.0.vectors={review_files / 'v.txt'}")
+    assert str(caught.value) == (
+        f"small.yaml: stages.0.dim: found 16, but the vectors in {review_files / 'v.txt'} have 3; both must be equal. "
+        "Drop dim or set it to 3."
+    )
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, "stages.3.epochs=0")
+    assert (
+        str(caught.value)
+        == f"{path}: stages.3.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
+    )
+    (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
+    with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
+        run(path, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("update", "name", "seen_by_the_settings"),
+    [
+        ("{method: contrastive}", "contrastive", True),
+        ("{method: head, solver: ridge}", "head with solver ridge", True),
+        ("{method: auto}", "auto", False),
+    ],
+)
+def test_a_hidden_layer_under_a_linear_fit_is_told_before_anything_trains(
+    review_files: Path, update: str, name: str, seen_by_the_settings: bool
+) -> None:
+    path = review_files / "small.yaml"
+    bert = f"stages.0={{stage: bert, weights: {tiny_folder(review_files / 'bert', 'bert')}}}"
+    settings = [bert, "stages.1.pooling=mean", "stages.2.hidden=8", f"stages.3.update={update}"]
+    chain = None if seen_by_the_settings else Pipeline.from_yaml(path, assignments=settings)
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path, assignments=settings) if chain is None else chain.check(where=str(path))
+    assert str(caught.value) == (
+        f"{path}: stages.3.update: found {name} over a head with a hidden layer of 8 units; it fits a linear head. Set "
+        "hidden: 0 in classification_head, or choose another update."
+    )
+
+
+def test_a_hidden_layer_under_a_linear_fit_is_told_of_an_arm(review_files: Path) -> None:
+    path = compared(review_files)
+    arm = "compare.arms.pretrained={stages.2.hidden: 8, stages.3.update.solver: lda}"
+    with pytest.raises(
+        ConfigError, match=r"^x: compare\.arms\.pretrained: stages\.3\.update: found head with solver lda"
+    ):
+        Pipeline.from_yaml(path, assignments=[arm]).check(where="x")
+
+
+def test_a_hidden_layer_is_left_alone_where_nothing_refuses_it(review_files: Path) -> None:
+    path = review_files / "small.yaml"
+    auto = ["stages.2.hidden=8", "stages.3.update={method: auto}"]
+    assert run(path, review_files / "out", *auto).stages[-1].manifest.report["update"] == "head"
+    bert = [f"stages.0={{stage: bert, weights: {tiny_folder(review_files / 'bert', 'bert')}}}", "stages.1.pooling=mean"]
+    Pipeline.from_yaml(path, assignments=[*bert, *auto, "stages.1.layer=0"]).check()
+    names = ["data.labelled=null", "data.label_names={positive: good, negative: bad}"]
+    contrastive = ["stages.2.hidden=8", "stages.3.update={method: contrastive}"]
+    Pipeline.from_yaml(path, assignments=[*bert, *contrastive, *names]).check()
+    (review_files / "train.csv").write_text("text,label\ngood,1\nbad,0\n")
+    Pipeline.from_yaml(path, assignments=[*bert, *auto, "data.test=null"]).check()
+
+
+def test_models_of_augmentation_that_are_missing_are_told_before_anything_trains(review_files: Path) -> None:
+    path, plain = review_files / "small.yaml", tiny_folder(review_files / "bert", "bert")
+    kinds = [
+        "{kind: masked_lm, weights: ./nowhere}",
+        f"{{kind: masked_lm, weights: {plain}}}",
+        "{kind: back_translation, forward: there, backward: back}",
+    ]
+    update = f"stages.3.update={{method: contrastive, augment: [{', '.join(kinds)}]}}"
+    chain = Pipeline.from_yaml(path, assignments=[f"stages.0={{stage: bert, weights: {plain}}}", update])
+    with pytest.raises(ConfigError) as caught:
+        chain.check(where="p.yaml")
+    at, folder = "p.yaml: stages.3.update.augment", "expected a sequence-to-sequence model in transformers' layout"
+    assert caught.value.faults == (
+        f"{at}.0.weights: ./nowhere: no such folder; expected weights there. Check the path.",
+        f"{at}.1.weights: {plain}: found no masked-LM head; expected weights that carry one, which sentence encoders do not. "
+        "Give those of a masked LM, such as google-bert/bert-base-uncased, or choose another kind.",
+        f"{at}.2.forward: there: found no folder with a config.json; {folder}. Check the path.",
+        f"{at}.2.backward: back: found no folder with a config.json; {folder}. Check the path.",
+    )
+
+
+def test_all_identities_are_known_before_the_first_stage_runs(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FineTune) -> dict[str, str]:
+        raise ConfigError("gone in between")
+
+    def trained(*_: object, **__: object) -> None:
+        raise AssertionError("something trained")
+
+    monkeypatch.setattr(FineTune, "outside", refuse)
+    monkeypatch.setattr(pipeline_module, "run_stage", trained)
+    with pytest.raises(ConfigError, match="gone in between"):
+        run(review_files / "small.yaml", review_files / "out")
+    assert not (review_files / "out").exists()
+
+
+def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError) as caught:
+        RunContext(device="cuda").torch_device()
+    assert str(caught.value) == (
+        "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
+    )
+
+
+def test_two_runs_on_one_folder(review_files: Path) -> None:
+    with run_lock(review_files / "out"), pytest.raises(ArtifactError, match=rf"another run \(process {os.getpid()}\)"):
+        run(review_files / "small.yaml", review_files / "out")
+
+
+def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
+    (review_files / "out").touch()
+    with pytest.raises(StorageError) as caught:
+        run(review_files / "small.yaml", review_files / "out")
+    assert str(caught.value) == (
+        f"{review_files / 'out'}: cannot be written (File exists); nothing was left half-written. "
+        "Free space or choose another folder."
+    )
+
+
+PRELOADED = [
+    "torch._dynamo", "nlptl.finetuning.gradient.cross_validation", "nlptl.models.classifier", "gensim.models",
+    "accelerate", "sklearn.model_selection",
+    "sklearn.feature_extraction.text", "sklearn.metrics", "datasets", "tests.runs.test_pipeline",
+]  # fmt: skip
+
+
+def _in_child(path: str, out: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    run(Path(path), Path(out))
+
+
+def test_kill_at_ten_moments(review_files: Path) -> None:
+    """Kill -9, then the same command: the predictions are those of an undisturbed run."""
+    path = review_files / "small.yaml"
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+
+    def start(out: Path) -> multiprocessing.process.BaseProcess:
+        child = server.Process(target=_in_child, args=(str(path), str(out)))
+        child.start()
+        return child
+
+    start(review_files / "warm").join()
+    begin = time.monotonic()
+    child = start(review_files / "calm")
+    child.join()
+    whole = time.monotonic() - begin
+    assert child.exitcode == 0
+    expected = TextClassifier.load(review_files / "calm").predict_proba(TEXTS)
+    moments = random.Random(5)
+    killed = 0
+    for number in range(10):
+        out = review_files / f"killed-{number}"
+        child = start(out)
+        child.join(moments.uniform(0, whole))
+        if child.is_alive():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGKILL)
+            killed += 1
+        child.join()
+        for folder in out.glob("[0-9]*") if out.exists() else []:
+            assert (folder / "manifest.json").is_file(), "a stage's folder is there whole or not at all"
+        child = start(out)
+        child.join()
+        assert child.exitcode == 0
+        assert not list(out.glob(".*.draft-*"))
+        np.testing.assert_array_equal(TextClassifier.load(out).predict_proba(TEXTS), expected)
+    assert killed >= 3
+
+
+def compared(review_files: Path) -> Path:
+    path = review_files / "compared.yaml"
+    test = review_files / "test.csv"
+    path.write_text(
+        (review_files / "small.yaml").read_text()
+        + f"""\
+compare:
+  seeds: 2
+  arms:
+    alone: {{data.unlabelled: null, stages.0.epochs: 0}}
+    pretrained: {{}}
+  tests: {{"all of them": {test}}}
+  redraw: {test}
+"""
+    )
+    return path
+
+
+def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    result = run(path, out).comparison
+    assert result is not None
+    assert result.arms == ("alone", "pretrained")
+    assert [(found.texts, found.seeds) for found in result.results] == [(20, 2), (8, 2)]
+    rows = (out / "comparison.jsonl").read_text()
+    assert len(rows.splitlines()) == 8
+    (out / "comparison.jsonl").write_text("\n".join(rows.splitlines()[:5]) + '\n{"arm": "al')
+
+    said: list[str] = []
+
+    class Count(SilentProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    again = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
+    assert again.comparison == result
+    assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
+    assert said == [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
+    told = list(comparison_lines(result))
+    assert told[0] == "Accuracy in % over 2 seeds [95 % interval]:"
+    assert told[-1].endswith("This speaks of these texts, not of other data.")
+    assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
+
+
+def test_a_wrong_arm_is_told(review_files: Path) -> None:
+    path = compared(review_files)
+    path.write_text(path.read_text().replace("stages.0.epochs", "stages.0.epoch"))
+    with pytest.raises(
+        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch: no such setting\. Did you mean 'epochs'\?"
+    ):
+        Pipeline.from_yaml(path).check(where="x")
+
+
+def test_reports_tell_what_happened(review_files: Path) -> None:
+    out = review_files / "out"
+    told = "\n".join(run_lines(run(review_files / "small.yaml", out)))
+    assert "Nearest neighbours — " in told
+    assert "of the words in the test texts are not in the vocabulary." in told
+    assert "On the test texts:\n  accuracy " in told
+    shown = "\n".join(show_lines(out))
+    for part in (
+        "4-finetune — seed 3",
+        "settings: dim=16",
+        "learnt from unlabelled (digest ",
+        "accuracy ",
+        "made with nlptl",
+    ):
+        assert part in shown
+    with pytest.raises(ArtifactError) as caught:
+        list(show_lines(review_files / "nothing"))
+    assert str(caught.value) == (
+        f"{review_files / 'nothing'}: no such folder; expected a run or one of its stages. Check the path."
+    )
+    with pytest.raises(ArtifactError) as caught:
+        list(show_lines(review_files))
+    assert str(caught.value) == (
+        f"{review_files}: holds no finished stage; expected the folder of a run. Run the pipeline first."
+    )
+
+
+def test_existing_vectors_are_taken_or_trained_on(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    (review_files / "v.txt").write_text("\n".join(["good 1 0 0", "awful 0 1 0", "unheard 0 0 1"]) + "\n")
+    vectors = [f"stages.0={{stage: skipgram, vectors: {review_files / 'v.txt'}, min_count: 1, epochs: 2"]
+    taken = run(path, out, vectors[0] + "}", "stages.1.pooling=mean")
+    encoder = Encoder.load(taken.stages[0].folder)
+    np.testing.assert_array_equal(encoder.encode(["GOOD", "good awful"]), [[1, 0, 0], [0.5, 0.5, 0]])
+    assert kept(run(path, out, vectors[0] + "}", "stages.1.pooling=mean")) == [True] * 4
+    on = run(path, out, vectors[0] + ", continue_training: true}", "stages.1.pooling=mean")
+    encoder = Encoder.load(on.stages[0].folder)
+    np.testing.assert_array_equal(encoder.encode(["unheard"]), [[0, 0, 1]])
+    near = encoder.encode(["good", "film"])
+    assert 0 < float(np.abs(near[0] - [1, 0, 0]).max()) < 0.5
+    assert np.abs(near[1]).max() > 0
+    (review_files / "v.txt").write_text("good 1 0 1\nawful 0 1 0\n")
+    assert kept(run(path, out, vectors[0] + "}", "stages.1.pooling=mean"))[0] is False
+
+
+def test_what_nlptl_did_not_write_stays(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    for name in ("2024-website", "9-finetune", "3x-site", ".my.draft-1"):
+        (out / name).mkdir(parents=True)
+        (out / name / "manifest.json").write_text("{}")
+        (out / name / "index.html").touch()
+    run(path, out)
+    assert {p.name for p in out.iterdir()} >= {"2024-website", "9-finetune", "3x-site", ".my.draft-1", "1-skipgram"}
+    assert list(show_lines(out))
+    (out / "1-skipgram" / "thesis.txt").touch()
+    with pytest.raises(ArtifactError) as caught:
+        run(path, out, "seed=9")
+    assert str(caught.value) == (
+        f"{out / '1-skipgram'}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
+    )
+
+
+def test_a_users_pipeline_file_is_not_overwritten(review_files: Path) -> None:
+    own = review_files / "pipeline.yaml"
+    own.write_text((review_files / "small.yaml").read_text())
+    with pytest.raises(ArtifactError) as caught:
+        run(own, review_files)
+    assert str(caught.value) == (
+        f"{own}: a file that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
+    )
+
+
+def test_a_lost_manifest_is_repaired(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    (out / "1-skipgram" / "manifest.json").unlink()
+    assert kept(run(path, out)) == [False, True, True, True]
+
+
+def test_an_unfinished_run_is_not_used(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    for file in (out / "4-finetune").iterdir():
+        file.unlink()
+    with pytest.raises(ArtifactError) as caught:
+        TextClassifier.load(out)
+    assert str(caught.value) == (
+        f"{out}: stage 4-finetune is not finished under the settings of pipeline.yaml; a run is used by "
+        "its last stage. Run the pipeline to its end."
+    )
+    assert not any(line.startswith("accuracy") for line in show_lines(out))
+
+
+def test_a_run_under_other_settings_that_failed_is_not_used(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    TextClassifier.load(out)
+
+    def stops(*_: object, **__: object) -> None:
+        raise ConfigError("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SkipGram, "run", stops)
+        with pytest.raises(ConfigError):
+            run(path, out, "stages.0.dim=7")
+    with pytest.raises(ArtifactError, match=r"stage 1-skipgram is not finished under the settings of pipeline\.yaml"):
+        TextClassifier.load(out)
+    run(path, out)
+    TextClassifier.load(out)
+
+
+def test_a_run_does_not_begin_with_what_it_will_overwrite(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    run(path, out)
+    inside = out / "1-skipgram" / "x.txt"
+    inside.write_text("1 8\nfilm 1 2 3 4 5 6 7 8\n")
+    with pytest.raises(ConfigError) as caught:
+        run(path, out, f"stages.0.vectors={inside}")
+    assert str(caught.value) == (
+        f"{path.name}: stages.0.vectors: found {inside}, which stands in this run's own folder; expected another place, this "
+        "run would overwrite it. Choose another folder with --out."
+    )
+
+
+def test_checkpoints_of_others_stay(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    for name in (".thesis.checkpoints", ".9-bert.checkpoints"):
+        (out / name).mkdir(parents=True)
+    run(path, out)
+    assert (out / ".thesis.checkpoints").is_dir()
+    assert not (out / ".9-bert.checkpoints").exists()
+
+
+def test_damaged_scores_are_made_again(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    first = run(path, out)
+    for text in ("[]", "{}", "x", '{"identity": 1}'):
+        (out / "evaluation.json").write_text(text)
+        assert list(show_lines(out))
+        assert run(path, out).evaluation == first.evaluation
+
+
+def test_the_resolved_settings_run_again(review_files: Path) -> None:
+    (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
+    setting = f"stages.0={{stage: skipgram, vectors: {review_files / 'v.txt'}}}"
+    run(review_files / "small.yaml", review_files / "out", setting)
+    assert kept(run(review_files / "out" / "pipeline.yaml", review_files / "out")) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "stages.0.epochs: 0",
+            "seed: 9",
+            "x: compare.arms.alone.seed: both arms must share it, or they could not be compared pair by pair; expected other "
+            "settings, such as stages.0.epochs. Remove it.",
+        ),
+        (
+            "stages.0.epochs: 0",
+            "data.shots: 2",
+            "x: compare.arms.alone.data.shots: both arms must share it, or they could not be compared pair by pair; expected "
+            "other settings, such as stages.0.epochs. Remove it.",
+        ),
+        (
+            "data.unlabelled: null, stages.0.epochs: 0",
+            "stages: [{stage: skipgram}]",
+            "x: compare.arms.alone: the chain ends with skipgram, which is no classifier; only classifiers can be compared. "
+            "Keep the last stages.",
+        ),
+        (
+            "stages.0.epochs: 0",
+            "stages.3.priors: {positiv: 0.9}",
+            "x: compare.arms.alone: stages.3.priors: found the label 'positiv'; expected negative, positive. Did you mean "
+            "'positive'? Correct the label.",
+        ),
+    ],
+)
+def test_arms_that_cannot_be_compared(review_files: Path, old: str, new: str, sentence: str) -> None:
+    path = compared(review_files)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path).check(where="x")
+    assert str(caught.value) == sentence
+
+
+def test_only_classifiers_are_compared(review_files: Path) -> None:
+    path = compared(review_files)
+    text = path.read_text().replace("  - {stage: classification_head}\n", "")
+    path.write_text(text.replace("  - {stage: finetune, update: {method: head}}\n", ""))
+    with pytest.raises(ConfigError) as caught:
+        Pipeline.from_yaml(path)
+    assert str(caught.value) == (
+        f"{path}: compare: the chain ends with sentence_vectors, which gives an encoder; only classifiers can be compared. "
+        "Add a classification_head and finetune, or drop compare."
+    )
+
+
+def test_arms_are_told_apart_by_name_and_by_their_files(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    text = path.read_text().replace(f"  redraw: {review_files / 'test.csv'}\n", "")
+    path.write_text(text)
+    first = run(path, out).comparison
+    swapped = text.replace("alone:", "x:").replace("pretrained:", "alone:").replace("x:", "pretrained:")
+    path.write_text(swapped)
+    second = run(path, out).comparison
+    assert first is not None
+    assert second is not None
+    assert second.arms == ("pretrained", "alone")
+    assert [s.value for s in second.results[0].accuracies] == [s.value for s in first.results[0].accuracies]
+    (out / "comparison.jsonl").write_bytes(b'{"arm": 1}\n[]\n\xff\n{"seed"\n' + (out / "comparison.jsonl").read_bytes())
+    assert run(path, out).comparison == second
+    path.write_text(text.split("compare:")[0])
+    run(path, out)
+    assert not list(out.glob("comparison*"))
+
+
+def test_leaks_into_a_comparison_are_dropped_and_told(review_files: Path) -> None:
+    path, out = compared(review_files), review_files / "out"
+    train, test = review_files / "train.csv", review_files / "test.csv"
+    train.write_text(train.read_text() + test.read_text().splitlines()[1] + "\n")
+    path.write_text(path.read_text().replace(f"test: {test}}}", "test: null}", 1))
+    said: list[str] = []
+
+    class Hear(SilentProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Hear()), where="x")
+    assert "alone: 1 rows of labelled stand in the comparison's tests and were left out." in said
+
+
+def test_all_faults_of_stages_and_data_are_told_at_once(review_files: Path) -> None:
+    vectors = "stages.0={stage: skipgram, vectors: nowhere.txt}"
+    with pytest.raises(ConfigError) as caught:
+        run(review_files / "small.yaml", review_files / "out", vectors, "data.test=nowhere.csv")
+    assert len(caught.value.faults) == 2
+    assert caught.value.faults[0].startswith(
+        "small.yaml: stages.0.vectors: nowhere.txt: no such file; expected word vectors"
+    )
+    assert caught.value.faults[1].startswith("small.yaml: data.test: found no file 'nowhere.csv'")
+
+
+def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> None:
+    (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
+    path = review_files / "bare.yaml"
+    chain = f"{{stage: skipgram, vectors: {review_files / 'v.txt'}}}, {{stage: sentence_vectors, pooling: sif}}"
+    path.write_text(f"stages: [{chain}]\n")
+    with pytest.raises(DataError) as caught:
+        run(path, review_files / "out")
+    assert str(caught.value) == (
+        "bare.yaml: stages.1: found no texts for sif pooling; it is fitted on data.unlabelled. "
+        "Give some, or use pooling: mean."
+    )
+    path.write_text("stages: [{stage: skipgram}]\n")
+    with pytest.raises(DataError) as caught:
+        run(path, review_files / "out")
+    assert str(caught.value) == (
+        "bare.yaml: stages.0: found no texts; skipgram learns from a pile of them. Give data.unlabelled."
+    )
+
+
+def test_texts_of_one_word_train_without_a_loss(review_files: Path) -> None:
+    (review_files / "pile.txt").write_text("good\nbad\ndull\n" * 5)
+    out = review_files / "out"
+    run(review_files / "small.yaml", out, "stages.0.include_labelled=false", "stages.0.epochs=1")
+    assert (out / "1-skipgram" / "history.jsonl").read_text() == '{"epoch": 1}\n'
+
+
+def test_whole_chains_are_compared(review_files: Path, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "tiny", "bert")
+    path = compared(review_files)
+    chain = (
+        f"[{{stage: bert, weights: {folder}}}, {{stage: classification_head}}, "
+        "{stage: finetune, update: {method: partial, top_layers: 1}, epochs: 1, l2: 0.1}]"
+    )
+    text = path.read_text().split("  redraw:")[0]
+    path.write_text(text.replace("  tests:", f"    a transformer: {{stages: {chain}}}\n  tests:"))
+    result = run(path, review_files / "out").comparison
+    assert result is not None
+    assert result.arms == ("alone", "pretrained", "a transformer")
+    (found,) = result.results
+    assert len(found.accuracies) == 3
+    assert len(found.differences) == 2
+    assert "'a transformer'" in result.sentence
