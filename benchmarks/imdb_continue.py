@@ -115,7 +115,7 @@ def continued(folder: Path, pile: Rows, size: Size, device: str, scratch: Path, 
         return Encoder.load(scratch / "encoder")
     settings: Any = {"objective": "auto", "epochs": 1}
     stage = Bert(weights=str(folder), max_length=size.longest, include_labelled=False, **{"continue": settings})
-    running = context(device, keep=scratch / "checkpoints", keep_identity=identity)
+    running = context(device, checkpoint_folder=scratch / "checkpoints", run_identity=identity)
     begin = time.perf_counter()
     encoder = stage.run(data=Parts(unlabelled=pile), context=running)  # type: ignore[arg-type]
     story = {**running.record.report["continue"], "stage_seconds": round(time.perf_counter() - begin, 1)}

@@ -25,9 +25,9 @@ Number = int | float | str
 class Record:
     """Collects what a stage tells while it runs: rows of history and findings for the manifest."""
 
-    def __init__(self, hear: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
-        """`hear(group, values, step)` is told each row at once; rows that share their words are one group."""
-        self._hear = hear
+    def __init__(self, on_row: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
+        """`on_row(group, values, step)` is told each row at once; rows that share their words are one group."""
+        self._on_row = on_row
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
@@ -35,15 +35,15 @@ class Record:
     def row(self, **values: Number) -> None:
         """Add one line of history, such as an epoch and its loss."""
         self.history.append(values)
-        if self._hear is not None:
-            self._hear("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
+        if self._on_row is not None:
+            self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
 
     def step(self, training: str, step: int, loss: float) -> None:
         """Tell the loss of one step to whoever tracks the run; it is not kept."""
-        if self._hear is not None:
-            self._hear(f"{training}/steps", {"loss": loss}, step)
+        if self._on_row is not None:
+            self._on_row(f"{training}/steps", {"loss": loss}, step)
 
-    def find(self, name: str, value: Any, sentence: str = "") -> None:
+    def add_finding(self, name: str, value: Any, sentence: str = "") -> None:
         """Keep a finding (plain JSON values) and, if given, the sentence that tells it."""
         self.report[name] = value
         if sentence:
@@ -62,26 +62,30 @@ class RunContext:
     """Who watches."""
     record: Record = dataclasses.field(default_factory=Record)
     """Where history and findings go."""
-    keep: Path | None = None
+    checkpoint_folder: Path | None = None
     """Folder for checkpoints of the running stage; None, as in three lines of Python, keeps none."""
-    keep_identity: str = ""
+    run_identity: str = ""
     """Identity of what runs; checkpoints of another one are not taken up."""
-    keep_every_steps: int | None = None
+    checkpoint_every_steps: int | None = None
     """Steps between two checkpoints; None writes one a minute."""
     tracker: Tracker = dataclasses.field(default_factory=SilentTracker)
     """Who is told settings, losses and scores of a whole run; see `nlptl.runs.trackers`."""
 
-    def follow(self, name: str, step: int, loss: float) -> None:
+    def log_step(self, name: str, step: int, loss: float) -> None:
         """Tell the loss of a step of the training `name` to the tracker."""
         self.record.step(name, step, loss)
 
     def checkpoints(self, name: str) -> Checkpoints | None:
         """Return where the training `name` of the running stage keeps what it needs to go on after a kill."""
-        if self.keep is None:
+        if self.checkpoint_folder is None:
             return None
         from nlptl.training.checkpoints import Checkpoints
 
-        return Checkpoints(self.keep / name, identity=f"{self.keep_identity}/{name}", every_steps=self.keep_every_steps)
+        return Checkpoints(
+            self.checkpoint_folder / name,
+            identity=f"{self.run_identity}/{name}",
+            every_steps=self.checkpoint_every_steps,
+        )
 
     def torch_device(self) -> torch.device:
         """Return the device that `device` names on this machine; ConfigError for a GPU that is not there.

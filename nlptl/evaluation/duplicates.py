@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 @dataclasses.dataclass(frozen=True)
-class Distinct:
+class DuplicateGroups:
     """The distinct pairs of text and label, in the order in which they first stand. Make it with `distinct`."""
 
     first: NDArray[np.int64]
@@ -31,9 +31,9 @@ class Distinct:
         return np.flatnonzero(np.isin(self.owner, some))
 
 
-def distinct(texts: Sequence[str], labels: Sequence[Hashable]) -> Distinct:
+def duplicate_groups(texts: Sequence[str], labels: Sequence[Hashable]) -> DuplicateGroups:
     """Return which rows repeat another's text and label. The same text under another label is no repeat."""
     known: dict[tuple[str, Hashable], int] = {}
     owner = [known.setdefault(pair, len(known)) for pair in zip(texts, labels, strict=True)]
     _, first = np.unique(np.asarray(owner, dtype=np.int64), return_index=True)
-    return Distinct(first, np.asarray(owner, dtype=np.int64))
+    return DuplicateGroups(first, np.asarray(owner, dtype=np.int64))

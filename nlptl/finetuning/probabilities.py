@@ -38,7 +38,7 @@ def calibrated(
     told = f"The probabilities are corrected on {scored} held-out examples"
     if found is not None and data.validation is not None:
         temperature, told = found, f"The probabilities are corrected on {len(data.validation)} validation texts"
-    context.record.find("temperature", temperature, f"{told} (temperature {temperature:.2f}).")
+    context.record.add_finding("temperature", temperature, f"{told} (temperature {temperature:.2f}).")
     return _at_temperature(classifier, temperature)
 
 
@@ -50,7 +50,7 @@ def _on_validation(classifier: TextClassifier, data: TextData, context: RunConte
     import torch
 
     from nlptl.evaluation.calibration import BELIEF, corrected_temperature, log_probabilities
-    from nlptl.training.distributed import agreed
+    from nlptl.training.distributed import broadcast
 
     assert data.validation is not None
     labels = classifier.label_ids(data.validation.labels())
@@ -64,12 +64,12 @@ def _on_validation(classifier: TextClassifier, data: TextData, context: RunConte
             f"found no text of the label {missing!r}; expected some of each label to correct probabilities by. Add them"
         )
     if short:
-        context.record.find("temperature", None, f"data.validation: {short}, or leave them as they are.")
+        context.record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.")
         return None
     weights = (_shares(classifier, data) / (there / there.sum())).clamp(max=HEAVIEST)[labels]
     logits = log_probabilities(classifier.predict_proba(data.validation.texts()))
     belief = BELIEF if data.labelled is not None else UNKNOWN
-    return agreed(corrected_temperature(logits, labels, weights=weights, belief=belief))
+    return broadcast(corrected_temperature(logits, labels, weights=weights, belief=belief))
 
 
 def _shares(classifier: TextClassifier, data: TextData) -> Tensor:

@@ -24,7 +24,7 @@ class LayerParts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Anatomy:
+class Architecture:
     """Where an architecture of transformers keeps its parts, as attribute paths."""
 
     layers: str
@@ -44,15 +44,15 @@ class Anatomy:
     """Of a layer, where it normalises after each part."""
 
 
-_BERT = Anatomy("encoder.layer", "embeddings.word_embeddings", pooler=True, parts=LayerParts())
+_BERT = Architecture("encoder.layer", "embeddings.word_embeddings", pooler=True, parts=LayerParts())
 _ROBERTA = dataclasses.replace(_BERT, first_position="after_padding")
-ANATOMIES: dict[str, Anatomy] = {
+ANATOMIES: dict[str, Architecture] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
     "electra": dataclasses.replace(_BERT, pooler=False, projection="embeddings_project"),
-    "distilbert": Anatomy(
+    "distilbert": Architecture(
         "transformer.layer",
         "embeddings.word_embeddings",
         attention_targets=("q_lin", "v_lin"),
@@ -69,7 +69,7 @@ ANATOMIES: dict[str, Anatomy] = {
             output_norm="output_layer_norm",
         ),
     ),
-    "modernbert": Anatomy(
+    "modernbert": Architecture(
         "layers",
         "embeddings.tok_embeddings",
         final_norm="final_norm",
@@ -80,8 +80,8 @@ ANATOMIES: dict[str, Anatomy] = {
 }
 
 
-def anatomy_of(model_type: str) -> Anatomy:
-    """Return the anatomy of an architecture; ArtifactError for one that is not supported."""
+def anatomy_of(model_type: str) -> Architecture:
+    """Return the layout of an architecture; ArtifactError for one that is not supported."""
     if model_type not in ANATOMIES:
         raise ArtifactError(
             f"weights: found an encoder of type {model_type!r}; expected one of {', '.join(ANATOMIES)}. "

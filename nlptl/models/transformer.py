@@ -51,7 +51,7 @@ class Transformer(nn.Module):
         self.model = model
         self.rule = rule
         self.special_tokens = special_tokens
-        self.anatomy = anatomy_of(model.config.model_type)
+        self.architecture = anatomy_of(model.config.model_type)
         self.layer: LayerChoice = self.depth
         self.adapters: tuple[PeftModel, ...] = ()
         """The adapter in `model`, if there is one; in a tuple, so that it does not count as a part of its own."""
@@ -78,7 +78,7 @@ class Transformer(nn.Module):
     @property
     def layers(self) -> nn.ModuleList:
         """The layers, lowest first."""
-        found: nn.ModuleList = operator.attrgetter(self.anatomy.layers)(self.model)
+        found: nn.ModuleList = operator.attrgetter(self.architecture.layers)(self.model)
         return found
 
     @property
@@ -94,22 +94,26 @@ class Transformer(nn.Module):
     @property
     def word_embeddings(self) -> nn.Embedding:
         """The table of token embeddings."""
-        found: nn.Embedding = operator.attrgetter(self.anatomy.word_embeddings)(self.model)
+        found: nn.Embedding = operator.attrgetter(self.architecture.word_embeddings)(self.model)
         return found
 
     def below_layers(self) -> Iterator[nn.Module]:
         """Yield what stands below the first layer: the projection of the embeddings, where there is one, and they."""
-        if self.anatomy.projection and hasattr(self.model, self.anatomy.projection):
-            yield getattr(self.model, self.anatomy.projection)
+        if self.architecture.projection and hasattr(self.model, self.architecture.projection):
+            yield getattr(self.model, self.architecture.projection)
         yield self.model.embeddings
 
     @property
     def final_norm(self) -> nn.Module | None:
         """The norm after the last layer, where the architecture has one."""
-        return None if self.anatomy.final_norm is None else operator.attrgetter(self.anatomy.final_norm)(self.model)
+        return (
+            None
+            if self.architecture.final_norm is None
+            else operator.attrgetter(self.architecture.final_norm)(self.model)
+        )
 
     @property
-    def trunk_width(self) -> int:
+    def frozen_width(self) -> int:
         """Width of what `lower` returns: D, or 2 D where the mean of the layers must be carried along."""
         return self.dim * (2 if self.layer == "mean" else 1)
 
@@ -124,7 +128,7 @@ class Transformer(nn.Module):
         return self.upper(self.lower(batch, 0), batch, 0)
 
     def lower(self, batch: Batch, layers: int) -> Tensor:
-        """Return what embeddings and the first `layers` layers make of a batch: (N, trunk_width), for `upper`.
+        """Return what embeddings and the first `layers` layers make of a batch: (N, frozen_width), for `upper`.
 
         `layers` is at most `used_depth`; the layers above do not take part.
         """
@@ -132,10 +136,10 @@ class Transformer(nn.Module):
         hidden, total = self._run(self._embedded(batch, layout), None, layout, 0, layers)
         return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
 
-    def upper(self, trunk: Tensor, batch: Batch, layers: int) -> Tensor:
-        """Return token vectors (N, D), going on after `layers` layers from the trunk's output (N, trunk_width)."""
+    def upper(self, frozen_layers: Tensor, batch: Batch, layers: int) -> Tensor:
+        """Return token vectors (N, D), going on after `layers` layers from the frozen layers's output (N, frozen_width)."""
         layout = self._layout(batch)
-        state = layout.lay_out(trunk)
+        state = layout.lay_out(frozen_layers)
         hidden, total = (state[..., : self.dim], state[..., self.dim :]) if self.layer == "mean" else (state, None)
         hidden, total = self._run(hidden, total, layout, layers, self.used_depth)
         if total is not None:
@@ -158,10 +162,10 @@ class Transformer(nn.Module):
         """Return what goes into the first layer, (1, N, D) or (B, T, D)."""
         embedded: Tensor = self.model.embeddings(
             input_ids=layout.lay_out(batch.input_ids),
-            **({} if self.anatomy.rotary else {"position_ids": layout.position_ids}),
+            **({} if self.architecture.rotary else {"position_ids": layout.position_ids}),
         )
-        if self.anatomy.projection and hasattr(self.model, self.anatomy.projection):
-            embedded = getattr(self.model, self.anatomy.projection)(embedded)
+        if self.architecture.projection and hasattr(self.model, self.architecture.projection):
+            embedded = getattr(self.model, self.architecture.projection)(embedded)
         return embedded
 
     def _run(
@@ -188,7 +192,7 @@ class Transformer(nn.Module):
         device = hidden.device.type
         if torch.is_grad_enabled() or self.training or layout.packed is None or device != "cpu":
             return None
-        plain = None if torch.is_autocast_enabled(device) else plain_layers(self.layers, self.anatomy.parts)
+        plain = None if torch.is_autocast_enabled(device) else plain_layers(self.layers, self.architecture.parts)
         if not plain:
             return None
         packed, heads = layout.packed, int(self.model.config.num_attention_heads)
@@ -198,9 +202,9 @@ class Transformer(nn.Module):
 
     def _layer_arguments(self, hidden: Tensor, layout: Layout) -> Any:
         shared: dict[str, Any] = {} if layout.packed is None else {"packed": layout.packed}
-        if self.anatomy.rotary is None:
+        if self.architecture.rotary is None:
             return lambda _: {"attention_mask": layout.mask, **shared}
-        rotary = getattr(self.model, self.anatomy.rotary)
+        rotary = getattr(self.model, self.architecture.rotary)
         kinds = set(self.model.config.layer_types)
         turns = {kind: rotary(hidden, layout.position_ids, kind) for kind in kinds}
 
@@ -211,7 +215,7 @@ class Transformer(nn.Module):
         return arguments
 
     def _layout(self, batch: Batch) -> Layout:
-        first = self.model.config.pad_token_id + 1 if self.anatomy.first_position == "after_padding" else 0
+        first = self.model.config.pad_token_id + 1 if self.architecture.first_position == "after_padding" else 0
         if self._use_attention() == "packed":
             return Layout.end_to_end(batch, first)
         return Layout.padded(batch, first, self._mask)
@@ -223,7 +227,7 @@ class Transformer(nn.Module):
         self.attention = before
         place = torch.arange(layout.position_ids.shape[1], device=self.device)
         past = (place[:, None] >= place[None, :])[None, None]
-        if self.anatomy.rotary is None:
+        if self.architecture.rotary is None:
             return dataclasses.replace(layout, mask=past)
         near = past & (place[:, None] - place[None, :] <= self.model.config.sliding_window)
         return dataclasses.replace(layout, mask={"full_attention": past, "sliding_attention": near})
@@ -236,7 +240,7 @@ class Transformer(nn.Module):
         like = self.word_embeddings.weight.new_empty(len(batch.lengths), longest, 1)
         arguments = {"config": self.model.config, "inputs_embeds": like, "attention_mask": keep}
         full: Tensor | None = create_bidirectional_mask(**arguments)
-        if self.anatomy.rotary is None:
+        if self.architecture.rotary is None:
             return full
         return {"full_attention": full, "sliding_attention": create_bidirectional_sliding_window_mask(**arguments)}
 

@@ -43,7 +43,7 @@ from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import TokenModelKind
-from nlptl.training.distributed import processes, turn
+from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport
@@ -172,7 +172,7 @@ class Pipeline(Config):
         artifact: Any = None
         remember = made is not None
         for number, stage in enumerate(self.stages):
-            remember = remember and not stage.draws and not stage.reads(data)
+            remember = remember and not stage.is_random and not stage.reads(data)
             if not remember or made is None:
                 artifact = stage.run(artifact, data=data, context=context)
                 continue
@@ -193,7 +193,7 @@ class Pipeline(Config):
         context = dataclasses.replace(context or RunContext(), seed=self.seed)
         if not processes().is_main:
             context = dataclasses.replace(context, progress=SilentProgress(), tracker=SilentTracker())
-        with turn():
+        with main_process_first():
             context.torch_device()
             self._check_processes(where)
             self._check_sources(folder, where)
@@ -202,7 +202,7 @@ class Pipeline(Config):
         with contextlib.ExitStack() as held:
             self._begin(folder, report, context, held)
             outcomes = self._run_stages(folder, identities, data, context)
-            with turn() as here:
+            with main_process_first() as here:
                 if here.is_main:
                     remove_other_stages(folder, keep=[outcome.folder for outcome in outcomes])
                 evaluation, shares = evaluate_last(folder, outcomes[-1], data, context)
@@ -234,7 +234,7 @@ class Pipeline(Config):
         settings = self.model_dump(mode="json")
         text = MARK + dump_yaml(settings)
         names = [f"{number}-{stage.stage}" for number, stage in enumerate(self.stages, start=1)]
-        with turn() as here:
+        with main_process_first() as here:
             if not here.is_main:
                 await_main(folder / PIPELINE, text)
                 return
@@ -261,7 +261,7 @@ class Pipeline(Config):
                     "version": stage.version,
                     "seed": self.seed,
                     "data": digests,
-                    "outside": dict(stage.outside()),
+                    "outside": dict(stage.external_digests()),
                     "parent": parent,
                 }
             )
@@ -276,14 +276,14 @@ class Pipeline(Config):
         for number, (stage, ids) in enumerate(zip(self.stages, identities, strict=True), start=1):
             place = folder / f"{number}-{stage.stage}"
             outcome: StageOutcome | None = None
-            with turn() as here:
+            with main_process_first() as here:
                 kept = kept_stage(place, ids[0])
                 if kept is not None:
                     context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                     artifact, outcome = None, StageOutcome(place, kept, kept=True)
                 elif artifact is None and outcomes:
                     artifact = load_artifact(outcomes[-1].folder)
-                if outcome is None and not stage.shared:
+                if outcome is None and not stage.runs_on_all_processes:
                     if not here.is_main:
                         raise not_shared(place)
                     artifact, outcome = run_stage(stage, artifact, place, ids, data, context)

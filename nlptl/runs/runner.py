@@ -23,7 +23,7 @@ from nlptl.artifact import (
 from nlptl.context import Number, Record, RunContext
 from nlptl.errors import NlptlError
 from nlptl.stages.stage import Stage
-from nlptl.training.distributed import processes, turn
+from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -40,7 +40,7 @@ def run_stage(
 
     keep = place.with_name(f".{place.name}{CHECKPOINTS}")
     record = Record(functools.partial(_track_row, context.tracker, place.name))
-    context = dataclasses.replace(context, record=record, keep=keep, keep_identity=ids[0])
+    context = dataclasses.replace(context, record=record, checkpoint_folder=keep, run_identity=ids[0])
     context.progress.say(f"{place.name}: running.")
     begin = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
@@ -58,7 +58,7 @@ def run_stage(
         total_parameters=count_parameters(artifact),
         report={**record.report, "sentences": record.sentences},
     )
-    with turn() if stage.shared else contextlib.nullcontext(processes()) as here:
+    with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
         if here.is_main:
             shutil.rmtree(keep, ignore_errors=True)

@@ -60,7 +60,7 @@ class Bert(Config):
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 2
-    shared: ClassVar[bool] = True
+    runs_on_all_processes: ClassVar[bool] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -92,7 +92,7 @@ class Bert(Config):
         return self.scratch is not None or self.continue_ is not None or self.extend_vocabulary > 0
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Dropout, masks and batches are drawn where it trains."""
         return self._learns
 
@@ -123,7 +123,7 @@ class Bert(Config):
             raise DataError(f"{where}: found no texts; bert learns from a pile of them. Give data.unlabelled.")
         check_size(sum(map(len, tables)), name=tables[0].name)
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Digest, name and commit of the weights."""
         if self.weights is None:
             return {}
@@ -149,8 +149,8 @@ class Bert(Config):
         precision = precision_for(self.precision, device)
         with one_thread_if(_is_small(encoder)):
             trained = self._learnt(encoder, folder, data, precision, context)
-        context.record.find("parameters", sum(parameter.numel() for parameter in encoder.parameters()))
-        context.record.find("trainable_parameters", trained)
+        context.record.add_finding("parameters", sum(parameter.numel() for parameter in encoder.parameters()))
+        context.record.add_finding("trainable_parameters", trained)
         return encoder.eval()
 
     def _learnt(
@@ -182,7 +182,7 @@ class Bert(Config):
             return encoder, None
         found = self._found("bert")
         named = f"{found.name}, commit {found.revision}" if found.revision else found.name
-        context.record.find("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
+        context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
         return pretrained_encoder(found, max_length=self.max_length), found.folder
 
     def _set_attention(self, encoder: Encoder, context: RunContext) -> None:
@@ -190,7 +190,7 @@ class Bert(Config):
 
         encoder.transformer.attention = self.attention
         used, why = attention.choose(self.attention, encoder.device)
-        context.record.find("attention", used, why[0].upper() + why[1:])
+        context.record.add_finding("attention", used, why[0].upper() + why[1:])
 
     def _fit_vocabulary(self, encoder: Encoder, data: TextData, context: RunContext) -> None:
         """Tell how the vocabulary fits the pile, and extend it if that is wanted."""
@@ -201,12 +201,12 @@ class Bert(Config):
         batches = watched(self._pile(data), "counting words", context)
         words = vocabulary.examined_words(encoder, vocabulary.count_words(encoder.tokenizer, batches))
         report = vocabulary.report_on(words)
-        context.record.find("vocabulary", dataclasses.asdict(report), report.sentence())
+        context.record.add_finding("vocabulary", dataclasses.asdict(report), report.sentence())
         if self.extend_vocabulary:
             new = vocabulary.most_useful(words, self.extend_vocabulary)
             vocabulary.extend_vocabulary(encoder, new)
             shown = ", ".join(new[: vocabulary.SHOWN]) + (", …" if len(new) > vocabulary.SHOWN else "")
-            context.record.find("new_words", new, f"{len(new)} words were added to the vocabulary: {shown}.")
+            context.record.add_finding("new_words", new, f"{len(new)} words were added to the vocabulary: {shown}.")
 
     def _train_from_scratch(
         self, scratch: Scratch, encoder: Encoder, data: TextData, precision: Precision, context: RunContext
@@ -217,7 +217,7 @@ class Bert(Config):
         tables = self._pile(data)
         pile = token_pile(encoder, watched(tables, "encoding the pile", context), whole=True, name=tables[0].name)
         size = encoder.tokenizer.get_vocab_size()
-        context.record.find("vocabulary_size", size, f"Vocabulary: {size:,} entries were learnt from the pile.")
+        context.record.add_finding("vocabulary_size", size, f"Vocabulary: {size:,} entries were learnt from the pile.")
         return _told(train_from_scratch(encoder, scratch, pile, context, precision=precision), context, "scratch")
 
     def _continue(
@@ -267,5 +267,5 @@ def _told(outcome: Outcome, context: RunContext, name: str) -> int:
         "seconds": round(outcome.seconds, 3),
         "tokens_per_second": round(outcome.tokens_per_second),
     }
-    context.record.find(name, finding, outcome.sentence())
+    context.record.add_finding(name, finding, outcome.sentence())
     return outcome.trainable

@@ -35,7 +35,7 @@ class ClassificationHead(Config):
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "classifier"
     version: ClassVar[int] = 1
-    shared: ClassVar[bool] = False
+    runs_on_all_processes: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -43,7 +43,7 @@ class ClassificationHead(Config):
         return frozenset({"labels"})
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """A hidden layer's weights are drawn."""
         return True
 
@@ -62,7 +62,7 @@ class ClassificationHead(Config):
     def check_data(self, data: TextData, *, where: str) -> None:
         """Nothing beyond what `needs` says."""
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
         return {}
 

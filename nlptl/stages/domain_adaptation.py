@@ -57,7 +57,7 @@ class DomainAdaptation(Config):
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
     version: ClassVar[int] = 2
-    shared: ClassVar[bool] = True
+    runs_on_all_processes: ClassVar[bool] = True
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -65,7 +65,7 @@ class DomainAdaptation(Config):
         return frozenset({"source", "unlabelled"})
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Folds and batches are drawn."""
         return True
 
@@ -126,7 +126,7 @@ class DomainAdaptation(Config):
                 "continue training on. Add texts, or choose another method."
             )
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
         return {}
 
@@ -190,7 +190,7 @@ class DomainAdaptation(Config):
                 permutations=self.permutations,
                 seed=context.generator("shift").initial_seed(),
             )
-        context.record.find("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
+        context.record.add_finding("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
         return found
 
     def _training(self, given: TextClassifier, vectors: Tensor, domains: Domains, context: RunContext) -> HeadTraining:
@@ -202,7 +202,7 @@ class DomainAdaptation(Config):
         settings = Settings(l2, epochs, batch_size=None, folds=self.folds, patience=1, seed=context.seed)
         with context.progress.task("choosing the head's penalty", total=None, unit="fits") as task:
             training = choose_head(given, vectors, domains, settings, tick=lambda: task.advance(1))
-        context.record.find("head", {"epochs": training.choice.epochs, "l2": training.choice.l2})
+        context.record.add_finding("head", {"epochs": training.choice.epochs, "l2": training.choice.l2})
         return training
 
 

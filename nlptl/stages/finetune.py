@@ -95,7 +95,7 @@ class FineTune(Config):
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
     version: ClassVar[int] = 9
-    shared: ClassVar[bool] = True
+    runs_on_all_processes: ClassVar[bool] = True
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -103,7 +103,7 @@ class FineTune(Config):
         return frozenset({"labelled"})
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Folds, batches and dropout are drawn."""
         return True
 
@@ -157,7 +157,7 @@ class FineTune(Config):
             check_pile(self.update, data, where=where)
         check_priors(self.priors, data.label_set.names, where=where)
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Digests of the models that augmentation reads."""
         from nlptl.finetuning.augmentation import model_digests
 
@@ -213,7 +213,7 @@ class FineTune(Config):
         """Return what trains another update on other data, telling nobody."""
 
         def train(update: Update, data: TextData) -> TextClassifier:
-            quiet = dataclasses.replace(context, record=Record(), keep=None)
+            quiet = dataclasses.replace(context, record=Record(), checkpoint_folder=None)
             return self.model_copy(update={"update": update})._updated(given, data, quiet)
 
         return train

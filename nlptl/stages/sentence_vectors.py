@@ -54,7 +54,7 @@ class SentenceVectors(Config):
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 2
-    shared: ClassVar[bool] = False
+    runs_on_all_processes: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -62,7 +62,7 @@ class SentenceVectors(Config):
         return frozenset()
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Nothing is drawn."""
         return False
 
@@ -104,7 +104,7 @@ class SentenceVectors(Config):
                 "Give some, or use pooling: mean."
             )
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Nothing outside the data shapes the result."""
         return {}
 

@@ -101,7 +101,7 @@ class SkipGram(Config):
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 3
-    shared: ClassVar[bool] = False
+    runs_on_all_processes: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -113,7 +113,7 @@ class SkipGram(Config):
         return self.vectors is None or self.continue_training
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """First vectors, negatives and windows are drawn."""
         return True
 
@@ -151,7 +151,7 @@ class SkipGram(Config):
         if self._trains and not self.reads(data):
             raise DataError(f"{where}: found no texts; skipgram learns from a pile of them. Give data.unlabelled.")
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Digests of the `vectors` file and of the counts beside it."""
         from nlptl.models.word_vector_files.reading import counts_path
 
@@ -200,8 +200,8 @@ class SkipGram(Config):
                 set_vocabulary(tokenizer, corpus.words)
                 placed = None if start is None else placed_vectors(corpus.words, words, start)
                 trained = self._train(corpus, placed, context)
-                context.record.find("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
-                context.record.find("pile_unknown_share", round(corpus.unknown_share, 4))
+                context.record.add_finding("words", {"vocabulary": len(corpus.counts) - 1, "corpus": len(corpus.ids)})
+                context.record.add_finding("pile_unknown_share", round(corpus.unknown_share, 4))
                 if placed is not None:
                     self._tell_change(corpus, placed, trained.vectors, context)
                 return _Learnt(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
@@ -219,7 +219,7 @@ class SkipGram(Config):
             joined, phrases = merge(corpus, pairs, Path(folder))
             shown = ", ".join(joined.words[i] for i in phrases[:FREQUENT, 2].tolist())
             told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
-            context.record.find("phrases", len(phrases), told)
+            context.record.add_finding("phrases", len(phrases), told)
             yield joined, phrases if len(phrases) else None
 
     def _tell_change(self, corpus: Corpus, before: FloatArray, after: FloatArray, context: RunContext) -> None:
@@ -228,12 +228,12 @@ class SkipGram(Config):
 
         known = ~np.isnan(before[:, 0])
         new = int((~known[1:]).sum())
-        context.record.find("new_words", new, f"{known.sum()} words went on from their vectors, {new} are new.")
+        context.record.add_finding("new_words", new, f"{known.sum()} words went on from their vectors, {new} are new.")
         rows = np.flatnonzero(known)
         rows = rows[np.argsort(-corpus.counts[rows], kind="stable")][:COMPARED]
         if len(rows) > 1:
             change = neighbourhood_change(corpus.words, before, after, rows)
-            context.record.find("neighbourhoods", dataclasses.asdict(change), change.sentence())
+            context.record.add_finding("neighbourhoods", dataclasses.asdict(change), change.sentence())
 
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> Trained:
         from nlptl.pretraining.word2vec.engine_choice import choose_engine
@@ -245,12 +245,12 @@ class SkipGram(Config):
         name, engine = choose_engine(
             self.engine, device=context.device, subwords=task.spelling is not None, deterministic=task.deterministic
         )
-        context.record.find("engine", name)
+        context.record.add_finding("engine", name)
         with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
             trained = engine(corpus, task, start=start, watch=self._watch(corpus, task, progress, context))
-        context.record.find("kept_words", trained.kept_words)
-        context.record.find("train_seconds", round(trained.train_seconds, 3))
-        context.record.find("compile_seconds", round(trained.compile_seconds, 3))
+        context.record.add_finding("kept_words", trained.kept_words)
+        context.record.add_finding("train_seconds", round(trained.train_seconds, 3))
+        context.record.add_finding("compile_seconds", round(trained.compile_seconds, 3))
         trained.vectors[0] = 0.0
         return trained
 
@@ -263,8 +263,8 @@ class SkipGram(Config):
             epochs=self._epochs(len(corpus.ids)), learning_rate=self.learning_rate, seed=context.seed,
             deterministic=self.deterministic, spelling=self.subwords,
         )  # fmt: skip
-        context.record.find("epochs", task.epochs)
-        context.record.find("trainable_parameters", (len(corpus.counts) - 1) * dim if task.epochs else 0)
+        context.record.add_finding("epochs", task.epochs)
+        context.record.add_finding("trainable_parameters", (len(corpus.counts) - 1) * dim if task.epochs else 0)
         return task
 
     def _watch(self, corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Watch:
@@ -326,7 +326,7 @@ class SkipGram(Config):
         telling = frequent_words(words, learnt.counts, most=FREQUENT)
         neighbours = {words[i]: nearest(words, learnt.vectors, i, count=5) for i in telling}
         told = "; ".join(f"{word}: {', '.join(near for near, _ in found)}" for word, found in neighbours.items())
-        context.record.find("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
+        context.record.add_finding("neighbours", neighbours, f"Nearest neighbours — {told}." if told else "")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Stage(Protocol):
     """Kind of the artifact it returns."""
     version: ClassVar[int]
     """Raised when the same settings give other results."""
-    shared: ClassVar[bool]
+    runs_on_all_processes: ClassVar[bool]
     """Whether several processes run it together; else process 0 does, and the others read what it published."""
 
     @property
@@ -38,7 +38,7 @@ class Stage(Protocol):
         """What of the data it cannot run without."""
 
     @property
-    def draws(self) -> bool:
+    def is_random(self) -> bool:
         """Whether the result depends on the seed."""
 
     def reads(self, data: TextData) -> frozenset[Part]:
@@ -53,7 +53,7 @@ class Stage(Protocol):
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that leave it nothing to work on."""
 
-    def outside(self) -> Mapping[str, str]:
+    def external_digests(self) -> Mapping[str, str]:
         """Digests of files outside the data that shape the result, such as imported vectors."""
 
     @property

@@ -51,12 +51,12 @@ def processes() -> Processes:
     return _connected()[0]
 
 
-def agreed(value: float) -> float:
+def broadcast(value: float) -> float:
     """Return the value that process 0 holds, so that all decide alike even where their arithmetic differs in a bit."""
     return _figure(value, lambda dist, message, group: dist.broadcast(message, 0, group=group))
 
 
-def summed(value: float) -> float:
+def all_reduce_sum(value: float) -> float:
     """Return the sum of every process's value."""
     return _figure(value, lambda dist, message, group: dist.all_reduce(message, group=group))
 
@@ -74,7 +74,7 @@ def _figure(value: float, exchange: Callable[[Any, torch.Tensor, Any], object]) 
 
 
 @contextlib.contextmanager
-def turn() -> Iterator[Processes]:
+def main_process_first() -> Iterator[Processes]:
     """Let process 0 go first; the others follow when it is through, and nobody goes on before all are.
 
     What the others look for is then there already. Where one fails, all end: it with its own error, the others with a
@@ -103,7 +103,7 @@ def end() -> None:
         import torch
 
         with contextlib.suppress(ProcessError):
-            agreed(0.0)
+            broadcast(0.0)
         torch.distributed.destroy_process_group()
         _connected.cache_clear()
 

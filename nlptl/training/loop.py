@@ -20,7 +20,7 @@ from nlptl.randomness import _seed, seeded
 from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.collectives import average_gradients, begin_equal
 from nlptl.training.compute import Precision, matrix_products
-from nlptl.training.distributed import agreed, processes
+from nlptl.training.distributed import broadcast, processes
 
 B = TypeVar("B")
 OptimiserName = Literal["adamw", "lbfgs"]
@@ -105,7 +105,7 @@ def train(
         for epoch in range(loop.epoch, job.epochs + 1):
             mean = loop.run_epoch(epoch, after_step)
             stop = after_epoch is not None and after_epoch(epoch, mean)
-            if agreed(stop or loop.is_over or (job.optimiser == "lbfgs" and _has_converged(loop.history))):
+            if broadcast(stop or loop.is_over or (job.optimiser == "lbfgs" and _has_converged(loop.history))):
                 break
     job.model.eval()
     return loop.history
@@ -189,7 +189,7 @@ class _Loop(Generic[B]):
 
     def _check_same(self, step: int) -> None:
         """Raise ProcessError where this process finds another checkpoint than process 0 does."""
-        main = round(agreed(step))
+        main = round(broadcast(step))
         if main != step:
             raise ProcessError(
                 f"process {self.here.index}: found the checkpoint of step {step}, process 0 that of step {main}; expected "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 
 
 def test_a_repeat_has_the_same_text_and_label() -> None:
-    found = distinct(["a", "b", "a", "a", "c", "b"], [0, 0, 0, 1, 1, 0])
+    found = duplicate_groups(["a", "b", "a", "a", "c", "b"], [0, 0, 0, 1, 1, 0])
     assert found.first.tolist() == [0, 1, 3, 4]
     assert found.owner.tolist() == [0, 1, 0, 2, 3, 1]
     assert found.copies.tolist() == [2, 2, 1, 1]
@@ -14,5 +14,5 @@ def test_a_repeat_has_the_same_text_and_label() -> None:
 
 
 def test_without_repeats_every_row_is_its_own() -> None:
-    found = distinct(["a", "b"], ["x", "x"])
+    found = duplicate_groups(["a", "b"], ["x", "x"])
     assert found.first.tolist() == found.owner.tolist() == [0, 1]

@@ -275,7 +275,7 @@ def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
 
 
 def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "agreed", lambda value: 7.0)
+    monkeypatch.setattr(distributed, "broadcast", lambda value: 7.0)
     monkeypatch.setattr(choice, "FEW", 20)
     monkeypatch.setattr(choice, "FEW_EACH", 2)
     monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
@@ -566,9 +566,9 @@ def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytes
         Candidate("contrastive", 1, 0.0, lambda rows: Fixed(truth)),
         Candidate("head", 1, 0.0, lambda rows: Fixed(None)),
     ]
-    monkeypatch.setattr(choice, "agreed", lambda value: 1.0)
+    monkeypatch.setattr(choice, "broadcast", lambda value: 1.0)
     assert by_trial(both, trial, examples=100, seconds=9).method == "head"
-    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels.agreed", lambda value: 0.0)
+    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels.broadcast", lambda value: 0.0)
     losses = torch.tensor([0.5, 0.6])
     trials = [Outcome(name, losses, 1.0) for name in WAYS]
     monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._trials", lambda *_: trials)
@@ -692,7 +692,7 @@ def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_exa
     stage = FineTune(update={**CONTRASTIVE, "pile": {"texts": 40, "steps": 6}})
     told, plans = [], []
     for keep in (None, tmp_path, tmp_path):  # the third takes up what the second left
-        context = RunContext(seed=3, device="cpu", keep=keep, keep_identity="one")
+        context = RunContext(seed=3, device="cpu", checkpoint_folder=keep, run_identity="one")
         stage.run(with_head(data), data=data, context=context)
         told.append(context.record.sentences)
         plans.append(context.record.report["plan"])
@@ -759,7 +759,7 @@ def test_sentences_with_names_count_in_what_a_training_costs() -> None:
 
 def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    monkeypatch.setattr(distributed, "agreed", lambda value: 0.03)  # process 0's time, whatever this one has measured
+    monkeypatch.setattr(distributed, "broadcast", lambda value: 0.03)  # process 0's time, whatever this one has measured
     monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 1e9)
     monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
     found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.layer_tuner import LayerUpdate, Rates
+from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
 from nlptl.models.encoder import Encoder
 from nlptl.models.layout import Layout
 from nlptl.models.packing import TokenizedTexts, pack
@@ -176,7 +176,7 @@ def test_texts_that_are_picked_have_the_pieces_of_texts_that_are_packed() -> Non
 def test_layers_that_learn_see_the_same_sentences(top_layers: int | None) -> None:
     data = TextData(label_names=NAMES)
     classifier = ClassificationHead().run(by_sentence(tiny_encoder("bert")), data=data, context=cpu())
-    update = LayerUpdate(classifier, TEXTS, rates=Rates(0.1, 0.1), top_layers=top_layers)
+    update = LayerTuner(classifier, TEXTS, rates=Rates(0.1, 0.1), top_layers=top_layers)
     update.start_from(lambda _: classifier.head)
     rows = torch.arange(len(TEXTS))
     fit = update.start(rows)

@@ -203,27 +203,27 @@ def test_lower_and_upper_layers_make_the_whole_wherever_they_are_cut(
     found = gradients(model.model, whole) if layer != 0 else {}
     for cut in range(model.used_depth + 1):
         with torch.no_grad():
-            trunk = model.lower(batch, cut)
-        assert trunk.shape == (len(batch.input_ids), model.trunk_width)
-        vectors = model.upper(trunk, batch, cut)
+            frozen_layers = model.lower(batch, cut)
+        assert frozen_layers.shape == (len(batch.input_ids), model.frozen_width)
+        vectors = model.upper(frozen_layers, batch, cut)
         torch.testing.assert_close(vectors, whole, atol=1e-5, rtol=1e-5)
         if cut == model.used_depth:
             assert not vectors.requires_grad or model.final_norm is not None
             continue
         above = gradients(model.model, vectors)
         assert above
-        assert any(name.startswith(f"{model.anatomy.layers}.{cut}.") for name in above)
+        assert any(name.startswith(f"{model.architecture.layers}.{cut}.") for name in above)
         for name, gradient in above.items():
             torch.testing.assert_close(gradient, found[name], atol=1e-5, rtol=1e-4)
 
 
 def test_the_trunk_is_twice_as_wide_where_the_mean_must_be_carried() -> None:
     model = tiny_transformer("bert")
-    assert (model.trunk_width, model.used_depth) == (DIM, LAYERS)
+    assert (model.frozen_width, model.used_depth) == (DIM, LAYERS)
     model.layer = 2
-    assert (model.trunk_width, model.used_depth) == (DIM, 2)
+    assert (model.frozen_width, model.used_depth) == (DIM, 2)
     model.layer = "mean"
-    assert (model.trunk_width, model.used_depth) == (2 * DIM, LAYERS)
+    assert (model.frozen_width, model.used_depth) == (2 * DIM, LAYERS)
 
 
 @settings(max_examples=12, deadline=None)

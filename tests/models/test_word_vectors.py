@@ -229,7 +229,7 @@ def test_fine_tuning(update: object, context: RunContext, tmp_path: Path) -> Non
 
 
 def test_what_full_trains_is_what_it_gives(context: RunContext) -> None:
-    from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
+    from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 
     texts, labels = small_reviews(24)
     texts += ["film zzz good", "bad qqqq the"]
@@ -237,7 +237,7 @@ def test_what_full_trains_is_what_it_gives(context: RunContext) -> None:
     pooled = SentenceVectors(pooling="tfidf").run(encoder(), data=data)
     given = ClassificationHead().run(pooled, data=data, context=context)
     before = given.encoder.encode(["zzz", "film"])
-    update = FullUpdate(given, texts, fitted_head=lambda rows: given.head, rates=(0.01, 0.1), l2_to_start=0.0)
+    update = WordVectorTuner(given, texts, fitted_head=lambda rows: given.head, rates=(0.01, 0.1), l2_to_start=0.0)
     rows = torch.arange(len(texts))
     fit = update.start(rows)
     optimiser = torch.optim.AdamW([{"params": g.parameters, "lr": 0.1} for g in fit.groups()], weight_decay=0.0)
@@ -259,14 +259,16 @@ def nn_loss(logits: torch.Tensor, names: tuple[str, ...], labels: list[str]) -> 
 
 
 def test_rows_come_in_the_same_order_whatever_was_read_before(context: RunContext) -> None:
-    from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
+    from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 
     texts, labels = ["film zzz yyy", "bad xxx"], ["a", "b"]
     starts = []
     for before in ([], ["xxx yyy zzz www"]):
         given = ClassificationHead().run(encoder(), data=TextData(labelled=(texts, labels)), context=context)
         given.predict(before)
-        update = FullUpdate(given, texts, fitted_head=lambda rows, g=given: g.head, rates=(0.1, 0.1), l2_to_start=0.0)
+        update = WordVectorTuner(
+            given, texts, fitted_head=lambda rows, g=given: g.head, rates=(0.1, 0.1), l2_to_start=0.0
+        )
         starts.append(update.start(torch.arange(2)).table.vectors.detach().clone())
     torch.testing.assert_close(*starts)
 

@@ -70,9 +70,9 @@ def _in_child(stage: dict[str, object], out: str) -> None:
         seed=3,
         device="cpu",
         progress=_Steps(place / "steps"),
-        keep=place / "keep",
-        keep_identity="i",
-        keep_every_steps=3,
+        checkpoint_folder=place / "keep",
+        run_identity="i",
+        checkpoint_every_steps=3,
     )
     encoder = Bert.model_validate(stage).run(data=TextData(unlabelled=small_reviews(60)[0]), context=context)
     encoder.write_files(place)

@@ -205,7 +205,7 @@ def test_all_identities_are_known_before_the_first_stage_runs(
     def trained(*_: object, **__: object) -> None:
         raise AssertionError("something trained")
 
-    monkeypatch.setattr(FineTune, "outside", refuse)
+    monkeypatch.setattr(FineTune, "external_digests", refuse)
     monkeypatch.setattr(pipeline_module, "run_stage", trained)
     with pytest.raises(ConfigError, match="gone in between"):
         run(review_files / "small.yaml", review_files / "out")

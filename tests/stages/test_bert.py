@@ -124,7 +124,7 @@ def test_what_it_needs_and_reads(reviews: TextData) -> None:
     assert learning.reads(reviews) == {"unlabelled", "labelled"}
     assert Bert(continue_=SimCSE(), include_labelled=False).needs == {"unlabelled"}
     assert (Bert().reads(reviews), Bert().needs, learning.needs) == (set(), set(), set())
-    assert Bert(scratch=TINY).outside() == {}
+    assert Bert(scratch=TINY).external_digests() == {}
 
 
 def test_missing_and_small_piles_are_told(reviews: TextData) -> None:

@@ -342,7 +342,9 @@ def test_source_texts_join_the_pile_once() -> None:
 def test_candidates_keep_checkpoints_of_their_own(contextual: TextClassifier, data: TextData, tmp_path: Path) -> None:
     candidates = [{"method": "continue", "objective": "simcse", "steps": steps, "batch_size": 8} for steps in (2, 3)]
     stage = DomainAdaptation(adapt={"method": "auto", "candidates": candidates}, **QUICK)
-    keeping = RunContext(seed=7, device="cpu", keep=tmp_path / "kept", keep_identity="x", keep_every_steps=1)
+    keeping = RunContext(
+        seed=7, device="cpu", checkpoint_folder=tmp_path / "kept", run_identity="x", checkpoint_every_steps=1
+    )
     first = stage.run(contextual, data=data, context=keeping)
     report = keeping.record.report
     assert [report[f"adapt.candidates.{n}: continue"]["steps"] for n in (0, 1)] == [2, 3]
@@ -385,7 +387,7 @@ def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
     watch(nlptl.finetuning.domains.domain_heads, "fit_rows", "head")
     watch(nlptl.finetuning.domains.domain_heads, "aligned", "coral")
     watch(nlptl.finetuning.domains.layers, "train", "layers")
-    watch(nlptl.finetuning.domains.layers, "Trunk", "trunk")
+    watch(nlptl.finetuning.domains.layers, "FrozenLayers", "frozen_layers")
     watch(nlptl.pretraining.encoders.plan, "train", "continue")
     watch(Encoder, "encode", "encoding")
     for adapt in (
@@ -395,5 +397,5 @@ def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
     ):
         DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
     small = {key: {1} for key in ("shift", "head choice", "head", "coral")}
-    assert seen == {**small, **{key: {2} for key in ("layers", "trunk", "continue", "encoding")}}
+    assert seen == {**small, **{key: {2} for key in ("layers", "frozen_layers", "continue", "encoding")}}
     assert torch.get_num_threads() == 2

@@ -111,10 +111,14 @@ def test_training_goes_on_from_other_vectors_with_new_words(tmp_path: Path) -> N
 
 def test_a_killed_stage_goes_on_and_tells_all_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def context() -> RunContext:
-        return RunContext(seed=7, device="cpu", keep=tmp_path / "keep", keep_identity="x", keep_every_steps=1)
+        return RunContext(
+            seed=7, device="cpu", checkpoint_folder=tmp_path / "keep", run_identity="x", checkpoint_every_steps=1
+        )
 
     whole = context()
-    expected = settings(epochs=5).run(data=TextData(unlabelled=CITIES), context=dataclasses.replace(whole, keep=None))
+    expected = settings(epochs=5).run(
+        data=TextData(unlabelled=CITIES), context=dataclasses.replace(whole, checkpoint_folder=None)
+    )
     train_epoch = cpu_engine._Training.train_epoch
 
     def killed(self: Any, epoch: int, *arguments: Any) -> int:

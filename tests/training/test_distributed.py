@@ -160,7 +160,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, index: int, count: int, main: fl
     """Let this process be one of several; process 0 always says `main`."""
     for module in ("training.distributed", "training.loop", "runs.pipeline", "runs.runner", "context"):
         monkeypatch.setattr(f"nlptl.{module}.processes", lambda: Processes(index, count, index))
-    monkeypatch.setattr("nlptl.training.loop.agreed", lambda _: main)
+    monkeypatch.setattr("nlptl.training.loop.broadcast", lambda _: main)
 
 
 def test_a_comparison_of_several_processes_is_refused(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_a_turn_tells_all_who_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=3)
     answers = iter([["", "", ""], ["", "", "no disk."]])
     monkeypatch.setattr(distributed, "_exchanged", lambda _: next(answers))
-    with pytest.raises(ProcessError, match=r"^process 2 of 3: no disk\.$"), distributed.turn():
+    with pytest.raises(ProcessError, match=r"^process 2 of 3: no disk\.$"), distributed.main_process_first():
         pass
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.evaluation.duplicates import Distinct, distinct
+from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
 from nlptl.evaluation.intervals import PairedDifference, paired_difference
 from nlptl.finetuning.augmentation import Augmented, Augmenter, keep_label
 
@@ -96,7 +96,7 @@ def augmentation_ablation(
     independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
     label that is none of `names` or has one example only.
     """
-    repeats_of = distinct(texts, labels)
+    repeats_of = duplicate_groups(texts, labels)
     parts = _check([labels[row] for row in repeats_of.first], names, folds)
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
@@ -167,7 +167,9 @@ def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
     return min(folds, counts[rarest])
 
 
-def _folds(repeats: Distinct, wanted: NDArray[np.int64], parts: int, seed: int) -> list[tuple[list[int], list[int]]]:
+def _folds(
+    repeats: DuplicateGroups, wanted: NDArray[np.int64], parts: int, seed: int
+) -> list[tuple[list[int], list[int]]]:
     """Return (training rows, held-out rows) of each fold; copies of an example are in the same part."""
     from sklearn.model_selection import StratifiedKFold
 

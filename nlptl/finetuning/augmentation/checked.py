@@ -59,7 +59,7 @@ def augmented(
     or, where that is one of the pile, the label that it gives this text itself. What versions checked
     in this way change for that head on held-out labelled texts goes into the record.
     """
-    from nlptl.evaluation.duplicates import distinct
+    from nlptl.evaluation.duplicates import duplicate_groups
     from nlptl.finetuning.augmentation import Augmented, Augmenter, Eda, Vocabulary, keep_label
     from nlptl.finetuning.augmentation.ablation import augmentation_ablation
 
@@ -84,8 +84,8 @@ def augmented(
         labels=[*given.label_ids(labels).tolist(), *(None for _ in pile)],
         least=least,
     )
-    context.record.find("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
-    once = [labels[row] for row in distinct(texts, labels).first]
+    context.record.add_finding("augmentation", {"texts": len(check.kept)}, f"{made.sentence()} {check.sentence()}")
+    once = [labels[row] for row in duplicate_groups(texts, labels).first]
     if min(once.count(label) for label in set(once)) > 1:
         _tell_ablation(augmentation_ablation(
             texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
@@ -96,7 +96,7 @@ def augmented(
 
 def _tell_ablation(found: Ablation, context: RunContext) -> None:
     figures = {"accuracy": found.accuracy.difference.value, "log_loss": found.log_loss.difference.value}
-    context.record.find("ablation", figures, f"With the head on frozen vectors: {found.sentence()}")
+    context.record.add_finding("ablation", figures, f"With the head on frozen vectors: {found.sentence()}")
 
 
 class _FrozenHeads:

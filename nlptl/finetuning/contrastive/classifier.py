@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive.pseudo_labels import PileUse, with_pile
 from nlptl.finetuning.contrastive.rows import Contrast, FewShot
 from nlptl.finetuning.contrastive.training import ContrastiveSettings
 from nlptl.finetuning.contrastive.zero_shot import baseline_sentence, name_vectors, names_alone
-from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
 from nlptl.finetuning.linear import (
     FittedHead,
     LabelledVectors,
@@ -32,7 +32,7 @@ from nlptl.finetuning.linear import (
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.training.compute import one_thread_if
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 
 NamesChoice = Literal["auto", "always", "never"]
 MARGIN = 0.02
@@ -45,7 +45,7 @@ half on some and all of them on others. Cross-fitting would tell for the texts a
 
 def contrastive_classifier(
     task: FewShot,
-    make_update: Callable[[list[str]], LayerUpdate],
+    make_update: Callable[[list[str]], LayerTuner],
     settings: ContrastiveSettings,
     *,
     names: NamesChoice,
@@ -71,7 +71,7 @@ def contrastive_classifier(
     head = contrast.head(vectors, contrast.own)
     if pile is not None and not task.pile:
         told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."
-        task.findings.find("pile", {"used": "nothing"}, told)
+        task.record.add_finding("pile", {"used": "nothing"}, told)
     elif pile is not None:
         fit, vectors, head = with_pile(contrast, pile, fit, vectors, head)
     return _finished(contrast, fit, vectors, head, measure)
@@ -83,18 +83,18 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
     That is all, those of the first template, or none.
     """
     own, count = vectors[: len(task.texts)], len(task.given.labels)
-    found = distinct(task.texts, task.labels.tolist())
+    found = duplicate_groups(task.texts, task.labels.tolist())
     copies = torch.from_numpy(found.copies)
     rows = LabelledVectors.of(own[found.first], task.labels[found.first], count, copies=copies)
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
-        task.findings.find("label_names", "none", told)
+        task.record.add_finding("label_names", "none", told)
         with one_thread_if(True):
             return fit_logistic(rows), 0
     directions = name_vectors(vectors[len(own) :], task.sentences)
     reached = names_alone(own, task.labels, directions)
     told = baseline_sentence(reached, len(own), task.given.labels)
-    task.findings.find("zero_shot", dataclasses.asdict(reached), told)
+    task.record.add_finding("zero_shot", dataclasses.asdict(reached), told)
     without = _named_head(task, rows, vectors[len(own) :], 0)
     within, said = without, 0
     for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():
@@ -105,7 +105,7 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
         f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
     )
     used, why = _names_help(without, within, names, several)
-    task.findings.find("label_names", "used" if used else "left out", why)
+    task.record.add_finding("label_names", "used" if used else "left out", why)
     return (within, said) if used else (without, 0)
 
 
@@ -127,7 +127,7 @@ def _says_more(first: FittedHead, every: FittedHead) -> bool:
     both = first.scored & every.scored
     if not bool(both.any()):
         return True
-    return bool(agreed(float(every.losses_on(both).mean() < first.losses_on(both).mean())))
+    return bool(broadcast(float(every.losses_on(both).mean() < first.losses_on(both).mean())))
 
 
 def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, several: str = "") -> tuple[bool, str]:
@@ -152,7 +152,7 @@ def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, sev
     with_names, alone = float(within.losses_on(both).mean()), float(without.losses_on(both).mean())
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
     allowed = MARGIN if bool(both.all()) else max(MARGIN, error)
-    helped = bool(agreed(float(with_names <= alone + allowed)))
+    helped = bool(broadcast(float(with_names <= alone + allowed)))
     whose = "" if bool(both.all()) else f" of the {int(both.sum())} that are not the only one of their label"
     told = f"held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
     return (
@@ -174,5 +174,5 @@ def _finished(
     write_head(with_temperature(linear, temperature), head)
     fit.head = head.to(task.given.device)
     moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters)
-    task.findings.find("trainable_parameters", moved + linear.weights.numel() + len(linear.bias))
+    task.record.add_finding("trainable_parameters", moved + linear.weights.numel() + len(linear.bias))
     return contrast.update.finish(fit)

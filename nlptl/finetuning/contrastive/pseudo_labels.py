@@ -17,12 +17,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nlptl.evaluation.duplicates import Distinct, distinct
+from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
 from nlptl.finetuning.contrastive.rows import Contrast
 from nlptl.finetuning.contrastive.training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.gradient.layer_tuner import LayerFit
 from nlptl.finetuning.linear import LinearHead, fit_temperature, log_losses
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 
 Gate = Literal["auto", "always"]
 Way = Literal["nothing", "head", "student"]
@@ -95,11 +95,11 @@ def with_pile(
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
     if absent:
         told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
-        contrast.task.findings.find("pile", {"used": "nothing"}, told)
+        contrast.task.record.add_finding("pile", {"used": "nothing"}, told)
         return fit, vectors, head
     way, why = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
     told = f"{why}; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels." if way != "nothing" else why
-    contrast.task.findings.find("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
+    contrast.task.record.add_finding("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
     if way == "nothing":
         return fit, vectors, head
     if way == "head":
@@ -144,7 +144,7 @@ def _student(
 
 def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
-    own = distinct(contrast.task.texts, contrast.task.labels.tolist())
+    own = duplicate_groups(contrast.task.texts, contrast.task.labels.tolist())
     labels = contrast.task.labels[own.first]
     fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
     if fewest < 2:
@@ -159,13 +159,13 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     verdict: Way = "student"
     if in_training.is_worse(without):
         verdict = "head" if without.is_worse(in_head) else "nothing"
-    verdict = OPEN[round(agreed(OPEN.index(verdict)))]
+    verdict = OPEN[round(broadcast(OPEN.index(verdict)))]
     if verdict == "nothing":
         return verdict, f"The pile is left out, it would do harm: {end}."
     return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
 
 
-def _trials(contrast: Contrast, use: PileUse, own: Distinct, folds: int) -> list[Outcome]:
+def _trials(contrast: Contrast, use: PileUse, own: DuplicateGroups, folds: int) -> list[Outcome]:
     """Fit all ways to each part's complement and score them on the part; copies of a text go where it goes."""
     from sklearn.model_selection import StratifiedKFold
 

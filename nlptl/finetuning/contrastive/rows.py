@@ -9,14 +9,14 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from nlptl.context import Record
 from nlptl.data.label_sentences import LabelSentences
 from nlptl.finetuning.contrastive.training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
-from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
 from nlptl.finetuning.linear import LabelledVectors, LinearHead, fit_logistic, with_priors
 from nlptl.models.classifier import TextClassifier
 from nlptl.progress import Progress
@@ -25,13 +25,6 @@ from nlptl.training.compute import one_thread_if
 
 PENALTY = 10.0
 """Of the head, in the spread of the vectors: texts that the layers have learnt from cannot choose it by being held out."""
-
-
-class Findings(Protocol):
-    """Takes what is worth telling: plain values, and the sentence that tells them."""
-
-    def find(self, name: str, value: Any, sentence: str = "") -> None:
-        """Keep a finding."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +39,7 @@ class FewShot:
     sentences: LabelSentences
     """M sentences that name the labels; none where the names say nothing."""
     progress: Progress
-    findings: Findings
+    record: Record
     checkpoints: Checkpoints | None = None
     pile: Sequence[str] = ()
     """Unlabelled texts that may be put to work."""
@@ -63,7 +56,7 @@ class Contrast:
     """
 
     def __init__(
-        self, task: FewShot, make_update: Callable[[list[str]], LayerUpdate], settings: ContrastiveSettings
+        self, task: FewShot, make_update: Callable[[list[str]], LayerTuner], settings: ContrastiveSettings
     ) -> None:
         """`make_update` says what moves, over the texts that it is given."""
         self.task, self.settings = task, settings
@@ -121,7 +114,7 @@ class Contrast:
         plan = training.plan
         told = plan.sentence(plan.flops / self._speed if self._speed else None)
         if keep:
-            self.task.findings.find("plan", dataclasses.asdict(plan))
+            self.task.record.add_finding("plan", dataclasses.asdict(plan))
         self.task.progress.say(f"{name}: {told}")
         with self.task.progress.task(name, total=plan.steps, unit="steps") as watched:
             return training.run(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerUpdate
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
 from nlptl.training.batches import label_batches
 from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.compute import Precision
@@ -130,7 +130,7 @@ class ContrastiveTraining:
 
     def __init__(
         self,
-        update: LayerUpdate,
+        update: LayerTuner,
         labels: Tensor,
         pools: Sequence[Pool],
         *,

@@ -44,10 +44,10 @@ class Adaptation:
             return self.method(adapt, "adapt")
         if self.given.head.has_learnt:
             told = f"auto: {LEARNT_ALREADY} to choose a method by, and nothing is adapted (none): {FRESH}."
-            record.find("choice", {"method": "none"}, told)
+            record.add_finding("choice", {"method": "none"}, told)
             return self.method(Nothing(), "adapt")
         if not shift.is_shown:
-            record.find("choice", {"method": "none"}, "auto: no shift is shown, so nothing is adapted (none).")
+            record.add_finding("choice", {"method": "none"}, "auto: no shift is shown, so nothing is adapted (none).")
             return self.method(Nothing(), "adapt")
         candidates = [self.method(candidate, f"adapt.candidates.{n}") for n, candidate in enumerate(adapt.candidates)]
         with self.context.progress.task("reverse validation", total=None, unit="folds") as task:
@@ -64,14 +64,14 @@ class Adaptation:
                 {**dataclasses.asdict(one), "settings": own} for one, own in zip(verdict.tried, settings, strict=True)
             ],
         }
-        record.find("choice", found, verdict.sentence())
+        record.add_finding("choice", found, verdict.sentence())
         return verdict.method
 
     def trained(self, method: Method) -> TextClassifier:
         """Tell both domains' accuracy, and return what the method makes of all examples."""
         self._tell_accuracy(method)
         fitted = method.fit(self.domains.task(self.domains.examples), seed=self.context.seed)
-        self.context.record.find("trainable_parameters", fitted.trainable)
+        self.context.record.add_finding("trainable_parameters", fitted.trainable)
         return fitted.classifier
 
     def _tell_accuracy(self, method: Method) -> None:
@@ -82,13 +82,15 @@ class Adaptation:
         seed, record = self.context.seed, self.context.record
         if self.given.head.has_learnt:
             told = f"Held-out accuracy: unknown, since {LEARNT_ALREADY}: test it before trusting it, or {FRESH}."
-            record.find("held_out", False, told)
+            record.add_finding("held_out", False, told)
             return
         folds = folds_of(self.domains, folds=self.settings.folds, seed=seed, once=method.costly)
         none = held_out_hits(self.method(Nothing(), "adapt"), self.domains, folds, seed=seed)
         taken = none if method.name == "none" else held_out_hits(method, self.domains, folds, seed=seed)
         found = both_domains(none, taken, self.domains)
-        record.find("accuracy", {"method": method.name, **dataclasses.asdict(found)}, found.sentence(method.name))
+        record.add_finding(
+            "accuracy", {"method": method.name, **dataclasses.asdict(found)}, found.sentence(method.name)
+        )
 
     def method(self, adapt: Nothing | Continue | Coral | Adversarial | Adapters, path: str) -> Method:
         """Return a method with its settings, which stand at `path`, ready to fit."""
@@ -112,8 +114,12 @@ class Adaptation:
 
         target = [self.domains.texts[row] for row in self.domains.unlabelled.tolist()]
         host, own = self.context, digest_of(adapt.model_dump(mode="json"))[:12]
-        if host.keep is not None:  # several candidates may train on the same texts, each with checkpoints of its own
-            host = dataclasses.replace(host, keep=host.keep / own, keep_identity=f"{host.keep_identity}/{own}")
+        if (
+            host.checkpoint_folder is not None
+        ):  # several candidates may train on the same texts, each with checkpoints of its own
+            host = dataclasses.replace(
+                host, checkpoint_folder=host.checkpoint_folder / own, run_identity=f"{host.run_identity}/{own}"
+            )
         precision = precision_for(self.settings.precision, self.context.torch_device())
         encoder, outcome = trained_on(
             self.given.encoder, target, objective=adapt.objective, precision=precision, host=host,
@@ -122,7 +128,7 @@ class Adaptation:
         name, told = "continue", outcome.sentence()
         if path != "adapt":  # another candidate may be of the same method
             name, told = f"{path}: continue", f"{path}: {told}"
-        self.context.record.find(name, dataclasses.asdict(outcome), told)
+        self.context.record.add_finding(name, dataclasses.asdict(outcome), told)
         given = TextClassifier(encoder, self.given.head, self.given.labels).eval()
         vectors = encoded(given, self.domains.texts, self.context)
         return FrozenVectors("continue", given, vectors, self.training, moved=outcome.trainable)
@@ -145,7 +151,7 @@ class Adaptation:
         with self.context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
             return MovingLayers(
                 self.given, texts, self.vectors, self.training, recipe, course, after_batch=task.advance,
-                after_step=lambda step, loss: self.context.follow(adapt.method, step, loss),
+                after_step=lambda step, loss: self.context.log_step(adapt.method, step, loss),
             )  # fmt: skip
 
 

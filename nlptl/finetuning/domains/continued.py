@@ -6,13 +6,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.lora import merged
 from nlptl.models.encoder import Encoder
 from nlptl.pretraining.encoders.continued import Outcome, continue_training
 from nlptl.pretraining.encoders.objectives import TSDAE, SimCSE
 from nlptl.pretraining.encoders.pile import token_pile
-from nlptl.pretraining.encoders.plan import Host
 from nlptl.pretraining.encoders.simcse import has_dropout
 from nlptl.training.compute import Precision
 
@@ -23,7 +23,7 @@ def trained_on(
     *,
     objective: Literal["tsdae", "simcse"],
     course: Mapping[str, Any],
-    host: Host,
+    host: RunContext,
     precision: Precision,
     where: str,
 ) -> tuple[Encoder, Outcome]:

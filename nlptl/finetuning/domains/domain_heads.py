@@ -15,7 +15,7 @@ from nlptl.finetuning.domains.coral import aligned
 from nlptl.finetuning.domains.task import Domains, Fitted, Task
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows
 from nlptl.finetuning.gradient.fitting import Examples, Settings
-from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadUpdate
+from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import count_parameters, not_training
 from nlptl.models.heads import Head
@@ -40,7 +40,7 @@ class HeadTraining:
         """Return a copy of the given head fitted to vectors (B, D) and label ids (B,)."""
         examples = _examples(labels.to(given.head.centre.device), len(given.labels))
         settings = dataclasses.replace(self.settings, seed=seed)
-        update = HeadUpdate(given, vectors, learning_rate=RATE)
+        update = HeadTuner(given, vectors, learning_rate=RATE)
         with one_thread_if(vectors.numel() < SMALL):
             fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
         assert isinstance(fit, HeadFit)
@@ -53,7 +53,7 @@ def choose_head(
     """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
     examples = dataclasses.replace(examples, repeats=domains.repeats)
-    update = HeadUpdate(given, vectors[: len(domains.labels)], learning_rate=RATE)
+    update = HeadTuner(given, vectors[: len(domains.labels)], learning_rate=RATE)
     with one_thread_if(vectors.numel() < SMALL):
         return HeadTraining(settings, choose(update, examples, settings, tick=tick))
 

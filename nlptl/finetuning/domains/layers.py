@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nlptl.errors import ConfigError
 from nlptl.finetuning.domains.domain_heads import HeadTraining
 from nlptl.finetuning.domains.task import Fitted, Task
-from nlptl.finetuning.gradient.frozen_layers import Trunk
+from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.lora import merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, count_parameters, not_training
@@ -102,7 +102,7 @@ class MovingLayers:
     ) -> None:
         """`vectors` (t, D) are those before anything moves, to which a head is fitted first (Kumar et al. 2022).
 
-        `after_batch` is told how many texts each batch of the trunk held, `after_step` each step and its loss.
+        `after_batch` is told how many texts each batch of the frozen layers held, `after_step` each step and its loss.
         """
         self.name = recipe.name
         self._given, self._vectors, self._training = given, vectors, training
@@ -111,7 +111,7 @@ class MovingLayers:
         start = self._encoder.transformer
         self._texts = given.encoder.tokenized(texts)
         self._frozen = 0 if course.top_layers is None else max(0, start.used_depth - course.top_layers)
-        self._trunk = Trunk(start, self._texts, self._frozen, after_batch=after_batch) if self._frozen else None
+        self._trunk = FrozenLayers(start, self._texts, self._frozen, after_batch=after_batch) if self._frozen else None
 
     def fit(self, task: Task, *, seed: int) -> Fitted:
         """Train a copy of encoder and fitted head on a task; ConfigError when the loss breaks down."""

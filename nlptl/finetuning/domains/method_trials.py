@@ -16,7 +16,7 @@ from torch import Tensor
 from nlptl.evaluation.intervals import Interval, paired_difference
 from nlptl.finetuning.domains.folds import folds_of
 from nlptl.finetuning.domains.task import Domains, Method, Task
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,8 +110,8 @@ def choose_method(
     standing = [number for number, one in enumerate(tried) if one.stands]
     surest = max(standing or range(len(tried)), key=lambda number: tried[number].gain.low)
     # Of several processes the first decides: their arithmetic may differ in a bit.
-    surest = round(agreed(surest))
-    shown = bool(agreed(bool(standing)))
+    surest = round(broadcast(surest))
+    shown = bool(broadcast(bool(standing)))
     return Verdict(candidates[surest], surest, tuple(tried)) if shown else Verdict(none, None, tuple(tried))
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nlptl.evaluation.duplicates import Distinct, distinct
+from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
 from nlptl.models.classifier import TextClassifier
 
 
@@ -38,9 +38,9 @@ class Domains:
         return torch.arange(len(self.labels), len(self.texts))
 
     @functools.cached_property
-    def repeats(self) -> Distinct:
+    def repeats(self) -> DuplicateGroups:
         """Which examples are copies of others."""
-        return distinct(self.texts[: len(self.labels)], self.labels.tolist())
+        return duplicate_groups(self.texts[: len(self.labels)], self.labels.tolist())
 
     def task(self, rows: Tensor) -> Task:
         """Return the task of learning from the examples `rows` (B,) for the target domain."""

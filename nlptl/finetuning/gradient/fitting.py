@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from nlptl.evaluation.duplicates import Distinct
+from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.finetuning.gradient.tuner import Fit, Update
 from nlptl.training.batches import (
     batch_size_for,
@@ -24,7 +24,7 @@ from nlptl.training.batches import (
     shuffled_length_batches,
 )
 from nlptl.training.compute import Precision
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 from nlptl.training.loop import Schedule, TrainingJob, train
 
 MOST_PASSES = 50  # of L-BFGS, which has converged by then
@@ -58,7 +58,7 @@ class Examples:
     """(K,) weight of each label in the loss; all ones unless labels are balanced."""
     label_smoothing: float = 0.0
     """Share of the truth that is spread over all labels while training (Szegedy et al. 2016)."""
-    repeats: Distinct | None = None
+    repeats: DuplicateGroups | None = None
     """Which of the n examples are copies of others, so that they are held out together; None for none."""
 
     @property
@@ -88,7 +88,7 @@ class Examples:
                 for part in portions(fit, rows)
             ]
         fit.module.train()
-        total = agreed(float(torch.stack(parts).sum()))
+        total = broadcast(float(torch.stack(parts).sum()))
         return math.inf if math.isnan(total) else total
 
 
@@ -124,7 +124,7 @@ def has_learnt(examples: Examples, rows: Tensor, history: Sequence[float]) -> bo
     shares = torch.bincount(labels, weights=examples.label_weights[labels].double())
     shares = shares[shares > 0] / shares.sum()
     alone = -float((shares * shares.log()).sum())
-    return bool(agreed(bool(history) and history[-1] < CLEARLY * alone))
+    return bool(broadcast(bool(history) and history[-1] < CLEARLY * alone))
 
 
 def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> bool:
@@ -139,7 +139,7 @@ def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> b
     labels = examples.labels[torch.cat(list(portions(fit, rows)))]
     loss = float(cross_entropy(logits, labels, examples.label_weights))
     collapsed = not math.isfinite(loss) or (loss >= start and len(torch.unique(logits.argmax(dim=1))) == 1)
-    return bool(agreed(collapsed))
+    return bool(broadcast(collapsed))
 
 
 def train_fit(

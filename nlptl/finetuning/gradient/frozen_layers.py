@@ -1,6 +1,6 @@
-"""The frozen-trunk cache: what the frozen lower layers make of each text, computed once.
+"""The cache of frozen layers: what the frozen lower layers make of each text, computed once.
 
-Shapes: B texts of a batch, n texts, N tokens of all texts, W width of the trunk's output.
+Shapes: B texts of a batch, n texts, N tokens of all texts, W width of the frozen layers's output.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from nlptl.models.transformer import Transformer
 from nlptl.training.batches import length_sorted_batches
 
 IN_MEMORY = 2 << 30  # bytes that stay in memory; above, a memory-mapped file takes over
-ON_DISK = 64 << 30  # bytes that a file may take; above, the trunk runs again for every batch
+ON_DISK = 64 << 30  # bytes that a file may take; above, the frozen layers runs again for every batch
 NUMBER = 4  # bytes of a float32
 
 
-class Trunk:
-    """token vectors = transformer.upper(trunk.of(rows), batch, layers), as if nothing had been cached.
+class FrozenLayers:
+    """token vectors = transformer.upper(frozen_layers.of(rows), batch, layers), as if nothing had been cached.
 
-    The trunk runs in evaluation mode: what does not learn needs no dropout.
+    The frozen layers runs in evaluation mode: what does not learn needs no dropout.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Trunk:
         `in_memory` and `on_disk` bound the cache in bytes; `after_batch` is told how many texts each batch held.
         """
         self._token_model, self._texts, self.layers = token_model, texts, layers
-        self.bytes = len(texts.ids) * token_model.trunk_width * NUMBER
+        self.bytes = len(texts.ids) * token_model.frozen_width * NUMBER
         self.place = "memory" if self.bytes <= in_memory else "file" if self.bytes <= on_disk else "nowhere"
         self._rows = self._storage()
         if self._rows is None:
@@ -55,7 +55,7 @@ class Trunk:
                 after_batch(len(rows))
 
     def of(self, rows: Tensor) -> Tensor:
-        """Return the trunk's output for the texts (B,), token after token, on the model's device."""
+        """Return the frozen layers's output for the texts (B,), token after token, on the model's device."""
         if self._rows is None:
             return self._run(self._texts.batch(rows))
         return self._rows[self._texts.places(rows).to(self._rows.device)].to(self._token_model.device)
@@ -65,7 +65,7 @@ class Trunk:
             return self._token_model.lower(batch.to(self._token_model.device), self.layers).float()
 
     def _storage(self) -> Tensor | None:
-        shape = (len(self._texts.ids), self._token_model.trunk_width)
+        shape = (len(self._texts.ids), self._token_model.frozen_width)
         if self.place == "nowhere":
             return None
         if self.place == "memory":

@@ -15,7 +15,7 @@ from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
 LARGEST_SMOOTH = 100_000_000  # numbers in the cached vectors up to which whole passes beat small steps
 
 
-class HeadUpdate:
+class HeadTuner:
     """The head alone moves; sentence vectors are computed once."""
 
     rate_factors: Sequence[float] = (1.0,)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.frozen_layers import Trunk
+from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.lora import Adapters, add_adapters, merged
 from nlptl.finetuning.gradient.movement import Work, forward_flops
 from nlptl.finetuning.gradient.tuner import Fit, weight_norm
@@ -47,7 +47,7 @@ class Rates:
     """Share that the layers drop; None keeps the encoder's own."""
 
 
-class LayerUpdate:
+class LayerTuner:
     """The top layers move, all of them (with the embeddings), or adapters in them; always together with the head.
 
     The head is fitted first, on frozen features, so that a random one does not tear up what was pretrained (Kumar et
@@ -71,7 +71,7 @@ class LayerUpdate:
     ) -> None:
         """`top_layers` None moves everything; `adapters` moves those of LoRA instead of the layers themselves.
 
-        `after_batch` is told how many texts each batch of the trunk held.
+        `after_batch` is told how many texts each batch of the frozen layers held.
         """
         self._given, self._rates, self._adapters = given, rates, adapters
         self._fitted_head: Callable[[Tensor], Head] = lambda _: given.head
@@ -86,9 +86,9 @@ class LayerUpdate:
             )
         self.frozen = 0 if top_layers is None else max(0, used - top_layers)
         self.moves_embeddings = top_layers is None and adapters is None
-        self.trunk = None
+        self.frozen_layers = None
         if self.frozen:
-            self.trunk = Trunk(self._start, self.texts, self.frozen, after_batch=after_batch)
+            self.frozen_layers = FrozenLayers(self._start, self.texts, self.frozen, after_batch=after_batch)
         self._vocabulary = torch.unique(self.texts.ids)
         self.work = Work()
         if self.frozen:
@@ -99,11 +99,11 @@ class LayerUpdate:
         self._fitted_head = fitted_head
 
     def sentence_vectors(self, rows: Tensor | None = None) -> Tensor | None:
-        """Return the sentence vectors (B, D) before anything moves, from the trunk on; None without a trunk.
+        """Return the sentence vectors (B, D) before anything moves, from the frozen layers on; None without a frozen layers.
 
         `rows` (B,) are the texts' row numbers; all of them by default.
         """
-        if self.trunk is None:
+        if self.frozen_layers is None:
             return None
         wanted = torch.arange(len(self.texts.lengths)) if rows is None else rows
         vectors = torch.empty(len(wanted), self._start.dim)
@@ -111,7 +111,7 @@ class LayerUpdate:
             for part in length_sorted_batches(self.texts.lengths[wanted], budget=self._start.token_budget):
                 rows = wanted[part]
                 batch = self.batch(rows)
-                tokens = self._start.upper(self.trunk.of(rows), batch, self.frozen)
+                tokens = self._start.upper(self.frozen_layers.of(rows), batch, self.frozen)
                 vectors[part] = self._given.encoder.pooled(tokens, batch).float().cpu()
                 self.count(batch, training=False)
         return vectors.clone()
@@ -172,7 +172,7 @@ class LayerUpdate:
         return self._start.dim
 
     def forward_flops(self, batch: Batch) -> float:
-        """Return the operations of the layers above the trunk over a batch, once forwards."""
+        """Return the operations of the layers above the frozen layers over a batch, once forwards."""
         return forward_flops(self._start, batch.by_piece().lengths, self.frozen, self._start.used_depth)
 
     def _prepared(self) -> Transformer:
@@ -209,7 +209,7 @@ class LayerFit:
     optimiser: OptimiserName = "adamw"
     least_epochs = 0
 
-    def __init__(self, encoder: Encoder, head: Head, update: LayerUpdate, rates: Rates) -> None:
+    def __init__(self, encoder: Encoder, head: Head, update: LayerTuner, rates: Rates) -> None:
         self.encoder, self.head, self.token_model = encoder, head, encoder.transformer
         self.module: nn.Module = nn.ModuleList([encoder, head])
         self.lengths: Tensor | None = update.texts.lengths
@@ -242,8 +242,8 @@ class LayerFit:
 
     def sentence_vectors(self, rows: Tensor) -> Tensor:
         """Return sentence vectors (B, D) of the labelled texts with these row numbers (B,)."""
-        batch, trunk = self._update.batch(rows), self._update.trunk
-        below = self.token_model.lower(batch, 0) if trunk is None else trunk.of(rows)
+        batch, frozen_layers = self._update.batch(rows), self._update.frozen_layers
+        below = self.token_model.lower(batch, 0) if frozen_layers is None else frozen_layers.of(rows)
         tokens = self.token_model.upper(below, batch, self._update.frozen)
         named = self._update.texts.batch(rows).to(self.token_model.device)  # poolings weigh tokens by their real ids
         with torch.autocast(self.token_model.device.type, enabled=False):  # sums over tokens need all bits

@@ -46,7 +46,7 @@ def add_adapters(token_model: Transformer, adapters: Adapters, layers: list[int]
 def _named_targets(token_model: Transformer, targets: Sequence[str], layers: Sequence[int]) -> list[str]:
     """Return the full names of the maps in some layers; PEFT's own way to pick layers misses those of ModernBERT."""
     return [
-        f"{token_model.anatomy.layers}.{layer}.{name}"
+        f"{token_model.architecture.layers}.{layer}.{name}"
         for layer in layers
         for name, _ in token_model.layers[layer].named_modules()
         if name.rsplit(".", 1)[-1] in targets

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nlptl.data import TextData
     from nlptl.finetuning.gradient.cross_validation import Choice
     from nlptl.finetuning.gradient.fitting import Examples, Settings
-    from nlptl.finetuning.gradient.head_tuner import HeadUpdate
-    from nlptl.finetuning.gradient.layer_tuner import LayerUpdate
+    from nlptl.finetuning.gradient.head_tuner import HeadTuner
+    from nlptl.finetuning.gradient.layer_tuner import LayerTuner
     from nlptl.finetuning.gradient.tuner import Fit, Update
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.heads import Head as HeadModule
@@ -49,14 +49,14 @@ class StepByStep:
         with one_thread_if(small):
             classifier, choice, trained = self._trained(texts, examples)
         found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
-        self._context.record.find("choice", found, choice.how)
-        self._context.record.find("trainable_parameters", trained)
+        self._context.record.add_finding("choice", found, choice.how)
+        self._context.record.add_finding("trainable_parameters", trained)
         return classifier
 
     def _trained(self, texts: list[str], examples: Examples) -> tuple[TextClassifier, Choice, int]:
         """Return the new classifier, how it was chosen and how many parameters moved."""
         from nlptl.finetuning.gradient.fitting import MOST_PASSES
-        from nlptl.finetuning.gradient.head_tuner import HeadUpdate
+        from nlptl.finetuning.gradient.head_tuner import HeadTuner
         from nlptl.training.compute import one_thread_if
 
         settings = self._settings()
@@ -64,7 +64,7 @@ class StepByStep:
         more = isinstance(self._stage.update, Full | Partial | Lora) or self._given.encoder.pooling.query is not None
         layers = self._layers(texts) if transformer and more else None
         rate = SCRATCH_RATE if self._stage.learning_rate == "auto" else self._stage.learning_rate
-        head = HeadUpdate(self._given, self._vectors(texts, layers), learning_rate=rate)
+        head = HeadTuner(self._given, self._vectors(texts, layers), learning_rate=rate)
         with one_thread_if(len(texts) * self._given.encoder.dim < SMALL):
             # Fixed epochs are those of what goes on from the head; the head itself is fitted to its end.
             first = dataclasses.replace(settings, epochs=MOST_PASSES) if more and settings.epochs else settings
@@ -82,7 +82,7 @@ class StepByStep:
             _tell_work(self._given, classifier, layers, self._context)
         return classifier, choice, moved
 
-    def _vectors(self, texts: list[str], layers: LayerUpdate | None) -> Tensor:
+    def _vectors(self, texts: list[str], layers: LayerTuner | None) -> Tensor:
         """Return the sentence vectors (n, D) of the labelled texts, from the frozen layers' outputs where they are."""
         import torch
 
@@ -95,7 +95,7 @@ class StepByStep:
     def _examples(self, texts: list[str], names: list[str], training: int) -> Examples:
         import torch
 
-        from nlptl.evaluation.duplicates import distinct
+        from nlptl.evaluation.duplicates import duplicate_groups
         from nlptl.finetuning.gradient.fitting import Examples
 
         labels = self._given.label_ids(names)
@@ -104,7 +104,7 @@ class StepByStep:
         if self._stage.label_weights == "balanced":
             weights = training / (len(self._given.labels) * counts.clamp(min=1).float())
         device = self._given.head.centre.device
-        repeats = distinct(texts[:training], names[:training])
+        repeats = duplicate_groups(texts[:training], names[:training])
         return Examples(labels.to(device), training, weights.to(device), self._stage.label_smoothing, repeats)
 
     def _settings(self) -> Settings:
@@ -121,7 +121,7 @@ class StepByStep:
             precision=precision_for(self._stage.precision, self._context.torch_device()),
         )
 
-    def _fitted_head(self, head: HeadUpdate, examples: Examples, choice: Choice) -> Callable[[Tensor], HeadModule]:
+    def _fitted_head(self, head: HeadTuner, examples: Examples, choice: Choice) -> Callable[[Tensor], HeadModule]:
         """Return what fits a head alone to some rows, for an update that goes on from it."""
         from nlptl.finetuning.gradient.cross_validation import fit_rows
         from nlptl.finetuning.gradient.head_tuner import HeadFit
@@ -135,11 +135,11 @@ class StepByStep:
 
     def _word_vectors(self, texts: list[str], fitted_head: Callable[[Tensor], HeadModule]) -> Update:
         """Return the full update of word vectors that goes on from fitted heads."""
-        from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
+        from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 
         assert isinstance(self._stage.update, Full)
         rate = self._stage.update.encoder_learning_rate
-        return FullUpdate(
+        return WordVectorTuner(
             self._given,
             texts,
             fitted_head=fitted_head,
@@ -150,31 +150,31 @@ class StepByStep:
             l2_to_start=pull_of(self._stage.update, default=1e-4),
         )
 
-    def _layers(self, texts: list[str]) -> LayerUpdate:
+    def _layers(self, texts: list[str]) -> LayerTuner:
         """Return the update of a transformer's layers, the frozen ones run."""
-        from nlptl.finetuning.gradient.layer_tuner import LayerUpdate
+        from nlptl.finetuning.gradient.layer_tuner import LayerTuner
 
         update = self._stage.update
         assert isinstance(update, Head | Partial | Full | Lora)
         with self._context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
-            made = LayerUpdate(
+            made = LayerTuner(
                 self._given,
                 texts,
                 rates=rates_of(
                     update, LAYERS_RATE if self._stage.learning_rate == "auto" else self._stage.learning_rate
                 ),
                 top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
-                adapters=adapters_of(update, self._given.encoder.transformer.anatomy)
+                adapters=adapters_of(update, self._given.encoder.transformer.architecture)
                 if isinstance(update, Lora)
                 else None,
                 seed=self._context.seed,
                 after_batch=task.advance,
             )
-        if made.trunk is not None:
-            size = f"{made.trunk.bytes / 2**20:.0f} MiB"
+        if made.frozen_layers is not None:
+            size = f"{made.frozen_layers.bytes / 2**20:.0f} MiB"
             where = {"memory": "in memory", "file": "in a file", "nowhere": "nowhere: too large, they run each time"}
-            told = f"The lowest {made.frozen} layers are frozen: they ran once a text, kept {where[made.trunk.place]}"
-            self._context.record.find("frozen_layers", made.frozen, f"{told} ({size}).")
+            told = f"The lowest {made.frozen} layers are frozen: they ran once a text, kept {where[made.frozen_layers.place]}"
+            self._context.record.add_finding("frozen_layers", made.frozen, f"{told} ({size}).")
         return made
 
     def _fit(self, update: Update, examples: Examples, settings: Settings) -> tuple[Fit, Choice]:
@@ -207,16 +207,16 @@ class StepByStep:
         return fit, choice
 
 
-def _tell_work(given: TextClassifier, classifier: TextClassifier, update: LayerUpdate, context: RunContext) -> None:
+def _tell_work(given: TextClassifier, classifier: TextClassifier, update: LayerTuner, context: RunContext) -> None:
     """Record how far each layer moved and what the training took."""
     from nlptl.finetuning.gradient.lora import merged
     from nlptl.finetuning.gradient.movement import movement, movement_sentence
-    from nlptl.training.distributed import summed
+    from nlptl.training.distributed import all_reduce_sum
 
     moved = movement(merged(given.encoder), merged(classifier.encoder))
-    context.record.find("movement", moved, movement_sentence(moved))
-    tokens, flops = summed(update.work.tokens), summed(update.work.flops)
-    context.record.find(
+    context.record.add_finding("movement", moved, movement_sentence(moved))
+    tokens, flops = all_reduce_sum(update.work.tokens), all_reduce_sum(update.work.flops)
+    context.record.add_finding(
         "work",
         {"tokens": round(tokens), "flops": flops},
         f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",

@@ -21,7 +21,7 @@ from nlptl.models.word_vectors import WordVectors
 from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
 
 
-class FullUpdate:
+class WordVectorTuner:
     """Head and word vectors move together, from a head that was fitted first; each word is pulled back to its start.
 
     A fitted head first keeps the pretrained vectors from being torn up by a random one (Kumar et al. 2022). Only
@@ -55,15 +55,15 @@ class FullUpdate:
         new_id = {int(word): index for index, word in enumerate(self._words)}
         self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
 
-    def start(self, rows: Tensor, rate: float = 1.0) -> _FullFit:
+    def start(self, rows: Tensor, rate: float = 1.0) -> _WordVectorFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
         encoder = _sub_encoder(self._given.encoder, self._start, self._words)
         rates = (self._rates[0], self._rates[1] * rate)
-        return _FullFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
+        return _WordVectorFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a copy of the given encoder with the moved words, under the trained head."""
-        assert isinstance(fit, _FullFit)
+        assert isinstance(fit, _WordVectorFit)
         encoder = copy.deepcopy(self._given.encoder)
         with torch.no_grad():
             vectors, moved = _table_of(encoder).vectors, fit.table.vectors
@@ -72,7 +72,7 @@ class FullUpdate:
         return TextClassifier(encoder, fit.head, self._given.labels).eval()
 
 
-class _FullFit:
+class _WordVectorFit:
     lengths: Tensor | None = None
 
     def __init__(

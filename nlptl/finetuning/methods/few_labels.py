@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nlptl.data import TextData
     from nlptl.data.label_sentences import LabelSentences
     from nlptl.finetuning.contrastive.rows import FewShot
-    from nlptl.finetuning.gradient.layer_tuner import LayerUpdate
+    from nlptl.finetuning.gradient.layer_tuner import LayerTuner
     from nlptl.finetuning.selection.method_choice import Candidate, Chosen, Situation
     from nlptl.models.classifier import TextClassifier
     from nlptl.training.compute import PrecisionChoice
@@ -42,7 +42,7 @@ def from_names(update: Update, given: TextClassifier, data: TextData, context: R
 
     calibrated = ", not calibrated" if data.validation is None else ""
     told = f"No labelled examples: texts get the label whose name is nearest to them (zero-shot){calibrated}."
-    context.record.find("choice", "zero-shot", told)
+    context.record.add_finding("choice", "zero-shot", told)
     return zero_shot_classifier(given, sentences_of(given, data, update if isinstance(update, Contrastive) else None))
 
 
@@ -94,22 +94,24 @@ def solved(
 
     import torch
 
-    from nlptl.evaluation.duplicates import distinct
+    from nlptl.evaluation.duplicates import duplicate_groups
     from nlptl.finetuning.linear import LabelledVectors, choose_head, write_head
     from nlptl.models.classifier import TextClassifier
 
     assert data.labelled is not None
     check_linear(given, f"head with solver {solver}")
     texts, ids = data.labelled.texts(), given.label_ids(data.labelled.labels())
-    found = distinct(texts, ids.tolist())
+    found = duplicate_groups(texts, ids.tolist())
     texts = [texts[row] for row in found.first]
     with context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
         vectors = torch.from_numpy(given.encoder.encode(texts, after_batch=task.advance))
     copies = torch.from_numpy(found.copies)
     rows = LabelledVectors.of(vectors, ids[found.first], len(given.labels), copies=copies)
     choice = choose_head(rows) if solver == "auto" else choose_head(rows, methods=(solver,))
-    context.record.find("choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how)
-    context.record.find("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
+    context.record.add_finding(
+        "choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how
+    )
+    context.record.add_finding("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
     head = copy.deepcopy(given.head).cpu()
     head.fit_scale(vectors)
     write_head(choice.head, head)
@@ -139,7 +141,7 @@ def read_as_decided(
         seconds = 60 * update.minutes
         how = how_to_read(given, texts, labels, seconds=seconds, seed=context.seed, progress=context.progress)
     if how.why:
-        context.record.find("by_sentence", how.by_sentence, how.why)
+        context.record.add_finding("by_sentence", how.by_sentence, how.why)
     return how.classifier, update.model_copy(update={"minutes": update.minutes - how.seconds / 60})
 
 
@@ -169,7 +171,7 @@ def chosen_update(
     if ruled is None or ruled.method != "head":
         check_linear(given, update.method)
     chosen = ruled or _tried(situation, judging, update, given, data, context, train)
-    context.record.find("update", chosen.method, chosen.why)
+    context.record.add_finding("update", chosen.method, chosen.why)
     if chosen.method == "contrastive" and update.pile == "auto" and data.unlabelled is not None:
         left = update.minutes - chosen.seconds / 60
         return Contrastive(pile=_pile_within(left, given, data, context)), chosen
@@ -212,11 +214,11 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
     """Return how much of the pile can be tried in the time that is left, as measured on some of its texts; None where none."""
     from nlptl.finetuning.contrastive.pseudo_labels import PileUse, texts_to_pass
     from nlptl.finetuning.selection.method_choice import seconds_a_pass
-    from nlptl.training.distributed import agreed
+    from nlptl.training.distributed import broadcast
 
     assert data.labelled is not None
     texts, why = pile_texts(Pile(), data, context), "it is empty"
-    each = agreed(seconds_a_pass(given, texts) / len(texts)) if texts else math.inf
+    each = broadcast(seconds_a_pass(given, texts) / len(texts)) if texts else math.inf
     for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
         count = max(10, len(texts) // parts)
         names = _texts_a_name(given, data)
@@ -224,7 +226,7 @@ def _pile_within(minutes: float, given: TextClassifier, data: TextData, context:
         if seconds <= 60 * minutes:
             return Pile(texts=count)
         why = f"it would take about {seconds / 60:.2g} minutes, {max(0.0, minutes):.2g} are left"
-    context.record.find("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
+    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
     return None
 
 
@@ -243,11 +245,11 @@ def _candidates(
     """Return updates with the time that one training of each will take, measured on some of the texts."""
     from nlptl.data import TextData
     from nlptl.finetuning.selection.method_choice import Candidate, passes_of, seconds_a_pass
-    from nlptl.training.distributed import agreed
+    from nlptl.training.distributed import broadcast
 
     assert data.labelled is not None
     texts, labels = data.labelled.texts(), data.labelled.labels()
-    a_pass = agreed(seconds_a_pass(given, texts))
+    a_pass = broadcast(seconds_a_pass(given, texts))
 
     def candidate(method: str) -> Candidate:
         def on_rows(rows: Sequence[int]) -> TextClassifier:
@@ -276,26 +278,26 @@ def _task(update: Contrastive, given: TextClassifier, data: TextData, context: R
         views=views.texts,
         origins=views.rows,
         progress=context.progress,
-        findings=context.record,
+        record=context.record,
         checkpoints=context.checkpoints("contrastive"),
     )
 
 
-def _mover(update: Contrastive, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerUpdate]:
+def _mover(update: Contrastive, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerTuner]:
     """Return what makes the update of the layers that learn contrastively, over the texts it is given."""
-    from nlptl.finetuning.gradient.layer_tuner import LayerUpdate
+    from nlptl.finetuning.gradient.layer_tuner import LayerTuner
 
     transformer = given.encoder.transformer
     lora = Lora(rank=update.rank, alpha=2 * update.rank) if update.rank else None
 
-    def make(texts: list[str]) -> LayerUpdate:
+    def make(texts: list[str]) -> LayerTuner:
         with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
-            return LayerUpdate(
+            return LayerTuner(
                 given,
                 texts,
                 rates=contrastive_rates(update),
                 top_layers=layers_of(update, transformer.used_depth),
-                adapters=adapters_of(lora, transformer.anatomy) if lora else None,
+                adapters=adapters_of(lora, transformer.architecture) if lora else None,
                 seed=context.seed,
                 after_batch=task.advance,
             )

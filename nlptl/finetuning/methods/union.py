@@ -14,7 +14,7 @@ from nlptl.finetuning.augmentation.blocks import Augmentation
 if TYPE_CHECKING:
     from nlptl.finetuning.gradient.layer_tuner import Rates
     from nlptl.finetuning.gradient.lora import Adapters
-    from nlptl.models.architectures import Anatomy
+    from nlptl.models.architectures import Architecture
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float | Literal["auto"], auto_or(float, least=1e-9)]
@@ -247,15 +247,15 @@ def pull_of(update: Head | Partial | Full | Lora, *, default: float) -> float:
     return default if update.l2_to_start == "auto" else update.l2_to_start
 
 
-def adapters_of(update: Lora, anatomy: Anatomy) -> Adapters:
+def adapters_of(update: Lora, architecture: Architecture) -> Adapters:
     """Return LoRA's settings for an architecture; ConfigError names a target that it does not have."""
     from nlptl.finetuning.gradient.lora import Adapters
 
-    known = {"linear": anatomy.linear_targets, "attention": anatomy.attention_targets}
+    known = {"linear": architecture.linear_targets, "attention": architecture.attention_targets}
     names = tuple(update.targets) if isinstance(update.targets, list) else known[update.targets]
-    for name in sorted(set(names) - set(anatomy.linear_targets)):
+    for name in sorted(set(names) - set(architecture.linear_targets)):
         raise ConfigError(
             f"finetune.update.targets: found {name!r}; expected linear, attention, or some of "
-            f"{', '.join(anatomy.linear_targets)}, the linear maps of this encoder. Choose among them."
+            f"{', '.join(architecture.linear_targets)}, the linear maps of this encoder. Choose among them."
         )
     return Adapters(update.rank, update.alpha, update.adapter_dropout, names, update.variant, update.merge)

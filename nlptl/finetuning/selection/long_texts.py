@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import ConfigError
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.selection.method_choice import seconds_a_pass
 from nlptl.models.classifier import TextClassifier
@@ -26,7 +26,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.sentences import rule_for, sentence_start, sentences
 from nlptl.progress import Progress
 from nlptl.training.compute import one_thread_if
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 
 LONG = 4
 """Sentences in the middle one of the labelled texts from which reading sentence by sentence is tried."""
@@ -71,8 +71,8 @@ def how_to_read(
     apart = read_by_sentence(given)
     told = f"The labelled texts are long ({usual:g} sentences in the middle one)"
     unseen = f"{told}, so they are read sentence by sentence; nothing was held out to try it on:"
-    found = distinct(texts, labels.tolist())
-    each = agreed(2 * seconds_a_pass(given, list(texts[:TIMED])) / min(TIMED, len(texts)))
+    found = duplicate_groups(texts, labels.tolist())
+    each = broadcast(2 * seconds_a_pass(given, list(texts[:TIMED])) / min(TIMED, len(texts)))
     counts = [min(max(most, 2 * len(given.labels)), len(found.first)) for most in TRIED]
     count = next((count for count in counts if each * count <= seconds), 0)
     if not count:
@@ -85,7 +85,7 @@ def how_to_read(
         return HowToRead(apart, f"{unseen} no label has a second example.", each * count)
     difference = losses[1] - losses[0]
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
-    better = bool(agreed(float(difference.mean() <= ERRORS * error)))
+    better = bool(broadcast(float(difference.mean() <= ERRORS * error)))
     numbers = (
         f"held-out log-loss {float(losses[1].mean()):.3f} sentence by sentence, {float(losses[0].mean()):.3f} whole"
     )

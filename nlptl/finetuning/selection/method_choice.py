@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from nlptl.evaluation.calibration import corrected_temperature, log_probabilities
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive.training import batch_size_for, passes_for, steps_for
 from nlptl.models.classifier import TextClassifier
-from nlptl.training.distributed import agreed
+from nlptl.training.distributed import broadcast
 
 FEW = 100
 """Examples below which updates are not compared on some of them: see `resolution`."""
@@ -198,7 +198,7 @@ def trial_on_examples(texts: Sequence[str], labels: Sequence[int], *, seed: int)
 
     Copies of an example are held out with it, and scored once.
     """
-    found = distinct(texts, labels)
+    found = duplicate_groups(texts, labels)
     splits = []
     for training, tested in _splits(np.asarray(labels)[found.first], seed=seed):
         once = found.first[tested].tolist()
@@ -235,9 +235,9 @@ def by_trial(candidates: Sequence[Candidate], trial: Trial, *, examples: int, se
     if first not in chances:
         return Chosen(first, f"{trial.told}, {', '.join(told)}; {first} was taken unseen, as the first choice.")
     methods = list(chances)
-    best = methods[round(agreed(methods.index(_best(chances, labels))))]
+    best = methods[round(broadcast(methods.index(_best(chances, labels))))]
     why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
-    return Chosen(best, why, agreed(_temperature(chances[best], labels)), len(labels), budget - left)
+    return Chosen(best, why, broadcast(_temperature(chances[best], labels)), len(labels), budget - left)
 
 
 def _best(chances: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64]) -> str:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Protocol
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head, fresh_head
@@ -14,7 +15,7 @@ from nlptl.models.transformer import Transformer
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Objective, Scratch, SimCSE
 from nlptl.pretraining.encoders.pile import TokenPile, check_words
-from nlptl.pretraining.encoders.plan import AutoSteps, Host, Plan, Training, carry_out, steps_of
+from nlptl.pretraining.encoders.plan import AutoSteps, Plan, Training, carry_out, steps_of
 from nlptl.pretraining.encoders.simcse import SimCSETraining, has_dropout
 from nlptl.pretraining.encoders.tsdae import Deletion, TSDAETraining, check_lengths
 from nlptl.training.compute import Precision
@@ -124,7 +125,7 @@ def continue_training(
     encoder: Encoder,
     settings: Objective,
     pile: TokenPile,
-    host: Host,
+    host: RunContext,
     *,
     folder: Path | None,
     precision: Precision,
@@ -160,7 +161,7 @@ def continue_training(
 
 
 def train_from_scratch(
-    encoder: Encoder, settings: Scratch, pile: TokenPile, host: Host, *, precision: Precision
+    encoder: Encoder, settings: Scratch, pile: TokenPile, host: RunContext, *, precision: Precision
 ) -> Outcome:
     """Train an encoder with random weights by masked LM; it is changed. DataError for a pile with nothing to guess."""
     learnt, held_out = pile.parted(settings.held_out, host.generator("held_out"))
@@ -182,7 +183,7 @@ def _trained(
     settings: Objective | Scratch,
     learnt: TokenPile,
     held_out: TokenPile,
-    host: Host,
+    host: RunContext,
     precision: Precision,
     *,
     name: str,
@@ -207,7 +208,7 @@ def _trained(
     )
 
 
-def _head(encoder: Encoder, folder: Path | None, pile: TokenPile, host: Host) -> tuple[MaskedLMHead, bool]:
+def _head(encoder: Encoder, folder: Path | None, pile: TokenPile, host: RunContext) -> tuple[MaskedLMHead, bool]:
     """Return a masked-LM head on the encoder's device, and whether it is fresh."""
     token_model = encoder.token_model
     assert isinstance(token_model, Transformer)
@@ -220,7 +221,7 @@ def _head(encoder: Encoder, folder: Path | None, pile: TokenPile, host: Host) ->
     return head.to(encoder.device), not carried
 
 
-def _masking(encoder: Encoder, settings: MaskedLM | Scratch, host: Host) -> Masking:
+def _masking(encoder: Encoder, settings: MaskedLM | Scratch, host: RunContext) -> Masking:
     mask_id = _mask_id(encoder)
     assert mask_id is not None
     return Masking(
@@ -239,5 +240,5 @@ def _mask_id(encoder: Encoder) -> int | None:
     return found
 
 
-def _seed(host: Host, purpose: str) -> int:
+def _seed(host: RunContext, purpose: str) -> int:
     return host.generator(purpose).initial_seed()

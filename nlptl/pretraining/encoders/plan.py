@@ -8,37 +8,18 @@ import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.pretraining.encoders.pile import Draw, TokenPile
 from nlptl.training.batches import shuffled_length_batches
 from nlptl.training.compute import Precision
-from nlptl.training.distributed import summed
+from nlptl.training.distributed import all_reduce_sum
 from nlptl.training.loop import ParameterGroup, Schedule, TrainingJob, train
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from nlptl.pretraining.encoders.objectives import Course
-    from nlptl.progress import Progress
-    from nlptl.training.checkpoints import Checkpoints
-
-
-class Host(Protocol):
-    """What a training needs of the run around it; a stage's context is one."""
-
-    @property
-    def progress(self) -> Progress:
-        """Who watches."""
-
-    def generator(self, salt: str = "") -> torch.Generator:
-        """Return a fresh generator for a purpose."""
-
-    def checkpoints(self, name: str) -> Checkpoints | None:
-        """Return where the training `name` keeps what it needs to go on after a kill."""
-
-    def follow(self, name: str, step: int, loss: float) -> None:
-        """Tell the loss of a step of the training `name` to whoever tracks the run."""
 
 
 class Training(Protocol):
@@ -102,14 +83,14 @@ class Trained:
     """Read in these seconds, by all processes."""
 
 
-def batches(pile: TokenPile, epoch: int, *, name: str, batch_size: int, host: Host) -> list[Draw]:
+def batches(pile: TokenPile, epoch: int, *, name: str, batch_size: int, host: RunContext) -> list[Draw]:
     """Return the batches of an epoch; they depend on nothing but seed, name and epoch."""
     generator = host.generator(f"{name}/{epoch}")
     found = shuffled_length_batches(pile.lengths, batch_size=batch_size, generator=generator)
     return [Draw(epoch, rows) for rows in found]
 
 
-def steps_of(course: Course, pile: TokenPile, auto: AutoSteps, *, name: str, batch_size: int, host: Host) -> int:
+def steps_of(course: Course, pile: TokenPile, auto: AutoSteps, *, name: str, batch_size: int, host: RunContext) -> int:
     """Return the number of steps that settings ask for on this pile."""
     if course.epochs is not None:
         draw = functools.partial(batches, pile, name=name, batch_size=batch_size, host=host)
@@ -119,7 +100,7 @@ def steps_of(course: Course, pile: TokenPile, auto: AutoSteps, *, name: str, bat
     return max(auto.least, min(auto.most, -(-auto.passes * len(pile) // batch_size)))
 
 
-def carry_out(training: Training, pile: TokenPile, plan: Plan, host: Host, *, precision: Precision) -> Trained:
+def carry_out(training: Training, pile: TokenPile, plan: Plan, host: RunContext, *, precision: Precision) -> Trained:
     """Train to the plan's last step, going on where a killed run stopped; ConfigError when the loss breaks down."""
     begin = time.monotonic()
     done = 0
@@ -133,7 +114,7 @@ def carry_out(training: Training, pile: TokenPile, plan: Plan, host: Host, *, pr
                     f"{plan.learning_rate:g}; expected a finite number. Lower learning_rate."
                 )
             task.advance(step - done, f"loss {loss:.3f}")
-            host.follow(plan.name, step, loss)
+            host.log_step(plan.name, step, loss)
             done = step
 
         job = TrainingJob(
@@ -149,4 +130,4 @@ def carry_out(training: Training, pile: TokenPile, plan: Plan, host: Host, *, pr
             checkpoints=host.checkpoints(plan.name),
         )
         history = train(job, after_step=after_step)
-    return Trained(history, time.monotonic() - begin, round(summed(training.tokens)))
+    return Trained(history, time.monotonic() - begin, round(all_reduce_sum(training.tokens)))

@@ -109,6 +109,6 @@ def _trial(
 ) -> Trial:
     read = [part for part in (*PARTS, "label_names") if getattr(data, part) is not None]
     digests = {part: getattr(data, part).digest for part in read}
-    stages = [[stage.model_dump(mode="json"), stage.version, dict(stage.outside())] for stage in arm.stages]
+    stages = [[stage.model_dump(mode="json"), stage.version, dict(stage.external_digests())] for stage in arm.stages]
     identity = trial_identity([name, stages], [digests, {test: table.digest for test, table in tests.items()}])
     return Trial(name, seed, identity, functools.partial(arm.train, data, made=made), tests)

@@ -17,7 +17,7 @@ from nlptl.finetuning.contrastive.training import (
     steps_for,
     supervised_contrastive_loss,
 )
-from nlptl.finetuning.gradient.layer_tuner import LayerUpdate, Rates
+from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.training.batches import label_batches
@@ -77,11 +77,11 @@ def test_a_label_with_one_text_joins_with_it_alone() -> None:
     assert set(rows.tolist()) == {0, 1, 2}
 
 
-def training(steps: int | None = 5, top_layers: int | None = 1) -> tuple[ContrastiveTraining, LayerUpdate]:
+def training(steps: int | None = 5, top_layers: int | None = 1) -> tuple[ContrastiveTraining, LayerTuner]:
     texts, names = small_reviews(12)
     encoder = tiny_encoder("bert")
     given = TextClassifier(encoder, Head(encoder.dim, 2), ["negative", "positive"])
-    update = LayerUpdate(given, [*texts, "This is bad.", "This is good."], rates=Rates(0, 1e-2), top_layers=top_layers)
+    update = LayerTuner(given, [*texts, "This is bad.", "This is good."], rates=Rates(0, 1e-2), top_layers=top_layers)
     labels = torch.tensor([int(name == "positive") for name in names] + [0, 1])
     settings = ContrastiveSettings(steps=steps, batch_size=6, temperature=0.1, seed=1)
     pools = [Pool(torch.arange(12), 6)]

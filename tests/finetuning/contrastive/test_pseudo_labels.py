@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nlptl.context import Record
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive import pseudo_labels as pile_module
 from nlptl.finetuning.contrastive.pseudo_labels import (
     WAYS,
@@ -31,9 +31,7 @@ def contrast(pile: int = 30) -> Any:
         labels=torch.tensor([0, 1, 0, 1] + [-1] * pile),
         own=torch.arange(4),
         pile=torch.arange(4, 4 + pile),
-        task=SimpleNamespace(
-            findings=Record(), texts=["one", "two", "three", "four"], labels=torch.tensor([0, 1, 0, 1])
-        ),
+        task=SimpleNamespace(record=Record(), texts=["one", "two", "three", "four"], labels=torch.tensor([0, 1, 0, 1])),
     )
 
 
@@ -63,7 +61,7 @@ def test_pseudo_labels_that_leave_a_label_out_close_the_gate() -> None:
     head = LinearHead(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     given: Any = (object(), vectors, head)
     assert with_pile(made, PileUse(), *given) == given
-    assert made.task.findings.sentences == ["The pile is left out: none of its texts is taken for 1 of the 2 labels."]
+    assert made.task.record.sentences == ["The pile is left out: none of its texts is taken for 1 of the 2 labels."]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +109,7 @@ def test_copies_go_to_the_same_part_of_the_gate(monkeypatch: pytest.MonkeyPatch)
     made.head = lambda vectors, rows, pseudo=None: head
     outcomes: list[int] = []
     monkeypatch.setattr(pile_module, "_trial", lambda name, logits, labels: outcomes.append(len(labels)))
-    pile_module._trials(made, PileUse(), distinct(texts, made.task.labels.tolist()), 2)
+    pile_module._trials(made, PileUse(), duplicate_groups(texts, made.task.labels.tolist()), 2)
     assert outcomes == [4, 4, 4]  # each text once
     for rows in trained:
         assert all(row in rows for row in range(7) if texts[row] in {texts[r] for r in rows})

@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.evaluation.duplicates import distinct
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.gradient import cross_validation as selection
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows, fit_until, fits_of
 from nlptl.finetuning.gradient.fitting import Examples, Settings, has_learnt, train_fit
-from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadUpdate
-from nlptl.finetuning.gradient.word_vector_tuner import FullUpdate
+from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
+from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.stages.classification_head import ClassificationHead
@@ -55,9 +55,9 @@ def vectors(given: TextClassifier, texts: list[str]) -> torch.Tensor:
     return torch.from_numpy(given.encoder.encode(texts))
 
 
-def update(given: TextClassifier, data: TextData) -> HeadUpdate:
+def update(given: TextClassifier, data: TextData) -> HeadTuner:
     assert data.labelled is not None
-    return HeadUpdate(given, vectors(given, data.labelled.texts()), learning_rate=0.01)
+    return HeadTuner(given, vectors(given, data.labelled.texts()), learning_rate=0.01)
 
 
 def test_a_linear_head_is_logistic_regression(given: TextClassifier, reviews: TextData) -> None:
@@ -121,7 +121,7 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     data = TextData(labelled=(texts, (["positive", "negative"] * count)[:count]))
     head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
     found = examples(data)
-    made = HeadUpdate(head, vectors(head, texts), learning_rate=0.01)
+    made = HeadTuner(head, vectors(head, texts), learning_rate=0.01)
     folds = selection._folds(made, found, SETTINGS)
     losses = selection._cross_validated(made, found, SETTINGS, folds, 1.0, 1.0, lambda: None)
     assert min(losses.values()) > 0.6
@@ -131,8 +131,8 @@ def test_copies_of_an_example_are_in_the_same_fold(given: TextClassifier) -> Non
     texts = [f"good film {i % 15}" for i in range(40)]
     names = ["positive" if i % 15 < 8 else "negative" for i in range(40)]
     data = TextData(labelled=(texts, names))
-    found = dataclasses.replace(examples(data), repeats=distinct(texts, names))
-    made = HeadUpdate(given, vectors(given, texts), learning_rate=0.01)
+    found = dataclasses.replace(examples(data), repeats=duplicate_groups(texts, names))
+    made = HeadTuner(given, vectors(given, texts), learning_rate=0.01)
     folds = selection._folds(made, found, SETTINGS)
     assert len(folds) == 5
     for training, held_out in folds:
@@ -172,7 +172,7 @@ def test_noise_is_fitted_with_a_strong_penalty(given: TextClassifier) -> None:
 def test_early_stopping_takes_the_best_epoch(given: TextClassifier, reviews: TextData) -> None:
     assert reviews.labelled is not None
     texts = reviews.labelled.texts()
-    both = HeadUpdate(given, vectors(given, [*texts, *texts[:6]]), learning_rate=0.01)
+    both = HeadTuner(given, vectors(given, [*texts, *texts[:6]]), learning_rate=0.01)
     labels = examples(reviews).labels
     found = Examples(torch.cat([labels, labels[:6]]), len(labels), torch.ones(2))
     fit, choice = fit_until(both, found, SETTINGS, after_epoch=lambda *_: None)
@@ -191,7 +191,7 @@ def test_full_starts_from_the_fitted_head(given: TextClassifier, reviews: TextDa
         assert isinstance(fit, HeadFit)
         return fit.head
 
-    full = FullUpdate(given, reviews.labelled.texts(), fitted_head=fitted, rates=(0.01, 0.001), l2_to_start=0.0)
+    full = WordVectorTuner(given, reviews.labelled.texts(), fitted_head=fitted, rates=(0.01, 0.001), l2_to_start=0.0)
     untrained = full.finish(full.start(rows))
     trained_head = head_update.finish(fit_rows(head_update, found, choice, SETTINGS, rows))
     texts = reviews.test.texts()

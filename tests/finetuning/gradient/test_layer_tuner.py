@@ -16,8 +16,8 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.finetuning.gradient.fitting import MOST_PASSES, Examples, Settings, train_fit
-from nlptl.finetuning.gradient.frozen_layers import Trunk
-from nlptl.finetuning.gradient.layer_tuner import LayerUpdate, Rates, dropouts
+from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
+from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates, dropouts
 from nlptl.finetuning.gradient.lora import Adapters, merged
 from nlptl.finetuning.gradient.movement import forward_flops, movement
 from nlptl.models.classifier import TextClassifier
@@ -45,10 +45,10 @@ def classifier(data: TextData, model_type: str = "bert", **changes: Any) -> Text
     return ClassificationHead().run(tiny_encoder(model_type, **changes), data=data, context=RunContext(device="cpu"))
 
 
-def made(data: TextData, given: TextClassifier, **changes: Any) -> LayerUpdate:
+def made(data: TextData, given: TextClassifier, **changes: Any) -> LayerTuner:
     assert data.labelled is not None
     settings = {"rates": Rates(0.01, 0.01), "top_layers": None, **changes}
-    update = LayerUpdate(given, data.labelled.texts(), **settings)
+    update = LayerTuner(given, data.labelled.texts(), **settings)
     update.start_from(lambda _: fitted(given))
     return update
 
@@ -68,7 +68,7 @@ def examples(data: TextData) -> Examples:
     return Examples(labels, len(labels), torch.ones(2))
 
 
-def gradients(update: LayerUpdate, data: TextData) -> list[torch.Tensor]:
+def gradients(update: LayerTuner, data: TextData) -> list[torch.Tensor]:
     fit = update.start(torch.arange(24))
     fit.module.train()
     torch.manual_seed(0)
@@ -78,7 +78,7 @@ def gradients(update: LayerUpdate, data: TextData) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
 
 
-def whole_gradients(update: LayerUpdate, data: TextData) -> list[torch.Tensor]:
+def whole_gradients(update: LayerTuner, data: TextData) -> list[torch.Tensor]:
     """Return the same gradients through all layers in one pass, without any trunk."""
     fit, rows = update.start(torch.arange(24)), torch.tensor([3, 1, 20, 7])
     fit.module.train()
@@ -97,13 +97,13 @@ def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, label
     assert isinstance(token_model, Transformer)
     token_model.layer = token_model.depth if layer == "last" else layer
     update = made(labelled, given, top_layers=1)
-    assert update.trunk is not None
-    assert update.trunk.place == "memory"
+    assert update.frozen_layers is not None
+    assert update.frozen_layers.place == "memory"
     cached = gradients(update, labelled)
     uncached = copy.copy(update)
-    uncached.trunk = Trunk(update._start, update.texts, update.frozen, in_memory=0, on_disk=0)
+    uncached.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen, in_memory=0, on_disk=0)
     in_file = copy.copy(update)
-    in_file.trunk = Trunk(update._start, update.texts, update.frozen, in_memory=0)
+    in_file.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen, in_memory=0)
     for other in (uncached, in_file):
         for one, two in zip(cached, gradients(other, labelled), strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
@@ -347,10 +347,10 @@ def test_a_trunk_without_room_on_the_disk_runs_again_each_time(labelled: TextDat
 
     monkeypatch.setattr("os.posix_fallocate", refuses)
     update = made(labelled, classifier(labelled), top_layers=1)
-    trunk = Trunk(update._start, update.texts, 2, in_memory=0)
-    assert trunk.place == "nowhere"
-    assert update.trunk is not None
-    torch.testing.assert_close(trunk.of(torch.tensor([1, 0])), update.trunk.of(torch.tensor([1, 0])))
+    frozen_layers = FrozenLayers(update._start, update.texts, 2, in_memory=0)
+    assert frozen_layers.place == "nowhere"
+    assert update.frozen_layers is not None
+    torch.testing.assert_close(frozen_layers.of(torch.tensor([1, 0])), update.frozen_layers.of(torch.tensor([1, 0])))
 
 
 def test_no_dev_set_is_needed(labelled: TextData, reviews: TextData) -> None:
