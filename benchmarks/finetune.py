@@ -12,7 +12,7 @@ out and named in the notes: the Trainer needs accelerate, LoRA needs peft, compi
 speed: wall for the same number of epochs over a fixed sample, each arm in a process of its own, in turn. nlptl's is the
 whole FineTune.run with fixed epochs and l2, for as many epochs as are compared: tokenising, frozen layers once a text,
 fitted head and all. The Trainer's epochs cost alike, so one is measured each time (after one to warm up, without
-tokenising and set-up) and multiplied; a compiled Trainer compiles in each call, whose second epoch counts. Tokens are real
+tokenising and set-up) and multiplied; a compiled Trainer may compile in each call, whose second epoch counts. Tokens are real
 ones: special ones count, padding does not.
 scores: tweeteval/emotion with all labels, three epochs, three seeds; macro-F1 and wall. nlptl at its defaults but for
 the epochs; the Trainer at learning rate 5e-5, and at 1e-3 for LoRA, which is what PEFT's guide takes. Nothing was

@@ -39,17 +39,17 @@ TINY = Size(words=60, vocabulary=8, short=(24, 8), long=(24, 8))
 def write_texts(folder: Path, size: Size) -> None:
     """Write FOLDER/words.txt.gz, one line of words, and FOLDER/tweeteval/emotion and FOLDER/imdb as JSON lines."""
     generator = np.random.default_rng(SEED)
-    known = known_words()
+    words = vocabulary(known_words(), size.vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
     with gzip.open(folder / "words.txt.gz", "wt", encoding="utf-8", compresslevel=1) as file:
-        file.write(" ".join(drawn(vocabulary(known, size.vocabulary), size.words, generator)))
+        file.write(" ".join(drawn(words, size.words, generator)))
     for name, counts, length, labels in (
         ("tweeteval/emotion", size.short, 20, EMOTIONS),
         ("imdb", size.long, 230, OPINIONS),
     ):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for part, count in zip(("train", "test"), counts, strict=True):
-            lines = labelled(known, count, length, labels, generator)
+            lines = labelled(words, count, length, labels, generator)
             (folder / name / f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
@@ -77,14 +77,14 @@ def drawn(words: list[str], count: int, generator: np.random.Generator) -> list[
 
 
 def labelled(
-    known: list[str], count: int, length: int, labels: tuple[str, ...], generator: np.random.Generator
+    words: list[str], count: int, length: int, labels: tuple[str, ...], generator: np.random.Generator
 ) -> list[str]:
     """Return `count` lines of JSON: texts whose lengths are log-normal around `length` words, labels in turn."""
     lengths = np.maximum(3, generator.lognormal(np.log(length), 0.5, count)).astype(int)
-    words = iter(drawn(known, int(lengths.sum()), generator))
+    drawn_words = iter(drawn(words, int(lengths.sum()), generator))
     lines = []
-    for number, words_here in enumerate(lengths.tolist()):
+    for number, places in enumerate(lengths.tolist()):
         label = labels[number % len(labels)]
-        text = " ".join(label if place % 10 == 2 else next(words) for place in range(words_here))
+        text = " ".join(label if place % 10 == 2 else next(drawn_words) for place in range(places))
         lines.append(json.dumps({"text": text, "label": label}) + "\n")
     return lines
