@@ -1,7 +1,7 @@
 """Texts that are made, for machines without the data sets: the speed of training and encoding asks for no better ones.
 
-Words are those of the texts under data/, and pairs of them joined; how often each occurs follows Zipf's law. Labels show in
-one word in ten. Quality is never measured on them.
+Words are those of the texts under data/, and pairs of them joined; how often each occurs follows Zipf's law, the
+words of data/ before the pairs. Labels show in one word in ten. Quality is never measured on them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TINY = Size(words=60, vocabulary=8, short=(24, 8), long=(24, 8))
 def write_texts(folder: Path, size: Size) -> None:
     """Write FOLDER/words.txt.gz, one line of words, and FOLDER/tweeteval/emotion and FOLDER/imdb as JSON lines."""
     generator = np.random.default_rng(SEED)
-    words = vocabulary(known_words(), size.vocabulary)
+    words = vocabulary(generator.permutation(known_words()).tolist(), size.vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
     with gzip.open(folder / "words.txt.gz", "wt", encoding="utf-8", compresslevel=1) as file:
         file.write(" ".join(drawn(words, size.words, generator)))
@@ -69,10 +69,9 @@ def vocabulary(known: list[str], count: int) -> list[str]:
 
 
 def drawn(words: list[str], count: int, generator: np.random.Generator) -> list[str]:
-    """Return `count` words, the word of rank r with a weight of 1 / r."""
+    """Return `count` words, the word at place r, counted from 1, with a weight of 1 / r."""
     weights = 1 / np.arange(1, len(words) + 1)
-    shuffled = generator.permutation(np.array(words))
-    found: list[str] = shuffled[generator.choice(len(words), count, p=weights / weights.sum())].tolist()
+    found: list[str] = np.array(words)[generator.choice(len(words), count, p=weights / weights.sum())].tolist()
     return found
 
 
