@@ -93,7 +93,6 @@ def main(argv: Sequence[str]) -> list[Path]:
         repeats={"type": int, "default": 3},
         precision={"choices": ["float32", "bfloat16"], "help": "default float32; on a GPU bfloat16"},
         out=arms.OUT,
-        apart=arms.APART,
         fresh={"action": "store_true", "help": "drop the kept runs of an interrupted benchmark"},
     )
     options = parser.parse_args(argv)
@@ -124,7 +123,7 @@ def speed(options: Any, device: str, folder: str, about: arms.Row) -> Path:
     for name in options.sets:
         jobs = speed_jobs(options, device, folder, name)
         found = measure(
-            kept, jobs, [(name, repeat) for repeat in range(options.repeats)], process=process_of(options),
+            kept, jobs, [(name, repeat) for repeat in range(options.repeats)], tiny=options.tiny,
             request=lambda arm, _: EPOCHS[arm[0]] if arm[1] == OURS else 1,
         )  # fmt: skip
         rows += [whole_training(row, found) for row in found]
@@ -236,7 +235,7 @@ def scores(options: Any, device: str, folder: str, about: arms.Row) -> Path:
     notes = left_out(("full", "lora"), "cpu")  # the scores have no compiled arm
     print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     found = measure(
-        kept, jobs, [("emotion", seed) for seed in seeds], process=process_of(options), what="seed",
+        kept, jobs, [("emotion", seed) for seed in seeds], tiny=options.tiny, what="seed",
         request=lambda _, seed: {"epochs": EPOCHS["full"], "seed": seed},
     )  # fmt: skip
     truth = np.array([names.index(label) for label in test.labels()])
@@ -271,20 +270,17 @@ def kept_runs(name: str, options: Any, settings: arms.Row) -> arms.Kept:
     return arms.Kept(name, settings, folder=options.out)
 
 
-def process_of(options: Any) -> type[arms.SameProcess | arms.OwnProcess]:
-    return arms.SameProcess if options.tiny and not options.apart else arms.OwnProcess
-
-
 def measure(
     kept: arms.Kept,
     jobs: dict[tuple[str, str], Job],
     rounds: list[tuple[str, int]],
     *,
     request: Callable[[tuple[str, str], int], Any],
-    process: type[arms.SameProcess | arms.OwnProcess],
+    tiny: bool,
     what: str = "repeat",
 ) -> list[arms.Row]:
     """Run all arms in turn, once a round, each in its process; what was kept is not run again."""
+    process = arms.SameProcess if tiny else arms.OwnProcess
     running: dict[tuple[str, str], arms.Arm] = {}
     try:
         for name, number in rounds:

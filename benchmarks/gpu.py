@@ -122,7 +122,7 @@ def word2vec(data: Path, dry_run: bool, is_made: bool) -> tuple[str, ...]:
 def finetune(dry_run: bool) -> tuple[str, ...]:
     what = ("--parts", "speed", "--sets", "emotion", "--updates", "full", "lora")
     if dry_run:
-        return (*what, "--device", "cpu", "--apart", "--precision", "bfloat16", "--repeats", "1")
+        return (*what, "--device", "cpu", "--precision", "bfloat16", "--repeats", "1")
     return (*what, "--device", "cuda", "--repeats", "2")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -145,16 +145,28 @@ def made(bench: Any, tmp_path: Path) -> Path:
     return tmp_path / "texts"
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    """Let importlib find none of some packages."""
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in packages else find(name))
+@pytest.fixture
+def hide(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what hides packages from the benchmarks alone: other libraries remember for good what they did not find."""
+    arms = bench("arms")
+    missing = arms.missing
+
+    def hidden(*packages: str) -> None:
+        monkeypatch.setattr(
+            arms, "missing", lambda names: [name for name in names if name in packages or missing([name])]
+        )
+
+    return hidden
+
+
+def test_what_is_not_installed_is_missing(bench: Any) -> None:
+    assert bench("arms").missing(["torch", "a_package_of_nobody", "json"]) == ["a_package_of_nobody"]
 
 
 def test_finetune_names_the_peers_that_are_missing(
-    bench: Any, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Any, made: Path, tmp_path: Path, hide: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hide(monkeypatch, "accelerate")
+    hide("accelerate")
     arguments = [str(made), "--tiny", "--device", "cpu", "--sets", "emotion", "--updates", "full", "lora"]
     more = ["--repeats", "1", "--out", str(tmp_path), "--parts", "speed", "scores"]
     speed, scores = bench("finetune").main([*arguments, *more])
@@ -171,13 +183,13 @@ def test_finetune_names_the_peers_that_are_missing(
     assert result["notes"][0] in capsys.readouterr().out
 
 
-def test_compiling_comes_last_and_may_be_left_out(bench: Any, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_comes_last_and_may_be_left_out(bench: Any, made: Path, hide: Callable[..., None]) -> None:
     finetune = bench("finetune")
     options = type("Options", (), {"folder": made, "tiny": True, "updates": ["full", "lora"], "precision": "bfloat16"})
     jobs = finetune.speed_jobs(options, "cuda", "weights", "emotion")
     assert list(jobs)[-1] == ("full", "Trainer, compiled")
     assert [job.compiled for job in jobs.values()] == [False] * 4 + [True]
-    hide(monkeypatch, "triton", "peft")
+    hide("triton", "peft")
     assert list(finetune.speed_jobs(options, "cuda", "weights", "emotion")) == [("full", "nlptl"), ("full", "Trainer")]
     assert finetune.left_out(["full", "lora"], "cuda") == [
         "triton: not installed, so full of Trainer, compiled is left out.",
@@ -187,9 +199,9 @@ def test_compiling_comes_last_and_may_be_left_out(bench: Any, made: Path, monkey
 
 
 def test_encode_names_the_peer_that_is_missing(
-    bench: Any, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Any, made: Path, tmp_path: Path, hide: Callable[..., None]
 ) -> None:
-    hide(monkeypatch, "sentence_transformers")
+    hide("sentence_transformers")
     arguments = [str(made), "--tiny", "--device", "cpu", "--repeats", "1", "--out", str(tmp_path)]
     result = json.loads(bench("encode").main([*arguments, "--precisions", "float32", "bfloat16"]).read_text())
     assert result["notes"] == ["sentence-transformers is not installed: transformers alone, padded, stands in for it."]
@@ -217,9 +229,9 @@ def test_encode_names_the_peer_that_is_missing(
     ],
 )  # fmt: skip
 def test_word2vec_names_the_peers_that_are_missing(
-    bench: Any, hidden: tuple[str, ...], quality: bool, notes: list[str], monkeypatch: pytest.MonkeyPatch
+    bench: Any, hidden: tuple[str, ...], quality: bool, notes: list[str], hide: Callable[..., None]
 ) -> None:
-    hide(monkeypatch, *hidden)
+    hide(*hidden)
     assert bench("word2vec_gpu").left_out(quality=quality) == notes
 
 
