@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
+from nlptl.evaluation.duplicates import duplicate_groups
+from nlptl.evaluation.held_out import folds as stratified_folds
 from nlptl.evaluation.intervals import PairedDifference, paired_difference
 from nlptl.finetuning.augmentation import Augmented, Augmenter, keep_label
 
@@ -96,15 +97,16 @@ def augmentation_ablation(
     independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
     label that is none of `names` or has one example only.
     """
-    repeats_of = duplicate_groups(texts, labels)
-    parts = _check([labels[row] for row in repeats_of.first], names, folds)
+    groups = duplicate_groups(texts, labels)
+    parts = _check([labels[row] for row in groups.first], names, folds)
     wanted = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
     arms = _Arms(list(texts), list(labels), wanted.tolist(), fit, least, against, after_fit)
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
-        for training, held_out in _folds(repeats_of, wanted, parts, seed + repeat):
+        for fold in stratified_folds(wanted, groups, parts=parts, seed=seed + repeat):
+            training, held_out = fold.training.tolist(), fold.held_out
             new = augmented.of_rows(training)
             without, more, kept = arms.trained(training, new)
             for arm, predict in enumerate((without, more)):
@@ -165,20 +167,6 @@ def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
             "hold out. Add examples."
         )
     return min(folds, counts[rarest])
-
-
-def _folds(
-    repeats: DuplicateGroups, wanted: NDArray[np.int64], parts: int, seed: int
-) -> list[tuple[list[int], list[int]]]:
-    """Return (training rows, held-out rows) of each fold; copies of an example are in the same part."""
-    from sklearn.model_selection import StratifiedKFold
-
-    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
-    labels = wanted[repeats.first]
-    return [
-        (repeats.rows_of(training).tolist(), repeats.rows_of(held_out).tolist())
-        for training, held_out in splitter.split(labels, labels)
-    ]
 
 
 def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -77,14 +77,13 @@ class Adaptation:
     def _tell_accuracy(self, method: Method) -> None:
         """Hold examples out in turn, unless the given classifier may know them."""
         from nlptl.finetuning.domains.accuracy import FRESH, LEARNT_ALREADY, both_domains, held_out_hits
-        from nlptl.finetuning.domains.folds import folds_of
 
         seed, record = self.context.seed, self.context.record
         if self.given.head.has_learnt:
             told = f"Held-out accuracy: unknown, since {LEARNT_ALREADY}: test it before trusting it, or {FRESH}."
             record.add_finding("held_out", False, told)
             return
-        folds = folds_of(self.domains, folds=self.settings.folds, seed=seed, once=method.costly)
+        folds = self.domains.folds(self.settings.folds, seed=seed, once=method.costly)
         none = held_out_hits(self.method(Nothing(), "adapt"), self.domains, folds, seed=seed)
         taken = none if method.name == "none" else held_out_hits(method, self.domains, folds, seed=seed)
         found = both_domains(none, taken, self.domains)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from nlptl.evaluation.intervals import Interval, paired_difference
-from nlptl.finetuning.domains.folds import folds_of
 from nlptl.finetuning.domains.task import Domains, Method, Task
 from nlptl.training.distributed import broadcast
 
@@ -100,7 +99,7 @@ def choose_method(
     of_none: dict[bool, Returned] = {}
     names = [candidate.name for candidate in candidates]
     for number, candidate in enumerate(candidates):
-        share = folds_of(domains, folds=folds, seed=seed, once=candidate.costly)
+        share = domains.folds(folds, seed=seed, once=candidate.costly)
         if candidate.costly not in of_none:
             of_none[candidate.costly] = reverse_validation(none, domains, share, seed=seed, tick=tick)
         after = reverse_validation(candidate, domains, share, seed=seed, tick=tick)

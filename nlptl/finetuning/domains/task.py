@@ -10,10 +10,12 @@ import functools
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
+from nlptl.evaluation.held_out import dealt_folds
 from nlptl.models.classifier import TextClassifier
 
 
@@ -41,6 +43,20 @@ class Domains:
     def repeats(self) -> DuplicateGroups:
         """Which examples are copies of others."""
         return duplicate_groups(self.texts[: len(self.labels)], self.labels.tolist())
+
+    def folds(self, parts: int, *, seed: int, once: bool = False) -> list[tuple[Tensor, Tensor]]:
+        """Return the (training, held-out) row numbers of the examples in each fold; with `once` only the first pair.
+
+        Each label of either domain is dealt to the folds in equal shares. The source's rarest label limits their number.
+        """
+        labels, groups = self.labels.cpu().numpy(), self.repeats
+        is_source = np.arange(len(labels)) < self.source
+        distinct = labels[groups.first[is_source[groups.first]]]
+        parts = min(parts, int(np.unique(distinct, return_counts=True)[1].min()))
+        found = dealt_folds(2 * labels + is_source, groups, parts=parts, seed=seed)
+        return [
+            (torch.from_numpy(one.training), torch.from_numpy(one.held_out)) for one in found[: 1 if once else parts]
+        ]
 
     def task(self, rows: Tensor) -> Task:
         """Return the task of learning from the examples `rows` (B,) for the target domain."""

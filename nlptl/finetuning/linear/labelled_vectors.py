@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
+from nlptl.evaluation.held_out import folds_by_content
 
 FEWEST_LABELS = 2
+MIN_WEIGHT = 1e-12  # of a label's remaining rows
+NEVER = -1  # the fold of an example that is not held out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +88,36 @@ class LabelledVectors:
         """
         rows = torch.bincount(self.labels, minlength=self.label_count)
         return rows[self.labels[: self.examples]] > 1
+
+    def folds(self, *, parts: int, one_out_up_to: int) -> Tensor:
+        """Return the fold of each example (n,), from 0; `NEVER` for the only row of its label.
+
+        Up to `one_out_up_to` examples each one is a fold of its own. More are dealt to `parts` stratified folds.
+        """
+        fold = torch.full((self.examples,), NEVER)
+        held = self.can_be_held_out().nonzero()[:, 0].cpu()
+        if len(held) <= one_out_up_to:
+            fold[held] = torch.arange(len(held))
+        else:
+            contents = (row.tobytes() for row in self.rows.cpu().numpy()[held.numpy()])
+            fold[held] = torch.from_numpy(
+                folds_by_content(self.labels.cpu().numpy()[held.numpy()], contents, parts=parts)
+            )
+        return fold
+
+    def training_weights(self, fold: Tensor) -> Tensor:
+        """Return the weight of every row in the training of each fold (F, N): 0 where it is held out.
+
+        The remaining rows of a label share the weight of the held-out ones. Otherwise the label of a held-out example
+        would be rarer in its training, and with few examples a strong penalty would look worse than no knowledge.
+        """
+        count = int(fold.max()) + 1
+        out = torch.zeros(count, len(self.rows), dtype=torch.bool, device=self.rows.device)
+        held = (fold >= 0).nonzero()[:, 0]
+        out[fold[held], held] = True
+        kept = torch.where(out, 0.0, self.weights)
+        left = kept @ torch.nn.functional.one_hot(self.labels, self.label_count).to(kept)
+        return kept * (self.label_weights() / left.clamp(min=MIN_WEIGHT))[:, self.labels]
 
 
 def _check_copies(copies: Tensor, examples: int) -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nlptl.errors import DataError
 from nlptl.finetuning.linear.fitted import FittedHead, check_strengths, choose_strength, fitted, held_out_loss
-from nlptl.finetuning.linear.folds import fold_weights, stratified_folds
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
 from nlptl.finetuning.linear.newton import Problems, minimise
 from nlptl.finetuning.linear.span import Span, span_of
@@ -40,7 +39,7 @@ def fit_logistic(
 
     Penalties above 0, in units of x' (see `Span`): scikit-learn's C is 1 / (N penalty) on x', and twice that for two
     labels, whose one row of weights it penalises. The penalty is chosen by leaving one out for up to `one_out_up_to`
-    examples and by `folds` (at least 2) stratified folds for more, at label shares as in all rows (`fold_weights`).
+    examples and by `folds` (at least 2) stratified folds for more, at label shares as in all rows (`training_weights`).
     More folds train on more and take longer; a larger penalty flattens.
     """
     check_strengths(penalties, most=math.inf, what="penalties")
@@ -48,7 +47,7 @@ def fit_logistic(
         raise DataError(f"folds: found {folds}; expected at least 2. Raise the number of folds.")
     sums = vectors.label_weights()
     span = span_of(vectors)
-    fold = stratified_folds(vectors, folds=folds, one_out_up_to=one_out_up_to)
+    fold = vectors.folds(parts=folds, one_out_up_to=one_out_up_to)
     path = _out_of_fold(vectors, span, fold, penalties) if int(fold.max()) >= 0 else {}
     chosen = choose_strength(vectors, list(path), list(path.values())) if path else None
     strength = CAUTIOUS if chosen is None else chosen.strength
@@ -67,7 +66,7 @@ def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: 
     Large problems go from the strongest penalty down in batches, each starting where the last one ended, and stop when
     the held-out loss has become clearly worse: the weakest penalties take the longest.
     """
-    weights = (fold_weights(vectors, fold) / vectors.weights.sum()).T
+    weights = (vectors.training_weights(fold) / vectors.weights.sum()).T
     rows, folds = weights.shape
     width = max(1, AT_ONCE // (rows * folds * vectors.label_count))
     falling = sorted(set(penalties), reverse=True)

@@ -30,7 +30,7 @@ def fit_ridge(vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIE
     Leaving example i out changes its residual to residual / (1 - h_ii), with h the hat matrix, weights and intercept
     included (Allen 1974; Golub, Heath & Wahba 1979); centre and scale of x' stay, which only fixes the unit.
 
-    The rows that remain of a label share the weight of the one left out (see `fold_weights`), which takes one
+    The rows that remain of a label share the weight of the one left out (see `LabelledVectors.training_weights`), which takes one
     decomposition a label (and number of copies). Where that would take long (`LIGHT`), the label is one example rarer
     instead, which changes little when examples are many.
     """

@@ -12,7 +12,6 @@ import torch
 from nlptl.evaluation.intervals import Interval
 from nlptl.finetuning.domains.accuracy import Hits, both_domains, held_out_hits
 from nlptl.finetuning.domains.domain_heads import FrozenVectors, HeadTraining, coral
-from nlptl.finetuning.domains.folds import folds_of
 from nlptl.finetuning.domains.method_trials import (
     Tried,
     Verdict,
@@ -58,7 +57,7 @@ def test_brier_is_its_formula() -> None:
 def test_reverse_validation_never_learns_from_what_it_tests() -> None:
     domains, _ = made_up(shift=0.0, source=10, target=6, known=2)
     method = Told("told", 0.9)
-    folds = folds_of(domains, folds=2, seed=0)
+    folds = domains.folds(2, seed=0)
     found = reverse_validation(method, domains, folds, seed=0)
     assert len(found.scores) == 10
     assert set(np.round(found.scores, 2)) == {0.02, 1.62}  # half of the source bears either label
@@ -73,20 +72,20 @@ def test_reverse_validation_never_learns_from_what_it_tests() -> None:
 
 def test_folds_deal_out_labels_of_both_domains() -> None:
     domains = Domains([f"t{i}" for i in range(20)], torch.tensor([0] * 6 + [1] * 6 + [0] * 2 + [1] * 2), 12)
-    folds = folds_of(domains, folds=3, seed=1)
+    folds = domains.folds(3, seed=1)
     assert sorted(row for _, held_out in folds for row in held_out.tolist()) == list(range(16))
     for training, held_out in folds:
         assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(16))
         source = held_out[held_out < 12]
         assert domains.labels[source].bincount().tolist() == [2, 2]
-    assert len(folds_of(domains, folds=3, seed=1, once=True)) == 1
-    assert len(folds_of(dataclasses.replace(domains, labels=domains.labels[:12]), folds=20, seed=1)) == 6
+    assert len(domains.folds(3, seed=1, once=True)) == 1
+    assert len(dataclasses.replace(domains, labels=domains.labels[:12]).folds(20, seed=1)) == 6
 
 
 def test_copies_of_an_example_are_held_out_together() -> None:
     texts = [f"t{i % 8}" for i in range(24)]  # each twice in the source, and once in the target
     domains = Domains([*texts, "t0"], torch.tensor([i % 2 for i in range(24)]), 16)
-    folds = folds_of(domains, folds=5, seed=1)
+    folds = domains.folds(5, seed=1)
     assert len(folds) == 4
     for training, held_out in folds:
         assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(24))
@@ -210,7 +209,7 @@ def test_the_sentences_of_the_choice() -> None:
 def test_both_domains_are_told_and_no_gain_within_the_noise_is_claimed() -> None:
     domains, vectors = made_up(shift=3.0, known=20)
     none = FrozenVectors("none", given(), vectors, TRAINING)
-    folds = folds_of(domains, folds=4, seed=0)
+    folds = domains.folds(4, seed=0)
     hits = held_out_hits(none, domains, folds, seed=0)
     assert len(hits.rows) == 80
     same = both_domains(hits, hits, domains)
@@ -245,7 +244,7 @@ def test_a_gain_or_loss_from_few_examples_is_not_claimed(known: int, differing: 
 def test_a_target_without_labels_is_unknown() -> None:
     domains, vectors = made_up(shift=0.0)
     none = FrozenVectors("none", given(), vectors, TRAINING)
-    hits = held_out_hits(none, domains, folds_of(domains, folds=4, seed=0), seed=0)
+    hits = held_out_hits(none, domains, domains.folds(4, seed=0), seed=0)
     found = both_domains(hits, hits, domains)
     assert found.target is None
     assert found.sentence("none") == (

@@ -8,7 +8,6 @@ from sklearn.linear_model import Ridge
 
 from nlptl.errors import DataError
 from nlptl.finetuning.linear import LabelledVectors, fit_ridge
-from nlptl.finetuning.linear.folds import fold_weights
 from nlptl.finetuning.linear.span import span_of
 from tests.finetuning.linear.clouds import cloud, copied, prototypes
 
@@ -44,7 +43,7 @@ def test_equals_scikit_learn_with_and_without_each_example(
         vectors = vectors.with_prototypes(*prototypes(labels, dim), weight=weight)
     found = fit_ridge(vectors, penalties=[penalty])
     assert torch.allclose(found.head.logits(vectors.rows), oracle(vectors, penalty, vectors.weights), atol=1e-8)
-    fewer = fold_weights(vectors, torch.arange(examples))
+    fewer = vectors.training_weights(torch.arange(examples))
     for place in range(examples):
         weights = fewer[place] if keeps_shares else vectors.weights * (torch.arange(len(vectors.rows)) != place)
         expected = oracle(vectors, penalty, weights)[place]
@@ -57,7 +56,7 @@ def test_leaving_all_copies_out_equals_a_refit(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setattr("nlptl.finetuning.linear.ridge.LIGHT", 0)
     vectors = copied(cloud(18, 3, 6))
     found = fit_ridge(vectors, penalties=[0.1])
-    fewer = fold_weights(vectors, torch.arange(18))
+    fewer = vectors.training_weights(torch.arange(18))
     for place in range(18):
         weights = fewer[place] if keeps_shares else vectors.weights * (torch.arange(18) != place)
         assert torch.allclose(found.out_of_fold_logits[place], oracle(vectors, 0.1, weights)[place], atol=1e-7)
