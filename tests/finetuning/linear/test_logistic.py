@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from nlptl.errors import DataError
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.linear.labelled_vectors import NEVER
 from nlptl.finetuning.linear.span import span_of
@@ -71,7 +70,7 @@ def test_strengths_solved_together_equal_strengths_solved_alone() -> None:
 def test_one_penalty_after_the_other_equals_all_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = cloud(30, 3, 20)
     together = fit_logistic(vectors)
-    monkeypatch.setattr("nlptl.finetuning.linear.logistic.AT_ONCE", 1)
+    monkeypatch.setattr("nlptl.finetuning.linear.logistic.MAX_LOGITS", 1)
     apart = fit_logistic(vectors)
     assert apart.strength == together.strength
     assert apart.loss == pytest.approx(together.loss, abs=1e-4)
@@ -103,13 +102,6 @@ def test_noise_does_not_look_worse_than_knowing_nothing() -> None:
     strong = fit_logistic(vectors, penalties=[1e6])
     assert float(strong.out_of_fold_logits.diff(dim=1).abs().max()) < 1e-3
     assert strong.loss == pytest.approx(np.log(2), abs=0.1)
-
-
-@pytest.mark.parametrize("folds", [1, 0])
-def test_fewer_than_two_folds_are_refused(folds: int) -> None:
-    with pytest.raises(DataError) as caught:
-        fit_logistic(cloud(6, 2, 3), folds=folds)
-    assert str(caught.value) == f"folds: found {folds}; expected at least 2. Raise the number of folds."
 
 
 def test_how_says_what_was_held_out_with_prototypes_too() -> None:
