@@ -89,7 +89,6 @@ def augmented(
     if min(once.count(label) for label in set(once)) > 1:
         _tell_ablation(augmentation_ablation(
             texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
-            against="repeated",
         ), context)  # fmt: skip
     return check.kept
 

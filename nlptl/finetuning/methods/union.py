@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from nlptl.config import Config, auto_or
 from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
-from nlptl.finetuning.augmentation.blocks import Augmentation
+from nlptl.finetuning.augmentation.augment_settings import Augmentation
 
 if TYPE_CHECKING:
     from nlptl.finetuning.gradient.layer_tuner import Rates
