@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters, merged
-from nlptl.finetuning.gradient.movement import Work, forward_flops
 from nlptl.finetuning.gradient.tuner import Fit, weight_norm
+from nlptl.finetuning.gradient.weight_change import Work, forward_flops
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.heads import Head
