@@ -150,7 +150,7 @@ def test_several_piles_are_read_one_after_the_other() -> None:
 FAULTS: list[tuple[dict[str, Any], str]] = [
     (
         {"unlabelled": ["a.txt", {"file": "b.csv", "txt": "body"}]},
-        "unlabelled.1.txt: no such setting. Did you mean 'text'? Known here: file, text, label.",
+        "unlabelled.1.txt is not a setting. Did you mean 'text'? Known here: file, text, label.",
     ),
     (
         {"test": 5},
@@ -161,7 +161,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         "test: found {'fiel': 'a'}; expected a file's path, a block that says file: ..., or one that says hub: ... . "
         "Write one.",
     ),
-    ({"test": {"hub": "owner/name"}}, "test.split: is missing; it has no default. Add it."),
+    ({"test": {"hub": "owner/name"}}, "test.split is missing. It has no default, so it must be set."),
     (
         {"test": {"hub": "imdb", "split": "test"}},
         "test.hub: found 'imdb'; expected owner/name or owner/name/config. Write it so.",

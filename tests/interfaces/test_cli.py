@@ -65,9 +65,9 @@ def test_check_trains_nothing(review_files: Path, shell: Shell) -> None:
 def test_a_users_fault_is_one_sentence_and_code_2(review_files: Path, shell: Shell) -> None:
     code, out, err = shell("check", review_files / "small.yaml", "--set", "stages.0.epoch=3")
     assert (code, out) == (2, "")
-    assert err.startswith(f"{review_files / 'small.yaml'}: stages.0.epoch: no such setting. Did you mean 'epochs'?")
+    assert err.startswith(f"{review_files / 'small.yaml'}: stages.0.epoch is not a setting. Did you mean 'epochs'?")
     code, _, err = shell("check", "nowhere.yaml")
-    assert (code, err) == (2, "nowhere.yaml: no such file; a pipeline is a YAML file. Check the path.\n")
+    assert (code, err) == (2, "nowhere.yaml: there is no such file. Give the path of a YAML file.\n")
     code, _, err = shell("run", review_files / "small.yaml", "--device", "gpu")
     assert code == 2
     assert "gpu" in err

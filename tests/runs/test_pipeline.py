@@ -102,9 +102,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     monkeypatch.setattr(pipeline_module, "run_stage", refuse)
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
-    assert str(caught.value) == (
-        f"{path}: stages.0.epochs: found -1; expected auto or a whole number of at least 0. Correct the value."
-    )
+    assert str(caught.value) == (f"{path}: stages.0.epochs is -1, but must be auto or a whole number of at least 0.")
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.continue_training=true")
     assert str(caught.value) == (
@@ -121,8 +119,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.3.update.epochs=0")
     assert (
-        str(caught.value)
-        == f"{path}: stages.3.update.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
+        str(caught.value) == f"{path}: stages.3.update.epochs is 0, but must be auto or a whole number of at least 1."
     )
     (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
     with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
@@ -340,7 +337,7 @@ def test_a_wrong_arm_is_told(review_files: Path) -> None:
     path = compared(review_files)
     path.write_text(path.read_text().replace("stages.0.epochs", "stages.0.epoch"))
     with pytest.raises(
-        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch: no such setting\. Did you mean 'epochs'\?"
+        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch is not a setting\. Did you mean 'epochs'\?"
     ):
         Pipeline.from_yaml(path).check(where="x")
 
