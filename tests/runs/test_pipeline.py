@@ -216,9 +216,7 @@ def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError) as caught:
         RunContext(device="cuda").torch_device()
-    assert str(caught.value) == (
-        "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
-    )
+    assert str(caught.value) == ("device is 'cuda', but torch finds no GPU on this machine. Choose auto or cpu.")
 
 
 def test_two_runs_on_one_folder(review_files: Path) -> None:
