@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nlptl.config import did_you_mean
-from nlptl.data.settings import HubSource
+from nlptl.data.data_settings import HubSource
 from nlptl.errors import DataError
 
 if TYPE_CHECKING:

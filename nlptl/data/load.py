@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, stands_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.rows import check_rows, names_shown
-from nlptl.data.settings import DataSettings, FileSource, HubSource
+from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import Input, Loaded, load, open_source, place_of_row
 from nlptl.data.table import TextTable, check_whole_characters, concatenate

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nlptl.data.leaks import Leak
-from nlptl.data.rows import shown
+from nlptl.data.row_checks import shown
 
 _UNEVEN = 10
 """How many times as many rows the largest label must have as the smallest before the report says so."""

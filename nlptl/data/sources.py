@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from nlptl.config import did_you_mean
 from nlptl.data.cache import cached_table
+from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hub import load_hub
 from nlptl.data.readers import arrow_rows, file_kind, file_origin, label_names, read_file
-from nlptl.data.rows import Columns, EmptyText, Origin, RawRows, check_rows, no_column
-from nlptl.data.settings import DataSettings, FileSource, HubSource
+from nlptl.data.row_checks import Columns, EmptyText, Origin, RawRows, check_rows, no_column
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.errors import DataError
 from nlptl.progress import Progress, SilentProgress, Task

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.data.rows import EmptyText, Origin, RawRows, Rows, check_rows, no_rows
+from nlptl.data.row_checks import EmptyText, Origin, RawRows, Rows, check_rows, no_rows
 from nlptl.errors import DataError
 
 if TYPE_CHECKING:

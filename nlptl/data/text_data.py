@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.rows import Columns, Origin, names_by_label, names_shown, no_column, shown
+from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column, shown
 from nlptl.data.sources import DatasetInput, load
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError

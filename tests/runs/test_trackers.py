@@ -251,7 +251,7 @@ def test_only_a_transformer_goes_to_the_device(monkeypatch: pytest.MonkeyPatch) 
     import torch
 
     from nlptl.data import TextData
-    from nlptl.evaluation.classifier import load_classifier
+    from nlptl.evaluation.classifier_evaluation import load_classifier
     from nlptl.stages.classification_head import ClassificationHead
     from tests.conftest import small_reviews
     from tests.models.tiny import tiny_encoder

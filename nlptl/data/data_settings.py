@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from nlptl.config import Config
-from nlptl.data.rows import names_by_label
+from nlptl.data.row_checks import names_by_label
 
 
 class FileSource(Config):
