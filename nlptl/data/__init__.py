@@ -1,4 +1,4 @@
-"""Data: readers, checks, labels, leaks and the few-shot draw, on 🤗 datasets (Arrow, memory-mapped)."""
+"""Data on 🤗 datasets (Arrow, memory-mapped): readers, checks, labels, leaks and the few-shot draw."""
 
 from __future__ import annotations
 

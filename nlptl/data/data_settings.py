@@ -1,4 +1,4 @@
-"""Where the data of a run comes from: the `data:` block of a pipeline file."""
+"""Settings of a run's data: the `data:` block of a pipeline file."""
 
 from __future__ import annotations
 
@@ -9,48 +9,47 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from nlptl.config import Config
 from nlptl.data.row_checks import names_by_label
+from nlptl.faults import PREDICATE
 
 
 class FileSource(Config):
-    """A data file whose columns bear names of their own."""
+    """Data file with column names of its own."""
 
     file: str
-    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, each with or without .gz."""
+    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz."""
     text: str | None = None
-    """Column that holds the texts; `text_column` of the data block when left out."""
+    """Column of the texts. Default: `text_column` of the data block."""
     label: str | None = None
-    """Column that holds the labels; `label_column` of the data block when left out."""
+    """Column of the labels. Default: `label_column` of the data block."""
 
     @model_validator(mode="after")
     def _a_txt_file_has_no_columns(self) -> FileSource:
         names = [PurePath(self.file.lower().removesuffix(".gz")).suffix, self.text, self.label]
         if names[0] == ".txt" and names[1:] != [None, None]:
-            raise ValueError(
-                f"found a column name for {self.file}; expected none, a .txt file has no columns. Remove it."
-            )
+            raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
         return self
 
 
 class HubSource(Config):
-    """One split of a data set on the Hugging Face Hub."""
+    """Split of a data set on the Hugging Face Hub."""
 
     hub: str
-    """Name on the Hub: owner/name, or owner/name/config."""
+    """Name on the Hub: OWNER/NAME or OWNER/NAME/CONFIG."""
     split: str
     """Split to read, such as train or test."""
     text: str | None = None
-    """Column that holds the texts; `text_column` of the data block when left out."""
+    """Column of the texts. Default: `text_column` of the data block."""
     label: str | None = None
-    """Column that holds the labels; `label_column` of the data block when left out."""
+    """Column of the labels. Default: `label_column` of the data block."""
     revision: str | None = None
-    """Commit, tag or branch of the data set; the newest when left out."""
+    """Commit, tag or branch of the data set. Default: the newest commit."""
 
     @field_validator("hub")
     @classmethod
     def _names_an_owner(cls, hub: str) -> str:
         parts = hub.split("/")
         if len(parts) not in (2, 3) or not all(parts):
-            raise ValueError(f"found {hub!r}; expected owner/name or owner/name/config. Write it so.")
+            raise ValueError(f"{hub!r} is not of the form OWNER/NAME or OWNER/NAME/CONFIG.")
         return hub
 
 
@@ -69,16 +68,16 @@ def _source_kind(value: object) -> str | None:
 
 _by_kind = Discriminator(
     _source_kind,
-    custom_error_type="source",
-    custom_error_message="Expected a file's path, a block that says file: ..., or one that says hub: ... . Write one.",
+    custom_error_type=PREDICATE,
+    custom_error_message="is not a source. Give the path of a file, or a block with `file: ...` or `hub: ...`.",
 )
 
-# The tags are the members' class names: nlptl.config strips those from the path that a fault sentence names.
+# The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
 Source = Annotated[
     Annotated[str, Tag("str")] | Annotated[FileSource, Tag("FileSource")] | Annotated[HubSource, Tag("HubSource")],
     _by_kind,
 ]
-# None is a tagged member too, so that the whole field is one union; `Source | None` would nest two.
+# None is a tagged member too: `Source | None` would nest two unions.
 _MaybeSource = Annotated[
     Annotated[str, Tag("str")]
     | Annotated[FileSource, Tag("FileSource")]
@@ -97,43 +96,43 @@ _MaybeSources = Annotated[
 
 
 class DataSettings(Config):
-    """The parts of the data, each from a file or the Hub, and how strictly they are read."""
+    """Parts of the data, each from a file or the Hub, and how they are read."""
 
     unlabelled: _MaybeSources = None
-    """Texts without labels, for stage one; a list of sources is read one after the other."""
+    """Texts without labels, for pretraining. Several sources may be listed; they are joined. More text makes better
+    vectors and takes longer."""
     source: _MaybeSource = None
-    """Labelled examples of another domain, from which the stage domain_adaptation starts; same labels as the others."""
+    """Labelled examples of another domain, with the same labels. The stage domain_adaptation starts from them."""
     labelled: _MaybeSource = None
-    """The few labelled examples that the classifier learns from."""
+    """The few labelled examples from which the classifier learns."""
     validation: _MaybeSource = None
-    """Labelled examples for choosing updates and settings, early stopping, and how sure predictions may be."""
+    """Held-out labelled examples: for choosing methods, early stopping and calibration."""
     test: _MaybeSource = None
-    """Labelled examples that nothing learns from; the final figures come from them."""
+    """Labelled examples for the final scores. Nothing learns from them."""
     label_names: dict[str, str] | None = None
-    """What each label means, in a few words ("0": "not hateful"). Methods that read the names of the labels use it
-    instead of the label itself; it may name some labels only. With it alone, and no labelled part, the chain predicts
-    from the names (zero-shot)."""
+    """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
+    label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
     text_column: str = "text"
-    """Column that holds the texts."""
+    """Column of the texts."""
     label_column: str = "label"
-    """Column that holds the labels."""
+    """Column of the labels."""
     shots: int | None = Field(default=None, ge=1)
-    """Rows drawn of each label from the labelled part (seeded); all rows when left out."""
+    """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
+    smaller set of examples would be worth."""
     drop_leaks: bool = True
-    """Leave out labelled, source, unlabelled and validation rows whose text also stands in a part that tests them."""
+    """Leave out rows whose text also occurs in the test data or, except in `validation`, in the validation data.
+    `false` keeps them, which makes scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
-    """What to do with a row without text: stop with its line number, or leave it out and count it."""
+    """What to do with a row without text: `refuse` stops and names its line, `skip` leaves it out and counts it."""
 
     @field_validator("label_names", mode="before")
     @classmethod
     def _labels_are_names(cls, value: object) -> object:
-        """Take labels that YAML reads as numbers for the names that they are in a data file."""
+        """Read numbers as the labels that they are in a data file."""
         return None if value is None else names_by_label(value)
 
     @model_validator(mode="after")
     def _shots_need_labelled(self) -> DataSettings:
         if self.shots is not None and self.labelled is None:
-            raise ValueError(
-                f"found shots: {self.shots} without labelled; expected a labelled source to draw from. Add one."
-            )
+            raise ValueError(f"`shots: {self.shots}` needs labelled examples to draw from. Add `labelled:`.")
         return self

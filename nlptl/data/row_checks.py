@@ -1,4 +1,4 @@
-"""Rows on their way from a source to a table: numbered batches, and the one place that refuses a bad row."""
+"""Rows between a source and a table: numbered batches, and the one place that refuses a bad row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EmptyText = Literal["refuse", "skip"]
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns to read; `label` is None where labels are not wanted."""
+    """Names of the columns to read; `label` is None if labels are not read."""
 
     text: str = "text"
     label: str | None = None
@@ -23,19 +23,19 @@ class Columns:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where rows come from, as error sentences say it: a file counted in lines, or anything else counted in rows."""
+    """Source of rows in an error message: a file counted in lines, or a table counted in rows."""
 
     name: str
     counts: Literal["lines", "rows"] = "rows"
 
     def at(self, number: int) -> str:
-        """Return "train.csv:17" or "labelled, row 3" for a place counted from 1."""
+        """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """Rows as a reader found them; `lines[i]` is the place of row i in its origin, counted from 1."""
+    """Unchecked rows of a reader; `lines[i]` is the line or row of row i in its origin, counted from 1."""
 
     lines: Sequence[int]
     texts: Sequence[object]
@@ -44,7 +44,7 @@ class RawRows:
 
 @dataclass(frozen=True)
 class Rows:
-    """Checked rows: every text is a string with a visible character, every label a name."""
+    """Checked rows: every text is a string with a visible character, every label a string."""
 
     lines: Sequence[int]
     texts: list[str]
@@ -52,7 +52,7 @@ class Rows:
 
 
 def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
-    """Return the good rows of `raw` with their labels as names; empty texts are left out under "skip".
+    """Return the rows of `raw` with their labels as strings; "skip" leaves out empty texts.
 
     Raises DataError for the first bad row.
     """
@@ -63,9 +63,9 @@ def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
 
 
 def label_name(label: object, *, at: str) -> str:
-    """Return a label as its name: 1, 1.0 and True become "1", a string stays as it is.
+    """Return a label as a string: 1, 1.0 and True become "1".
 
-    Raises DataError for an empty label and for what is neither a name nor a whole number.
+    Raises DataError for an empty label, and for one that is neither a string nor a whole number.
     """
     if isinstance(label, str):
         if not label.strip():
@@ -77,56 +77,53 @@ def label_name(label: object, *, at: str) -> str:
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     raise DataError(
-        f"{at}: label is {shown(label)} ({type(label).__name__}); every label is a name or a whole number. Write it so."
+        f"{at}: the label is {shown(label)} ({type(label).__name__}), but must be a name or a whole number."
     )
 
 
 def names_by_label(names: object) -> dict[str, str]:
-    """Return what each label means, the labels as `label_name` gives them.
+    """Return the name of each label, the label as `label_name` returns it.
 
-    Raises ValueError with a sentence that has yet to be told where it stands. Truth values are refused, though a table may
-    hold some: YAML makes them of the labels yes, no, on and off as well.
+    Raises ValueError with a message that does not name the place. True and False are refused, although a table may
+    contain them: YAML also reads the labels yes, no, on and off as such.
     """
     if not isinstance(names, Mapping) or not names:
         raise ValueError(
-            f"found {shown(names)}; expected labels, each with a few words on what it means. Write at least one, or leave "
-            "it out."
+            f"{shown(names)} names no labels. Give each label a few words that say what it means, or remove the setting."
         )
     found: dict[str, str] = {}
     for given, name in names.items():
         if isinstance(given, bool):
             raise ValueError(
-                f"found the label {given}, which YAML makes of true and false, yes and no, on and off; expected a name or a "
-                "whole number. Put the label in quotes."
+                f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in "
+                "quotes."
             )
         try:
             label = label_name(given, at="label_names")
         except DataError:
-            raise ValueError(
-                f"found the label {shown(given)}; expected a name or a whole number. Write it so."
-            ) from None
+            raise ValueError(f"the label {shown(given)} must be a name or a whole number.") from None
         if label in found:
-            raise ValueError(f"found two names for the label {label!r}; expected one. Remove the other.")
+            raise ValueError(f"the label {label!r} has two names. Remove one.")
         if not isinstance(name, str):
-            raise ValueError(f"found {shown(name)} for the label {label!r}; expected a few words. Put them in quotes.")
+            raise ValueError(f"the name of the label {label!r} is {shown(name)}, but must be a text. Put it in quotes.")
         if not name.strip():
-            raise ValueError(f"found an empty name for the label {label!r}; expected a few words. Write them.")
+            raise ValueError(f"the name of the label {label!r} is empty. Write a few words that say what it means.")
         found[label] = name
     return found
 
 
 def no_column(at: str, column: str, found: Iterable[object], *, kind: Literal["text", "label"]) -> DataError:
-    """Return the error for a column that is not there."""
+    """Return the error for a missing column."""
     names = [str(name) for name in found]
     return DataError(
-        f"{at}: found no column {column!r} but {names_shown(names)}; expected one that holds the {kind}s."
-        f"{did_you_mean(column, names)} Name it with {kind}_column, or with {kind}: under this source."
+        f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
+        f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
     )
 
 
 def no_rows(name: str) -> DataError:
-    """Return the error for a source without a single usable row."""
-    return DataError(f"{name}: found no rows; expected at least one. Add rows or choose another source.")
+    """Return the error for a source without rows."""
+    return DataError(f"{name}: there are no rows. Add rows, or choose another source.")
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -136,14 +133,14 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def names_shown(names: Iterable[str], limit: int = 12) -> str:
-    """Return "'a', 'b'" for an error sentence, or "none"; a long list is cut."""
+    """Return "'a', 'b'" for an error message, or "none"; a long list is cut."""
     listed = [shown(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "none") + more
 
 
 def _all_filled_strings(values: Sequence[object]) -> bool:
-    """Say whether each value is a string with a visible character; runs at C speed, it sees every row."""
+    """Return whether each value is a string with a visible character. Every row passes here, so it runs at C speed."""
     try:
         return all(map(str.strip, values))  # type: ignore[arg-type]
     except TypeError:
@@ -159,8 +156,8 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
             if empty_text == "skip":
                 continue
             raise DataError(
-                f"{origin.at(line)}: text is empty; every row needs a text. "
-                "Remove the row, fill it in, or set empty_text: skip to leave out all such rows."
+                f"{origin.at(line)}: the text is empty. "
+                "Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
             )
         lines.append(line)
         texts.append(str(text))
@@ -175,10 +172,10 @@ def _is_empty_text(text: object, *, at: Origin, line: int) -> bool:
     if text is None:
         return True
     raise DataError(
-        f"{at.at(line)}: text is {shown(text)} ({type(text).__name__}); every text is a string. "
+        f"{at.at(line)}: the text is {shown(text)} ({type(text).__name__}), but must be a string. "
         "Put it in quotes, or name another column."
     )
 
 
 def _empty_label(at: str) -> DataError:
-    return DataError(f"{at}: label is empty; every row needs a label. Remove the row or fill it in.")
+    return DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")

@@ -1,4 +1,4 @@
-"""Sources opened: a file or a data set as a stream of rows that can be read again."""
+"""Opened sources: a file or a data set as a stream of rows that can be read again."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20
-"""Above this size the rows go through the cache on disk; below it they stay in memory."""
-_UNPACKED = 4
-"""How much larger than a packed file its content is taken to be."""
+"""Size above which rows go through the cache on disk instead of memory."""
+_UNPACKED_RATIO = 4
+"""Assumed ratio of a packed file's content to its size."""
 _READER_VERSION = 1
-"""Raised when the readers make other rows of the same bytes."""
+"""Increased when the readers return other rows for the same bytes."""
 
 
 class Input(Protocol):
-    """An opened source; `rows` starts again at every call."""
+    """Opened source. `rows` starts again at every call."""
 
     @property
     def origin(self) -> Origin:
-        """How error sentences name a place in it."""
+        """Name of the source in error messages."""
 
     @property
     def is_big(self) -> bool:
@@ -43,22 +43,22 @@ class Input(Protocol):
 
     @property
     def megabytes(self) -> float | None:
-        """About how much text it holds, where its size tells."""
+        """Approximate size of its text; None if unknown."""
 
     @property
     def revision(self) -> str | None:
-        """The commit of a hub data set, where it is known."""
+        """Commit of a Hub data set, if known."""
 
     def rows(self) -> Iterator[RawRows]:
-        """Stream its rows, unchecked."""
+        """Stream the unchecked rows."""
 
     def key(self) -> str:
-        """Return what tells this content and these columns from others."""
+        """Return a key that identifies content and columns."""
 
 
 @dataclass(frozen=True)
 class FileInput:
-    """A data file."""
+    """Data file."""
 
     path: Path
     columns: Columns
@@ -66,27 +66,29 @@ class FileInput:
 
     @property
     def origin(self) -> Origin:
-        """Its path, counted in lines."""
+        """Path of the file, counted in lines."""
         return file_origin(self.path)
 
     @property
     def is_big(self) -> bool:
-        """Judged by the file's size."""
-        packed = self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
-        return self.path.stat().st_size * (_UNPACKED if packed else 1) > _BIG_BYTES
+        """Whether the file's unpacked content is large."""
+        return self.path.stat().st_size * (_UNPACKED_RATIO if self._is_packed else 1) > _BIG_BYTES
 
     @property
     def megabytes(self) -> float | None:
-        """The file's size, unless it is packed."""
-        packed = self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
-        return None if packed else self.path.stat().st_size / 1e6
+        """Size of the file; None if it is packed."""
+        return None if self._is_packed else self.path.stat().st_size / 1e6
+
+    @property
+    def _is_packed(self) -> bool:
+        return self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
 
     def rows(self) -> Iterator[RawRows]:
         """Stream the file."""
         return read_file(self.path, columns=self.columns)
 
     def key(self) -> str:
-        """The digest of the file's bytes, its format and the columns."""
+        """Return the digest of the file's bytes, its format and the columns."""
         with self.path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         packed = self.path.name.lower().endswith(".gz")
@@ -95,7 +97,7 @@ class FileInput:
 
 @dataclass(frozen=True)
 class DatasetInput:
-    """A 🤗 data set, from the Hub or from a user's hands."""
+    """🤗 data set, from the Hub or from a user."""
 
     dataset: Dataset
     name: str
@@ -104,27 +106,26 @@ class DatasetInput:
 
     @property
     def origin(self) -> Origin:
-        """Its name, counted in rows."""
+        """Name of the data set, counted in rows."""
         return Origin(self.name)
 
     @property
     def is_big(self) -> bool:
-        """Judged by the bytes of its Arrow table."""
+        """Whether its Arrow table is large."""
         return int(self.dataset.data.nbytes) > _BIG_BYTES
 
     @property
     def megabytes(self) -> float | None:
-        """The size of its Arrow table."""
+        """Size of its Arrow table."""
         return float(self.dataset.data.nbytes) / 1e6
 
     def rows(self) -> Iterator[RawRows]:
-        """Stream the data set, its ClassLabel ids as names."""
+        """Stream the rows, with ClassLabel ids replaced by names."""
         wanted = [self.columns.text] + ([] if self.columns.label is None else [self.columns.label])
-        for column, kind in zip(wanted, ("text", "label"), strict=False):
-            if column not in self.dataset.column_names:
-                raise no_column(
-                    self.name, column, self.dataset.column_names, kind="text" if kind == "text" else "label"
-                )
+        found = self.dataset.column_names
+        for column in wanted:
+            if column not in found:
+                raise no_column(self.name, column, found, kind="text" if column == self.columns.text else "label")
         chosen = self.dataset.select_columns(wanted)
         names = label_names(chosen.features.arrow_schema, self.columns.label)
         start = 1
@@ -133,23 +134,23 @@ class DatasetInput:
             start += batch.num_rows
 
     def key(self) -> str:
-        """The fingerprint that 🤗 datasets keeps of its content, and the columns."""
+        """Return the fingerprint of 🤗 datasets, and the columns."""
         return f"{self.dataset._fingerprint}/{self.columns}"
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A table and what its reading found."""
+class LoadedTable:
+    """Table that was read from a source."""
 
     table: TextTable
     skipped: int
-    """Empty rows left out."""
+    """Rows without text that were skipped."""
 
 
 def open_source(source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str) -> Input:
-    """Open one source of `settings`; `where` is its YAML path.
+    """Open one source of `settings`. `where` is its YAML path.
 
-    Raises DataError for a file that is missing or of another kind, and for a hub data set that cannot be loaded.
+    Raises DataError for a missing or unsupported file, and for a Hub data set that cannot be loaded.
     """
     if isinstance(source, str):
         source = FileSource(file=source)
@@ -165,15 +166,15 @@ def open_source(source: str | FileSource | HubSource, *, settings: DataSettings,
     return FileInput(path, columns)
 
 
-def load(source: Input, *, empty_text: EmptyText, progress: Progress | None = None) -> Loaded:
-    """Read all rows of `source` into a table, in memory or, for a big one, through the cache on disk."""
+def load(source: Input, *, empty_text: EmptyText, progress: Progress | None = None) -> LoadedTable:
+    """Read all rows of `source` into a table: in memory, or through the cache on disk if the source is big."""
     with (progress or SilentProgress()).task(
         f"reading {source.origin.name}", total=source.megabytes, unit="MB"
     ) as task:
         return _load(source, empty_text, task)
 
 
-def _load(source: Input, empty_text: EmptyText, task: Task) -> Loaded:
+def _load(source: Input, empty_text: EmptyText, task: Task) -> LoadedTable:
     def rows() -> Iterator[RawRows]:
         for found in source.rows():
             yield found
@@ -182,20 +183,20 @@ def _load(source: Input, empty_text: EmptyText, task: Task) -> Loaded:
     if not source.is_big:
         tally = Tally()
         table = table_in_memory(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
-        return Loaded(table, tally.skipped)
+        return LoadedTable(table, tally.skipped)
 
     def batches(tally: Tally) -> Iterator[object]:
         return arrow_batches(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
 
     key = hashlib.sha256(f"{source.key()}/{empty_text}/{_READER_VERSION}".encode()).hexdigest()
     table, skipped = cached_table(key, name=source.origin.name, batches=batches)
-    return Loaded(table, skipped)
+    return LoadedTable(table, skipped)
 
 
 def place_of_row(source: Input, index: int, *, empty_text: EmptyText) -> str:
-    """Return the place, such as "test.csv:17", of row `index` (from 0) of the table read from `source`.
+    """Return the place, such as "test.csv:17", of row `index` (counted from 0) of the table read from `source`.
 
-    Reads the source once more up to that row, so that no line number is kept for every row of every table.
+    Reads the source again up to that row, so that tables need not keep line numbers.
     """
     for found in source.rows():
         rows = check_rows(found, origin=source.origin, empty_text=empty_text)
@@ -213,15 +214,12 @@ def _check_file(path: Path, *, labelled: bool, where: str) -> None:
     except OSError as error:
         raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({error.strerror}). Check the path.") from None
     if path.is_dir():
-        raise DataError(f"{where}: {path} is a folder; expected a data file. Name a file in it.")
+        raise DataError(f"{where}: {path} is a folder. Give the path of a file in it.")
     if not path.exists():
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(
-            f"{where}: found no file {str(path)!r}; expected a data file.{did_you_mean(path.name, names)} "
-            "Check the path."
-        )
+        raise DataError(f"{where}: there is no file {str(path)!r}.{did_you_mean(path.name, names)} Check the path.")
     if file_kind(path) == ".txt" and labelled:
         raise DataError(
-            f"{where}: {path} holds texts only; expected a text and a label in each row. "
-            "Use a .csv, .tsv, .jsonl or .parquet file."
+            f"{where}: {path} has no labels, since it is a .txt file. Use a .csv, .tsv, .jsonl or .parquet file with a text "
+            "and a label in each row."
         )

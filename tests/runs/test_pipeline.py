@@ -583,7 +583,7 @@ def test_all_faults_of_stages_and_data_are_told_at_once(review_files: Path) -> N
     assert caught.value.faults[0].startswith(
         "small.yaml: stages.0.vectors: nowhere.txt: no such file; expected word vectors"
     )
-    assert caught.value.faults[1].startswith("small.yaml: data.test: found no file 'nowhere.csv'")
+    assert caught.value.faults[1].startswith("small.yaml: data.test: there is no file 'nowhere.csv'")
 
 
 def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> None:
