@@ -147,7 +147,7 @@ def test_a_label_outside_the_names_is_refused_and_the_metric_lives_on() -> None:
         with pytest.raises(DataError) as caught:
             report.compute(predictions=predictions, references=references)
         assert str(caught.value) == (
-            f"evaluation: predicted label '{found}' of text 1 is not among the label names ['sad', 'glad', 'wild']; "
-            "expected only labels that the classifier knows. Correct the label or leave the text out."
+            f"evaluation: the predicted label '{found}' of text 1 is not among the label names ['sad', 'glad', 'wild']. "
+            "Correct the label, or leave the text out."
         )
     assert report.compute(predictions=["sad"], references=["sad"])["accuracy"] == 1.0

@@ -339,69 +339,66 @@ def test_summary_lines_are_plain_text() -> None:
     [
         (
             {"labels": [], "predicted": []},
-            "evaluation: the test set is empty; expected at least one labelled text. Give a test set.",
+            "evaluation: the test set is empty. Give at least one labelled text.",
         ),
         (
             {"predicted": ["a"]},
-            (
-                "evaluation: 2 labels and 1 predicted labels; expected one of each for every text. "
-                "Predict exactly the labelled texts."
-            ),
+            ("evaluation: the number of labels is 2, that of predicted labels 1. Predict exactly the labelled texts."),
         ),
         (
             {"names": []},
             (
-                "evaluation: the label names are []; expected one or more, each once. "
-                "Pass the names in the order of the classifier's labels."
+                "evaluation: the label names are [], but must be one or more different ones. Give them in the order of the "
+                "classifier's labels."
             ),
         ),
         (
             {"names": ["a", "b", "a"]},
             (
-                "evaluation: the label names are ['a', 'b', 'a']; expected one or more, each once. "
-                "Pass the names in the order of the classifier's labels."
+                "evaluation: the label names are ['a', 'b', 'a'], but must be one or more different ones. Give them in the "
+                "order of the classifier's labels."
             ),
         ),
         (
             {"labels": ["a", "z"]},
             (
-                "evaluation: label 'z' of text 2 is not among the label names ['a', 'b']; expected only labels that "
-                "the classifier knows. Correct the label or leave the text out."
+                "evaluation: the label 'z' of text 2 is not among the label names ['a', 'b']. Correct the label, or leave "
+                "the text out."
             ),
         ),
         (
             {"predicted": ["z", "a"]},
             (
-                "evaluation: predicted label 'z' of text 1 is not among the label names ['a', 'b']; expected only "
-                "labels that the classifier knows. Correct the label or leave the text out."
+                "evaluation: the predicted label 'z' of text 1 is not among the label names ['a', 'b']. Correct the label, "
+                "or leave the text out."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5]]},
             (
-                "evaluation: the probabilities have the shape (1, 2); expected (2, 2), a row per text and a column per "
-                "label name. Pass them in the order of both."
+                "evaluation: the probabilities have the shape (1, 2), but must have the shape (2, 2): a row for each text "
+                "and a column for each label name."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5], [0.5, 0.6]]},
             (
-                "evaluation: the probabilities of text 2 are [0.5, 0.6]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 2 are [0.5, 0.6], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
         (
             {"probabilities": [[1.5, -0.5], [0.5, 0.5]]},
             (
-                "evaluation: the probabilities of text 1 are [1.5, -0.5]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 1 are [1.5, -0.5], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5], [np.nan, 0.5]]},
             (
-                "evaluation: the probabilities of text 2 are [nan, 0.5]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 2 are [nan, 0.5], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
     ],

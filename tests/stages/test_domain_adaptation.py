@@ -219,13 +219,13 @@ def test_too_few_texts_are_told_before_anything_trains() -> None:
             {"method": "none"},
             small_reviews(9),
             goods(20)[0],
-            "p.yaml: stages.3: found 9 texts in data.source; expected at least 10 to compare the domains by. Add texts.",
+            "p.yaml: stages.3: data.source has 9 texts, but a comparison of domains needs at least 10. Add texts.",
         ),
         (
             {"method": "none"},
             small_reviews(20),
             goods(9)[0],
-            "p.yaml: stages.3: found 9 texts in data.unlabelled; expected at least 10 to compare the domains by. Add texts.",
+            "p.yaml: stages.3: data.unlabelled has 9 texts, but a comparison of domains needs at least 10. Add texts.",
         ),
         (
             continued,

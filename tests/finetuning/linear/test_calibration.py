@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from nlptl.evaluation.calibration import BELIEF
+from nlptl.evaluation.calibration import PRIOR_STRENGTH
 from nlptl.finetuning.linear import corrected_temperature, fit_temperature, log_losses
 
 
@@ -26,12 +26,12 @@ def noisy(count: int, width: int, seed: int, scale: float) -> tuple[torch.Tensor
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_minimises_the_smoothed_log_loss(count: int, width: int, seed: int, scale: float) -> None:
     logits, labels = noisy(count, width, seed, scale)
-    doubt = 1 / (count + 2)
-    targets = torch.full_like(logits, doubt / (width - 1))
-    targets[torch.arange(count), labels] = 1 - doubt
+    noise_rate = 1 / (count + 2)
+    targets = torch.full_like(logits, noise_rate / (width - 1))
+    targets[torch.arange(count), labels] = 1 - noise_rate
 
-    def loss(log_sharpness: float) -> float:
-        return float(-(targets * (logits / scale * np.exp(log_sharpness)).log_softmax(1)).sum())
+    def loss(log_inverse_temperature: float) -> float:
+        return float(-(targets * (logits / scale * np.exp(log_inverse_temperature)).log_softmax(1)).sum())
 
     best = minimize_scalar(loss, bounds=(-4, 6), method="bounded", options={"xatol": 1e-10}).x
     assert fit_temperature(logits, labels) == pytest.approx(scale / np.exp(best), rel=1e-5)
@@ -40,13 +40,13 @@ def test_minimises_the_smoothed_log_loss(count: int, width: int, seed: int, scal
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("count", "width"), [(8, 2), (50, 2), (40, 7)])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
-def test_a_correction_minimises_the_log_loss_of_labels_and_own_belief(
+def test_a_correction_minimises_the_log_loss_of_labels_and_own_probabilities(
     count: int, width: int, seed: int, scale: float
 ) -> None:
     logits, labels = noisy(count, width, seed, scale)
     weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)).double() + 0.1
     effective = float(weights.sum() ** 2 / (weights**2).sum())
-    share = effective / (effective + BELIEF)
+    share = effective / (effective + PRIOR_STRENGTH)
     targets = (1 - share) * logits.softmax(1)
     targets[torch.arange(count), labels] += share
 
