@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,23 +25,18 @@ class Progress(Protocol):
         """Show a remark, such as a finding, during the run."""
 
 
-class _SilentTask:
-    def advance(self, amount: float, note: str = "") -> None:
-        del amount, note
-
-
 class SilentProgress:
     """Progress that shows nothing, the default in Python."""
 
-    @contextmanager
-    def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
+    def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
         """Open a task that is not shown."""
-        del name, total, unit
-        yield _SilentTask()
+        return nullcontext(self)
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Ignore the advance."""
 
     def say(self, text: str) -> None:
         """Ignore the remark."""
-        del text
 
 
 def human(number: float) -> str:

@@ -73,26 +73,15 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-Source = Annotated[
-    Annotated[str, Tag("str")] | Annotated[FileSource, Tag("FileSource")] | Annotated[HubSource, Tag("HubSource")],
-    _by_kind,
-]
-# None is a tagged member too: `Source | None` would nest two unions.
-_MaybeSource = Annotated[
-    Annotated[str, Tag("str")]
-    | Annotated[FileSource, Tag("FileSource")]
-    | Annotated[HubSource, Tag("HubSource")]
-    | Annotated[None, Tag("NoneType")],
-    _by_kind,
-]
-_MaybeSources = Annotated[
-    Annotated[str, Tag("str")]
-    | Annotated[FileSource, Tag("FileSource")]
-    | Annotated[HubSource, Tag("HubSource")]
-    | Annotated[list[Source], Field(min_length=1), Tag("list")]
-    | Annotated[None, Tag("NoneType")],
-    _by_kind,
-]
+_Path = Annotated[str, Tag("str")]
+_File = Annotated[FileSource, Tag("FileSource")]
+_Hub = Annotated[HubSource, Tag("HubSource")]
+_Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions
+
+Source = Annotated[_Path | _File | _Hub, _by_kind]
+_Sources = Annotated[list[Source], Field(min_length=1), Tag("list")]
+_MaybeSource = Annotated[_Path | _File | _Hub | _Missing, _by_kind]
+_MaybeSources = Annotated[_Path | _File | _Hub | _Sources | _Missing, _by_kind]
 
 
 class DataSettings(Config):

@@ -13,7 +13,7 @@ from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, stands_in
 from nlptl.data.report import DataReport, PartReport
 from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
-from nlptl.data.sources import Input, load, open_source, place_of_row
+from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
 from nlptl.data.table import TextTable, check_whole_characters, concatenate
 from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
@@ -79,7 +79,7 @@ def stream_texts(source: str, *, settings: DataSettings | None = None, where: st
 class _ReadPart:
     """Part of the data before leaks are dropped."""
 
-    inputs: list[Input]
+    inputs: list[OpenedSource]
     table: TextTable
     skipped: int
 

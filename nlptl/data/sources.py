@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
 from nlptl.data.cache import cached_table
@@ -30,112 +30,68 @@ _READER_VERSION = 1
 """Increased when the readers return other rows for the same bytes."""
 
 
-class Input(Protocol):
-    """Opened source. `rows` starts again at every call."""
-
-    @property
-    def origin(self) -> Origin:
-        """Name of the source in error messages."""
-
-    @property
-    def is_big(self) -> bool:
-        """Whether its rows go through the cache on disk."""
-
-    @property
-    def megabytes(self) -> float | None:
-        """Approximate size of its text; None if unknown."""
-
-    @property
-    def revision(self) -> str | None:
-        """Commit of a Hub data set, if known."""
-
-    def rows(self) -> Iterator[RawRows]:
-        """Stream the unchecked rows."""
-
-    def key(self) -> str:
-        """Return a key that identifies content and columns."""
-
-
 @dataclass(frozen=True)
-class FileInput:
-    """Data file."""
+class OpenedSource:
+    """File or data set whose rows can be read repeatedly."""
 
-    path: Path
-    columns: Columns
+    origin: Origin
+    rows: Callable[[], Iterator[RawRows]]
+    """Streams the unchecked rows from the beginning."""
+    key: Callable[[], str]
+    """Returns a string that identifies content and columns."""
+    is_big: bool
+    """Whether the rows go through the cache on disk."""
+    megabytes: float | None
+    """Approximate size of the text; None if unknown."""
     revision: str | None = None
+    """Commit of a Hub data set, if known."""
 
-    @property
-    def origin(self) -> Origin:
-        """Path of the file, counted in lines."""
-        return file_origin(self.path)
 
-    @property
-    def is_big(self) -> bool:
-        """Whether the file's unpacked content is large."""
-        return self.path.stat().st_size * (_UNPACKED_RATIO if self._is_packed else 1) > _BIG_BYTES
+def open_file(path: Path, columns: Columns) -> OpenedSource:
+    """Open a data file."""
+    kind, size = file_kind(path), path.stat().st_size
+    is_gzip = path.name.lower().endswith(".gz")
+    is_packed = is_gzip or kind == ".parquet"
 
-    @property
-    def megabytes(self) -> float | None:
-        """Size of the file; None if it is packed."""
-        return None if self._is_packed else self.path.stat().st_size / 1e6
-
-    @property
-    def _is_packed(self) -> bool:
-        return self.path.name.lower().endswith(".gz") or file_kind(self.path) == ".parquet"
-
-    def rows(self) -> Iterator[RawRows]:
-        """Stream the file."""
-        return read_file(self.path, columns=self.columns)
-
-    def key(self) -> str:
-        """Return the digest of the file's bytes, its format and the columns."""
-        with self.path.open("rb") as file:
+    def key() -> str:
+        with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        packed = self.path.name.lower().endswith(".gz")
-        return f"{content}/{file_kind(self.path)}/{packed}/{self.columns}"
+        return f"{content}/{kind}/{is_gzip}/{columns}"
+
+    return OpenedSource(
+        origin=file_origin(path),
+        rows=lambda: read_file(path, columns=columns),
+        key=key,
+        is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
+        megabytes=None if is_packed else size / 1e6,
+    )
 
 
-@dataclass(frozen=True)
-class DatasetInput:
-    """🤗 data set, from the Hub or from a user."""
+def open_dataset(dataset: Dataset, name: str, columns: Columns, revision: str | None = None) -> OpenedSource:
+    """Open a 🤗 data set, from the Hub or from a user."""
+    size = int(dataset.data.nbytes)
+    return OpenedSource(
+        origin=Origin(name),
+        rows=lambda: _dataset_rows(dataset, name, columns),
+        key=lambda: f"{dataset._fingerprint}/{columns}",
+        is_big=size > _BIG_BYTES,
+        megabytes=size / 1e6,
+        revision=revision,
+    )
 
-    dataset: Dataset
-    name: str
-    columns: Columns
-    revision: str | None = None
 
-    @property
-    def origin(self) -> Origin:
-        """Name of the data set, counted in rows."""
-        return Origin(self.name)
-
-    @property
-    def is_big(self) -> bool:
-        """Whether its Arrow table is large."""
-        return int(self.dataset.data.nbytes) > _BIG_BYTES
-
-    @property
-    def megabytes(self) -> float | None:
-        """Size of its Arrow table."""
-        return float(self.dataset.data.nbytes) / 1e6
-
-    def rows(self) -> Iterator[RawRows]:
-        """Stream the rows, with ClassLabel ids replaced by names."""
-        wanted = [self.columns.text] + ([] if self.columns.label is None else [self.columns.label])
-        found = self.dataset.column_names
-        for column in wanted:
-            if column not in found:
-                raise no_column(self.name, column, found, kind="text" if column == self.columns.text else "label")
-        chosen = self.dataset.select_columns(wanted)
-        names = label_names(chosen.features.arrow_schema, self.columns.label)
-        start = 1
-        for batch in chosen.with_format("arrow").iter(_BATCH_ROWS):
-            yield arrow_rows(batch, self.columns, start=start, names=names)
-            start += batch.num_rows
-
-    def key(self) -> str:
-        """Return the fingerprint of 🤗 datasets, and the columns."""
-        return f"{self.dataset._fingerprint}/{self.columns}"
+def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[RawRows]:
+    wanted = [columns.text] + ([] if columns.label is None else [columns.label])
+    for column in wanted:
+        if column not in dataset.column_names:
+            kind: Literal["text", "label"] = "text" if column == columns.text else "label"
+            raise no_column(name, column, dataset.column_names, kind=kind)
+    chosen = dataset.select_columns(wanted)
+    names = label_names(chosen.features.arrow_schema, columns.label)
+    start = 1
+    for batch in chosen.with_format("arrow").iter(_BATCH_ROWS):
+        yield arrow_rows(batch, columns, start=start, names=names)
+        start += batch.num_rows
 
 
 @dataclass(frozen=True)
@@ -147,7 +103,9 @@ class LoadedTable:
     """Rows without text that were skipped."""
 
 
-def open_source(source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str) -> Input:
+def open_source(
+    source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str
+) -> OpenedSource:
     """Open one source of `settings`. `where` is its YAML path.
 
     Raises DataError for a missing or unsupported file, and for a Hub data set that cannot be loaded.
@@ -160,13 +118,13 @@ def open_source(source: str | FileSource | HubSource, *, settings: DataSettings,
     )
     if isinstance(source, HubSource):
         dataset, revision = load_hub(source, where=where)
-        return DatasetInput(dataset, f"{source.hub}, split {source.split}", columns, revision)
+        return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
     _check_file(path, labelled=labelled, where=where)
-    return FileInput(path, columns)
+    return open_file(path, columns)
 
 
-def load(source: Input, *, empty_text: EmptyText, progress: Progress | None = None) -> LoadedTable:
+def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | None = None) -> LoadedTable:
     """Read all rows of `source` into a table: in memory, or through the cache on disk if the source is big."""
     with (progress or SilentProgress()).task(
         f"reading {source.origin.name}", total=source.megabytes, unit="MB"
@@ -174,7 +132,7 @@ def load(source: Input, *, empty_text: EmptyText, progress: Progress | None = No
         return _load(source, empty_text, task)
 
 
-def _load(source: Input, empty_text: EmptyText, task: Task) -> LoadedTable:
+def _load(source: OpenedSource, empty_text: EmptyText, task: Task) -> LoadedTable:
     def rows() -> Iterator[RawRows]:
         for found in source.rows():
             yield found
@@ -193,7 +151,7 @@ def _load(source: Input, empty_text: EmptyText, task: Task) -> LoadedTable:
     return LoadedTable(table, skipped)
 
 
-def place_of_row(source: Input, index: int, *, empty_text: EmptyText) -> str:
+def place_of_row(source: OpenedSource, index: int, *, empty_text: EmptyText) -> str:
     """Return the place, such as "test.csv:17", of row `index` (counted from 0) of the table read from `source`.
 
     Reads the source again up to that row, so that tables need not keep line numbers.

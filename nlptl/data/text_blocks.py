@@ -22,8 +22,10 @@ def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
     """
     line, offset = 1, 0
     for block in _whole_lines(path):
-        if offset == 0:
-            _refuse_utf16(path, block)
+        if offset == 0 and block.startswith(_UTF16_MARKS):
+            raise DataError(
+                f"{path}:1: the file is in UTF-16, not UTF-8. Save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`."
+            )
         mark = len(_UTF8_MARK) if offset == 0 and block.startswith(_UTF8_MARK) else 0
         try:
             text = block[mark:].decode("utf-8")
@@ -70,13 +72,6 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         pending = [tail] if tail else []
     if pending:
         yield b"".join(pending)
-
-
-def _refuse_utf16(path: Path, block: bytes) -> None:
-    if block.startswith(_UTF16_MARKS):
-        raise DataError(
-            f"{path}:1: the file is in UTF-16, not UTF-8. Save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`."
-        )
 
 
 def _not_utf8(path: Path, block: bytes, at: int, *, line: int, offset: int) -> DataError:

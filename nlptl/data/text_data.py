@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
 from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column, shown
-from nlptl.data.sources import DatasetInput, load
+from nlptl.data.sources import load, open_dataset
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError
 
@@ -228,7 +228,7 @@ def _texts_table(value: TextsLike, *, name: str) -> TextTable:
     if isinstance(value, TextTable):
         return value
     if isinstance(value, Dataset):
-        return load(DatasetInput(value, name, Columns()), empty_text="refuse").table
+        return load(open_dataset(value, name, Columns()), empty_text="refuse").table
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise DataError(
             f"{name}: {shown(value)} ({type(value).__name__}) is not a list of texts. Put the texts in a list."
@@ -244,7 +244,7 @@ def _labelled_table(value: LabelledLike, *, name: str) -> TextTable:
         value.labels()
         return value
     if isinstance(value, Dataset):
-        return load(DatasetInput(value, name, Columns(label="label")), empty_text="refuse").table
+        return load(open_dataset(value, name, Columns(label="label")), empty_text="refuse").table
     if isinstance(value, pd.DataFrame):
         texts = cast("list[str]", _frame_column(value, "text", name))
         return TextTable.from_lists(texts, _frame_column(value, "label", name), name=name)
