@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nlptl.errors import ConfigError
 from nlptl.progress import Progress, SilentProgress, SilentTracker, Tracker
 from nlptl.training.distributed import processes
 
@@ -92,8 +94,6 @@ class RunContext:
         """
         import torch
 
-        from nlptl.errors import ConfigError
-
         available = torch.cuda.is_available()
         if self.device == "cuda" and not available:
             raise ConfigError("device is 'cuda', but torch finds no GPU on this machine. Choose auto or cpu.")
@@ -109,8 +109,6 @@ class RunContext:
 
     def generator(self, salt: str = "") -> torch.Generator:
         """Return a fresh CPU generator for this seed and the purpose `salt`."""
-        import hashlib
-
         import torch
 
         number = int.from_bytes(hashlib.sha256(f"{self.seed}/{salt}".encode()).digest()[:7], "big")

@@ -50,6 +50,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {close!r}?" if close else ""
 
 
+def shown(value: object) -> str:
+    """Return `repr(value)`, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def fault_sentences(model: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
     """Yield a sentence for each fault of a value that was validated as `model`; `where` names the file."""
     located = [_LocatedFault.of(model, fault) for fault in error.errors(include_url=False)]
@@ -153,7 +159,7 @@ def _of_union(faults: Sequence[_LocatedFault]) -> Sequence[_LocatedFault]:
 
 def _predicate(fault: _LocatedFault) -> str:
     """Return what follows the path: " is …", or ": …" where the message is a sentence of its own."""
-    found, kind = _short(fault.found), fault.kind
+    found, kind = shown(fault.found), fault.kind
     if fault.of_key:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
@@ -165,16 +171,11 @@ def _predicate(fault: _LocatedFault) -> str:
         return f" {fault.message}"
     if kind == "value_error":
         return f": {fault.message.removeprefix('Value error, ')}"
-    return f" is {found}, but {_requirement(fault)}"
-
-
-def _requirement(fault: _LocatedFault) -> str:
-    """Return "must be …", with a suggestion where one is close."""
-    return _required_option(fault) or _required_shape(fault) or _required_value(fault)
+    return f" is {found}, but {_required_option(fault) or _required_shape(fault) or _required_value(fault)}"
 
 
 def _required_option(fault: _LocatedFault) -> str:
-    """Require one of several options; empty for other faults."""
+    """Return "must be …" for one of several options; empty for other faults."""
     if fault.kind in NO_OPTION:
         expected = str(fault.context.get("expected_tags") or fault.context.get("expected"))
         options = [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
@@ -188,7 +189,7 @@ def _required_option(fault: _LocatedFault) -> str:
 
 
 def _required_shape(fault: _LocatedFault) -> str:
-    """Require a block, a list, or another length; empty for other faults."""
+    """Return "must be …" for a block, a list or another length; empty for other faults."""
     if fault.kind in NO_BLOCK:
         return _block(fault.found, fault.expected)
     if fault.kind in NO_LIST:
@@ -260,11 +261,6 @@ def _one_of_members(found: object, union: object) -> str:
 
 def _closest(word: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _field_names(owner: object) -> list[str]:

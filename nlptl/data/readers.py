@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, Origin, RawRows, no_column, no_rows, shown
+from nlptl.data.row_checks import Columns, Origin, RawRows, no_column, no_rows
 from nlptl.data.text_blocks import read_blocks, read_bytes
 from nlptl.errors import DataError, first_line
+from nlptl.faults import shown
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 

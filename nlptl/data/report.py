@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nlptl.data.leaks import Leak
-from nlptl.data.row_checks import shown
+from nlptl.faults import shown
 
 _UNEVEN_RATIO = 10
 """Ratio of the largest label's rows to the smallest's at which the report mentions it."""
@@ -48,14 +48,7 @@ class DataReport:
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
-        return {
-            "parts": {
-                name: {**dataclasses.asdict(part), "revisions": list(part.revisions)}
-                for name, part in self.parts.items()
-            },
-            "leaks": [{**dataclasses.asdict(leak), "examples": list(leak.examples)} for leak in self.leaks],
-            "shots": self.shots,
-        }
+        return dataclasses.asdict(self)
 
     def sentences(self) -> list[str]:
         """Return the findings that a person should read, a sentence each."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from nlptl.config import did_you_mean
 from nlptl.errors import DataError
+from nlptl.faults import shown
 
 EmptyText = Literal["refuse", "skip"]
 
@@ -126,12 +127,6 @@ def no_rows(name: str) -> DataError:
     return DataError(f"{name}: there are no rows. Add rows, or choose another source.")
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """Return `repr(value)`, cut to `limit` characters."""
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
 def names_shown(names: Iterable[str], limit: int = 12) -> str:
     """Return "'a', 'b'" for an error message, or "none"; a long list is cut."""
     listed = [shown(name) for name in names]
@@ -152,29 +147,24 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
     texts: list[str] = []
     labels: list[str] | None = None if raw.labels is None else []
     for index, (line, text) in enumerate(zip(raw.lines, raw.texts, strict=True)):
-        if _is_empty_text(text, at=origin, line=line):
+        at = origin.at(line)
+        if text is not None and not isinstance(text, str):
+            raise DataError(
+                f"{at}: the text is {shown(text)} ({type(text).__name__}), but must be a string. "
+                "Put it in quotes, or name another column."
+            )
+        if text is None or not text.strip():
             if empty_text == "skip":
                 continue
             raise DataError(
-                f"{origin.at(line)}: the text is empty. "
+                f"{at}: the text is empty. "
                 "Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
             )
         lines.append(line)
-        texts.append(str(text))
+        texts.append(text)
         if labels is not None and raw.labels is not None:
-            labels.append(label_name(raw.labels[index], at=origin.at(line)))
+            labels.append(label_name(raw.labels[index], at=at))
     return Rows(lines, texts, labels)
-
-
-def _is_empty_text(text: object, *, at: Origin, line: int) -> bool:
-    if isinstance(text, str):
-        return not text.strip()
-    if text is None:
-        return True
-    raise DataError(
-        f"{at.at(line)}: the text is {shown(text)} ({type(text).__name__}), but must be a string. "
-        "Put it in quotes, or name another column."
-    )
 
 
 def _empty_label(at: str) -> DataError:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column, shown
+from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column
 from nlptl.data.sources import load, open_dataset
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError
+from nlptl.faults import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +157,7 @@ class LabelSet:
 
     def ids(self, labels: Iterable[str]) -> list[int]:
         """Return the id of each label. Raises DataError for an unknown label."""
-        positions = self._positions
+        positions = {name: position for position, name in enumerate(self.names)}
         try:
             return [positions[label] for label in labels]
         except KeyError as error:
@@ -165,10 +166,6 @@ class LabelSet:
                 f"labels: {unknown!r} is none of the labels {names_shown(self.names)}."
                 f"{did_you_mean(unknown, self.names)} Correct the label."
             ) from None
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: position for position, name in enumerate(self.names)}
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
@@ -189,7 +186,7 @@ def check_labels(
     if known is None:
         return
     if names is not None and defining:
-        _check_named_labels(names, defining[0], where=where)
+        _check_known(names.labels(), defining[0], place=lambda _: where, remedy="remove its name")
     pairs = [(part, known) for part in ("source", "validation", "test")]
     if len(defining) > 1:
         pairs.append(("labelled", defining[1]))
@@ -198,28 +195,22 @@ def check_labels(
             check_known_labels(tables[part], other, place=partial(place, part))
 
 
-def _check_named_labels(names: LabelNames, labelled: TextTable, *, where: str) -> None:
-    known = set(labelled.labels())
-    for label in names.labels():
-        if label not in known:
-            raise DataError(
-                f"{where}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
-                f"{did_you_mean(label, known)} Correct the label, or remove its name."
-            )
-
-
 def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
     """Raise DataError for the first row of `table` whose label `labelled` lacks; `place(i)` is the place of row i."""
+    remedy = "add labelled rows for it" if isinstance(labelled, TextTable) else "add a name for it"
+    _check_known(table.labels(), labelled, place=place, remedy=remedy)
+
+
+def _check_known(
+    labels: Sequence[str], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
+) -> None:
     known = set(labelled.labels())
-    labels = table.labels()
-    if known.issuperset(labels):
-        return
-    index, label = next((i, label) for i, label in enumerate(labels) if label not in known)
-    raise DataError(
-        f"{place(index)}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
-        f"{did_you_mean(label, known)} Correct the label, or "
-        + ("add labelled rows for it." if isinstance(labelled, TextTable) else "add a name for it.")
-    )
+    index, label = next(((i, label) for i, label in enumerate(labels) if label not in known), (0, None))
+    if label is not None:
+        raise DataError(
+            f"{place(index)}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
+            f"{did_you_mean(label, known)} Correct the label, or {remedy}."
+        )
 
 
 def _texts_table(value: TextsLike, *, name: str) -> TextTable:

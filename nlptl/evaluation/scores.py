@@ -184,16 +184,9 @@ def evaluate_predictions(
 
 
 def _label_scores(name: str, index: int, confusion: Ids, f1: float) -> LabelScores:
-    right, support, predicted = (
-        int(count) for count in (confusion[index, index], confusion[index].sum(), confusion[:, index].sum())
-    )
-    return LabelScores(
-        label=name,
-        precision=wilson(right, predicted) if predicted else None,
-        recall=wilson(right, support) if support else None,
-        f1=f1,
-        support=support,
-    )
+    right, support, predicted = map(int, (confusion[index, index], confusion[index].sum(), confusion[:, index].sum()))
+    precision = wilson(right, predicted) if predicted else None
+    return LabelScores(name, precision, wilson(right, support) if support else None, f1, support)
 
 
 def _resample_macro_f1(confusion: Ids, *, resamples: int, seed: int) -> Floats:
@@ -264,11 +257,8 @@ def _checked(
             "the labelled texts."
         )
     true, guessed = _ids(labels, names, "label"), _ids(predicted, names, "predicted label")
-    return (
-        true,
-        guessed,
-        None if probabilities is None else _checked_probabilities(probabilities, (len(labels), len(names))),
-    )
+    shape = (len(labels), len(names))
+    return true, guessed, None if probabilities is None else _checked_probabilities(probabilities, shape)
 
 
 def _ids(labels: Sequence[str], names: Sequence[str], kind: str) -> Ids:
@@ -286,15 +276,15 @@ def _checked_probabilities(given: npt.ArrayLike, shape: tuple[int, int]) -> Floa
     probabilities = np.asarray(given, dtype=np.float64)
     if probabilities.shape != shape:
         raise DataError(
-            f"evaluation: the probabilities have the shape {probabilities.shape}, but must have the shape {shape}: a row for each "
-            "text and a column for each label name."
+            f"evaluation: the probabilities have the shape {probabilities.shape}, but must have the shape {shape}: a row for "
+            "each text and a column for each label name."
         )
     sums = probabilities.sum(axis=1)
     wrong = ~(np.isfinite(probabilities).all(axis=1) & (probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-3))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            f"evaluation: the probabilities of text {row + 1} are {probabilities[row].tolist()}, but must be numbers from 0 to 1 "
-            "with the sum 1 (± 0.001). Compute the softmax of the logits in float32."
+            f"evaluation: the probabilities of text {row + 1} are {probabilities[row].tolist()}, but must be numbers from 0 "
+            "to 1 with the sum 1 (± 0.001). Compute the softmax of the logits in float32."
         )
     return probabilities
