@@ -205,8 +205,8 @@ def _required_shape(fault: _LocatedFault) -> str:
 def _required_value(fault: _LocatedFault) -> str:
     if fault.kind in PLAIN_VALUES:
         return f"must be {PLAIN_VALUES[fault.kind]}"
-    told = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
-    return told.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    message = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
+    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 
 
 def _block(found: object, expected: object) -> str:
@@ -254,8 +254,8 @@ def _one_of_members(found: object, union: object) -> str:
             parts.append(f"one of {', '.join(options)}")
             continue
         known = _field_names(member)
-        kinds = (told for _, types_, told in UNION_MEMBERS if member in types_ or typing.get_origin(member) in types_)
-        parts.append(f"a block of settings ({', '.join(known)})" if known else next(kinds, "something else"))
+        described = (description for _, kinds, description in UNION_MEMBERS if _is_one_of(member, kinds))
+        parts.append(f"a block of settings ({', '.join(known)})" if known else next(described, "something else"))
     return f"must be {', or '.join(parts)}.{did_you_mean(str(found), options)}"
 
 
@@ -279,9 +279,9 @@ def _tags(annotation: object) -> tuple[str, list[str]]:
         values = [
             typing.get_args(block.model_fields[name].annotation) for block in blocks if name in block.model_fields
         ]
-        told = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
-        if len(told) == len(blocks):
-            return name, told
+        tags = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
+        if len(tags) == len(blocks):
+            return name, tags
     return "", []
 
 
@@ -317,10 +317,11 @@ def _answers_to(member: object, part: int | str) -> bool:
         return True
     if isinstance(member, type) and issubclass(member, BaseModel):
         return any(part in typing.get_args(info.annotation) for info in member.model_fields.values())
-    return any(
-        str(part).startswith(names) and (member in kinds or typing.get_origin(member) in kinds)
-        for names, kinds, _ in UNION_MEMBERS
-    )
+    return any(str(part).startswith(names) and _is_one_of(member, kinds) for names, kinds, _ in UNION_MEMBERS)
+
+
+def _is_one_of(member: object, kinds: tuple[object, ...]) -> bool:
+    return member in kinds or typing.get_origin(member) in kinds
 
 
 def _inside(annotation: object, part: int | str) -> object:

@@ -109,10 +109,10 @@ class DataSettings(Config):
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
     smaller set of examples would be worth."""
     drop_leaks: bool = True
-    """Leave out rows whose text also occurs in the test data or, except in `validation`, in the validation data.
-    `false` keeps them, which makes scores too high."""
+    """Leave out rows of other parts whose text also occurs in `test` or `validation`. `false` keeps them, which makes
+    scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
-    """What to do with a row without text: `refuse` stops and names its line, `skip` leaves it out and counts it."""
+    """What to do with a row without text: `refuse` stops and names its line; `skip` leaves it out."""
 
     @field_validator("label_names", mode="before")
     @classmethod

@@ -53,7 +53,7 @@ def count_duplicates(hashes: Hashes) -> int:
     )
 
 
-def stands_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
+def occurs_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
     """Return for each of `hashes` whether it is among `others`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -67,12 +67,6 @@ def stands_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def examples(table: TextTable, rows: npt.NDArray[np.bool_]) -> tuple[str, ...]:
-    """Return up to three different texts among the marked rows."""
-    texts: list[str] = []
-    for row in np.flatnonzero(rows)[:100]:
-        text = str(table.dataset[int(row)]["text"])[:200]
-        if text not in texts:
-            texts.append(text)
-        if len(texts) == 3:
-            break
-    return tuple(texts)
+    """Return up to three different texts among the first hundred marked rows."""
+    found = (str(table.dataset[int(row)]["text"])[:200] for row in np.flatnonzero(rows)[:100])
+    return tuple(dict.fromkeys(found))[:3]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
-from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, stands_in, text_hashes
+from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
 from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
@@ -135,7 +135,7 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
         leaky = np.zeros(len(hashes), dtype=np.bool_)
         for other in _TESTED_BY.get(name, ()):
             if other in tests:
-                found = stands_in(hashes, tests[other])
+                found = occurs_in(hashes, tests[other])
                 if found.any():
                     count = int(found.sum())
                     leaks.append(Leak(name, other, count, examples(tables[name], found), drop))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nlptl.data.leaks import stands_in, text_hashes
+from nlptl.data.leaks import occurs_in, text_hashes
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import TextTable
 from nlptl.data.text_data import TextData, check_known_labels
@@ -25,7 +25,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
     for part in ("unlabelled", "source", "labelled", "validation"):
         table: TextTable | None = getattr(data, part)
         if table is not None and drop:
-            leaky = stands_in(text_hashes(table), held_out)
+            leaky = occurs_in(text_hashes(table), held_out)
             if leaky.all():
                 raise DataError(f"{table.name}: all {len(table)} rows also occur in the test texts. Add other rows.")
             table = table.keep(~leaky) if leaky.any() else table
@@ -39,7 +39,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
 
 def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:
     """Return the rows of `table` whose text does not occur in `other`, or None if there are none."""
-    new = ~stands_in(text_hashes(table), text_hashes(other))
+    new = ~occurs_in(text_hashes(table), text_hashes(other))
     return table.keep(new) if new.any() else None
 
 
@@ -57,4 +57,4 @@ def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, Te
             f"{pool.name}: all {len(pool)} rows would be drawn for training, which leaves none for the test. Add rows, or "
             "remove `redraw`."
         )
-    return drawn, pool.keep(~stands_in(text_hashes(pool), text_hashes(drawn)))
+    return drawn, pool.keep(~occurs_in(text_hashes(pool), text_hashes(drawn)))

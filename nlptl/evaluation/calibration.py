@@ -37,9 +37,9 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, label_noise_rate: float |
     """Return the temperature that minimises the log-loss of smoothed labels (Guo et al. 2017; Platt 1999).
 
     A label has probability 1 - r; the other labels share r, the `label_noise_rate` (0 to 1). Its default 1 / (n + 2) is
-    the pseudo-count of Platt's targets: 8 correct examples give probabilities of about 0.9, not 1, and hundreds hardly
-    feel it. A larger rate gives flatter probabilities. The loss is convex in the inverse temperature. If the logits
-    contradict the labels, the result is the highest temperature of the search.
+    the pseudo-count of Platt's targets. With it, 8 correct examples give probabilities of about 0.9, not 1; with hundreds
+    it has hardly any effect. A larger rate gives flatter probabilities. The loss is convex in the inverse temperature.
+    If the logits contradict the labels, the result is the highest temperature of the search.
     """
     count, width = logits.shape
     scores, unit = _standardised(logits)

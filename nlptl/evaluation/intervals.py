@@ -136,17 +136,15 @@ def paired_difference(
     """
     _check_settings(resamples, level)
     before, after = _rows(first), _rows(second)
-    kinds, sizes = (
-        [isinstance(arm, np.ndarray) for arm in (first, second)],
-        [[row.size for row in arm] for arm in (before, after)],
-    )
-    if sizes[0] != sizes[1] or kinds[0] != kinds[1]:
+    sizes = [[row.size for row in arm] for arm in (before, after)]
+    shared_items = isinstance(first, np.ndarray)
+    if sizes[0] != sizes[1] or shared_items != isinstance(second, np.ndarray):
         raise DataError(
             f"paired difference: the first arm has {sizes[0]} items by seed, the second {sizes[1]}. Score both arms with the "
             "same seeds on the same test texts, as two arrays or as two lists."
         )
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    draws = _draws(differences, kinds[0], resamples, seed)
+    draws = _draws(differences, shared_items, resamples, seed)
     means = [float(row.mean()) for row in differences]
     wins, losses = sum(mean > 1e-12 for mean in means), sum(mean < -1e-12 for mean in means)
     interval = percentile_interval(float(draws[0]), draws[1:], level=level)

@@ -38,11 +38,11 @@ def offline_and_tidy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def random_case(rows: int = 60) -> dict[str, Any]:
     rng = np.random.default_rng(2)
-    chances = rng.dirichlet(np.ones(3), size=rows)
+    probabilities = rng.dirichlet(np.ones(3), size=rows)
     return {
         "labels": [NAMES[index] for index in rng.integers(0, 3, rows)],
-        "predicted": [NAMES[index] for index in chances.argmax(axis=1)],
-        "probabilities": chances,
+        "predicted": [NAMES[index] for index in probabilities.argmax(axis=1)],
+        "probabilities": probabilities,
     }
 
 

@@ -25,14 +25,14 @@ def random_case(seed: int, *, rows: int = 120, labels: int = 4, used: int | None
     """Draw N texts of K labels of which only the first `used` are in the test set."""
     rng = np.random.default_rng(seed)
     names = [f"label {index}" for index in range(labels)]
-    chances = rng.dirichlet(np.full(labels, 0.4), size=rows)
+    probabilities = rng.dirichlet(np.full(labels, 0.4), size=rows)
     true = rng.integers(0, used or labels, rows)
-    chances[np.arange(rows), true] += 0.5
-    chances /= chances.sum(axis=1, keepdims=True)
+    probabilities[np.arange(rows), true] += 0.5
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     return {
         "labels": [names[index] for index in true],
-        "predicted": [names[index] for index in chances.argmax(axis=1)],
-        "probabilities": chances,
+        "predicted": [names[index] for index in probabilities.argmax(axis=1)],
+        "probabilities": probabilities,
         "names": names,
     }
 
@@ -222,10 +222,10 @@ pairs = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), min_
 @given(pairs, st.randoms(use_true_random=False))
 def test_the_order_of_the_texts_changes_no_value(rows: list[tuple[str, str]], shuffler: Any) -> None:
     def judge(rows: list[tuple[str, str]]) -> Evaluation:
-        chances = [[0.4 if name == guess else 0.2 for name in NAMES] for _, guess in rows]
+        probabilities = [[0.4 if name == guess else 0.2 for name in NAMES] for _, guess in rows]
         labels, predicted = zip(*rows, strict=True)
         return evaluate_predictions(
-            labels=labels, predicted=predicted, probabilities=chances, names=NAMES, resamples=20
+            labels=labels, predicted=predicted, probabilities=probabilities, names=NAMES, resamples=20
         )
 
     shuffled = list(rows)
@@ -246,8 +246,8 @@ def test_the_order_of_the_texts_changes_no_value(rows: list[tuple[str, str]], sh
 @given(pairs)
 def test_json_round_trip_is_exact(rows: list[tuple[str, str]]) -> None:
     labels, predicted = zip(*rows, strict=True)
-    chances = np.full((len(rows), 4), 0.25)
-    for probabilities in (None, chances):
+    uniform = np.full((len(rows), 4), 0.25)
+    for probabilities in (None, uniform):
         evaluation = evaluate_predictions(
             labels=labels, predicted=predicted, probabilities=probabilities, names=NAMES, resamples=10
         )
@@ -418,12 +418,12 @@ def test_wrong_input_is_refused_in_one_sentence(change: dict[str, Any], sentence
 
 def test_float32_probabilities_within_rounding_are_accepted() -> None:
     logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
-    chances: npt.NDArray[np.float32] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities: npt.NDArray[np.float32] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     names = [str(index) for index in range(7)]
     evaluation = evaluate_predictions(
         labels=names * 7 + ["0"],
         predicted=["1"] * 50,
-        probabilities=chances.astype(np.float16),
+        probabilities=probabilities.astype(np.float16),
         names=names,
         resamples=5,
     )

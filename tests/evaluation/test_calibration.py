@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from nlptl.evaluation.calibration import PRIOR_STRENGTH
-from nlptl.finetuning.linear import corrected_temperature, fit_temperature, log_losses
+from nlptl.evaluation.calibration import PRIOR_STRENGTH, corrected_temperature, fit_temperature, log_losses
 
 
 def noisy(count: int, width: int, seed: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,8 +80,8 @@ def test_eight_examples_that_are_all_right_are_nine_tenths_sure() -> None:
 def test_logits_that_speak_against_the_labels_become_flat() -> None:
     labels = torch.arange(8) % 2
     logits = -torch.nn.functional.one_hot(labels, 2).double() * 50
-    chances = (logits / fit_temperature(logits, labels)).softmax(1)
-    assert torch.allclose(chances, torch.full_like(chances, 0.5), atol=0.01)
+    probabilities = (logits / fit_temperature(logits, labels)).softmax(1)
+    assert torch.allclose(probabilities, torch.full_like(probabilities, 0.5), atol=0.01)
 
 
 def test_equal_logits_need_no_temperature() -> None:
@@ -100,9 +99,9 @@ def test_probabilities_sum_to_one_and_the_label_stays(count: int, width: int, se
     logits, labels = noisy(count, width, seed, scale)
     temperature = fit_temperature(logits, labels)
     assert 0 < temperature < float("inf")
-    chances = (logits / temperature).softmax(1)
-    assert torch.allclose(chances.sum(1), torch.ones(count).double())
-    assert torch.equal(chances.argmax(1), logits.argmax(1))
+    probabilities = (logits / temperature).softmax(1)
+    assert torch.allclose(probabilities.sum(1), torch.ones(count).double())
+    assert torch.equal(probabilities.argmax(1), logits.argmax(1))
     twice = fit_temperature(2 * logits, labels)
     assert twice == pytest.approx(2 * temperature, rel=1e-6)
 
