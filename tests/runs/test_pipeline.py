@@ -122,7 +122,9 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
         str(caught.value) == f"{path}: stages.3.update.epochs is 0, but must be auto or a whole number of at least 1."
     )
     (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
-    with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
+    with pytest.raises(
+        DataError, match=r"test\.csv:2: .*train\.csv has no label 'splendid'; its labels are 'negative', 'positive'"
+    ):
         run(path, out)
     assert not out.exists()
 
