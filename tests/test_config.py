@@ -80,7 +80,9 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: head, rank: 8}",
-            "p.yaml: stages.2.update.rank is not a setting. Known here: method, solver.",
+            "p.yaml: stages.2.update.rank is not a setting. Known here: learning_rate, epochs, l2, batch_size, folds, patience, "
+            "label_weights, "
+            "label_smoothing, precision, method, solver.",
         ),
         (
             "stage: finetune",
@@ -145,16 +147,16 @@ def test_a_list_is_no_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("stages.2.epochs=foo", "is 'foo', but must be auto or a whole number of at least 1."),
-        ("stages.2.epochs=true", "is True, but must be auto or a whole number of at least 1."),
-        ("stages.2.l2=-1", "is -1, but must be auto or a number of at least 0."),
-        ("stages.2.batch_size=1.5", "is 1.5, but must be auto or a whole number of at least 1."),
+        ("stages.2.update.epochs=foo", "is 'foo', but must be auto or a whole number of at least 1."),
+        ("stages.2.update.epochs=true", "is True, but must be auto or a whole number of at least 1."),
+        ("stages.2.update.l2=-1", "is -1, but must be auto or a number of at least 0."),
+        ("stages.2.update.batch_size=1.5", "is 1.5, but must be auto or a whole number of at least 1."),
     ],
 )
 def test_auto_or_a_number(tmp_path: Path, setting: str, sentence: str) -> None:
     (tmp_path / "p.yaml").write_text(CHAIN, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        Pipeline.from_yaml(tmp_path / "p.yaml", assignments=[setting])
+        Pipeline.from_yaml(tmp_path / "p.yaml", assignments=["stages.2.update.method=head", setting])
     assert caught.value.faults == (f"{tmp_path / 'p.yaml'}: {setting.split('=', maxsplit=1)[0]} {sentence}",)
 
 
