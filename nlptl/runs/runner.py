@@ -95,7 +95,7 @@ def evaluate_last(
     folder: Path, last: StageOutcome, data: TextData, context: RunContext
 ) -> tuple[Evaluation | None, dict[str, float]]:
     """Score the last stage on the test texts and keep the result as long as stage and test are the same."""
-    from nlptl.evaluation.classifier import evaluate_classifier, load_classifier, unknown_share
+    from nlptl.evaluation.classifier_evaluation import evaluate_classifier, load_classifier, unknown_share
     from nlptl.evaluation.scores import Evaluation
 
     path = folder / EVALUATION

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nlptl.evaluation.intervals import Interval, PairedDifference, paired_difference, sign_test, wilson
-from nlptl.evaluation.shift import told_p
+from nlptl.evaluation.shift import p_value_text
 from nlptl.finetuning.domains.task import AdaptationMethod, Domains
 
 SIGNIFICANCE = 0.05  # of the sign test; a bootstrap of few examples that agree is one point, whatever their number
@@ -63,7 +63,7 @@ class BothDomains:
         told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
         sure = self.target_p < SIGNIFICANCE
         shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else NO_GAIN
-        return f"Held-out accuracy: {source}; {target}: {told}, sign test {told_p(self.target_p)}, {shown}."
+        return f"Held-out accuracy: {source}; {target}: {told}, sign test {p_value_text(self.target_p)}, {shown}."
 
 
 def held_out_hits(

@@ -149,15 +149,15 @@ def test_settings_survive_yaml() -> None:
     [
         (
             {"kind": "typo"},
-            "here: augment.0: found 'typo'; expected one of word_dropout, swap, eda, typos, masked_lm, back_translation. "
+            "here: augment.0.kind is 'typo', but must be one of word_dropout, swap, eda, typos, masked_lm, back_translation. "
             "Did you mean 'typos'?",
         ),
         (
             {"kind": "typos", "shares": 0.1},
-            "here: augment.0.shares: no such setting. Did you mean 'share'? Known here: copies, kind, share.",
+            "here: augment.0.shares is not a setting. Did you mean 'share'? Known here: copies, kind, share.",
         ),
-        ({"kind": "word_dropout", "share": 1}, "here: augment.0.share: found 1; expected less than 1."),
-        ({"kind": "masked_lm"}, "here: augment.0.weights: is missing; it has no default. Add it."),
+        ({"kind": "word_dropout", "share": 1}, "here: augment.0.share is 1, but must be less than 1."),
+        ({"kind": "masked_lm"}, "here: augment.0.weights is missing. It has no default, so it must be set."),
         (
             {"kind": "back_translation", "forward": "a", "backward": "a"},
             "here: augment.0: found the same folder a forward and backward; expected a model that translates back, or "
