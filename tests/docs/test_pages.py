@@ -1,4 +1,4 @@
-"""Every code block of the README runs; every pipeline file fits its data."""
+"""README.md and the guide are true: their code runs, their YAML fits its data, their commands and links are there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from nlptl.interfaces import cli
 from nlptl.runs.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent.parent
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+RUNNABLE = ("README.md", "docs/guide.md")
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])]
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
+PRINTED = {"README.md": "'good'", "docs/guide.md": "(1, 20)"}
 
 
 @pytest.fixture
@@ -28,41 +31,102 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCKS if name == language]
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
-def test_no_block_is_left_out() -> None:
-    assert {name for name, _ in BLOCKS} == {"python", "bash", "yaml"}
-    assert BLOCKS[0] == ("bash", "make quickstart\nmake test\n")
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", read(page), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_python_blocks_run_one_after_the_other(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def shell_lines(page: str) -> list[str]:
+    """Return the command lines of a page: of its blocks, and those that stand in a sentence or a table."""
+    inline = re.findall(r"(?<!`)`((?:nlptl|make|pip) [^`\n]+)`(?!`)", read(page))
+    return "".join(blocks(page, "bash")).splitlines() + inline
+
+
+def test_readme_fits_one_screen_or_three() -> None:
+    assert len(read("README.md").splitlines()) <= 150
+    summary = re.search(r"<!-- table: summary -->\n(.*?)<!-- end -->", read("README.md"), flags=re.DOTALL)
+    assert summary is not None
+    assert 1 <= len(summary[1].splitlines()) - 2 <= 8
+    assert len(re.findall(r"^!\[", read("README.md"), flags=re.MULTILINE)) == 1
+    assert len(blocks("README.md", "python")[0].splitlines()) <= 10
+
+
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_every_block_is_checked(page: str) -> None:
+    assert set(re.findall(r"^```(\w+)$", read(page), flags=re.MULTILINE)) == {"python", "bash", "yaml"}
+
+
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_python_blocks_run_one_after_the_other(page: str, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {}
-    for text in blocks("python"):
-        exec(compile(text, "README.md", "exec"), names)
-    assert "(1, 20)" in capsys.readouterr().out
+    for text in blocks(page, "python"):
+        exec(compile(text, page, "exec"), names)
+    assert PRINTED[page] in capsys.readouterr().out
     assert (checkout / "my-classifier" / "manifest.json").is_file()
 
 
-def test_yaml_blocks_are_pipelines(checkout: Path) -> None:
-    for text in blocks("yaml"):
-        assert parse(Pipeline, yaml.safe_load(text), where="README.md").check()[0].labelled is not None
+@pytest.mark.parametrize("page", RUNNABLE)
+@pytest.mark.usefixtures("checkout")
+def test_yaml_blocks_are_pipelines(page: str) -> None:
+    for text in blocks(page, "yaml"):
+        assert parse(Pipeline, yaml.safe_load(text), where=page).check()[0].labelled is not None
 
 
 @pytest.mark.usefixtures("checkout")
-def test_bash_blocks_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    for line in "".join(blocks("bash")).splitlines():
-        program, *arguments = shlex.split(line)
-        if program == "make":  # continuous integration runs these; here they would run themselves
-            assert set(arguments) <= set(targets)
-            continue
-        monkeypatch.setattr(sys, "argv", [program, *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        assert caught.value.code in (0, None), line
+def test_the_commands_of_the_guide_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in "".join(blocks("docs/guide.md", "bash")).splitlines():
+        assert run_nlptl(shlex.split(line)[1:], monkeypatch) == 0, line
         assert capsys.readouterr().out, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_there(page: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    targets = re.findall(r"^([\w-]+):", read("Makefile"), flags=re.MULTILINE)
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    for line in shell_lines(page):
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "make":
+            assert set(arguments) <= set(targets), line
+        elif program == "pip":
+            assert set(re.findall(r"\[(\w+)\]", line)) <= set(extras), line
+        elif arguments[0].isupper() or arguments[0].startswith("-"):  # nlptl COMMAND --help
+            continue
+        else:
+            words = arguments[:2] if arguments[0] == "vectors" else arguments[:1]
+            assert run_nlptl([*words, "--help"], monkeypatch) == 0, line
+            usage = capsys.readouterr().out
+            assert all(option in usage for option in arguments if option.startswith("--")), line
+            for argument in arguments:
+                assert not argument.startswith(("pipelines/", "data/")) or (ROOT / argument).exists(), line
+
+
+def run_nlptl(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    """Run the command line in this process and return its exit code, 0 for none."""
+    monkeypatch.setattr(sys, "argv", ["nlptl", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code or 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"{page}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {anchor_of(heading) for heading in headings}, f"{page}: {target}"
+
+
+def anchor_of(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading: lower case, no punctuation, hyphens for spaces."""
+    return "".join(c for c in heading.lower() if c.isalnum() or c in "_- ").strip().replace(" ", "-")
 
 
 @pytest.mark.usefixtures("checkout")
@@ -74,19 +138,8 @@ def test_every_pipeline_fits_its_data(path: Path) -> None:
     assert data.test is not None
 
 
-def test_the_map_names_every_module() -> None:
-    rooms = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n### ")[1:]
-    told = {
-        (room.split("\n")[0].rstrip("/"), name) for room in rooms for name in re.findall(r"^- `([^`]+)`", room, re.M)
-    }
-    paths = [path.relative_to(ROOT / "nlptl") for path in (ROOT / "nlptl").rglob("*.py")]
-    there = {("Ground files", path.name) for path in paths if len(path.parts) == 1}
-    there |= {
-        (path.parts[0], "/".join(path.parts[1:]))
-        for path in paths
-        if len(path.parts) > 1 and path.name != "__init__.py"
-    }
-    assert told == there
+def test_every_pipeline_stands_in_readme() -> None:
+    assert [path.name for path in PIPELINES if f"(pipelines/{path.name})" not in read("README.md")] == []
 
 
 def test_the_data_sets_are_as_their_readmes_say() -> None:
