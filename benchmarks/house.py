@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -233,31 +232,36 @@ def longest_function(modules: Sequence[Module]) -> Count:
 
 
 def update_members() -> dict[str, str]:
-    """Return the class names of the members of `update:`, each with the path of its file in the package."""
+    """Return the class names of the members of `update:`, each with the module that defines it."""
     from nlptl.stages.finetune import FineTune
 
-    union = FineTune.model_fields["update"].annotation
-    return {
-        member.__name__: member.__module__.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py"
-        for member in get_args(union)
-    }
+    return {member.__name__: member.__module__ for member in get_args(FineTune.model_fields["update"].annotation)}
 
 
 def tests_of(members: Mapping[str, str], modules: Sequence[Module]) -> list[str]:
-    """Return the isinstance tests over members outside the file that defines the member."""
-    found: Counter[str] = Counter()
+    """Return the isinstance tests over members outside the module that defines the member.
+
+    A name counts where it is imported from the room of the member's module, and as an attribute of any module.
+    """
+    found = []
     for module in modules:
+        imported = {
+            alias.asname or alias.name: node.module or ""
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
-                names = {
-                    part.id if isinstance(part, ast.Name) else part.attr
-                    for part in ast.walk(node.args[1])
-                    if isinstance(part, ast.Name | ast.Attribute)
+                names = {part.attr for part in ast.walk(node.args[1]) if isinstance(part, ast.Attribute)}
+                names |= {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)} & {
+                    name
+                    for name, home in imported.items()
+                    if name in members and home.startswith(members[name].rpartition(".")[0])
                 }
-                foreign = sorted(name for name in names & members.keys() if members[name] != module.path)
-                if foreign:
-                    found[f"{module.path}:{node.lineno}: {', '.join(foreign)}"] += 1
-    return list(found.elements())
+                if foreign := sorted(names & members.keys()):
+                    found.append(f"{module.path}:{node.lineno}: {', '.join(foreign)}")
+    return found
 
 
 if __name__ == "__main__":

@@ -40,10 +40,13 @@ def test_words_of_sentences_and_lines_of_functions(house: ModuleType, package: P
     assert house.longest_function(modules).where == ["room/one.py: test 2"]
 
 
-def test_isinstance_counts_outside_the_members_own_file(house: ModuleType, package: Path) -> None:
-    modules = house.read_modules(package)
-    assert house.tests_of({"Twice": "one.py"}, modules) == ["room/one.py:7: Twice"]
-    assert house.tests_of({"Twice": "room/one.py"}, modules) == []
+def test_isinstance_counts_outside_the_members_own_module(house: ModuleType, package: Path) -> None:
+    text = "def f(x, union):\n    return isinstance(x, Twice | int) or isinstance(x, (int, union.Once))\n"
+    (package / "foreign.py").write_text(f"from small.room.one import Twice\n{text}")
+    (package / "other.py").write_text(f"from elsewhere import Twice\n{text}")
+    members = {"Twice": "small.room.one", "Once": "small.room.two"}
+    found = house.tests_of(members, house.read_modules(package))
+    assert found == ["foreign.py:3: Twice", "foreign.py:3: Once", "other.py:3: Once"]
 
 
 def test_circles_and_climbs(house: ModuleType) -> None:
