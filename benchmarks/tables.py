@@ -97,6 +97,18 @@ def reviews() -> str:
     return markdown(["test", *arms, "difference", "seeds better/equal/worse"], rows) + made_on("reviews")
 
 
+def quickstart(name: str = "quickstart") -> str:
+    """Return the quickstart's arms on its test, a row each; the first is what the others are set against."""
+    bars = result(name)["bars"]
+    first, *_ = bars[0]["arms"].items()
+    rows = [[first[0], first[1], "", ""]]
+    for bar in bars:
+        arm = bar["name"].split("difference in accuracy, ")[1]
+        rows.append([arm, bar["arms"][arm], bar["range"], "/".join(map(str, bar["better_equal_worse"]))])
+    header = [f"arm, on {bars[0]['texts']} texts", "accuracy", "difference", "seeds better/equal/worse"]
+    return markdown(header, rows) + made_on(name)
+
+
 def two_commands() -> str:
     seconds = {(row["command"], row["state"]): row["seconds"] for row in result("two-commands")["rows"]}
     rows = [
@@ -314,6 +326,7 @@ TABLES = {
     "corpus-encoding": corpus_encoding,
     "static": static,
     "reviews": reviews,
+    "quickstart": quickstart,
     "two-commands": two_commands,
     "bounds": bounds,
     "encode": encode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,27 @@ def test_a_page_that_differs_is_named_and_mended(
     assert script.main(check=False) == 0
     assert copy.read_text(encoding="utf-8") == right
     assert script.main(check=True) == 0
+
+
+@pytest.mark.parametrize("script", ["tables"], indirect=True)
+def test_the_quickstarts_table_has_a_row_for_every_arm(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = {"alone": "0.5 [0.4, 0.6]", "words": "0.6 [0.5, 0.7]", "MiniLM": "0.9 [0.8, 1.0]"}
+    bars = [
+        {"name": f"200 reviews: difference in accuracy, {arm}", "range": gain, "arms": arms, "texts": 200,
+         "better_equal_worse": [2, 1, 0]}
+        for arm, gain in (("words", "0.1 [0.0, 0.2]"), ("MiniLM", "0.4 [0.3, 0.5]"))
+    ]  # fmt: skip
+    machine = {"cores": 2, "cpu": "made", "memory_gib": 1}
+    made = {"bars": bars, "rows": [], "machine": machine, "versions": {"nlptl": "1"}, "date": "2026-01-01"}
+    (tmp_path / "quickstart.json").write_text(json.dumps(made), encoding="utf-8")
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    assert script.quickstart().splitlines()[2:5] == [
+        "| alone | 0.5 [0.4, 0.6] |  |  |",
+        "| words | 0.6 [0.5, 0.7] | 0.1 [0.0, 0.2] | 2/1/0 |",
+        "| MiniLM | 0.9 [0.8, 1.0] | 0.4 [0.3, 0.5] | 2/1/0 |",
+    ]
 
 
 @pytest.mark.parametrize("script", ["reference"], indirect=True)
