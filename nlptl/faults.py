@@ -106,7 +106,7 @@ class _Fault:
             if members:
                 if choice is None and not _tags(annotation)[1]:
                     choice = _Choice(len(path), annotation, part)
-                annotation = owner = next((member for member in members if _answers_to(member, part)), None)
+                annotation = owner = _member(annotation, part)
                 continue
             owner = annotation
             path.append(str(part))
@@ -302,6 +302,14 @@ def _bare(annotation: object) -> object:
         if len(members) == 1:
             return _bare(members[0])
     return annotation
+
+
+def _member(union: object, part: int | str) -> object:
+    """Return the member of a union that pydantic calls `part`: by its tag, if its blocks have tags."""
+    members, (_, tags) = _union_members(union), _tags(union)
+    if part in tags:
+        return [member for member in members if member is not type(None)][tags.index(str(part))]
+    return next((member for member in members if _answers_to(member, part)), None)
 
 
 def _answers_to(member: object, part: int | str) -> bool:

@@ -30,7 +30,7 @@ CHAINS: tuple[list[dict[str, Any]], ...] = (
             "priors": {"a": 0.5, "b": 0.5},
             "update": {
                 "method": "contrastive",
-                "pile": {"texts": 20},
+                "pseudo_labels": {"texts": 20},
                 "templates": ["{}"],
                 "augment": [{"kind": "typos"}, {"kind": "eda", "edits": ["swap"]}],
             },
@@ -101,8 +101,8 @@ def finetune(**settings: Any) -> dict[str, Any]:
             "update.templates: found 'This is {}.'; expected a list, such as ['This is {}.'].",
         ),
         (
-            {"update": {"method": "auto", "pile": True}},
-            "update.pile: found True; expected one of auto, never.",
+            {"update": {"method": "auto", "pseudo_labels": True}},
+            "update.pseudo_labels: found True; expected one of auto, never.",
         ),
         (
             {"update": {"method": "lora", "targets": "liner"}},
@@ -121,7 +121,7 @@ def finetune(**settings: Any) -> dict[str, Any]:
         ),
         ({"priors": {"a": 1.5}}, "priors.a: found 1.5; expected less than 1."),
         ({"priors": {"a": "half"}}, "priors.a: found 'half'; expected a number."),
-        ({"folds": "many"}, "folds: found 'many'; expected a whole number."),
+        ({"update": {"method": "head", "folds": "many"}}, "update.folds: found 'many'; expected a whole number."),
     ],
 )
 def test_what_is_written_in_the_wrong_shape_is_one_sentence(settings: dict[str, Any], sentence: str) -> None:
