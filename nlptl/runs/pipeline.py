@@ -16,7 +16,6 @@ from nlptl.config import Config, dump_yaml, load_yaml, override, parse
 from nlptl.context import RunContext
 from nlptl.data import DataSettings, TextData, load_data
 from nlptl.errors import ConfigError, DataError
-from nlptl.finetuning.methods.linear_heads import check_hidden
 from nlptl.progress import SilentProgress, SilentTracker
 from nlptl.runs.folder import (
     DATA_REPORT,
@@ -42,7 +41,7 @@ from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.stages.stage import TokenModelKind
+from nlptl.stages.stage import ExpectedModel
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
@@ -103,11 +102,13 @@ class Pipeline(Config):
                         f"it is read by this stage. Add data.{part}: FILE"
                         + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
                     )
-        kind: TokenModelKind = "word_vectors" if isinstance(self.stages[0], SkipGram) else "transformer"
+        model = ExpectedModel()
         for number, stage in enumerate(self.stages):
-            stage.check_model(kind, where=f"stages.{number}")
+            model = stage.expected_model(model)
+            if model.token_model is not None:
+                stage.check_model(model.token_model, where=f"stages.{number}")
         if self.data.labelled is not None:
-            self.check_head(None, where="stages")
+            self.check_chain(None, where="stages")
         if self.compare is not None and self.stages[-1].gives != "classifier":
             raise ValueError(
                 f"compare: the chain ends with {self.stages[-1].stage}, which gives {_kind(self.stages[-1].gives)}; only "
@@ -146,23 +147,17 @@ class Pipeline(Config):
             raise ConfigError(faults)
         for number, stage in enumerate(self.stages):
             stage.check_data(data, where=f"{where}: stages.{number}")
-        self.check_head(data, where=f"{where}: stages")
+        self.check_chain(data, where=f"{where}: stages")
         if self.compare is not None:
             list(trials_of(self, data, where))
         return data, report
 
-    def check_head(self, data: TextData | None, *, where: str) -> None:
-        """Refuse a hidden layer under an update that fits a linear head, as far as the settings, and `data` if given, tell."""
-        hidden = max((stage.hidden for stage in self.stages if isinstance(stage, ClassificationHead)), default=0)
-        first, read = self.stages[0], [stage.layer for stage in self.stages if isinstance(stage, SentenceVectors)]
-        layers = (
-            isinstance(first, Bert)
-            and not (Path(first.weights or "") / "encoder.json").is_file()  # which may say that the embeddings are read
-            and all(layer in ("last", "mean") or int(layer) > 0 for layer in read)
-        )
+    def check_chain(self, data: TextData | None, *, where: str) -> None:
+        """Refuse stages that do not fit the model of those before, as far as the settings, and `data` if given, tell."""
+        model = ExpectedModel()
         for number, stage in enumerate(self.stages):
-            if isinstance(stage, FineTune):
-                check_hidden(stage.update, hidden, data, layers=layers, where=f"{where}.{number}")
+            stage.check_chain(model, data, where=f"{where}.{number}")
+            model = stage.expected_model(model)
 
     def train(self, data: TextData, context: RunContext, *, made: dict[str, Any] | None = None) -> Any:
         """Run the chain in memory and return the last stage's artifact; nothing is written.
@@ -220,14 +215,13 @@ class Pipeline(Config):
 
     def _check_sources(self, folder: Path, where: str) -> None:
         """Refuse to begin with what the run itself will overwrite."""
-        first = self.stages[0]
-        field = "vectors" if isinstance(first, SkipGram) else "weights"
-        source = getattr(first, field, None)
-        if source is not None and folder.resolve() in Path(source).resolve().parents:
-            raise ConfigError(
-                f"{where}: stages.0.{field}: found {source}, which stands in this run's own folder; expected another place, "
-                "this run would overwrite it. Choose another folder with --out."
-            )
+        for number, stage in enumerate(self.stages):
+            for field, path in stage.input_paths().items():
+                if folder.resolve() in path.resolve().parents:
+                    raise ConfigError(
+                        f"{where}: stages.{number}.{field}: found {path}, which stands in this run's own folder; expected "
+                        "another place, this run would overwrite it. Choose another folder with --out."
+                    )
 
     def _begin(self, folder: Path, report: DataReport, context: RunContext, held: contextlib.ExitStack) -> None:
         """Lock the folder and write what the run begins with; the lock and the tracker are let go of with `held`."""

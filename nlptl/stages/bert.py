@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from nlptl.artifact import Kind
-from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.pretraining.encoders.objectives import Continue, Scratch
-from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ DEFAULT_WEIGHTS = "minilm"
 SMALL = 1_000_000  # parameters of the layers below which one thread is faster than two
 
 
-class Bert(Config):
+class Bert(Stage):
     """Load a BERT-family encoder and, if wanted, train it further on the pile; or train a small one from scratch."""
 
     model_config = ConfigDict(serialize_by_alias=True)  # `continue` is no name that Python allows
@@ -109,8 +108,14 @@ class Bert(Config):
             if self.max_length is not None:
                 check_max_length(found, self.max_length, where=where)
 
-    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
-        """Nothing to refuse: it makes the encoder itself."""
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Begin with a transformer; a folder of nlptl's own may read its embeddings alone."""
+        embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
+        return ExpectedModel("transformer", has_layers=not embeddings)
+
+    def input_paths(self) -> Mapping[str, Path]:
+        """Return the folder of the weights, if they are one."""
+        return {} if self.weights is None else {"weights": Path(self.weights)}
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without texts to learn from, or with too few."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.artifact import Kind
-from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.errors import DataError
-from nlptl.stages.stage import Need, Part, TokenModelKind
+from nlptl.stages.stage import ExpectedModel, Need, Part, Stage
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
 
 
-class ClassificationHead(Config):
+class ClassificationHead(Stage):
     """Attach an untrained head with one output a label."""
 
     stage: Literal["classification_head"] = "classification_head"
@@ -35,7 +34,6 @@ class ClassificationHead(Config):
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "classifier"
     version: ClassVar[int] = 1
-    runs_on_all_processes: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -53,18 +51,9 @@ class ClassificationHead(Config):
             return frozenset({"labelled"})
         return frozenset({"label_names"}) if data.source is None else frozenset({"source"})
 
-    def check(self, *, where: str) -> None:
-        """Nothing can be wrong beyond the types."""
-
-    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
-        """Fits both kinds."""
-
-    def check_data(self, data: TextData, *, where: str) -> None:
-        """Nothing beyond what `needs` says."""
-
-    def external_digests(self) -> Mapping[str, str]:
-        """Nothing outside the data shapes the result."""
-        return {}
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Add the head's hidden layer."""
+        return dataclasses.replace(before, hidden=self.hidden)
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a TextClassifier over a copy of `given` for the labels of `data`, by whatever part names them.

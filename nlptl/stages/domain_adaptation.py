@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.artifact import Kind
-from nlptl.config import Config, auto_or
+from nlptl.config import auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.domains.adaptation import Adaptation, encoded
 from nlptl.finetuning.domains.settings import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
-from nlptl.stages.stage import Need, Part, TokenModelKind
+from nlptl.stages.stage import Need, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +32,7 @@ LEAST = 2  # examples of a label in the source: one to learn from, one to hold o
 MOST_PASSES = 50  # of L-BFGS, which has converged by then
 
 
-class DomainAdaptation(Config):
+class DomainAdaptation(Stage):
     """Train a classifier on labelled examples of one domain for use in another, of which unlabelled texts are at hand."""
 
     stage: Literal["domain_adaptation"] = "domain_adaptation"
@@ -125,10 +124,6 @@ class DomainAdaptation(Config):
                 f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {LEAST_TEXTS} to "
                 "continue training on. Add texts, or choose another method."
             )
-
-    def external_digests(self) -> Mapping[str, str]:
-        """Nothing outside the data shapes the result."""
-        return {}
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier for the target domain; `given` stays as it is, and no test text is looked at.

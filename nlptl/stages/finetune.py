@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from nlptl.artifact import Kind
-from nlptl.config import Config, auto_or
+from nlptl.config import auto_or
 from nlptl.context import Record, RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.augmentation.checked import check_pile
@@ -26,6 +26,7 @@ from nlptl.finetuning.methods.few_labels import (
     read_as_decided,
     solved,
 )
+from nlptl.finetuning.methods.linear_heads import check_hidden
 from nlptl.finetuning.methods.union import (
     NO_LAYERS,
     Auto,
@@ -38,7 +39,7 @@ from nlptl.finetuning.methods.union import (
     is_step_by_step,
 )
 from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors
-from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -48,7 +49,7 @@ ITERATIVE = ("learning_rate", "epochs", "l2", "batch_size", "label_weights", "la
 """Settings of updates that learn step by step from labels; other updates have none of them."""
 
 
-class FineTune(Config):
+class FineTune(Stage):
     """Train a classifier on the labelled examples."""
 
     stage: Literal["finetune"] = "finetune"
@@ -150,6 +151,10 @@ class FineTune(Config):
                     f"{where}.update.{name}: found {getattr(self.update, name)} over word vectors, which have no layers; "
                     "expected it only with a transformer. Drop it, or begin the chain with stage: bert."
                 )
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse a hidden layer under an update that fits a linear head."""
+        check_hidden(self.update, given.hidden, data, layers=given.has_layers, where=where)
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse a pile that is not there, and priors of other labels."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.artifact import Kind
-from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 from nlptl.stages.unlabelled import watched
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 FITTED_ON: tuple[Part, ...] = ("unlabelled", "labelled")  # the first of these that is there
 
 
-class SentenceVectors(Config):
+class SentenceVectors(Stage):
     """Choose and fit the pooling of an encoder."""
 
     stage: Literal["sentence_vectors"] = "sentence_vectors"
@@ -54,17 +53,6 @@ class SentenceVectors(Config):
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 2
-    runs_on_all_processes: ClassVar[bool] = False
-
-    @property
-    def needs(self) -> frozenset[Part]:
-        """Nothing must be there."""
-        return frozenset()
-
-    @property
-    def is_random(self) -> bool:
-        """Nothing is drawn."""
-        return False
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile for tfidf and sif, or the labelled texts where there is no pile."""
@@ -73,8 +61,10 @@ class SentenceVectors(Config):
         present: tuple[Part, ...] = tuple(part for part in FITTED_ON if getattr(data, part) is not None)
         return frozenset(present[:1])
 
-    def check(self, *, where: str) -> None:
-        """Nothing can be wrong beyond the types."""
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Take the layers away where the embeddings (layer 0) or a layer counted from the last are read."""
+        reads_layers = self.layer in ("last", "mean") or int(self.layer) > 0
+        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers)
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse over word vectors what only layers and first tokens can give."""
@@ -103,10 +93,6 @@ class SentenceVectors(Config):
                 f"{where}: found no texts for {self.pooling} pooling; it is fitted on data.unlabelled. "
                 "Give some, or use pooling: mean."
             )
-
-    def external_digests(self) -> Mapping[str, str]:
-        """Nothing outside the data shapes the result."""
-        return {}
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return a copy of `given` with this pooling; tfidf and sif need texts to fit on (DataError without).

@@ -23,7 +23,7 @@ from nlptl.errors import ConfigError, DataError
 from nlptl.models.spelling import Spelling
 from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
-from nlptl.stages.stage import Part, TokenModelKind
+from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched_arrays
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _phrases(value: object) -> object:
     return Phrases() if value is True else None if value is False else value
 
 
-class SkipGram(Config):
+class SkipGram(Stage):
     """Learn word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
 
     stage: Literal["skipgram"] = "skipgram"
@@ -101,7 +101,6 @@ class SkipGram(Config):
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 3
-    runs_on_all_processes: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -143,8 +142,13 @@ class SkipGram(Config):
                 f"Drop dim or set it to {width}."
             )
 
-    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
-        """Nothing to refuse: it makes the encoder itself."""
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Begin with word vectors."""
+        return ExpectedModel("word_vectors")
+
+    def input_paths(self) -> Mapping[str, Path]:
+        """Return the file of `vectors`."""
+        return {} if self.vectors is None else {"vectors": Path(self.vectors)}
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to learn from."""

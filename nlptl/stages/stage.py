@@ -1,65 +1,100 @@
-"""The contract of a stage, and the context in which one runs."""
+"""The contract of a stage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from nlptl.artifact import Kind
+from nlptl.config import Config
+from nlptl.context import RunContext
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.models.encoder import Encoder
 
 Part = Literal["unlabelled", "source", "labelled", "validation", "label_names"]
 Need = Part | Literal["labels"]
-"""What a stage cannot do without. labels: from labelled or source examples, or from label_names; these can stand for
-labelled as well, since names alone give a classifier."""
+"""Part of the data that a stage requires. `labels` is met by labelled or source examples, or by label_names;
+label_names meet `labelled` too, since a classifier can be made from names alone."""
 TokenModelKind = Literal["word_vectors", "transformer"]
 
 
-class Stage(Protocol):
-    """A stage is its validated, frozen settings; `run` returns a new artifact and leaves what it was given untouched."""
+@dataclasses.dataclass(frozen=True)
+class ExpectedModel:
+    """Model of a chain as its settings describe it, before anything runs."""
+
+    token_model: TokenModelKind | None = None
+    """None where no stage has said."""
+    has_layers: bool = False
+    """Whether the encoder certainly has layers that training can change."""
+    hidden: int = 0
+    """Units of the head's hidden layer; 0 for a linear head and for none."""
+
+
+class Stage(Config, ABC):
+    """Settings of one step of a chain, and the step itself.
+
+    A stage writes its settings, `takes`, `gives`, `version` and `run`; every other member has a default.
+    """
+
+    stage: str
+    """The name of this stage."""
 
     takes: ClassVar[Kind | None]
-    """Kind of the artifact it is given; None for a first stage."""
+    """Kind of the artifact that `run` is given; None for a first stage."""
     gives: ClassVar[Kind]
-    """Kind of the artifact it returns."""
+    """Kind of the artifact that `run` returns."""
     version: ClassVar[int]
     """Raised when the same settings give other results."""
-    runs_on_all_processes: ClassVar[bool]
-    """Whether several processes run it together; else process 0 does, and the others read what it published."""
+    runs_on_all_processes: ClassVar[bool] = False
+    """Whether all processes run the stage together. Otherwise process 0 runs it and the others load its result."""
 
-    @property
-    def stage(self) -> str:
-        """Name of the stage, which is also its tag in a pipeline file."""
+    @abstractmethod
+    def run(self, given: Any, *, data: TextData, context: RunContext | None = None) -> Encoder | TextClassifier:
+        """Return a new artifact; `given`, the artifact of the stage before, is not changed."""
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What of the data it cannot run without."""
+        """Parts of the data without which the stage cannot run."""
+        return frozenset()
 
     @property
     def is_random(self) -> bool:
         """Whether the result depends on the seed."""
+        return False
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """Parts of `data` that it reads with these settings; they enter its identity."""
-
-    def check(self, *, where: str) -> None:
-        """Refuse what can be refused before anything trains: files that are missing, settings that do not fit."""
-
-    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
-        """Refuse settings that do not fit the kind of encoder with which the chain begins."""
-
-    def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data that leave it nothing to work on."""
+        """Return the parts of `data` that shape the result. By default all: a change of any runs the stage again."""
+        return frozenset(part for part in get_args(Part) if getattr(data, part) is not None)
 
     def external_digests(self) -> Mapping[str, str]:
-        """Digests of files outside the data that shape the result, such as imported vectors."""
+        """Return digests of files outside the data that shape the result, such as imported vectors."""
+        return {}
 
-    @property
-    def run(self) -> Callable[..., Any]:
-        """`run(given, *, data, context)` does the work and returns a new artifact; a first stage is given None."""
+    def input_paths(self) -> Mapping[str, Path]:
+        """Return the paths that the stage reads, by setting; a run refuses to write over them."""
+        return {}
 
-    @property
-    def model_dump(self) -> Callable[..., dict[str, Any]]:
-        """`model_dump(mode="json")` returns the settings as plain values, every default written out."""
+    def expected_model(self, before: ExpectedModel) -> ExpectedModel:
+        """Return what is known of the model after this stage, from the model `before` it."""
+        return before
+
+    def check(self, *, where: str) -> None:
+        """Raise ConfigError for settings that can be refused alone, such as files that are missing."""
+
+    def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
+        """Raise ConfigError for settings that do not fit this kind of encoder."""
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Raise ConfigError for settings that do not fit the model of the stages before.
+
+        `data` is None as long as only the settings are known.
+        """
+
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Raise DataError for data from which the stage cannot learn."""

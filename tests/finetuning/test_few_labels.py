@@ -759,7 +759,9 @@ def test_sentences_with_names_count_in_what_a_training_costs() -> None:
 
 def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    monkeypatch.setattr(distributed, "broadcast", lambda value: 0.03)  # process 0's time, whatever this one has measured
+    monkeypatch.setattr(
+        distributed, "broadcast", lambda value: 0.03
+    )  # process 0's time, whatever this one has measured
     monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 1e9)
     monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
     found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))

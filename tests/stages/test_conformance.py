@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
+from nlptl.stages.stage import ExpectedModel, Stage
 from tests.models.tiny import tiny_folder
 
 SKIPGRAM = SkipGram(dim=16, epochs=15, min_count=1, window=10)
@@ -300,3 +301,28 @@ def test_copies_do_not_share_weights(artifacts: list[Any]) -> None:
     with torch.no_grad():
         copied.encoder.token_model.vectors.add_(1)
     assert not torch.equal(copied.encoder.token_model.vectors, artifacts[3].encoder.token_model.vectors)
+
+
+def test_a_new_stage_writes_its_settings_and_run_alone(artifacts: list[Any], reviews: TextData) -> None:
+    class Unchanged(Stage):
+        stage: Literal["unchanged"] = "unchanged"
+        takes, gives, version = "encoder", "encoder", 1
+
+        def run(self, given: Any, *, data: TextData, context: RunContext | None = None) -> Encoder:
+            return copy.deepcopy(given)
+
+    stage = Unchanged()
+    stage.check(where="stages.1")
+    stage.check_model("word_vectors", where="stages.1")
+    stage.check_chain(ExpectedModel("word_vectors"), reviews, where="stages.1")
+    stage.check_data(reviews, where="stages.1")
+    assert stage.model_dump(mode="json") == {"stage": "unchanged"}
+    assert (stage.needs, stage.is_random, stage.runs_on_all_processes) == (frozenset(), False, False)
+    assert (stage.external_digests(), stage.input_paths()) == ({}, {})
+    assert stage.expected_model(ExpectedModel("transformer", hidden=3)) == ExpectedModel("transformer", hidden=3)
+    assert stage.reads(TextData(unlabelled=["a text"])) == {"unlabelled"}, "whatever is there may shape the result"
+    np.testing.assert_array_equal(
+        stage.run(artifacts[1], data=reviews).encode(["good film"]), artifacts[1].encode(["good film"])
+    )
+    with pytest.raises(TypeError, match="abstract"):
+        Stage(stage="nothing")  # type: ignore[abstract]

@@ -68,7 +68,7 @@ def _arm_data(
     kept = without_texts_of(loaded, tests, drop=pipeline.data.drop_leaks)
     for number, stage in enumerate(arm.stages):
         stage.check_data(kept, where=f"{where}: compare.arms.{name}: stages.{number}")
-    arm.check_head(kept, where=f"{where}: compare.arms.{name}: stages")
+    arm.check_chain(kept, where=f"{where}: compare.arms.{name}: stages")
     for part in PARTS:
         before, after = getattr(loaded, part), getattr(kept, part)
         if say is not None and before is not None and len(before) > len(after):
