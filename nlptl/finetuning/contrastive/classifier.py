@@ -174,5 +174,5 @@ def _finished(
     write_head(with_temperature(linear, temperature), head)
     fit.head = head.to(task.given.device)
     moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters)
-    task.record.add_finding("trainable_parameters", moved + linear.weights.numel() + len(linear.bias))
+    task.record.trainable_parameters = moved + linear.weights.numel() + len(linear.bias)
     return contrast.update.finish(fit)

@@ -50,7 +50,7 @@ class StepByStep:
             classifier, choice, trained = self._trained(texts, examples)
         found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
         self._context.record.add_finding("choice", found, choice.how)
-        self._context.record.add_finding("trainable_parameters", trained)
+        self._context.record.trainable_parameters = trained
         return classifier
 
     def _trained(self, texts: list[str], examples: Examples) -> tuple[TextClassifier, Choice, int]:

@@ -111,7 +111,7 @@ def solved(
     context.record.add_finding(
         "choice", {"solver": choice.fitted.method, "strength": choice.fitted.strength}, choice.how
     )
-    context.record.add_finding("trainable_parameters", choice.head.weights.numel() + len(choice.head.bias))
+    context.record.trainable_parameters = choice.head.weights.numel() + len(choice.head.bias)
     head = copy.deepcopy(given.head).cpu()
     head.fit_scale(vectors)
     write_head(choice.head, head)

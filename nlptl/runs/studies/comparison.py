@@ -1,40 +1,30 @@
-"""Arms against arms: the same chain under a few changed settings, over many seeds, on the same tests, pair by pair."""
+"""Comparison of arms: the same tests over many seeds, pair by pair, and what that shows."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import append_lines, digest_of, write_text_atomically
-from nlptl.context import Device, RunContext
+from nlptl.artifact import append_lines, write_text_atomically
+from nlptl.context import RunContext
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
+from nlptl.runs.studies.arms import Study, Trial
+from nlptl.runs.studies.shared_work import SharedWork
 
 if TYPE_CHECKING:
-    from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
-SMALLEST_TEST = 20  # texts below which a test is called out as showing nothing
-ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One arm under one seed: what to train on and what to test on. Both arms get equal tests and draws."""
-
-    arm: str
-    seed: int
-    identity: str
-    train: Callable[[RunContext], TextClassifier]
-    tests: Mapping[str, TextTable]
+MIN_TEXTS = 20  # of a test that can show anything
 
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """All arms on one test."""
+    """Results of all arms on one test."""
 
     test: str
     texts: int
@@ -49,7 +39,7 @@ class TestResult:
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonResult:
-    """The table of all arms and what it shows."""
+    """Results of a comparison, and a sentence on what they show."""
 
     arms: tuple[str, ...]
     results: tuple[TestResult, ...]
@@ -74,25 +64,41 @@ class ComparisonResult:
         }
 
 
-def run_trials(
-    trials: Sequence[Trial], folder: Path, *, device: Device, after_trial: Callable[[Trial], None]
-) -> list[dict[str, Any]]:
-    """Run what `folder`'s rows do not hold yet, adding one row a trial and test; returns the rows of these trials."""
-    path = folder / ROWS
+def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
+    """Run the trials of a study that `folder` has no rows of, and write rows and summary there."""
+    for arm in study.arms:
+        for part, count in arm.data.left_out.items():
+            context.progress.say(
+                f"{arm.name}: {count} rows of {part} stand in the comparison's tests and were left out."
+            )  # fmt: skip
+    names = tuple(arm.name for arm in study.arms)
+    result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
+    write_json(folder / COMPARISON, result.to_json())
+    return result
+
+
+def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[dict[str, Any]]:
+    """Return the rows of all trials, running those that the file at `path` lacks; one row a trial and test."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
     rows = [
         row for row in _read_rows(path) if (row["identity"], row["seed"], row["test"], len(row["correct"])) in wanted
     ]
-    write_text_atomically(path, "".join(_line(row) for row in rows))  # a torn last line and old settings go
+    write_text_atomically(path, "".join(_line(row) for row in rows))  # drops a torn last line and old settings
     done = {(row["identity"], row["seed"], row["test"]) for row in rows}
-    for trial in trials:
-        missing = [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
-        if missing:
-            classifier = trial.train(RunContext(seed=trial.seed, device=device))
-            new = [_tested(trial, test, classifier) for test in missing]
-            append_lines(path, "".join(_line(row) for row in new))
-            rows += new
-        after_trial(trial)
+    missing = {
+        (trial.identity, trial.seed): [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
+        for trial in trials
+    }
+    shared = SharedWork([trial for trial in trials if missing[trial.identity, trial.seed]])
+    with context.progress.task("comparing the arms", total=len(trials), unit="trials") as task:
+        for trial in trials:
+            tests = missing[trial.identity, trial.seed]
+            if tests:
+                classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
+                new = [_tested(trial, test, classifier) for test in tests]
+                append_lines(path, "".join(_line(row) for row in new))
+                rows += new
+            task.advance(1, f"seed {trial.seed}")
     return rows
 
 
@@ -121,22 +127,12 @@ def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed:
     return ComparisonResult(arms, tuple(results), _sentence(arms, results))
 
 
-def save_summary(result: ComparisonResult, folder: Path) -> None:
-    """Write comparison.json beside the rows."""
-    write_text_atomically(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-
-
-def trial_identity(settings: object, data: object) -> str:
-    """Return the digest of everything that shapes an arm's trials but the seed."""
-    return digest_of({"settings": settings, "data": data})
-
-
 def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, Any]:
     table = trial.tests[test]
     predicted = classifier.predict(table.texts())
     hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
     return {
-        "arm": trial.arm,
+        "arm": trial.arm.name,
         "seed": trial.seed,
         "test": test,
         "accuracy": sum(hits) / len(hits),
@@ -155,7 +151,7 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
         if result.redrawn:
             parts.append(f"With other examples to learn from for every seed: {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
-    if smallest.texts < SMALLEST_TEST:
+    if smallest.texts < MIN_TEXTS:
         parts.append(
             f"A test of {smallest.texts} texts alone shows nothing: a coin gets all right 1 time in {2**smallest.texts}."
         )
