@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
-from nlptl.config import parse
+from nlptl.config import Config, parse
 from nlptl.errors import ConfigError
 from nlptl.runs.pipeline import Pipeline
+from nlptl.stages.bert import Bert
 
 DATA = {"unlabelled": "pile.txt", "labelled": "train.csv", "source": "source.csv"}
 HEAD = {"stage": "classification_head"}
@@ -190,3 +192,31 @@ def test_a_fault_of_the_chain_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(path)
     assert caught.value.faults[0].startswith(f"{path}: stages.2.update.method: found lora over word vectors")
+
+
+class Moved(Config):
+    """A block from which settings of an earlier version have moved."""
+
+    stage: Literal["finetune"] = "finetune"
+    """The name of this stage."""
+    folds: int = 5
+    """A setting that stayed."""
+
+
+class Chain(Config):
+    """A chain of such blocks."""
+
+    stages: list[Annotated[Moved | Bert, Field(discriminator="stage")]]
+    """The chain."""
+
+
+def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(Chain, {"stages": [{"stage": "finetune", "epochs": 3, "fold": 2}]}, where="p.yaml")
+    assert caught.value.faults == (
+        "p.yaml: stages.0.epochs: moved into the block update, to the methods that learn by gradient (head with solver "
+        "iterative, partial, full, lora). Write update: {method: ..., epochs: ...}.",
+        "p.yaml: stages.0.fold: no such setting. Did you mean 'folds'? Known here: stage, folds.",
+    )
+    with pytest.raises(ConfigError, match=r"stages\.0\.epochs: no such setting\."):
+        parse(Chain, {"stages": [{"stage": "bert", "epochs": 3}]}, where="p.yaml")
