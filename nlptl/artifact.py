@@ -1,4 +1,4 @@
-"""Files and folders that stand on disk whole or not at all: manifest, digests, publishing, the lock of a run."""
+"""Files and folders on disk, whole or not at all: manifests, digests, publishing, locks."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ MANIFEST = "manifest.json"
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
 
 RUN_SETTINGS = "pipeline.yaml"
-"""Resolved settings of a run, in its folder; `nlptl.runs.folder` describes the rest of it."""
+"""Resolved settings in a run's folder. `nlptl.runs.folder` describes the rest."""
 
 Kind = Literal["encoder", "classifier"]
 
 
 class Manifest(Config):
-    """Kind and origin of a published folder. It is written last: a folder without it is unfinished."""
+    """Kind and origin of a published folder. Written last: a folder without it is unfinished."""
 
     format_version: int = FORMAT_VERSION
-    """Version of the folder's layout; any other than this library's own is refused."""
+    """Version of the folder's layout. Any other version is refused."""
     kind: Kind
     """Kind of artifact in the folder."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the stage that made it, with all defaults."""
     identity: str = ""
-    """Digest of settings, stage version, seed, data and the parent's identity; empty for a folder saved by hand."""
+    """Digest of settings, stage version, seed, data and parent. Empty for a folder saved by hand."""
     parent: str = ""
-    """Identity of the artifact that the stage was given; empty for a first stage."""
+    """Identity of the artifact that the stage was given. Empty for a first stage."""
     data: dict[str, str] = Field(default_factory=dict)
     """Digest of each part of the data that the stage read."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -86,12 +86,12 @@ def library_versions() -> dict[str, str]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a small file so that readers see the old or the new content, never a part."""
+    """Replace a text file; see `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file by what `write` puts into a draft: readers see the old or the new content, never a part."""
+    """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part."""
     draft = _draft(path)
     with told_as_storage_error(path):
         try:
@@ -106,9 +106,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:
-    """Replace a folder by what `write` puts into a draft: readers see the old or the new folder, never a part.
+    """Replace a folder by a draft that `write` fills. Readers see the old or the new folder, never a part.
 
-    Raises StorageError (disk full, no permission) and leaves nothing behind but what stood there before.
+    Raises StorageError for a full disk or a missing permission; the old folder then stays.
     """
     draft = _draft(folder)
     with told_as_storage_error(folder):
@@ -122,9 +122,9 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> No
 
 
 def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str]) -> Manifest:
-    """Replace `folder` by what `write` puts into a draft, with a manifest that names the digest of every file.
+    """Replace `folder` by a draft that `write` fills, with a manifest of all files.
 
-    `files` are the names that such a folder may hold; a folder with any other is not replaced (ArtifactError).
+    Raises ArtifactError where the old folder holds other files than `files` and those of its manifest.
     """
     folder = folder if folder.name else folder.absolute()
     published = manifest
@@ -143,7 +143,7 @@ def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, 
 
 
 def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
-    """Read a published folder's manifest; ArtifactError tells what is wrong with a folder that has none."""
+    """Read a published folder's manifest. Raises ArtifactError with the reason if there is none."""
     path = folder / MANIFEST
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
@@ -168,19 +168,15 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
 
 
 def _check_version(path: Path, found: object) -> None:
-    if isinstance(found, int) and found > FORMAT_VERSION:
+    if isinstance(found, int) and found != FORMAT_VERSION:
+        than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
         raise ArtifactError(
-            f"{path}: format version {found} is newer than {FORMAT_VERSION}, which this nlptl reads. Update nlptl."
-        )
-    if isinstance(found, int) and found < FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path}: format version {found} is older than {FORMAT_VERSION}, which this nlptl reads. "
-            "Run the pipeline again."
+            f"{path}: format version {found} is {than} than {FORMAT_VERSION}, which this nlptl reads. {remedy}."
         )
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with the digest in the manifest; ArtifactError names the first that differs."""
+    """Compare every file with its digest. Raises ArtifactError for the first that differs."""
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
@@ -194,7 +190,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of an artifact; ArtifactError when it is missing or damaged."""
+    """Read a JSON file. Raises ArtifactError when it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -203,7 +199,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_tensors(path: Path) -> Mapping[str, Any]:
-    """Read a safetensors file into torch tensors; ArtifactError when it is missing or damaged."""
+    """Read a safetensors file. Raises ArtifactError when it is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -216,9 +212,9 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process; the kernel lets go of it even after kill -9.
+    """Lock a run folder for this process. The kernel releases it even after kill -9.
 
-    Raises ArtifactError with the holder's process id when another process has it.
+    Raises ArtifactError with the holder's process id when another process holds it.
     """
     with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -240,7 +236,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path, names: Collection[str]) -> None:
-    """Remove drafts of `names` that a killed run left in `folder`; call it with the run's lock held."""
+    """Remove drafts of `names` that a killed run left. The caller holds the lock."""
     for path in folder.glob(".*.draft-*"):
         name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
         if name and name[1] in names:
@@ -248,7 +244,7 @@ def sweep(folder: Path, names: Collection[str]) -> None:
 
 
 def check_replaceable(folder: Path, files: Collection[str]) -> None:
-    """Raise ArtifactError for a folder that holds anything but `files` and what nlptl published there."""
+    """Raise ArtifactError for a folder with files that are not nlptl's; see `is_ours`."""
     if folder.exists() and not is_ours(folder, files):
         raise ArtifactError(
             f"{folder}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
@@ -256,7 +252,7 @@ def check_replaceable(folder: Path, files: Collection[str]) -> None:
 
 
 def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
-    """Return whether all content of `folder` is a manifest, files that the manifest names, or `files`."""
+    """Return whether `folder` holds only a manifest, files that it names, and `files`."""
     listed: Collection[str] = ()
     with contextlib.suppress(ArtifactError):
         listed = read_manifest(folder).files
@@ -269,7 +265,7 @@ def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
 
 
 def append_lines(path: Path, lines: str) -> None:
-    """Add whole lines to a file and see them onto the disk; StorageError when it refuses."""
+    """Append whole lines to a file and flush it. Raises StorageError when the disk refuses."""
     with told_as_storage_error(path), path.open("a", encoding="utf-8") as file:
         file.write(lines)
         file.flush()
@@ -313,7 +309,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def told_as_storage_error(path: Path) -> Iterator[None]:
-    """Tell a disk's refusal as one sentence; safetensors hides its own behind SafetensorError."""
+    """Turn a disk's refusal into StorageError; safetensors hides its own in SafetensorError."""
     try:
         yield
     except OSError as error:
@@ -335,12 +331,12 @@ def stage_folder(run: Path, number: int, stage: object) -> Path:
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether `folder` is that of a run, with one folder for each stage."""
+    """Return whether `folder` is a run's, with one folder for each stage."""
     return (folder / RUN_SETTINGS).is_file()
 
 
 def last_stage(run: Path) -> Path:
-    """Return the folder of a run's last stage; ArtifactError when it is not finished."""
+    """Return the folder of a run's last stage. Raises ArtifactError if it is not finished."""
     settings = load_yaml(run / RUN_SETTINGS)
     stages = settings.get("stages") if isinstance(settings, dict) else None
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):

@@ -37,11 +37,11 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iter
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
-    yield from unknown_lines(result.unknown_shares)
-    if result.evaluation is not None:
+    if result.scores is not None:
+        yield from unknown_lines(result.scores.unknown_shares)
         yield ""
         yield "On the test texts:"
-        yield from (f"  {line}" for line in result.evaluation.summary_lines())
+        yield from (f"  {line}" for line in result.scores.evaluation.summary_lines())
     if result.comparison is not None:
         yield ""
         yield from comparison_lines(result.comparison)

@@ -1,4 +1,4 @@
-"""A chain of stages over one set of data: settings, checks, identities, training in memory."""
+"""A chain of stages over one set of data: settings, checks, identities."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StageIdentity:
 
 
 class ExternalDigests:
-    """Digests of files outside the data, such as weights; equal stages share one computation."""
+    """Digests of files outside the data, such as weights. Equal stages share one computation."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, str]] = {}
@@ -89,7 +89,7 @@ class Chain(Config):
             + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
         )
 
-    def check_chain(self, *, where: str, progress: Progress | None = None) -> tuple[TextData, DataReport]:
+    def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
         """Check settings and data without training; returns the data. Raises ConfigError or DataError."""
         faults: list[str] = []
         for number, stage in enumerate(self.stages):
@@ -109,13 +109,13 @@ class Chain(Config):
         return data, report
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data, as DataError or ConfigError, from which a stage cannot learn."""
+        """Raise DataError or ConfigError for data from which a stage cannot learn."""
         for number, stage in enumerate(self.stages):
             stage.check_data(data, where=f"{where}: stages.{number}")
         self.check_models(data, where=f"{where}: stages")
 
     def check_models(self, data: TextData | None, *, where: str) -> None:
-        """Refuse stages that do not fit the model of those before; `data` is None while only settings are known."""
+        """Raise ConfigError for a stage that does not fit those before. Without `data` only settings are checked."""
         model = ExpectedModel()
         for number, stage in enumerate(self.stages):
             stage.check_chain(model, data, where=f"{where}.{number}")
@@ -126,7 +126,7 @@ class Chain(Config):
         return list(self._identities(data, digests, self.seed, always=True))
 
     def work(self, data: TextData, digests: ExternalDigests, *, seed: int) -> tuple[str, ...]:
-        """Return a digest of each stage's work under a seed; the seed enters from the first random stage on.
+        """Return a digest of each stage's work. The seed enters from the first random stage on.
 
         Equal digests mean equal results, so trials can share them.
         """

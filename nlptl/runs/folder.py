@@ -1,4 +1,4 @@
-"""A run's folder on disk: the names in it, what belongs to the run, what may be removed.
+"""Layout of a run's folder, and what a run may remove from it.
 
 pipeline.yaml       resolved settings
 data.json           report on the data
@@ -45,17 +45,17 @@ DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "hi
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")
-"""Number and name of a stage; the stage may be one that this version does not have."""
+"""Number and name of a stage, also of one that this version does not have."""
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
 
 
 def checkpoint_folder(stage: Path) -> Path:
-    """Return the folder of the checkpoints of the stage that will stand in `stage`."""
+    """Return the folder of a stage's checkpoints."""
     return stage.with_name(f".{stage.name}{CHECKPOINTS}")
 
 
 def begin(folder: Path, stages: Sequence[Path], *, settings: str, data_report: Mapping[str, object]) -> None:
-    """Write the run's settings and data report; the caller holds the run's lock. Drafts of killed runs are removed."""
+    """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
     if not _holds(folder / RUN_SETTINGS, settings):
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     files = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
@@ -83,14 +83,14 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
 
 
 def stage_files() -> frozenset[str]:
-    """Return the names of all files that the folder of a stage may hold."""
+    """Return the names of all files in the folder of a stage."""
     from nlptl.models.classifier import TextClassifier
 
     return TextClassifier.files() | {HISTORY}
 
 
 def await_main(folder: Path, settings: str) -> None:
-    """Wait until this process sees the settings that process 0 wrote; ConfigError when it does not."""
+    """Wait until this process sees the settings of process 0. Raises ConfigError after ten seconds."""
     for _ in range(TRIES):
         if _holds(folder / RUN_SETTINGS, settings):
             return
@@ -99,7 +99,7 @@ def await_main(folder: Path, settings: str) -> None:
 
 
 def not_shared(path: Path) -> ConfigError:
-    """Return the error of a process that does not see what process 0 has written."""
+    """Return the error of a process that cannot see the files of process 0."""
     return ConfigError(
         f"{path}: found nothing here that process 0 has written; expected a folder that all processes share. Choose one "
         "with --out on a disk that all machines see."
@@ -116,7 +116,7 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
 
 
 def kept_stage(stage: Path, identity: str) -> Manifest | None:
-    """Return the manifest of a finished stage of this identity; None if there is none or a file is not as it was."""
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
     with contextlib.suppress(ArtifactError):
         manifest = read_manifest(stage)
         if manifest.identity == identity:
@@ -126,10 +126,10 @@ def kept_stage(stage: Path, identity: str) -> Manifest | None:
 
 
 def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:
-    """Remove the stages of an earlier pipeline and all checkpoints; tell of folders that only look like stages.
+    """Remove the stages of an earlier pipeline and all checkpoints. Other folders are told.
 
-    A folder goes when all its files are nlptl's own and its manifest names its stage. Without a manifest it goes when
-    this version has a stage of its name.
+    A folder goes when all its files are nlptl's and its manifest names its stage. Without manifest, its name must be
+    that of a stage.
     """
     files, known = stage_files(), stage_names()
     for path in sorted(folder.glob("[1-9]*-*")):
@@ -147,7 +147,7 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
 
 
 def stage_folders(run: Path) -> list[Path]:
-    """Return the stage folders of a run in their order, or the folder itself when it is one stage's."""
+    """Return the stage folders of a run in order. A stage's own folder returns itself."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
     files = stage_files()
@@ -164,14 +164,14 @@ def stage_folders(run: Path) -> list[Path]:
 
 
 def comparison_sentence(run: Path) -> str:
-    """Return what the run's comparison shows, in a sentence; empty if there is none."""
+    """Return the sentence of the run's comparison. Empty without one."""
     with contextlib.suppress(NlptlError, KeyError, TypeError):
         return str(read_json(run / COMPARISON)["sentence"])
     return ""
 
 
 def _stage_in(folder: Path) -> object:
-    """Return the name of the stage in a folder; None without a manifest that can be read."""
+    """Return the stage in a folder. None without a readable manifest."""
     with contextlib.suppress(ArtifactError):
         return read_manifest(folder).settings.get("stage", "")
     return None

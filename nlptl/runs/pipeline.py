@@ -1,4 +1,4 @@
-"""Pipeline: a YAML file to a checked chain of stages, and to a run folder."""
+"""Pipeline: from a YAML file to a checked chain, and to a run folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Pipeline(Chain):
-    """A chain of stages over one set of data, and the comparison that may follow."""
+    """A chain of stages over one set of data, with an optional comparison."""
 
     compare: Comparison | None = None
     """Afterwards, compare arms of this chain over many seeds."""
@@ -53,16 +53,16 @@ class Pipeline(Chain):
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
         """Check all settings, data and arms without training; returns the data. Raises ConfigError or DataError."""
-        data, report = self.check_chain(where=where, progress=progress)
+        data, report = super().check(where=where, progress=progress)
         self._study(data, where, ExternalDigests())
         return data, report
 
     def run(self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline") -> RunResult:
-        """Check, then run into `folder`; a stage whose identity has not changed is kept.
+        """Check, then run into `folder`. A stage whose identity has not changed is kept.
 
-        Under torchrun or accelerate launch every process calls it: process 0 alone writes and tells, all train.
-        Raises ConfigError or DataError before anything is trained, ArtifactError when the folder is taken by another
-        run or cannot be written, ProcessError when another process fails.
+        Under torchrun or accelerate launch every process calls this method. All train, process 0 writes and reports.
+        Raises ConfigError or DataError before training, ArtifactError for a folder that is in use or cannot be
+        written, ProcessError when another process fails.
         """
         folder, context = Path(folder), context_here(context, self.seed)
         with main_process_first():
@@ -70,10 +70,10 @@ class Pipeline(Chain):
             self._check_processes(where)
             check_outside(self, folder, where)
             digests = ExternalDigests()
-            data, report = self.check_chain(where=where, progress=context.progress)
+            data, report = super().check(where=where, progress=context.progress)
             identities = self.identities(data, digests)
             study = self._study(data, where, digests)
-        return run_chain(self, folder, data, report, identities, context, study=study)
+        return run_chain(self, folder, data, report, context, identities=identities, study=study)
 
     def _study(self, data: TextData, where: str, digests: ExternalDigests) -> Study | None:
         if self.compare is None:

@@ -1,4 +1,4 @@
-"""Running a checked chain into a run folder: stages are run or kept, the last is scored, its arms are compared."""
+"""Running a checked chain into a run folder, stage by stage, then scores and comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +17,8 @@ from nlptl.config import dump_yaml
 from nlptl.context import Number, Record, RunContext
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.progress import SilentProgress, SilentTracker
+from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
-from nlptl.runs.folder import (
-    COMPARISON,
-    COMPARISON_ROWS,
-    EVALUATION,
-    HISTORY,
-    MARK,
-    await_main,
-    begin,
-    check_folder,
-    checkpoint_folder,
-    kept_stage,
-    load_artifact,
-    not_shared,
-    remove_other_stages,
-    stage_files,
-    write_json,
-)
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
@@ -49,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class StageOutcome:
-    """One stage of a run: its folder, and whether its earlier result was kept."""
+    """One stage of a run, either run or kept from an earlier run."""
 
     folder: Path
     manifest: Manifest
@@ -58,7 +42,7 @@ class StageOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class TestScores:
-    """Scores of a run's last stage on the test texts, as evaluation.json keeps them."""
+    """Content of evaluation.json: scores of the last stage on the test texts."""
 
     identity: str
     """Of the last stage."""
@@ -76,13 +60,18 @@ class RunResult:
     folder: Path
     stages: tuple[StageOutcome, ...]
     data: DataReport
-    evaluation: Evaluation | None
-    unknown_shares: Mapping[str, float]
+    scores: TestScores | None
+    """None without test texts, and where the last stage is no classifier."""
     comparison: ComparisonResult | None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Figures of the last stage on the test texts."""
+        return None if self.scores is None else self.scores.evaluation
 
 
 def context_here(context: RunContext | None, seed: int) -> RunContext:
-    """Return the context of a run in this process; only process 0 tells what happens."""
+    """Return the context of a run in this process. Only process 0 reports progress."""
     context = dataclasses.replace(context or RunContext(), seed=seed)
     if processes().is_main:
         return context
@@ -90,7 +79,7 @@ def context_here(context: RunContext | None, seed: int) -> RunContext:
 
 
 def check_outside(chain: Chain, folder: Path, where: str) -> None:
-    """Raise ConfigError for a stage that reads from the run's own folder, which the run overwrites."""
+    """Raise ConfigError for a stage that reads from the run's own folder."""
     for number, stage in enumerate(chain.stages):
         for field, path in stage.input_paths().items():
             if folder.resolve() in path.resolve().parents:
@@ -101,54 +90,44 @@ def check_outside(chain: Chain, folder: Path, where: str) -> None:
 
 
 def run_chain(
-    chain: Chain,
-    folder: Path,
-    data: TextData,
-    report: DataReport,
-    identities: Sequence[StageIdentity],
-    context: RunContext,
-    *,
-    study: Study | None,
-) -> RunResult:
-    """Run a chain that was checked into `folder`, score its last stage on the test texts, and run the study."""
+    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *,
+    identities: Sequence[StageIdentity], study: Study | None,
+) -> RunResult:  # fmt: skip
+    """Run a checked chain into `folder`, score its last stage, and run the study."""
     places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
-    with contextlib.ExitStack() as held:
-        _begin(chain, folder, places, report, context, held)
+    with _begun(chain, folder, places, report, context):
         outcomes = _run_stages(chain, places, identities, data, context)
         with main_process_first() as here:
             if here.is_main:
-                remove_other_stages(folder, places, say=context.progress.say)
+                on_disk.remove_other_stages(folder, places, say=context.progress.say)
             scores = _scores(folder, outcomes[-1], data, context)
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
-        (folder / COMPARISON).unlink(missing_ok=True)
+        (folder / on_disk.COMPARISON).unlink(missing_ok=True)
         if study is None:
-            (folder / COMPARISON_ROWS).unlink(missing_ok=True)
+            (folder / on_disk.COMPARISON_ROWS).unlink(missing_ok=True)
         compared = None if study is None else compare(study, folder, context)
-    evaluation, shares = (None, {}) if scores is None else (scores.evaluation, scores.unknown_shares)
-    return RunResult(folder, tuple(outcomes), report, evaluation, shares, compared)
+    return RunResult(folder, tuple(outcomes), report, scores, compared)
 
 
-def _begin(
-    chain: Chain,
-    folder: Path,
-    places: Sequence[Path],
-    report: DataReport,
-    context: RunContext,
-    held: contextlib.ExitStack,
-) -> None:
-    """Lock the folder and write the settings; `held` releases the lock and the tracker."""
+@contextlib.contextmanager
+def _begun(
+    chain: Chain, folder: Path, places: Sequence[Path], report: DataReport, context: RunContext
+) -> Iterator[None]:
+    """Write the settings, and hold the run's lock and tracker."""
     settings = chain.model_dump(mode="json")
-    text = MARK + dump_yaml(settings)
-    with main_process_first() as here:
-        if not here.is_main:
-            await_main(folder, text)
-            return
-        check_folder(folder, places)
-        held.enter_context(run_lock(folder))
-        begin(folder, places, settings=text, data_report=report.to_json())
-        held.callback(context.tracker.finish)
-        context.tracker.start(folder, settings)
+    text = on_disk.MARK + dump_yaml(settings)
+    with contextlib.ExitStack() as held:
+        with main_process_first() as here:
+            if here.is_main:
+                on_disk.check_folder(folder, places)
+                held.enter_context(run_lock(folder))
+                on_disk.begin(folder, places, settings=text, data_report=report.to_json())
+                held.callback(context.tracker.finish)
+                context.tracker.start(folder, settings)
+            else:
+                on_disk.await_main(folder, text)
+        yield
 
 
 def _run_stages(
@@ -159,15 +138,15 @@ def _run_stages(
     for stage, place, identity in zip(chain.stages, places, identities, strict=True):
         outcome: StageOutcome | None = None
         with main_process_first() as here:
-            kept = kept_stage(place, identity.own)
+            kept = on_disk.kept_stage(place, identity.own)
             if kept is not None:
                 context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                 artifact, outcome = None, StageOutcome(place, kept, kept=True)
             elif artifact is None and outcomes:
-                artifact = load_artifact(outcomes[-1].folder)
+                artifact = on_disk.load_artifact(outcomes[-1].folder)
             if outcome is None and not stage.runs_on_all_processes:
                 if not here.is_main:
-                    raise not_shared(place)
+                    raise on_disk.not_shared(place)
                 artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
         if outcome is None:
             artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
@@ -182,11 +161,9 @@ def _run_stage(
     """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
 
-    checkpoints = checkpoint_folder(place)
+    checkpoints = on_disk.checkpoint_folder(place)
     record = Record(functools.partial(_track_row, context.tracker, place.name))
-    context = dataclasses.replace(
-        context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own
-    )  # fmt: skip
+    context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     context.progress.say(f"{place.name}: running.")
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
@@ -217,17 +194,17 @@ def _publish_stage(place: Path, artifact: Any, record: Record, manifest: Manifes
     def write(folder: Path) -> None:
         artifact.write_files(folder)
         lines = "".join(json.dumps(row) + "\n" for row in record.history)
-        (folder / HISTORY).write_text(lines, encoding="utf-8")
+        (folder / on_disk.HISTORY).write_text(lines, encoding="utf-8")
 
-    return publish(place, write, manifest, files=stage_files())
+    return publish(place, write, manifest, files=on_disk.stage_files())
 
 
 def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
-    """Log a stage's findings; of a kept stage also its history, which this tracker has not seen."""
+    """Log a stage's findings. The history of a kept stage is logged again for this tracker."""
     name, manifest = outcome.folder.name, outcome.manifest
     if outcome.kept:
         again = Record(functools.partial(_track_row, tracker, name))
-        for line in (outcome.folder / HISTORY).read_text(encoding="utf-8").splitlines():
+        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").splitlines():
             again.row(**json.loads(line))
     figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
     tracker.log(f"{name}/report", {**figures, **manifest.report})
@@ -238,10 +215,10 @@ def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Nu
 
 
 def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> TestScores | None:
-    """Score the last stage on the test texts; scores of the same stage and texts are kept."""
+    """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
     from nlptl.evaluation.classifier import evaluate_classifier, load_classifier, unknown_share
 
-    path = folder / EVALUATION
+    path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
@@ -254,16 +231,16 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
     scores = TestScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    write_json(path, {**vars(scores), "evaluation": evaluation.to_dict()})
+    on_disk.write_json(path, {**vars(scores), "evaluation": evaluation.to_dict()})
     return scores
 
 
 def read_scores(run: Path) -> TestScores | None:
-    """Read a run's scores; None when there are none or the file is damaged."""
+    """Read a run's scores. None when they are missing or damaged."""
     from nlptl.evaluation.scores import Evaluation
 
     with contextlib.suppress(NlptlError, KeyError, TypeError):
-        raw = read_json(run / EVALUATION)
+        raw = read_json(run / on_disk.EVALUATION)
         evaluation = Evaluation.from_dict(raw["evaluation"])
         return TestScores(raw["identity"], raw["test"], raw["unknown_shares"], evaluation)
     return None

@@ -1,9 +1,9 @@
-"""A study's arms, built once: a chain under changed settings, its data, and the trials that compare the arms."""
+"""Arms of a study, each built once, and the trials that compare them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import digest_of
@@ -31,12 +31,12 @@ class ArmData:
     left_out: Mapping[str, int]
     """Rows of each part that stand in a test."""
     redrawn: TextData | None
-    """The same without the texts of the pool from which examples are redrawn, and without examples."""
+    """The same without the texts from which examples are redrawn."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One side of a comparison: a chain, its data, and the digests of what else shapes its results."""
+    """One side of a comparison: a chain under changed settings, and its data."""
 
     name: str
     chain: Chain
@@ -44,9 +44,7 @@ class Arm:
     stages: tuple[tuple[Any, ...], ...]
     """Settings, version and external digests of each stage."""
 
-    def trial(
-        self, data: TextData, tests: Mapping[str, TextTable], seed: int, digests: ExternalDigests
-    ) -> Trial:  # fmt: skip
+    def trial(self, data: TextData, tests: Mapping[str, TextTable], seed: int, digests: ExternalDigests) -> Trial:
         """Return the trial of this arm on `data` under a seed."""
         read = {part: part_digest(data, part) for part in PARTS if getattr(data, part) is not None}
         shaped_by = {
@@ -58,7 +56,7 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One arm under one seed: what it learns from and what it is tested on."""
+    """One arm under one seed, with its data and tests."""
 
     arm: Arm
     seed: int
@@ -76,15 +74,13 @@ class Study:
 
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
-    """Arms side by side, seed after seed, so that an interrupted comparison is a fair one."""
+    """All arms of a seed follow one another, so that an interrupted comparison stays fair."""
     seed: int
 
     @classmethod
-    def of(
-        cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests
-    ) -> Study:  # fmt: skip
-        """Build and check all arms of `chain`, whose own data are `data`; raises ConfigError or DataError."""
-        sources = _Sources(chain, settings, data, where)
+    def of(cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests) -> Study:
+        """Build and check all arms of `chain` and its `data`. Raises ConfigError or DataError."""
+        sources = _Sources(chain, settings, data, digests, where)
         arms = []
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
@@ -94,15 +90,16 @@ class Study:
             stages = tuple((stage.model_dump(mode="json"), stage.version, digests.of(stage)) for stage in arm.stages)
             arms.append(Arm(name, arm, arm_data, stages))
         seeds = range(chain.seed, chain.seed + settings.seeds)
-        trials = (trial for seed in seeds for trial in sources.trials(arms, seed, digests))
-        return cls(tuple(arms), tuple(trials), chain.seed)
+        return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
 
 
 class _Sources:
     """Tables of a study, each read and filtered once."""
 
-    def __init__(self, chain: Chain, settings: Comparison, data: TextData, where: str) -> None:
-        self._chain, self._data = chain, data
+    def __init__(
+        self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, where: str
+    ) -> None:
+        self._chain, self._data, self._digests = chain, data, digests
         self._tests = {
             name: load_table(source, settings=chain.data, where=f"{where}.tests.{name}")
             for name, source in settings.tests.items()
@@ -113,10 +110,10 @@ class _Sources:
         self._known: dict[str, ArmData] = {}
 
     def of(self, arm: Chain, where: str) -> ArmData:
-        """Return an arm's data; arms with equal settings of the data share them."""
+        """Return an arm's data. Arms with equal data settings share them."""
         key = digest_of(arm.data.model_dump(mode="json"))
         if key not in self._known:
-            loaded = self._data if arm.data == self._chain.data else arm.check_chain(where=where)[0]
+            loaded = self._data if arm.data == self._chain.data else arm.check(where=where)[0]
             kept = without_texts_of(loaded, list(self._tests.values()), drop=self._chain.data.drop_leaks)
             rows = {part: (getattr(loaded, part), getattr(kept, part)) for part in LEARNT}
             left_out: dict[str, int] = {
@@ -133,33 +130,23 @@ class _Sources:
         pile, source = data.unlabelled, data.source
         if self._chain.data.drop_leaks:
             pile, source = (part and rows_not_in(part, self._pool) for part in (pile, source))
-        return TextData(unlabelled=pile, source=source, validation=data.validation, label_names=data.label_names)
+        return dataclasses.replace(data, unlabelled=pile, source=source, test=None)
 
-    def trials(self, arms: list[Arm], seed: int, digests: ExternalDigests) -> Iterator[Trial]:
-        """Yield the trials of all arms under a seed, then those on redrawn examples."""
+    def trials(self, arms: Sequence[Arm], seed: int) -> Iterator[Trial]:
+        """Yield the trials of a seed, then those on redrawn examples."""
         for arm in arms:
-            yield arm.trial(arm.data.data, self._tests, seed, digests)
+            yield arm.trial(arm.data.data, self._tests, seed, self._digests)
         if self._pool is None:
             return
         drawn, rest = redraw(self._pool, like=self._data, seed=seed)
         for arm in arms:
             if arm.data.redrawn is not None:
-                data = _with_examples(arm.data.redrawn, drawn)
-                yield arm.trial(data, {f"{self._pool.name}, other examples": rest}, seed, digests)
-
-
-def _with_examples(data: TextData, labelled: TextTable) -> TextData:
-    return TextData(
-        unlabelled=data.unlabelled,
-        source=data.source,
-        labelled=labelled,
-        validation=data.validation,
-        label_names=data.label_names,
-    )
+                data = dataclasses.replace(arm.data.redrawn, labelled=drawn)
+                yield arm.trial(data, {f"{self._pool.name}, other examples": rest}, seed, self._digests)
 
 
 def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool) -> Chain:
-    """Return the chain of an arm; ConfigError for changes that would make the comparison unfair or that do not fit."""
+    """Return the chain of an arm. Raises ConfigError for changes that are unfair or do not fit."""
     shared = SHARED + (SHARED_WHEN_REDRAWN if redrawn else ())
     changed: object = chain.model_dump(mode="json")
     for path, value in changes.items():

@@ -1,4 +1,4 @@
-"""Training of trials that share the beginning of their chains: each shared stage runs once."""
+"""Training of trials whose chains begin alike: a shared stage runs once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SharedWork:
         self._made: dict[str, Any] = {}
 
     def train(self, trial: Trial, context: RunContext) -> TextClassifier:
-        """Train a trial's chain, from the last artifact that an earlier trial has made."""
+        """Train a trial's chain, from the last shared artifact that exists."""
         keys, stages = trial.work, trial.arm.chain.stages
         self._uses.subtract(keys)
         done = max((number for number, key in enumerate(keys, start=1) if key in self._made), default=0)
