@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test slow lint format tables benchmarks clean
+.PHONY: quickstart test slow lint format tables gpu-dry-run benchmarks clean
 
 # The story: 62 unlabelled reviews and 8 labelled ones become a measured classifier; then the same with an encoder that
 # was pretrained on other text, all ways in one table.
@@ -31,6 +31,9 @@ format: $(READY)
 
 tables: $(READY)  ## write the README's tables from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
+
+gpu-dry-run: $(READY)  ## walk all that is measured on a GPU, on the CPU at tiny size
+	$(BIN)/python benchmarks/gpu.py --dry-run runs/gpu-dry-run
 
 clean:
 	rm -rf $(VENV) runs

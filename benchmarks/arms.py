@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -31,6 +32,16 @@ BUSY = 0.7  # load in the last minute above which somebody else is at work
 Row = dict[str, Any]
 Run = Callable[[Any], Row]
 """One measured run of an arm: is told what to run, returns what it measured."""
+
+
+OUT: dict[str, Any] = {
+    "type": Path, "metavar": "DIR", "help": "write the result into DIR; default benchmarks/results",
+}  # fmt: skip
+
+
+APART: dict[str, Any] = {
+    "action": "store_true", "help": "with --tiny: each arm in a process of its own, as without it",
+}  # fmt: skip
 
 
 class Arm(Protocol):
@@ -93,8 +104,9 @@ class SameProcess:
 class Kept:
     """The runs of an unfinished benchmark, by key; those of other settings, versions or machines are put aside."""
 
-    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        self._path = SCRATCH / f"{name}.jsonl"
+    def __init__(self, name: str, settings: Mapping[str, Any], *, folder: Path | None = None) -> None:
+        """`folder` holds the runs; None stands for runs/benchmarks."""
+        self._path = (folder or SCRATCH) / f"{name}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         head = json.dumps({**settings, "machine": results.machine(), "versions": results.versions(installed())})
         self._head = head
@@ -177,21 +189,30 @@ def result_name(name: str, device: str) -> str:
     return name if device == "cpu" else f"{name}-{device}"
 
 
-def publish(name: str, *, tiny: bool, **result: Any) -> Path:
-    """Print bars and write the result; that of a try-out into the scratch folder."""
+def publish(name: str, *, tiny: bool, out: Path | None = None, **result: Any) -> Path:
+    """Print bars and write the result into `out`; without it, that of a try-out into the scratch folder."""
     for bar in result["bars"]:
         wanted = [f"{key.replace('_', ' ')} {bar[key]}" for key in ("at_least", "at_most") if key in bar]
         promise = f" ({', '.join(wanted)}: {'met' if results.is_met(bar) else 'MISSED'})" if wanted else ""
         print(f"  {bar['name']}: {bar['value']}{promise}, {bar.get('range', '')}", flush=True)
-    if tiny:
-        results.RESULTS = SCRATCH
-    return results.write_result(name, packages=installed(), **result)
+    folder = out or (SCRATCH if tiny else None)
+    return results.write_result(name, packages=installed(), folder=folder, **result)
 
 
 def installed() -> list[str]:
     """Return the packages whose versions matter and that are here; nlptl itself may run from its folder."""
     found = {distribution.name.lower() for distribution in importlib.metadata.distributions()}
     return [name for name in PACKAGES if name in found]
+
+
+def missing(packages: Sequence[str]) -> list[str]:
+    """Return those of `packages`, named as they are imported, that are not installed."""
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+def without(name: str) -> dict[str, str]:
+    """Return this process's environment without one variable, for a process that is started."""
+    return {key: value for key, value in os.environ.items() if key != name}
 
 
 def told(value: Sequence[float], digits: int = 2) -> dict[str, Any]:

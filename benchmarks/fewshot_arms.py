@@ -21,7 +21,7 @@ from typing import Any
 
 import arms
 import numpy as np
-from finetune import Job, encoded, peer_trainer
+from finetune import Job, encoded, peer_trainer, precision_of
 from texts import Parts, Rows
 
 LR, SETFIT, TRAINER, AUTO, AUTO_PILE = "lr", "setfit", "trainer", "auto", "auto+pile"
@@ -187,7 +187,8 @@ def fine_tuned(*, folder: str, device: str, longest: int) -> arms.Run:
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def run(task: Task) -> arms.Row:
-        job = Job(folder, device, "full", task.names, task.labelled, task.test, TRAINER_BATCH, longest)
+        given = (task.names, task.labelled, task.test)
+        job = Job(folder, device, "full", *given, TRAINER_BATCH, longest, precision_of(device))
         a_pass = math.ceil(len(task.labelled) / TRAINER_BATCH)
         steps = min(TRAINER_EPOCHS * a_pass, TRAINER_STEPS)
         transformers.set_seed(task.seed)

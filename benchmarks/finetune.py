@@ -1,20 +1,24 @@
 """Fine-tuning from the same weights on the same texts: nlptl's stages against transformers' Trainer as its users run it.
 
-    python benchmarks/finetune.py DIR [--device auto|cpu|cuda] [--sets emotion imdb] [--parts speed scores] [--repeats 3]
+    python benchmarks/finetune.py DIR [--device auto|cpu|cuda] [--sets emotion imdb] [--parts speed scores]
+        [--updates full lora partial head] [--repeats 3] [--precision float32|bfloat16] [--out DIR]
 
 DIR holds tweeteval/emotion and imdb as JSON lines. The Trainer pads each batch to its longest text (SDPA, its default
 AdamW, linear decay; accepts_loss_kwargs=False against its loss trap). What is frozen in nlptl is frozen there
 (requires_grad), LoRA goes through PEFT with the same rank, alpha and targets. Batch size, dropout and precision are the
-same: float32 on a CPU, bfloat16 on a GPU, where the Trainer also runs compiled.
+same: float32 on a CPU, bfloat16 on a GPU, where the Trainer also runs compiled. An arm whose packages are missing is left
+out and named in the notes: the Trainer needs accelerate, LoRA needs peft, compiling needs triton.
 
 speed: wall for the same number of epochs over a fixed sample, each arm in a process of its own, in turn. nlptl's is the
 whole FineTune.run with fixed epochs and l2, for as many epochs as are compared: tokenising, frozen layers once a text,
 fitted head and all. The Trainer's epochs cost alike, so one is measured each time (after one to warm up, without
-tokenising and set-up) and multiplied. Tokens are real ones: special ones count, padding does not.
+tokenising and set-up) and multiplied; a compiled Trainer may compile in each call, whose second epoch counts. Tokens are real
+ones: special ones count, padding does not.
 scores: tweeteval/emotion with all labels, three epochs, three seeds; macro-F1 and wall. nlptl at its defaults but for
 the epochs; the Trainer at learning rate 5e-5, and at 1e-3 for LoRA, which is what PEFT's guide takes. Nothing was
 chosen on the test.
-Every run is kept, so that an interrupted benchmark goes on; --fresh begins again. Where nlptl is not installed:
+Every run is kept, in DIR of --out or else in runs/benchmarks, so that an interrupted benchmark goes on; --fresh begins
+again. Where nlptl is not installed:
 PYTHONPATH=. python benchmarks/finetune.py …. Writes benchmarks/results/finetune-speed.json and finetune-scores.json
 (…-cuda.json on a GPU).
 """
@@ -43,6 +47,7 @@ PROMISED = {
     "cpu": {("full", PEER): 1.5, ("partial", PEER): 4.0, ("head", PEER): 20.0},
     "cuda": {("full", PEER): 3.0, ("full", COMPILED): 1.0, ("partial", PEER): 4.0, ("head", PEER): 20.0},
 }
+NEEDED = {OURS: (), PEER: ("accelerate",), COMPILED: ("accelerate", "triton")}
 SEEDS = (1, 2, 3)
 MINUTES = {"emotion": 4, "imdb": 8}  # of the speed, three repeats on two quiet cores
 
@@ -75,6 +80,7 @@ class Job:
     test: Rows | None
     batch_size: int
     max_length: int
+    precision: str
     compiled: bool = False
 
 
@@ -83,7 +89,10 @@ def main(argv: Sequence[str]) -> list[Path]:
         __doc__,
         sets={"nargs": "+", "choices": ["emotion", "imdb"], "default": ["emotion", "imdb"]},
         parts={"nargs": "+", "choices": ["speed", "scores"], "default": ["speed", "scores"]},
+        updates={"nargs": "+", "choices": list(EPOCHS), "default": list(EPOCHS), "help": "of the speed; default all"},
         repeats={"type": int, "default": 3},
+        precision={"choices": ["float32", "bfloat16"], "help": "default float32; on a GPU bfloat16"},
+        out=arms.OUT,
         fresh={"action": "store_true", "help": "drop the kept runs of an interrupted benchmark"},
     )
     options = parser.parse_args(argv)
@@ -94,13 +103,21 @@ def main(argv: Sequence[str]) -> list[Path]:
         read_rows(options.folder, EMOTION, "train").texts() + read_rows(options.folder, IMDB, "train").texts()[:5000]
     )
     folder, weights = weights_folder(options.weights, texts, scratch=arms.SCRATCH, tiny=options.tiny)
-    about = {"weights": weights, "device": arms.device_name(device)}
+    options.precision = options.precision or precision_of(device)
+    about = {"weights": weights, "device": arms.device_name(device), "precision": options.precision}
     parts = {"speed": speed, "scores": scores}
     return [parts[part](options, device, str(folder), about) for part in options.parts]
 
 
+def precision_of(device: str) -> str:
+    """Return the precision that is measured on a device."""
+    return "bfloat16" if device == "cuda" else "float32"
+
+
 def speed(options: Any, device: str, folder: str, about: arms.Row) -> Path:
     settings = {"sets": SPEED[device], "epochs": EPOCHS, "repeats": options.repeats, **about}
+    notes = left_out(options.updates, device)
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     kept = kept_runs("finetune-speed", options, settings)
     rows: list[arms.Row] = []
     for name in options.sets:
@@ -113,6 +130,8 @@ def speed(options: Any, device: str, folder: str, about: arms.Row) -> Path:
     path = arms.publish(
         arms.result_name("finetune-speed", device),
         tiny=options.tiny,
+        out=options.out,
+        notes=notes,
         command="python benchmarks/finetune.py DIR --parts speed",
         seeds=[0],
         rows=[{**row, **about} for row in rows],
@@ -129,12 +148,34 @@ def speed_jobs(options: Any, device: str, folder: str, name: str) -> dict[tuple[
     every = read_rows(options.folder, what.data_set, "train")
     train = sample(every, what.texts, seed=0)
     jobs = {}
-    for update in EPOCHS:
-        job = Job(folder, device, update, label_names(every), train, None, what.batch_size, what.max_length)
-        jobs[update, OURS] = jobs[update, PEER] = job
-        if device == "cuda" and update == "full":
-            jobs[update, COMPILED] = replace(job, compiled=True)
-    return jobs
+    for update in options.updates:
+        job = Job(
+            folder, device, update, label_names(every), train, None, what.batch_size, what.max_length, options.precision
+        )
+        for arm in arms_of(update, device):
+            if not lacking(update, arm):
+                jobs[update, arm] = replace(job, compiled=arm == COMPILED)
+    # What compiles comes last: where that fails, the other runs are kept.
+    return dict(sorted(jobs.items(), key=lambda item: item[1].compiled))
+
+
+def arms_of(update: str, device: str) -> tuple[str, ...]:
+    return (OURS, PEER, COMPILED) if device == "cuda" and update == "full" else (OURS, PEER)
+
+
+def lacking(update: str, arm: str) -> list[str]:
+    """Return the packages that an arm needs and that are not installed."""
+    return arms.missing([*NEEDED[arm], *(("peft",) if update == "lora" else ())])
+
+
+def left_out(updates: Sequence[str], device: str) -> list[str]:
+    """Return one sentence for each arm whose packages are not installed."""
+    return [
+        f"{' and '.join(names)}: not installed, so {update} of {arm} is left out."
+        for update in updates
+        for arm in arms_of(update, device)
+        if (names := lacking(update, arm))
+    ]
 
 
 def whole_training(row: arms.Row, rows: list[arms.Row]) -> arms.Row:
@@ -163,7 +204,7 @@ def speed_bars(name: str, rows: list[arms.Row], device: str) -> list[arms.Row]:
             for arm in (OURS, PEER, COMPILED)
         }
         for peer in (PEER, COMPILED):
-            if not of[peer]:
+            if not of[OURS] or not of[peer]:
                 continue
             ratio = [theirs / ours for ours, theirs in zip(of[OURS], of[peer], strict=True)]
             promise = PROMISED[device].get((update, peer))
@@ -184,36 +225,49 @@ def scores(options: Any, device: str, folder: str, about: arms.Row) -> Path:
         train, test = sample(train, 16, seed=0), sample(test, 12, seed=0)
     seeds = SEEDS[:1] if options.tiny else SEEDS
     kept = kept_runs("finetune-scores", options, {"epochs": EPOCHS["full"], "seeds": seeds, **about})
+    names, length = label_names(train), 64 if options.tiny else 256
     jobs = {
-        (update, arm): Job(folder, device, update, label_names(train), train, test, 32, 64 if options.tiny else 256)
+        (update, arm): Job(folder, device, update, names, train, test, 32, length, options.precision)
         for update in ("full", "lora")
         for arm in (OURS, PEER)
+        if not lacking(update, arm)
     }
+    notes = left_out(("full", "lora"), "cpu")  # the scores have no compiled arm
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     found = measure(
         kept, jobs, [("emotion", seed) for seed in seeds], tiny=options.tiny, what="seed",
         request=lambda _, seed: {"epochs": EPOCHS["full"], "seed": seed},
     )  # fmt: skip
-    truth = np.array([jobs["full", OURS].names.index(label) for label in test.labels()])
+    truth = np.array([names.index(label) for label in test.labels()])
     rows = [{**row, **score(truth, row["predicted"])} for row in found]
     path = arms.publish(
         arms.result_name("finetune-scores", device),
         tiny=options.tiny,
+        out=options.out,
+        notes=notes,
         command="python benchmarks/finetune.py DIR --parts scores",
         seeds=list(seeds),
         rows=[{**{key: value for key, value in row.items() if key != "predicted"}, **about} for row in rows],
-        bars=[bar for update in ("full", "lora") for bar in score_bars(update, rows, truth, device)],
+        bars=[
+            bar
+            for update in ("full", "lora")
+            if {(update, OURS), (update, PEER)} <= jobs.keys()
+            for bar in score_bars(update, rows, truth, device)
+        ],
     )
     kept.remove()
     return path
 
 
 def kept_runs(name: str, options: Any, settings: arms.Row) -> arms.Kept:
-    settings = {**settings, "sets": {key: asdict(value) for key, value in settings.get("sets", {}).items()}}
-    kept = arms.Kept(f"{name}-tiny" if options.tiny else name, {**settings, "tiny": options.tiny})
+    sets = {key: asdict(value) for key, value in settings.get("sets", {}).items()}
+    settings = {**settings, "sets": sets, "tiny": options.tiny}
+    name = f"{name}-tiny" if options.tiny else name
+    kept = arms.Kept(name, settings, folder=options.out)
     if not options.fresh:
         return kept
     kept.remove()
-    return arms.Kept(f"{name}-tiny" if options.tiny else name, {**settings, "tiny": options.tiny})
+    return arms.Kept(name, settings, folder=options.out)
 
 
 def measure(
@@ -305,8 +359,6 @@ def interval_of(draws: np.ndarray) -> Interval:
 
 def our_arm(*, job: Job) -> arms.Run:
     """Return a run of FineTune: of so many epochs, for speed; or of a seed, with predictions of the test."""
-    import torch
-
     from nlptl.context import RunContext
     from nlptl.stages.bert import Bert
     from nlptl.stages.classification_head import ClassificationHead
@@ -318,15 +370,13 @@ def our_arm(*, job: Job) -> arms.Run:
         update["top_layers"] = TOP_LAYERS
     elif job.update == "lora":
         update |= {"rank": RANK, "alpha": ALPHA}
-    precision = "bfloat16" if job.device == "cuda" else "float32"
 
     def trained(seed: int, given: Any, data: Any, **settings: Any) -> tuple[Any, arms.Row]:
         context = RunContext(seed=seed, device=job.device)
-        stage = FineTune(update=update, precision=precision, **settings)
+        stage = FineTune(update=update, precision=job.precision, **settings)
         begin = time.perf_counter()
         classifier = stage.run(given, data=data, context=context)
-        if job.device == "cuda":
-            torch.cuda.synchronize()
+        wait_for(job.device)
         seconds = time.perf_counter() - begin
         restarts = sum("collapsed" in sentence for sentence in context.record.sentences)
         return classifier, {"seconds_run": round(seconds, 4), "epochs_run": settings["epochs"], "restarts": restarts}
@@ -362,7 +412,8 @@ def trainer_arm(*, job: Job) -> arms.Run:
     tokens = sum(len(example["input_ids"]) for example in examples)
     if job.test is None:
         transformers.set_seed(0)
-        trainer, clock = peer_trainer(job, tokenizer, examples, epochs=1, seed=0)
+        # Each call of a compiled Trainer may compile anew, so that only a call's second epoch is an epoch alone.
+        trainer, clock = peer_trainer(job, tokenizer, examples, epochs=2 if job.compiled else 1, seed=0)
         trainer.train()  # warm up; the optimiser's state stays for the measured epochs
 
         def one_more_epoch(epochs: int) -> arms.Row:
@@ -377,12 +428,21 @@ def trainer_arm(*, job: Job) -> arms.Run:
         trainer, _ = peer_trainer(job, tokenizer, examples, **request)
         begin = time.perf_counter()
         trainer.train()
+        wait_for(job.device)
         seconds = time.perf_counter() - begin
         predicted = trainer.predict(test).predictions.argmax(axis=1)
         row = {"seconds_run": round(seconds, 4), "epochs_run": request["epochs"], "tokens": tokens}
         return {**row, "predicted": predicted.tolist()}
 
     return run
+
+
+def wait_for(device: str) -> None:
+    """Wait until a GPU has done what it was given, so that the clock does not stop before."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def encoded(tokenizer: Any, rows: Rows, job: Job) -> list[dict[str, Any]]:
@@ -423,20 +483,18 @@ def peer_trainer(job: Job, tokenizer: Any, examples: list[Any], *, epochs: float
         seconds = 0.0
 
         def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+            wait_for(job.device)
             self._begin = time.perf_counter()
 
         def on_epoch_end(self, *_: Any, **__: Any) -> None:
-            if job.device == "cuda":
-                import torch
-
-                torch.cuda.synchronize()
+            wait_for(job.device)
             self.seconds = time.perf_counter() - self._begin
 
     clock = Clock()
     settings = TrainingArguments(
         output_dir=str(arms.SCRATCH / "trainer"), num_train_epochs=epochs, seed=seed,
         per_device_train_batch_size=job.batch_size, learning_rate=PEER_RATES.get(job.update, 5e-5),
-        use_cpu=job.device == "cpu", bf16=job.device == "cuda", torch_compile=job.compiled,
+        use_cpu=job.device == "cpu", bf16=job.precision == "bfloat16", torch_compile=job.compiled,
         dataloader_pin_memory=job.device == "cuda", save_strategy="no", report_to="none", disable_tqdm=True,
     )  # fmt: skip
     collator = DataCollatorWithPadding(

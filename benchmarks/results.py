@@ -24,11 +24,13 @@ def write_result(
     rows: Sequence[Mapping[str, Any]],
     bars: Sequence[Mapping[str, Any]],
     packages: Sequence[str],
+    notes: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> Path:
-    """Write benchmarks/results/BENCHMARK.json whole or not at all, and return its path.
+    """Write benchmarks/results/BENCHMARK.json, or that of `folder`, whole or not at all, and return its path.
 
     `rows` holds every run; `bars` what is promised: "name", "value", "at_least" or "at_most", and maybe "range". A bar
-    that is missed is written all the same.
+    that is missed is written all the same. `notes` say in sentences what was left out, such as peers that are not installed.
     """
     result = {
         "benchmark": benchmark,
@@ -39,9 +41,10 @@ def write_result(
         "seeds": list(seeds),
         "rows": [dict(row) for row in rows],
         "bars": [dict(bar) for bar in bars],
+        **({"notes": list(notes)} if notes else {}),
     }
-    path = RESULTS / f"{benchmark}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = (folder or RESULTS) / f"{benchmark}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(draft, path)

@@ -1,13 +1,13 @@
 """Skip-gram on a GPU: speed of the GPU engine, against gensim on all cores, and what the vectors are worth.
 
-    python benchmarks/word2vec_gpu.py TEXT.gz [--wordsim DIR] [--repeats 5] [--sweep]
+    python benchmarks/word2vec_gpu.py TEXT.gz [--wordsim DIR] [--repeats 5] [--seeds 3] [--sweep] [--out DIR]
 
 TEXT.gz is one line of lower-case words, like text8. DIR holds EN-MEN-TR-3k.txt and questions-words.txt (3,000 word pairs
 with human ratings, 19,544 analogies). Texts are lines of 1,000 words, words are those that occur five times, and window,
 negatives and subsampling are gensim's defaults for skip-gram. Every repeat trains one epoch and several, so that the
 difference tells an epoch apart from what is done once; compiling is told by itself. "Kept" words are those that
 subsampling leaves, as gensim counts; "raw" are all, as word2vec.c counts. Needs torch and triton; gensim is the peer where
-it is installed, else the project's CPU engine stands in for the quality.
+it is installed, else the project's CPU engine, which needs numba, stands in for the quality; the notes name what is missing.
 Where nlptl is not installed: PYTHONPATH=. python benchmarks/word2vec_gpu.py …. Writes benchmarks/results/word2vec-gpu.json.
 """
 
@@ -44,7 +44,7 @@ NOISE = {"analogy": 0.009, "men": 0.019}  # 95 % of one measurement
 
 def main(argv: Sequence[str]) -> Path:
     options = parsed(argv)
-    task, dims, seeds = TASK, (100, 300), (1, 2, 3)
+    task, dims, seeds = TASK, (100, 300), tuple(range(1, options.seeds + 1))
     if options.tiny:
         task, dims, seeds = dataclasses.replace(TASK, dim=8, epochs=2), (8, 24), (1,)
         os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernels are imported, which is later
@@ -55,7 +55,9 @@ def main(argv: Sequence[str]) -> Path:
     print(f"{len(words.corpus.ids)} words, {len(words.names)} different, in {rows[0]['seconds']:.1f} s", flush=True)
     rows += [first_call(words.corpus, dataclasses.replace(task, dim=dim)) for dim in dims]
     rows += sweep(words.corpus, task) if options.sweep else []
-    gensim = bool(importlib.util.find_spec("gensim"))
+    gensim = not arms.missing(["gensim"])
+    notes = left_out(quality=options.wordsim is not None)
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     for repeat in range(options.repeats):
         for dim in dims:
             rows.append(speed(words.corpus, dataclasses.replace(task, dim=dim), repeat))
@@ -67,7 +69,7 @@ def main(argv: Sequence[str]) -> Path:
         quality = quality_rows(words, task, seeds, options.wordsim, gensim=gensim)
         rows += quality
         found += quality_bars(quality)
-    return publish(rows, found, seeds, tiny=options.tiny)
+    return publish(rows, found, seeds, notes, tiny=options.tiny, out=options.out)
 
 
 def parsed(argv: Sequence[str]) -> argparse.Namespace:
@@ -77,20 +79,37 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("text", type=Path, metavar="TEXT.gz")
     parser.add_argument("--wordsim", type=Path, metavar="DIR")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="trainings of each arm whose vectors are judged; default 3"
+    )
     parser.add_argument("--sweep", action="store_true", help="also try other layouts of the work, an epoch each")
+    parser.add_argument("--out", **arms.OUT)
     parser.add_argument(
         "--tiny", action="store_true", help="try the script out in Triton's interpreter; result in runs/"
     )
     return parser.parse_args(argv)
 
 
+def left_out(*, quality: bool) -> list[str]:
+    """Return one sentence for each peer that is not installed."""
+    notes = []
+    if arms.missing(["gensim"]):
+        notes.append("gensim is not installed: its rows are left out.")
+        if quality and not arms.missing(["numba"]):
+            notes.append("nlptl's CPU engine stands in for gensim in the comparison of quality.")
+        elif quality:
+            notes.append("numba is not installed: nlptl's CPU engine is left out of the comparison of quality.")
+    return notes
+
+
 def first_call(corpus: Corpus, task: SkipGramTask) -> dict[str, Any]:
     """Compile the kernel and measure how long that takes, on the corpus' beginning."""
     lines = min(len(corpus), 3)
     part = dataclasses.replace(corpus, ids=corpus.ids[: corpus.offsets[lines]], offsets=corpus.offsets[: lines + 1])
+    device = device_name()  # which also wakes the GPU up: that is no compiling
     begin = time.perf_counter()
     train_on_gpu(part, dataclasses.replace(task, epochs=1))
-    return {"arm": "first call", "dim": task.dim, "seconds": time.perf_counter() - begin}
+    return {"arm": "first call", "dim": task.dim, "device": device, "seconds": time.perf_counter() - begin}
 
 
 def sweep(corpus: Corpus, task: SkipGramTask) -> list[dict[str, Any]]:
@@ -221,7 +240,7 @@ def quality_rows(
     }
     if gensim:
         makers["gensim"] = lambda task: gensim_vectors(words, task)
-    elif importlib.util.find_spec("nlptl.pretraining.word2vec.cpu_engine"):
+    elif not arms.missing(["numba"]):
         makers["nlptl cpu"] = lambda task: cpu_vectors(words.corpus, task)
     rows = []
     for seed in seeds:
@@ -284,16 +303,19 @@ def shown(row: dict[str, Any]) -> str:
     )
 
 
-def publish(rows: list[dict[str, Any]], bars: list[dict[str, Any]], seeds: Sequence[int], *, tiny: bool) -> Path:
+def publish(
+    rows: list[dict[str, Any]], bars: list[dict[str, Any]], seeds: Sequence[int], notes: Sequence[str],
+    *, tiny: bool, out: Path | None,
+) -> Path:  # fmt: skip
     for bar in bars:
         told = "" if "at_least" not in bar else ", met" if results.is_met(bar) else ", MISSED"
         print(f"  {bar['name']}: {bar['value']}, {bar['range']}{told}", flush=True)
-    if tiny:
-        results.RESULTS = arms.SCRATCH
-        arms.SCRATCH.mkdir(parents=True, exist_ok=True)
     here = [name for name in PACKAGES if importlib.util.find_spec(name) and installed(name)]
     command = "python benchmarks/word2vec_gpu.py TEXT.gz --wordsim DIR"
-    return results.write_result("word2vec-gpu", command=command, seeds=seeds, rows=rows, bars=bars, packages=here)
+    return results.write_result(
+        "word2vec-gpu", command=command, seeds=seeds, rows=rows, bars=bars, packages=here, notes=notes,
+        folder=out or (arms.SCRATCH if tiny else None),
+    )  # fmt: skip
 
 
 def installed(name: str) -> bool:

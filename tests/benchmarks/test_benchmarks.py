@@ -321,3 +321,50 @@ def test_long_texts_are_read_both_ways(bench: Any, folder: str) -> None:
     assert [(row["set"], row["way"]) for row in result["rows"]] == [("imdb", "whole"), ("imdb", "by sentence")]
     assert [bar["name"] for bar in result["bars"]] == ["imdb, 2 labels each: by sentence less whole, points"]
     assert "| imdb | 1 | 2 |" in bench("tables").long_texts()
+
+
+@pytest.fixture
+def predictions(bench: Any, monkeypatch: pytest.MonkeyPatch, review_files: Path) -> Any:
+    """Return the script over one small pipeline, the folder and the environment put back afterwards."""
+    script = bench("predictions")
+    (review_files / "pipelines").mkdir()
+    (review_files / "small.yaml").rename(review_files / "pipelines" / "small.yaml")
+    monkeypatch.setattr(script, "ROOT", review_files)
+    monkeypatch.chdir(review_files)
+    for name in (*script.THREADS, "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "1")
+    return script
+
+
+def test_predictions_are_the_same_twice_and_a_changed_label_is_told(
+    predictions: Any, review_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (str(review_files / f"{name}.json") for name in ("first", "second"))
+    for out in (first, second):
+        predictions.main([out])
+    found = json.loads(Path(second).read_text(encoding="utf-8"))
+    assert found["small"]["labels"] == ["negative", "positive"]
+    assert [sum(row) for row in found["small"]["probabilities"]] == pytest.approx([1] * 20, abs=2e-6)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        predictions.main(["--compare", first, second])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == "small: largest difference 0.000000, 0 of 20 labels differ\n"
+    surest = max(map(max, found["small"]["probabilities"]))
+    row = next(row for row in found["small"]["probabilities"] if surest in row)
+    row.reverse()
+    Path(second).write_text(json.dumps({**found, "other": found["small"]}), encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        predictions.main(["--compare", first, second])
+    assert caught.value.code == 1
+    assert capsys.readouterr().out == (
+        f"other: only in the second file\nsmall: largest difference {2 * surest - 1:.6f}, 1 of 20 labels differ\n"
+    )
+
+
+def test_predictions_compare_nothing_and_let_auto_take_its_time(bench: Any, root: Path) -> None:
+    script, path = bench("predictions"), root / "pipelines" / "tweets-fewshot.yaml"
+    assert script.assignments(path) == ["compare=null", f"stages.2.update.minutes={script.MINUTES}"]
+    texts = script.test_texts({"data": {"test": str(root / "data/reviews/test.csv")}, "compare": {"tests": {
+        "more": str(root / "data/reviews/held_out.csv"), "same": str(root / "data/reviews/test.csv")}}})  # fmt: skip
+    assert len(set(texts)) == len(texts) == 202

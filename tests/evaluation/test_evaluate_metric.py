@@ -11,10 +11,13 @@ from typing import Any
 import evaluate
 import numpy as np
 import pytest
+from scipy.stats import binomtest
+from sklearn import metrics
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from nlptl.errors import DataError
 from nlptl.evaluation import evaluate_metric as metric
-from nlptl.evaluation.scores import Evaluation, evaluate_predictions
+from nlptl.evaluation.scores import evaluate_predictions
 
 NAMES = ["sad", "glad", "wild"]
 
@@ -43,24 +46,36 @@ def random_case(rows: int = 60) -> dict[str, Any]:
     }
 
 
-def figures(evaluation: Evaluation) -> dict[str, float]:
-    found: dict[str, float] = {"rows": evaluation.rows, "mcc": evaluation.mcc}
-    for name in ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"):
-        interval = getattr(evaluation, name)
-        if interval is not None:
-            found |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return found
+def scikit_figures(case: dict[str, Any]) -> dict[str, float]:
+    """Return the figures as scikit-learn and scipy give them; the ends of macro-F1 are a bootstrap's."""
+    labels, predicted = case["labels"], case["predicted"]
+    right = sum(a == b for a, b in zip(labels, predicted, strict=True))
+    wilson = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
+    return {
+        "rows": len(labels),
+        "mcc": matthews_corrcoef(labels, predicted),
+        "accuracy": accuracy_score(labels, predicted),
+        "accuracy_low": wilson.low,
+        "accuracy_high": wilson.high,
+        "macro_f1": f1_score(labels, predicted, labels=NAMES, average="macro"),
+    }
+
+
+def log_loss(case: dict[str, Any]) -> float:
+    columns = sorted(range(3), key=NAMES.__getitem__)  # scikit-learn orders labels by name
+    return float(metrics.log_loss(case["labels"], np.asarray(case["probabilities"])[:, columns]))
 
 
 def test_compute_gives_evaluations_figures() -> None:
     case = random_case()
-    expected = figures(evaluate_predictions(**case | {"probabilities": None}, names=NAMES))
     report = metric.load(names=NAMES)
     assert isinstance(report, evaluate.Metric)
-    assert report.compute(predictions=case["predicted"], references=case["labels"]) == expected
-    assert set(expected) == {
-        "rows", "mcc", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "macro_f1_low", "macro_f1_high",
-    }  # fmt: skip
+    found = report.compute(predictions=case["predicted"], references=case["labels"])
+    ends = evaluate_predictions(
+        labels=case["labels"], predicted=case["predicted"], probabilities=None, names=NAMES
+    ).macro_f1
+    assert (found.pop("macro_f1_low"), found.pop("macro_f1_high")) == (ends.low, ends.high)
+    assert found == pytest.approx(scikit_figures(case))
 
 
 def test_ids_mean_the_places_in_the_names() -> None:
@@ -82,10 +97,20 @@ def test_batches_add_up_with_probabilities() -> None:
             references=case["labels"][here],
             probabilities=case["probabilities"][here],
         )
-    expected = figures(evaluate_predictions(**case, names=NAMES, seed=4, resamples=100))
-    assert report.compute(seed=4, resamples=100) == expected
-    assert "log_loss" in expected
-    assert "expected_calibration_error_high" in expected
+    found = report.compute(seed=4, resamples=100)
+    whole = evaluate_predictions(**case, names=NAMES, seed=4, resamples=100)
+    assert whole.log_loss is not None
+    assert whole.expected_calibration_error is not None
+    for name, interval in (
+        ("macro_f1", whole.macro_f1),
+        ("log_loss", whole.log_loss),
+        ("expected_calibration_error", whole.expected_calibration_error),
+    ):
+        ends = [found.pop(f"{name}_{end}") for end in ("low", "high")]
+        assert ends == [interval.low, interval.high]
+        assert ends[0] < found[name] < ends[1]
+    assert found.pop("expected_calibration_error") == whole.expected_calibration_error.value
+    assert found == pytest.approx({**scikit_figures(case), "log_loss": log_loss(case)})
 
 
 def test_a_metric_can_be_used_again() -> None:
@@ -103,10 +128,10 @@ def test_two_metrics_combine() -> None:
     )
     both.add_batch(predictions=case["predicted"], references=case["labels"], probabilities=case["probabilities"])
     found = both.compute(resamples=50)
-    expected = figures(evaluate_predictions(**case, names=NAMES, resamples=50))
-    assert found["figures_accuracy"] == found["calibrated_accuracy"] == expected["accuracy"]
-    assert found["figures_macro_f1_low"] == expected["macro_f1_low"]
-    assert found["log_loss"] == expected["log_loss"]
+    whole = evaluate_predictions(**case, names=NAMES, resamples=50)
+    assert found["figures_accuracy"] == found["calibrated_accuracy"] == pytest.approx(scikit_figures(case)["accuracy"])
+    assert found["figures_macro_f1_low"] == whole.macro_f1.low
+    assert found["log_loss"] == pytest.approx(log_loss(case))
 
 
 def test_a_list_of_metrics_combines_under_numbered_names() -> None:

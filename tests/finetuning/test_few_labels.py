@@ -17,7 +17,14 @@ from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
 from nlptl.finetuning.contrastive.pseudo_labels import WAYS, Outcome, PileUse, _gate, texts_to_pass
-from nlptl.finetuning.linear import LabelledVectors, corrected_temperature, fit_logistic
+from nlptl.finetuning.linear import (
+    LabelledVectors,
+    choose_head,
+    corrected_temperature,
+    fit_lda,
+    fit_logistic,
+    fit_ridge,
+)
 from nlptl.finetuning.methods import few_labels
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.method_choice import (
@@ -105,7 +112,8 @@ def test_what_does_not_fit_the_data_is_refused_before_anything_trains(
 
 def test_without_labels_and_names_that_speak_there_is_nothing_to_go_by() -> None:
     data = TextData(label_names={"0": "7", "1": "8"})
-    assert FineTune().run(with_head(data), data=data).predict(["7"])  # a name that is given counts, whatever it is
+    named = FineTune().run(with_head(data), data=data)
+    assert named.predict(["7", "8"]) == ["0", "1"]  # a name that is given counts, whatever it is
     labels = TextData(labelled=(["a text", "b text"], ["0", "1"]))
     with pytest.raises(DataError, match=r"found no labelled examples; it learns from them\. Give data\.labelled"):
         FineTune().run(with_head(labels), data=TextData(unlabelled=["a text"]))
@@ -138,7 +146,8 @@ def test_labels_that_say_nothing_take_no_part() -> None:
 
 def test_one_example_a_label_is_enough() -> None:
     data = TextData(labelled=(["a good film", "a bad film"], ["positive", "negative"]))
-    assert len(run(data, update=CONTRASTIVE)[0].predict(["a film"])) == 1
+    classifier, _ = run(data, update=CONTRASTIVE)
+    assert classifier.predict(["a good film", "a bad film"]) == ["positive", "negative"]
 
 
 def test_auto_explains_its_choice(labelled: TextData) -> None:
@@ -302,14 +311,21 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
 
 
 @pytest.mark.parametrize("solver", ["auto", "logistic", "ridge", "lda"])
-def test_heads_in_one_go(labelled: TextData, solver: str) -> None:
+def test_heads_in_one_go_are_those_that_the_solver_fits_to_the_vectors(labelled: TextData, solver: str) -> None:
     classifier, context = run(labelled, update={"method": "head", "solver": solver})
+    assert labelled.labelled is not None
     assert labelled.test is not None
-    right = np.mean(
-        [a == b for a, b in zip(classifier.predict(labelled.test.texts()), labelled.test.labels(), strict=True)]
-    )
-    assert right > 0.6
-    assert context.record.report["choice"]["solver"] in ("logistic", "ridge", "lda")
+    vectors = torch.from_numpy(classifier.encoder.encode(labelled.labelled.texts()))
+    rows = LabelledVectors.of(vectors, classifier.label_ids(labelled.labelled.labels()), 2)
+    fits = {"logistic": fit_logistic, "ridge": fit_ridge, "lda": fit_lda, "auto": lambda rows: choose_head(rows).fitted}
+    expected = fits[solver](rows)
+    assert context.record.report["choice"] == {"solver": expected.method, "strength": expected.strength}
+    assert solver in (expected.method, "auto")
+    texts = labelled.test.texts()
+    probabilities = expected.calibrated().probabilities(torch.from_numpy(classifier.encoder.encode(texts)))
+    np.testing.assert_allclose(classifier.predict_proba(texts), probabilities.numpy(), atol=1e-5)
+    predicted = zip(classifier.predict(texts), labelled.test.labels(), strict=True)
+    assert np.mean([one == other for one, other in predicted]) > 0.6
 
 
 @pytest.mark.parametrize("update", [{"method": "head", "solver": "ridge"}, CONTRASTIVE])
@@ -410,7 +426,7 @@ def test_all_sentences_join_where_held_out_examples_speak_for_them(tell: bool) -
 def test_it_is_told_in_how_many_sentences_names_are_used(labelled: TextData) -> None:
     _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always"})
     (told,) = [sentence for sentence in context.record.sentences if sentence.startswith("Label names")]
-    assert told in [f"Label names are used in {count} of 4 sentences each, as the settings say." for count in (1, 4)]
+    assert told == "Label names are used in 4 of 4 sentences each, as the settings say."
     _, context = run(labelled, update={**CONTRASTIVE, "label_names": "always", "templates": ["This is {}."]})
     assert "Label names are used, as the settings say." in context.record.sentences
 
@@ -520,9 +536,18 @@ def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
 
 def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "JUDGES", 30)
-    _, context = run(with_validation(small_reviews(30, start=300)), update={"method": "auto"})
-    assert context.record.sentences[0].startswith("On 30 validation texts, contrastive got ")
-    assert context.record.report["update"] in ("contrastive", "head")
+    texts, labels = small_reviews(30, start=300)
+    classifier, context = run(with_validation((texts, labels)), update={"method": "auto"})
+    apart = TextData(labelled=small_reviews(24), label_names=NAMES)  # what each learns from the examples alone
+    methods: tuple[dict[str, Any], ...] = ({"method": "contrastive"}, {"method": "head", "solver": "logistic"})
+    predicted = [run(apart, update=method)[0].predict(texts) for method in methods]
+    contrastive, head = (np.mean([a == b for a, b in zip(one, labels, strict=True)]) for one in predicted)
+    assert context.record.sentences[0] == (
+        f"On 30 validation texts, contrastive got {contrastive:.3f}, head got {head:.3f}; head was taken and trained again on "
+        "all examples."
+    )
+    assert context.record.report["update"] == "head"
+    assert classifier.predict(texts) == predicted[1]
     assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
 
 
@@ -657,7 +682,11 @@ def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: 
 
 def test_auto_over_a_hidden_layer_is_no_matter_where_the_head_alone_learns() -> None:
     data = TextData(labelled=(["a good film", "a bad film"], ["1", "0"]))
-    assert FineTune(update={"method": "auto"}).run(with_head(data, hidden=4), data=data).predict(["a film"])
+    context = RunContext(seed=3, device="cpu")
+    found = FineTune(update={"method": "auto"}).run(with_head(data, hidden=4), data=data, context=context)
+    assert context.record.report["update"] == "head"
+    assert found.head.hidden == 4
+    assert found.predict(["a good film", "a bad film"]) == ["1", "0"]
 
 
 def test_a_template_without_a_place_is_refused() -> None:
@@ -670,9 +699,15 @@ def test_the_pile_is_tried_on_held_out_examples_and_what_came_of_it_is_told(labe
     texts, _ = small_reviews(60, start=100)
     data = TextData(labelled=labelled.labelled, unlabelled=[*texts, *small_reviews(3)[0]])
     pile = {"texts": 40, "steps": 6}
-    _, context = run(data, update={**CONTRASTIVE, "pile": pile, "augment": [{"kind": "word_dropout"}]})
-    assert "held-out log-loss of the 24 labelled texts in 2 parts" in " ".join(context.record.sentences)
-    assert context.record.report["pile"]["used"] in ("nothing", "head", "student")
+    augment = [{"kind": "word_dropout"}]
+    classifier, context = run(data, update={**CONTRASTIVE, "pile": pile, "augment": augment})
+    unseen, _ = run(data, update={**CONTRASTIVE, "pile": {**pile, "gate": "always"}, "augment": augment})
+    (told,) = [
+        sentence for sentence in context.record.sentences if sentence.startswith("The pile is used in training: ")
+    ]
+    assert "held-out log-loss of the 24 labelled texts in 2 parts" in told  # a quarter of an error worse with the pile
+    assert context.record.report["pile"]["used"] == "student"
+    np.testing.assert_array_equal(classifier.predict_proba(texts), unseen.predict_proba(texts))
     assert context.record.report["augmentation"]["texts"] > 0
     assert "With the head on frozen vectors: Augmentation" in " ".join(context.record.sentences)
 
@@ -741,20 +776,29 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
 
 
 def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
-    data = TextData(labelled=small_reviews(100))
-    classifier, context = run(data, update={"method": "auto", "pile": "never"})
-    assert context.record.sentences[0].startswith("On 100 of the 100 examples, held out in two halves, contrastive got")
-    assert context.record.report["update"] in ("contrastive", "head")
-    assert set(classifier.predict(small_reviews(40, start=400)[0])) == {"negative", "positive"}
+    data, texts = TextData(labelled=small_reviews(100)), small_reviews(40, start=400)[0]
+    context = RunContext(seed=0, device="cpu")  # with which the head is better by more than three standard errors
+    classifier = FineTune(update={"method": "auto", "pile": "never"}).run(with_head(data), data=data, context=context)
+    told = "On 100 of the 100 examples, held out in two halves, contrastive got 0."
+    assert context.record.sentences[0].startswith(told)
+    assert context.record.sentences[0].endswith("; head was taken and trained again on all examples.")
+    assert context.record.report["update"] == "head"
+    alone, _ = run(data, update={"method": "head", "solver": "logistic"})
+    assert classifier.predict(texts) == alone.predict(texts)
 
 
-def test_sentences_with_names_count_in_what_a_training_costs() -> None:
-    data = TextData(labelled=(["a" * 80, "b" * 40], ["0", "1"]), label_names={"0": "dull film", "1": "good film"})
-    sentences = "This is dull film.The text is dull film.It is about dull film.dull film"
-    assert few_labels._texts_a_name(with_head(data), data) == pytest.approx(len(sentences) / 60)
-    plain = choice.passes_of("contrastive", 16, 2)
-    assert choice.passes_of("contrastive", 16, 2, names=4) - 1 == pytest.approx((plain - 1) * (16 + 8) / 16)
-    assert texts_to_pass(600, 20, 2, PileUse(), names=4) > 1.2 * texts_to_pass(600, 20, 2, PileUse())
+def test_sentences_with_names_cost_what_their_training_shows(labelled: TextData) -> None:
+    tokens = [
+        run(labelled, update={"method": "contrastive", "label_names": names})[1].record.report["plan"]["tokens"]
+        for names in ("never", "always")
+    ]
+    a_name = few_labels._texts_a_name(with_head(labelled), labelled)
+    trained = [
+        choice.passes_of("contrastive", 24, 2, names=names) - 1 for names in (0.0, a_name)
+    ]  # but for the frozen pass
+    assert trained[1] / trained[0] == pytest.approx(tokens[1] / tokens[0], rel=0.1)
+    with_a_pile = [texts_to_pass(600, 24, 2, PileUse(), names=names) for names in (0.0, a_name)]
+    assert 1 < with_a_pile[1] / with_a_pile[0] < trained[1] / trained[0]  # reading the pile costs the same
 
 
 def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:

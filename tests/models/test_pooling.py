@@ -17,13 +17,15 @@ from nlptl.training.batches import shrinking_batches, token_budget_batches
 V, D = 12, 5
 TABLE = torch.randn(V, D, generator=torch.Generator().manual_seed(1))
 COUNTS = torch.tensor([3, *range(40, 18, -2)])
+QUERY = torch.tensor([2.0, -1.0, 0.5, 3.0, -2.0])
+MODES = ["mean", "max", "tfidf", "sif", "cls", "attention"]
 texts_of_ids = st.lists(st.lists(st.integers(1, V - 1), max_size=7), min_size=1, max_size=6)
 
 
 def pooled(pooling: Pooling, ids: list[list[int]]) -> torch.Tensor:
     batch = pack(ids)
     result: torch.Tensor = pooling(TABLE[batch.input_ids], batch)
-    return result
+    return result.detach()
 
 
 def defined(mode: str, ids: list[int]) -> np.ndarray:
@@ -33,6 +35,11 @@ def defined(mode: str, ids: list[int]) -> np.ndarray:
         return np.zeros(D)
     if mode == "mean":
         return table[ids].mean(axis=0)
+    if mode == "cls":
+        return table[ids[0]]
+    if mode == "attention":
+        shares = [math.exp(QUERY.double().numpy() @ table[i] / math.sqrt(D)) for i in ids]
+        return np.asarray(sum(share * table[i] for share, i in zip(shares, ids, strict=True)) / sum(shares))
     if mode == "max":
         return table[ids].max(axis=0)
     if mode == "tfidf":
@@ -51,10 +58,10 @@ def made(mode: str) -> Pooling:
         return Pooling("tfidf", token_weights=idf_weights(torch.arange(V), 10))
     if mode == "sif":
         return Pooling("sif", token_weights=sif_weights(COUNTS, 1e-2), common_component=torch.full((D,), D**-0.5))
-    return Pooling(mode)
+    return Pooling("attention", query=QUERY.clone()) if mode == "attention" else Pooling(mode)
 
 
-@pytest.mark.parametrize("mode", ["mean", "max", "tfidf", "sif"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=40, deadline=None)
 @given(ids=texts_of_ids)
 def test_pooling_is_its_definition(mode: str, ids: list[list[int]]) -> None:
@@ -62,7 +69,7 @@ def test_pooling_is_its_definition(mode: str, ids: list[list[int]]) -> None:
     np.testing.assert_allclose(pooled(made(mode), ids).numpy(), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("mode", ["mean", "max", "tfidf", "sif"])
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=25, deadline=None)
 @given(ids=texts_of_ids, order=st.randoms())
 def test_neighbours_in_the_batch_change_nothing(mode: str, ids: list[list[int]], order: object) -> None:
@@ -73,6 +80,32 @@ def test_neighbours_in_the_batch_change_nothing(mode: str, ids: list[list[int]],
     shuffled = list(range(len(ids)))
     order.shuffle(shuffled)
     torch.testing.assert_close(pooled(pooling, [ids[i] for i in shuffled]), together[shuffled], atol=1e-5, rtol=1e-4)
+
+
+def test_a_query_of_nothing_is_the_mean_and_a_long_one_takes_one_token() -> None:
+    ids = [[1, 2, 3], [4, 4, 5, 6]]
+    torch.testing.assert_close(pooled(Pooling("attention", query=torch.zeros(D)), ids), pooled(Pooling("mean"), ids))
+    nearest = [max(text, key=lambda i: float(TABLE[i] @ QUERY)) for text in ids]  # exp of 1e5 would overflow
+    found = pooled(Pooling("attention", query=1e5 * QUERY), ids)
+    torch.testing.assert_close(found, TABLE[nearest])
+
+
+def test_the_query_learns_by_the_gradient_of_the_formula() -> None:
+    batch = pack([[1, 2, 3], [], [4, 5]])
+    pooling = Pooling("attention", query=QUERY.double())
+    query = pooling.query
+    assert query is not None
+
+    def by_text(query: torch.Tensor) -> torch.Tensor:
+        tokens = [TABLE[ids].double() for ids in ([1, 2, 3], [4, 5])]
+        first, last = ((vectors @ query / D**0.5).softmax(dim=0) @ vectors for vectors in tokens)
+        return torch.stack([first, torch.zeros_like(first), last])
+
+    aim = torch.randn(3, D, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    (pooling(TABLE.double()[batch.input_ids], batch) * aim).sum().backward()
+    start = QUERY.double().requires_grad_()
+    (by_text(start) * aim).sum().backward()
+    torch.testing.assert_close(query.grad, start.grad)
 
 
 def test_weights_are_those_of_the_papers() -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from nlptl.config import dump_yaml, parse
+from nlptl.config import Config, dump_yaml, parse
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, DataError
-from nlptl.finetuning.methods.union import Full
+from nlptl.finetuning.methods.union import Full, Head
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs.folder import load_artifact
+from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
@@ -26,6 +28,7 @@ from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import ExpectedModel, Stage
+from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 
 SKIPGRAM = SkipGram(dim=16, epochs=15, min_count=1, window=10)
@@ -51,8 +54,16 @@ STAGES: dict[str, Any] = {
 }
 FIXED: dict[str, Any] = {"epochs": 2, "l2": 0.1}
 QUICK: dict[str, Any] = {"l2": 0.1, "folds": 2, "permutations": 99}
+TINY = "tiny"  # stands for the folder of tiny weights, which is not there yet
 TRANSFORMER_STAGES: dict[str, Any] = {
+    "bert": Bert(weights=TINY, max_length=32),
     "bert scratch": Bert(scratch={"layers": 2, "dim": 16, "heads": 2, "vocabulary_size": 200, "epochs": 1}),
+    "bert continued by mlm": Bert(
+        weights=TINY, **{"continue": {"objective": "mlm", "steps": 2, "head_warmup_steps": 2}}
+    ),
+    "bert continued by simcse": Bert(weights=TINY, **{"continue": {"objective": "simcse", "steps": 2}}),
+    "bert continued by tsdae": Bert(weights=TINY, **{"continue": {"objective": "tsdae", "steps": 2}}),
+    "bert continued by auto": Bert(weights=TINY, extend_vocabulary=3, **{"continue": {"steps": 2}}),
     "cls": SentenceVectors(pooling="cls", layer=2),
     "transformer mean of layers": SentenceVectors(layer="mean", normalize=True),
     "transformer sif": SentenceVectors(pooling="sif"),
@@ -63,10 +74,50 @@ TRANSFORMER_STAGES: dict[str, Any] = {
     "full of layers": FineTune(update={"method": "full", "gradual_unfreezing": True}, **FIXED),
     "lora": FineTune(update={"method": "lora"}, label_smoothing=0.1, **FIXED),
     "lora merged": FineTune(update={"method": "lora", "variant": "dora", "merge": True}, **FIXED),
+    "rslora on top": FineTune(update={"method": "lora", "variant": "rslora", "top_layers": 1, "rank": 2}, **FIXED),
     "continued": DomainAdaptation(adapt={"method": "continue", "steps": 2}, **QUICK),
+    "continued by simcse": DomainAdaptation(
+        adapt={"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8}, **QUICK
+    ),
     "adversarial": DomainAdaptation(adapt={"method": "adversarial", "epochs": 1}, **QUICK),
     "bottlenecks": DomainAdaptation(adapt={"method": "adapters", "epochs": 1, "top_layers": None}, **QUICK),
+    "choice of layers": DomainAdaptation(
+        adapt={"method": "auto", "candidates": [{"method": "coral"}, {"method": "adversarial", "epochs": 1}]}, **QUICK
+    ),
 }
+SOLVERS: dict[str, Any] = {
+    f"head {solver}": FineTune(update={"method": "head", "solver": solver})
+    for solver in ("logistic", "ridge", "lda", "auto")
+}
+LINEAR_STAGES: dict[str, Any] = {
+    **SOLVERS,
+    "head iterative": FineTune(update={"method": "head", "solver": "iterative"}, priors="uniform", **FIXED),
+    "auto over words": FineTune(update={"method": "auto"}),
+}
+CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 4, "top_layers": 1, "batch_size": 8}
+LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
+    **{f"transformer {name}": stage for name, stage in SOLVERS.items()},
+    "contrastive": FineTune(update=CONTRASTIVE),
+    "contrastive adapters": FineTune(update={**CONTRASTIVE, "rank": 2}, priors={"negative": 0.3, "positive": 0.7}),
+    "contrastive on all": FineTune(
+        update={
+            **CONTRASTIVE,
+            "label_names": "always",
+            "augment": [{"kind": "word_dropout"}],
+            "pile": {"steps": 4, "gate": "always"},
+        }
+    ),
+    "contrastive pile on trial": FineTune(update={**CONTRASTIVE, "pile": {"steps": 4}}),
+    "auto": FineTune(update={"method": "auto", "minutes": 1000}),
+    "auto by sentence": FineTune(update={"method": "auto", "pile": "never", "by_sentence": "always"}),
+}
+TABLE: dict[str, dict[str, Any]] = {
+    "words": STAGES,
+    "layers": TRANSFORMER_STAGES,
+    "words, linear head": LINEAR_STAGES,
+    "layers, linear head": LINEAR_TRANSFORMER_STAGES,
+}
+ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
@@ -86,8 +137,13 @@ def artifacts(reviews: TextData) -> list[Any]:
     return made
 
 
-def state(artifact: Any) -> dict[str, torch.Tensor]:
-    return {} if artifact is None else {name: tensor.clone() for name, tensor in artifact.state_dict().items()}
+def state(artifact: Any) -> dict[str, Any]:
+    """Return what training could change in an artifact: weights, and whether they learn and drop."""
+    if artifact is None:
+        return {}
+    tensors = {name: tensor.tolist() for name, tensor in artifact.state_dict().items()}
+    learning = {name: parameter.requires_grad for name, parameter in artifact.named_parameters()}
+    return {"tensors": tensors, "learning": learning, "dropping": [one.training for one in artifact.modules()]}
 
 
 def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
@@ -95,42 +151,65 @@ def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def transformer_artifacts(reviews: TextData, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Return the same for a chain that begins with a transformer."""
-    folder = tiny_folder(tmp_path_factory.mktemp("tiny") / "bert", "bert")
-    made: list[Any] = [None]
-    for stage in (Bert(weights=str(folder)), SentenceVectors(pooling="attention"), ClassificationHead(hidden=4)):
-        made.append(stage.run(made[-1], data=reviews, context=RunContext(seed=7, device="cpu")))
-    return made
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_folder(tmp_path_factory.mktemp("tiny") / "bert", "bert", num_hidden_layers=2))
 
 
-@pytest.mark.parametrize("name", [*STAGES, *TRANSFORMER_STAGES])
+@pytest.fixture(scope="module")
+def chains(artifacts: list[Any], tiny_weights: str, reviews: TextData) -> dict[str, list[Any]]:
+    """Return what each stage is given, for each part of the table."""
+
+    def made(stage: Any, given: Any) -> Any:
+        return stage.run(given, data=reviews, context=RunContext(seed=7, device="cpu"))
+
+    layers = made(Bert(weights=tiny_weights), None)
+    attention = made(SentenceVectors(pooling="attention"), layers)
+    linear = ClassificationHead()
+    return {
+        "words": artifacts,
+        "layers": [None, layers, attention, made(ClassificationHead(hidden=4), attention)],
+        "words, linear head": [*artifacts[:3], made(linear, artifacts[2])],
+        "layers, linear head": [None, layers, layers, made(linear, layers)],
+    }
+
+
+def data_for(stage: Any, reviews: TextData) -> TextData:
+    """Return the data that a stage of the table learns from."""
+    if stage.stage == "domain_adaptation":
+        return TextData(source=reviews.labelled, unlabelled=reviews.unlabelled, test=reviews.test)
+    if stage.stage == "finetune":
+        pile = small_reviews(20, start=100)[0]  # few: `auto` trains on the pile five times
+        return TextData(unlabelled=pile, labelled=reviews.labelled, test=reviews.test)
+    return reviews
+
+
+@pytest.mark.parametrize(("chain", "name"), ROWS, ids=[name for _, name in ROWS])
 def test_stage(
+    chain: str,
     name: str,
-    artifacts: list[Any],
-    transformer_artifacts: list[Any],
+    chains: dict[str, list[Any]],
+    tiny_weights: str,
     reviews: TextData,
     context: RunContext,
     tmp_path: Path,
 ) -> None:
-    stage = {**STAGES, **TRANSFORMER_STAGES}[name]
-    given = (artifacts if name in STAGES else transformer_artifacts)[BEFORE[stage.stage]]
-    before = state(given)
+    stage = TABLE[chain][name]
+    if getattr(stage, "weights", None) == TINY:
+        stage = stage.model_copy(update={"weights": tiny_weights})
+    given = chains[chain][BEFORE[stage.stage]]
+    assert reviews.test is not None
     texts = [*reviews.test.texts(), "", "zzzz qqqq"]
-    data = (
-        dataclasses.replace(reviews)
-        if stage.stage not in ("finetune", "domain_adaptation")
-        else TextData(unlabelled=reviews.unlabelled, labelled=reviews.labelled, test=reviews.test)
-    )
-    if stage.stage == "domain_adaptation":
-        data = TextData(source=reviews.labelled, unlabelled=reviews.unlabelled, test=reviews.test)
+    before, said = state(given), None if given is None else outputs(given, texts)
+    data = data_for(stage, reviews)
     random_state = torch.get_rng_state()
 
     first = stage.run(given, data=data, context=context)
     again = stage.run(given, data=data, context=RunContext(seed=7, device="cpu"))
 
     assert torch.equal(torch.get_rng_state(), random_state), "the caller's random state is left alone"
-    assert all(torch.equal(tensor, state(given)[key]) for key, tensor in before.items()), "the given is unchanged"
+    assert state(given) == before, "the given is unchanged"
+    if given is not None:
+        np.testing.assert_array_equal(outputs(given, texts), said, "the given is unchanged")
     np.testing.assert_array_equal(outputs(first, texts), outputs(again, texts), "same seed, same result")
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
@@ -138,15 +217,45 @@ def test_stage(
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
 
-@pytest.mark.parametrize("name", [*STAGES, *TRANSFORMER_STAGES])
-def test_settings_survive_yaml_and_are_documented(name: str) -> None:
-    import yaml
+def blocks(settings: Any) -> Iterator[Config]:
+    """Yield each block of settings in a stage: its own, and those of its members of unions."""
+    if isinstance(settings, Config):
+        yield settings
+        settings = [getattr(settings, field) for field in type(settings).model_fields]
+    if isinstance(settings, list | tuple):
+        for value in settings:
+            yield from blocks(value)
 
-    stage = {**STAGES, **TRANSFORMER_STAGES}[name]
+
+@pytest.mark.parametrize(("chain", "name"), ROWS, ids=[name for _, name in ROWS])
+def test_settings_survive_yaml_and_are_documented(chain: str, name: str) -> None:
+    stage = TABLE[chain][name]
     text = dump_yaml(stage.model_dump(mode="json"))
     assert parse(type(stage), yaml.safe_load(text), where="here") == stage
-    for field, info in type(stage).model_fields.items():
-        assert info.description, f"{field} has no docstring"
+    for block in blocks(stage):
+        for field, info in type(block).model_fields.items():
+            assert info.description, f"{type(block).__name__}.{field} has no docstring"
+
+
+def choices(annotation: Any, field: str) -> set[str]:
+    """Return the values of `field` in the members of a tagged union."""
+    members = [one for one in get_args(annotation) if one is not type(None)]
+    return {value for member in members for value in get_args(member.model_fields[field].annotation)}
+
+
+def test_every_stage_and_method_has_a_row() -> None:
+    """A new stage or method needs a row in this file."""
+    stages = [stage for part in TABLE.values() for stage in part.values()]
+    fine_tuned = [stage.update for stage in stages if isinstance(stage, FineTune)]
+    adapted = [stage.adapt for stage in stages if isinstance(stage, DomainAdaptation)]
+    continued = [stage.continue_ for stage in stages if isinstance(stage, Bert) and stage.continue_]
+    (chain,) = get_args(Pipeline.model_fields["stages"].annotation)
+    assert {stage.stage for stage in stages} == choices(get_args(chain)[0], "stage")
+    assert {one.method for one in fine_tuned} == choices(FineTune.model_fields["update"].annotation, "method")
+    assert {one.method for one in adapted} == choices(DomainAdaptation.model_fields["adapt"].annotation, "method")
+    solvers = {one.solver for one in fine_tuned if one.method == "head"}
+    assert solvers == set(get_args(Head.model_fields["solver"].annotation))
+    assert {one.objective for one in continued} == {"auto", "mlm", "simcse", "tsdae"}
 
 
 def test_other_seeds_give_other_vectors(reviews: TextData) -> None:

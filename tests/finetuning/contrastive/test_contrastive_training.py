@@ -57,9 +57,10 @@ def test_a_batch_without_partners_has_a_loss_of_nothing_and_no_broken_gradient()
     assert bool(vectors.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("labels", [2, 5, 40])
-def test_batches_hold_partners_and_cost_the_same_for_any_number_of_labels(labels: int) -> None:
-    ids = torch.arange(labels).repeat_interleave(6)
+@pytest.mark.parametrize(("labels", "each"), [(2, 24), (5, 12), (40, 6)])
+def test_batches_hold_partners_and_cost_the_same_for_any_number_of_labels(labels: int, each: int) -> None:
+    """A label's texts fill whole steps here, so that no text is seen twice more often than another."""
+    ids = torch.arange(labels).repeat_interleave(each)
     batches = label_batches(ids, batch_size=16, steps=50, generator=torch.Generator().manual_seed(0))
     assert len(batches) == 50
     for rows in batches:
@@ -68,8 +69,7 @@ def test_batches_hold_partners_and_cost_the_same_for_any_number_of_labels(labels
         assert int(torch.bincount(ids[rows]).max()) >= 2
         assert all(count in (0, *range(2, 17)) for count in torch.bincount(ids[rows]).tolist())
     seen = torch.bincount(torch.cat(batches), minlength=len(ids))
-    expected = 50 * len(batches[0]) / len(ids)
-    assert int(seen.max()) - int(seen.min()) <= math.ceil(expected) + 2  # everything comes in its turn
+    assert int(seen.max()) - int(seen.min()) <= 1  # everything comes in its turn; rows drawn at random are 8 apart
 
 
 def test_a_label_with_one_text_joins_with_it_alone() -> None:
