@@ -235,11 +235,11 @@ def run_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def sweep(folder: Path, names: Collection[str]) -> None:
-    """Remove drafts of `names` that a killed run left. The caller holds the lock."""
+def sweep(folder: Path, has_name: Callable[[str], bool]) -> None:
+    """Remove drafts of a killed run whose names `has_name` accepts. The caller holds the lock."""
     for path in folder.glob(".*.draft-*"):
         name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
-        if name and name[1] in names:
+        if name and has_name(name[1]):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")
 """Number and name of a stage, also of one that this version does not have."""
@@ -54,12 +55,10 @@ def checkpoint_folder(stage: Path) -> Path:
     return stage.with_name(f".{stage.name}{CHECKPOINTS}")
 
 
-def begin(folder: Path, stages: Sequence[Path], *, settings: str, data_report: Mapping[str, object]) -> None:
+def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
     """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
-    if not _holds(folder / RUN_SETTINGS, settings):
-        (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
-    files = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
-    sweep(folder, [*files, *(stage.name for stage in stages)])
+    (folder / COMPARISON).unlink(missing_ok=True)  # made again of its rows, which stay while they fit
+    sweep(folder, lambda name: name in FILES or STAGE_FOLDER.fullmatch(name) is not None)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_json(folder / DATA_REPORT, data_report)
 

@@ -41,7 +41,7 @@ class StageOutcome:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestScores:
+class RunScores:
     """Content of evaluation.json: scores of the last stage on the test texts."""
 
     identity: str
@@ -60,7 +60,7 @@ class RunResult:
     folder: Path
     stages: tuple[StageOutcome, ...]
     data: DataReport
-    scores: TestScores | None
+    scores: RunScores | None
     """None without test texts, and where the last stage is no classifier."""
     comparison: ComparisonResult | None
 
@@ -103,7 +103,6 @@ def run_chain(
             scores = _scores(folder, outcomes[-1], data, context)
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
-        (folder / on_disk.COMPARISON).unlink(missing_ok=True)
         if study is None:
             (folder / on_disk.COMPARISON_ROWS).unlink(missing_ok=True)
         compared = None if study is None else compare(study, folder, context)
@@ -122,7 +121,7 @@ def _begun(
             if here.is_main:
                 on_disk.check_folder(folder, places)
                 held.enter_context(run_lock(folder))
-                on_disk.begin(folder, places, settings=text, data_report=report.to_json())
+                on_disk.begin(folder, settings=text, data_report=report.to_json())
                 held.callback(context.tracker.finish)
                 context.tracker.start(folder, settings)
             else:
@@ -214,7 +213,7 @@ def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Nu
     tracker.log(f"{stage}/{group}" if group else stage, values, step)
 
 
-def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> TestScores | None:
+def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
     """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
     from nlptl.evaluation.classifier import evaluate_classifier, load_classifier, unknown_share
 
@@ -230,17 +229,17 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
-    scores = TestScores(last.manifest.identity, data.test.digest, shares, evaluation)
+    scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     on_disk.write_json(path, {**vars(scores), "evaluation": evaluation.to_dict()})
     return scores
 
 
-def read_scores(run: Path) -> TestScores | None:
+def read_scores(run: Path) -> RunScores | None:
     """Read a run's scores. None when they are missing or damaged."""
     from nlptl.evaluation.scores import Evaluation
 
     with contextlib.suppress(NlptlError, KeyError, TypeError):
         raw = read_json(run / on_disk.EVALUATION)
         evaluation = Evaluation.from_dict(raw["evaluation"])
-        return TestScores(raw["identity"], raw["test"], raw["unknown_shares"], evaluation)
+        return RunScores(raw["identity"], raw["test"], raw["unknown_shares"], evaluation)
     return None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nlptl.interfaces.text import comparison_lines
-from nlptl.runs.studies.comparison import TestedArm, summarise
+from nlptl.runs.studies.comparison import ComparisonRow, summarise
 
 
-def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[TestedArm]:
+def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
     generator = np.random.default_rng(0)
     found = []
     for seed in range(6):
@@ -18,7 +18,7 @@ def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: b
             digest = f"{test}/{seed}" if redrawn else test
             correct = "".join(map(str, bits))
             found.append(
-                TestedArm(arm=arm, seed=seed, test=test, accuracy=share, texts=digest, correct=correct, identity="")
+                ComparisonRow(arm=arm, seed=seed, test=test, accuracy=share, texts=digest, correct=correct, identity="")
             )
     return found
 

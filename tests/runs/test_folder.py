@@ -34,6 +34,9 @@ def test_stages_of_any_name_go_when_their_manifest_names_them(tmp_path: Path) ->
     published(tmp_path / "3-of_a_later_version", "of_a_later_version", file="of a later version.bin")
     (tmp_path / ".4-of_a_later_version.checkpoints").mkdir()
     assert remaining(tmp_path, [keep]) == (["1-skipgram"], [])
+    (tmp_path / ".3-of_a_later_version.draft-7").mkdir()
+    folder_module.begin(tmp_path, settings="# settings", data_report={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-skipgram", "data.json", "pipeline.yaml"]
 
 
 def test_a_stage_without_its_manifest_goes_when_its_name_and_files_are_known(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MIN_TEXTS = 20  # of a test that can show anything
 
 
-class TestedArm(Config):
+class ComparisonRow(Config):
     """A row of comparison.jsonl: one trial on one test."""
 
     arm: str
@@ -42,7 +42,7 @@ class TestedArm(Config):
     """Of the trial."""
 
     @classmethod
-    def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> TestedArm:
+    def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> ComparisonRow:
         """Test the classifier of a trial."""
         table = trial.tests[test]
         predicted = classifier.predict(table.texts())
@@ -105,7 +105,7 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
     return result
 
 
-def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[TestedArm]:
+def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[ComparisonRow]:
     """Return one row for each trial and test, running the trials that `path` lacks."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
     rows = [row for row in _read_rows(path) if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
@@ -117,14 +117,14 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Test
         for trial, tests in zip(trials, missing, strict=True):
             if tests:
                 classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
-                new = [TestedArm.of(trial, test, classifier) for test in tests]
+                new = [ComparisonRow.of(trial, test, classifier) for test in tests]
                 append_lines(path, "".join(row.line() for row in new))
                 rows += new
             task.advance(1, f"seed {trial.seed}")
     return rows
 
 
-def summarise(rows: Sequence[TestedArm], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
+def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
     """Return the accuracies and paired differences of each test, with 95 % intervals."""
     results = []
     for test in dict.fromkeys(row.test for row in rows):
@@ -177,7 +177,7 @@ def _verdict(first: str, second: str, interval: Interval) -> str:
     return f"no difference between {second!r} and {first!r} is shown: {span}"
 
 
-def _read_rows(path: Path) -> Iterator[TestedArm]:
+def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         with contextlib.suppress(ValidationError):  # of the line that a kill tore
-            yield TestedArm.model_validate_json(line)
+            yield ComparisonRow.model_validate_json(line)
