@@ -373,7 +373,7 @@ def our_arm(*, job: Job) -> arms.Run:
 
     def trained(seed: int, given: Any, data: Any, **settings: Any) -> tuple[Any, arms.Row]:
         context = RunContext(seed=seed, device=job.device)
-        stage = FineTune(update=update, precision=job.precision, **settings)
+        stage = FineTune(update={**update, "precision": job.precision, **settings})
         begin = time.perf_counter()
         classifier = stage.run(given, data=data, context=context)
         wait_for(job.device)

@@ -39,10 +39,11 @@ MEMBERS = (  # of a union, by how pydantic's name of one begins, and how it is t
     (("none",), (type(None),), "null"),
 )
 
-BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "label_weights", "label_smoothing")
+BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
 MOVED = {
     **{("finetune", name): f"moved into the block update, to the methods that learn by gradient (head with solver "
        f"iterative, partial, full, lora). Write update: {{method: ..., {name}: ...}}." for name in BY_GRADIENT},
+    ("finetune", "precision"): "moved into the block update. Write update: {method: ..., precision: ...}.",
     ("contrastive", "pile"): "is called pseudo_labels now. Rename it.",
     ("auto", "pile"): "is called pseudo_labels now. Rename it.",
     ("bert", "attention"): "is gone; nlptl chooses how attention is computed. Remove it.",
@@ -118,7 +119,7 @@ class _Fault:
             if members:
                 if choice is None and not _tags(annotation)[1]:
                     choice = _Choice(len(path), annotation, part)
-                annotation = owner = next((member for member in members if _answers_to(member, part)), None)
+                annotation = owner = _member(annotation, part)
                 continue
             owner = annotation
             path.append(str(part))
@@ -324,6 +325,14 @@ def _bare(annotation: object) -> object:
         if len(members) == 1:
             return _bare(members[0])
     return annotation
+
+
+def _member(union: object, part: int | str) -> object:
+    """Return the member of a union that pydantic calls `part`: by its tag, if its blocks have tags."""
+    members, (_, tags) = _union_members(union), _tags(union)
+    if part in tags:
+        return [member for member in members if member is not type(None)][tags.index(str(part))]
+    return next((member for member in members if _answers_to(member, part)), None)
 
 
 def _answers_to(member: object, part: int | str) -> bool:

@@ -61,12 +61,14 @@ def curves() -> dict[str, Tensor]:
         given = ClassificationHead().run(tiny_encoder("bert", **NO_DROPOUT), data=data, context=context)
         stage = FineTune.model_validate(
             {
-                "update": update,
-                "epochs": 3,
-                "l2": 0.1,
-                "batch_size": 5,
-                "precision": "float32",
-                "label_weights": "balanced",
+                "update": {
+                    **update,
+                    "epochs": 3,
+                    "l2": 0.1,
+                    "batch_size": 5,
+                    "precision": "float32",
+                    "label_weights": "balanced",
+                }
             }
         )
         trained = stage.run(given, data=data, context=context)

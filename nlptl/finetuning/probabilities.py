@@ -1,105 +1,109 @@
-"""What a fitted classifier's probabilities mean: how sharp they are, and for which shares of the labels."""
+"""Probabilities of a fitted classifier: their temperature, and the shares of labels that they assume.
+
+Shapes: K labels, V validation texts.
+"""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-    from nlptl.context import RunContext
-    from nlptl.data import TextData
+    from nlptl.context import Record
+    from nlptl.finetuning.examples import LabelledExamples, ValidationExamples
     from nlptl.models.classifier import TextClassifier
+    from nlptl.models.heads import Head
 
-FEWEST = 20
+MIN_VALIDATION_TEXTS = 20
 """Validation texts from which they correct probabilities."""
-HEAVIEST = 5.0
-"""Times that a validation text of a label that is rare there may count."""
-UNKNOWN = 2.0
-"""Texts that probabilities are worth which nothing has calibrated: hardly any."""
+MAX_WEIGHT = 5.0
+"""Largest weight of a validation text whose label is rare there."""
+UNCALIBRATED_STRENGTH = 2.0
+"""Prior strength, in texts, of probabilities that were never calibrated."""
+
+Priors = Literal["observed", "uniform"] | dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What may correct the probabilities of a fit."""
+
+    by_validation: bool = True
+    """Whether `data.validation` may; False where it has stopped the training."""
+    temperature: float = 1.0
+    """Temperature by which the logits are to be divided, as held-out examples say."""
+    held_out: int = 0
+    """How many held-out examples say so; 0 for none."""
 
 
 def calibrated(
-    classifier: TextClassifier, data: TextData, context: RunContext, *, temperature: float = 1.0, scored: int = 0
+    classifier: TextClassifier, calibration: Calibration, examples: LabelledExamples, record: Record
 ) -> TextClassifier:
-    """Return the classifier with its probabilities corrected by `data.validation`; the record tells it.
+    """Return the classifier with corrected probabilities; the record tells it.
 
-    Where that is missing, shorter than `FEWEST` or lacks a label, `temperature` is taken, which `scored` other texts told.
-    Without labelled examples nothing has calibrated the probabilities before, so validation alone decides.
+    Validation texts decide where they say enough, else the held-out examples of `calibration`.
     """
-    found = None if data.validation is None else _on_validation(classifier, data, context)
-    if found is None and not scored:
+    found = None
+    if calibration.by_validation and examples.validation is not None:
+        found = _by_validation(classifier, examples, examples.validation, record)
+    if found is None and not calibration.held_out:
         return classifier
-    told = f"The probabilities are corrected on {scored} held-out examples"
-    if found is not None and data.validation is not None:
-        temperature, told = found, f"The probabilities are corrected on {len(data.validation)} validation texts"
-    context.record.add_finding("temperature", temperature, f"{told} (temperature {temperature:.2f}).")
-    return _at_temperature(classifier, temperature)
+    temperature, told = calibration.temperature, f"{calibration.held_out} held-out examples"
+    if found is not None and examples.validation is not None:
+        temperature, told = found, f"{len(examples.validation.texts)} validation texts"
+    told = f"The probabilities are corrected on {told} (temperature {temperature:.2f})."
+    record.add_finding("temperature", temperature, told)
+
+    def divide(head: Head) -> None:
+        head.last_linear.weight.div_(temperature)
+        head.last_linear.bias.div_(temperature)
+
+    return _with_head(classifier, divide)
 
 
-def _on_validation(classifier: TextClassifier, data: TextData, context: RunContext) -> float | None:
-    """Return the temperature that `data.validation` asks for; None, which is told, where it says too little.
+def _by_validation(
+    classifier: TextClassifier, examples: LabelledExamples, validation: ValidationExamples, record: Record
+) -> float | None:
+    """Return the temperature that validation texts ask for; None, which is told, where they say too little.
 
-    Labels count as they do among the examples, or all alike where there are none, whatever their shares in validation are.
+    Labels count as they do among the examples, or all alike where there are none.
     """
     import torch
 
     from nlptl.evaluation.calibration import BELIEF, corrected_temperature, log_probabilities
     from nlptl.training.distributed import broadcast
 
-    assert data.validation is not None
-    labels = classifier.label_ids(data.validation.labels())
-    there = torch.bincount(labels, minlength=len(classifier.labels))
+    labels = validation.label_ids
+    counts = torch.bincount(labels, minlength=len(classifier.labels))
     short = ""
-    if len(labels) < FEWEST:
-        short = f"found {len(labels)} texts, too few to correct probabilities by; expected {FEWEST} at least. Add some"
-    elif not bool((there > 0).all()):
-        missing = classifier.labels[int(there.argmin())]
+    if len(labels) < MIN_VALIDATION_TEXTS:
+        short = (
+            f"found {len(labels)} texts, too few to correct probabilities by; expected {MIN_VALIDATION_TEXTS} at least. "
+            "Add some"
+        )
+    elif not bool((counts > 0).all()):
+        missing = classifier.labels[int(counts.argmin())]
         short = (
             f"found no text of the label {missing!r}; expected some of each label to correct probabilities by. Add them"
         )
     if short:
-        context.record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.")
+        record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.")
         return None
-    weights = (_shares(classifier, data) / (there / there.sum())).clamp(max=HEAVIEST)[labels]
-    logits = log_probabilities(classifier.predict_proba(data.validation.texts()))
-    belief = BELIEF if data.labelled is not None else UNKNOWN
-    return broadcast(corrected_temperature(logits, labels, weights=weights, belief=belief))
+    weights = (examples.label_shares() / (counts / counts.sum())).clamp(max=MAX_WEIGHT)[labels]
+    logits = log_probabilities(classifier.predict_proba(validation.texts))
+    strength = BELIEF if len(examples) else UNCALIBRATED_STRENGTH
+    return broadcast(corrected_temperature(logits, labels, weights=weights, belief=strength))
 
 
-def _shares(classifier: TextClassifier, data: TextData) -> Tensor:
-    """Return the shares (K,) of the labels that a classifier's probabilities assume."""
-    import torch
-
-    count = len(classifier.labels)
-    if data.labelled is None:
-        return torch.full((count,), 1 / count, dtype=torch.float64)
-    counts = torch.bincount(classifier.label_ids(data.labelled.labels()), minlength=count).double()
-    counts = counts.clamp(min=1)  # a label that no example has, but a name: its share is above 0
-    return counts / counts.sum()
-
-
-def _at_temperature(classifier: TextClassifier, temperature: float) -> TextClassifier:
-    """Return the classifier with its logits divided by `temperature`: above 1 is flatter, below 1 sharper."""
-    import copy
-
-    import torch
-
-    from nlptl.models.classifier import TextClassifier
-
-    head = copy.deepcopy(classifier.head)
-    with torch.no_grad():
-        head.last_linear.weight.div_(temperature)
-        head.last_linear.bias.div_(temperature)
-    return TextClassifier(classifier.encoder, head, classifier.labels).eval()
-
-
-def check_priors(priors: str | Mapping[str, float], labels: Sequence[str], *, where: str) -> None:
+def check_priors(priors: Priors, labels: Sequence[str], *, where: str) -> None:
     """Raise ConfigError for explicit priors that do not name each label once or do not sum to 1."""
     if isinstance(priors, str):
         return
@@ -119,30 +123,29 @@ def check_priors(priors: str | Mapping[str, float], labels: Sequence[str], *, wh
         )
 
 
-def at_priors(
-    classifier: TextClassifier,
-    priors: Literal["observed", "uniform"] | Mapping[str, float],
-    data: TextData,
-    *,
-    balanced: bool = False,
-) -> TextClassifier:
-    """Return the classifier with its probabilities moved from the shares of `data.labelled` to `priors`.
+def at_priors(classifier: TextClassifier, priors: Priors, learnt: Tensor) -> TextClassifier:
+    """Return the classifier with probabilities moved from the shares (K,) that it `learnt` to `priors`."""
+    import torch
 
-    Without labelled examples, and where they were weighed so (`balanced`), the labels were all alike.
-    """
-    import copy
+    if priors == "observed":
+        return classifier
+    even = 1 / len(classifier.labels)
+    shares = [priors[label] if isinstance(priors, dict) else even for label in classifier.labels]
+    shift = torch.tensor(shares, dtype=torch.float64).log() - learnt.log()
 
+    def move(head: Head) -> None:
+        head.last_linear.bias.add_(shift.to(head.last_linear.bias))
+
+    return _with_head(classifier, move)
+
+
+def _with_head(classifier: TextClassifier, change: Callable[[Head], None]) -> TextClassifier:
+    """Return the classifier under a copy of its head that `change` has changed."""
     import torch
 
     from nlptl.models.classifier import TextClassifier
 
-    if priors == "observed":
-        return classifier
-    count = len(classifier.labels)
-    shares = [1 / count] * count if isinstance(priors, str) else [priors[label] for label in classifier.labels]
     head = copy.deepcopy(classifier.head)
     with torch.no_grad():
-        old = torch.full((count,), 1 / count, dtype=torch.float64) if balanced else _shares(classifier, data)
-        shift = torch.tensor(shares, dtype=torch.float64).log() - old.log()
-        head.last_linear.bias.add_(shift.to(head.last_linear.bias))
+        change(head)
     return TextClassifier(classifier.encoder, head, classifier.labels).eval()

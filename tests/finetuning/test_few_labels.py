@@ -15,8 +15,10 @@ from nlptl.config import parse
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
+from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
 from nlptl.finetuning.contrastive.pseudo_labels import WAYS, Outcome, PileUse, _gate, texts_to_pass
+from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import (
     LabelledVectors,
     choose_head,
@@ -25,15 +27,17 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
-from nlptl.finetuning.methods import few_labels
+from nlptl.finetuning.methods import auto
+from nlptl.finetuning.methods.auto import pile_within, texts_per_name
 from nlptl.finetuning.selection import method_choice as choice
+from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
     Candidate,
-    Situation,
+    ExampleStatistics,
     by_rule,
     by_trial,
-    judges,
     resolution,
+    selection_rows,
     trial_on_examples,
     trial_on_validation,
 )
@@ -42,7 +46,6 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
-from nlptl.training import distributed
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_encoder
 
@@ -68,6 +71,17 @@ def labelled() -> TextData:
     return TextData(labelled=small_reviews(24), test=small_reviews(40, start=400), label_names=NAMES)
 
 
+def numbered(texts: list[str], ids: list[int]) -> LabelledExamples:
+    """Return labelled examples of labels that are numbers."""
+    names = tuple(str(label) for label in range(max(ids) + 1))
+    return LabelledExamples(texts, torch.tensor(ids), names, duplicate_groups(texts, ids))
+
+
+def speed(seconds: float) -> Any:
+    """Stand for an encoder that takes so long for whatever texts."""
+    return SimpleNamespace(seconds_for=lambda texts: seconds)
+
+
 def test_without_labels_the_nearest_name_wins() -> None:
     data = TextData(label_names=NAMES)
     classifier, context = run(data)
@@ -91,9 +105,9 @@ def test_without_labels_priors_and_templates_count() -> None:
     ("settings", "sentence"),
     [
         (
-            {"update": {**CONTRASTIVE, "pile": {}}},
-            "p.yaml: stages.2.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
-            "data.unlabelled, or set pile: null.",
+            {"update": {**CONTRASTIVE, "pseudo_labels": {}}},
+            "p.yaml: stages.2.update.pseudo_labels: found settings for the pile but no data.unlabelled; expected unlabelled "
+            "texts. Add data.unlabelled, or set pseudo_labels: null.",
         ),
         (
             {"priors": {"negative": 0.5, "positiv": 0.5}},
@@ -183,13 +197,13 @@ def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
 
 def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
     assert resolution(16) > 0.2 > resolution(400)
-    ruled = [by_rule(Situation(n, 2, n // 2, word_vectors=False, names_speak=False)) for n in (16, 2)]
+    ruled = [by_rule(ExampleStatistics(n, 2, n // 2, word_vectors=False, has_label_words=False)) for n in (16, 2)]
     assert [chosen and chosen.method for chosen in ruled] == ["contrastive", "head"]
-    assert by_rule(Situation(4928, 77, 64, word_vectors=False, names_speak=True)) is None
-    assert by_rule(Situation(128, 2, 64, word_vectors=False, names_speak=True)) is None
-    assert by_rule(Situation(1000, 77, 8, word_vectors=False, names_speak=True)) is not None
-    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=99)) is not None
-    assert by_rule(Situation(16, 2, 8, word_vectors=False, names_speak=True, validation=100)) is None
+    assert by_rule(ExampleStatistics(4928, 77, 64, word_vectors=False, has_label_words=True)) is None
+    assert by_rule(ExampleStatistics(128, 2, 64, word_vectors=False, has_label_words=True)) is None
+    assert by_rule(ExampleStatistics(1000, 77, 8, word_vectors=False, has_label_words=True)) is not None
+    assert by_rule(ExampleStatistics(16, 2, 8, word_vectors=False, has_label_words=True, validation=99)) is not None
+    assert by_rule(ExampleStatistics(16, 2, 8, word_vectors=False, has_label_words=True, validation=100)) is None
 
 
 @pytest.mark.parametrize(
@@ -199,16 +213,16 @@ def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
 def test_validation_judges_where_it_tells_more_than_what_could_be_held_out(
     examples: int, validation: int, judged: bool
 ) -> None:
-    found = Situation(examples, 2, 8, word_vectors=False, names_speak=True, validation=validation)
-    assert found.judged_by_validation == judged
+    found = ExampleStatistics(examples, 2, 8, word_vectors=False, has_label_words=True, validation=validation)
+    assert found.selects_by_validation == judged
 
 
 def test_validation_texts_judge_with_all_labels_among_them_and_no_more_than_needed() -> None:
-    assert judges([0] * 300 + [1] * 4, 2, seed=0) == []
-    assert judges([0] * 300, 2, seed=0) == []
-    assert judges([0] * 6 + [1] * 5, 2, seed=0) == list(range(11))
+    assert selection_rows([0] * 300 + [1] * 4, 2, seed=0) == []
+    assert selection_rows([0] * 300, 2, seed=0) == []
+    assert selection_rows([0] * 6 + [1] * 5, 2, seed=0) == list(range(11))
     many = [0] * 9000 + [1] * 1000
-    rows = judges(many, 2, seed=0)
+    rows = selection_rows(many, 2, seed=0)
     assert len(rows) == 1000
     assert sum(many[row] for row in rows) == 100
 
@@ -235,7 +249,7 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
         return Fixed(None)
 
     both = [Candidate("contrastive", 1, 0.0, wrong), Candidate("full", 5, 0.0, right)]
-    trial = trial_on_examples(texts, ids, seed=0)
+    trial = trial_on_examples(numbered(texts, ids), seed=0)
     halves = by_trial(both, trial, examples=100, seconds=100)
     assert halves.method == "full"
     assert halves.why.startswith(
@@ -243,7 +257,7 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     )
     many = [*texts, *(f"more {i}" for i in range(400))]
     truth.update({text: i % 2 for i, text in enumerate(many)})
-    one = by_trial(both, trial_on_examples(many, list(truth.values()), seed=0), examples=500, seconds=100)
+    one = by_trial(both, trial_on_examples(numbered(many, list(truth.values())), seed=0), examples=500, seconds=100)
     assert one.why.startswith("On 100 of the 500 examples, held out, contrastive got")
     short = by_trial(both, trial, examples=100, seconds=3)
     assert short.method == "contrastive"
@@ -283,11 +297,11 @@ def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
     assert chosen.scored == 120
 
 
-def test_all_processes_reckon_with_the_time_of_one(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "broadcast", lambda value: 7.0)
-    monkeypatch.setattr(choice, "FEW", 20)
-    monkeypatch.setattr(choice, "FEW_EACH", 2)
-    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
+def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(7.0))
+    monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
+    monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
+    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     told = context.record.sentences[0]
     assert "contrastive was not tried, for it would take about 3.3 minutes" in told
@@ -304,7 +318,7 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
         return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
 
     for seed in range(10):
-        trial = trial_on_examples(texts, ids, seed=seed)
+        trial = trial_on_examples(numbered(texts, ids), seed=seed)
         told = by_trial([Candidate("contrastive", 1, 0.0, train)], trial, examples=30, seconds=9).why
         assert told.startswith("On 15 of the 30 examples, held out, ")
     assert seen == [{0, 1, 2, 3}] * 10
@@ -345,7 +359,7 @@ def test_priors_start_from_the_shares_that_balanced_labels_were_learnt_at() -> N
         :12
     ]
     data = TextData(labelled=([texts[i] for i in rows], [labels[i] for i in rows]))
-    settings: dict[str, Any] = {"update": {"method": "head"}, "label_weights": "balanced", "epochs": 30, "l2": 1.0}
+    settings: dict[str, Any] = {"update": {"method": "head", "label_weights": "balanced", "epochs": 30, "l2": 1.0}}
     plain, uniform, moved = (
         run(data, priors=priors, **settings)[0]
         for priors in ("observed", "uniform", {"negative": 0.8, "positive": 0.2})
@@ -369,14 +383,14 @@ def test_copies_of_an_example_are_held_out_together(solver: str) -> None:
 def test_a_trial_holds_out_copies_together_and_scores_them_once() -> None:
     texts = [f"text {i % 20}" for i in range(50)]  # ten of them three times, ten twice
     labels = [i % 2 for i in range(50)]
-    for split in trial_on_examples(texts, labels, seed=1).splits:
+    for split in trial_on_examples(numbered(texts, labels), seed=1).splits:
         assert not {texts[row] for row in split.training} & set(split.texts)
         assert len(set(split.texts)) == len(split.texts) == 10
         assert len(split.training) == sum(texts.count(text) for text in {texts[row] for row in split.training})
 
 
 def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = trial_on_examples([f"text {i}" for i in range(120)], [i % 2 for i in range(120)], seed=0)
+    trial = trial_on_examples(numbered([f"text {i}" for i in range(120)], [i % 2 for i in range(120)]), seed=0)
 
     def train(rows: Sequence[int]) -> Any:
         return SimpleNamespace(predict_proba=lambda asked: np.full((len(asked), 2), 0.5))
@@ -384,11 +398,11 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
     seen: list[float] = []
-    monkeypatch.setattr(few_labels, "_pile_within", lambda minutes, *_: seen.append(minutes))
-    monkeypatch.setattr(few_labels, "_tried", lambda *_: choice.Chosen("contrastive", "why", seconds=90.0))
+    monkeypatch.setattr(auto, "pile_within", lambda seconds, *_: seen.append(seconds))
+    monkeypatch.setattr(auto.Auto, "_try", lambda *_: choice.MethodChoice("contrastive", "why", seconds=90.0))
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
     run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
-    assert seen == [2.5]
+    assert seen == [150]
 
 
 def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_them() -> None:
@@ -447,7 +461,7 @@ def test_one_example_a_label_without_names_has_nothing_to_bring_together() -> No
 
 
 def test_auto_says_that_too_few_of_a_label_could_be_held_out() -> None:
-    chosen = by_rule(Situation(616, 77, 8, False, True))
+    chosen = by_rule(ExampleStatistics(616, 77, 8, False, True))
     assert chosen is not None
     assert "fewer than 16 a label" in chosen.why
     assert "points or more" not in chosen.why
@@ -535,7 +549,7 @@ def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
 
 
 def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "JUDGES", 30)
+    monkeypatch.setattr(choice, "MIN_SELECTION_TEXTS", 30)
     texts, labels = small_reviews(30, start=300)
     classifier, context = run(with_validation((texts, labels)), update={"method": "auto"})
     apart = TextData(labelled=small_reviews(24), label_names=NAMES)  # what each learns from the examples alone
@@ -555,8 +569,8 @@ def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pyt
 def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
     used: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "FEW", 20)
-    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
+    monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
     monkeypatch.setattr(choice, "_best", lambda *_: "contrastive")
     monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._gate", lambda *_: (used, "So it was decided"))
     data = TextData(labelled=small_reviews(24), unlabelled=small_reviews(60, start=100)[0], label_names=NAMES)
@@ -580,13 +594,13 @@ def test_auto_does_not_correct_by_texts_that_have_stopped_the_training(reviews: 
 
 @pytest.mark.parametrize("count", [1000, 1001, 1002])
 def test_auto_takes_validation_texts_that_are_hardly_more_than_it_needs(count: int) -> None:
-    assert len(judges([row % 2 for row in range(count)], 2, seed=0)) in (1000, 1001)
+    assert len(selection_rows([row % 2 for row in range(count)], 2, seed=0)) in (1000, 1001)
 
 
 def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text {i}" for i in range(100)]
     truth = {text: i % 2 for i, text in enumerate(texts)}
-    trial = trial_on_examples(texts, list(truth.values()), seed=0)
+    trial = trial_on_examples(numbered(texts, list(truth.values())), seed=0)
     both: Any = [
         Candidate("contrastive", 1, 0.0, lambda rows: Fixed(truth)),
         Candidate("head", 1, 0.0, lambda rows: Fixed(None)),
@@ -597,15 +611,15 @@ def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytes
     losses = torch.tensor([0.5, 0.6])
     trials = [Outcome(name, losses, 1.0) for name in WAYS]
     monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._trials", lambda *_: trials)
-    task = SimpleNamespace(texts=["a", "b", "c", "d"], labels=torch.tensor([0, 0, 1, 1]))
-    stand_in: Any = SimpleNamespace(task=task, label_count=2)
+    task = SimpleNamespace(examples=numbered(["a", "b", "c", "d"], [0, 0, 1, 1]))
+    stand_in: Any = SimpleNamespace(task=task, label_count=2, settings=SimpleNamespace(seed=0))
     assert _gate(stand_in, PileUse())[0] == "nothing"
 
 
 @pytest.mark.parametrize("validation", [None, 10])
 def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "FEW", 20)
-    monkeypatch.setattr(choice, "FEW_EACH", 2)
+    monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
+    monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
     data = TextData(labelled=small_reviews(24), label_names=NAMES)
     if validation:
         data = with_validation(small_reviews(validation, start=300))
@@ -623,22 +637,6 @@ def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monk
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (
-            {"update": CONTRASTIVE, "epochs": 5},
-            "finetune.epochs: found 5 under update.method contrastive, which takes no such setting; expected it only with an "
-            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
-        ),
-        (
-            {"update": {"method": "auto"}, "l2": 1.0},
-            "finetune.l2: found 1.0 under update.method auto, which takes no such setting; expected it only with an "
-            "update that learns step by step (head with solver iterative, partial, full, lora). Drop it, or choose one of these.",
-        ),
-        (
-            {"update": {"method": "head", "solver": "lda"}, "label_smoothing": 0.1},
-            "finetune.label_smoothing: found 0.1 under update.method head with solver lda, which takes no such setting; "
-            "expected it only with an update that learns step by step (head with solver iterative, partial, full, lora). Drop "
-            "it, or choose one of these.",
-        ),
         (
             {"priors": {"negative": 0.5, "positiv": 0.5}},
             "finetune.priors: found the label 'positiv'; expected negative, positive. Did you mean 'positive'? Correct the label.",
@@ -661,6 +659,31 @@ def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, An
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"update": {"method": "head", "solver": "lda", "label_smoothing": 0.1}},
+            "p.yaml: update: label_smoothing: found 0.1 with solver lda, which fits the head exactly; expected this setting only "
+            "with solver iterative. Drop it, or set solver: iterative.",
+        ),
+        (
+            {"update": {**CONTRASTIVE, "epochs": 5}},
+            "p.yaml: update.epochs: no such setting. Known here: method, top_layers, rank, steps, batch_size, temperature, "
+            "encoder_learning_rate, layer_decay, label_names, templates, dropout, augment, pseudo_labels, precision.",
+        ),
+        (
+            {"update": {"method": "auto", "l2": 1.0}},
+            "p.yaml: update.l2: no such setting. Known here: method, minutes, pseudo_labels, by_sentence, precision.",
+        ),
+    ],
+)
+def test_a_setting_of_another_method_is_refused_by_the_type(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(FineTune, settings, where="p.yaml")
+    assert str(caught.value) == sentence
+
+
 def test_priors_of_labels_that_are_numbers() -> None:
     stage = parse(FineTune, {"priors": {0: 0.25, 1: 0.75}}, where="p.yaml")
     assert stage.priors == {"0": 0.25, "1": 0.75}
@@ -675,8 +698,8 @@ def test_a_hidden_layer_is_refused_where_the_head_is_fitted_in_one_go(labelled: 
         with pytest.raises(ConfigError) as caught:
             FineTune(update=update).run(with_head(labelled, hidden=4), data=labelled)
         assert str(caught.value) == (
-            f"finetune.update: found {name} over a head with a hidden layer of 4 units; it fits a linear head. Set hidden: 0 "
-            "in classification_head, or choose another update."
+            f"finetune.update: {name} needs a linear head, but the classification head has a hidden layer of 4 units. Set "
+            "hidden: 0 in classification_head, or choose another update."
         )
 
 
@@ -700,8 +723,8 @@ def test_the_pile_is_tried_on_held_out_examples_and_what_came_of_it_is_told(labe
     data = TextData(labelled=labelled.labelled, unlabelled=[*texts, *small_reviews(3)[0]])
     pile = {"texts": 40, "steps": 6}
     augment = [{"kind": "word_dropout"}]
-    classifier, context = run(data, update={**CONTRASTIVE, "pile": pile, "augment": augment})
-    unseen, _ = run(data, update={**CONTRASTIVE, "pile": {**pile, "gate": "always"}, "augment": augment})
+    classifier, context = run(data, update={**CONTRASTIVE, "pseudo_labels": pile, "augment": augment})
+    unseen, _ = run(data, update={**CONTRASTIVE, "pseudo_labels": {**pile, "gate": "always"}, "augment": augment})
     (told,) = [
         sentence for sentence in context.record.sentences if sentence.startswith("The pile is used in training: ")
     ]
@@ -715,7 +738,7 @@ def test_the_pile_is_tried_on_held_out_examples_and_what_came_of_it_is_told(labe
 def test_the_pile_is_used_unseen_where_the_settings_say_so(labelled: TextData) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
     pile = {"texts": 40, "steps": 6, "gate": "always"}
-    classifier, context = run(data, update={**CONTRASTIVE, "pile": pile})
+    classifier, context = run(data, update={**CONTRASTIVE, "pseudo_labels": pile})
     assert context.record.report["pile"]["used"] == "student"
     assert set(classifier.predict(small_reviews(20, start=400)[0])) == {"negative", "positive"}
 
@@ -724,7 +747,7 @@ def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_exa
     labelled: TextData, tmp_path: Path
 ) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(60, start=100)[0])
-    stage = FineTune(update={**CONTRASTIVE, "pile": {"texts": 40, "steps": 6}})
+    stage = FineTune(update={**CONTRASTIVE, "pseudo_labels": {"texts": 40, "steps": 6}})
     told, plans = [], []
     for keep in (None, tmp_path, tmp_path):  # the third takes up what the second left
         context = RunContext(seed=3, device="cpu", checkpoint_folder=keep, run_identity="one")
@@ -738,7 +761,7 @@ def test_the_gate_learns_nothing_from_the_checkpoints_of_the_training_on_all_exa
 
 def test_a_pile_of_labelled_texts_alone_is_told_to_be_left_out(labelled: TextData) -> None:
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(24)[0])
-    _, context = run(data, update={**CONTRASTIVE, "pile": {"gate": "always"}})
+    _, context = run(data, update={**CONTRASTIVE, "pseudo_labels": {"gate": "always"}})
     assert context.record.report["pile"] == {"used": "nothing"}
     assert context.record.sentences[-1] == (
         "The pile is left out: data.unlabelled holds no text beside the labelled ones."
@@ -747,38 +770,38 @@ def test_a_pile_of_labelled_texts_alone_is_told_to_be_left_out(labelled: TextDat
 
 def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:
     with pytest.raises(ConfigError) as caught:
-        run(labelled, update={**CONTRASTIVE, "pile": {}})
+        run(labelled, update={**CONTRASTIVE, "pseudo_labels": {}})
     assert str(caught.value) == (
-        "finetune.update.pile: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
-        "data.unlabelled, or set pile: null."
+        "finetune.update.pseudo_labels: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
+        "data.unlabelled, or set pseudo_labels: null."
     )
 
 
 def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
     assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
-    assert "unlabelled" not in FineTune(update={"method": "auto", "pile": "never"}).reads(reviews)
+    assert "unlabelled" not in FineTune(update={"method": "auto", "pseudo_labels": "never"}).reads(reviews)
     assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
 
 
 def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     labelled: TextData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nlptl.finetuning.methods.few_labels import _pile_within
-
     data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 6.0)
-    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
+    examples = LabelledExamples.of(data, data.label_set.names)
+    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
     context = RunContext(seed=3, device="cpu")
-    sizes = [_pile_within(minutes, with_head(data), data, context) for minutes in (2, 1.8, 1.7)]  # most of it are steps
+    sizes = [pile_within(60 * minutes, examples, context, speed(6.0)) for minutes in (2, 1.8, 1.7)]  # most are steps
     assert [size and size.texts for size in sizes] == [200, 100, 50]
-    assert _pile_within(1.6, with_head(data), data, context) is None
+    assert pile_within(60 * 1.6, examples, context, speed(6.0)) is None
     assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
 
 
 def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
     data, texts = TextData(labelled=small_reviews(100)), small_reviews(40, start=400)[0]
     context = RunContext(seed=0, device="cpu")  # with which the head is better by more than three standard errors
-    classifier = FineTune(update={"method": "auto", "pile": "never"}).run(with_head(data), data=data, context=context)
+    classifier = FineTune(update={"method": "auto", "pseudo_labels": "never"}).run(
+        with_head(data), data=data, context=context
+    )
     told = "On 100 of the 100 examples, held out in two halves, contrastive got 0."
     assert context.record.sentences[0].startswith(told)
     assert context.record.sentences[0].endswith("; head was taken and trained again on all examples.")
@@ -792,7 +815,7 @@ def test_sentences_with_names_cost_what_their_training_shows(labelled: TextData)
         run(labelled, update={"method": "contrastive", "label_names": names})[1].record.report["plan"]["tokens"]
         for names in ("never", "always")
     ]
-    a_name = few_labels._texts_a_name(with_head(labelled), labelled)
+    a_name = texts_per_name(LabelledExamples.of(labelled, labelled.label_set.names))
     trained = [
         choice.passes_of("contrastive", 24, 2, names=names) - 1 for names in (0.0, a_name)
     ]  # but for the frozen pass
@@ -801,13 +824,16 @@ def test_sentences_with_names_cost_what_their_training_shows(labelled: TextData)
     assert 1 < with_a_pile[1] / with_a_pile[0] < trained[1] / trained[0]  # reading the pile costs the same
 
 
-def test_all_processes_take_as_much_of_the_pile(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    monkeypatch.setattr(
-        distributed, "broadcast", lambda value: 0.03
-    )  # process 0's time, whatever this one has measured
-    monkeypatch.setattr("nlptl.finetuning.selection.method_choice.seconds_a_pass", lambda given, texts: 1e9)
-    monkeypatch.setattr(few_labels, "_texts_a_name", lambda *_: 0.0)
-    found = few_labels._pile_within(1.8, with_head(data), data, RunContext(seed=3, device="cpu"))
-    assert found is not None
-    assert found.texts == 100
+def test_all_processes_reckon_with_the_speed_of_process_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.broadcast", lambda value: 0.5)
+    given: Any = SimpleNamespace(encoder=SimpleNamespace(encode=lambda texts: None))
+    assert EncodingSpeed(given, ["a text", "another text"]).seconds_for(["four", "more"]) == 4
+
+
+def test_the_speed_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    given: Any = SimpleNamespace(encoder=SimpleNamespace(encode=lambda texts: encoded.append(len(texts))))
+    found = EncodingSpeed(given, [f"text {i}" for i in range(200)])
+    assert encoded == []
+    assert found.seconds_for(["a"]) < found.seconds_for(["a" * 1000])
+    assert encoded == [4, 64]

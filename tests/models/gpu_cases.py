@@ -68,7 +68,7 @@ def losses_of(update: dict[str, object], device: torch.device, precision: str) -
     encoder = tiny_encoder("bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     given = ClassificationHead().run(encoder.to(device), data=data, context=context)
     settings = {"epochs": 4, "l2": 0.01, "batch_size": 8, "learning_rate": 1e-3}
-    stage = FineTune.model_validate({"update": {**update, "dropout": 0}, "precision": precision, **settings})
+    stage = FineTune.model_validate({"update": {**update, "dropout": 0, "precision": precision, **settings}})
     trained = stage.run(given, data=data, context=context)
     assert trained.device.type == device.type
     assert all(parameter.dtype == torch.float32 for parameter in trained.parameters())

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.finetuning.gradient.lora import Adapters, add_adapters
+from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder
@@ -138,7 +138,7 @@ def test_layers_that_are_not_plain_stay_with_transformers(change: str) -> None:
     if change == "hook":
         layer.output.dense.register_forward_hook(lambda *_: seen.append(1))
     elif change == "adapter":
-        add_adapters(ours, Adapters(2, 2, 0.0, ("query",), "lora", merge=False), [1], seed=0)
+        add_adapters(ours, LoraAdapters(2, 2, 0.0, ("query",), "lora", merge=False), [1], seed=0)
         torch.nn.init.ones_(ours.layers[1].attention.self.query.lora_B["default"].weight)
     elif change == "no bias":
         layer.output.dense.bias = None

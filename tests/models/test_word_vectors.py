@@ -218,7 +218,7 @@ def test_fine_tuning(update: object, context: RunContext, tmp_path: Path) -> Non
     headed = ClassificationHead().run(given, data=labelled, context=context)
     buckets = given.token_model.subwords.buckets.clone()
 
-    trained = FineTune(update=update, l2=0.01, epochs=20).run(headed, data=labelled, context=context)
+    trained = FineTune(update={**update, "l2": 0.01, "epochs": 20}).run(headed, data=labelled, context=context)
 
     right = sum(one == other for one, other in zip(trained.predict(texts), labels, strict=True))
     assert right >= 20

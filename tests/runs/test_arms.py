@@ -52,7 +52,9 @@ def test_external_digests_are_computed_once_for_equal_stages(
 ) -> None:
     weights = tiny_folder(review_files / "bert", "bert")
     study = compared(
-        review_files, "{one: {stages.3.l2: 0.1}, two: {stages.3.l2: 0.2}}", f"{{stage: bert, weights: {weights}}}"
+        review_files,
+        "{one: {stages.3.update.l2: 0.1}, two: {stages.3.update.l2: 0.2}}",
+        f"{{stage: bert, weights: {weights}}}",
     )
     calls = counted(monkeypatch, "external_digests")
     study.run(review_files / "out", context=RunContext(device="cpu"))
@@ -61,7 +63,7 @@ def test_external_digests_are_computed_once_for_equal_stages(
 
 def test_what_arms_share_runs_once(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = tiny_folder(review_files / "bert", "bert")
-    arms = "{one: {stages.3.l2: 0.1}, two: {stages.3.l2: 0.2}}"
+    arms = "{one: {stages.3.update.l2: 0.1}, two: {stages.3.update.l2: 0.2}}"
     loaded = compared(review_files, arms, f"{{stage: bert, weights: {weights}}}")
     calls = counted(monkeypatch, "run")
     loaded.run(review_files / "out", context=RunContext(device="cpu"))
@@ -72,11 +74,11 @@ def test_what_arms_share_runs_once(review_files: Path, monkeypatch: pytest.Monke
 def test_a_seeded_beginning_is_shared_within_its_seed_alone(
     review_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arms = "{other pile: {stages.0.epochs: 3}, one: {stages.3.l2: 0.1}, two: {stages.3.l2: 0.2}}"
+    arms = "{other pile: {stages.0.epochs: 3}, one: {stages.3.update.l2: 0.1}, two: {stages.3.update.l2: 0.2}}"
     study = compared(review_files, arms)
     alone = {
         name: compared(review_files, f"{{{name}: {changes}, another: {{stages.0.epochs: 0}}}}")
-        for name, changes in (("one", "{stages.3.l2: 0.1}"), ("two", "{stages.3.l2: 0.2}"))
+        for name, changes in (("one", "{stages.3.update.l2: 0.1}"), ("two", "{stages.3.update.l2: 0.2}"))
     }
     calls = counted(monkeypatch, "run")
     together = study.run(review_files / "out", context=RunContext(device="cpu")).comparison

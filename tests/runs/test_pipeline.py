@@ -63,8 +63,8 @@ def test_what_has_not_changed_is_kept(review_files: Path) -> None:
     path, out = review_files / "small.yaml", review_files / "out"
     run(path, out)
     assert kept(run(path, out)) == [True] * 4
-    assert kept(run(path, out, "stages.3.l2=0.5")) == [True, True, True, False]
-    assert kept(run(path, out, "stages.1.pooling=mean", "stages.3.l2=0.5")) == [True, False, False, False]
+    assert kept(run(path, out, "stages.3.update.l2=0.5")) == [True, True, True, False]
+    assert kept(run(path, out, "stages.1.pooling=mean", "stages.3.update.l2=0.5")) == [True, False, False, False]
     assert kept(run(path, out, "seed=4")) == [False] * 4
     (review_files / "pile.txt").write_text((review_files / "pile.txt").read_text() + "one more good film\n")
     assert kept(run(path, out, "seed=4")) == [False] * 4
@@ -119,10 +119,10 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
         "Drop dim or set it to 3."
     )
     with pytest.raises(ConfigError) as caught:
-        run(path, out, "stages.3.epochs=0")
+        run(path, out, "stages.3.update.epochs=0")
     assert (
         str(caught.value)
-        == f"{path}: stages.3.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
+        == f"{path}: stages.3.update.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
     )
     (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
     with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
@@ -148,8 +148,8 @@ def test_a_hidden_layer_under_a_linear_fit_is_told_before_anything_trains(
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(path, assignments=settings) if chain is None else chain.check(where=str(path))
     assert str(caught.value) == (
-        f"{path}: stages.3.update: found {name} over a head with a hidden layer of 8 units; it fits a linear head. Set "
-        "hidden: 0 in classification_head, or choose another update."
+        f"{path}: stages.3.update: {name} needs a linear head, but the classification head has a hidden layer of 8 units. "
+        "Set hidden: 0 in classification_head, or choose another update."
     )
 
 
@@ -157,7 +157,7 @@ def test_a_hidden_layer_under_a_linear_fit_is_told_of_an_arm(review_files: Path)
     path = compared(review_files)
     arm = "compare.arms.pretrained={stages.2.hidden: 8, stages.3.update.solver: lda}"
     with pytest.raises(
-        ConfigError, match=r"^x: compare\.arms\.pretrained: stages\.3\.update: found head with solver lda"
+        ConfigError, match=r"^x: compare\.arms\.pretrained: stages\.3\.update: head with solver lda needs"
     ):
         Pipeline.from_yaml(path, assignments=[arm]).check(where="x")
 
@@ -622,7 +622,7 @@ def test_whole_chains_are_compared(review_files: Path, tmp_path: Path) -> None:
     path = compared(review_files)
     chain = (
         f"[{{stage: bert, weights: {folder}}}, {{stage: classification_head}}, "
-        "{stage: finetune, update: {method: partial, top_layers: 1}, epochs: 1, l2: 0.1}]"
+        "{stage: finetune, update: {method: partial, top_layers: 1, epochs: 1, l2: 0.1}}]"
     )
     text = path.read_text().split("  redraw:")[0]
     path.write_text(text.replace("  tests:", f"    a transformer: {{stages: {chain}}}\n  tests:"))

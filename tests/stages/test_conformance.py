@@ -16,7 +16,8 @@ from nlptl.config import Config, dump_yaml, parse
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, DataError
-from nlptl.finetuning.methods.union import Full, Head
+from nlptl.finetuning.methods.head import HeadOnly
+from nlptl.finetuning.methods.layers import Full
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs.folder import load_artifact
@@ -46,8 +47,8 @@ STAGES: dict[str, Any] = {
     "linear": ClassificationHead(),
     "hidden": ClassificationHead(hidden=4, dropout=0.2),
     "head": FineTune(),
-    "head balanced": FineTune(label_weights="balanced", l2=0.1),
-    "full": FineTune(update=Full(), l2=0.1, folds=2),
+    "head balanced": FineTune(update={"method": "head", "label_weights": "balanced", "l2": 0.1}),
+    "full": FineTune(update=Full(l2=0.1, folds=2)),
     "source only": DomainAdaptation(adapt={"method": "none"}, folds=2, permutations=99),
     "coral": DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2, permutations=99),
     "adapted by choice": DomainAdaptation(l2=0.1, folds=2, permutations=99),
@@ -69,12 +70,12 @@ TRANSFORMER_STAGES: dict[str, Any] = {
     "transformer sif": SentenceVectors(pooling="sif"),
     "attention": SentenceVectors(pooling="attention"),
     "transformer head": ClassificationHead(),
-    "attention head": FineTune(**FIXED),
-    "partial": FineTune(update={"method": "partial", "top_layers": 1, "dropout": 0.2}, **FIXED),
-    "full of layers": FineTune(update={"method": "full", "gradual_unfreezing": True}, **FIXED),
-    "lora": FineTune(update={"method": "lora"}, label_smoothing=0.1, **FIXED),
-    "lora merged": FineTune(update={"method": "lora", "variant": "dora", "merge": True}, **FIXED),
-    "rslora on top": FineTune(update={"method": "lora", "variant": "rslora", "top_layers": 1, "rank": 2}, **FIXED),
+    "attention head": FineTune(update={"method": "head", **FIXED}),
+    "partial": FineTune(update={"method": "partial", "top_layers": 1, "dropout": 0.2, **FIXED}),
+    "full of layers": FineTune(update={"method": "full", "gradual_unfreezing": True, **FIXED}),
+    "lora": FineTune(update={"method": "lora", "label_smoothing": 0.1, **FIXED}),
+    "lora merged": FineTune(update={"method": "lora", "variant": "dora", "merge": True, **FIXED}),
+    "rslora on top": FineTune(update={"method": "lora", "variant": "rslora", "top_layers": 1, "rank": 2, **FIXED}),
     "continued": DomainAdaptation(adapt={"method": "continue", "steps": 2}, **QUICK),
     "continued by simcse": DomainAdaptation(
         adapt={"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8}, **QUICK
@@ -91,7 +92,7 @@ SOLVERS: dict[str, Any] = {
 }
 LINEAR_STAGES: dict[str, Any] = {
     **SOLVERS,
-    "head iterative": FineTune(update={"method": "head", "solver": "iterative"}, priors="uniform", **FIXED),
+    "head iterative": FineTune(update={"method": "head", "solver": "iterative", **FIXED}, priors="uniform"),
     "auto over words": FineTune(update={"method": "auto"}),
 }
 CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 4, "top_layers": 1, "batch_size": 8}
@@ -104,12 +105,12 @@ LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
             **CONTRASTIVE,
             "label_names": "always",
             "augment": [{"kind": "word_dropout"}],
-            "pile": {"steps": 4, "gate": "always"},
+            "pseudo_labels": {"steps": 4, "gate": "always"},
         }
     ),
-    "contrastive pile on trial": FineTune(update={**CONTRASTIVE, "pile": {"steps": 4}}),
+    "contrastive pile on trial": FineTune(update={**CONTRASTIVE, "pseudo_labels": {"steps": 4}}),
     "auto": FineTune(update={"method": "auto", "minutes": 1000}),
-    "auto by sentence": FineTune(update={"method": "auto", "pile": "never", "by_sentence": "always"}),
+    "auto by sentence": FineTune(update={"method": "auto", "pseudo_labels": "never", "by_sentence": "always"}),
 }
 TABLE: dict[str, dict[str, Any]] = {
     "words": STAGES,
@@ -254,7 +255,7 @@ def test_every_stage_and_method_has_a_row() -> None:
     assert {one.method for one in fine_tuned} == choices(FineTune.model_fields["update"].annotation, "method")
     assert {one.method for one in adapted} == choices(DomainAdaptation.model_fields["adapt"].annotation, "method")
     solvers = {one.solver for one in fine_tuned if one.method == "head"}
-    assert solvers == set(get_args(Head.model_fields["solver"].annotation))
+    assert solvers == set(get_args(HeadOnly.model_fields["solver"].annotation))
     assert {one.objective for one in continued} == {"auto", "mlm", "simcse", "tsdae"}
 
 
@@ -291,13 +292,13 @@ def test_one_text_is_no_list(artifacts: list[Any]) -> None:
 def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
     given = artifacts[3]
     data = TextData(labelled=reviews.labelled)
-    trained = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=0.0), l2=0.01, epochs=20).run(
+    trained = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=0.0, l2=0.01, epochs=20)).run(
         given, data=data, context=context
     )
     moved = (trained.encoder.token_model.vectors != given.encoder.token_model.vectors).any(dim=1)
     seen = {i for ids in given.encoder.token_ids(reviews.labelled.texts()) for i in ids}
     assert set(torch.nonzero(moved).flatten().tolist()) == seen
-    pulled = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=10.0), l2=0.01, epochs=20).run(
+    pulled = FineTune(update=Full(encoder_learning_rate=0.1, l2_to_start=10.0, l2=0.01, epochs=20)).run(
         given, data=data, context=context
     )
 
@@ -308,7 +309,7 @@ def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextDa
 
 
 def test_a_validation_part_stops_early(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
-    FineTune(patience=3).run(artifacts[3], data=reviews, context=context)
+    FineTune(update={"method": "head", "patience": 3}).run(artifacts[3], data=reviews, context=context)
     assert context.record.sentences[-1].startswith("16 validation texts chose ")
 
 

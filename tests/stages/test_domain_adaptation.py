@@ -123,7 +123,7 @@ def test_what_was_trained_already_has_nothing_to_hold_out(
 ) -> None:
     both = TextData(source=small_reviews(30), labelled=goods(12, start=50), unlabelled=goods(30, start=100)[0])
     fresh = ClassificationHead(hidden=hidden).run(static.encoder, data=both)
-    tuned = FineTune(update=update, epochs=2, l2=0.1).run(fresh, data=both, context=context)
+    tuned = FineTune(update={**update, "epochs": 2, "l2": 0.1}).run(fresh, data=both, context=context)
     told = RunContext(seed=7, device="cpu")
     DomainAdaptation(adapt={"method": "auto"}, **QUICK).run(tuned, data=both, context=told)
     assert "accuracy" not in told.record.report

@@ -58,7 +58,7 @@ stages:
   - {{stage: bert, weights: {folder}/tiny, precision: float32, continue: {{objective: tsdae, steps: 4, batch_size: 5}}}}
   - {{stage: sentence_vectors, pooling: mean}}
   - {{stage: classification_head}}
-  - {{stage: finetune, precision: float32, patience: 1, l2: 0.1, update: {{method: partial, dropout: 0}}}}
+  - {{stage: finetune, update: {{method: partial, dropout: 0, precision: float32, patience: 1, l2: 0.1}}}}
 """,
         encoding="utf-8",
     )

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
-from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive.pseudo_labels import PileUse, with_pile
-from nlptl.finetuning.contrastive.rows import Contrast, FewShot
+from nlptl.finetuning.contrastive.rows import Contrast, ContrastiveTask
 from nlptl.finetuning.contrastive.training import ContrastiveSettings
 from nlptl.finetuning.contrastive.zero_shot import baseline_sentence, name_vectors, names_alone
 from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
@@ -29,35 +28,35 @@ from nlptl.finetuning.linear import (
     with_temperature,
     write_head,
 )
-from nlptl.models.classifier import TextClassifier
+from nlptl.finetuning.method import Fitted
 from nlptl.models.heads import Head
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 
 NamesChoice = Literal["auto", "always", "never"]
 MARGIN = 0.02
-"""Nats by which label names may look worse when one example is left out, and still be used: the noise of few examples. The
-better of one and all sentences is what is compared, which leans a little further towards names."""
-LEFT = 2 / 3
-"""Share of the frozen head's errors that contrastive training is taken to leave: a middle of what it left on several sets,
-half on some and all of them on others. Cross-fitting would tell for the texts at hand, at three times the cost."""
+"""Largest increase in leave-one-out log-loss (nats) at which label names are still used; smaller differences are noise with
+few examples."""
+REMAINING_ERRORS = 2 / 3
+"""Assumed ratio of the error rate after contrastive training to that of the frozen head (measured: 0.5 to 1). Sets the
+confidence, since trained layers have seen every example; cross-fitting would measure it at three times the cost."""
 
 
 def contrastive_classifier(
-    task: FewShot,
-    make_update: Callable[[list[str]], LayerTuner],
+    task: ContrastiveTask,
+    make_tuner: Callable[[list[str]], LayerTuner],
     settings: ContrastiveSettings,
     *,
     names: NamesChoice,
     pile: PileUse | None = None,
-) -> TextClassifier:
-    """Train the encoder contrastively on the labelled texts, then fit a head; returns the new classifier.
+) -> Fitted:
+    """Train the encoder contrastively on the labelled texts, then fit a head.
 
-    The head's strength is fixed, since the vectors of texts that the layers have learnt from cannot tell how a head does
-    on others; its probabilities are made as sharp as if it left `LEFT` of the errors that the head on frozen vectors makes
-    when an example is left out. With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
+    The head's strength is fixed, since the layers have learnt from the texts, whose vectors cannot tell how a head does on
+    others. Its confidence assumes `REMAINING_ERRORS` of the errors that the head on frozen vectors makes when an example is
+    left out. With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
     """
-    contrast = Contrast(task, make_update, settings)
+    contrast = Contrast(task, make_tuner, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences[:used]
     if not contrast.has_pairs():
@@ -66,35 +65,35 @@ def contrastive_classifier(
             "anything, so no two texts to bring together; expected a label with two. Give more examples, say what the "
             "labels mean in data.label_names, or choose update head."
         )
-    fit = contrast.train(contrast.own, keep=True)
+    fit, used_unlabelled = contrast.train(contrast.own, keep=True), False
     vectors = contrast.vectors(fit, pile=contrast.pile if pile is not None else None)
     head = contrast.head(vectors, contrast.own)
     if pile is not None and not task.pile:
         told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."
-        task.record.add_finding("pile", {"used": "nothing"}, told)
+        task.context.record.add_finding("pile", {"used": "nothing"}, told)
     elif pile is not None:
-        fit, vectors, head = with_pile(contrast, pile, fit, vectors, head)
-    return _finished(contrast, fit, vectors, head, measure)
+        fit, vectors, head, used_unlabelled = with_pile(contrast, pile, fit, vectors, head)
+    return dataclasses.replace(_finished(contrast, fit, vectors, head, measure), used_unlabelled=used_unlabelled)
 
 
-def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
+def _frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
     """Return the head on frozen vectors that serves as a measure, and how many sentences with names are used.
 
     That is all, those of the first template, or none.
     """
-    own, count = vectors[: len(task.texts)], len(task.given.labels)
-    found = duplicate_groups(task.texts, task.labels.tolist())
+    own, count = vectors[: len(task.examples.texts)], len(task.given.labels)
+    found = task.examples.groups
     copies = torch.from_numpy(found.copies)
-    rows = LabelledVectors.of(own[found.first], task.labels[found.first], count, copies=copies)
+    rows = LabelledVectors.of(own[found.first], task.examples.label_ids[found.first], count, copies=copies)
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
-        task.record.add_finding("label_names", "none", told)
+        task.context.record.add_finding("label_names", "none", told)
         with one_thread_if(True):
             return fit_logistic(rows), 0
     directions = name_vectors(vectors[len(own) :], task.sentences)
-    reached = names_alone(own, task.labels, directions)
+    reached = names_alone(own, task.examples.label_ids, directions)
     told = baseline_sentence(reached, len(own), task.given.labels)
-    task.record.add_finding("zero_shot", dataclasses.asdict(reached), told)
+    task.context.record.add_finding("zero_shot", dataclasses.asdict(reached), told)
     without = _named_head(task, rows, vectors[len(own) :], 0)
     within, said = without, 0
     for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():
@@ -105,11 +104,11 @@ def _frozen_head(task: FewShot, vectors: Tensor, names: NamesChoice) -> tuple[Fi
         f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
     )
     used, why = _names_help(without, within, names, several)
-    task.record.add_finding("label_names", "used" if used else "left out", why)
+    task.context.record.add_finding("label_names", "used" if used else "left out", why)
     return (within, said) if used else (without, 0)
 
 
-def _named_head(task: FewShot, rows: LabelledVectors, vectors: Tensor, count: int) -> FittedHead:
+def _named_head(task: ContrastiveTask, rows: LabelledVectors, vectors: Tensor, count: int) -> FittedHead:
     """Return the head over examples and the first `count` sentences (M,) that name labels."""
     labels = torch.tensor(task.sentences.labels)[:count]
     with one_thread_if(True):
@@ -161,18 +160,15 @@ def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, sev
     )
 
 
-def _finished(
-    contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: LinearHead, measure: FittedHead
-) -> TextClassifier:
+def _finished(contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: LinearHead, measure: FittedHead) -> Fitted:
     """Return the trained encoder under the head over its vectors (all, D), calibrated by `measure`."""
     task, own = contrast.task, contrast.own
     right = measure.accuracy()
-    doubt = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), LEFT * (1 - right))
-    temperature = fit_temperature(linear.logits(vectors[own]), task.labels, doubt=doubt)
+    doubt = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), REMAINING_ERRORS * (1 - right))
+    temperature = fit_temperature(linear.logits(vectors[own]), task.examples.label_ids, doubt=doubt)
     head = Head(task.given.encoder.dim, contrast.label_count)
     head.fit_scale(vectors[own])
     write_head(with_temperature(linear, temperature), head)
     fit.head = head.to(task.given.device)
     moved = sum(p.numel() for group in fit.groups(head=False) for p in group.parameters)
-    task.record.trainable_parameters = moved + linear.weights.numel() + len(linear.bias)
-    return contrast.update.finish(fit)
+    return Fitted(contrast.tuner.finish(fit), moved + linear.weights.numel() + len(linear.bias))

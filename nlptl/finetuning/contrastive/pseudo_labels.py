@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
+from nlptl.evaluation.held_out import Split, folds
 from nlptl.finetuning.contrastive.rows import Contrast
 from nlptl.finetuning.contrastive.training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.gradient.layer_tuner import LayerFit
@@ -82,8 +83,8 @@ class Outcome:
 
 def with_pile(
     contrast: Contrast, use: PileUse, fit: LayerFit, vectors: Tensor, head: LinearHead
-) -> tuple[LayerFit, Tensor, LinearHead]:
-    """Return fit, vectors (all, D) and head after the pile, or those given where it is left out.
+) -> tuple[LayerFit, Tensor, LinearHead, bool]:
+    """Return fit, vectors (all, D), head and True after the pile; those given and False where it is left out.
 
     Three ways stand for choice: without the pile; its pseudo-labels in the head alone; a student that learns from them.
     With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn. The student is taken
@@ -95,16 +96,16 @@ def with_pile(
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
     if absent:
         told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
-        contrast.task.record.add_finding("pile", {"used": "nothing"}, told)
-        return fit, vectors, head
+        contrast.task.context.record.add_finding("pile", {"used": "nothing"}, told)
+        return fit, vectors, head, False
     way, why = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
     told = f"{why}; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels." if way != "nothing" else why
-    contrast.task.record.add_finding("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
+    contrast.task.context.record.add_finding("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
     if way == "nothing":
-        return fit, vectors, head
+        return fit, vectors, head, False
     if way == "head":
-        return fit, vectors, contrast.head(vectors, contrast.own, pseudo=pseudo)
-    return _student(contrast, use, contrast.own, pseudo)
+        return fit, vectors, contrast.head(vectors, contrast.own, pseudo=pseudo), True
+    return *_student(contrast, use, contrast.own, pseudo), True
 
 
 def pseudo_labels(contrast: Contrast, vectors: Tensor, head: LinearHead, *, share: float) -> tuple[Tensor, Tensor]:
@@ -144,18 +145,19 @@ def _student(
 
 def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
-    own = duplicate_groups(contrast.task.texts, contrast.task.labels.tolist())
-    labels = contrast.task.labels[own.first]
-    fewest = int(torch.bincount(labels, minlength=contrast.label_count).min())
-    if fewest < 2:
+    examples = contrast.task.examples
+    splits = folds(
+        examples.label_ids.numpy(), examples.groups, parts=use.folds, seed=contrast.settings.seed
+    ) if int(torch.bincount(examples.label_ids, minlength=contrast.label_count).min()) else []  # fmt: skip
+    if not splits:
         return (
             "nothing",
             "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
         )
-    trials = _trials(contrast, use, own, min(use.folds, fewest))
+    trials = _trials(contrast, use, splits)
     without, in_head, in_training = trials
     told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
-    end = f"held-out log-loss of the {len(labels)} labelled texts in {min(use.folds, fewest)} parts: {told}"
+    end = f"held-out log-loss of the {len(examples.groups.first)} labelled texts in {len(splits)} parts: {told}"
     verdict: Way = "student"
     if in_training.is_worse(without):
         verdict = "head" if without.is_worse(in_head) else "nothing"
@@ -165,24 +167,23 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
 
 
-def _trials(contrast: Contrast, use: PileUse, own: DuplicateGroups, folds: int) -> list[Outcome]:
+def _trials(contrast: Contrast, use: PileUse, splits: Sequence[Split]) -> list[Outcome]:
     """Fit all ways to each part's complement and score them on the part; copies of a text go where it goes."""
-    from sklearn.model_selection import StratifiedKFold
-
-    labels = contrast.task.labels[own.first]
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=contrast.settings.seed % 2**32)
-    found = {name: torch.zeros(len(labels), contrast.label_count, dtype=torch.float64) for name in WAYS}
-    for training, held_out in splitter.split(labels.numpy(), labels.numpy()):
-        rows, tested = contrast.own[own.rows_of(training)], contrast.own[own.first[held_out]]
+    count = len(contrast.own)
+    found = {name: torch.zeros(count, contrast.label_count, dtype=torch.float64) for name in WAYS}
+    for split in splits:
+        rows, tested = torch.from_numpy(split.training), torch.from_numpy(split.once)
         fit = contrast.train(rows, name="trying the pile, without")
         vectors = contrast.vectors(fit, pile=contrast.pile)
         head = contrast.head(vectors, rows)
         pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
-        found[WAYS[0]][held_out] = head.logits(vectors[tested])
-        found[WAYS[1]][held_out] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
+        found[WAYS[0]][tested] = head.logits(vectors[tested])
+        found[WAYS[1]][tested] = contrast.head(vectors, rows, pseudo=pseudo).logits(vectors[tested])
         _, vectors, head = _student(contrast, use, rows, pseudo)
-        found[WAYS[2]][held_out] = head.logits(vectors[tested])
-    return [_trial(name, logits, labels) for name, logits in found.items()]
+        found[WAYS[2]][tested] = head.logits(vectors[tested])
+    once = torch.from_numpy(contrast.task.examples.groups.first)
+    labels = contrast.task.examples.label_ids[once]
+    return [_trial(name, logits[once], labels) for name, logits in found.items()]
 
 
 WAYS = ("without", "in the head", "in training")

@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nlptl.context import Record
+from nlptl.context import RunContext
 from nlptl.data.label_sentences import LabelSentences
 from nlptl.finetuning.contrastive.training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
+from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
 from nlptl.finetuning.linear import LabelledVectors, LinearHead, fit_logistic, with_priors
 from nlptl.models.classifier import TextClassifier
-from nlptl.progress import Progress
-from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.compute import one_thread_if
 
 PENALTY = 10.0
@@ -28,23 +27,19 @@ PENALTY = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class FewShot:
-    """What is learnt from, and who watches."""
+class ContrastiveTask:
+    """What is learnt from, and in which run."""
 
     given: TextClassifier
-    texts: list[str]
+    examples: LabelledExamples
     """n labelled texts."""
-    labels: Tensor
-    """(n,) their label ids, on the CPU."""
     sentences: LabelSentences
     """M sentences that name the labels; none where the names say nothing."""
-    progress: Progress
-    record: Record
-    checkpoints: Checkpoints | None = None
+    context: RunContext
     pile: Sequence[str] = ()
     """Unlabelled texts that may be put to work."""
-    views: Sequence[str] = ()
-    """Augmented versions of labelled texts and of the pile's."""
+    versions: Sequence[str] = ()
+    """Altered versions of labelled texts and of the pile's."""
     origins: Sequence[int] = ()
     """The text that each came from: labelled texts first, then the pile."""
 
@@ -56,23 +51,25 @@ class Contrast:
     """
 
     def __init__(
-        self, task: FewShot, make_update: Callable[[list[str]], LayerTuner], settings: ContrastiveSettings
+        self, task: ContrastiveTask, make_tuner: Callable[[list[str]], LayerTuner], settings: ContrastiveSettings
     ) -> None:
-        """`make_update` says what moves, over the texts that it is given."""
+        """`make_tuner` says what moves, over the texts that it is given."""
         self.task, self.settings = task, settings
-        parts = [task.texts, task.pile, task.views, task.sentences.texts]
+        parts = [task.examples.texts, task.pile, task.versions, task.sentences.texts]
         ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
-        self.own, self.pile, self.views, self.sentences = (
+        self.own, self.pile, self.versions, self.sentences = (
             torch.arange(begin, end) for begin, end in itertools.pairwise(ends)
         )
-        unknown = torch.full((len(task.pile) + len(task.views),), -1)
-        self.labels = torch.cat([task.labels, unknown, torch.tensor(task.sentences.labels, dtype=torch.int64)])
+        unknown = torch.full((len(task.pile) + len(task.versions),), -1)
+        self.labels = torch.cat(
+            [task.examples.label_ids, unknown, torch.tensor(task.sentences.labels, dtype=torch.int64)]
+        )
         self._origins = torch.tensor(task.origins, dtype=torch.int64)
         begin = time.monotonic()
-        self.update = make_update([text for part in parts for text in part])
+        self.tuner = make_tuner([text for part in parts for text in part])
         self.frozen_vectors = self._frozen_vectors()
         seconds = max(1e-9, time.monotonic() - begin)
-        self._speed = self.update.work.flops / seconds if self.update.frozen else None
+        self._speed = self.tuner.work.flops / seconds if self.tuner.frozen else None
         self.named = self.sentences
         """Rows of the sentences that join the training; set to none where they do harm."""
 
@@ -102,28 +99,28 @@ class Contrast:
         those of a training on other rows would bring what it must not have seen.
         """
         labels, size = self.labels.clone(), self.settings.batch_size
-        pools = [Pool(self._with_views(rows), size)]
+        pools = [Pool(self._with_versions(rows), size)]
         if pseudo is not None:
             labels[pseudo[0]] = pseudo[1]
-            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_views(pseudo[0]), size - size // 4)]
-        labels[self.views] = labels[self._origins]
+            pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_versions(pseudo[0]), size - size // 4)]
+        labels[self.versions] = labels[self._origins]
         settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
         if pseudo is None:
             settings = dataclasses.replace(settings, passes=passes_for(len(rows), self.label_count))
-        training = ContrastiveTraining(self.update, labels, pools, named=self.named, settings=settings)
+        training = ContrastiveTraining(self.tuner, labels, pools, named=self.named, settings=settings)
         plan = training.plan
         told = plan.sentence(plan.flops / self._speed if self._speed else None)
         if keep:
-            self.task.record.add_finding("plan", dataclasses.asdict(plan))
-        self.task.progress.say(f"{name}: {told}")
-        with self.task.progress.task(name, total=plan.steps, unit="steps") as watched:
+            self.task.context.record.add_finding("plan", dataclasses.asdict(plan))
+        self.task.context.progress.say(f"{name}: {told}")
+        with self.task.context.progress.task(name, total=plan.steps, unit="steps") as watched:
             return training.run(
                 after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),
-                checkpoints=self.task.checkpoints if keep else None,
+                checkpoints=self.task.context.checkpoints("contrastive") if keep else None,
             )
 
-    def _with_views(self, rows: Tensor) -> Tensor:
-        return torch.cat([rows, self.views[torch.isin(self._origins, rows)]])
+    def _with_versions(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows, self.versions[torch.isin(self._origins, rows)]])
 
     def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
         """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share.
@@ -150,7 +147,13 @@ class Contrast:
 
     def _frozen_vectors(self) -> Tensor:
         """Return the vectors (n + M, D) of labelled texts and sentences before anything moves."""
-        rows = torch.cat([self.own, self.sentences])
-        found = self.update.sentence_vectors(rows)
-        texts = [*self.task.texts, *self.task.sentences.texts]
-        return torch.from_numpy(self.task.given.encoder.encode(texts)) if found is None else found
+        task, encoder = self.task, self.task.given.encoder
+        if task.examples.knows_vectors(encoder):
+            own, rows = [task.examples.frozen_vectors(encoder)], self.sentences
+        else:
+            own, rows = [], torch.cat([self.own, self.sentences])
+        found = self.tuner.sentence_vectors(rows)
+        if found is None:
+            texts = task.sentences.texts if own else [*task.examples.texts, *task.sentences.texts]
+            found = torch.from_numpy(encoder.encode(list(texts))) if texts else torch.zeros(0, encoder.dim)
+        return torch.cat([*own, found])

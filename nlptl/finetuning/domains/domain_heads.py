@@ -14,7 +14,7 @@ from torch import Tensor
 from nlptl.finetuning.domains.coral import aligned
 from nlptl.finetuning.domains.task import Domains, Fitted, Task
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows
-from nlptl.finetuning.gradient.fitting import Examples, Settings
+from nlptl.finetuning.gradient.fitting import Settings, Targets
 from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import count_parameters, not_training
@@ -52,7 +52,7 @@ def choose_head(
 ) -> HeadTraining:
     """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
-    examples = dataclasses.replace(examples, repeats=domains.repeats)
+    examples = dataclasses.replace(examples, groups=domains.repeats)
     update = HeadTuner(given, vectors[: len(domains.labels)], learning_rate=RATE)
     with one_thread_if(vectors.numel() < SMALL):
         return HeadTraining(settings, choose(update, examples, settings, tick=tick))
@@ -111,5 +111,5 @@ def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shr
     return FrozenVectors("coral", given, vectors, training, align=align)
 
 
-def _examples(labels: Tensor, names: int) -> Examples:
-    return Examples(labels, len(labels), torch.ones(names, device=labels.device))
+def _examples(labels: Tensor, names: int) -> Targets:
+    return Targets(labels, len(labels), torch.ones(names, device=labels.device))

@@ -11,24 +11,31 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.finetuning.gradient.fitting import Examples, Settings, has_collapsed, has_learnt, most_epochs, train_fit
-from nlptl.finetuning.gradient.tuner import Fit, Update
+from nlptl.evaluation.held_out import Split, folds
+from nlptl.finetuning.gradient.fitting import Settings, Targets, has_collapsed, has_learnt, most_epochs, train_fit
+from nlptl.finetuning.gradient.tuner import Fit, Tuner
 
 PENALTIES = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
-WORSE = 2  # looks in a row that must be clearly worse than the best before a fold stops
-FALLBACK = (1e-1, 100)  # penalty and epochs when a label has one example, so that nothing can be held out
-FALLBACK_COSTLY = 10  # epochs then of a costly update
-MANY = 400  # examples from which a costly update holds one part out once, instead of every part in turn
-LOOKED_AT = 256  # of its own examples, by which a training is seen to have collapsed
-RESTARTS = 3  # other seeds that are tried when a training has collapsed
+WORSE_LOOKS = 2
+"""Looks in a row that must be clearly worse than the best before a fold stops."""
+FALLBACK = (1e-1, 100)
+"""Penalty and epochs where a label has one example, so that nothing can be held out."""
+FALLBACK_COSTLY_EPOCHS = 10
+MIN_EXAMPLES_HELD_OUT_ONCE = 400
+"""Distinct examples from which a costly tuner holds one part out once, instead of every part in turn."""
+COLLAPSE_EXAMPLES = 256
+"""Of its own examples, by which a training is seen to have collapsed."""
+RESTARTS = 3
+"""Other seeds that are tried when a training has collapsed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What was chosen, and on what grounds."""
+    """Penalty and epochs of a fit, and on what grounds."""
 
     l2: float
     epochs: int
@@ -36,45 +43,45 @@ class Choice:
     """Mean log-loss on held-out examples at this choice; None when nothing was held out."""
     how: str
     """One sentence on how the choice was made."""
-    rate: float = 1.0
-    """Factor of the update's rate."""
 
 
-def choose(update: Update, examples: Examples, settings: Settings, *, tick: Callable[[], None]) -> Choice:
+def choose(tuner: Tuner, targets: Targets, settings: Settings, *, tick: Callable[[], None]) -> Choice:
     """Choose epochs and penalty by cross-validation; `tick` is called after each fit."""
     if settings.l2 is not None and settings.epochs is not None:
         return Choice(settings.l2, settings.epochs, None, "Epochs and l2 are as the settings say.")
-    folds = _folds(update, examples, settings)
-    if not folds:
+    splits = _splits(tuner, targets, settings)
+    if not splits:
         l2 = FALLBACK[0] if settings.l2 is None else settings.l2
-        epochs = settings.epochs or (FALLBACK_COSTLY if update.costly else FALLBACK[1])
+        epochs = settings.epochs or (FALLBACK_COSTLY_EPOCHS if tuner.costly else FALLBACK[1])
         how = "A label has only one example, so nothing could be held out: cautious fixed values were taken."
         return Choice(l2, epochs, None, how)
-    table = {(l2, rate, epochs): loss for l2, rate in _grid(update, settings) for epochs, loss in
-             _cross_validated(update, examples, settings, folds, l2, rate, tick).items()}  # fmt: skip
-    # Of equal losses the stronger penalty, the fewer epochs and the lower rate win.
-    best = min(table, key=lambda key: (round(table[key], 6), -key[0], key[2], key[1]))
-    (l2, rate, epochs), loss = best, table[best]
-    told = f"{epochs} epochs and l2 {l2:g}" + (f" at {rate:g} times the rate" if len(update.rate_factors) > 1 else "")
-    split = f"Stratified {len(folds)}-fold cross-validation on the" if len(folds) > 1 else (
-        f"Holding out {len(folds[0][1])} of the")  # fmt: skip
-    how = (
-        f"{split} {examples.training} labelled examples chose {told} (held-out log-loss {loss:.3f}); "
-        "refitted on all of them."
+    validation = _CrossValidation(tuner, targets, settings, splits)
+    losses = {(l2, epochs): loss for l2 in _penalties(settings) for epochs, loss in validation.losses(l2, tick).items()}
+    # Of equal losses the stronger penalty and the fewer epochs win.
+    l2, epochs = best = min(losses, key=lambda key: (round(losses[key], 6), -key[0], key[1]))
+    many = len(splits) > 1
+    split = (
+        f"Stratified {len(splits)}-fold cross-validation on the"
+        if many
+        else f"Holding out {len(splits[0].held_out)} of the"
     )
-    return Choice(l2, epochs, loss, how, rate)
+    how = (
+        f"{split} {targets.training} labelled examples chose {epochs} epochs and l2 {l2:g} (held-out log-loss "
+        f"{losses[best]:.3f}); refitted on all of them."
+    )
+    return Choice(l2, epochs, losses[best], how)
 
 
-def fits_of(update: Update, settings: Settings, examples: Examples) -> int:
+def fits_of(tuner: Tuner, settings: Settings, targets: Targets) -> int:
     """Return how many fits `choose` will make."""
     if settings.l2 is not None and settings.epochs is not None:
         return 0
-    return len(_folds(update, examples, settings)) * len(_grid(update, settings))
+    return len(_splits(tuner, targets, settings)) * len(_penalties(settings))
 
 
 def fit_rows(
-    update: Update,
-    examples: Examples,
+    tuner: Tuner,
+    targets: Targets,
     choice: Choice,
     settings: Settings,
     rows: Tensor,
@@ -94,24 +101,26 @@ def fit_rows(
         return False
 
     for attempt in range(RESTARTS + 1):
-        fit = update.start(rows, choice.rate)
+        fit = tuner.start(rows)
         seeded = dataclasses.replace(settings, seed=settings.seed + 7919 * attempt)
-        history = train_fit(fit, examples, rows, seeded, choice.l2, choice.epochs, told, final=True)
-        if not update.costly or not history or has_learnt(examples, rows, history):
+        history = train_fit(fit, targets, rows, seeded, choice.l2, choice.epochs, told, final=True)
+        if not tuner.costly or not history or has_learnt(targets, rows, history):
             return fit
-        looked_at = rows[torch.linspace(0, len(rows) - 1, min(LOOKED_AT, len(rows))).long()]  # files are often sorted
-        start = examples.held_out_loss(update.start(rows, choice.rate), looked_at) / examples.weight_of(looked_at)
-        if not has_collapsed(fit, examples, looked_at, start):
+        some = rows[
+            torch.linspace(0, len(rows) - 1, min(COLLAPSE_EXAMPLES, len(rows))).long()
+        ]  # files are often sorted
+        start = targets.held_out_loss(tuner.start(rows), some) / targets.weight_of(some)
+        if not has_collapsed(fit, targets, some, start):
             return fit
         again = "it starts again with another seed" if attempt < RESTARTS else "the fitted head is kept as it was"
         if tell is not None:
             tell(f"The training collapsed (one label for every example, or a loss that is no number): {again}.")
-    return update.start(rows)
+    return tuner.start(rows)
 
 
 def fit_until(
-    update: Update,
-    examples: Examples,
+    tuner: Tuner,
+    targets: Targets,
     settings: Settings,
     *,
     after_epoch: Callable[[int, float, float], None],
@@ -123,45 +132,52 @@ def fit_until(
     With fixed epochs nothing stops early and the last epoch counts; where its loss is no number, the start comes back
     and `tell` is told so. `after_epoch` is told epoch, loss and penalty.
     """
-    best: tuple[float, tuple[float, float], int, Fit] | None = None
-    rows, held_out = torch.arange(len(examples.labels)).tensor_split([examples.training])
-    for l2, rate in _grid(update, settings):
-        fit = update.start(rows, rate)
-        stopper = _Stopper(functools.partial(examples.held_out_loss, fit, held_out), settings)
-        if fit.least_epochs == 0 and settings.epochs is None:
-            stopper.stops(0, fit)
-
-        def told(epoch: int, loss: float, stopper: _Stopper = stopper, fit: Fit = fit, l2: float = l2) -> bool:
-            after_epoch(epoch, loss, l2)
-            return stopper.stops(epoch, fit)
-
-        train_fit(fit, examples, rows, settings, l2, most_epochs(update, fit, len(rows), settings), told)
-        if best is None or stopper.loss < best[0]:
-            fit.module.load_state_dict(stopper.state)
-            best = (stopper.loss, (l2, rate), stopper.epoch, fit)
-    assert best is not None
-    loss, (l2, rate), epoch, fit = best
-    if not math.isfinite(loss):
+    rows, held_out = torch.arange(len(targets.labels)).tensor_split([targets.training])
+    stoppers = []
+    for l2 in _penalties(settings):
+        fit = tuner.start(rows)
+        stopper = _Stopper(fit, functools.partial(targets.held_out_loss, fit, held_out), settings, l2, after_epoch)
+        train_fit(fit, targets, rows, settings, l2, most_epochs(tuner, fit, len(rows), settings), stopper.after_epoch)
+        stoppers.append(stopper)
+    best = min(stoppers, key=lambda stopper: stopper.loss)
+    best.fit.module.load_state_dict(best.state)
+    fit, epoch = best.fit, best.epoch
+    if not math.isfinite(best.loss):
         if tell is not None:
             tell("The training collapsed (a validation loss that is no number): the fitted head is kept as it was.")
-        fit, epoch = update.start(rows, rate), 0
-    mean = loss / max(1, len(held_out))
-    how = f"{len(held_out)} validation texts chose {epoch} epochs and l2 {l2:g} (log-loss {mean:.3f})."
-    return fit, Choice(l2, epoch, mean, how, rate)
+        fit, epoch = tuner.start(rows), 0
+    mean = best.loss / max(1, len(held_out))
+    how = f"{len(held_out)} validation texts chose {epoch} epochs and l2 {best.l2:g} (log-loss {mean:.3f})."
+    return fit, Choice(best.l2, epoch, mean, how)
 
 
 class _Stopper:
-    """Remembers the best epoch of one fit, or the last one where the number of epochs is fixed."""
+    """The best epoch of one fit, or the last one where the number of epochs is fixed."""
 
-    def __init__(self, measure: Callable[[], float], settings: Settings) -> None:
-        self._measure, self._patience, self._fixed = measure, settings.patience, settings.epochs is not None
+    def __init__(
+        self,
+        fit: Fit,
+        measure: Callable[[], float],
+        settings: Settings,
+        l2: float,
+        tell: Callable[[int, float, float], None],
+    ) -> None:
+        self.fit, self.l2 = fit, l2
+        self._measure, self._patience, self._fixed, self._tell = measure, settings.patience, settings.epochs, tell
         self.loss, self.epoch = float("inf"), 0
         self.state: dict[str, Tensor] = {}
+        if fit.least_epochs == 0 and not self._fixed:
+            self._look(0)
 
-    def stops(self, epoch: int, fit: Fit) -> bool:
+    def after_epoch(self, epoch: int, loss: float) -> bool:
+        """Say whether to stop."""
+        self._tell(epoch, loss, self.l2)
+        return self._look(epoch)
+
+    def _look(self, epoch: int) -> bool:
         loss = self._measure()
         if self._fixed or loss < self.loss or not self.state:
-            self.loss, self.epoch, self.state = loss, epoch, copy.deepcopy(fit.module.state_dict())
+            self.loss, self.epoch, self.state = loss, epoch, copy.deepcopy(self.fit.module.state_dict())
         return not self._fixed and epoch - self.epoch >= self._patience
 
 
@@ -169,71 +185,55 @@ def _penalties(settings: Settings) -> Sequence[float]:
     return PENALTIES if settings.l2 is None else (settings.l2,)
 
 
-def _grid(update: Update, settings: Settings) -> list[tuple[float, float]]:
-    """Return the pairs of penalty and factor of the rate that are tried."""
-    return [(l2, rate) for l2 in _penalties(settings) for rate in update.rate_factors]
-
-
-def _folds(update: Update, examples: Examples, settings: Settings) -> list[tuple[Tensor, Tensor]]:
-    """Return (training rows, held-out rows) of each fold; none when a label has a single example.
-
-    Copies of an example are in the same part.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    labels, repeats = examples.training_labels.cpu(), examples.repeats
-    if repeats is not None:
-        labels = labels[repeats.first]
-    smallest = int(torch.bincount(labels).min())
-    if smallest < 2:
+def _splits(tuner: Tuner, targets: Targets, settings: Settings) -> list[Split]:
+    """Return the folds; none when a label has a single example. Copies of an example are in the same part."""
+    labels = targets.training_labels.cpu().numpy()
+    if int(np.bincount(labels).min()) == 0:
         return []
-    splitter = StratifiedKFold(min(settings.folds, smallest), shuffle=True, random_state=settings.seed % 2**32)
-    rows_of = (lambda part: part) if repeats is None else repeats.rows_of
-    folds = [
-        (torch.from_numpy(rows_of(training)), torch.from_numpy(rows_of(held_out)))
-        for training, held_out in splitter.split(labels.numpy(), labels.numpy())
-    ]
-    return folds[:1] if update.costly and len(labels) > MANY else folds
+    distinct = len(labels) if targets.groups is None else len(targets.groups.first)
+    splits = folds(labels, targets.groups, parts=settings.folds, seed=settings.seed)
+    return splits[:1] if tuner.costly and distinct > MIN_EXAMPLES_HELD_OUT_ONCE else splits
 
 
-def _cross_validated(
-    update: Update,
-    examples: Examples,
-    settings: Settings,
-    folds: list[tuple[Tensor, Tensor]],
-    l2: float,
-    rate: float,
-    tick: Callable[[], None],
-) -> dict[int, float]:
-    """Return the held-out log-loss at each looked-at number of epochs, over all folds."""
-    sums: dict[int, float] = {}
-    smallest = min(len(training) for training, _ in folds)
-    for training, held_out in folds:
-        fit = update.start(training, rate)
-        most = most_epochs(update, fit, smallest, settings)  # the same for all folds: each look sums over every one
-        looks = [most] if settings.epochs is not None else _looks(fit.least_epochs, most)
-        seen = [examples.held_out_loss(fit, held_out)] if looks[0] == 0 else []
+@dataclasses.dataclass(frozen=True)
+class _CrossValidation:
+    """The held-out losses of one penalty after another."""
 
-        def look(
-            epoch: int,
-            _: float,
-            fit: Fit = fit,
-            seen: list[float] = seen,
-            rows: Tensor = held_out,
-            looks: list[int] = looks,
-        ) -> bool:
+    tuner: Tuner
+    targets: Targets
+    settings: Settings
+    splits: Sequence[Split]
+
+    def losses(self, l2: float, tick: Callable[[], None]) -> dict[int, float]:
+        """Return the held-out log-loss at each looked-at number of epochs, over all folds."""
+        sums: dict[int, float] = {}
+        smallest = min(len(split.training) for split in self.splits)
+        for split in self.splits:
+            for epoch, loss in self._fold(split, l2, smallest).items():
+                sums[epoch] = sums.get(epoch, 0.0) + loss
+            tick()
+        tested = sum(len(split.held_out) for split in self.splits)
+        return {epoch: loss / tested for epoch, loss in sums.items()}
+
+    def _fold(self, split: Split, l2: float, smallest: int) -> dict[int, float]:
+        """Return the summed loss of the held-out rows at each look; `smallest` is the size of the smallest fold."""
+        training, held_out = torch.from_numpy(split.training), torch.from_numpy(split.held_out)
+        fit = self.tuner.start(training)
+        most = most_epochs(
+            self.tuner, fit, smallest, self.settings
+        )  # the same for all folds: each look sums over every one
+        looks = [most] if self.settings.epochs is not None else _looks(fit.least_epochs, most)
+        seen = [self.targets.held_out_loss(fit, held_out)] if looks[0] == 0 else []
+
+        def look(epoch: int, _: float) -> bool:
             if epoch in looks:
-                seen.append(examples.held_out_loss(fit, rows))
-            return len(seen) > WORSE and min(seen[-WORSE:]) > 1.2 * min(seen)
+                seen.append(self.targets.held_out_loss(fit, held_out))
+            return len(seen) > WORSE_LOOKS and min(seen[-WORSE_LOOKS:]) > 1.2 * min(seen)
 
-        train_fit(fit, examples, training, settings, l2, most, look)
-        seen = seen or [examples.held_out_loss(fit, held_out)]  # L-BFGS was done before the first look
+        train_fit(fit, self.targets, training, self.settings, l2, most, look)
+        seen = seen or [self.targets.held_out_loss(fit, held_out)]  # L-BFGS was done before the first look
         seen += [seen[-1]] * (len(looks) - len(seen))  # a fold that got clearly worse is not trained to the end
-        for epoch, loss in zip(looks, seen, strict=True):
-            sums[epoch] = sums.get(epoch, 0.0) + loss
-        tick()
-    tested = sum(len(held_out) for _, held_out in folds)
-    return {epoch: loss / tested for epoch, loss in sums.items()}
+        return dict(zip(looks, seen, strict=True))
 
 
 def _looks(least: int, most: int) -> list[int]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from nlptl.evaluation.duplicates import DuplicateGroups
-from nlptl.finetuning.gradient.tuner import Fit, Update
+from nlptl.finetuning.gradient.tuner import Fit, Tuner
 from nlptl.training.batches import (
     batch_size_for,
     length_sorted_batches,
@@ -47,8 +47,8 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Examples:
-    """The labelled examples as the loss sees them."""
+class Targets:
+    """The labels as the loss sees them."""
 
     labels: Tensor
     """(n + v,) int64 label ids: the n examples to learn from, then v validation texts."""
@@ -58,7 +58,7 @@ class Examples:
     """(K,) weight of each label in the loss; all ones unless labels are balanced."""
     label_smoothing: float = 0.0
     """Share of the truth that is spread over all labels while training (Szegedy et al. 2016)."""
-    repeats: DuplicateGroups | None = None
+    groups: DuplicateGroups | None = None
     """Which of the n examples are copies of others, so that they are held out together; None for none."""
 
     @property
@@ -92,14 +92,14 @@ class Examples:
         return math.inf if math.isnan(total) else total
 
 
-def most_epochs(update: Update, fit: Fit, rows: int, settings: Settings) -> int:
+def most_epochs(tuner: Tuner, fit: Fit, rows: int, settings: Settings) -> int:
     """Return how many passes over so many examples a fit takes at most."""
     if settings.epochs is not None:
         return settings.epochs
     if fit.optimiser == "lbfgs":
         return MOST_PASSES
     size = batch_size_of(fit, rows, settings)
-    return most_epochs_for(rows, size, steps=100, least=4, most=40) if update.costly else most_epochs_for(rows, size)
+    return most_epochs_for(rows, size, steps=100, least=4, most=40) if tuner.costly else most_epochs_for(rows, size)
 
 
 def batch_size_of(fit: Fit, rows: int, settings: Settings) -> int:
@@ -114,20 +114,20 @@ def portions(fit: Fit, rows: Tensor) -> Iterable[Tensor]:
     return [rows[part] for part in length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
 
 
-def has_learnt(examples: Examples, rows: Tensor, history: Sequence[float]) -> bool:
+def has_learnt(targets: Targets, rows: Tensor, history: Sequence[float]) -> bool:
     """Say whether the last epoch's mean loss is below what the shares of the labels alone reach, with room to spare.
 
     A fit that gives one answer to everything cannot get there, so that nothing has to be computed to see that a
     training has not collapsed.
     """
-    labels = examples.labels[rows]
-    shares = torch.bincount(labels, weights=examples.label_weights[labels].double())
+    labels = targets.labels[rows]
+    shares = torch.bincount(labels, weights=targets.label_weights[labels].double())
     shares = shares[shares > 0] / shares.sum()
     alone = -float((shares * shares.log()).sum())
     return bool(broadcast(bool(history) and history[-1] < CLEARLY * alone))
 
 
-def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> bool:
+def has_collapsed(fit: Fit, targets: Targets, rows: Tensor, start: float) -> bool:
     """Say whether a fit gives one label to all of its own examples (B,) and fits them no better than at the start.
 
     `start` is their mean loss then; one that is no number now is a collapse too.
@@ -136,15 +136,15 @@ def has_collapsed(fit: Fit, examples: Examples, rows: Tensor, start: float) -> b
     with torch.inference_mode():
         logits = torch.cat([fit.logits(part) for part in portions(fit, rows)])
     fit.module.train()
-    labels = examples.labels[torch.cat(list(portions(fit, rows)))]
-    loss = float(cross_entropy(logits, labels, examples.label_weights))
+    labels = targets.labels[torch.cat(list(portions(fit, rows)))]
+    loss = float(cross_entropy(logits, labels, targets.label_weights))
     collapsed = not math.isfinite(loss) or (loss >= start and len(torch.unique(logits.argmax(dim=1))) == 1)
     return bool(broadcast(collapsed))
 
 
 def train_fit(
     fit: Fit,
-    examples: Examples,
+    targets: Targets,
     rows: Tensor,
     settings: Settings,
     l2: float,
@@ -162,11 +162,11 @@ def train_fit(
 
     def loss(part: Tensor) -> Tensor:
         weight = 1.0 if planned.mean_size is None else len(part) / planned.mean_size
-        return weight * examples.loss(fit, part, l2)
+        return weight * targets.loss(fit, part, l2)
 
     def share(part: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
         own, some = share_of_rows(part, process, processes)
-        mine, whole = examples.weight_of(own), examples.weight_of(part)
+        mine, whole = targets.weight_of(own), targets.weight_of(part)
         return own, processes * mine / whole * len(part) / len(own) if some else 0.0
 
     job = TrainingJob(

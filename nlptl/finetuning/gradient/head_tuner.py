@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -18,7 +17,6 @@ LARGEST_SMOOTH = 100_000_000  # numbers in the cached vectors up to which whole 
 class HeadTuner:
     """The head alone moves; sentence vectors are computed once."""
 
-    rate_factors: Sequence[float] = (1.0,)
     costly = False
 
     def __init__(
@@ -33,11 +31,11 @@ class HeadTuner:
         self._learning_rate = learning_rate
         self._vectors = vectors.to(given.head.centre.device)
 
-    def start(self, rows: Tensor, rate: float = 1.0) -> HeadFit:
+    def start(self, rows: Tensor) -> HeadFit:
         """Return a copy of the given head, scaled to the examples `rows`."""
         head = copy.deepcopy(self._given.head)
         head.fit_scale(self._vectors[rows])
-        return HeadFit(head, self._vectors, self._learning_rate * rate)
+        return HeadFit(head, self._vectors, self._learning_rate)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return the given encoder (shared, it did not move) under the trained head."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
-from nlptl.finetuning.gradient.lora import Adapters, add_adapters, merged
+from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters, merged
 from nlptl.finetuning.gradient.movement import Work, forward_flops
 from nlptl.finetuning.gradient.tuner import Fit, weight_norm
 from nlptl.models.classifier import TextClassifier
@@ -55,7 +55,6 @@ class LayerTuner:
     texts are held, since no other gets a gradient, which leaves the result as it is and saves their moments.
     """
 
-    rate_factors: Sequence[float] = (1.0,)
     costly = True
 
     def __init__(
@@ -65,7 +64,7 @@ class LayerTuner:
         *,
         rates: Rates,
         top_layers: int | None,
-        adapters: Adapters | None = None,
+        adapters: LoraAdapters | None = None,
         seed: int = 0,
         after_batch: Callable[[int], None] | None = None,
     ) -> None:
@@ -116,8 +115,8 @@ class LayerTuner:
                 self.count(batch, training=False)
         return vectors.clone()
 
-    def start(self, rows: Tensor, rate: float = 1.0) -> LayerFit:
-        """Return a copy of encoder and fitted head, nothing learnt yet; `rate` is a factor of the encoder's rate."""
+    def start(self, rows: Tensor) -> LayerFit:
+        """Return a copy of encoder and fitted head, nothing learnt yet."""
         encoder = Encoder(
             self._given.encoder.tokenizer,
             self._prepared(),
@@ -125,8 +124,7 @@ class LayerTuner:
             normalized=self._given.encoder.normalized,
         )
         head = copy.deepcopy(self._fitted_head(rows))
-        rates = dataclasses.replace(self._rates, encoder=self._rates.encoder * rate)
-        return LayerFit(encoder, head, self, rates)
+        return LayerFit(encoder, head, self, self._rates)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a new classifier with what `fit` has learnt, its adapters merged where the settings say so."""

@@ -16,7 +16,7 @@ Variant = Literal["lora", "rslora", "dora"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Adapters:
+class LoraAdapters:
     """LoRA's settings, as PEFT names them."""
 
     rank: int
@@ -27,7 +27,7 @@ class Adapters:
     merge: bool
 
 
-def add_adapters(token_model: Transformer, adapters: Adapters, layers: list[int], seed: int) -> None:
+def add_adapters(token_model: Transformer, adapters: LoraAdapters, layers: list[int], seed: int) -> None:
     """Put LoRA adapters of PEFT into some layers; their random half is drawn from `seed`."""
     from peft import LoraConfig, get_peft_model
 

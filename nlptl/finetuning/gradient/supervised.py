@@ -1,172 +1,175 @@
-"""The updates that learn the labels themselves, step by step: the head, some layers, adapters, or everything.
+"""Fine-tuning on the labels themselves by gradient descent: the head first, then what learns beside it.
 
-Shapes: n labelled examples, K labels, D dimension, B rows.
+Shapes: n labelled examples, V validation texts, K labels, D dimension, B rows.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nlptl.context import RunContext
-from nlptl.finetuning.methods.union import Full, Head, Lora, Partial, adapters_of, pull_of, rates_of
+import torch
+
+from nlptl.finetuning.gradient.cross_validation import choose, fit_rows, fit_until, fits_of
+from nlptl.finetuning.gradient.fitting import MOST_PASSES, Settings, Targets
+from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
+from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
+from nlptl.finetuning.gradient.lora import merged
+from nlptl.finetuning.gradient.movement import movement, movement_sentence
+from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
+from nlptl.finetuning.method import Fitted
+from nlptl.finetuning.probabilities import Calibration
+from nlptl.training.compute import one_thread_if, precision_for
+from nlptl.training.distributed import all_reduce_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nlptl.data import TextData
+    from nlptl.context import RunContext
+    from nlptl.finetuning.examples import LabelledExamples
     from nlptl.finetuning.gradient.cross_validation import Choice
-    from nlptl.finetuning.gradient.fitting import Examples, Settings
-    from nlptl.finetuning.gradient.head_tuner import HeadTuner
-    from nlptl.finetuning.gradient.layer_tuner import LayerTuner
-    from nlptl.finetuning.gradient.tuner import Fit, Update
+    from nlptl.finetuning.gradient.lora import LoraAdapters
+    from nlptl.finetuning.gradient.settings import GradientSettings
+    from nlptl.finetuning.gradient.tuner import Fit, Tuner
     from nlptl.models.classifier import TextClassifier
-    from nlptl.models.heads import Head as HeadModule
-    from nlptl.stages.finetune import FineTune
+    from nlptl.models.heads import Head
 
-SMALL = 1_000_000  # numbers in the labelled sentence vectors below which one thread trains faster than two
-SCRATCH_RATE, LAYERS_RATE = 1e-2, 1e-3  # of the head: alone or over word vectors, over moving layers
+ONE_THREAD_NUMBERS = 1_000_000
+"""Numbers in the labelled sentence vectors below which one thread trains faster than two."""
+HEAD_RATE, HEAD_RATE_OVER_LAYERS = 1e-2, 1e-3
+"""Learning rate of the head alone or over word vectors, and over layers that learn."""
 
 
-class StepByStep:
-    """One training by such an update, with the settings of the stage."""
+@dataclasses.dataclass(frozen=True)
+class LayerPlan:
+    """What learns in a transformer."""
 
-    def __init__(self, stage: FineTune, given: TextClassifier, context: RunContext) -> None:
-        """`stage` has the update and its settings; `given` is trained further and stays as it is."""
-        self._stage, self._given, self._context = stage, given, context
+    rates: Rates
+    top_layers: int | None
+    """None for all layers, with the embeddings."""
+    adapters: LoraAdapters | None = None
 
-    def classifier(self, data: TextData) -> TextClassifier:
-        """Return the classifier that has learnt the labelled examples; the record tells how."""
-        from nlptl.training.compute import one_thread_if
 
-        assert data.labelled is not None
-        parts = [data.labelled] if data.validation is None else [data.labelled, data.validation]
-        texts = [text for part in parts for text in part.texts()]
-        names = [label for part in parts for label in part.labels()]
-        examples = self._examples(texts, names, len(data.labelled))
-        small = self._given.encoder.token_model.kind == "word_vectors" and len(texts) * self._given.encoder.dim < SMALL
-        with one_thread_if(small):
-            classifier, choice, trained = self._trained(texts, examples)
-        found = {"epochs": choice.epochs, "l2": choice.l2, "rate": choice.rate}
-        self._context.record.add_finding("choice", found, choice.how)
-        self._context.record.trainable_parameters = trained
-        return classifier
+@dataclasses.dataclass(frozen=True)
+class WordVectorPlan:
+    """How word vectors learn."""
 
-    def _trained(self, texts: list[str], examples: Examples) -> tuple[TextClassifier, Choice, int]:
-        """Return the new classifier, how it was chosen and how many parameters moved."""
-        from nlptl.finetuning.gradient.fitting import MOST_PASSES
-        from nlptl.finetuning.gradient.head_tuner import HeadTuner
-        from nlptl.training.compute import one_thread_if
+    rates: tuple[float, float]
+    """Learning rates of the head and of the vectors."""
+    l2_to_start: float
+    """Pull of each vector to its start."""
 
-        settings = self._settings()
-        transformer = self._given.encoder.token_model.kind == "transformer"
-        more = isinstance(self._stage.update, Full | Partial | Lora) or self._given.encoder.pooling.query is not None
-        layers = self._layers(texts) if transformer and more else None
-        rate = SCRATCH_RATE if self._stage.learning_rate == "auto" else self._stage.learning_rate
-        head = HeadTuner(self._given, self._vectors(texts, layers), learning_rate=rate)
-        with one_thread_if(len(texts) * self._given.encoder.dim < SMALL):
-            # Fixed epochs are those of what goes on from the head; the head itself is fitted to its end.
-            first = dataclasses.replace(settings, epochs=MOST_PASSES) if more and settings.epochs else settings
-            fit, choice = self._fit(head, examples, first)
-        update: Update = head
-        if more:
-            fitted = self._fitted_head(head, examples, choice)
-            update = layers or self._word_vectors(texts, fitted)
-            if layers:
-                layers.start_from(fitted)
-            fit, choice = self._fit(update, examples, dataclasses.replace(settings, l2=choice.l2))
-        moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
-        classifier = update.finish(fit)
-        if layers:
-            _tell_work(self._given, classifier, layers, self._context)
-        return classifier, choice, moved
 
-    def _vectors(self, texts: list[str], layers: LayerTuner | None) -> Tensor:
-        """Return the sentence vectors (n, D) of the labelled texts, from the frozen layers' outputs where they are."""
-        import torch
+def fit_supervised(
+    given: TextClassifier,
+    examples: LabelledExamples,
+    context: RunContext,
+    settings: GradientSettings,
+    plan: LayerPlan | WordVectorPlan | None = None,
+) -> Fitted:
+    """Return the classifier that has learnt the labels; without a plan its head alone learns."""
+    return _Supervised(given, examples, context, settings).fitted(plan)
 
-        found = layers.sentence_vectors() if layers else None
-        if found is not None:
-            return found
-        with self._context.progress.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
-            return torch.from_numpy(self._given.encoder.encode(texts, after_batch=task.advance))
 
-    def _examples(self, texts: list[str], names: list[str], training: int) -> Examples:
-        import torch
+class _Supervised:
+    """One training on the labels."""
 
-        from nlptl.evaluation.duplicates import duplicate_groups
-        from nlptl.finetuning.gradient.fitting import Examples
-
-        labels = self._given.label_ids(names)
-        counts = torch.bincount(labels[:training], minlength=len(self._given.labels))
-        weights = torch.ones(len(self._given.labels))
-        if self._stage.label_weights == "balanced":
-            weights = training / (len(self._given.labels) * counts.clamp(min=1).float())
-        device = self._given.head.centre.device
-        repeats = duplicate_groups(texts[:training], names[:training])
-        return Examples(labels.to(device), training, weights.to(device), self._stage.label_smoothing, repeats)
-
-    def _settings(self) -> Settings:
-        from nlptl.finetuning.gradient.fitting import Settings
-        from nlptl.training.compute import precision_for
-
-        return Settings(
-            l2=None if self._stage.l2 == "auto" else self._stage.l2,
-            epochs=None if self._stage.epochs == "auto" else self._stage.epochs,
-            batch_size=None if self._stage.batch_size == "auto" else self._stage.batch_size,
-            folds=self._stage.folds,
-            patience=self._stage.patience,
-            seed=self._context.seed,
-            precision=precision_for(self._stage.precision, self._context.torch_device()),
+    def __init__(
+        self, given: TextClassifier, examples: LabelledExamples, context: RunContext, settings: GradientSettings
+    ) -> None:
+        self._given, self._examples, self._context, self._settings = given, examples, context, settings
+        validation = examples.validation
+        self._texts = [*examples.texts, *(validation.texts if validation else ())]
+        ids = torch.cat([examples.label_ids, *([validation.label_ids] if validation else [])])
+        device = given.head.centre.device
+        self._targets = Targets(
+            ids.to(device), len(examples), self._weights().to(device), settings.label_smoothing, examples.groups
+        )
+        self._fitting = Settings(
+            l2=None if settings.l2 == "auto" else settings.l2,
+            epochs=None if settings.epochs == "auto" else settings.epochs,
+            batch_size=None if settings.batch_size == "auto" else settings.batch_size,
+            folds=settings.folds,
+            patience=settings.patience,
+            seed=context.seed,
+            precision=precision_for(settings.precision, context.torch_device()),
         )
 
-    def _fitted_head(self, head: HeadTuner, examples: Examples, choice: Choice) -> Callable[[Tensor], HeadModule]:
-        """Return what fits a head alone to some rows, for an update that goes on from it."""
-        from nlptl.finetuning.gradient.cross_validation import fit_rows
-        from nlptl.finetuning.gradient.head_tuner import HeadFit
+    def fitted(self, plan: LayerPlan | WordVectorPlan | None) -> Fitted:
+        """Return the new classifier; the record tells how it was chosen."""
+        small = len(self._texts) * self._given.encoder.dim < ONE_THREAD_NUMBERS
+        with one_thread_if(small and self._given.encoder.token_model.kind == "word_vectors"):
+            layers = self._layers(plan) if isinstance(plan, LayerPlan) else None
+            head, fit, choice = self._head(layers, goes_on=plan is not None, small=small)
+            tuner: Tuner = head
+            if plan is not None:
+                tuner = self._beyond(head, choice, layers, plan)
+                fit, choice = self._fit(tuner, dataclasses.replace(self._fitting, l2=choice.l2))
+            moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
+            classifier = tuner.finish(fit)
+            if layers:
+                self._tell_work(classifier, layers)
+        self._context.record.add_finding("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
+        return Fitted(
+            classifier,
+            moved,
+            calibration=Calibration(by_validation=False),
+            balanced=self._settings.label_weights == "balanced",
+        )
 
-        def fitted(rows: Tensor) -> HeadModule:
-            fit = fit_rows(head, examples, choice, self._settings(), rows)
+    def _head(self, layers: LayerTuner | None, *, goes_on: bool, small: bool) -> tuple[HeadTuner, Fit, Choice]:
+        """Fit the head alone; where something else learns after it, it is fitted to its end."""
+        head = HeadTuner(self._given, self._vectors(layers), learning_rate=self._settings.head_rate(HEAD_RATE))
+        settings = self._fitting
+        if goes_on and settings.epochs:
+            settings = dataclasses.replace(settings, epochs=MOST_PASSES)
+        with one_thread_if(small):
+            return head, *self._fit(head, settings)
+
+    def _beyond(
+        self, head: HeadTuner, choice: Choice, layers: LayerTuner | None, plan: LayerPlan | WordVectorPlan
+    ) -> Tuner:
+        """Return the tuner that goes on from fitted heads."""
+
+        def fitted_head(rows: Tensor) -> Head:
+            fit = fit_rows(head, self._targets, choice, self._fitting, rows)
             assert isinstance(fit, HeadFit)
             return fit.head
 
-        return fitted
-
-    def _word_vectors(self, texts: list[str], fitted_head: Callable[[Tensor], HeadModule]) -> Update:
-        """Return the full update of word vectors that goes on from fitted heads."""
-        from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
-
-        assert isinstance(self._stage.update, Full)
-        rate = self._stage.update.encoder_learning_rate
+        if layers is not None:
+            layers.start_from(fitted_head)
+            return layers
+        assert isinstance(plan, WordVectorPlan)
         return WordVectorTuner(
-            self._given,
-            texts,
-            fitted_head=fitted_head,
-            rates=(
-                SCRATCH_RATE if self._stage.learning_rate == "auto" else self._stage.learning_rate,
-                1e-3 if rate == "auto" else rate,
-            ),
-            l2_to_start=pull_of(self._stage.update, default=1e-4),
+            self._given, self._texts, fitted_head=fitted_head, rates=plan.rates, l2_to_start=plan.l2_to_start
         )
 
-    def _layers(self, texts: list[str]) -> LayerTuner:
-        """Return the update of a transformer's layers, the frozen ones run."""
-        from nlptl.finetuning.gradient.layer_tuner import LayerTuner
+    def _vectors(self, layers: LayerTuner | None) -> Tensor:
+        """Return the sentence vectors (n + V, D), from the outputs of the frozen layers where they are at hand."""
+        found = layers.sentence_vectors() if layers else None
+        if found is not None:
+            return found
+        own = self._examples.frozen_vectors(self._given.encoder, progress=self._context.progress)
+        if self._examples.validation is None:
+            return own
+        return torch.cat([own, torch.from_numpy(self._given.encoder.encode(self._examples.validation.texts))])
 
-        update = self._stage.update
-        assert isinstance(update, Head | Partial | Full | Lora)
-        with self._context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
+    def _weights(self) -> Tensor:
+        """Return the weight of each label (K,)."""
+        counts = self._examples.label_counts()
+        if self._settings.label_weights == "none":
+            return torch.ones(len(counts))
+        return len(self._examples) / (len(counts) * counts.clamp(min=1).float())
+
+    def _layers(self, plan: LayerPlan) -> LayerTuner:
+        """Return the tuner of a transformer's layers, after the frozen ones have run."""
+        with self._context.progress.task("running the frozen layers", total=len(self._texts), unit="texts") as task:
             made = LayerTuner(
                 self._given,
-                texts,
-                rates=rates_of(
-                    update, LAYERS_RATE if self._stage.learning_rate == "auto" else self._stage.learning_rate
-                ),
-                top_layers=0 if isinstance(update, Head) else None if isinstance(update, Full) else update.top_layers,
-                adapters=adapters_of(update, self._given.encoder.transformer.architecture)
-                if isinstance(update, Lora)
-                else None,
+                self._texts,
+                rates=plan.rates,
+                top_layers=plan.top_layers,
+                adapters=plan.adapters,
                 seed=self._context.seed,
                 after_batch=task.advance,
             )
@@ -177,47 +180,32 @@ class StepByStep:
             self._context.record.add_finding("frozen_layers", made.frozen, f"{told} ({size}).")
         return made
 
-    def _fit(self, update: Update, examples: Examples, settings: Settings) -> tuple[Fit, Choice]:
-        import torch
-
-        from nlptl.finetuning.gradient.cross_validation import choose, fit_rows, fit_until, fits_of
+    def _fit(self, tuner: Tuner, settings: Settings) -> tuple[Fit, Choice]:
+        """Return the fit on all examples, and the choice of its epochs and penalty."""
+        record = self._context.record
 
         def after_epoch(epoch: int, loss: float, l2: float) -> None:
-            self._context.record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
+            record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
 
-        if examples.training < len(examples.labels):
-            return fit_until(
-                update, examples, settings, after_epoch=after_epoch, tell=self._context.record.sentences.append
-            )
-        with self._context.progress.task(
-            "fine-tune", total=fits_of(update, settings, examples) + 1, unit="fits"
-        ) as task:
-            choice = choose(update, examples, settings, tick=lambda: task.advance(1))
-            rows = torch.arange(examples.training)
+        if self._examples.validation is not None:
+            return fit_until(tuner, self._targets, settings, after_epoch=after_epoch, tell=record.sentences.append)
+        total = fits_of(tuner, settings, self._targets) + 1
+        with self._context.progress.task("fine-tune", total=total, unit="fits") as task:
+            choice = choose(tuner, self._targets, settings, tick=lambda: task.advance(1))
+            rows = torch.arange(self._targets.training)
             fit = fit_rows(
-                update,
-                examples,
-                choice,
-                settings,
-                rows,
-                after_epoch=after_epoch,
-                tell=self._context.record.sentences.append,
+                tuner, self._targets, choice, settings, rows, after_epoch=after_epoch, tell=record.sentences.append
             )
             task.advance(1)
         return fit, choice
 
-
-def _tell_work(given: TextClassifier, classifier: TextClassifier, update: LayerTuner, context: RunContext) -> None:
-    """Record how far each layer moved and what the training took."""
-    from nlptl.finetuning.gradient.lora import merged
-    from nlptl.finetuning.gradient.movement import movement, movement_sentence
-    from nlptl.training.distributed import all_reduce_sum
-
-    moved = movement(merged(given.encoder), merged(classifier.encoder))
-    context.record.add_finding("movement", moved, movement_sentence(moved))
-    tokens, flops = all_reduce_sum(update.work.tokens), all_reduce_sum(update.work.flops)
-    context.record.add_finding(
-        "work",
-        {"tokens": round(tokens), "flops": flops},
-        f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
-    )
+    def _tell_work(self, classifier: TextClassifier, layers: LayerTuner) -> None:
+        """Record how far each layer moved and what the training took."""
+        moved = movement(merged(self._given.encoder), merged(classifier.encoder))
+        self._context.record.add_finding("movement", moved, movement_sentence(moved))
+        tokens, flops = all_reduce_sum(layers.work.tokens), all_reduce_sum(layers.work.flops)
+        self._context.record.add_finding(
+            "work",
+            {"tokens": round(tokens), "flops": flops},
+            f"Work: {tokens:,.0f} tokens trained on, {flops / 1e12:.3g} TFLOP, choice of epochs included.",
+        )

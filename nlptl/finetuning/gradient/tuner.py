@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -38,16 +37,14 @@ class Fit(Protocol):
         """Return the scalar that is added to the loss."""
 
 
-class Update(Protocol):
+class Tuner(Protocol):
     """Makes fits; holds what all fits share, such as features that are computed once."""
 
-    rate_factors: Sequence[float]
-    """Factors of the rate that are worth a try."""
     costly: bool
     """Whether a fit takes so long that many examples are split once instead of into folds."""
 
-    def start(self, rows: Tensor, rate: float = 1.0) -> Fit:
-        """Return an untrained fit whose scale is that of the examples `rows` (B,); `rate` is a factor of its rate."""
+    def start(self, rows: Tensor) -> Fit:
+        """Return an untrained fit whose scale is that of the examples `rows` (B,)."""
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a new classifier with what `fit` has learnt."""

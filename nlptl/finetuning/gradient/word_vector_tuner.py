@@ -30,7 +30,6 @@ class WordVectorTuner:
     stay where they are: they have no row of their own to move.
     """
 
-    rate_factors: Sequence[float] = (1.0,)
     costly = False
 
     def __init__(
@@ -55,11 +54,12 @@ class WordVectorTuner:
         new_id = {int(word): index for index, word in enumerate(self._words)}
         self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
 
-    def start(self, rows: Tensor, rate: float = 1.0) -> _WordVectorFit:
+    def start(self, rows: Tensor) -> _WordVectorFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
         encoder = _sub_encoder(self._given.encoder, self._start, self._words)
-        rates = (self._rates[0], self._rates[1] * rate)
-        return _WordVectorFit(encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, rates, self._l2_to_start)
+        return _WordVectorFit(
+            encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, self._rates, self._l2_to_start
+        )
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a copy of the given encoder with the moved words, under the trained head."""

@@ -15,31 +15,31 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
-from nlptl.evaluation.duplicates import duplicate_groups
+from nlptl.evaluation.held_out import draw_evenly
+from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
-from nlptl.finetuning.selection.method_choice import seconds_a_pass
+from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.sentences import rule_for, sentence_start, sentences
-from nlptl.progress import Progress
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 
-LONG = 4
-"""Sentences in the middle one of the labelled texts from which reading sentence by sentence is tried."""
-ERRORS = 2.0
+MIN_SENTENCES = 4
+"""Median number of sentences of the labelled texts from which reading sentence by sentence is tried."""
+MAX_STANDARD_ERRORS = 2.0
 """Standard errors by which held-out examples must speak against it: few of them would do so by chance."""
-TRIED = (400, 100, 25)
+TRIAL_EXAMPLES = (400, 100, 25)
 """Examples on which it is tried, two of each label at least: the most that there are and the time allows."""
-TIMED = 8
-"""Examples by which the time is estimated."""
 
 
 @dataclasses.dataclass(frozen=True)
-class HowToRead:
+class ReadingChoice:
     """Which classifier to go on with, and why."""
 
     classifier: TextClassifier
@@ -55,42 +55,41 @@ class HowToRead:
         return self.classifier.encoder.token_model.rule.sentence_start is not None
 
 
-def how_to_read(
-    given: TextClassifier, texts: Sequence[str], labels: Tensor, *, seconds: float, seed: int, progress: Progress
-) -> HowToRead:
-    """Decide by labelled texts and their label ids (n,), within about so many seconds.
+def choose_reading(
+    given: TextClassifier, examples: LabelledExamples, speed: EncodingSpeed, context: RunContext, *, seconds: float
+) -> ReadingChoice:
+    """Decide by the labelled examples, within about so many seconds.
 
     There is nothing to decide where texts are short, where the encoder reads sentence by sentence already or cannot, and
     where the classifier has learnt already, from texts as it reads them.
     """
     if not _may_read_otherwise(given):
-        return HowToRead(given)
-    usual = statistics.median(len(sentences(text)) for text in texts)
-    if usual < LONG:
-        return HowToRead(given)
+        return ReadingChoice(given)
+    usual = statistics.median(len(sentences(text)) for text in examples.texts)
+    if usual < MIN_SENTENCES:
+        return ReadingChoice(given)
     apart = read_by_sentence(given)
     told = f"The labelled texts are long ({usual:g} sentences in the middle one)"
     unseen = f"{told}, so they are read sentence by sentence; nothing was held out to try it on:"
-    found = duplicate_groups(texts, labels.tolist())
-    each = broadcast(2 * seconds_a_pass(given, list(texts[:TIMED])) / min(TIMED, len(texts)))
-    counts = [min(max(most, 2 * len(given.labels)), len(found.first)) for most in TRIED]
+    distinct = examples.groups.first
+    each = 2 * speed.seconds_for(examples.texts) / len(examples)
+    counts = [min(max(most, 2 * examples.label_count), len(distinct)) for most in TRIAL_EXAMPLES]
     count = next((count for count in counts if each * count <= seconds), 0)
     if not count:
-        return HowToRead(apart, f"{unseen} {seconds:.2g} seconds are too few.")
-    kept = _spread(labels.numpy()[found.first], count, seed=seed)
-    rows = found.first[kept]
-    copies = torch.from_numpy(found.copies[kept])
-    losses = _held_out_losses((given, apart), [texts[row] for row in rows], labels[rows], copies, progress)
+        return ReadingChoice(apart, f"{unseen} {seconds:.2g} seconds are too few.")
+    labels = examples.label_ids.numpy()
+    kept = draw_evenly(labels[distinct], count=count, seed=context.seed)
+    losses = _held_out_losses((given, apart), examples, kept, context)
     if losses is None:
-        return HowToRead(apart, f"{unseen} no label has a second example.", each * count)
+        return ReadingChoice(apart, f"{unseen} no label has a second example.", each * count)
     difference = losses[1] - losses[0]
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
-    better = bool(broadcast(float(difference.mean() <= ERRORS * error)))
+    better = bool(broadcast(float(difference.mean() <= MAX_STANDARD_ERRORS * error)))
     numbers = (
         f"held-out log-loss {float(losses[1].mean()):.3f} sentence by sentence, {float(losses[0].mean()):.3f} whole"
     )
     why = f"{told} and are read {'sentence by sentence' if better else 'whole'}: {numbers}."
-    return HowToRead(apart if better else given, why, each * count)
+    return ReadingChoice(apart if better else given, why, each * count)
 
 
 def read_by_sentence(given: TextClassifier) -> TextClassifier:
@@ -119,28 +118,22 @@ def _may_read_otherwise(given: TextClassifier) -> bool:
     return not fitted and sentence_start(encoder.tokenizer) is not None
 
 
-def _spread(labels: np.ndarray, count: int, *, seed: int) -> np.ndarray:
-    """Return `count` row numbers at random, evenly by label."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    turn = np.empty(len(labels), dtype=np.int64)  # the how-manieth of its label each row is
-    for label in np.unique(labels):
-        own = order[labels[order] == label]
-        turn[own] = np.arange(len(own))
-    ranked = order[np.argsort(turn[order], kind="stable")]
-    return np.sort(ranked[:count])
-
-
 def _held_out_losses(
-    ways: Sequence[TextClassifier], texts: Sequence[str], labels: Tensor, copies: Tensor, progress: Progress
+    readers: Sequence[TextClassifier], examples: LabelledExamples, kept: NDArray[np.int64], context: RunContext
 ) -> list[Tensor] | None:
-    """Return, for each way to read, the log-loss of each example (n,) under a head that had not seen it; None without any."""
-    known, ids = torch.unique(labels, return_inverse=True)
+    """Return, for each reader, the log-loss of each of the distinct examples `kept` (n,) under a head that had not seen it.
+
+    None where nothing can be left out. Vectors of all examples serve the fine-tuning again.
+    """
+    rows = examples.groups.first[kept]
+    known, ids = torch.unique(examples.label_ids[rows], return_inverse=True)
     if len(known) < 2:
         return None
-    found = []
-    for way in ways:
-        with progress.task("trying how to read long texts", total=len(texts), unit="texts") as task:
-            vectors = torch.from_numpy(way.encoder.encode(texts, after_batch=task.advance))
+    some = examples if len(kept) == len(examples.groups.first) else examples.select(rows.tolist())
+    copies, found = torch.from_numpy(examples.groups.copies[kept]), []
+    for reader in readers:
+        vectors = some.frozen_vectors(reader.encoder, progress=context.progress)
+        vectors = vectors[torch.from_numpy(rows)] if some is examples else vectors
         with one_thread_if(True):
             found.append(fit_logistic(LabelledVectors.of(vectors, ids, len(known), copies=copies)))
     both = torch.stack([head.scored for head in found]).all(dim=0)

@@ -10,6 +10,7 @@ import torch
 
 from nlptl.context import Record
 from nlptl.evaluation.duplicates import duplicate_groups
+from nlptl.evaluation.held_out import folds
 from nlptl.finetuning.contrastive import pseudo_labels as pile_module
 from nlptl.finetuning.contrastive.pseudo_labels import (
     WAYS,
@@ -21,7 +22,14 @@ from nlptl.finetuning.contrastive.pseudo_labels import (
     with_pile,
 )
 from nlptl.finetuning.contrastive.rows import Contrast
+from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LinearHead
+
+
+def task_of(texts: list[str], ids: list[int]) -> Any:
+    """Stand for a task of labelled texts of 2 labels."""
+    examples = LabelledExamples(texts, torch.tensor(ids), ("0", "1"), duplicate_groups(texts, ids))
+    return SimpleNamespace(examples=examples, context=SimpleNamespace(record=Record()))
 
 
 def contrast(pile: int = 30) -> Any:
@@ -31,7 +39,8 @@ def contrast(pile: int = 30) -> Any:
         labels=torch.tensor([0, 1, 0, 1] + [-1] * pile),
         own=torch.arange(4),
         pile=torch.arange(4, 4 + pile),
-        task=SimpleNamespace(record=Record(), texts=["one", "two", "three", "four"], labels=torch.tensor([0, 1, 0, 1])),
+        task=task_of(["one", "two", "three", "four"], [0, 1, 0, 1]),
+        settings=SimpleNamespace(seed=0),
     )
 
 
@@ -60,8 +69,10 @@ def test_pseudo_labels_that_leave_a_label_out_close_the_gate() -> None:
     vectors = torch.ones(34, 1)
     head = LinearHead(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     given: Any = (object(), vectors, head)
-    assert with_pile(made, PileUse(), *given) == given
-    assert made.task.record.sentences == ["The pile is left out: none of its texts is taken for 1 of the 2 labels."]
+    assert with_pile(made, PileUse(), *given) == (*given, False)
+    assert made.task.context.record.sentences == [
+        "The pile is left out: none of its texts is taken for 1 of the 2 labels."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +109,9 @@ def test_a_head_has_the_shares_of_the_examples_whatever_else_it_is_fitted_to() -
 def test_copies_go_to_the_same_part_of_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["a", "b", "a", "c", "d", "a", "c"]
     made = contrast()
-    made.task.texts, made.task.labels = texts, torch.tensor([0, 1, 0, 1, 0, 0, 1])
+    made.task = task_of(texts, [0, 1, 0, 1, 0, 0, 1])
     made.own, made.pile = torch.arange(7), torch.arange(7, 37)
-    made.labels = torch.cat([made.task.labels, torch.full((30,), -1)])
-    made.settings = SimpleNamespace(seed=0)
+    made.labels = torch.cat([made.task.examples.label_ids, torch.full((30,), -1)])
     trained: list[list[int]] = []
     head = LinearHead(torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     made.train = lambda rows, **_: trained.append(rows.tolist())
@@ -109,7 +119,8 @@ def test_copies_go_to_the_same_part_of_the_gate(monkeypatch: pytest.MonkeyPatch)
     made.head = lambda vectors, rows, pseudo=None: head
     outcomes: list[int] = []
     monkeypatch.setattr(pile_module, "_trial", lambda name, logits, labels: outcomes.append(len(labels)))
-    pile_module._trials(made, PileUse(), duplicate_groups(texts, made.task.labels.tolist()), 2)
+    splits = folds(made.task.examples.label_ids.numpy(), made.task.examples.groups, parts=2, seed=0)
+    pile_module._trials(made, PileUse(), splits)
     assert outcomes == [4, 4, 4]  # each text once
     for rows in trained:
         assert all(row in rows for row in range(7) if texts[row] in {texts[r] for r in rows})

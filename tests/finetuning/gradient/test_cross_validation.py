@@ -16,7 +16,7 @@ from nlptl.data import TextData
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.gradient import cross_validation as selection
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows, fit_until, fits_of
-from nlptl.finetuning.gradient.fitting import Examples, Settings, has_learnt, train_fit
+from nlptl.finetuning.gradient.fitting import Settings, Targets, has_learnt, train_fit
 from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
 from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 from nlptl.models.classifier import TextClassifier
@@ -45,10 +45,10 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def examples(data: TextData) -> Examples:
+def examples(data: TextData) -> Targets:
     assert data.labelled is not None
     labels = torch.tensor(data.label_set.ids(data.labelled.labels()))
-    return Examples(labels, len(labels), torch.ones(2))
+    return Targets(labels, len(labels), torch.ones(2))
 
 
 def vectors(given: TextClassifier, texts: list[str]) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_the_loss_has_the_gradient_of_finite_differences(given: TextClassifier, 
     vectors = torch.from_numpy(given.encoder.encode(reviews.labelled.texts())).double()
     fit = HeadFit(head, vectors, 0.01)
     rows = torch.arange(found.training)
-    found = Examples(found.labels, found.training, torch.tensor([1.0, 2.0], dtype=torch.float64))
+    found = Targets(found.labels, found.training, torch.tensor([1.0, 2.0], dtype=torch.float64))
 
     def loss(flat: torch.Tensor) -> torch.Tensor:
         torch.nn.utils.vector_to_parameters(flat, head.parameters())
@@ -122,8 +122,8 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     head = ClassificationHead(dropout=0.1).run(given.encoder, data=data, context=RunContext(seed=1))
     found = examples(data)
     made = HeadTuner(head, vectors(head, texts), learning_rate=0.01)
-    folds = selection._folds(made, found, SETTINGS)
-    losses = selection._cross_validated(made, found, SETTINGS, folds, 1.0, 1.0, lambda: None)
+    splits = selection._splits(made, found, SETTINGS)
+    losses = selection._CrossValidation(made, found, SETTINGS, splits).losses(1.0, lambda: None)
     assert min(losses.values()) > 0.6
 
 
@@ -131,13 +131,13 @@ def test_copies_of_an_example_are_in_the_same_fold(given: TextClassifier) -> Non
     texts = [f"good film {i % 15}" for i in range(40)]
     names = ["positive" if i % 15 < 8 else "negative" for i in range(40)]
     data = TextData(labelled=(texts, names))
-    found = dataclasses.replace(examples(data), repeats=duplicate_groups(texts, names))
+    found = dataclasses.replace(examples(data), groups=duplicate_groups(texts, names))
     made = HeadTuner(given, vectors(given, texts), learning_rate=0.01)
-    folds = selection._folds(made, found, SETTINGS)
-    assert len(folds) == 5
-    for training, held_out in folds:
-        assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(40))
-        assert not {texts[row] for row in training} & {texts[row] for row in held_out}
+    splits = selection._splits(made, found, SETTINGS)
+    assert len(splits) == 5
+    for split in splits:
+        assert sorted([*split.training, *split.held_out]) == list(range(40))
+        assert not {texts[row] for row in split.training} & {texts[row] for row in split.held_out}
 
 
 def test_a_penalty_of_zero_is_a_penalty(given: TextClassifier) -> None:
@@ -174,7 +174,7 @@ def test_early_stopping_takes_the_best_epoch(given: TextClassifier, reviews: Tex
     texts = reviews.labelled.texts()
     both = HeadTuner(given, vectors(given, [*texts, *texts[:6]]), learning_rate=0.01)
     labels = examples(reviews).labels
-    found = Examples(torch.cat([labels, labels[:6]]), len(labels), torch.ones(2))
+    found = Targets(torch.cat([labels, labels[:6]]), len(labels), torch.ones(2))
     fit, choice = fit_until(both, found, SETTINGS, after_epoch=lambda *_: None)
     loss = found.held_out_loss(fit, torch.arange(24, 30)) / 6
     assert loss == pytest.approx(choice.loss)
@@ -232,16 +232,16 @@ def test_more_epochs_than_it_takes_are_no_fault(given: TextClassifier, reviews: 
 
 
 def test_learning_is_seen_by_a_loss_that_no_constant_answer_reaches() -> None:
-    rows, even = torch.arange(4), Examples(torch.tensor([0, 0, 1, 1]), 4, torch.ones(2))
+    rows, even = torch.arange(4), Targets(torch.tensor([0, 0, 1, 1]), 4, torch.ones(2))
     alone = float(np.log(2))
     assert has_learnt(even, rows, [2.0, 0.89 * alone])
     assert not has_learnt(even, rows, [0.1, 0.91 * alone])
     assert not has_learnt(even, rows, [float("nan")])
     assert not has_learnt(even, rows, [])
-    uneven = Examples(torch.tensor([0, 0, 0, 1]), 4, torch.ones(2))  # a constant answer reaches 0.562 here
+    uneven = Targets(torch.tensor([0, 0, 0, 1]), 4, torch.ones(2))  # a constant answer reaches 0.562 here
     assert not has_learnt(uneven, rows, [0.53])
     assert has_learnt(uneven, rows, [0.50])
-    balanced = Examples(torch.tensor([0, 0, 0, 1]), 4, torch.tensor([1.0, 3.0]))  # and log 2 again with equal weights
+    balanced = Targets(torch.tensor([0, 0, 0, 1]), 4, torch.tensor([1.0, 3.0]))  # and log 2 again with equal weights
     assert has_learnt(balanced, rows, [0.6])
 
 
@@ -282,7 +282,7 @@ def test_a_constant_answer_has_learnt_nothing(batch_size: int) -> None:
     """The mean loss of an epoch once was too small by the ratio of texts to planned batches."""
     lengths = torch.randint(5, 40, (48,), generator=torch.Generator().manual_seed(0))
     fit, rows = Constant(lengths, [0.0, 0.0]), torch.arange(48)
-    found = Examples(torch.tensor([0, 1] * 24), 48, torch.ones(2))
+    found = Targets(torch.tensor([0, 1] * 24), 48, torch.ones(2))
     settings = dataclasses.replace(SETTINGS, batch_size=batch_size)
     history = train_fit(fit, found, rows, settings, 0.0, 2, lambda *_: False)
     assert np.mean(history) == pytest.approx(np.log(2), rel=0.1)
@@ -304,7 +304,7 @@ class ConstantUpdate:
 
 def test_a_collapse_is_seen_in_files_that_are_sorted_by_label() -> None:
     rows, told = torch.arange(600), []
-    found = Examples(torch.tensor([0] * 300 + [1] * 300), 600, torch.ones(2))
+    found = Targets(torch.tensor([0] * 300 + [1] * 300), 600, torch.ones(2))
     fit_rows(ConstantUpdate(600), found, Choice(0.0, 1, None, ""), SETTINGS, rows, tell=told.append)
     again = "The training collapsed (one label for every example, or a loss that is no number): {}."
     assert told == [

@@ -15,10 +15,10 @@ import transformers
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.finetuning.gradient.fitting import MOST_PASSES, Examples, Settings, train_fit
+from nlptl.finetuning.gradient.fitting import MOST_PASSES, Settings, Targets, train_fit
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates, dropouts
-from nlptl.finetuning.gradient.lora import Adapters, merged
+from nlptl.finetuning.gradient.lora import LoraAdapters, merged
 from nlptl.finetuning.gradient.movement import forward_flops, movement
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -32,7 +32,7 @@ from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.models.tiny import LAYERS, tiny_encoder
 
 ARCHITECTURES = ("bert", "roberta", "distilbert", "electra", "modernbert")
-LORA = Adapters(4, 8.0, 0.0, ("query", "value", "dense"), "lora", merge=False)
+LORA = LoraAdapters(4, 8.0, 0.0, ("query", "value", "dense"), "lora", merge=False)
 FIXED: dict[str, Any] = {"epochs": 3, "l2": 0.1, "batch_size": 8}
 
 
@@ -62,10 +62,10 @@ def fitted(given: TextClassifier) -> Head:
     return head
 
 
-def examples(data: TextData) -> Examples:
+def examples(data: TextData) -> Targets:
     assert data.labelled is not None
     labels = torch.tensor(data.label_set.ids(data.labelled.labels()))
-    return Examples(labels, len(labels), torch.ones(2))
+    return Targets(labels, len(labels), torch.ones(2))
 
 
 def gradients(update: LayerTuner, data: TextData) -> list[torch.Tensor]:
@@ -160,7 +160,7 @@ def test_adapters_are_saved_as_peft_does_and_read_back_by_peft_alone(
     update = {"method": "lora", "rank": 4, "variant": variant, "encoder_learning_rate": 1e-4, "dropout": 0}
     given = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
     given = ClassificationHead().run(given, data=labelled)
-    trained = FineTune(update=update, **FIXED).run(given, data=labelled, context=RunContext(device="cpu"))
+    trained = FineTune(update={**update, **FIXED}).run(given, data=labelled, context=RunContext(device="cpu"))
     trained.save(tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved" / "adapter").iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors",
@@ -192,24 +192,24 @@ def test_adapters_are_saved_as_peft_does_and_read_back_by_peft_alone(
 def test_merge_writes_a_plain_encoder(labelled: TextData, tmp_path: Path) -> None:
     given, context = classifier(labelled), RunContext(device="cpu")
     lora = {"method": "lora", "encoder_learning_rate": 0.01}
-    apart = FineTune(update=lora, **FIXED).run(given, data=labelled, context=context)
-    merged_one = FineTune(update={**lora, "merge": True}, **FIXED).run(given, data=labelled, context=context)
+    apart = FineTune(update={**lora, **FIXED}).run(given, data=labelled, context=context)
+    merged_one = FineTune(update={**lora, "merge": True, **FIXED}).run(given, data=labelled, context=context)
     merged_one.save(tmp_path / "saved")
     assert not (tmp_path / "saved" / "adapter").exists()
     assert labelled.test is not None
     texts = labelled.test.texts()
     np.testing.assert_allclose(merged_one.predict_proba(texts), apart.predict_proba(texts), atol=1e-5)
     # A second fine-tuning goes on from what the first has learnt, its adapters merged.
-    after = FineTune(update={"method": "head"}, **FIXED).run(apart, data=labelled, context=context)
+    after = FineTune(update={"method": "head", **FIXED}).run(apart, data=labelled, context=context)
     np.testing.assert_allclose(after.encoder.encode(texts), apart.encoder.encode(texts), atol=1e-6)
-    again = FineTune(update={"method": "partial"}, **FIXED).run(apart, data=labelled, context=context)
+    again = FineTune(update={"method": "partial", **FIXED}).run(apart, data=labelled, context=context)
     assert merged(again.encoder) is again.encoder, "the new encoder has no adapters"
 
 
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_lora_finds_its_targets_in_every_architecture(model_type: str, labelled: TextData) -> None:
     for targets in ("linear", "attention"):
-        stage = FineTune(update={"method": "lora", "targets": targets, "top_layers": 1}, epochs=1, l2=0.1)
+        stage = FineTune(update={"method": "lora", "targets": targets, "top_layers": 1, "epochs": 1, "l2": 0.1})
         context = RunContext(device="cpu")
         stage.run(classifier(labelled, model_type), data=labelled, context=context)
         moved = context.record.report["movement"]
@@ -226,7 +226,7 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
     ):
         context = RunContext(device="cpu")
         slowly = {**update, "encoder_learning_rate": 1e-6, "dropout": 0.2}
-        trained = FineTune(update=slowly, **FIXED).run(given, data=labelled, context=context)
+        trained = FineTune(update={**slowly, **FIXED}).run(given, data=labelled, context=context)
         moved = context.record.report["movement"]
         assert [name for name, share in moved.items() if share] == moving
         assert moved == movement(given.encoder, trained.encoder)
@@ -259,7 +259,7 @@ def test_a_pull_to_the_start_holds_weights_back(labelled: TextData) -> None:
     for pull in (0.0, 100.0):
         context = RunContext(device="cpu")
         update = {"method": "partial", "top_layers": 1, "l2_to_start": pull}
-        FineTune(update=update, **FIXED).run(given, data=labelled, context=context)
+        FineTune(update={**update, **FIXED}).run(given, data=labelled, context=context)
         far.append(context.record.report["movement"]["layer 3"])
     assert far[1] < 0.8 * far[0]
 
@@ -267,7 +267,9 @@ def test_a_pull_to_the_start_holds_weights_back(labelled: TextData) -> None:
 def test_attention_pooling_learns_with_the_head_alone(labelled: TextData) -> None:
     encoder = SentenceVectors(pooling="attention").run(tiny_encoder("bert"), data=labelled)
     given = ClassificationHead().run(encoder, data=labelled)
-    trained = FineTune(learning_rate=0.05, **FIXED).run(given, data=labelled, context=RunContext(device="cpu"))
+    trained = FineTune(update={"method": "head", "learning_rate": 0.05, **FIXED}).run(
+        given, data=labelled, context=RunContext(device="cpu")
+    )
     assert trained.encoder.pooling.query is not None
     assert float(trained.encoder.pooling.query.detach().abs().max()) > 0
     assert not any(movement(given.encoder, trained.encoder).values())
@@ -277,14 +279,14 @@ def test_a_collapsed_training_starts_again_and_then_gives_way(labelled: TextData
     """A rate of 1 tears every weight apart: the fitted head over the pretrained encoder is what remains."""
     given, context = classifier(labelled), RunContext(device="cpu")
     update = {"method": "full", "encoder_learning_rate": 1e30}
-    trained = FineTune(update=update, learning_rate=1e30, **FIXED).run(given, data=labelled, context=context)
+    trained = FineTune(update={**update, "learning_rate": 1e30, **FIXED}).run(given, data=labelled, context=context)
     again = "The training collapsed (one label for every example, or a loss that is no number): {}."
     assert [told for told in context.record.sentences if "collapsed" in told] == [
         *[again.format("it starts again with another seed")] * 3,
         again.format("the fitted head is kept as it was"),
     ]
     to_its_end = {**FIXED, "epochs": MOST_PASSES}
-    head = FineTune(**to_its_end).run(given, data=labelled, context=RunContext(device="cpu"))
+    head = FineTune(update={"method": "head", **to_its_end}).run(given, data=labelled, context=RunContext(device="cpu"))
     assert labelled.test is not None
     texts = labelled.test.texts()
     np.testing.assert_array_equal(trained.predict_proba(texts), head.predict_proba(texts))
@@ -309,7 +311,7 @@ def test_every_update_starts_where_the_given_classifier_is(
 def test_a_training_that_explodes_before_validation_gives_way(reviews: TextData) -> None:
     given, context = classifier(reviews), RunContext(device="cpu")
     update = {"method": "full", "encoder_learning_rate": 1e30}
-    trained = FineTune(update=update, learning_rate=1e30, **FIXED).run(given, data=reviews, context=context)
+    trained = FineTune(update={**update, "learning_rate": 1e30, **FIXED}).run(given, data=reviews, context=context)
     told = "The training collapsed (a validation loss that is no number): the fitted head is kept as it was."
     assert told in context.record.sentences
     assert np.isfinite(trained.predict_proba(["the film is good"])).all()
@@ -320,7 +322,7 @@ def test_an_encoder_without_layers_has_none_to_move(labelled: TextData) -> None:
     given = ClassificationHead().run(encoder, data=labelled)
     for method in ("lora", "partial"):
         with pytest.raises(ConfigError) as caught:
-            FineTune(update={"method": method}, **FIXED).run(given, data=labelled)
+            FineTune(update={"method": method, **FIXED}).run(given, data=labelled)
         assert str(caught.value) == (
             "finetune.update: found an encoder whose output is that of its embeddings (layer 0), with no layer to move; "
             "expected one. Use update head or full, or a higher layer in sentence_vectors."
@@ -330,7 +332,7 @@ def test_an_encoder_without_layers_has_none_to_move(labelled: TextData) -> None:
 def test_a_classifier_in_training_mode_gives_the_same(labelled: TextData) -> None:
     """Trunk and predictions drop nothing, and draw nothing from the caller's generator."""
     given = ClassificationHead(hidden=4, dropout=0.5).run(tiny_encoder("bert"), data=labelled)
-    stage = FineTune(update={"method": "partial", "top_layers": 1}, **FIXED)
+    stage = FineTune(update={"method": "partial", "top_layers": 1, **FIXED})
     expected = stage.run(given, data=labelled, context=RunContext(device="cpu")).predict_proba(["the film is good"])
     given.train()
     state = torch.get_rng_state()
@@ -356,19 +358,19 @@ def test_a_trunk_without_room_on_the_disk_runs_again_each_time(labelled: TextDat
 def test_no_dev_set_is_needed(labelled: TextData, reviews: TextData) -> None:
     given = classifier(labelled)
     context = RunContext(device="cpu")
-    FineTune(update={"method": "partial", "top_layers": 1}, folds=2).run(given, data=labelled, context=context)
+    FineTune(update={"method": "partial", "top_layers": 1, "folds": 2}).run(given, data=labelled, context=context)
     choice = context.record.report["choice"]
     assert context.record.sentences[-1].startswith(
         f"Stratified 2-fold cross-validation on the 24 labelled examples chose {choice['epochs']} epochs"
     )
     context = RunContext(device="cpu")
-    FineTune(update={"method": "partial", "top_layers": 1}, patience=2).run(given, data=reviews, context=context)
+    FineTune(update={"method": "partial", "top_layers": 1, "patience": 2}).run(given, data=reviews, context=context)
     assert "16 validation texts chose" in context.record.sentences[-1]
 
 
 def test_a_save_that_loses_something_is_refused(labelled: TextData, tmp_path: Path, monkeypatch: Any) -> None:
     """The field's most reported loss: adapters saved without their heads."""
-    stage = FineTune(update={"method": "lora", "encoder_learning_rate": 0.01}, **FIXED)
+    stage = FineTune(update={"method": "lora", "encoder_learning_rate": 0.01, **FIXED})
     trained = stage.run(classifier(labelled), data=labelled)
     read = TextClassifier.read_files.__func__
 
@@ -389,7 +391,7 @@ def test_a_save_that_loses_something_is_refused(labelled: TextData, tmp_path: Pa
 
 def test_work_is_counted(labelled: TextData) -> None:
     given, context = classifier(labelled), RunContext(device="cpu")
-    FineTune(update={"method": "full"}, **FIXED).run(given, data=labelled, context=context)
+    FineTune(update={"method": "full", **FIXED}).run(given, data=labelled, context=context)
     assert labelled.labelled is not None
     token_model = given.encoder.token_model
     assert isinstance(token_model, Transformer)

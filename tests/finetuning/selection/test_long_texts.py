@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ import torch
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
-from nlptl.finetuning.methods.few_labels import read_as_decided
-from nlptl.finetuning.methods.union import Auto
+from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.methods.auto import Auto
 from nlptl.finetuning.selection import long_texts
-from nlptl.finetuning.selection.long_texts import HowToRead, how_to_read, read_by_sentence
+from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+from nlptl.finetuning.selection.long_texts import ReadingChoice, choose_reading, read_by_sentence
 from nlptl.models.classifier import TextClassifier
-from nlptl.progress import SilentProgress
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -47,11 +48,18 @@ def stage_with(update: Any) -> FineTune:
     return FineTune(update=update)
 
 
-def decided(data: TextData, *, given: TextClassifier | None = None, seconds: float = 60) -> HowToRead:
+def decided(
+    data: TextData, *, given: TextClassifier | None = None, seconds: float = 60, speed: Any = None
+) -> ReadingChoice:
     given = given or with_head(data)
-    assert data.labelled is not None
-    texts, labels = data.labelled.texts(), given.label_ids(data.labelled.labels())
-    return how_to_read(given, texts, labels, seconds=seconds, seed=0, progress=SilentProgress())
+    examples = LabelledExamples.of(data, given.labels)
+    context = RunContext(seed=0, device="cpu")
+    return choose_reading(given, examples, speed or EncodingSpeed(given, examples.texts), context, seconds=seconds)
+
+
+def half_a_second_a_text(texts: int) -> Any:
+    """Stand for an encoder that takes half a second for each of so many texts."""
+    return SimpleNamespace(seconds_for=lambda _: 0.5 * texts)
 
 
 def undecided(data: TextData, given: TextClassifier | None = None) -> bool:
@@ -147,7 +155,7 @@ def test_a_tokenizer_that_cannot_tell_sentences_apart_leaves_texts_whole(long: T
 
 
 def test_a_rare_label_is_tried_however_few_examples_are(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_texts, "TRIED", (4,))
+    monkeypatch.setattr(long_texts, "TRIAL_EXAMPLES", (4,))
     assert long.labelled is not None
     texts, labels = long.labelled.texts(), long.labelled.labels()
     rare = [f"{texts[0]} And again, the story is {number}." for number in range(2)]
@@ -156,23 +164,17 @@ def test_a_rare_label_is_tried_however_few_examples_are(long: TextData, monkeypa
 
 
 def test_two_of_each_label_are_tried_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_texts, "seconds_a_pass", lambda given, texts: 0.5 * len(texts))
     long = long_reviews(12)
     assert long.labelled is not None
     labels = [f"label {number % 6}" for number in range(len(long.labelled))]
     data = TextData(labelled=(long.labelled.texts(), labels))
-    monkeypatch.setattr(long_texts, "TRIED", (4,))
-    enough = decided(data, seconds=12)
+    monkeypatch.setattr(long_texts, "TRIAL_EXAMPLES", (4,))
+    enough = decided(data, seconds=12, speed=half_a_second_a_text(len(long.labelled)))
     assert enough.seconds == 12, "a second each, for two of six labels"
     assert "held-out log-loss" in enough.why
-    assert decided(data, seconds=11.9).why.endswith("12 seconds are too few.")
-
-
-def test_rows_are_spread_over_the_labels() -> None:
-    labels = np.array([0] * 50 + [1] * 3 + [2])
-    some = long_texts._spread(labels, 8, seed=1)
-    assert np.bincount(labels[some]).tolist() == [4, 3, 1]
-    assert np.bincount(labels[long_texts._spread(labels, 3, seed=1)]).tolist() == [1, 1, 1]
+    assert decided(data, seconds=11.9, speed=half_a_second_a_text(len(long.labelled))).why.endswith(
+        "12 seconds are too few."
+    )
 
 
 def test_auto_reads_as_was_decided_and_leaves_the_given_alone(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,11 +206,20 @@ def test_always_is_told_and_equals_the_stage_before(long: TextData) -> None:
 
 
 def test_the_time_of_trying_counts_towards_minutes(long: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_texts, "seconds_a_pass", lambda given, texts: 0.5 * len(texts))
-    given, context = with_head(long), RunContext(seed=3, device="cpu")
     assert long.labelled is not None
-    _, left = read_as_decided(Auto(minutes=1), given, long, context)
-    assert left.minutes == pytest.approx(1 - 2 * 0.5 * len(long.labelled) / 60)
+    texts, left = len(long.labelled), []
+    monkeypatch.setattr(
+        "nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: half_a_second_a_text(texts)
+    )
+    choose = Auto._choose
+
+    def watched(self: Auto, *arguments: Any) -> Any:
+        left.append(arguments[-1])
+        return choose(self, *arguments)
+
+    monkeypatch.setattr(Auto, "_choose", watched)
+    stage_with({"method": "auto", "minutes": 1}).run(with_head(long), data=long)
+    assert left == [pytest.approx(60 - 2 * 0.5 * texts)]
 
 
 def test_without_labels_always_counts_too() -> None:

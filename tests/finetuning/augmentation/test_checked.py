@@ -11,10 +11,9 @@ import pytest
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
-from nlptl.finetuning.augmentation import Augmented
-from nlptl.finetuning.augmentation import checked as more_texts
-from nlptl.finetuning.augmentation.checked import augmented, pile_texts
-from nlptl.finetuning.methods.union import Contrastive, Pile
+from nlptl.finetuning.augmentation import Augmented, checked
+from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from tests.models.tiny import tiny_encoder
@@ -23,8 +22,8 @@ from tests.models.tiny import tiny_encoder
 class GoodIsPositive:
     """Stands for the heads on frozen vectors: the word "good" is all that they see."""
 
-    def __init__(self, given: TextClassifier) -> None:
-        del given
+    def __init__(self, given: TextClassifier, examples: LabelledExamples) -> None:
+        del given, examples
 
     def __call__(self, texts: list[str], labels: list[str]) -> Callable[[list[str]], np.ndarray]:
         del texts, labels
@@ -34,12 +33,13 @@ class GoodIsPositive:
 def altered(data: TextData, pile: list[str], *augment: dict[str, Any]) -> tuple[Augmented, RunContext]:
     context = RunContext(seed=3, device="cpu")
     given = ClassificationHead().run(tiny_encoder("bert"), data=data, context=context)
-    return augmented(Contrastive.model_validate({"augment": augment}), given, data, pile, context), context
+    blocks, examples = Contrastive.model_validate({"augment": augment}).augment, LabelledExamples.of(data, given.labels)
+    return checked.checked_versions(blocks, given, examples, pile, context), context
 
 
 def test_versions_are_held_against_the_label_of_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge misreads the first text, so that the versions without "good" are those with its label."""
-    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    monkeypatch.setattr(checked, "_FrozenHeads", GoodIsPositive)
     data = TextData(labelled=(["not a good film", "a good story"], ["negative", "positive"]))
     found, _ = altered(data, ["good things", "bad things"], {"kind": "word_dropout", "copies": 20})
     rows = {row: [text for text, of in zip(found.texts, found.rows, strict=True) if of == row] for row in range(4)}
@@ -51,7 +51,7 @@ def test_versions_are_held_against_the_label_of_their_text(monkeypatch: pytest.M
 
 
 def test_the_ablation_measures_texts_that_passed_the_label_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    monkeypatch.setattr(checked, "_FrozenHeads", GoodIsPositive)
     texts = ["not a good film", "no good story", "a good film", "a good story"]
     data = TextData(labelled=(texts, ["negative", "negative", "positive", "positive"]))
     found, context = altered(data, [], {"kind": "word_dropout", "copies": 2})
@@ -68,21 +68,26 @@ def test_texts_without_letters_need_no_words_unless_an_edit_draws_some() -> None
         altered(data, [], {"kind": "eda"})
 
 
+def drawn_from(data: TextData, count: int) -> list[str]:
+    examples = LabelledExamples.of(data, data.label_set.names)
+    return examples.draw_unlabelled(count, RunContext(seed=3).generator("pile"))
+
+
 def test_a_pile_that_repeats_labelled_texts_gives_as_many_others_as_asked() -> None:
     others = [f"text number {number}" for number in range(300)]
     labelled = (["a good film", "a bad film"], ["positive", "negative"])
     drawn = {}
     for copies in (0, 400):
         data = TextData(labelled=labelled, unlabelled=["a good film"] * copies + others)
-        drawn[copies] = pile_texts(Pile(texts=300), data, RunContext(seed=3))
+        drawn[copies] = drawn_from(data, 300)
         assert sorted(drawn[copies]) == sorted(others)
     data = TextData(labelled=labelled, unlabelled=others)
-    assert pile_texts(Pile(texts=10), data, RunContext(seed=3)) == drawn[0][:10]
-    assert pile_texts(Pile(texts=400), data, RunContext(seed=3)) == drawn[0]
+    assert drawn_from(data, 10) == drawn[0][:10]
+    assert drawn_from(data, 400) == drawn[0]
 
 
 def test_a_label_of_one_text_and_its_copy_leaves_nothing_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(more_texts, "_FrozenHeads", GoodIsPositive)
+    monkeypatch.setattr(checked, "_FrozenHeads", GoodIsPositive)
     texts = ["not a film", "no story at all", "a good film", "a good film"]
     data = TextData(labelled=(texts, ["negative", "negative", "positive", "positive"]))
     _, context = altered(data, [], {"kind": "word_dropout"})

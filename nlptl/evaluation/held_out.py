@@ -1,0 +1,140 @@
+"""Hold-out: which rows are learnt from and which are scored. Copies of a text with its label always stay together.
+
+`folds` serves cross-validation. `split` and `halves` serve a comparison of trainings that are too slow for it.
+`dealt_folds` serves strata that may be smaller than the number of parts. `folds_by_content` needs no seed.
+`draw_evenly` picks the rows for a quick trial. Callers in nlptl, and what each takes:
+
+- gradient/cross_validation: `folds(...)`; `.training` and `.held_out`; it keeps the first fold alone for slow tuners.
+  A label id without any row is for the caller to refuse.
+- augmentation/ablation: `folds(...)`; `.training` and `.held_out`; copies are scored too.
+- contrastive/pseudo_labels: `folds(...)`; `.training` and `.once`; each distinct text is scored once.
+- selection/method_choice: `halves(...)` for few rows, `split(...)` for many; `.training` and `.once`, in the drawn order.
+  Validation texts for the comparison: `sorted(split(ids, None, ...).once)`.
+- selection/long_texts: `draw_evenly(labels[groups.first], ...)`; the linear heads then leave one out.
+- linear/labelled_vectors: `folds_by_content(...)`, over distinct rows.
+- domains/task: `dealt_folds(...)`, over strata of label and domain; `.training` and `.held_out`.
+
+Shapes: n rows, D distinct ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.evaluation.duplicates import DuplicateGroups
+
+Rows = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Row numbers of one hold-out."""
+
+    training: Rows
+    """Rows to learn from, ascending."""
+    held_out: Rows
+    """Rows to score, ascending, copies included."""
+    once: Rows
+    """First row of each held-out group, in the order of the draw."""
+
+
+def folds(labels: Rows, groups: DuplicateGroups | None, *, parts: int, seed: int) -> list[Split]:
+    """Return stratified folds of label ids (n,); each row is held out in one of them.
+
+    The rarest label's distinct rows limit `parts`. An empty list means that it has only one. `groups` None: no copies.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    groups = groups or _alone(len(labels))
+    distinct = labels[groups.first]
+    rarest = int(np.unique(distinct, return_counts=True)[1].min())
+    if rarest < 2:
+        return []
+    splitter = StratifiedKFold(min(parts, rarest), shuffle=True, random_state=seed % 2**32)
+    return [_split(groups, training, held_out) for training, held_out in splitter.split(distinct, distinct)]
+
+
+def split(labels: Rows, groups: DuplicateGroups | None, *, held_out: int, seed: int) -> Split:
+    """Hold out `held_out` distinct rows, evenly by label id (n,).
+
+    Every label keeps a row to learn from if at most half of the rows are held out. `groups` None: no copies.
+    """
+    groups = groups or _alone(len(labels))
+    return _split(groups, *_parts(labels[groups.first], held_out, seed))
+
+
+def halves(labels: Rows, groups: DuplicateGroups, *, seed: int) -> list[Split]:
+    """Hold out each half of the distinct rows in turn; only one half if the other lacks a label."""
+    distinct = labels[groups.first]
+    first, second = _parts(distinct, len(distinct) // 2, seed)
+    turns = [(first, second), (second, first)] if set(distinct) == set(distinct[second]) else [(first, second)]
+    return [_split(groups, training, held_out) for training, held_out in turns]
+
+
+def dealt_folds(strata: Rows, groups: DuplicateGroups, *, parts: int, seed: int) -> list[Split]:
+    """Shuffle each stratum of (n,) numbers and deal it to `parts` folds, beginning with the first fold.
+
+    A stratum of fewer distinct rows than `parts` is missing among the held-out rows of the last folds.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    distinct = strata[groups.first]
+    fold = np.zeros(len(distinct), dtype=np.int64)
+    for stratum in np.unique(distinct):
+        rows = np.flatnonzero(distinct == stratum)
+        fold[rows[torch.randperm(len(rows), generator=generator).numpy()]] = np.arange(len(rows)) % parts
+    return [_split(groups, np.flatnonzero(fold != part), np.flatnonzero(fold == part)) for part in range(parts)]
+
+
+def folds_by_content(labels: Rows, contents: Iterable[bytes], *, parts: int) -> Rows:
+    """Return the fold (n,) of each row, dealt label by label in the order of a hash of its content.
+
+    The order of the rows and a seed change nothing. Dealing goes on where the last label stopped, so that folds differ
+    by at most one row.
+    """
+    digests = [hashlib.sha256(content).digest() for content in contents]
+    fold = np.empty(len(labels), dtype=np.int64)
+    fold[sorted(range(len(labels)), key=lambda row: (labels[row], digests[row]))] = np.arange(len(labels)) % parts
+    return fold
+
+
+def draw_evenly(labels: Rows, *, count: int, seed: int) -> Rows:
+    """Return `count` row numbers, ascending, drawn at random and evenly by label id (n,)."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)  # of each row within its label
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        rank[own] = np.arange(len(own))
+    drawn: Rows = np.sort(order[np.argsort(rank[order], kind="stable")][:count])
+    return drawn
+
+
+def _alone(rows: int) -> DuplicateGroups:
+    """Return groups in which each row stands alone."""
+    return DuplicateGroups(np.arange(rows), np.arange(rows))
+
+
+def _split(groups: DuplicateGroups, training: Rows, held_out: Rows) -> Split:
+    """Return the rows of the groups with these numbers."""
+    return Split(groups.rows_of(training), groups.rows_of(held_out), groups.first[held_out])
+
+
+def _parts(labels: Rows, held_out: int, seed: int) -> tuple[Rows, Rows]:
+    """Return rows to learn from and `held_out` rows to score, evenly by label."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(len(labels))
+    counts = np.unique(labels, return_counts=True)[1]
+    if held_out >= len(counts) and counts.min() > 1:
+        training, tested = train_test_split(rows, test_size=held_out, stratify=labels, random_state=seed % 2**32)
+        return training, tested
+    order = np.random.default_rng(seed).permutation(rows)
+    _, first = np.unique(labels[order], return_index=True)  # train_test_split refuses a label with one row
+    tested = np.delete(order, first)[:held_out]
+    return np.setdiff1d(rows, tested), tested

@@ -1,0 +1,157 @@
+"""The labelled examples of one fine-tuning, numbered once.
+
+Shapes: n labelled texts, V validation texts, K labels, D dimension.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from nlptl.data.label_sentences import TEMPLATES, LabelSentences, label_sentences
+from nlptl.errors import DataError
+from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
+from nlptl.progress import SilentProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import Tensor
+
+    from nlptl.data import LabelNames, TextData, TextTable
+    from nlptl.models.encoder import Encoder
+    from nlptl.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationExamples:
+    """Held-out labelled texts that the user gives."""
+
+    texts: list[str]
+    """V texts."""
+    label_ids: Tensor
+    """(V,) int64, on the CPU."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledExamples:
+    """Everything that one fine-tuning reads of the data. Make it with `LabelledExamples.of`."""
+
+    texts: list[str]
+    """n texts; none where the labels' names are all that is known."""
+    label_ids: Tensor
+    """(n,) int64, on the CPU: positions in `labels`."""
+    labels: tuple[str, ...]
+    """K names, in the order of the classifier's outputs."""
+    groups: DuplicateGroups
+    """Which examples repeat another's text and label."""
+    validation: ValidationExamples | None = None
+    label_names: LabelNames | None = None
+    """What the labels mean in words, where the user says so."""
+    unlabelled: TextTable | None = None
+    """The pile."""
+    _vectors: dict[int, tuple[Encoder, Tensor]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, data: TextData, labels: Sequence[str]) -> LabelledExamples:
+        """Number the labelled texts of `data` by the classifier's `labels`.
+
+        Raises DataError where there are neither labelled texts nor names of labels, and where the labels differ.
+        """
+        import torch
+
+        from nlptl.data import LabelSet
+
+        if data.labelled is None and data.label_names is None:
+            raise DataError("finetune: found no labelled examples; it learns from them. Give data.labelled.")
+        if set(data.label_set.names) != set(labels):
+            raise DataError(
+                f"finetune: the head knows the labels {', '.join(labels)}, the data have "
+                f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
+            )
+
+        def numbered(table: TextTable | None) -> tuple[list[str], Tensor]:
+            texts, names = ([], []) if table is None else (table.texts(), table.labels())
+            return texts, torch.tensor(LabelSet(tuple(labels)).ids(names), dtype=torch.int64)
+
+        texts, ids = numbered(data.labelled)
+        return cls(
+            texts,
+            ids,
+            tuple(labels),
+            duplicate_groups(texts, ids.tolist()),
+            None if data.validation is None else ValidationExamples(*numbered(data.validation)),
+            data.label_names,
+            data.unlabelled,
+        )
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def label_count(self) -> int:
+        """K."""
+        return len(self.labels)
+
+    def label_counts(self) -> Tensor:
+        """Return how many examples each label has (K,)."""
+        import torch
+
+        return torch.bincount(self.label_ids, minlength=self.label_count)
+
+    def label_shares(self, *, balanced: bool = False) -> Tensor:
+        """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least."""
+        counts = self.label_counts().double().clamp(min=1)
+        counts = counts.fill_(1) if balanced else counts
+        return counts / counts.sum()
+
+    def sentences(self, templates: Sequence[str] = TEMPLATES) -> LabelSentences:
+        """Return the sentences that name the labels; none where a name says nothing."""
+        return label_sentences(self.labels, self.label_names, templates=templates)
+
+    def select(self, rows: Sequence[int]) -> LabelledExamples:
+        """Return the examples with these row numbers alone: no validation texts, no pile."""
+        import torch
+
+        texts, chosen = [self.texts[row] for row in rows], torch.as_tensor(rows, dtype=torch.int64)
+        ids = self.label_ids[chosen]
+        known = {key: (encoder, vectors[chosen]) for key, (encoder, vectors) in self._vectors.items()}
+        return LabelledExamples(
+            texts, ids, self.labels, duplicate_groups(texts, ids.tolist()), label_names=self.label_names, _vectors=known
+        )
+
+    def frozen_vectors(self, encoder: Encoder, *, progress: Progress | None = None) -> Tensor:
+        """Return the sentence vectors (n, D) of an encoder that does not learn, on the CPU.
+
+        Each distinct example is encoded once, however often this is called.
+        """
+        import torch
+
+        if id(encoder) not in self._vectors:
+            texts = [self.texts[row] for row in self.groups.first]
+            watch = progress or SilentProgress()
+            with watch.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
+                vectors = torch.from_numpy(encoder.encode(texts, after_batch=task.advance))
+            self._vectors[id(encoder)] = (encoder, vectors[torch.from_numpy(self.groups.owner)])
+        return self._vectors[id(encoder)][1]
+
+    def knows_vectors(self, encoder: Encoder) -> bool:
+        """Say whether `frozen_vectors` has encoded the texts already."""
+        return id(encoder) in self._vectors
+
+    def draw_unlabelled(self, count: int, generator: torch.Generator) -> list[str]:
+        """Return at most `count` texts of the pile, drawn at random, none of them a labelled one."""
+        import torch
+
+        if self.unlabelled is None:
+            return []
+        known = set(self.texts)
+        order = torch.randperm(len(self.unlabelled), generator=generator).tolist()
+        found: list[str] = []
+        size = count + len(known)  # enough at once unless the pile repeats labelled texts
+        for begin in range(0, len(order), size):
+            found += [text for text in self.unlabelled.select(order[begin : begin + size]).texts() if text not in known]
+            if len(found) >= count:
+                break
+        return found[:count]

@@ -1,0 +1,108 @@
+"""The contract of a fine-tuning method: frozen settings, and `fit`."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from nlptl.config import Config
+from nlptl.data.label_sentences import TEMPLATES
+from nlptl.errors import ConfigError
+from nlptl.finetuning.probabilities import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nlptl.context import RunContext
+    from nlptl.data import TextData
+    from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.models.classifier import TextClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """Result of one fit."""
+
+    classifier: TextClassifier
+    trainable_parameters: int
+    """How many numbers learnt."""
+    used_unlabelled: bool = False
+    """Whether the pile took part."""
+    calibration: Calibration = dataclasses.field(default_factory=Calibration)
+    """What may still correct the probabilities."""
+    balanced: bool = False
+    """Whether every label weighed the same, whatever its share of the examples."""
+
+
+class Method(Config, ABC):
+    """One way to fine-tune: a member of the tagged union `update:`. It *is* its validated, frozen settings.
+
+    A new method writes its settings and `fit`; the other members have defaults.
+    """
+
+    needs_layers: ClassVar[bool] = False
+    """Whether it needs layers that can learn, which word vectors have not."""
+
+    @property
+    def title(self) -> str:
+        """Name in messages."""
+        return str(getattr(self, "method", type(self).__name__))
+
+    @property
+    def needs_linear_head(self) -> bool:
+        """Whether a head with a hidden layer is refused."""
+        return False
+
+    @property
+    def reads_unlabelled(self) -> bool:
+        """Whether it reads `data.unlabelled`, so that the pile enters the identity of the result."""
+        return False
+
+    @property
+    def templates_of_names(self) -> Sequence[str]:
+        """Sentences that stand for a label where only names are known."""
+        return TEMPLATES
+
+    def check(self, *, where: str) -> None:
+        """Refuse what can be refused before anything is read, such as models that are not there."""
+
+    def check_words(self, *, where: str) -> None:
+        """Refuse settings that mean nothing to word vectors."""
+        if self.needs_layers:
+            raise ConfigError(
+                f"{where}.method: found {self.title} over word vectors, which have no layers; expected "
+                "head, full or auto, or a transformer. Choose one, or begin the chain with stage: bert."
+            )
+
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Refuse data that leave it nothing to work on."""
+
+    def check_head(self, hidden: int, data: TextData | None, *, layers: bool, where: str) -> None:
+        """Refuse a head with a hidden layer of `hidden` units where the method fits a linear one.
+
+        `data` is None where it is not known yet. `layers` says whether the encoder surely has layers that can learn. In
+        doubt nothing is refused: `fit` does that.
+        """
+        if hidden and self.needs_linear_head and (data is None or data.labelled is not None):
+            raise linear_head_needed(self.title, hidden, where=where)
+
+    def external_digests(self, *, where: str) -> Mapping[str, str]:
+        """Return digests of files outside the data that shape the result."""
+        return {}
+
+    def prepared(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
+        """Return the classifier that predicts where there are no labelled examples; `given` by default."""
+        return given
+
+    @abstractmethod
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return a new classifier that has learnt the examples, at their shares of labels; `given` stays as it is."""
+
+
+def linear_head_needed(title: str, hidden: int, *, where: str) -> ConfigError:
+    """Return the error for a head with a hidden layer."""
+    return ConfigError(
+        f"{where}: {title} needs a linear head, but the classification head has a hidden layer of {hidden} units. Set "
+        "hidden: 0 in classification_head, or choose another update."
+    )

@@ -1,0 +1,242 @@
+"""The method `auto`: the labels decide which method they can support."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from nlptl.errors import ConfigError
+from nlptl.finetuning.gradient.settings import PrecisionSetting
+from nlptl.finetuning.method import Fitted, Method, linear_head_needed
+from nlptl.finetuning.methods.contrastive import Contrastive, PseudoLabels
+from nlptl.finetuning.methods.head import HeadOnly
+from nlptl.finetuning.methods.layers import Full
+from nlptl.finetuning.probabilities import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nlptl.context import RunContext
+    from nlptl.data import TextData
+    from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+    from nlptl.finetuning.selection.long_texts import ReadingChoice
+    from nlptl.finetuning.selection.method_choice import Candidate, ExampleStatistics, MethodChoice
+    from nlptl.models.classifier import TextClassifier
+
+
+class Auto(Method):
+    """The labels decide which method they can support; the reasons are told in one paragraph.
+
+    Word vectors: head. A transformer with fewer than 100 examples, or 16 a label: contrastive. With more, contrastive and
+    the head alone are trained on each half and compared on the other. From 400 on contrastive, full and the head alone are
+    trained on four fifths and compared on the rest. They are trained on all examples and compared on data.validation instead
+    where that has 100 texts or more, 5 of each label, and as many as would be held out. What was compared on also calibrates
+    the probabilities. Before all this long texts are tried whole and sentence by sentence.
+    """
+
+    method: Literal["auto"] = "auto"
+    """The name of this method."""
+    minutes: float = Field(default=10.0, gt=0, le=100_000)
+    """Time budget for the choice, in minutes; more tries more. Candidates whose estimated cost exceeds what is left are
+    skipped."""
+    pseudo_labels: Literal["auto", "never"] = "auto"
+    """auto: if contrastive is chosen, try data.unlabelled with pseudo-labels and keep it unless held-out examples get worse.
+    never: do not."""
+    by_sentence: Literal["auto", "always", "never"] = "auto"
+    """Over a transformer: read texts sentence by sentence, a text's vector being the mean of its sentences'. auto: where the
+    labelled texts are long (median of four sentences), neither classifier nor pooling were fitted to whole texts, and
+    held-out ones do not speak against it. never: read them as the encoder does."""
+    precision: PrecisionSetting = "auto"
+    """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
+    float32. tf32 is between the two on a GPU, and float32 elsewhere."""
+
+    @property
+    def needs_linear_head(self) -> bool:
+        """Whether a head with a hidden layer may be refused; see `check_head`."""
+        return True
+
+    @property
+    def reads_unlabelled(self) -> bool:
+        """Whether it reads `data.unlabelled`."""
+        return self.pseudo_labels != "never"
+
+    def check_words(self, *, where: str) -> None:
+        """Refuse to read word vectors by sentence."""
+        if self.by_sentence == "always":
+            raise ConfigError(
+                f"{where}.by_sentence: found always over word vectors, which know no sentences; expected auto or never, "
+                "or a transformer. Choose one, or begin the chain with stage: bert."
+            )
+
+    def check_head(self, hidden: int, data: TextData | None, *, layers: bool, where: str) -> None:
+        """Refuse a head with a hidden layer, unless the head alone learns, which may then be of any kind."""
+        if data is not None and layers and data.labelled is not None and not _head_alone(data):
+            super().check_head(hidden, data, layers=layers, where=where)
+
+    def prepared(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
+        """Return the classifier that reads texts as the settings say."""
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+
+        return self._reading(given, examples, context, EncodingSpeed(given, examples.texts)).classifier
+
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+
+        speed = EncodingSpeed(given, examples.texts)
+        reading = self._reading(given, examples, context, speed)
+        given, seconds = reading.classifier, 60 * self.minutes - reading.seconds
+        method, choice = self._choose(given, examples, context, speed, seconds)
+        context.record.add_finding("update", choice.method, choice.why)
+        fitted = method.fit(given, examples, context)
+        if not fitted.calibration.by_validation and examples.validation is not None:
+            return fitted  # stopped by these texts already
+        held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
+        return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
+
+    def _reading(
+        self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
+    ) -> ReadingChoice:
+        """Return how to read the texts, which is told."""
+        from nlptl.finetuning.selection.long_texts import ReadingChoice, choose_reading, read_by_sentence
+
+        found = ReadingChoice(given)
+        if self.by_sentence == "always" and not found.by_sentence:
+            found = ReadingChoice(read_by_sentence(given), "Texts are read sentence by sentence, as the settings say.")
+        elif self.by_sentence == "auto" and len(examples):
+            found = choose_reading(given, examples, speed, context, seconds=60 * self.minutes)
+        if found.why:
+            context.record.add_finding("by_sentence", found.by_sentence, found.why)
+        return found
+
+    def _choose(
+        self,
+        given: TextClassifier,
+        examples: LabelledExamples,
+        context: RunContext,
+        speed: EncodingSpeed,
+        seconds: float,
+    ) -> tuple[Method, MethodChoice]:
+        """Return the method to take and how it was chosen, by rule or by trial."""
+        from nlptl.finetuning.selection.method_choice import ExampleStatistics, by_rule, selection_rows
+
+        validation = [] if examples.validation is None else examples.validation.label_ids.tolist()
+        selecting = selection_rows(validation, examples.label_count, seed=context.seed)
+        statistics = ExampleStatistics.of(
+            examples.label_counts().tolist(),
+            word_vectors=given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0,
+            has_label_words=len(examples.sentences()) > 0,
+            validation=len(selecting),
+        )
+        ruled = by_rule(statistics)
+        if ruled is not None and ruled.method == "head":
+            return HeadOnly(precision=self.precision), ruled
+        if given.head.hidden:
+            raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
+        choice = ruled or self._try(statistics, selecting, given, examples, context, speed, seconds)
+        method = self._methods()[choice.method]
+        if choice.method == "contrastive" and self.reads_unlabelled and examples.unlabelled is not None:
+            left = seconds - choice.seconds
+            return method.model_copy(update={"pseudo_labels": pile_within(left, examples, context, speed)}), choice
+        return method, choice
+
+    def _methods(self) -> dict[str, Method]:
+        """Return what may be chosen over a transformer."""
+        precision = self.precision
+        return {
+            "head": HeadOnly(solver="logistic"),
+            "contrastive": Contrastive(precision=precision),
+            "full": Full(precision=precision),
+        }
+
+    def _try(
+        self,
+        statistics: ExampleStatistics,
+        selecting: Sequence[int],
+        given: TextClassifier,
+        examples: LabelledExamples,
+        context: RunContext,
+        speed: EncodingSpeed,
+        seconds: float,
+    ) -> MethodChoice:
+        """Return the method that does best on validation texts (row numbers `selecting`) or on held-out examples."""
+        from nlptl.finetuning.selection.method_choice import by_trial, trial_on_examples, trial_on_validation
+
+        if statistics.selects_by_validation:
+            assert examples.validation is not None
+            texts, ids = examples.validation.texts, examples.validation.label_ids
+            trial = trial_on_validation(len(examples), [texts[row] for row in selecting], ids[list(selecting)].tolist())
+        else:
+            trial = trial_on_examples(examples, seed=context.seed)
+        methods = {name: self._methods()[name] for name in statistics.worth_trying}
+        return by_trial(
+            _candidates(methods, given, examples, context, speed), trial, examples=len(examples), seconds=seconds
+        )
+
+
+def _candidates(
+    methods: dict[str, Method],
+    given: TextClassifier,
+    examples: LabelledExamples,
+    context: RunContext,
+    speed: EncodingSpeed,
+) -> list[Candidate]:
+    """Return the methods with the estimated time of one training of each; they train without a word."""
+    from nlptl.context import Record
+    from nlptl.finetuning.selection.method_choice import Candidate, passes_of
+
+    quiet = dataclasses.replace(context, record=Record(), checkpoint_folder=None)
+    one_pass = speed.seconds_for(examples.texts)
+
+    def candidate(name: str, method: Method) -> Candidate:
+        def train(rows: Sequence[int]) -> TextClassifier:
+            return method.fit(given, examples.select(rows), quiet).classifier
+
+        passes = passes_of(name, len(examples), examples.label_count, names=texts_per_name(examples))
+        return Candidate(name, one_pass * passes, one_pass / len(examples), train)
+
+    return [candidate(name, method) for name, method in methods.items()]
+
+
+def pile_within(
+    seconds: float, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
+) -> PseudoLabels | None:
+    """Return how much of the pile can be tried in `seconds`; None, which is told, where nothing can."""
+    from nlptl.finetuning.contrastive.pseudo_labels import texts_to_pass
+
+    texts, why = examples.draw_unlabelled(PseudoLabels().texts, context.generator("pile")), "it is empty"
+    for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
+        count = max(10, len(texts) // parts)
+        names = texts_per_name(examples)
+        passes = texts_to_pass(count, len(examples), examples.label_count, PseudoLabels().use(), names=names)
+        needed = speed.seconds_for(texts) / len(texts) * passes
+        if needed <= seconds:
+            return PseudoLabels(texts=count)
+        why = f"it would take about {needed / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
+    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
+    return None
+
+
+def texts_per_name(examples: LabelledExamples) -> float:
+    """Return how many labelled texts the sentences with a label's name are as long as."""
+    characters = sum(map(len, examples.texts)) / len(examples)
+    return sum(map(len, examples.sentences().texts)) / examples.label_count / max(1.0, characters)
+
+
+def _head_alone(data: TextData) -> bool:
+    """Return whether the head alone learns on these data."""
+    from nlptl.data.label_sentences import label_sentences
+    from nlptl.finetuning.selection.method_choice import ExampleStatistics, by_rule
+
+    assert data.labelled is not None
+    known, labels = data.label_set.names, data.labelled.labels()
+    statistics = ExampleStatistics.of(
+        [labels.count(label) for label in known],
+        word_vectors=False,
+        has_label_words=len(label_sentences(known, data.label_names)) > 0,
+    )
+    ruled = by_rule(statistics)
+    return ruled is not None and ruled.method == "head"

@@ -1,0 +1,84 @@
+"""The method `head`: the encoder is frozen, only the head learns."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import model_validator
+
+from nlptl.finetuning.gradient.settings import GradientSettings
+from nlptl.finetuning.method import Fitted, Method, linear_head_needed
+
+if TYPE_CHECKING:
+    from nlptl.context import RunContext
+    from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.models.classifier import TextClassifier
+
+
+class HeadOnly(GradientSettings, Method):
+    """The encoder is frozen, only the head learns (and the query of attention pooling)."""
+
+    method: Literal["head"] = "head"
+    """The name of this method."""
+    solver: Literal["iterative", "auto", "logistic", "ridge", "lda"] = "iterative"
+    """iterative trains any head by gradient descent. The others fit a linear head exactly; leaving one example out or
+    cross-validation sets their strength and calibrates their probabilities. logistic: logistic regression. ridge: ridge
+    regression. lda: linear discriminant analysis with a shrunk covariance. auto: the simplest that held-out examples do not
+    speak against. With these solvers the settings of gradient descent, such as epochs, are refused."""
+
+    @model_validator(mode="after")
+    def _gradient_settings_fit(self) -> Self:
+        """Refuse settings of gradient descent under a solver that has none."""
+        for name, field in GradientSettings.model_fields.items():
+            if self.solver != "iterative" and getattr(self, name) != field.default:
+                raise ValueError(
+                    f"{name}: found {getattr(self, name)} with solver {self.solver}, which fits the head exactly; expected this "
+                    "setting only with solver iterative. Drop it, or set solver: iterative"
+                )
+        return self
+
+    @property
+    def title(self) -> str:
+        """Name in messages."""
+        return "head" if self.solver == "iterative" else f"head with solver {self.solver}"
+
+    @property
+    def needs_linear_head(self) -> bool:
+        """Whether a head with a hidden layer is refused."""
+        return self.solver != "iterative"
+
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return the given encoder under a trained head."""
+        if self.solver != "iterative":
+            return self._solved(given, examples, context)
+        from nlptl.finetuning.gradient.layer_tuner import Rates
+        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS, LayerPlan, fit_supervised
+
+        if given.encoder.pooling.query is None:
+            return fit_supervised(given, examples, context, self)
+        plan = LayerPlan(Rates(self.head_rate(HEAD_RATE_OVER_LAYERS), 0.0), top_layers=0)
+        return fit_supervised(given, examples, context, self, plan)
+
+    def _solved(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return the given encoder under a linear head that is fitted exactly, calibrated on held-out examples."""
+        import torch
+
+        from nlptl.finetuning.linear import LabelledVectors, choose_head, write_head
+        from nlptl.models.classifier import TextClassifier
+
+        if given.head.hidden:
+            raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
+        first = torch.from_numpy(examples.groups.first)
+        vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
+        copies = torch.from_numpy(examples.groups.copies)
+        rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
+        assert self.solver != "iterative"
+        choice = choose_head(rows) if self.solver == "auto" else choose_head(rows, methods=(self.solver,))
+        found = {"solver": choice.fitted.method, "strength": choice.fitted.strength}
+        context.record.add_finding("choice", found, choice.how)
+        head = copy.deepcopy(given.head).cpu()
+        head.fit_scale(vectors)
+        write_head(choice.head, head)
+        classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
+        return Fitted(classifier, choice.head.weights.numel() + len(choice.head.bias))

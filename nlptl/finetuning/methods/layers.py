@@ -1,0 +1,102 @@
+"""The methods `partial` and `full`: layers of a transformer learn with the head, or the word vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from nlptl.config import auto_or
+from nlptl.errors import ConfigError
+from nlptl.finetuning.gradient.settings import GradientSettings, Rate, Share
+from nlptl.finetuning.method import Fitted, Method
+
+if TYPE_CHECKING:
+    from nlptl.context import RunContext
+    from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.finetuning.gradient.layer_tuner import Rates
+    from nlptl.models.classifier import TextClassifier
+
+ONLY_FOR_LAYERS = ("warmup", "layer_decay", "gradual_unfreezing", "dropout")
+"""Settings that mean nothing to word vectors."""
+WORD_VECTOR_RATE, WORD_VECTOR_PULL = 1e-3, 1e-4
+"""encoder_learning_rate and l2_to_start: auto, for word vectors."""
+
+
+class LayerSettings(GradientSettings):
+    """How layers learn; partial and full inherit these."""
+
+    encoder_learning_rate: Rate = "auto"
+    """Learning rate of the topmost layer, or of the word vectors in units of the spread of the sentence vectors. Higher
+    learns faster and forgets more; keep it well below the head's. auto: 1e-4 for partial, 5e-5 for full, 1e-3 for word
+    vectors."""
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    """Factor of the rate from each layer to the one below (Howard & Ruder 2018); 1 moves all alike."""
+    warmup: Share = 0.1
+    """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
+    gradual_unfreezing: bool = False
+    """Wake one more layer with each epoch, the topmost first (Howard & Ruder 2018); few epochs then move few layers."""
+    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    """Pull of each weight back to its pretrained value (Li et al. 2018); larger moves less. auto: none for a transformer,
+    1e-4 for word vectors."""
+    dropout: Share | None = None
+    """Share of values dropped in the layers that learn; null keeps the encoder's own."""
+
+    def rates(self, *, auto: float) -> Rates:
+        """Return how fast head and layers learn; `auto` is the encoder's rate where the settings say auto."""
+        from nlptl.finetuning.gradient.layer_tuner import Rates
+        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS
+
+        return Rates(
+            self.head_rate(HEAD_RATE_OVER_LAYERS),
+            auto if self.encoder_learning_rate == "auto" else self.encoder_learning_rate,
+            layer_decay=self.layer_decay,
+            warmup=self.warmup,
+            gradual=self.gradual_unfreezing,
+            l2_to_start=0.0 if self.l2_to_start == "auto" else self.l2_to_start,
+            dropout=self.dropout,
+        )
+
+
+class Partial(LayerSettings, Method):
+    """The top layers of a transformer learn with the head; those below run once per text and are remembered."""
+
+    needs_layers: ClassVar[bool] = True
+
+    method: Literal["partial"] = "partial"
+    """The name of this method."""
+    top_layers: int = Field(default=2, ge=1, le=1000)
+    """How many layers learn, counted from the one that gives the token vectors; more learn more and cost more."""
+
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return a classifier whose top layers and head have learnt the labels."""
+        from nlptl.finetuning.gradient.supervised import LayerPlan, fit_supervised
+
+        return fit_supervised(given, examples, context, self, LayerPlan(self.rates(auto=1e-4), self.top_layers))
+
+
+class Full(LayerSettings, Method):
+    """Everything learns: the head, and all layers with the embeddings, or the word vectors."""
+
+    method: Literal["full"] = "full"
+    """The name of this method."""
+
+    def check_words(self, *, where: str) -> None:
+        """Refuse settings that mean nothing to word vectors."""
+        for name in ONLY_FOR_LAYERS:
+            if getattr(self, name) != Full.model_fields[name].default:
+                raise ConfigError(
+                    f"{where}.{name}: found {getattr(self, name)} over word vectors, which have no layers; "
+                    "expected it only with a transformer. Drop it, or begin the chain with stage: bert."
+                )
+
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return a classifier in which everything has learnt the labels."""
+        from nlptl.finetuning.gradient.supervised import HEAD_RATE, LayerPlan, WordVectorPlan, fit_supervised
+
+        if given.encoder.token_model.kind == "transformer":
+            return fit_supervised(given, examples, context, self, LayerPlan(self.rates(auto=5e-5), top_layers=None))
+        rate = WORD_VECTOR_RATE if self.encoder_learning_rate == "auto" else self.encoder_learning_rate
+        pull = WORD_VECTOR_PULL if self.l2_to_start == "auto" else self.l2_to_start
+        plan = WordVectorPlan((self.head_rate(HEAD_RATE), rate), pull)
+        return fit_supervised(given, examples, context, self, plan)
