@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.models.encoder import not_training
+from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.packing import Batch, TokenizedTexts
 from nlptl.models.transformer import Transformer
 from nlptl.training.batches import length_sorted_batches
@@ -46,6 +46,8 @@ class FrozenLayers:
         self._token_model, self._texts, self.layers = token_model, texts, layers
         self.bytes = len(texts.ids) * token_model.frozen_width * NUMBER
         self.place = "memory" if self.bytes <= in_memory else "file" if self.bytes <= on_disk else "nowhere"
+        if not layers:
+            self.place = "nowhere"
         self._rows = self._storage()
         if self._rows is None:
             return
@@ -59,6 +61,15 @@ class FrozenLayers:
         if self._rows is None:
             return self._run(self._texts.batch(rows))
         return self._rows[self._texts.places(rows).to(self._rows.device)].to(self._token_model.device)
+
+    def encode(self, encoder: Encoder, rows: Tensor) -> Tensor:
+        """Return sentence vectors (B, D) of the texts (B,) by the layers of `encoder` above the frozen ones.
+
+        Without frozen layers, all of `encoder` runs.
+        """
+        token_model, batch = encoder.transformer, self._texts.batch(rows).to(encoder.device)
+        below = self.of(rows) if self.layers else token_model.lower(batch, 0)
+        return encoder.pooled(token_model.upper(below, batch, self.layers).float(), batch)
 
     def _run(self, batch: Batch) -> Tensor:
         with torch.no_grad(), not_training(self._token_model):
