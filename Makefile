@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test slow lint format tables gpu-dry-run benchmarks clean
+.PHONY: quickstart test slow lint format tables gpu-dry-run clean
 
 # The story: 62 unlabelled reviews and 8 labelled ones become a measured classifier; then the same with an encoder that
 # was pretrained on other text, all ways in one table.
@@ -19,18 +19,22 @@ slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)  ## format, lint, types, architecture
-	$(BIN)/ruff format --check nlptl tests benchmarks
-	$(BIN)/ruff check nlptl tests benchmarks
+	$(BIN)/ruff format --check nlptl tests benchmarks docs
+	$(BIN)/ruff check nlptl tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python benchmarks/tables.py --check
+	$(BIN)/python docs/reference.py --check
+	$(BIN)/python docs/module_map.py --check
 
 format: $(READY)
-	$(BIN)/ruff format nlptl tests benchmarks
-	$(BIN)/ruff check --fix nlptl tests benchmarks
+	$(BIN)/ruff format nlptl tests benchmarks docs
+	$(BIN)/ruff check --fix nlptl tests benchmarks docs
 
-tables: $(READY)  ## write the README's tables from benchmarks/results
+tables: $(READY)  ## write what is generated: tables and picture, docs/reference.md, the map
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/module_map.py
 
 gpu-dry-run: $(READY)  ## walk all that is measured on a GPU, on the CPU at tiny size
 	$(BIN)/python benchmarks/gpu.py --dry-run runs/gpu-dry-run

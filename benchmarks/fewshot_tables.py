@@ -1,4 +1,4 @@
-"""The few-label benchmark in the README: scores by set and shots, and what was promised of them."""
+"""The tables of the few-label benchmark: scores by set and shots, and what was promised of them."""
 
 from __future__ import annotations
 

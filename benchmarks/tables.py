@@ -1,4 +1,4 @@
-"""Write the README's tables from benchmarks/results.
+"""Write the tables and the picture of README.md and docs/benchmarks.md from benchmarks/results.
 
     python benchmarks/tables.py [--check]
 
@@ -17,26 +17,35 @@ from pathlib import Path
 from typing import Any
 
 import fewshot_tables
+import front_page
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PICTURE = ROOT / "docs" / "few-labels.svg"
 
 
 def main(check: bool) -> int:
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = re.sub(
+    pages = {path: filled(path.read_text(encoding="utf-8")) for path in PAGES}
+    pages[PICTURE] = front_page.picture(result("fewshot")["bars"])
+    differing = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in differing:
+        if check:
+            name = path.relative_to(ROOT)
+            print(f"{name}: it differs from benchmarks/results. Run make tables.", file=sys.stderr)
+        else:
+            path.write_text(pages[path], encoding="utf-8")
+    return int(check and bool(differing))
+
+
+def filled(page: str) -> str:
+    """Return a page with its tables made again."""
+    return re.sub(
         r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)",
         lambda match: match[1] + TABLES[match[2]]() + match[3],
-        old,
+        page,
         flags=re.DOTALL,
     )
-    if check:
-        if old != new:
-            print("README.md: its tables differ from benchmarks/results. Run make tables.", file=sys.stderr)
-        return int(old != new)
-    readme.write_text(new, encoding="utf-8")
-    return 0
 
 
 def result(name: str) -> dict[str, Any]:
@@ -57,6 +66,10 @@ def made_on(name: str) -> str:
     return (
         f"\n{found['date']}, {machine['cores']} cores {machine['cpu']}, {machine['memory_gib']} GiB{gpu}; {versions}.\n"
     )
+
+
+def summary() -> str:
+    return markdown(*front_page.summary(lambda name: result(name)["bars"]))
 
 
 def static() -> str:
@@ -84,6 +97,18 @@ def reviews() -> str:
     return markdown(["test", *arms, "difference", "seeds better/equal/worse"], rows) + made_on("reviews")
 
 
+def quickstart(name: str = "quickstart") -> str:
+    """Return the quickstart's arms on its test, a row each; the first is what the others are set against."""
+    bars = result(name)["bars"]
+    first, *_ = bars[0]["arms"].items()
+    rows = [[first[0], first[1], "", ""]]
+    for bar in bars:
+        arm = bar["name"].split("difference in accuracy, ")[1]
+        rows.append([arm, bar["arms"][arm], bar["range"], "/".join(map(str, bar["better_equal_worse"]))])
+    header = [f"arm, on {bars[0]['texts']} texts", "accuracy", "difference", "seeds better/equal/worse"]
+    return markdown(header, rows) + made_on(name)
+
+
 def two_commands() -> str:
     seconds = {(row["command"], row["state"]): row["seconds"] for row in result("two-commands")["rows"]}
     rows = [
@@ -99,7 +124,11 @@ def two_commands() -> str:
 
 def bounds() -> str:
     rows = [
-        [bar["name"], bar["value"], f"at most {bar['at_most']}" if "at_most" in bar else f"at least {bar['at_least']}"]
+        [
+            bar["name"],
+            f"{bar['value']:.3g}",
+            f"at most {bar['at_most']}" if "at_most" in bar else f"at least {bar['at_least']}",
+        ]
         for name in ("memory", "startup")
         for bar in result(name)["bars"]
         if "at_most" in bar or "at_least" in bar
@@ -292,10 +321,12 @@ def long_texts() -> str:
 
 
 TABLES = {
+    "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
     "static": static,
     "reviews": reviews,
+    "quickstart": quickstart,
     "two-commands": two_commands,
     "bounds": bounds,
     "encode": encode,

@@ -43,6 +43,19 @@ UNION_MEMBERS = (
 )
 """Members of a union: how pydantic's name of one begins, its types, and its description."""
 
+BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
+MOVED = {
+    **{("finetune", name): f"moved into the block update, to the methods that learn by gradient (head with solver "
+       f"iterative, partial, full, lora). Write update: {{method: ..., {name}: ...}}." for name in BY_GRADIENT},
+    ("finetune", "precision"): "moved into the block update. Write update: {method: ..., precision: ...}.",
+    ("contrastive", "pile"): "is called pseudo_labels now. Rename it.",
+    ("auto", "pile"): "is called pseudo_labels now. Rename it.",
+    ("bert", "attention"): "is gone; nlptl chooses how attention is computed. Remove it.",
+    ("domain_adaptation", "permutations"): "is gone; the shift is always tested by 999 permutations. Remove it.",
+    ("domain_adaptation", "shift_texts"): "is gone; the shift is always measured on 1,000 texts a domain. Remove it.",
+}  # fmt: skip
+"""Where a setting of an earlier version went, by the name of its block and its own."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest known word, or nothing."""
@@ -164,7 +177,8 @@ def _predicate(fault: _LocatedFault) -> str:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
         known = _field_names(fault.owner)
-        return f" is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
+        unknown = f"is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
+        return f" {MOVED.get((_block_name(fault.owner), fault.path[-1]), unknown)}"
     if kind == "missing":
         return " is missing. It has no default, so it must be set."
     if kind == PREDICATE:
@@ -267,6 +281,13 @@ def _field_names(owner: object) -> list[str]:
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return [info.alias or name for name, info in owner.model_fields.items()]
     return []
+
+
+def _block_name(owner: object) -> str:
+    """Return the value by which a block is told apart in its union; empty for a block that stands in none."""
+    fields = owner.model_fields.values() if isinstance(owner, type) and issubclass(owner, BaseModel) else ()
+    tags = (info.default for info in fields if typing.get_args(info.annotation) == (info.default,))
+    return next((tag for tag in tags if isinstance(tag, str)), "")
 
 
 def _tags(annotation: object) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import itertools
@@ -11,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from nlptl.artifact import Manifest, read_json, read_manifest
-from nlptl.errors import DataError, NlptlError
+from nlptl.artifact import Manifest, read_manifest
+from nlptl.errors import DataError
 from nlptl.progress import clock, human
-from nlptl.runs.folder import stage_folders
+from nlptl.runs.folder import comparison_sentence, stage_folders
+from nlptl.runs.runner import read_scores
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import PairedDifference
-    from nlptl.runs.pipeline import RunResult
+    from nlptl.runs.runner import RunResult
     from nlptl.runs.studies.comparison import ComparisonResult
 
 
@@ -37,11 +37,11 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iter
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
-    yield from unknown_lines(result.unknown_shares)
-    if result.evaluation is not None:
+    if result.scores is not None:
+        yield from unknown_lines(result.scores.unknown_shares)
         yield ""
         yield "On the test texts:"
-        yield from (f"  {line}" for line in result.evaluation.summary_lines())
+        yield from (f"  {line}" for line in result.scores.evaluation.summary_lines())
     if result.comparison is not None:
         yield ""
         yield from comparison_lines(result.comparison)
@@ -117,17 +117,14 @@ def _stage_row(folder: Path, manifest: Manifest, *, kept: bool) -> list[str]:
 
 def _scores(run: Path, identity: str) -> Iterator[str]:
     """Tell the scores of the last stage, if they are its own, and the comparison's sentence."""
-    from nlptl.evaluation.scores import Evaluation
-
-    with contextlib.suppress(NlptlError, KeyError, TypeError):
-        scores = read_json(run / "evaluation.json")
-        if scores["identity"] == identity:
-            evaluation = Evaluation.from_json(json.dumps(scores["evaluation"]))
-            yield ""
-            yield from unknown_lines(scores["unknown_shares"])
-            yield from evaluation.summary_lines()
-    with contextlib.suppress(NlptlError, KeyError, TypeError):
-        yield str(read_json(run / "comparison.json")["sentence"])
+    scores = read_scores(run)
+    if scores is not None and scores.identity == identity:
+        yield ""
+        yield from unknown_lines(scores.unknown_shares)
+        yield from scores.evaluation.summary_lines()
+    sentence = comparison_sentence(run)
+    if sentence:
+        yield sentence
 
 
 def _plain(value: object) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from nlptl.interfaces.text import comparison_lines
-from nlptl.runs.studies.comparison import summarise
+from nlptl.runs.studies.comparison import ComparisonRow, summarise
 
 
-def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[dict[str, Any]]:
+def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
     generator = np.random.default_rng(0)
     found = []
     for seed in range(6):
         for arm, share in (("a", first), ("b", second)):
             bits = generator.permutation([1] * round(share * texts) + [0] * (texts - round(share * texts)))
             digest = f"{test}/{seed}" if redrawn else test
-            found.append({"arm": arm, "seed": seed, "test": test, "texts": digest, "correct": "".join(map(str, bits))})
+            correct = "".join(map(str, bits))
+            found.append(
+                ComparisonRow(arm=arm, seed=seed, test=test, accuracy=share, texts=digest, correct=correct, identity="")
+            )
     return found
 
 
@@ -56,7 +57,7 @@ def test_other_examples_are_told_apart() -> None:
 
 def test_every_arm_is_set_against_the_first() -> None:
     both = rows("large", 0.5, 0.8)
-    third = [{**row, "arm": "c"} for row in rows("large", 0.5, 0.2) if row["arm"] == "b"]
+    third = [row.model_copy(update={"arm": "c"}) for row in rows("large", 0.5, 0.2) if row.arm == "b"]
     found = summarise([*both, *third], ("a", "b", "c"), seed=1)
     assert [round(difference.difference.value, 2) for difference in found.results[0].differences] == [0.3, -0.3]
     assert found.sentence.startswith("'b' is better than 'a': +30.0 points, 95 % interval +")

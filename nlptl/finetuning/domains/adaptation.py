@@ -87,7 +87,7 @@ class Adaptation:
         """Record the accuracy on both domains, and return the method's classifier of all examples."""
         self._add_accuracy(method)
         fitted = method.fit(self.domains.task(self.domains.examples), seed=self.context.seed)
-        self.context.record.add_finding("trainable_parameters", fitted.trainable)
+        self.context.record.trainable_parameters = fitted.trainable
         return fitted.classifier
 
     def _add_accuracy(self, method: AdaptationMethod) -> None:

@@ -1,40 +1,69 @@
-"""Arms against arms: the same chain under a few changed settings, over many seeds, on the same tests, pair by pair."""
+"""Comparison of arms, pair by pair, over many seeds on the same tests."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import append_lines, digest_of, write_text_atomically
-from nlptl.context import Device, RunContext
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from nlptl.artifact import append_lines, write_text_atomically
+from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
+from nlptl.runs.studies.arms import Study, Trial
+from nlptl.runs.studies.shared_work import SharedWork
 
 if TYPE_CHECKING:
-    from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
-SMALLEST_TEST = 20  # texts below which a test is called out as showing nothing
-ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
+MIN_TEXTS = 20  # of a test that can show anything
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One arm under one seed: what to train on and what to test on. Both arms get equal tests and draws."""
+class ComparisonRow(Config):
+    """A row of comparison.jsonl: one trial on one test."""
 
     arm: str
     seed: int
+    test: str
+    accuracy: float
+    texts: str
+    """Digest of the test."""
+    correct: str = Field(pattern="^[01]+$")
+    """1 for each text whose label was predicted, 0 for each other."""
     identity: str
-    train: Callable[[RunContext], TextClassifier]
-    tests: Mapping[str, TextTable]
+    """Of the trial."""
+
+    @classmethod
+    def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> ComparisonRow:
+        """Test the classifier of a trial."""
+        table = trial.tests[test]
+        predicted = classifier.predict(table.texts())
+        hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
+        return cls(
+            arm=trial.arm.name, seed=trial.seed, test=test, accuracy=sum(hits) / len(hits), texts=table.digest,
+            correct="".join(map(str, hits)), identity=trial.identity,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """Return the row as a line of JSON."""
+        return json.dumps(self.model_dump(), ensure_ascii=False) + "\n"
+
+    def hits(self) -> NDArray[np.float64]:
+        """Return 1 or 0 for each text of the test."""
+        return np.array([int(bit) for bit in self.correct], dtype=float)
 
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """All arms on one test."""
+    """Results of all arms on one test."""
 
     test: str
     texts: int
@@ -49,7 +78,7 @@ class TestResult:
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonResult:
-    """The table of all arms and what it shows."""
+    """Results of a comparison, and a sentence on what they show."""
 
     arms: tuple[str, ...]
     results: tuple[TestResult, ...]
@@ -57,55 +86,52 @@ class ComparisonResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {
-            "arms": list(self.arms),
-            "sentence": self.sentence,
-            "results": [
-                {
-                    "test": result.test,
-                    "texts": result.texts,
-                    "seeds": result.seeds,
-                    "redrawn": result.redrawn,
-                    "accuracy": [dataclasses.asdict(interval) for interval in result.accuracies],
-                    "differences": [dataclasses.asdict(difference) for difference in result.differences],
-                }
-                for result in self.results
-            ],
-        }
+        results = [dataclasses.asdict(result) for result in self.results]
+        for result in results:
+            result["accuracy"] = result.pop("accuracies")
+        return {"arms": list(self.arms), "sentence": self.sentence, "results": results}
 
 
-def run_trials(
-    trials: Sequence[Trial], folder: Path, *, device: Device, after_trial: Callable[[Trial], None]
-) -> list[dict[str, Any]]:
-    """Run what `folder`'s rows do not hold yet, adding one row a trial and test; returns the rows of these trials."""
-    path = folder / ROWS
+def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
+    """Run the trials that `folder` has no rows of. Rows and summary are written there."""
+    for arm in study.arms:
+        for part, count in arm.data.left_out.items():
+            context.progress.say(
+                f"{arm.name}: {count} rows of {part} stand in the comparison's tests and were left out."
+            )
+    names = tuple(arm.name for arm in study.arms)
+    result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
+    write_json(folder / COMPARISON, result.to_json())
+    return result
+
+
+def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[ComparisonRow]:
+    """Return one row for each trial and test, running the trials that `path` lacks."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
-    rows = [
-        row for row in _read_rows(path) if (row["identity"], row["seed"], row["test"], len(row["correct"])) in wanted
-    ]
-    write_text_atomically(path, "".join(_line(row) for row in rows))  # a torn last line and old settings go
-    done = {(row["identity"], row["seed"], row["test"]) for row in rows}
-    for trial in trials:
-        missing = [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
-        if missing:
-            classifier = trial.train(RunContext(seed=trial.seed, device=device))
-            new = [_tested(trial, test, classifier) for test in missing]
-            append_lines(path, "".join(_line(row) for row in new))
-            rows += new
-        after_trial(trial)
+    rows = [row for row in _read_rows(path) if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
+    write_text_atomically(path, "".join(row.line() for row in rows))  # drops a torn last line and old settings
+    done = {(row.identity, row.seed, row.test) for row in rows}
+    missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
+    shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
+    with context.progress.task("comparing the arms", total=len(trials), unit="trials") as task:
+        for trial, tests in zip(trials, missing, strict=True):
+            if tests:
+                classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
+                new = [ComparisonRow.of(trial, test, classifier) for test in tests]
+                append_lines(path, "".join(row.line() for row in new))
+                rows += new
+            task.advance(1, f"seed {trial.seed}")
     return rows
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
-    """Return accuracies and the paired differences of each test with their 95 % intervals."""
-    import numpy as np
-
+def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
+    """Return the accuracies and paired differences of each test, with 95 % intervals."""
     results = []
-    for test in dict.fromkeys(row["test"] for row in rows):
-        hits = [{row["seed"]: _bits(row) for row in rows if (row["test"], row["arm"]) == (test, arm)} for arm in arms]
+    for test in dict.fromkeys(row.test for row in rows):
+        hits = [{row.seed: row.hits() for row in rows if (row.test, row.arm) == (test, arm)} for arm in arms]
         seeds = sorted(hits[0])
         scored: list[Any] = [[found[s] for s in seeds] for found in hits]
-        redrawn = len({row["texts"] for row in rows if row["test"] == test}) > 1
+        redrawn = len({row.texts for row in rows if row.test == test}) > 1
         if not redrawn:  # every seed saw the same texts
             scored = [np.stack(found) for found in scored]
         results.append(
@@ -121,33 +147,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed:
     return ComparisonResult(arms, tuple(results), _sentence(arms, results))
 
 
-def save_summary(result: ComparisonResult, folder: Path) -> None:
-    """Write comparison.json beside the rows."""
-    write_text_atomically(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-
-
-def trial_identity(settings: object, data: object) -> str:
-    """Return the digest of everything that shapes an arm's trials but the seed."""
-    return digest_of({"settings": settings, "data": data})
-
-
-def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, Any]:
-    table = trial.tests[test]
-    predicted = classifier.predict(table.texts())
-    hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
-    return {
-        "arm": trial.arm,
-        "seed": trial.seed,
-        "test": test,
-        "accuracy": sum(hits) / len(hits),
-        "texts": table.digest,
-        "correct": "".join(map(str, hits)),
-        "identity": trial.identity,
-    }
-
-
 def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
-    """Say what the comparison shows: by the largest test, then with other examples, then what nothing can show."""
+    """Return a summary: the largest test, then redrawn examples, then the limits."""
     fixed = [result for result in results if not result.redrawn]
     largest = max(fixed, key=lambda result: result.texts)
     parts = [f"{_verdicts(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
@@ -155,7 +156,7 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
         if result.redrawn:
             parts.append(f"With other examples to learn from for every seed: {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
-    if smallest.texts < SMALLEST_TEST:
+    if smallest.texts < MIN_TEXTS:
         parts.append(
             f"A test of {smallest.texts} texts alone shows nothing: a coin gets all right 1 time in {2**smallest.texts}."
         )
@@ -176,32 +177,7 @@ def _verdict(first: str, second: str, interval: Interval) -> str:
     return f"no difference between {second!r} and {first!r} is shown: {span}"
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
+def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the line that a kill tore
-        if _is_row(row):
-            rows.append(row)
-    return rows
-
-
-def _is_row(row: Any) -> bool:
-    return (
-        isinstance(row, dict)
-        and all(isinstance(row.get(key), str) for key in ("arm", "test", "texts", "correct", "identity"))
-        and isinstance(row.get("seed"), int)
-        and re.fullmatch("[01]+", row["correct"]) is not None
-    )
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _bits(row: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    return np.array([int(bit) for bit in row["correct"]], dtype=float)
+        with contextlib.suppress(ValidationError):  # of the line that a kill tore
+            yield ComparisonRow.model_validate_json(line)
