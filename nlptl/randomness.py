@@ -41,11 +41,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        _seed(seed, device)
+        seed_generators(seed, device)
         yield
 
 
-def _seed(seed: int, device: torch.device) -> None:
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the generators of the CPU and of `device`, and no other GPU's."""
     import torch
 
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well

@@ -1,4 +1,4 @@
-"""Models and adapters in the layouts of transformers and PEFT: read, made and written, safetensors only."""
+"""Models and adapters in the layouts of transformers and PEFT: loaded, created and saved, as safetensors only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from nlptl.artifact import read_json
 from nlptl.errors import ArtifactError
-from nlptl.models.architectures import anatomy_of
+from nlptl.models.architectures import architecture_of
 from nlptl.randomness import seeded
 
 if TYPE_CHECKING:
@@ -21,27 +21,21 @@ if TYPE_CHECKING:
 
 
 def load_model(folder: Path) -> Any:
-    """Load a base encoder in float32 from a folder in transformers' layout; safetensors only, no code from the folder.
+    """Load a base encoder in float32 from a folder in transformers' layout, without running code from it.
 
-    Raises ValueError with the reason for a folder that cannot be read, and for one whose weights do not fill the
-    encoder: transformers would draw what is missing at random.
+    Raises ValueError with the reason if the folder cannot be read, or if a weight is missing: transformers would draw
+    it at random.
     """
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
-    try:
+    with reasons():
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        extra = {"add_pooling_layer": False} if anatomy_of(config.model_type).pooler else {}
+        extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         with quiet():
             model, report = AutoModel.from_pretrained(
                 folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True,
                 trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True, **extra,
             )  # fmt: skip
-    except (
-        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
-    ) as error:  # fmt: skip
-        raise ValueError(first_line(error).rstrip(".:")) from None
     _check_filled(report)
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
@@ -60,9 +54,9 @@ def load_masked_lm(folder: Path) -> Any:
 
 
 def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
-    """Return a BERT (Devlin et al. 2019) with random weights; `sizes` are named as in transformers' BertConfig.
+    """Return a BERT (Devlin et al. 2019) with random weights; `sizes` are the arguments of transformers' BertConfig.
 
-    The caller's random state is left alone.
+    The caller's random state does not change.
     """
     from transformers import BertConfig, BertModel
 
@@ -71,7 +65,7 @@ def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
 
 
 def _check_filled(report: dict[str, Any]) -> None:
-    """Raise ValueError when transformers' loading report names weights that are missing or of another shape."""
+    """Raise ValueError if transformers' loading report names weights that are missing or of another shape."""
     if report["mismatched_keys"]:
         name, found, expected = min(report["mismatched_keys"])
         raise ValueError(f"{name} is {tuple(found)} where config.json asks for {tuple(expected)}")
@@ -81,7 +75,7 @@ def _check_filled(report: dict[str, Any]) -> None:
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
-    """Write an adapter as PEFT does: adapter_config.json and adapter_model.safetensors, no path of this machine in it."""
+    """Write an adapter in PEFT's layout, without a path of this machine."""
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
@@ -91,20 +85,32 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
-    """Put an adapter of PEFT's layout into `model`; ArtifactError when it is damaged."""
+    """Put an adapter in PEFT's layout into `model`; ArtifactError if it is damaged."""
     from peft import PeftModel
+
+    try:
+        with reasons(), quiet():
+            if not (folder / "adapter_model.safetensors").is_file():  # else PEFT would look for a pickle
+                raise ValueError("adapter_model.safetensors is missing")
+            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()
+    except ValueError as error:
+        raise ArtifactError(
+            f"{folder}: holds no adapter that PEFT reads ({error}); the folder is damaged. Run the stage again."
+        ) from None
+
+
+@contextlib.contextmanager
+def reasons() -> Iterator[None]:
+    """Raise ValueError with the first line of the error by which transformers or PEFT refuses a folder."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
-        if not (folder / "adapter_model.safetensors").is_file():  # else PEFT would look for a pickle
-            raise ValueError("adapter_model.safetensors is missing")
-        with quiet():
-            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        raise ArtifactError(
-            f"{folder}: holds no adapter that PEFT reads ({first_line(error)}); the folder is damaged. "
-            "Run the stage again."
-        ) from None
+        yield
+    except (
+        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
+    ) as error:  # fmt: skip
+        raise ValueError(first_line(error).rstrip(".:")) from None
 
 
 def first_line(error: Exception) -> str:
@@ -114,7 +120,7 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' own reports and bars off the terminal; what matters is told as a sentence elsewhere."""
+    """Silence transformers' own reports and progress bars."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()

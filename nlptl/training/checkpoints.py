@@ -1,4 +1,4 @@
-"""What a training needs to go on after a kill: one folder at a time, whole or not at all, safetensors and JSON."""
+"""Checkpoints of a training, from which it resumes after a kill; safetensors and JSON, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import file_digest, told_as_storage_error
+from nlptl.artifact import file_digest, read_json, read_tensors, told_as_storage_error
 from nlptl.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 TENSORS, COUNTERS = "tensors.safetensors", "counters.json"
 State = tuple["dict[str, Tensor]", dict[str, Any]]
-_NAME = re.compile(r"\.?step-[0-9]+(-draft)?")
+CHECKPOINT_NAME = re.compile(r"\.?step-[0-9]+(-draft)?")
 
 
 @dataclasses.dataclass
 class Checkpoints:
-    """Checkpoints of one training in `folder`; those of another `identity` (other settings or data) are not taken up."""
+    """Checkpoints of one training in `folder`; those of another `identity` (other settings or data) are ignored."""
 
     folder: Path
     identity: str
     every_seconds: float = 60.0
-    """Least time between two; shorter loses less to a kill and writes more."""
+    """Shortest time between two; less loses less to a kill and writes more."""
     every_steps: int | None = None
-    """Instead of time: one every so many steps."""
+    """Steps between two; overrides `every_seconds`."""
     _last: float = dataclasses.field(default_factory=time.monotonic)
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
-        """Write a checkpoint if it is time for one or the `last` step is done, and remove those before it.
+        """Write a checkpoint if one is due or the `last` step is done, and remove older ones.
 
-        That of the last step spares a training that another one follows from being done again.
+        The last step's checkpoint spares this training if a later one is killed.
         """
         late = time.monotonic() - self._last >= self.every_seconds
         if last or (late if self.every_steps is None else step % self.every_steps == 0):
@@ -46,22 +46,9 @@ class Checkpoints:
             self._last = time.monotonic()
 
     def newest(self) -> State | None:
-        """Read the newest whole checkpoint of this identity; None when there is none."""
+        """Read the newest whole checkpoint of this identity; None without one."""
         found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
-        for place in found:
-            state = self._read(place)
-            if state is not None:
-                return state
-        return None
-
-    def remove(self) -> None:
-        """Remove all checkpoints: the training is finished and published."""
-        if self.folder.is_dir():
-            for path in self.folder.iterdir():
-                if _NAME.fullmatch(path.name):
-                    shutil.rmtree(path, ignore_errors=True)
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
+        return next((state for place in found if (state := self._read(place)) is not None), None)
 
     def _write(self, step: int, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         from safetensors.torch import save_file
@@ -83,16 +70,14 @@ class Checkpoints:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         for path in self.folder.iterdir():
-            if path != place and _NAME.fullmatch(path.name):
+            if path != place and CHECKPOINT_NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, place: Path) -> State | None:
-        from nlptl.artifact import read_json, read_tensors
-
         try:
             content = read_json(place / COUNTERS)
             if content["identity"] != self.identity or content["digest"] != file_digest(place / TENSORS):
                 return None
             return dict(read_tensors(place / TENSORS)), content["counters"]
         except (ArtifactError, OSError, KeyError, TypeError):
-            return None  # a torn or foreign folder: begin again
+            return None  # torn or foreign: begin again

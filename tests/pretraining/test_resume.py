@@ -21,7 +21,7 @@ from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 
 PRELOADED = [
-    "torch._dynamo", "accelerate", "datasets", "transformers.models.bert.modeling_bert", "nlptl.models.weights",
+    "torch._dynamo", "accelerate", "datasets", "transformers.models.bert.modeling_bert", "nlptl.models.foreign_encoder",
     "nlptl.pretraining.encoders.continued", "nlptl.pretraining.encoders.scratch", "tests.pretraining.test_resume",
 ]  # fmt: skip
 STAGES = {

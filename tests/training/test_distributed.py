@@ -165,7 +165,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, index: int, count: int, main: fl
 
 def test_a_comparison_of_several_processes_is_refused(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=2)
-    monkeypatch.setattr(distributed, "_exchanged", lambda sentence: [sentence, ""])
+    monkeypatch.setattr(distributed, "_gather_messages", lambda sentence: [sentence, ""])
     path, test = review_files / "small.yaml", review_files / "test.csv"
     path.write_text(
         path.read_text() + f"compare: {{arms: {{a: {{}}, b: {{stages.0.epochs: 0}}}}, tests: {{t: {test}}}}}\n"
@@ -218,18 +218,18 @@ def test_more_processes_than_gpus_are_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_broken_connection_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=2)
-    with pytest.raises(ProcessError) as caught, distributed.told_as_process_error():
+    with pytest.raises(ProcessError) as caught, distributed.connection_errors():
         raise RuntimeError("[/gloo/pair.cc:537] Connection closed by peer. This is typical.\nmore")
     assert str(caught.value) == (
         "process 0: lost the connection to the others (Connection closed by peer); expected all to work to the end. "
-        "Look for what one of them told, then run the same command to go on."
+        "Look for the error of one of them, then run the same command to resume."
     )
 
 
 def test_a_turn_tells_all_who_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=3)
     answers = iter([["", "", ""], ["", "", "no disk."]])
-    monkeypatch.setattr(distributed, "_exchanged", lambda _: next(answers))
+    monkeypatch.setattr(distributed, "_gather_messages", lambda _: next(answers))
     with pytest.raises(ProcessError, match=r"^process 2 of 3: no disk\.$"), distributed.main_process_first():
         pass
 
