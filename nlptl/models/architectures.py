@@ -127,7 +127,7 @@ ARCHITECTURES = {
 
 
 def architecture_of(model_type: str) -> Architecture:
-    """Return the row of an architecture; ArtifactError for one that is not supported."""
+    """Return the row of an architecture. Raises ArtifactError for one that is not supported."""
     if model_type not in ARCHITECTURES:
         raise ArtifactError(
             f"weights: found an encoder of type {model_type!r}; expected one of {', '.join(ARCHITECTURES)}. "

@@ -26,7 +26,7 @@ class PackedTexts:
     """Boundaries of the texts in a packed batch, as the kernels want them."""
 
     cu_seqlens: Tensor
-    """(B + 1,) int32; text b is rows cu_seqlens[b] to cu_seqlens[b + 1]."""
+    """(B + 1,) int32. Text b is rows cu_seqlens[b] to cu_seqlens[b + 1]."""
     max_seqlen: int
     """Tokens of the longest text."""
     runs: tuple[tuple[int, int, int], ...]
@@ -62,8 +62,7 @@ def packed_attention(
     """Return softmax(Q K^T * scaling) V within each text: (1, N, H, E) of query, key, value (1, H, N, E).
 
     With `sliding_window` w a token attends to those less than w away (ModernBERT's local layers). The mask is ignored.
-    Attention weights are never dropped. Of the fused kernels only flash-attn could, and all devices should train alike.
-    The layers' other dropout stays; `attention: sdpa` and `eager` drop attention weights too.
+    Attention weights are never dropped, since most fused kernels cannot, and all devices should train alike.
     """
     del module, attention_mask
     kernel = kernel_for(query.device, query.dtype, query.shape[-1])
@@ -74,10 +73,7 @@ def packed_attention(
 
 
 def kernel_for(device: torch.device, dtype: torch.dtype, head_dim: int) -> Kernel:
-    """Name the fastest kernel for heads of `head_dim` dimensions; none of them needs a mask or padding.
-
-    That is a fused variable-length kernel on a GPU in half precision, else SDPA on runs of texts of equal length.
-    """
+    """Name the fastest kernel: a fused one on a GPU in half precision, else SDPA on runs of texts of equal length."""
     if device.type != "cuda" or dtype not in HALF_PRECISION or head_dim % 8 or head_dim > MAX_HEAD_DIM:
         return "grouped"
     return _flash_kernel()
@@ -119,7 +115,7 @@ def _grouped(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: floa
 
 
 def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts) -> None:
-    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`, without autograd; all are (N, H, E)."""
+    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`, without autograd. All are (N, H, E)."""
     for run in packed.runs:
         first, texts, tokens = run
         cut = slice(first, first + texts * tokens)

@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
         self.up_bias = nn.Parameter(torch.zeros(dim))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the down-projection anew; set the rest to zero."""
+        """Draw the down-projection anew. Set the rest to zero."""
         with torch.no_grad():
             self.down_weight.copy_(torch.empty(self.down_weight.shape).normal_(std=INITIAL_STD, generator=generator))
             for zero in (self.down_bias, self.up_weight, self.up_bias):
@@ -52,7 +52,7 @@ def bottlenecks(dim: int, width: int, layers: Iterable[int]) -> nn.ModuleDict:
 
 
 def settings_of(adapters: nn.ModuleDict) -> dict[str, Any]:
-    """Return what `read` needs besides the tensors; empty without adapters."""
+    """Return what `read` needs besides the tensors: nothing without adapters."""
     widths = [len(adapter.down_bias) for adapter in adapters.values() if isinstance(adapter, Bottleneck)]
     return {"bottlenecks": {"width": widths[0], "layers": [int(layer) for layer in adapters]}} if widths else {}
 
@@ -66,7 +66,7 @@ def write(adapters: nn.ModuleDict, folder: Path) -> None:
 
 
 def read(folder: Path, settings: dict[str, Any], dim: int) -> nn.ModuleDict:
-    """Read what `write` wrote, given the settings of `settings_of`; ArtifactError if it is damaged."""
+    """Read what `write` wrote, given the settings of `settings_of`. Raises ArtifactError if it is damaged."""
     found = settings.get("bottlenecks")
     if found is None:
         return nn.ModuleDict()

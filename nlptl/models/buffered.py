@@ -35,7 +35,7 @@ class PlainLayer:
 
     @classmethod
     def of(cls, layer: nn.Module, parts: LayerParts) -> PlainLayer | None:
-        """Take a layer apart; None if it has an adapter, a hook or a map without bias."""
+        """Take a layer apart, or return None if it has an adapter, a hook or a map without bias."""
         found = {name: operator.attrgetter(path)(layer) for name, path in dataclasses.asdict(parts).items()}
         linear = [found[name] for name in ("query", "key", "value", "output", "up", "down")]
         norms = [found["attention_norm"], found["output_norm"]]
@@ -48,7 +48,7 @@ class PlainLayer:
 
 
 def plain_layers(layers: Iterable[nn.Module], parts: LayerParts | None) -> list[PlainLayer] | None:
-    """Take layers apart; None if one of them is not plain, or the architecture has no post-norm layers."""
+    """Take layers apart, or return None if one is not plain or the architecture is not post-norm."""
     if parts is None:
         return None
     found = [PlainLayer.of(layer, parts) for layer in layers]
@@ -66,7 +66,7 @@ class Buffers:
 
 
 def run_layer(layer: PlainLayer, hidden: Tensor, packed: PackedTexts, heads: int, buffers: Buffers) -> Tensor:
-    """Return a layer's output for `hidden` (N, D) as a new tensor; overwrites the buffers."""
+    """Return a layer's output for `hidden` (N, D) as a new tensor. The buffers are overwritten."""
     query = _mapped(layer.query, hidden, buffers.query)
     key, value = _mapped(layer.key, hidden, buffers.key), _mapped(layer.value, hidden, buffers.value)
     split = (len(hidden), heads, -1)
@@ -82,7 +82,7 @@ def _mapped(linear: nn.Linear, rows: Tensor, out: Tensor) -> Tensor:
 
 
 def _activated(activation: Any, rows: Tensor) -> Tensor:
-    """Apply an activation; in place if it is the exact GELU, which most checkpoints have."""
+    """Apply an activation, in place if it is the exact GELU, which most checkpoints have."""
     if getattr(activation, "act", None) is nn.functional.gelu:
         gelu: Tensor = torch.ops.aten.gelu_(rows)
         return gelu

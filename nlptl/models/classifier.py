@@ -51,7 +51,7 @@ class TextClassifier(nn.Module):
         return self.encoder.device
 
     def label_ids(self, labels: Sequence[str]) -> Tensor:
-        """Return the ids (B,) of label names, their places in `labels`; DataError for an unknown one."""
+        """Return the ids (B,) of label names, their places in `labels`. Raises DataError for an unknown one."""
         return torch.tensor(LabelSet(self.labels).ids(labels), dtype=torch.int64)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -62,7 +62,7 @@ class TextClassifier(nn.Module):
     def predict_proba(
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`; each row sums to 1."""
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
         with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
@@ -89,7 +89,7 @@ class TextClassifier(nn.Module):
         self._check_written(folder)
 
     def _check_written(self, folder: Path) -> None:
-        """Read the files again and compare; ArtifactError if they differ, before anything is published."""
+        """Read the files again and compare. Raises ArtifactError if they differ, before anything is published."""
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
@@ -110,7 +110,7 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
-        """Read the files of `write_files`; ArtifactError if one is missing or damaged."""
+        """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         settings = read_json(folder / SETTINGS)
         head = Head.from_settings(settings["head"])
         try:

@@ -126,11 +126,11 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
-        `normalize` scales each to length 1; a zero vector stays zero. `layer` selects a transformer's layer: 0 (the
-        embeddings) to the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 runs a
-        copy of the token model in half precision. That is several times as fast on a GPU, where it enables the fused
-        attention kernels, and slower on a CPU without AVX512-BF16. MiniLM's vectors keep a cosine of at least 0.9999 to
-        those of float32. `after_batch` is called with the number of texts of each finished batch.
+        `normalize` scales each to length 1. A zero vector stays zero. `layer` selects a transformer's layer: 0 (the
+        embeddings) to the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is
+        several times as fast on a GPU, where it enables the fused attention kernels. It is slower on a CPU without
+        AVX512-BF16. MiniLM's vectors keep a cosine of at least 0.9999 to those of float32. `after_batch` is called with
+        the number of texts of each finished batch.
         """
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
@@ -166,7 +166,7 @@ class Encoder(nn.Module):
         return vectors.cpu()
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Yield the rows of each batch; a transformer gets texts of equal length together, the longest first."""
+        """Yield the rows of each batch. A transformer gets texts of equal length together, the longest first."""
         budget = self.token_model.token_budget
         if not self.token_model.sorts:
             yield from (list(rows) for rows in token_budget_batches(lengths, budget=budget))
@@ -187,15 +187,12 @@ class Encoder(nn.Module):
         publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
-        """Write the encoder's files into an existing folder and read them back; `save` does it safely.
-
-        Raises ArtifactError, before anything is published, if the files give other vectors.
-        """
+        """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""
         self.write_parts(folder)
         self.check_written(folder, Encoder.read_files(folder))
 
     def check_written(self, folder: Path, again: Encoder) -> None:
-        """Compare the vectors of some texts with those of `again`, which was read back; ArtifactError if they differ."""
+        """Compare the vectors of some texts with those of `again`, which was read back. Raises ArtifactError if they differ."""
         added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()][-MAX_ADDED_PROBES:]
         texts = [*PROBES, *added]
         first, second = self.encode(texts), again.to(self.device).encode(texts)
@@ -229,7 +226,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
-        """Read the files of `write_files`; ArtifactError if one is missing or damaged."""
+        """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         settings = read_json(folder / SETTINGS)
         token_model = _read_token_model(folder, settings)
         try:
@@ -250,7 +247,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
-        """Read an encoder and its word vectors; ConfigError for a transformer."""
+        """Read an encoder and its word vectors. Raises ConfigError for a transformer."""
         encoder = cls.read_files(folder)
         if not isinstance(encoder.token_model, WordVectors):
             raise ConfigError(

@@ -1,6 +1,6 @@
-"""An Encoder from pretrained weights: a folder of nlptl, or one in the layout of transformers or sentence-transformers.
+"""An Encoder from a folder of weights in the layout of nlptl, transformers or sentence-transformers.
 
-Only safetensors are read, and code in the folder is never run.
+Only safetensors are read. Code in the folder is never run.
 """
 
 from __future__ import annotations
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 
 def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encoder:
-    """Load weights with the pooling they were trained with, or the mean if they name none.
-
-    Raises ArtifactError for files that are damaged or need something that is not supported.
-    """
+    """Load weights with the pooling they were trained with, else the mean. Raises ArtifactError if that is not supported."""
     encoder = Encoder.read_files(folder) if (folder / SETTINGS).is_file() else _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
@@ -33,7 +30,7 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encode
 
 
 def set_max_length(encoder: Encoder, max_length: int) -> None:
-    """Cut texts off after `max_length` tokens; ConfigError if the encoder has fewer positions."""
+    """Cut texts off after `max_length` tokens. Raises ConfigError if the encoder has fewer positions."""
     token_model = encoder.transformer
     most = _positions(token_model)
     if max_length > most:

@@ -14,7 +14,7 @@ MODES: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
 
 
 def pooling_of(folder: Path) -> tuple[Pooling, bool]:
-    """Return the pooling of a folder, and whether vectors are scaled to length 1; other folders get the plain mean."""
+    """Return the pooling of a folder, and whether vectors are scaled to length 1. Other folders get the plain mean."""
     path = folder / "modules.json"
     if not path.is_file():
         return Pooling("mean"), False

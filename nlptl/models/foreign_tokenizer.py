@@ -18,7 +18,7 @@ UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one
 
 
 def tokenizer_of(folder: Path) -> Any:
-    """Return transformers' tokenizer of a folder; without its files transformers would make one that knows no word."""
+    """Return transformers' tokenizer of a folder. Without its files transformers would make one that knows no word."""
     from transformers import AutoTokenizer
 
     try:

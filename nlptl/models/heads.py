@@ -42,7 +42,7 @@ class Head(nn.Module):
             self.layers = nn.Sequential(nn.Dropout(dropout), _linear(dim, label_count))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw fresh weights, Xavier-uniform with zero biases (Glorot & Bengio 2010); a linear head begins at zero."""
+        """Draw fresh weights, Xavier-uniform with zero biases (Glorot & Bengio 2010). A linear head begins at zero."""
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 nn.init.zeros_(layer.bias)
@@ -59,7 +59,7 @@ class Head(nn.Module):
 
     @property
     def has_learnt(self) -> bool:
-        """Whether it was trained or scaled to examples; a fresh head has zero centre and biases."""
+        """Whether it was trained or scaled to examples. A fresh head has zero centre and biases."""
         biases = [parameter for parameter in self.parameters() if parameter.ndim == 1]
         return bool(self.centre.any()) or any(bool(bias.any()) for bias in biases)
 
@@ -76,7 +76,7 @@ class Head(nn.Module):
         return last
 
     def settings(self) -> dict[str, int | float | str]:
-        """Return what `from_settings` needs; files call the number of labels `labels`."""
+        """Return what `from_settings` needs. Files call the number of labels `labels`."""
         return {"dim": self.dim, "labels": self.label_count, "hidden": self.hidden, "activation": self.activation,
                 "dropout": self.dropout}  # fmt: skip
 
@@ -87,7 +87,7 @@ class Head(nn.Module):
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """Return a layer of zeros; nn.Linear's own initialisation would draw from the caller's random state."""
+    """Return a layer of zeros, since nn.Linear's own initialisation would draw from the caller's random state."""
     with torch.device("meta"):
         layer = nn.Linear(inputs, outputs)
     layer.to_empty(device="cpu")

@@ -44,7 +44,7 @@ class MaskedLMHead(nn.Module):
         return nn.functional.linear(transformed, table, self.bias)
 
     def grow(self, rows: int) -> None:
-        """Extend the vocabulary to `rows`; new words get the mean bias and the mean embedding."""
+        """Extend the vocabulary to `rows`. New words get the mean bias and the mean embedding."""
         more = rows - len(self.bias)
         if more <= 0:
             return
@@ -55,10 +55,7 @@ class MaskedLMHead(nn.Module):
 
 
 def carries_head(folder: Path) -> bool:
-    """Say whether the weights in `folder` hold every tensor of the masked-LM head.
-
-    transformers would draw a missing tensor at random without a word. A head that is known to be fresh gets a warm-up.
-    """
+    """Say whether the weights in `folder` hold the whole masked-LM head. Transformers would draw the rest at random."""
     kind = read_json(folder / "config.json").get("model_type")
     if kind not in ARCHITECTURES:
         return False
@@ -81,7 +78,7 @@ def carried_head(folder: Path) -> MaskedLMHead:
 
 
 def fresh_head(encoder: Transformer, tokens: NDArray[np.int32], generator: torch.Generator) -> MaskedLMHead:
-    """Return a head with random weights; its bias is the log-frequency of each token among `tokens` (N,)."""
+    """Return a head with random weights. Its bias is the log-frequency of each token among `tokens` (N,)."""
     rows, width = encoder.word_embeddings.weight.shape
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         dense = nn.Linear(encoder.dim, width)

@@ -15,10 +15,7 @@ from nlptl.models.word_vector_files.reading import FloatArray
 
 
 def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, float]]:
-    """Return the `count` nearest words and their cosines, nearest first; ConfigError for a word without a vector.
-
-    The encoder's tokenizer normalises the word as it did in training.
-    """
+    """Return the `count` nearest words and their cosines, nearest first. Raises ConfigError for a word without a vector."""
     encoder, table = Encoder.read_word_vectors(folder)
     words = encoder.words()
     (ids,) = encoder.token_ids([word])
@@ -37,7 +34,7 @@ def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, flo
 
 
 def nearest(words: Sequence[str], vectors: FloatArray, index: int, *, count: int) -> list[tuple[str, float]]:
-    """Return the `count` words whose vectors (V, D) have the highest cosine with row `index`; row 0 is left out."""
+    """Return the `count` words whose vectors (V, D) have the highest cosine with row `index`. Row 0 is left out."""
     lengths = np.linalg.norm(vectors, axis=1)
     cosines = vectors @ vectors[index] / np.maximum(lengths * lengths[index], 1e-12)
     cosines[[0, index]] = -np.inf

@@ -36,12 +36,12 @@ class TokenRule:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Packed token ids of some texts; a text without known tokens has length 0."""
+    """Packed token ids of some texts. A text without known tokens has length 0."""
 
     input_ids: Tensor
     """(N,) int64 ids, text after text."""
     lengths: Tensor
-    """(B,) int64 tokens per text, on the CPU; they sum to N."""
+    """(B,) int64 tokens per text, on the CPU. They sum to N."""
     segments: Tensor | None = None
     """(M,) int64 tokens per sentence, on the CPU, all positive. Attention does not cross segments. None: one segment per text."""
 
@@ -84,7 +84,7 @@ class TokenizedTexts:
 
     @classmethod
     def of(cls, ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> TokenizedTexts:
-        """Lay token ids end to end; a segment begins at each token `sentence_start`."""
+        """Lay token ids end to end. A segment begins at each token `sentence_start`."""
         batch = pack(ids)
         return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths, sentence_start)
 
@@ -119,7 +119,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> lis
 
 
 def pack(ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> Batch:
-    """Lay token ids end to end; a segment begins at each token `sentence_start`."""
+    """Lay token ids end to end. A segment begins at each token `sentence_start`."""
     lengths = torch.tensor([len(text) for text in ids], dtype=torch.int64)
     tokens = torch.tensor([token for text in ids for token in text], dtype=torch.int64)
     return Batch(tokens, lengths, _segments(tokens, lengths, sentence_start))

@@ -16,7 +16,7 @@ PoolingMode = Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
 
 
 class Pooling(nn.Module):
-    """Pool the tokens w of each text s into one vector; a text without tokens becomes zero.
+    """Pool the tokens w of each text s into one vector. A text without tokens becomes zero.
 
     mean       (1/|s|) sum v(w)
     max        elementwise maximum of v(w)
@@ -82,7 +82,7 @@ class Pooling(nn.Module):
         return remove_component(pooled, self.common_component) if len(self.common_component) else pooled
 
     def _attention(self, token_vectors: Tensor, text: Tensor, texts: int) -> Tensor:
-        """Return a(w) of each token (N,); they sum to 1 in each text."""
+        """Return a(w) of each token (N,). They sum to 1 in each text."""
         assert self.query is not None
         scores = token_vectors @ self.query / token_vectors.shape[1] ** 0.5
         highest = scores.new_full((texts,), float("-inf")).scatter_reduce(0, text, scores.detach(), "amax")
@@ -108,7 +108,7 @@ def idf_weights(text_frequency: Tensor, texts: int) -> Tensor:
 
 
 def first_component(second_moment: Tensor) -> Tensor:
-    """Return the unit eigenvector (D,) of the largest eigenvalue of X^T X (D, D); its largest entry is positive."""
+    """Return the unit eigenvector (D,) of the largest eigenvalue of X^T X (D, D). Its largest entry is positive."""
     component = torch.linalg.eigh(second_moment.double()).eigenvectors[:, -1]
     largest = component[component.abs().argmax()]
     signed: Tensor = component * torch.sign(largest)

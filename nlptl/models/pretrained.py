@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 
 def load_model(folder: Path) -> Any:
-    """Load a base encoder in float32 from a folder in transformers' layout, without running code from it.
+    """Load a base encoder in float32 from a folder in transformers' layout. Raises ValueError with the reason if that fails.
 
-    Raises ValueError with the reason if the folder cannot be read, or if a weight is missing: transformers would draw
-    it at random.
+    No code in the folder is run. A missing weight is refused: transformers would draw it at random.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -54,10 +53,7 @@ def load_masked_lm(folder: Path) -> Any:
 
 
 def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
-    """Return a BERT (Devlin et al. 2019) with random weights; `sizes` are the arguments of transformers' BertConfig.
-
-    The caller's random state does not change.
-    """
+    """Return a BERT (Devlin et al. 2019) with weights drawn from `seed`; `sizes` are arguments of BertConfig."""
     from transformers import BertConfig, BertModel
 
     with seeded(seed, torch.device("cpu")), quiet():
@@ -85,7 +81,7 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
-    """Put an adapter in PEFT's layout into `model`; ArtifactError if it is damaged."""
+    """Put an adapter in PEFT's layout into `model`. Raises ArtifactError if it is damaged."""
     from peft import PeftModel
 
     try:

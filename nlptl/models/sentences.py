@@ -27,7 +27,7 @@ ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[�
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a text in order, at least one; only line breaks and the space around them are dropped."""
+    """Return the sentences of a text in order, at least one. Only line breaks and the space around them are dropped."""
     lines = BREAK.sub("\n", text)
     found: list[str] = []
     last = begin = size = 0  # where the last sentence and the open one begin, and the bytes of the open one
@@ -44,13 +44,13 @@ def sentences(text: str) -> list[str]:
 
 
 def sentence_start(tokenizer: Tokenizer) -> int | None:
-    """Return the id of the token that a tokenizer puts before every text, which separates sentences; None without."""
+    """Return the id of the token that a tokenizer puts before every text, which separates sentences, if any."""
     with_special, without = (tokenizer.encode("a", add_special_tokens=special).ids for special in (True, False))
     return with_special[0] if with_special and with_special[:1] != without[:1] else None
 
 
 def rule_for(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where: str) -> TokenRule:
-    """Return the rule that reads texts by sentence, or whole; ConfigError if the tokenizer has no sentence start."""
+    """Return the rule that reads texts by sentence, or whole. Raises ConfigError if the tokenizer has no sentence start."""
     start = sentence_start(tokenizer)
     if by_sentence and start is None:
         raise ConfigError(
@@ -72,7 +72,7 @@ def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: Token
 
 
 def _joined(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
-    """Return sentences end to end, cut at the maximum length; a sentence that is cut keeps its last token."""
+    """Return sentences end to end, cut at the maximum length. A sentence that is cut keeps its last token."""
     ids: list[int] = []
     for sentence in tokenized:
         own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]

@@ -16,7 +16,7 @@ MAX_LENGTH_RATIO, MAX_MORE_TOKENS = 2, 16  # output is at most RATIO times the i
 
 
 class Seq2Seq:
-    """A sequence-to-sequence model and its tokenizer; reads safetensors only, runs no code from the folder."""
+    """A sequence-to-sequence model and its tokenizer, from safetensors only. No code in the folder is run."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         """`model` and `tokenizer` are transformers' own."""
@@ -37,7 +37,7 @@ class Seq2Seq:
 
     @torch.inference_mode()
     def write(self, text: str, *, seed: int, temperature: float) -> str:
-        """Return a text sampled with `seed`, given `text`; empty if `text` is longer than the model reads."""
+        """Return a text sampled with `seed`, given `text`. It is empty if `text` is longer than the model reads."""
         device = self._model.device
         ids = self._tokenizer(text, return_tensors="pt").input_ids.to(device)
         max_length = self._max_length()

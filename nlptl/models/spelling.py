@@ -43,8 +43,8 @@ class Spelling(Config):
 def bucket_ids(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the bucket of every n-gram of every word, end to end, and where each word's begin (len(words) + 1).
 
-    The n-grams of "<word>" are ordered by place, then by length, as in fastText. Each is hashed by FNV-1a over its UTF-8
-    bytes. A lone "<" or ">" is not an n-gram. A word shorter than `min` has none.
+    As in fastText, the n-grams of "<word>" are ordered by place, then by length, and hashed by FNV-1a over their bytes.
+    A lone "<" or ">" is not an n-gram. A word shorter than `min` has none.
     """
     parts = [_hashes(words[begin : begin + WORDS_AT_ONCE], spelling) for begin in range(0, len(words), WORDS_AT_ONCE)]
     counts = [np.zeros(1, np.int64), *(counts for _, counts in parts)]
@@ -87,7 +87,7 @@ def _add_character(
     begins: NDArray[np.intp],
     widths: NDArray[np.intp],
 ) -> None:
-    """Hash one more character into `running` at `rows`; it has `widths` bytes from `begins` on."""
+    """Hash one more character into `running` at `rows`. It has `widths` bytes from `begins` on."""
     for byte in range(MAX_CHARACTER_BYTES):
         has = widths > byte
         running[rows[has]] = (running[rows[has]] ^ signed[begins[has] + byte]) * PRIME

@@ -25,7 +25,7 @@ class Subwords(nn.Module):
 
     Only buckets that occurred in training are kept. The others are zero, where fastText has untrained random numbers.
     A word without a kept n-gram stays unknown. Unseen words are numbered as they occur, in this process and this copy
-    only; inside `held` no number is forgotten. Buckets are not trained further, so copies share their memory.
+    only. Inside `held` no number is forgotten. Buckets are not trained further, so copies share their memory.
     """
 
     bucket_ids: Tensor
@@ -44,7 +44,7 @@ class Subwords(nn.Module):
         self._holders = 0
 
     def numbers(self, words: Iterable[str]) -> dict[str, int | None]:
-        """Return each word's number, counted from 0; None for a word without a kept n-gram."""
+        """Return each word's number, counted from 0, or None for a word without a kept n-gram."""
         wanted = dict.fromkeys(words)
         with self._lock:
             new = [word for word in wanted if word not in self._numbers]
@@ -69,7 +69,7 @@ class Subwords(nn.Module):
         return (sums / sizes[:, None])[places]
 
     def all_buckets(self) -> Tensor:
-        """Return the vectors of all buckets of the spelling; those that did not occur in training are zero."""
+        """Return the vectors of all buckets of the spelling. Those that did not occur in training are zero."""
         table = self.buckets.new_zeros(self.spelling.buckets, self.buckets.shape[1])
         table[self.bucket_ids.long()] = self.buckets.detach()
         return table

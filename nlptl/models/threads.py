@@ -15,9 +15,9 @@ R = TypeVar("R")
 def side_by_side(compute: Callable[[T], R], items: Iterable[T], *, apart: bool) -> Iterator[tuple[T, R]]:
     """Yield each item with the result of `compute`, in order.
 
-    With `apart`, each of torch's threads computes an item alone, so that threads do not wait for one another at every
-    operation: 5 to 8 % more tokens a second on two cores, with equal results. `compute` must not change what it shares,
-    and must set its own inference mode, which is per thread.
+    With `apart`, each of torch's threads computes an item alone. Threads then do not wait for one another at every
+    operation, which gives 5 to 8 % more tokens a second on two cores, with equal results. `compute` must not change what
+    it shares. It must set its own inference mode, which is per thread.
     """
     threads = torch.get_num_threads()
     if not apart or threads == 1:

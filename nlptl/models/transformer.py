@@ -39,10 +39,10 @@ class Transformer(nn.Module):
     """token_vectors = layer_L(... layer_1(embeddings(input_ids))) (Vaswani et al. 2017, Devlin et al. 2019).
 
     `layer` selects the output: the last layer by default, an earlier one, or "mean", the average over layers 1 to L.
-    Attention does not cross texts, nor the segments of a text; positions count within a segment.
+    Attention does not cross texts, nor the segments of a text. Positions count within a segment.
 
-    `lower` and `upper` split the computation at any layer, so that frozen layers run once and trained layers often:
-    upper(lower(batch, k), batch, k) = forward(batch) for each k from 0 to `used_depth`.
+    `lower` and `upper` split the computation at any layer k, so that frozen layers run only once: for each k up to
+    `used_depth`, upper(lower(batch, k), batch, k) = forward(batch).
     """
 
     kind: ClassVar[Literal["transformer"]] = "transformer"
@@ -57,7 +57,7 @@ class Transformer(nn.Module):
         self.architecture = architecture_of(model.config.model_type)
         self.layer: LayerChoice = self.depth
         self.adapters: tuple[PeftModel, ...] = ()
-        """The adapter in `model`, if any; in a tuple, so that it is not registered as a submodule."""
+        """The adapter in `model`, if any. The tuple keeps it from being registered as a submodule."""
         self.bottlenecks = nn.ModuleDict()
         """Bottleneck adapters by the number of the layer below them, counted from 1."""
         self.attention: AttentionChoice = "auto"
@@ -134,10 +134,7 @@ class Transformer(nn.Module):
         return self.upper(self.lower(batch, 0), batch, 0)
 
     def lower(self, batch: Batch, layers: int) -> Tensor:
-        """Return the output (N, frozen_width) of the embeddings and the first `layers` layers, as `upper` takes it.
-
-        `layers` is at most `used_depth`.
-        """
+        """Return what the embeddings and the first `layers` layers give (N, frozen_width), as input of `upper`."""
         layout = self._layout(batch)
         hidden, total = self._run(self._embedded(batch, layout), None, layout, 0, layers)
         return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
@@ -175,7 +172,7 @@ class Transformer(nn.Module):
     def _run(
         self, hidden: Tensor, total: Tensor | None, layout: Layout, begin: int, end: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Run layers `begin` to `end`; with layer "mean" also sum up their outputs."""
+        """Run layers `begin` to `end`. With layer "mean" also sum up their outputs."""
         arguments = self._layer_arguments(hidden, layout)
         if self.layer == "mean" and total is None:
             total = torch.zeros_like(hidden)
@@ -193,7 +190,7 @@ class Transformer(nn.Module):
         return hidden, total
 
     def _buffered(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
-        """Return a function that runs a layer in buffers, if nothing is trained and the layers are plain; else None."""
+        """Return a function that runs a layer in buffers, or None if something is trained or the layers are not plain."""
         device = hidden.device.type
         if torch.is_grad_enabled() or self.training or layout.packed is None or device != "cpu":
             return None
@@ -226,7 +223,7 @@ class Transformer(nn.Module):
         return Layout.padded(batch, first, self._mask)
 
     def _causal_layout(self, batch: Batch) -> Layout:
-        """Return a padded layout with a causal mask; padding comes last and is thus never attended to."""
+        """Return a padded layout with a causal mask. Padding comes last and is thus never attended to."""
         before, self.attention = self.attention, "sdpa"
         layout = self._layout(batch)
         self.attention = before
@@ -262,10 +259,7 @@ class Transformer(nn.Module):
 
     @contextlib.contextmanager
     def reading(self, layer: LayerChoice | None) -> Iterator[None]:
-        """Select another layer's output inside the block, where several threads may compute at once.
-
-        Raises ConfigError for a layer that does not exist.
-        """
+        """Select a layer's output inside the block, where threads may compute at once. Raises ConfigError if there is none."""
         self._use_attention()  # threads must not find it half set
         before = self.layer
         self.layer = before if layer is None else self.layer_number(layer)
@@ -275,7 +269,7 @@ class Transformer(nn.Module):
             self.layer = before
 
     def layer_number(self, layer: LayerChoice) -> LayerChoice:
-        """Return a layer counted from the embeddings (0) upwards, or "mean"; ConfigError if there is no such layer."""
+        """Return a layer counted from the embeddings (0) upwards, or "mean". Raises ConfigError if there is no such layer."""
         if layer == "mean":
             return layer
         number = layer if isinstance(layer, int) else None
@@ -302,14 +296,14 @@ class Transformer(nn.Module):
         bottlenecks.write(self.bottlenecks, folder)
 
     def settings(self) -> dict[str, Any]:
-        """Return what `load` needs besides the files of transformers; files call the maximum length `longest`."""
+        """Return what `load` needs besides the files of transformers. Files call the maximum length `longest`."""
         rule = {"longest" if name == "max_length" else name: v for name, v in dataclasses.asdict(self.rule).items()}
         return {"layer": self.layer, "attention": self.attention, "special_tokens": self.special_tokens,
                 "rule": rule, **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> Transformer:
-        """Read what `save` wrote; ArtifactError if something is missing or damaged."""
+        """Read what `save` wrote. Raises ArtifactError if something is missing or damaged."""
         try:
             model = load_model(folder)
         except ValueError as error:

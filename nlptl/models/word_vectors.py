@@ -31,7 +31,7 @@ EVERY_TOKEN = TokenRule()
 
 
 class WordVectors(nn.Module):
-    """token_vectors[n] = vectors[input_ids[n]] (Mikolov et al. 2013); row 0 is the unknown word and stays zero.
+    """token_vectors[n] = vectors[input_ids[n]] (Mikolov et al. 2013). Row 0 is the unknown word and stays zero.
 
     With `subwords`, an unseen word has an id of V or more and the vector of its spelling. Such an id is valid for this
     object only, and only inside `reading`. With `phrases`, neighbouring words are read as one.
@@ -71,7 +71,7 @@ class WordVectors(nn.Module):
         return self.vectors.device
 
     def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's token ids; words without a vector are left out."""
+        """Return each text's token ids. Words without a vector are left out."""
         if self.subwords is None and not self._pairs:
             return tokenize(tokenizer, texts, self.rule)
         found: list[list[int]] = []
@@ -98,14 +98,14 @@ class WordVectors(nn.Module):
 
     @contextlib.contextmanager
     def reading(self, layer: int | str | None) -> Iterator[None]:
-        """Keep the ids of unseen words inside the block; ConfigError for a choice of layer."""
+        """Keep the ids of unseen words inside the block. Raises ConfigError for a choice of layer."""
         if layer is not None:
             raise ConfigError(f"layer: found {layer!r}; expected none, since word vectors have no layers. Remove it.")
         with contextlib.nullcontext() if self.subwords is None else self.subwords.held():
             yield
 
     def settings(self) -> dict[str, Any]:
-        """Return the spelling, if there are subwords; the files hold the rest."""
+        """Return the spelling, if there are subwords. The files hold the rest."""
         return {} if self.subwords is None else {"subwords": self.subwords.spelling.model_dump()}
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:

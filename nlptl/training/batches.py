@@ -13,7 +13,7 @@ BATCHES_A_POOL = 16  # batches whose texts are sorted by length together: more p
 
 
 def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
-    """Return a process's share of the rows (B,), every n-th, and its weight; without rows, the first at weight 0."""
+    """Return a process's share of the rows (B,), every n-th, and its weight. One without rows gets the first at weight 0."""
     part = rows[process::processes]
     if not len(part):
         return rows[:1], 0.0
@@ -21,13 +21,13 @@ def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, f
 
 
 def shuffled_batches(rows: int, *, batch_size: int, generator: torch.Generator) -> Iterable[Tensor]:
-    """Return the batches (B,) of one epoch in a fresh random order; the last may be smaller."""
+    """Return the batches (B,) of one epoch in a fresh random order. The last may be smaller."""
     order = torch.randperm(rows, generator=generator)
     return (order[begin : begin + batch_size] for begin in range(0, rows, batch_size))
 
 
 def batch_size_for(rows: int) -> int:
-    """Return rows / 32 as a power of two within 8 to 256: small data needs many steps, large data few and wide ones."""
+    """Return rows / 32 as a power of two within 8 to 256, so that small data gets enough steps."""
     size = 8
     while size < 256 and size * 2 <= rows // 32:
         size *= 2
@@ -40,10 +40,10 @@ def most_epochs_for(rows: int, batch_size: int, *, steps: int = 400, least: int 
 
 
 def label_batches(labels: Tensor, *, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """Return the rows (B,) of each step: equally many of each label, at least two, labels in turn.
+    """Return the rows (B,) of each step: equally many of each label, at least two.
 
-    If `batch_size` holds fewer than two rows of each label, a step takes some of the labels, so that its cost depends
-    on neither the number of labels nor of texts. The rows of a label are shuffled again after each pass over them.
+    A step takes some of the labels, in turn, if `batch_size` is too small for all: its cost is the same for any data.
+    The rows of a label are shuffled again after each pass over them.
     """
     rows = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels)]
     at_once = max(1, min(len(rows), batch_size // 2))
@@ -66,7 +66,7 @@ class _Cycle:
         self._queue: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return the next `count` items, all different; there must be as many."""
+        """Return the next `count` items, all different. There must be as many."""
         if len(self._queue) < count:
             order = torch.randperm(len(self._items), generator=self._generator).tolist()
             waiting = set(self._queue)
@@ -76,7 +76,7 @@ class _Cycle:
 
 
 def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[range]:
-    """Cut rows, in order, into batches of at most `budget` tokens and `budget` rows; a longer text is alone."""
+    """Cut rows, in order, into batches of at most `budget` tokens and `budget` rows. A longer text is alone."""
     begin, tokens = 0, 0
     for row, length in enumerate(lengths):
         if row > begin and (tokens + length > budget or row - begin >= budget):
@@ -90,8 +90,8 @@ def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) 
 def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> Iterator[range]:
     """Cut rows, in order, into batches of at most `budget` tokens that shrink towards the end.
 
-    A batch is at most half of a worker's share of what is left, down to `MIN_SHARED_TOKENS`, so that all workers
-    finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987).
+    All workers finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987). A batch is at most
+    half of a worker's share of what is left, down to `MIN_SHARED_TOKENS`.
     """
     left, begin = sum(lengths), 0
     while begin < len(lengths):
@@ -103,7 +103,7 @@ def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> I
 
 
 def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:
-    """Return batches (B,) of at most `budget` tokens, shortest texts first; ties keep their order."""
+    """Return batches (B,) of at most `budget` tokens, shortest texts first. Ties keep their order."""
     order = torch.argsort(lengths, stable=True)
     return [order[rows.start : rows.stop] for rows in token_budget_batches(lengths[order].tolist(), budget=budget)]
 
@@ -111,9 +111,8 @@ def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:
 def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torch.Generator) -> list[Tensor]:
     """Return the batches of one epoch in random order: texts of similar length together, about equally many tokens.
 
-    Rows are shuffled, cut into pools of `BATCHES_A_POOL` batches, and sorted by length within a pool. A pool is cut by
-    a budget of `batch_size` texts of mean length, so that all steps take the same time. The number of texts B varies
-    around `batch_size`; weight losses by B / batch_size, so that each text counts alike.
+    Rows are shuffled, cut into pools of `BATCHES_A_POOL` batches, and sorted by length within a pool. The token budget
+    is that of `batch_size` texts of mean length. B varies around `batch_size`: weight losses by B / batch_size.
     """
     order = torch.randperm(len(lengths), generator=generator)
     budget = max(1, round(batch_size * float(lengths.double().mean())))

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, from which it resumes after a kill; safetensors and JSON, whole or not at all."""
+"""Checkpoints of a training, from which it resumes after a kill: safetensors and JSON, whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,28 +25,25 @@ CHECKPOINT_NAME = re.compile(r"\.?step-[0-9]+(-draft)?")
 
 @dataclasses.dataclass
 class Checkpoints:
-    """Checkpoints of one training in `folder`; those of another `identity` (other settings or data) are ignored."""
+    """Checkpoints of one training in `folder`. Those of another `identity` (other settings or data) are ignored."""
 
     folder: Path
     identity: str
     every_seconds: float = 60.0
-    """Shortest time between two; less loses less to a kill and writes more."""
+    """Shortest time between two. A shorter one loses less to a kill and writes more."""
     every_steps: int | None = None
-    """Steps between two; overrides `every_seconds`."""
+    """Steps between two, in place of `every_seconds`."""
     _last: float = dataclasses.field(default_factory=time.monotonic)
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
-        """Write a checkpoint if one is due or the `last` step is done, and remove older ones.
-
-        The last step's checkpoint spares this training if a later one is killed.
-        """
+        """Write a checkpoint if one is due, or after the `last` step, and remove older ones."""
         late = time.monotonic() - self._last >= self.every_seconds
         if last or (late if self.every_steps is None else step % self.every_steps == 0):
             self._write(step, *state())
             self._last = time.monotonic()
 
     def newest(self) -> State | None:
-        """Read the newest whole checkpoint of this identity; None without one."""
+        """Read the newest whole checkpoint of this identity, if any."""
         found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
         return next((state for place in found if (state := self._read(place)) is not None), None)
 

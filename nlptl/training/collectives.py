@@ -25,9 +25,9 @@ def begin_equal(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-    """Replace each gradient by its mean over all processes, in one message; return the mean loss ().
+    """Replace each gradient by its mean over all processes, in one message. Return the mean loss ().
 
-    DistributedDataParallel would restrict the loss to a model's forward; a plain all-reduce does not. A parameter
+    DistributedDataParallel would restrict the loss to a model's forward. A plain all-reduce does not. A parameter
     without a gradient on any process stays without, so that the optimiser skips it as it does with one process.
     """
     moving = [parameter for parameter in parameters if parameter.requires_grad]
@@ -44,10 +44,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tenso
 
 
 def gathered(vectors: Tensor) -> tuple[Tensor, int]:
-    """Return the vectors (S, D) of all processes, in process order, and the row where this one's (B, D) begin.
-
-    Gradients of every process's loss flow back to the vectors.
-    """
+    """Return the vectors (S, D) of all processes, with gradients, and the row where this one's (B, D) begin."""
     counts = torch.zeros(processes().count, dtype=torch.int64, device=vectors.device)
     counts[processes().index] = len(vectors)
     with connection_errors():
@@ -59,7 +56,7 @@ def gathered(vectors: Tensor) -> tuple[Tensor, int]:
 
 
 class _Gathered(torch.autograd.Function):
-    """all[begin : begin + B] = vectors of each process; backward sums the gradients of all processes."""
+    """all[begin : begin + B] = vectors of each process. The backward pass sums the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, begin: int, size: int) -> Tensor:

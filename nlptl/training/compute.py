@@ -14,10 +14,7 @@ PrecisionChoice = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
 def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
-    """Return the precision of training; auto is bfloat16 if the device computes it natively, which measured faster.
-
-    GPUs do since Ampere, and CPUs with AVX512-BF16 or AMX.
-    """
+    """Return the precision of training: for auto, bfloat16 where the hardware has it, which measured faster."""
     if choice != "auto":
         return choice
     if device.type == "cuda":
@@ -47,10 +44,8 @@ def _cpu_has_bfloat16() -> bool:
 
 @contextlib.contextmanager
 def one_thread_if(small: bool) -> Iterator[None]:
-    """Compute on one thread inside the block if the job is `small`.
-
-    Threads wait for one another at every tiny operation, which costs a factor of 2, or of 30 on a busy machine.
-    """
+    """Compute on one thread inside the block if the job is `small`."""
+    # Threads wait for one another at every tiny operation: a factor of 2, and of 30 on a busy machine.
     threads = torch.get_num_threads()
     if small:
         torch.set_num_threads(1)

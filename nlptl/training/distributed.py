@@ -47,7 +47,7 @@ def is_main() -> bool:
 
 
 def processes() -> Processes:
-    """Return which process this is; the first call connects it to the others, if any."""
+    """Return which process this is. The first call connects it to the others, if any."""
     return _connected()[0]
 
 
@@ -140,7 +140,7 @@ def _connected() -> tuple[Processes, Any]:
 
 
 def _gather_messages(own: str) -> list[str]:
-    """Return every process's message; waits for all of them."""
+    """Wait for every process's message and return them."""
     import torch
 
     here, control = _connected()

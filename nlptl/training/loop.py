@@ -66,18 +66,16 @@ class TrainingJob(Generic[Item]):
     seed: int
     """Seed of dropout. The caller's random state is restored afterwards."""
     optimiser: OptimiserName = "adamw"
-    """adamw for batches and dropout; lbfgs for a smooth loss on one batch of all examples, with far fewer passes."""
+    """adamw suits batches and dropout. lbfgs takes far fewer passes for a smooth loss on one batch of all examples."""
     clip: float = 1.0
     """Largest norm of the whole gradient (adamw). Smaller tames outliers, larger allows larger steps."""
     schedule: Schedule | None = None
     """Schedule of the rates, whose last step ends the training; None keeps them constant."""
     precision: Precision = "float32"
-    """Precision of matrix products: bfloat16 has half the bits, tf32 (GPU) a mantissa of 10 bits instead of 23. Weights and
-    their updates stay in float32."""
+    """Precision of matrix products. Weights and their updates stay in float32."""
     share: Callable[[Item, int, int], tuple[Item, float]] | None = None
-    """With several processes: the part of a batch that process i of n takes, and its weight n * part / whole. The mean of
-    all gradients is then that of the whole batch. None: every process computes the whole batch and exchanges nothing,
-    which suits small jobs and the line search of L-BFGS."""
+    """Part of a batch for process i of n, and its weight n * part / whole: the mean of all gradients is that of the batch.
+    None: every process computes the whole batch and exchanges nothing, as small jobs and L-BFGS need."""
     checkpoints: Checkpoints | None = None
     """Checkpoints from which a killed run resumes exactly; None keeps none."""
 
@@ -91,12 +89,12 @@ def train(
     """Train and return the mean training loss of each epoch.
 
     The optimiser is AdamW (Loshchilov & Hutter 2019) or L-BFGS (Nocedal 1980). AdamW has no weight decay, since
-    penalties belong to the loss, and corrects its bias, without which small data collapses (Mosbach et al. 2021).
-    `after_epoch(epoch, mean loss)` may return True to stop, and must leave the model in training mode.
-    `after_step(step, loss)` counts from 1; after a resume it is not called for earlier steps. Without a schedule the
-    state after e epochs does not depend on `epochs`, so that cross-validation reads every number of epochs off one run.
-    With checkpoints a killed training resumes mid-epoch with the same result. Processes that share batches begin with
-    the parameters of process 0, which decides when all stop.
+    penalties belong to the loss. It corrects its bias, without which small data collapses (Mosbach et al. 2021).
+    `after_epoch(epoch, mean loss)` may return True to stop. It must leave the model in training mode.
+    `after_step(step, loss)` counts from 1. After a resume it is not called for earlier steps. Without a schedule the
+    state after e epochs does not depend on `epochs`: cross-validation reads every number of epochs off one run. With
+    checkpoints a killed training resumes mid-epoch with the same result. Processes that share batches begin with the
+    parameters of process 0, which decides when all stop.
     """
     device = next(job.model.parameters()).device
     loop = _Loop(job, device)
@@ -130,7 +128,7 @@ class _Loop(Generic[Item]):
         return self.job.schedule is not None and self.step >= self.job.schedule.steps
 
     def run_epoch(self, epoch: int, after_step: Callable[[int, float], None] | None) -> float:
-        """Run the rest of an epoch; return its mean loss."""
+        """Run the rest of an epoch. Return its mean loss."""
         self.epoch = epoch
         for batch in itertools.islice(self.job.batches(epoch), self.in_epoch, None):
             if self.is_over:

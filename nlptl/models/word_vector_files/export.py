@@ -24,12 +24,11 @@ ExportFormat = Literal["word2vec", "word2vec-binary", "keyedvectors", "glove", "
 
 
 def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False) -> list[str]:
-    """Write the word vectors of an encoder or a classifier to `out`; return sentences on how to read the file.
+    """Write the word vectors of an encoder or a classifier to `out`. Return sentences on how to read the file.
 
     keyedvectors also writes the counts to `out`.vocab. fasttext writes fastText's model if the run has n-grams, else its
-    text. A name that ends in .gz is compressed. Words with a space are left out: they come with imported vectors and
-    occur in no text. Existing files are kept unless `force`. Raises ConfigError for what cannot be exported and
-    StorageError if the disk refuses; nothing is left half-written.
+    text. A name that ends in .gz is compressed. Words with a space, from imported vectors, are left out. Raises ConfigError
+    for what cannot be exported, and for existing files unless `force`.
     """
     form = _format(format)
     files = [counts_path(out), out] if form == "keyedvectors" else [out]

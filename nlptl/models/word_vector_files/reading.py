@@ -31,8 +31,7 @@ def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     """Read words and their vectors (V, D) from word2vec text or binary or GloVe text, each optionally .gz.
 
     The format is recognised by content. A pickle (gensim's own .save, .kv, .model) is refused, since opening one can run
-    code. Raises DataError with place and remedy for a file that is missing, cut off, of uneven width, that has a word
-    twice, or that holds NaN.
+    code. Raises DataError for a file that is missing or damaged, has a word twice, or holds NaN.
     """
     form, expected, width = inspect(path)
     words: list[str] = []
@@ -76,10 +75,7 @@ def counts_path(path: Path) -> Path:
 
 
 def read_counts(path: Path) -> dict[str, int] | None:
-    """Return the counts of the words of the vector file `path`, from the file beside it; None without one.
-
-    Raises DataError for a line that is not a word and a number.
-    """
+    """Return the counts that stand beside the vector file `path`, if any. Raises DataError for a line that is not one."""
     path = counts_path(path)
     if not path.is_file():
         return None
@@ -148,7 +144,7 @@ def _locating_faults(path: Path, words: list[str]) -> Iterator[None]:
 
 
 def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
-    """Yield each word; raise _RecordError for one that is not UTF-8 or whose vector is not finite."""
+    """Yield each word. Raises _RecordError for one that is not UTF-8 or whose vector is not finite."""
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
     for word, is_finite in zip(words, finite, strict=True):
         try:
@@ -172,7 +168,7 @@ def _text_blocks(file: IO[bytes], width: int) -> Blocks:
 
 
 def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
-    """Parse lines of a word and `width` numbers together; None if one of them needs a closer look."""
+    """Parse lines of a word and `width` numbers together, or return None if one needs a closer look."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -208,10 +204,7 @@ def _text_lines(lines: list[bytes], width: int) -> Blocks:
 
 
 def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
-    """Yield words and vectors of many records at a time: a word, a space, the numbers, with or without a line's end.
-
-    Bytes behind the last record are yielded as one more, so that a wrong header is noticed.
-    """
+    """Yield words and vectors of many records (word, space, numbers). Bytes behind the last count as one more."""
     rest, left = b"", count
     while block := file.read(BLOCK):
         rest += block

@@ -27,7 +27,7 @@ def is_writable(word: str) -> bool:
 
 
 def write_vectors(file: IO[bytes], words: Sequence[str], vectors: FloatArray, *, format: Format) -> None:
-    """Write writable words and vectors (V, D) in a format that `read_vectors` reads; text keeps all significant digits."""
+    """Write writable words and vectors (V, D) in a format that `read_vectors` reads. Text keeps all significant digits."""
     width = vectors.shape[1]
     if format != "glove":
         file.write(f"{len(words)} {width}\n".encode())
@@ -56,7 +56,7 @@ def write_fasttext(
 ) -> None:
     """Write fastText's skip-gram model (its .bin) that gives each word its row of `vectors` (V, D).
 
-    fastText averages a word's own vector with those of its n-grams in `buckets` (S, D); the own vector is solved for
+    fastText averages a word's own vector with those of its n-grams in `buckets` (S, D). The own vector is solved for
     here. Context vectors are zero, so the model cannot be trained further.
     """
     width = vectors.shape[1]
