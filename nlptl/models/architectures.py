@@ -35,8 +35,8 @@ class HeadParts:
     decoder: str
     activation: str | None
     """None: GELU, which has no attribute of its own."""
-    markers: tuple[str, ...]
-    """Names of tensors, one of which is in the file exactly if the head is."""
+    markers: tuple[str, ...] = ()
+    """Names of tensors, one of which must be in the file for the head to be there, besides the head's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Architecture:
     """None for layers that are not post-norm."""
 
     def positions(self, max_position_embeddings: int, pad_token_id: int) -> int:
-        """Return how many tokens have a position; RoBERTa's family counts from behind the padding id."""
+        """Return how many tokens have a position. RoBERTa's family counts from behind the padding id."""
         return max_position_embeddings - (pad_token_id + 1 if self.first_position == "after_padding" else 0)
 
 
 _TRANSFORM, _GENERATOR = "cls.predictions.transform", "generator_predictions"
 _ROBERTA = Architecture(
-    HeadParts("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", None, ("lm_head.dense.weight",)),
+    HeadParts("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", None),
     first_position="after_padding",
     pooler=True,
 )
@@ -78,7 +78,6 @@ ARCHITECTURES = {
             f"{_TRANSFORM}.LayerNorm",
             "cls.predictions.decoder",
             f"{_TRANSFORM}.transform_act_fn",
-            (f"{_TRANSFORM}.dense.weight",),
         ),
         pooler=True,
     ),
@@ -91,12 +90,11 @@ ARCHITECTURES = {
             f"{_GENERATOR}.LayerNorm",
             "generator_lm_head",
             f"{_GENERATOR}.activation",
-            (f"{_GENERATOR}.dense.weight",),
         ),
         projection="embeddings_project",
     ),
     "distilbert": Architecture(
-        HeadParts("vocab_transform", "vocab_layer_norm", "vocab_projector", "activation", ("vocab_transform.weight",)),
+        HeadParts("vocab_transform", "vocab_layer_norm", "vocab_projector", "activation"),
         layers="transformer.layer",
         attention_targets=("q_lin", "v_lin"),
         linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),

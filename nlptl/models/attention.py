@@ -90,18 +90,18 @@ def _flash(
     kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None
 ) -> Tensor:
     """Return (N, H, E) of query, key, value (N, H, E)."""
-    starts, longest = packed.cu_seqlens, packed.max_seqlen
+    starts, max_seqlen = packed.cu_seqlens, packed.max_seqlen
     reach = (-1, -1) if window is None else (window - 1, window - 1)  # tokens to the left and the right; -1 is all
     if kernel == "flash_attn":
         from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
         out: Tensor = flash_attn_varlen_func(
-            q, k, v, starts, starts, longest, longest, softmax_scale=scaling, window_size=reach
+            q, k, v, starts, starts, max_seqlen, max_seqlen, softmax_scale=scaling, window_size=reach
         )
         return out
     from torch.nn.attention.varlen import varlen_attn
 
-    result = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=reach)
+    result = varlen_attn(q, k, v, starts, starts, max_seqlen, max_seqlen, scale=scaling, window_size=reach)
     return result if isinstance(result, Tensor) else result[0]
 
 

@@ -63,7 +63,7 @@ def carries_head(folder: Path) -> bool:
     names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in _tensor_names(folder)}
     names = {name.replace("LayerNorm.beta", "LayerNorm.bias") for name in names}
     markers = ARCHITECTURES[kind].head.markers
-    return bool(names.intersection(markers)) and all(map(names.intersection, _head_tensors(folder)))
+    return all(map(names.intersection, [*_head_tensors(folder), *([markers] if markers else [])]))
 
 
 def carried_head(folder: Path) -> MaskedLMHead:

@@ -12,7 +12,7 @@ from nlptl.models.foreign_tokenizer import UNBOUNDED_LENGTH
 from nlptl.models.pretrained import quiet, reasons
 from nlptl.randomness import seeded
 
-MAX_LENGTH_RATIO, MAX_MORE_TOKENS = 2, 16  # output is at most RATIO times the input's tokens, plus MORE
+MAX_LENGTH_RATIO, MAX_EXTRA_TOKENS = 2, 16  # output tokens: at most ratio * input + extra
 
 
 class Seq2Seq:
@@ -41,7 +41,7 @@ class Seq2Seq:
         device = self._model.device
         ids = self._tokenizer(text, return_tensors="pt").input_ids.to(device)
         max_length = self._max_length()
-        most = min(MAX_LENGTH_RATIO * ids.shape[1] + MAX_MORE_TOKENS, max_length - 1)
+        most = min(MAX_LENGTH_RATIO * ids.shape[1] + MAX_EXTRA_TOKENS, max_length - 1)
         if ids.shape[1] > max_length or most < 1:
             return ""
         with quiet(), seeded(seed % 2**63, device):

@@ -64,11 +64,11 @@ def _hashes(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.uint32
     signed = data.astype(np.uint32)
     signed[data >= 128] |= SIGN
 
-    longest = min(spelling.max, int(characters.max(initial=0)))
-    found = np.zeros((len(begins), max(0, longest - spelling.min + 1)), np.uint32)  # (N, L)
+    max_length = min(spelling.max, int(characters.max(initial=0)))
+    found = np.zeros((len(begins), max(0, max_length - spelling.min + 1)), np.uint32)  # (N, L)
     exists = np.zeros(found.shape, np.bool_)
     running = np.full(len(begins), BASIS)
-    for length in range(1, longest + 1):
+    for length in range(1, max_length + 1):
         here = np.flatnonzero(np.arange(len(begins)) + length <= ends)
         last = here + length - 1
         _add_character(running, here, signed, begins[last], widths[last])

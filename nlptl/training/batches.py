@@ -9,7 +9,7 @@ from torch import Tensor
 
 TOKEN_BUDGET = 1 << 16  # tokens a batch for word vectors: 65,536 rows of 100 floats are 26 MB
 MIN_SHARED_TOKENS = 256  # of the last batches shared by several workers; smaller ones cost more a token
-BATCHES_A_POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
+BATCHES_PER_POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
 
 
 def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
@@ -111,12 +111,12 @@ def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:
 def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torch.Generator) -> list[Tensor]:
     """Return the batches of one epoch in random order: texts of similar length together, about equally many tokens.
 
-    Rows are shuffled, cut into pools of `BATCHES_A_POOL` batches, and sorted by length within a pool. The token budget
+    Rows are shuffled, cut into pools of `BATCHES_PER_POOL` batches, and sorted by length within a pool. The token budget
     is that of `batch_size` texts of mean length. B varies around `batch_size`: weight losses by B / batch_size.
     """
     order = torch.randperm(len(lengths), generator=generator)
     budget = max(1, round(batch_size * float(lengths.double().mean())))
     batches: list[Tensor] = []
-    for pool in torch.split(order, batch_size * BATCHES_A_POOL):
+    for pool in torch.split(order, batch_size * BATCHES_PER_POOL):
         batches += [pool[rows] for rows in length_sorted_batches(lengths[pool], budget=budget)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
