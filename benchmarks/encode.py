@@ -155,9 +155,10 @@ def timed(encode: Any, texts: list[str], tokens: int) -> arms.Row:
 def nlptl_arm(*, folder: str, device: str, precision: str, texts: dict[str, list[str]], longest: int) -> arms.Run:
     import torch
 
-    from nlptl.models.weights import find_weights, pretrained_encoder
+    from nlptl.models.foreign_encoder import pretrained_encoder
+    from nlptl.models.weights import find_weights
 
-    encoder = pretrained_encoder(find_weights(folder, None, where="benchmark"), max_length=longest)
+    encoder = pretrained_encoder(find_weights(folder, None, where="benchmark").folder, max_length=longest)
     encoder.to(device=torch.device(device))
     tokens = {name: sum(map(len, encoder.token_ids(part))) for name, part in texts.items()}
     return lambda name: timed(functools.partial(encoder.encode, precision=precision), texts[name], tokens[name])

@@ -94,7 +94,6 @@ def training(*, job: Job) -> arms.Run:
 
 
 def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
-    from nlptl.models.word_vector_files.reading import to_gensim
     from nlptl.pretraining.word2vec.corpus import corpus_of
     from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
@@ -114,6 +113,15 @@ def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
         "compile_seconds": round(trained.compile_seconds, 2),
     }  # fmt: skip
     return Made(to_gensim(names[1:], trained.vectors[1:]), counted, unseen_of(job, trained))
+
+
+def to_gensim(words: list[str], vectors: Any) -> KeyedVectors:
+    """Return gensim KeyedVectors of words and vectors (V, D)."""
+    from gensim.models import KeyedVectors
+
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(words, vectors)
+    return keyed
 
 
 def train(corpus: Any, task: SkipGramTask) -> Trained:
@@ -164,8 +172,6 @@ def unseen_of(job: Job, trained: Trained) -> quality.Unseen | None:
 
 def train_gensim(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
     """Train as Word2Vec(sentences, sg=1, …) does, whose two steps are called one by one to be timed."""
-    from nlptl.models.word_vector_files.reading import to_gensim
-
     begin = time.perf_counter()
     if job.arm == "gensim list":
         with file.open(encoding="utf-8") as texts:

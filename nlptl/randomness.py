@@ -46,7 +46,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Seed the generators of the CPU and of `device`, and no other."""
+    """Seed the generators of the CPU and of `device`, and no other GPU's."""
     import torch
 
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well

@@ -1,8 +1,4 @@
-"""What one process, or each of several under torchrun, trains in the tests of several processes.
-
-`torchrun -m tests.processes FOLDER` writes curve-RANK.safetensors with every loss and weight, and runs FOLDER/small.yaml
-twice, first from Python, then as `python -m nlptl` does.
-"""
+"""What one process, or each of several, does in the tests of several processes."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from safetensors.torch import save_file
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 
 from nlptl.context import Record, RunContext
 from nlptl.data import TextData
+from nlptl.errors import DataError
 from nlptl.pretraining.encoders.continued import continue_training
 from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, SimCSE
 from nlptl.runs.pipeline import Pipeline
@@ -112,8 +110,8 @@ def _weights(name: str, module: nn.Module) -> dict[str, Tensor]:
     return {f"{name}.weights.{key}": tensor.clone() for key, tensor in module.state_dict().items()}
 
 
-def main(folder: Path) -> None:
-    """Do what the module says."""
+def train_and_run(folder: Path) -> None:
+    """Write curve-RANK.safetensors with every loss and weight; run small.yaml from Python, then from the command line."""
     torch.set_num_threads(1)
     found = curves()
     found["resumed.calm"] = resumed(folder, stop=None)
@@ -123,9 +121,18 @@ def main(folder: Path) -> None:
     kept = [outcome.kept for outcome in result.stages]
     accuracy = result.evaluation.accuracy.value if result.evaluation is not None else None
     (folder / f"kept-{processes().index}.txt").write_text(f"{kept} {accuracy}", encoding="utf-8")
-    sys.argv = ["nlptl", "run", str(folder / "small.yaml"), "--out", str(folder / "two"), "--device", "cpu"]
+    run(folder / "small.yaml", folder / "two")
+
+
+def run(path: Path, out: Path) -> None:
+    """Run a pipeline file as `python -m nlptl` does."""
+    sys.argv = ["nlptl", "run", str(path), "--out", str(out), "--device", "cpu"]
     runpy.run_module("nlptl", run_name="__main__")
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def run_and_fail(path: Path, out: Path) -> None:
+    """Run a pipeline file whose check fails on process 1."""
+    if processes().index == 1:
+        with mock.patch.object(Pipeline, "check", side_effect=DataError("disk: gone.")):
+            run(path, out)
+    run(path, out)

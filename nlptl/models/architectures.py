@@ -1,4 +1,7 @@
-"""Where each supported architecture of transformers keeps its parts."""
+"""The supported architectures of transformers: one row each, which says where its models keep their parts.
+
+All locations are attribute paths. Adding an architecture means adding a row to `ARCHITECTURES`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from nlptl.errors import ArtifactError
 
 @dataclasses.dataclass(frozen=True)
 class LayerParts:
-    """Where a layer that normalises after each part keeps its maps, as attribute paths from the layer."""
+    """Parts of a layer that normalises after attention and after the feed-forward network (post-norm)."""
 
     query: str = "attention.self.query"
     key: str = "attention.self.key"
@@ -24,37 +27,75 @@ class LayerParts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Where an architecture of transformers keeps its parts, as attribute paths."""
+class HeadParts:
+    """Parts of the masked-LM head, as paths from transformers' masked-LM model."""
 
-    layers: str
-    word_embeddings: str
+    dense: str
+    norm: str
+    decoder: str
+    activation: str | None
+    """None: GELU, which has no attribute of its own."""
+    markers: tuple[str, ...] = ()
+    """Names of tensors, one of which must be in the file for the head to be there, besides the head's own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Parts of an encoder."""
+
+    head: HeadParts
+    layers: str = "encoder.layer"
+    word_embeddings: str = "embeddings.word_embeddings"
     projection: str | None = None
-    """Embeddings to hidden width, where they differ."""
+    """Map from the embeddings' width to the hidden width."""
     final_norm: str | None = None
     rotary: str | None = None
     first_position: Literal["zero", "after_padding"] = "zero"
     pooler: bool = False
-    """Whether the class would bring a pooler that nobody trained."""
+    """Whether the class adds a pooler, which would be untrained."""
     attention_targets: tuple[str, ...] = ("query", "value")
-    """Linear maps that LoRA changes by default in the literature (Hu et al. 2021)."""
+    """Linear maps that LoRA adapts by default (Hu et al. 2021)."""
     linear_targets: tuple[str, ...] = ("query", "key", "value", "dense")
     """All linear maps of a layer."""
-    parts: LayerParts | None = None
-    """Of a layer, where it normalises after each part."""
+    parts: LayerParts | None = LayerParts()
+    """None for layers that are not post-norm."""
+
+    def positions(self, max_position_embeddings: int, pad_token_id: int) -> int:
+        """Return how many tokens have a position. RoBERTa's family counts from behind the padding id."""
+        return max_position_embeddings - (pad_token_id + 1 if self.first_position == "after_padding" else 0)
 
 
-_BERT = Architecture("encoder.layer", "embeddings.word_embeddings", pooler=True, parts=LayerParts())
-_ROBERTA = dataclasses.replace(_BERT, first_position="after_padding")
-ANATOMIES: dict[str, Architecture] = {
-    "bert": _BERT,
+_TRANSFORM, _GENERATOR = "cls.predictions.transform", "generator_predictions"
+_ROBERTA = Architecture(
+    HeadParts("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", None),
+    first_position="after_padding",
+    pooler=True,
+)
+ARCHITECTURES = {
+    "bert": Architecture(
+        HeadParts(
+            f"{_TRANSFORM}.dense",
+            f"{_TRANSFORM}.LayerNorm",
+            "cls.predictions.decoder",
+            f"{_TRANSFORM}.transform_act_fn",
+        ),
+        pooler=True,
+    ),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
-    "electra": dataclasses.replace(_BERT, pooler=False, projection="embeddings_project"),
+    "electra": Architecture(
+        HeadParts(
+            f"{_GENERATOR}.dense",
+            f"{_GENERATOR}.LayerNorm",
+            "generator_lm_head",
+            f"{_GENERATOR}.activation",
+        ),
+        projection="embeddings_project",
+    ),
     "distilbert": Architecture(
-        "transformer.layer",
-        "embeddings.word_embeddings",
+        HeadParts("vocab_transform", "vocab_layer_norm", "vocab_projector", "activation"),
+        layers="transformer.layer",
         attention_targets=("q_lin", "v_lin"),
         linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
         parts=LayerParts(
@@ -69,22 +110,25 @@ ANATOMIES: dict[str, Architecture] = {
             output_norm="output_layer_norm",
         ),
     ),
+    # ModernBERT's sequence classifier has head.dense too; only its masked LM has a decoder.
     "modernbert": Architecture(
-        "layers",
-        "embeddings.tok_embeddings",
+        HeadParts("head.dense", "head.norm", "decoder", "head.act", ("decoder.bias", "decoder.weight")),
+        layers="layers",
+        word_embeddings="embeddings.tok_embeddings",
         final_norm="final_norm",
         rotary="rotary_emb",
         attention_targets=("Wqkv",),
         linear_targets=("Wqkv", "Wo", "Wi"),
+        parts=None,
     ),
 }
 
 
-def anatomy_of(model_type: str) -> Architecture:
-    """Return the layout of an architecture; ArtifactError for one that is not supported."""
-    if model_type not in ANATOMIES:
+def architecture_of(model_type: str) -> Architecture:
+    """Return the row of an architecture. Raises ArtifactError for one that is not supported."""
+    if model_type not in ARCHITECTURES:
         raise ArtifactError(
-            f"weights: found an encoder of type {model_type!r}; expected one of {', '.join(ANATOMIES)}. "
+            f"weights: found an encoder of type {model_type!r}; expected one of {', '.join(ARCHITECTURES)}. "
             "Choose weights of one of them."
         )
-    return ANATOMIES[model_type]
+    return ARCHITECTURES[model_type]

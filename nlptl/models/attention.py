@@ -1,4 +1,4 @@
-"""Attention over texts that lie end to end, and its registration with transformers under the name `nlptl_packed`.
+"""Attention over packed texts, registered with transformers as `nlptl_packed`.
 
 Shapes: B texts, N packed tokens, H heads, T tokens of one text, E dimension of a head, G texts of equal length.
 """
@@ -14,27 +14,27 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-NAME = "nlptl_packed"
+ATTENTION_NAME = "nlptl_packed"
 AttentionChoice = Literal["auto", "packed", "sdpa", "eager"]
 Kernel = Literal["varlen", "flash_attn", "grouped"]
-HALF = (torch.float16, torch.bfloat16)
-WIDEST = 256  # dimensions of a head that the flash kernels take; they want a multiple of 8
+HALF_PRECISION = (torch.float16, torch.bfloat16)
+MAX_HEAD_DIM = 256  # of the flash kernels, which also want a multiple of 8
 
 
 @dataclasses.dataclass(frozen=True)
 class PackedTexts:
-    """Where each text begins in a packed batch, in the forms that the kernels ask for."""
+    """Boundaries of the texts in a packed batch, as the kernels want them."""
 
-    boundaries: Tensor
-    """(B + 1,) int32: text b is rows boundaries[b] to boundaries[b + 1]; flash kernels call it cu_seqlens."""
-    longest: int
+    cu_seqlens: Tensor
+    """(B + 1,) int32. Text b is rows cu_seqlens[b] to cu_seqlens[b + 1]."""
+    max_seqlen: int
     """Tokens of the longest text."""
     runs: tuple[tuple[int, int, int], ...]
-    """(first row, texts G, tokens T) of each run of neighbours that are equally long."""
+    """(first row, texts G, tokens T) of each run of neighbours of equal length."""
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> PackedTexts:
-        """Build it from the tokens of each text; sorted texts give few runs, and few runs are fast."""
+        """Build it from the tokens of each text. Sorted texts give few runs, and few runs are fast."""
         runs: list[tuple[int, int, int]] = []
         row = 0
         for length in lengths:
@@ -43,8 +43,8 @@ class PackedTexts:
             else:
                 runs.append((row, 1, length))
             row += length
-        boundaries = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
-        return cls(boundaries, max(lengths, default=0), tuple(run for run in runs if run[2]))
+        cu_seqlens = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
+        return cls(cu_seqlens, max(lengths, default=0), tuple(run for run in runs if run[2]))
 
 
 def packed_attention(
@@ -61,10 +61,8 @@ def packed_attention(
 ) -> tuple[Tensor, None]:
     """Return softmax(Q K^T * scaling) V within each text: (1, N, H, E) of query, key, value (1, H, N, E).
 
-    `sliding_window` w lets a token see those less than w away (ModernBERT's local layers). No mask is needed and none
-    is looked at. Attention weights are never dropped: no fused kernel but flash-attn's can, neither torch's
-    variable-length one on a GPU nor SDPA's on a CPU, and all devices should train alike. The layers' other dropout
-    stays; `attention: sdpa` or `eager` drop attention weights too.
+    With `sliding_window` w a token attends to those less than w away (ModernBERT's local layers). The mask is ignored.
+    Attention weights are never dropped, since most fused kernels cannot, and all devices should train alike.
     """
     del module, attention_mask
     kernel = kernel_for(query.device, query.dtype, query.shape[-1])
@@ -74,13 +72,9 @@ def packed_attention(
     return _flash(kernel, q.contiguous(), k.contiguous(), v.contiguous(), packed, scaling, sliding_window)[None], None
 
 
-def kernel_for(device: torch.device, dtype: torch.dtype, width: int) -> Kernel:
-    """Name the fastest kernel that computes this, for heads of `width` dimensions.
-
-    A fused variable-length one on a GPU in half precision, else SDPA on runs of equally long texts; neither needs a
-    mask or padding.
-    """
-    if device.type != "cuda" or dtype not in HALF or width % 8 or width > WIDEST:
+def kernel_for(device: torch.device, dtype: torch.dtype, head_dim: int) -> Kernel:
+    """Name the fastest kernel: a fused one on a GPU in half precision, else SDPA on runs of texts of equal length."""
+    if device.type != "cuda" or dtype not in HALF_PRECISION or head_dim % 8 or head_dim > MAX_HEAD_DIM:
         return "grouped"
     return _flash_kernel()
 
@@ -96,27 +90,23 @@ def _flash(
     kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None
 ) -> Tensor:
     """Return (N, H, E) of query, key, value (N, H, E)."""
-    begins, longest, reach = packed.boundaries, packed.longest, _reach(window)
+    starts, max_seqlen = packed.cu_seqlens, packed.max_seqlen
+    reach = (-1, -1) if window is None else (window - 1, window - 1)  # tokens to the left and the right; -1 is all
     if kernel == "flash_attn":
         from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
         out: Tensor = flash_attn_varlen_func(
-            q, k, v, begins, begins, longest, longest, softmax_scale=scaling, window_size=reach
+            q, k, v, starts, starts, max_seqlen, max_seqlen, softmax_scale=scaling, window_size=reach
         )
         return out
     from torch.nn.attention.varlen import varlen_attn
 
-    result = varlen_attn(q, k, v, begins, begins, longest, longest, scale=scaling, window_size=reach)
+    result = varlen_attn(q, k, v, starts, starts, max_seqlen, max_seqlen, scale=scaling, window_size=reach)
     return result if isinstance(result, Tensor) else result[0]
 
 
-def _reach(window: int | None) -> tuple[int, int]:
-    """Return how many tokens the flash kernels look to the left and right, -1 for all."""
-    return (-1, -1) if window is None else (window - 1, window - 1)
-
-
 def _grouped(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None) -> Tensor:
-    """Return (N, H, E) of query, key, value (N, H, E): SDPA on each run of equally long texts."""
+    """Return (N, H, E) of query, key, value (N, H, E): SDPA on each run of texts of equal length."""
     if not packed.runs:
         return torch.zeros_like(q)
     sizes = [texts * tokens for _, texts, tokens in packed.runs]  # split, since slices have slow gradients
@@ -125,7 +115,7 @@ def _grouped(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: floa
 
 
 def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts) -> None:
-    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`, without autograd; all are (N, H, E)."""
+    """Write softmax(Q K^T / sqrt(E)) V within each text into `out`, without autograd. All are (N, H, E)."""
     for run in packed.runs:
         first, texts, tokens = run
         cut = slice(first, first + texts * tokens)
@@ -145,32 +135,32 @@ def _equally_long(
 
 
 def _band(tokens: int, window: int, device: torch.device) -> Tensor:
-    place = torch.arange(tokens, device=device)
-    return (place[:, None] - place[None, :]).abs() < window
+    position = torch.arange(tokens, device=device)
+    return (position[:, None] - position[None, :]).abs() < window
 
 
 @functools.cache
 def register() -> None:
-    """Make the function known to transformers; its mask function returns none, because packing needs none."""
+    """Register the attention with transformers, and a mask function that returns None."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, packed_attention)
-    AttentionMaskInterface.register(NAME, lambda *_args, **_kwargs: None)
+    AttentionInterface.register(ATTENTION_NAME, packed_attention)
+    AttentionMaskInterface.register(ATTENTION_NAME, lambda *_args, **_kwargs: None)
 
 
 def choose(wanted: AttentionChoice, device: torch.device) -> tuple[str, str]:
-    """Return which attention to use on `device` ("packed", "sdpa" or "eager") and one sentence on why."""
+    """Return the attention for `device` ("packed", "sdpa" or "eager") and one sentence on why."""
     if wanted != "auto":
         return wanted, f"attention: {wanted}, as the settings say."
     if device.type == "cuda":
-        how = {
+        kernel = {
             "varlen": "torch's variable-length kernel in half precision",
             "flash_attn": "flash-attn's variable-length kernel in half precision",
-            "grouped": "SDPA on equally long texts",
+            "grouped": "SDPA on texts of equal length",
         }[_flash_kernel()]
-        return "packed", f"attention: packed; on this GPU {how}, without padding."
+        return "packed", f"attention: packed; this GPU uses {kernel}, without padding."
     return "packed", (
-        "attention: packed; on a CPU equally long texts go through SDPA together, without mask and padding, "
-        "which measured faster than padding."
+        "attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which measured faster "
+        "than padding."
     )

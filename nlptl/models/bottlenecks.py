@@ -1,4 +1,4 @@
-"""Bottleneck adapters: small networks beside the layers of a frozen transformer, which learn in its stead.
+"""Bottleneck adapters: small networks behind the layers of a frozen transformer, which are trained in its place.
 
 Shapes: B texts, T tokens, D dimension, W width of the bottleneck.
 """
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError
 
-FILE = "bottlenecks.safetensors"
-SPREAD = 0.02  # of the first weights of the way down; those of the way up are zero
+BOTTLENECKS = "bottlenecks.safetensors"
+INITIAL_STD = 0.02  # of the down-projection's weights; the up-projection begins at zero
 
 
 class Bottleneck(nn.Module):
-    """y = x + W_up gelu(W_down x + b_down) + b_up, x (B, T, D) what a layer gives (Houlsby et al. 2019).
+    """y = x + W_up gelu(W_down x + b_down) + b_up, for x (B, T, D), the output of a layer (Houlsby et al. 2019).
 
-    One a layer, behind all of it, which does as well as the paper's two (Pfeiffer et al. 2021). W_up and b_up begin at
-    zero, so that it begins as the identity. The nonlinearity keeps it from being merged into the layer.
+    One adapter a layer, behind the whole layer, does as well as the paper's two (Pfeiffer et al. 2021). W_up and b_up
+    begin at zero, so that the adapter begins as the identity. Its nonlinearity prevents merging it into the layer.
     """
 
     def __init__(self, dim: int, width: int) -> None:
@@ -34,9 +34,9 @@ class Bottleneck(nn.Module):
         self.up_bias = nn.Parameter(torch.zeros(dim))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the way down anew; the way up is zero."""
+        """Draw the down-projection anew. Set the rest to zero."""
         with torch.no_grad():
-            self.down_weight.copy_(torch.empty(self.down_weight.shape).normal_(std=SPREAD, generator=generator))
+            self.down_weight.copy_(torch.empty(self.down_weight.shape).normal_(std=INITIAL_STD, generator=generator))
             for zero in (self.down_bias, self.up_weight, self.up_bias):
                 zero.zero_()
 
@@ -52,7 +52,7 @@ def bottlenecks(dim: int, width: int, layers: Iterable[int]) -> nn.ModuleDict:
 
 
 def settings_of(adapters: nn.ModuleDict) -> dict[str, Any]:
-    """Return what `read` needs beside the tensors; nothing where there are no adapters."""
+    """Return what `read` needs besides the tensors: nothing without adapters."""
     widths = [len(adapter.down_bias) for adapter in adapters.values() if isinstance(adapter, Bottleneck)]
     return {"bottlenecks": {"width": widths[0], "layers": [int(layer) for layer in adapters]}} if widths else {}
 
@@ -62,20 +62,20 @@ def write(adapters: nn.ModuleDict, folder: Path) -> None:
     from safetensors.torch import save_file
 
     if len(adapters):
-        save_file({name: tensor.contiguous() for name, tensor in adapters.state_dict().items()}, folder / FILE)
+        save_file({name: tensor.contiguous() for name, tensor in adapters.state_dict().items()}, folder / BOTTLENECKS)
 
 
 def read(folder: Path, settings: dict[str, Any], dim: int) -> nn.ModuleDict:
-    """Read what `write` wrote beside the settings of `settings_of`; ArtifactError when it is damaged."""
+    """Read what `write` wrote, given the settings of `settings_of`. Raises ArtifactError if it is damaged."""
     found = settings.get("bottlenecks")
     if found is None:
         return nn.ModuleDict()
     adapters = bottlenecks(dim, found["width"], found["layers"])
     try:
-        adapters.load_state_dict({name: tensor.clone() for name, tensor in read_tensors(folder / FILE).items()})
+        adapters.load_state_dict({name: t.clone() for name, t in read_tensors(folder / BOTTLENECKS).items()})
     except RuntimeError:
         raise ArtifactError(
-            f"{folder / FILE}: does not fit the adapters that encoder.json describes; the folder is damaged. Run the stage "
-            "again."
+            f"{folder / BOTTLENECKS}: does not fit the adapters that encoder.json describes; the folder is damaged. Run the "
+            "stage again."
         ) from None
     return adapters

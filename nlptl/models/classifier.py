@@ -5,6 +5,7 @@ Shapes: B texts, K labels.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from nlptl.artifact import (
 )
 from nlptl.data import LabelSet
 from nlptl.errors import ArtifactError
-from nlptl.models.encoder import PROBES, SAME, Encoder, count_parameters, not_training
+from nlptl.models.encoder import PROBES, TOLERANCE, Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
 
@@ -35,23 +36,23 @@ HEAD = "head.safetensors"
 
 
 class TextClassifier(nn.Module):
-    """probabilities = softmax(head(encoder(text))); `labels` gives the K names in the order of the columns."""
+    """probabilities = softmax(head(encoder(text))); `labels` holds the K names in the order of the columns."""
 
     def __init__(self, encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
         super().__init__()
-        if head.labels != len(labels):
-            raise ValueError(f"the head has {head.labels} outputs for {len(labels)} labels")
+        if head.label_count != len(labels):
+            raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder = encoder
         self.head = head
         self.labels = tuple(labels)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.encoder.device
 
     def label_ids(self, labels: Sequence[str]) -> Tensor:
-        """Return the places (B,) of label names among `labels`; DataError for an unknown one."""
+        """Return the ids (B,) of label names, their places in `labels`. Raises DataError for an unknown one."""
         return torch.tensor(LabelSet(self.labels).ids(labels), dtype=torch.int64)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -62,7 +63,7 @@ class TextClassifier(nn.Module):
     def predict_proba(
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`; every row sums to 1."""
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
         with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
@@ -85,8 +86,6 @@ class TextClassifier(nn.Module):
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder; `save` does it safely."""
-        import json
-
         from safetensors.torch import save_file
 
         self.encoder.write_parts(folder)
@@ -96,12 +95,12 @@ class TextClassifier(nn.Module):
         self._check_written(folder)
 
     def _check_written(self, folder: Path) -> None:
-        """Read the files again and compare; ArtifactError where they differ, before anything is published."""
+        """Read the files again and compare. Raises ArtifactError if they differ, before anything is published."""
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
         apart = abs(self.predict_proba(texts) - again.predict_proba(texts)).max()
-        if not apart <= SAME:
+        if not apart <= TOLERANCE:
             raise ArtifactError(
                 f"{folder}: the classifier reads back with other probabilities (by {apart:.2g}) than it was saved with; "
                 "expected the same ones, so nothing was published. This is a fault of nlptl: please report it."
@@ -109,7 +108,7 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
-        """Read a classifier from a folder of `save`, of a stage that gives one, or from a whole run."""
+        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
         folder = Path(folder)
         folder = last_stage(folder) if is_run(folder) else folder
         verify(folder, read_manifest(folder, kind="classifier"))
@@ -117,9 +116,9 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
-        """Read the files of `write_files`; ArtifactError when one is missing or damaged."""
+        """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         settings = read_json(folder / SETTINGS)
-        head = Head(**settings["head"])
+        head = Head.from_settings(settings["head"])
         try:
             head.load_state_dict(dict(read_tensors(folder / HEAD)))
         except RuntimeError:

@@ -1,12 +1,13 @@
 """Encoder: text to sentence vector. Tokenizer + token model + pooling.
 
-Shapes: B texts, D dimension.
+Shapes: B texts, N packed tokens, M segments, D dimension.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +28,7 @@ from nlptl.artifact import (
     read_tensors,
     verify,
 )
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.packing import Batch, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.threads import side_by_side
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
 SETTINGS = "encoder.json"
 TOKENIZER = "tokenizer.json"
 POOLING = "pooling.safetensors"
-PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # read back after every save
-ADDED_PROBES = 8  # of the tokens that were added to the vocabulary, the newest, each as a probe
-SAME = 1e-4  # two computations of the same thing may differ by so much
-CHUNK = 20_000  # texts tokenised and sorted by length together; bounds the memory of a long list
+PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
+MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
+TOLERANCE = 1e-4  # between two computations of the same vectors
+TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the memory of a long list
 
 
 class Encoder(nn.Module):
-    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 where `normalized`.
+    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 if `normalized`.
 
-    A text that is read sentence by sentence gets the mean of its sentences' vectors, scaled once more.
+    A text that is read by sentence gets the mean of its sentences' vectors, scaled once more.
     """
 
     def __init__(
@@ -73,12 +74,12 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.token_model.device
 
     @property
     def transformer(self) -> Transformer:
-        """The token model, where the caller knows that it is a transformer."""
+        """The token model, if the caller knows that it is a transformer."""
         from nlptl.models.transformer import Transformer
 
         assert isinstance(self.token_model, Transformer)
@@ -90,11 +91,11 @@ class Encoder(nn.Module):
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's token ids as the token model wants them."""
+        """Return each text's token ids."""
         return self.token_model.read(self.tokenizer, texts)
 
     def tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Return texts as token ids from which batches are picked."""
+        """Return the token ids of texts, from which batches are picked."""
         return TokenizedTexts.of(self.token_ids(texts), sentence_start=self.token_model.rule.sentence_start)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -103,11 +104,11 @@ class Encoder(nn.Module):
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
-        pieces = self._scaled(self.pooling(token_vectors, batch.by_piece()))
-        if batch.pieces is None:
-            return pieces
-        text = batch.text_of_piece()
-        summed = pieces.new_zeros(len(batch.lengths), pieces.shape[1]).index_add(0, text, pieces)
+        segments = self._scaled(self.pooling(token_vectors, batch.by_segment()))
+        if batch.segments is None:
+            return segments
+        text = batch.text_of_segment()
+        summed = segments.new_zeros(len(batch.lengths), segments.shape[1]).index_add(0, text, segments)
         counts = torch.bincount(text, minlength=len(batch.lengths)).clamp(min=1)
         return self._scaled(summed / counts[:, None])
 
@@ -125,11 +126,11 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
-        `normalize` scales each to length 1 (a zero vector stays zero). `layer` takes the output of another layer of a
-        transformer, 0 (the embeddings) to the last, negative ones counted from the last (-1), or "mean" of all.
-        `precision` bfloat16 runs the token model on a copy of half the bits, several times as fast on a GPU, where it
-        also opens the fused attention kernels, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine
-        of 0.9999 and more to those of float32. `after_batch` is told how many texts each finished batch held.
+        `normalize` scales each to length 1. A zero vector stays zero. `layer` selects a transformer's layer: 0 (the
+        embeddings) to the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is
+        several times as fast on a GPU, where it enables the fused attention kernels. It is slower on a CPU without
+        AVX512-BF16. MiniLM's vectors keep a cosine of at least 0.9999 to those of float32. `after_batch` is called with
+        the number of texts of each finished batch.
         """
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
@@ -140,9 +141,9 @@ class Encoder(nn.Module):
             halved = Encoder(self.tokenizer, token_model, self.pooling, normalized=self.normalized)
             return halved.encode(texts, normalize=normalize, layer=layer, after_batch=after_batch)
         parts: list[Tensor] = []
-        for begin in range(0, max(1, len(texts)), CHUNK):
+        for begin in range(0, max(1, len(texts)), TEXTS_AT_ONCE):
             with torch.inference_mode(), self.token_model.reading(layer), not_training(self):
-                parts.append(self._encoded(texts[begin : begin + CHUNK], after_batch))
+                parts.append(self._encoded(texts[begin : begin + TEXTS_AT_ONCE], after_batch))
         vectors = torch.cat(parts)
         vectors = nn.functional.normalize(vectors, dim=1) if normalize else vectors
         result: NDArray[np.float32] = vectors.numpy()
@@ -165,7 +166,7 @@ class Encoder(nn.Module):
         return vectors.cpu()
 
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Cut rows into batches; a transformer gets equally long texts together, the longest first."""
+        """Yield the rows of each batch. A transformer gets texts of equal length together, the longest first."""
         budget = self.token_model.token_budget
         if not self.token_model.sorts:
             yield from (list(rows) for rows in token_budget_batches(lengths, budget=budget))
@@ -185,7 +186,7 @@ class Encoder(nn.Module):
         """Return the names of all files that an encoder's folder may hold."""
         from nlptl.models import transformer, word_vectors
 
-        return frozenset({SETTINGS, TOKENIZER, POOLING, *word_vectors.FILES, *transformer.FILES})
+        return frozenset({SETTINGS, TOKENIZER, POOLING, *word_vectors.WORD_VECTOR_FILES, *transformer.FILES})
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -193,20 +194,17 @@ class Encoder(nn.Module):
         publish(Path(folder), self.write_files, manifest, files=self.files())
 
     def write_files(self, folder: Path) -> None:
-        """Write the encoder's files into an existing folder and read them back; `save` does it safely.
-
-        Raises ArtifactError, before anything is published, when the files give other vectors.
-        """
+        """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""
         self.write_parts(folder)
         self.check_written(folder, Encoder.read_files(folder))
 
     def check_written(self, folder: Path, again: Encoder) -> None:
-        """Compare the vectors of some texts with those of the encoder that was read back."""
-        added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()][-ADDED_PROBES:]
+        """Compare the vectors of some texts with those of `again`, which was read back. Raises ArtifactError if they differ."""
+        added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()][-MAX_ADDED_PROBES:]
         texts = [*PROBES, *added]
         first, second = self.encode(texts), again.to(self.device).encode(texts)
         apart = float(np.abs(first - second).max())
-        if not apart <= SAME * max(1.0, float(np.abs(first).max())):
+        if not apart <= TOLERANCE * max(1.0, float(np.abs(first).max())):
             raise ArtifactError(
                 f"{folder}: the encoder reads back with other vectors (by {apart:.2g}) than it was saved with; expected "
                 "the same ones, so nothing was published. This is a fault of nlptl: please report it."
@@ -214,8 +212,6 @@ class Encoder(nn.Module):
 
     def write_parts(self, folder: Path) -> None:
         """Write the encoder's files without reading them back."""
-        import json
-
         from safetensors.torch import save_file
 
         settings = {
@@ -237,7 +233,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
-        """Read the files of `write_files`; ArtifactError when one is missing or damaged."""
+        """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         settings = read_json(folder / SETTINGS)
         token_model = _read_token_model(folder, settings)
         try:
@@ -246,7 +242,7 @@ class Encoder(nn.Module):
             raise ArtifactError(
                 f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
             ) from None
-        # Cloned, since memory that is aligned otherwise would give other roundings than before saving.
+        # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in read_tensors(folder / POOLING).items()}
         pooling = Pooling(
             settings["pooling"],
@@ -256,10 +252,21 @@ class Encoder(nn.Module):
         )
         return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
 
+    @classmethod
+    def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
+        """Read an encoder and its word vectors. Raises ConfigError for a transformer."""
+        encoder = cls.read_files(folder)
+        if not isinstance(encoder.token_model, WordVectors):
+            raise ConfigError(
+                f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
+                "skipgram. Choose one."
+            )
+        return encoder, encoder.token_model
+
 
 @contextlib.contextmanager
 def not_training(module: nn.Module) -> Iterator[None]:
-    """Switch dropout off for a while."""
+    """Switch dropout off inside the block."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

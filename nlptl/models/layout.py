@@ -1,6 +1,6 @@
-"""How a batch lies in front of the layers: end to end, or padded with a mask.
+"""Layouts of a batch in front of the layers: end to end, or padded with a mask.
 
-Shapes: B texts, M pieces, N packed tokens, T tokens of the longest piece, D dimension.
+Shapes: B texts, M segments, N packed tokens, T tokens of the longest segment, D dimension.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ Mask = Tensor | dict[str, Tensor | None] | None
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where each token of a batch lies: (1, N, D) end to end, or (M, T, D) padded with a mask. Pieces see only themselves."""
+    """Place of each token: (1, N, D) end to end, or (M, T, D) padded. Attention stays within a segment."""
 
     position_ids: Tensor
     packed: PackedTexts | None
     mask: Mask
     places: tuple[Tensor, Tensor] | None
-    """Padded: piece and position of each token."""
+    """Padded: segment and position of each token."""
     order: Tensor | None = None
-    """(N,) End to end: the token that lies at each place, where pieces of equal length were brought together."""
+    """(N,) End to end: the token at each place, if segments were sorted by length."""
 
     @classmethod
     def end_to_end(cls, batch: Batch, first_position: int) -> Layout:
-        """Lay a batch end to end; pieces of texts by length, since equally long neighbours share a call of the kernel."""
-        device, pieces = batch.input_ids.device, batch.by_piece()
+        """Lay a batch end to end. Segments are sorted by length, since neighbours of equal length share a kernel call."""
+        device, segments = batch.input_ids.device, batch.by_segment()
         order = None
-        if batch.pieces is not None:
-            by_length = torch.argsort(pieces.lengths, stable=True)
-            begins = pieces.lengths.cumsum(0) - pieces.lengths
-            lengths = pieces.lengths[by_length]
+        if batch.segments is not None:
+            by_length = torch.argsort(segments.lengths, stable=True)
+            begins = segments.lengths.cumsum(0) - segments.lengths
+            lengths = segments.lengths[by_length]
             shift = begins[by_length] - (lengths.cumsum(0) - lengths)
             order = (torch.repeat_interleave(shift, lengths) + torch.arange(len(batch.input_ids))).to(device)
-            pieces = Batch(batch.input_ids[order], lengths)
-        packed = PackedTexts.of(pieces.lengths.tolist(), device)
-        return cls((pieces.positions() + first_position)[None], packed, None, None, order)
+            segments = Batch(batch.input_ids[order], lengths)
+        packed = PackedTexts.of(segments.lengths.tolist(), device)
+        return cls((segments.positions() + first_position)[None], packed, None, None, order)
 
     @classmethod
     def padded(cls, batch: Batch, first_position: int, mask_of: Callable[[Batch, int], Mask]) -> Layout:
-        """Lay a batch into rows of equal length; `mask_of` gives the mask for pieces and the length of the rows."""
-        pieces = batch.by_piece()
-        longest = int(pieces.lengths.max()) if len(pieces.lengths) else 0
-        position_ids = torch.arange(longest, device=batch.input_ids.device) + first_position
-        places = (pieces.text_of_token(), pieces.positions())
-        return cls(position_ids.expand(len(pieces.lengths), -1), None, mask_of(pieces, longest), places)
+        """Lay a batch into rows of equal length; `mask_of` makes the mask from segments and T."""
+        segments = batch.by_segment()
+        max_seqlen = int(segments.lengths.max()) if len(segments.lengths) else 0
+        position_ids = torch.arange(max_seqlen, device=batch.input_ids.device) + first_position
+        places = (segments.text_of_token(), segments.positions())
+        return cls(position_ids.expand(len(segments.lengths), -1), None, mask_of(segments, max_seqlen), places)
 
     def lay_out(self, rows: Tensor) -> Tensor:
         """Bring (N, ...) into the layout: (1, N, ...) or (M, T, ...)."""
         if self.places is None:
             return (rows if self.order is None else rows[self.order])[None]
         shape = (*self.position_ids.shape, *rows.shape[1:])
-        return rows.new_zeros(shape).index_put(self.places, rows)  # the mask hides what fills the gaps
+        return rows.new_zeros(shape).index_put(self.places, rows)  # the mask hides the padding
 
     def take_out(self, hidden: Tensor) -> Tensor:
         """Bring (1, N, D) or (M, T, D) back to (N, D)."""

@@ -1,4 +1,4 @@
-"""Words near a word in a saved encoder's table of word vectors."""
+"""Nearest neighbours of a word in a saved encoder's table of word vectors."""
 
 from __future__ import annotations
 
@@ -12,21 +12,12 @@ from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
 from nlptl.models.word_vector_files.reading import FloatArray
-from nlptl.models.word_vectors import WordVectors
 
 
 def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, float]]:
-    """Return the `count` nearest words and their cosines, nearest first; ConfigError for a word without a vector.
-
-    The word goes through the encoder's own tokenizer, so case and the like fold as they did in training.
-    """
-    encoder = Encoder.read_files(folder)
-    if not isinstance(encoder.token_model, WordVectors):
-        raise ConfigError(
-            f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
-            "skipgram. Choose one."
-        )
-    words, table = encoder.words(), encoder.token_model
+    """Return the `count` nearest words and their cosines, nearest first. Raises ConfigError for a word without a vector."""
+    encoder, table = Encoder.read_word_vectors(folder)
+    words = encoder.words()
     (ids,) = encoder.token_ids([word])
     if len(ids) != 1:
         raise ConfigError(
@@ -36,12 +27,14 @@ def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, flo
     vectors = table.vectors.detach()
     if ids[0] < len(vectors):
         return nearest(words, vectors.numpy(), ids[0], count=count)
-    asked = table.rows(torch.tensor(ids)).detach()  # a word that has a vector by its spelling alone, as one more row
+    asked = table.rows(
+        torch.tensor(ids)
+    ).detach()  # an unseen word, whose vector follows from its spelling, as one more row
     return nearest([*words, word], torch.cat([vectors, asked]).numpy(), len(words), count=count)
 
 
 def nearest(words: Sequence[str], vectors: FloatArray, index: int, *, count: int) -> list[tuple[str, float]]:
-    """Return the `count` words whose vectors (V, D) have the highest cosine with row `index`, without row 0."""
+    """Return the `count` words whose vectors (V, D) have the highest cosine with row `index`. Row 0 is left out."""
     lengths = np.linalg.norm(vectors, axis=1)
     cosines = vectors @ vectors[index] / np.maximum(lengths * lengths[index], 1e-12)
     cosines[[0, index]] = -np.inf

@@ -1,4 +1,4 @@
-"""Token vectors to one sentence vector: cls, mean, max, tf-idf weighted, SIF, attention-weighted.
+"""Pooling of token vectors into one sentence vector: cls, mean, max, tf-idf weighted, SIF, attention-weighted.
 
 Shapes: B texts, N packed tokens, V words, D dimension.
 """
@@ -16,18 +16,18 @@ PoolingMode = Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
 
 
 class Pooling(nn.Module):
-    """Pool the tokens w of each text s into one vector; a text without tokens becomes zero.
+    """Pool the tokens w of each text s into one vector. A text without tokens becomes zero.
 
     mean       (1/|s|) sum v(w)
     max        elementwise maximum of v(w)
-    cls        v of the first token, which encoders train to stand for the whole text
+    cls        v of the first token, which encoders train to represent the text
     attention  sum a(w) v(w) with a = softmax over s of q . v(w) / sqrt(D)   (Yang et al. 2016, eq. 5-7, without
-               their hidden layer); `query` q (D,) starts at zero, which is the mean, and learns with the labels
-    tfidf      sum idf(w) v(w) / sum idf(w): with repeats counted, the tf-idf weighted mean
+               their hidden layer); `query` q (D,) begins at zero, which gives the mean, and is trained with the labels
+    tfidf      sum idf(w) v(w) / sum idf(w), repeated words counted each time
     sif        x = (1/|s|) sum a / (a + p(w)) v(w), then x - u u^T x   (Arora et al. 2017, algorithm 1)
 
-    `token_weights` (V,) holds idf(w) or a / (a + p(w)), that of word 0 also for ids of V and more, which are words that
-    the pile lacks; `common_component` (D,) is u, of unit length, or zero.
+    `token_weights` (V,) holds idf(w) or a / (a + p(w)). Ids of V and more, words that the unlabelled texts lack, take
+    the weight of word 0. `common_component` (D,) is u, of unit length, or zero.
     """
 
     token_weights: Tensor
@@ -42,18 +42,18 @@ class Pooling(nn.Module):
         query: Tensor | None = None,
     ) -> None:
         super().__init__()
-        if mode in ("tfidf", "sif") and token_weights is None:
+        self.mode = mode
+        if self.is_fitted and token_weights is None:
             raise ValueError(f"{mode} pooling needs token_weights; fit them with the sentence_vectors stage")
         if mode == "attention" and query is None:
             raise ValueError("attention pooling needs a query (D,); zeros make it the mean")
-        self.mode = mode
         self.register_buffer("token_weights", torch.zeros(0) if token_weights is None else token_weights)
         self.register_buffer("common_component", torch.zeros(0) if common_component is None else common_component)
         self.query = None if query is None else nn.Parameter(query)
 
     @property
     def is_fitted(self) -> bool:
-        """Whether it was fitted to texts, as they were read then."""
+        """Whether it was fitted to texts, tokenised as they were then."""
         return self.mode in ("tfidf", "sif")
 
     def forward(self, token_vectors: Tensor, batch: Batch) -> Tensor:
@@ -70,12 +70,11 @@ class Pooling(nn.Module):
         if self.query is not None:
             weights = self._attention(token_vectors, text, len(lengths))
             return pooled.index_add(0, text, token_vectors * weights[:, None])
-        if self.mode in ("tfidf", "sif"):
+        if self.is_fitted:
             known = batch.input_ids < len(self.token_weights)
             weights = self.token_weights[batch.input_ids.where(known, 0)]
-            pooled = pooled.index_add(0, text, token_vectors * weights[:, None])
-        else:
-            pooled = pooled.index_add(0, text, token_vectors)
+            token_vectors = token_vectors * weights[:, None]
+        pooled = pooled.index_add(0, text, token_vectors)
         if self.mode == "tfidf":
             total = weights.new_zeros(len(lengths)).index_add(0, text, weights)
             return pooled / total.clamp(min=1e-12)[:, None]
@@ -83,7 +82,7 @@ class Pooling(nn.Module):
         return remove_component(pooled, self.common_component) if len(self.common_component) else pooled
 
     def _attention(self, token_vectors: Tensor, text: Tensor, texts: int) -> Tensor:
-        """Return a(w) for each token (N,); they sum to 1 in each text."""
+        """Return a(w) of each token (N,). They sum to 1 in each text."""
         assert self.query is not None
         scores = token_vectors @ self.query / token_vectors.shape[1] ** 0.5
         highest = scores.new_full((texts,), float("-inf")).scatter_reduce(0, text, scores.detach(), "amax")
@@ -93,23 +92,23 @@ class Pooling(nn.Module):
 
 
 def remove_component(vectors: Tensor, component: Tensor) -> Tensor:
-    """Return vectors (B, D) without their share along the unit vector `component` (D,)."""
+    """Return vectors (B, D) minus their projection on the unit vector `component` (D,)."""
     return vectors - (vectors @ component)[:, None] * component
 
 
 def sif_weights(counts: Tensor, a: float) -> Tensor:
-    """Return a / (a + p(w)) for each word of counts (V,), with p(w) its share of all counted words."""
+    """Return a / (a + p(w)) for word counts (V,), where p(w) is the word's relative frequency."""
     probability = counts.double() / counts[1:].sum().clamp(min=1)
     return (a / (a + probability)).float()
 
 
 def idf_weights(text_frequency: Tensor, texts: int) -> Tensor:
-    """Return ln((1 + texts) / (1 + df(w))) + 1 for document frequencies (V,), as scikit-learn smooths it."""
+    """Return ln((1 + texts) / (1 + df(w))) + 1 for document frequencies (V,), smoothed as in scikit-learn."""
     return (torch.log((1 + texts) / (1 + text_frequency.double())) + 1).float()
 
 
 def first_component(second_moment: Tensor) -> Tensor:
-    """Return the unit eigenvector (D,) of the largest eigenvalue of X^T X (D, D), its sign fixed."""
+    """Return the unit eigenvector (D,) of the largest eigenvalue of X^T X (D, D). Its largest entry is positive."""
     component = torch.linalg.eigh(second_moment.double()).eigenvectors[:, -1]
     largest = component[component.abs().argmax()]
     signed: Tensor = component * torch.sign(largest)

@@ -1,4 +1,4 @@
-"""Models and adapters in the layouts of transformers and PEFT: read, made and written, safetensors only."""
+"""Models and adapters in the layouts of transformers and PEFT: loaded, created and saved, as safetensors only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from nlptl.artifact import read_json
 from nlptl.errors import ArtifactError, first_line
-from nlptl.models.architectures import anatomy_of
+from nlptl.models.architectures import architecture_of
 from nlptl.randomness import seeded
 
 if TYPE_CHECKING:
@@ -24,27 +24,20 @@ ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "ada
 
 
 def load_model(folder: Path) -> Any:
-    """Load a base encoder in float32 from a folder in transformers' layout; safetensors only, no code from the folder.
+    """Load a base encoder in float32 from a folder in transformers' layout. Raises ValueError with the reason if that fails.
 
-    Raises ValueError with the reason for a folder that cannot be read, and for one whose weights do not fill the
-    encoder: transformers would draw what is missing at random.
+    No code in the folder is run. A missing weight is refused: transformers would draw it at random.
     """
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
-    try:
+    with reasons():
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        extra = {"add_pooling_layer": False} if anatomy_of(config.model_type).pooler else {}
+        extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         with quiet():
             model, report = AutoModel.from_pretrained(
                 folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True,
                 trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True, **extra,
             )  # fmt: skip
-    except (
-        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
-    ) as error:  # fmt: skip
-        raise ValueError(first_line(error)) from None
     _check_filled(report)
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
@@ -63,10 +56,7 @@ def load_masked_lm(folder: Path) -> Any:
 
 
 def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
-    """Return a BERT (Devlin et al. 2019) with random weights; `sizes` are named as in transformers' BertConfig.
-
-    The caller's random state is left alone.
-    """
+    """Return a BERT (Devlin et al. 2019) with weights drawn from `seed`; `sizes` are arguments of BertConfig."""
     from transformers import BertConfig, BertModel
 
     with seeded(seed, torch.device("cpu")), quiet():
@@ -74,7 +64,7 @@ def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
 
 
 def _check_filled(report: dict[str, Any]) -> None:
-    """Raise ValueError when transformers' loading report names weights that are missing or of another shape."""
+    """Raise ValueError if transformers' loading report names weights that are missing or of another shape."""
     if report["mismatched_keys"]:
         name, found, expected = min(report["mismatched_keys"])
         raise ValueError(f"{name} is {tuple(found)} where config.json asks for {tuple(expected)}")
@@ -84,7 +74,7 @@ def _check_filled(report: dict[str, Any]) -> None:
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
-    """Write an adapter as PEFT does: adapter_config.json and adapter_model.safetensors, no path of this machine in it."""
+    """Write an adapter in PEFT's layout, without a path of this machine."""
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
@@ -94,25 +84,37 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
-    """Put an adapter of PEFT's layout into `model`; ArtifactError when it is damaged."""
+    """Put an adapter in PEFT's layout into `model`. Raises ArtifactError if it is damaged."""
     from peft import PeftModel
-    from safetensors import SafetensorError
 
     try:
-        if not (folder / ADAPTER_WEIGHTS).is_file():  # else PEFT would look for a pickle
-            raise ValueError("adapter_model.safetensors is missing")
-        with quiet():
+        with reasons(), quiet():
+            if not (folder / ADAPTER_WEIGHTS).is_file():  # else PEFT would look for a pickle
+                raise ValueError(f"{ADAPTER_WEIGHTS} is missing")
             return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+    except ValueError as error:
         raise ArtifactError(
-            f"{folder}: holds no adapter that PEFT reads ({first_line(error)}); the folder is damaged. "
-            "Run the stage again."
+            f"{folder}: holds no adapter that PEFT reads ({error}); the folder is damaged. Run the stage again."
         ) from None
 
 
 @contextlib.contextmanager
+def reasons() -> Iterator[None]:
+    """Raise ValueError with the first line of the error by which transformers or PEFT refuses a folder."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
+    ) as error:  # fmt: skip
+        raise ValueError(first_line(error).rstrip(".:")) from None
+
+
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' own reports and bars off the terminal; what matters is told as a sentence elsewhere."""
+    """Silence transformers' own reports and progress bars."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()

@@ -1,7 +1,7 @@
-"""A long text as its sentences: found by their marks, and tokenised each as a piece of its own.
+"""Sentences of a long text, found by their punctuation and tokenised each as a segment of its own.
 
-Where exactly a sentence ends matters little, since the vectors of a text's sentences are averaged. Texts without any of the
-marks, in Thai say, stay whole.
+The exact boundaries matter little, since the vectors of a text's sentences are averaged. A text without such
+punctuation, such as Thai, stays whole.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from nlptl.models.packing import TokenRule, tokenize
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SHORTEST = 30
-"""Bytes of UTF-8 below which a sentence joins the next one, the last the one before: an exclamation says little alone."""
-LEAST_TOKENS = 4  # of a sentence that the end of a cut text still holds: two and the special ones
+MIN_SENTENCE_BYTES = 30
+"""Shorter sentences (in UTF-8) join the next one, the last one the one before: an exclamation alone says little."""
+MIN_CUT_TOKENS = 4  # of the sentence at the end of a cut text: two and the special ones
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
-"""Between sentences: after a mark and a space, after a mark of a script without spaces, at a line's end."""
+"""A sentence ends at a mark and a space, at a mark of a script without spaces, or at a line's end."""
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a text in order, at least one; nothing but line breaks and space around them is lost."""
+    """Return the sentences of a text in order, at least one. Only line breaks and the space around them are dropped."""
     lines = BREAK.sub("\n", text)
     found: list[str] = []
-    last = begin = size = 0  # where the last sentence and the open one begin, and the bytes of that so far
+    last = begin = size = 0  # where the last sentence and the open one begin, and the bytes of the open one
     for start, end in itertools.pairwise([0, *(mark.end() for mark in ENDS.finditer(lines)), len(lines)]):
         part = lines[start:end].strip()
         begin = begin if size else start
         size += len(part.encode())
-        if size >= SHORTEST:
+        if size >= MIN_SENTENCE_BYTES:
             found.append(lines[begin:end].strip())
             last, size = begin, 0
     if size:
@@ -44,43 +44,43 @@ def sentences(text: str) -> list[str]:
 
 
 def sentence_start(tokenizer: Tokenizer) -> int | None:
-    """Return the id of the token that a tokenizer puts before every text, by which sentences are told apart; None without."""
+    """Return the id of the token that a tokenizer puts before every text, which separates sentences, if any."""
     with_special, without = (tokenizer.encode("a", add_special_tokens=special).ids for special in (True, False))
     return with_special[0] if with_special and with_special[:1] != without[:1] else None
 
 
 def rule_for(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where: str) -> TokenRule:
-    """Return the rule by which texts are read sentence by sentence, or whole; ConfigError where sentences have no start."""
+    """Return the rule that reads texts by sentence, or whole. Raises ConfigError if the tokenizer has no sentence start."""
     start = sentence_start(tokenizer)
     if by_sentence and start is None:
         raise ConfigError(
-            f"{where}: found an encoder whose tokenizer puts no token before a text; expected one such as [CLS], by which "
-            "sentences are told apart. Leave texts whole."
+            f"{where}: found an encoder whose tokenizer puts no token before a text; expected one such as [CLS], which "
+            "separates sentences. Leave texts whole."
         )
     return dataclasses.replace(rule, sentence_start=start if by_sentence else None)
 
 
 def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
-    """Return each text's token ids: its sentences end to end, each with its special tokens, cut off at `rule.longest`.
+    """Return each text's token ids: its sentences end to end, each with its special tokens, cut at `rule.max_length`.
 
-    The special tokens count too, so that a text of many sentences is cut a little earlier than one that is read whole. The
-    token that begins a sentence is dropped where a text has it written out.
+    Special tokens count, so a text of many sentences is cut a little earlier than a text that is read whole. A sentence
+    start that is written out in a text is dropped.
     """
     parts = [sentences(text) for text in texts]
-    pieces = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
-    return [_joined(list(itertools.islice(pieces, len(part))), rule) for part in parts]
+    tokenized = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
+    return [_joined(list(itertools.islice(tokenized, len(part))), rule) for part in parts]
 
 
-def _joined(pieces: Sequence[list[int]], rule: TokenRule) -> list[int]:
-    """Return pieces end to end, as many tokens as allowed; one that is cut keeps its last token."""
+def _joined(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
+    """Return sentences end to end, cut at the maximum length. A sentence that is cut keeps its last token."""
     ids: list[int] = []
-    for piece in pieces:
-        own = [*piece[:1], *(token for token in piece[1:] if token != rule.sentence_start)]
-        room = len(own) if rule.longest is None else rule.longest - len(ids)
-        if len(own) <= room:
+    for sentence in tokenized:
+        own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]
+        left = len(own) if rule.max_length is None else rule.max_length - len(ids)
+        if len(own) <= left:
             ids += own
             continue
-        if room >= LEAST_TOKENS:
-            ids += [*own[: room - 1], own[-1]]
+        if left >= MIN_CUT_TOKENS:
+            ids += [*own[: left - 1], own[-1]]
         break
     return ids

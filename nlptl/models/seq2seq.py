@@ -1,4 +1,4 @@
-"""Sequence-to-sequence models of transformers from a folder, such as Marian and T5: a text read, another written."""
+"""Sequence-to-sequence models of transformers from a folder, such as Marian and T5."""
 
 from __future__ import annotations
 
@@ -7,47 +7,42 @@ from typing import Any
 
 import torch
 
-from nlptl.errors import ConfigError, first_line
-from nlptl.models.pretrained import quiet
+from nlptl.errors import ConfigError
+from nlptl.models.foreign_tokenizer import UNBOUNDED_LENGTH
+from nlptl.models.pretrained import quiet, reasons
 from nlptl.randomness import seeded
 
-UNBOUNDED = 100_000  # tokenizers without a limit name an astronomic one
-LENGTHENS = (2, 16)  # a written text has at most so many times the tokens of the read one, and so many more
+MAX_LENGTH_RATIO, MAX_EXTRA_TOKENS = 2, 16  # output tokens: at most ratio * input + extra
 
 
 class Seq2Seq:
-    """A model and its tokenizer; safetensors only, no code from the folder, no network."""
+    """A sequence-to-sequence model and its tokenizer, from safetensors only. No code in the folder is run."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
-        """`model` is one of transformers' sequence-to-sequence models, `tokenizer` its own."""
+        """`model` and `tokenizer` are transformers' own."""
         self._model, self._tokenizer = model, tokenizer
 
     @classmethod
     def open(cls, folder: Path, *, device: torch.device, where: str) -> Seq2Seq:
-        """Load a folder in transformers' layout in float32; ConfigError, beginning with `where`, when it holds no model."""
-        from huggingface_hub.errors import StrictDataclassError
-        from safetensors import SafetensorError
-
+        """Load a folder in transformers' layout in float32; ConfigError, beginning with `where`, if it holds no model."""
         try:
-            model, tokenizer = _loaded(folder)
-        except (
-            OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
-        ) as error:  # fmt: skip
+            with reasons():
+                model, tokenizer = _loaded(folder)
+        except ValueError as error:
             raise ConfigError(
-                f"{where}: {folder}: holds no sequence-to-sequence model that transformers reads "
-                f"({first_line(error)}); expected config.json, model.safetensors and a tokenizer, such as of a "
-                "Marian or T5 model. Check the folder."
+                f"{where}: {folder}: holds no sequence-to-sequence model that transformers reads ({error}); expected "
+                "config.json, model.safetensors and a tokenizer, such as of a Marian or T5 model. Check the folder."
             ) from None
         return cls(model.to(device), tokenizer)
 
     @torch.inference_mode()
     def write(self, text: str, *, seed: int, temperature: float) -> str:
-        """Return what the model writes for a text, its words drawn from `seed`; empty for a text longer than it reads."""
+        """Return a text sampled with `seed`, given `text`. It is empty if `text` is longer than the model reads."""
         device = self._model.device
         ids = self._tokenizer(text, return_tensors="pt").input_ids.to(device)
-        longest = self._longest()
-        most = min(LENGTHENS[0] * ids.shape[1] + LENGTHENS[1], longest - 1)
-        if ids.shape[1] > longest or most < 1:
+        max_length = self._max_length()
+        most = min(MAX_LENGTH_RATIO * ids.shape[1] + MAX_EXTRA_TOKENS, max_length - 1)
+        if ids.shape[1] > max_length or most < 1:
             return ""
         with quiet(), seeded(seed % 2**63, device):
             written = self._model.generate(
@@ -56,13 +51,12 @@ class Seq2Seq:
             )  # fmt: skip
         return str(self._tokenizer.decode(written[0], skip_special_tokens=True)).strip()
 
-    def _longest(self) -> int:
+    def _max_length(self) -> int:
         limits = [self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", None)]
-        return min((limit for limit in limits if limit and limit < UNBOUNDED), default=UNBOUNDED)
+        return min((limit for limit in limits if limit and limit < UNBOUNDED_LENGTH), default=UNBOUNDED_LENGTH)
 
 
 def _loaded(folder: Path) -> tuple[Any, Any]:
-    """Return model and tokenizer; ValueError and others with the reason where that fails."""
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
     if not folder.is_dir():

@@ -1,6 +1,6 @@
-"""Words as character n-grams, hashed into buckets, so that rare and unseen words share what their spellings share.
+"""Words as character n-grams, hashed into buckets (Bojanowski et al. 2017).
 
-Bojanowski et al. 2017; the numbers are those of the fastText program, so that its models can be read and written.
+Hashes equal those of the fastText program, so that its models can be written.
 
 Shapes: N characters of a block of words, L lengths of n-grams from `min` on.
 """
@@ -15,21 +15,21 @@ from pydantic import Field, model_validator
 
 from nlptl.config import Config
 
-WORDS = 100_000  # words hashed at once: bounds the memory for a large vocabulary
+WORDS_AT_ONCE = 100_000  # hashed together; bounds the memory for a large vocabulary
 BASIS, PRIME = np.uint32(2166136261), np.uint32(16777619)  # of FNV-1a with 32 bits
-SIGN = np.uint32(0xFFFFFF00)  # what a byte from 128 on brings along in fastText, where bytes are signed
-CHARACTER = 4  # bytes of the longest UTF-8 character
+SIGN = np.uint32(0xFFFFFF00)  # sign extension of bytes from 128 on, since fastText's bytes are signed
+MAX_CHARACTER_BYTES = 4  # in UTF-8
 
 
 class Spelling(Config):
-    """Which character n-grams of "<word>" a word's vector is made of."""
+    """Character n-grams of "<word>" that a word's vector is composed of."""
 
     min: int = Field(default=3, ge=1)
-    """Characters of the shortest n-gram; < and > around the word count."""
+    """Characters of the shortest n-gram, < and > included."""
     max: int = Field(default=6, ge=1)
-    """Characters of the longest n-gram; longer ones are rarer and tell more."""
+    """Characters of the longest n-gram. Longer ones are rarer and more specific."""
     buckets: int = Field(default=2_000_000, ge=1, lt=2**31)
-    """Vectors that all n-grams share by hash; fewer save memory, and more n-grams then share one vector."""
+    """Vectors shared by all n-grams, by hash. Fewer save memory but make more n-grams share a vector."""
 
     @model_validator(mode="after")
     def _min_before_max(self) -> Spelling:
@@ -43,17 +43,17 @@ class Spelling(Config):
 def bucket_ids(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the bucket of every n-gram of every word, end to end, and where each word's begin (len(words) + 1).
 
-    As fastText does it: n-grams of "<word>" by characters, by place and then by length, each hashed by FNV-1a over its
-    UTF-8 bytes; a lone "<" or ">" is none. A word that is shorter than `min` has no n-grams.
+    As in fastText, the n-grams of "<word>" are ordered by place, then by length, and hashed by FNV-1a over their bytes.
+    A lone "<" or ">" is not an n-gram. A word shorter than `min` has none.
     """
-    parts = [_hashes(words[begin : begin + WORDS], spelling) for begin in range(0, len(words), WORDS)]
+    parts = [_hashes(words[begin : begin + WORDS_AT_ONCE], spelling) for begin in range(0, len(words), WORDS_AT_ONCE)]
     counts = [np.zeros(1, np.int64), *(counts for _, counts in parts)]
     hashes = np.concatenate([np.zeros(0, np.uint32), *(hashes for hashes, _ in parts)])
     return (hashes % np.uint32(spelling.buckets)).astype(np.int32), np.cumsum(np.concatenate(counts))
 
 
 def _hashes(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the hashes of all n-grams end to end and how many each word has."""
+    """Return the hashes of all n-grams, end to end, and the number of n-grams of each word."""
     data = np.frombuffer("".join(f"<{word}>" for word in words).encode(), np.uint8)
     begins = np.flatnonzero(data & 0xC0 != 0x80)  # (N,) first bytes of characters
     widths = np.diff(begins, append=len(data))
@@ -64,11 +64,11 @@ def _hashes(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.uint32
     signed = data.astype(np.uint32)
     signed[data >= 128] |= SIGN
 
-    longest = min(spelling.max, int(characters.max(initial=0)))
-    found = np.zeros((len(begins), max(0, longest - spelling.min + 1)), np.uint32)  # (N, L)
+    max_length = min(spelling.max, int(characters.max(initial=0)))
+    found = np.zeros((len(begins), max(0, max_length - spelling.min + 1)), np.uint32)  # (N, L)
     exists = np.zeros(found.shape, np.bool_)
     running = np.full(len(begins), BASIS)
-    for length in range(1, longest + 1):
+    for length in range(1, max_length + 1):
         here = np.flatnonzero(np.arange(len(begins)) + length <= ends)
         last = here + length - 1
         _add_character(running, here, signed, begins[last], widths[last])
@@ -87,7 +87,7 @@ def _add_character(
     begins: NDArray[np.intp],
     widths: NDArray[np.intp],
 ) -> None:
-    """Hash one more character, of `widths` bytes from `begins`, into `running` at `rows`."""
-    for byte in range(CHARACTER):
+    """Hash one more character into `running` at `rows`. It has `widths` bytes from `begins` on."""
+    for byte in range(MAX_CHARACTER_BYTES):
         has = widths > byte
         running[rows[has]] = (running[rows[has]] ^ signed[begins[has] + byte]) * PRIME

@@ -1,4 +1,4 @@
-"""Vectors of words that a vocabulary lacks, composed of their character n-grams (Bojanowski et al. 2017).
+"""Vectors of unseen words, composed of their character n-grams (Bojanowski et al. 2017).
 
 Shapes: S buckets in use, D dimension, M unseen words of a batch.
 """
@@ -17,22 +17,21 @@ from torch import Tensor, nn
 
 from nlptl.models.spelling import Spelling, bucket_ids
 
-LONGEST_MEMO = 200_000  # unseen spellings that are remembered from call to call: about 70 MB
+MAX_REMEMBERED = 200_000  # unseen words that are remembered from call to call: about 70 MB
 
 
 class Subwords(nn.Module):
-    """v(w) = (1/|G(w)|) sum over the n-grams g in G(w) of buckets[hash(g)]: the rule of fastText for unseen words.
+    """v(w) = (1/|G(w)|) sum over the n-grams g in G(w) of buckets[hash(g)]: fastText's rule for unseen words.
 
-    Only buckets that the training has met are kept; the others are zero, where fastText has random numbers that
-    nothing has ever moved. A word of which no n-gram was met stays unknown. Unseen words are numbered as they are met, in
-    this process and this copy only; `held` says when numbers may be forgotten. Buckets are never trained on, so copies
-    share their memory.
+    Only buckets that occurred in training are kept. The others are zero, where fastText has untrained random numbers.
+    A word without a kept n-gram stays unknown. Unseen words are numbered as they occur, in this process and this copy
+    only. Inside `held` no number is forgotten. Buckets are not trained further, so copies share their memory.
     """
 
     bucket_ids: Tensor
 
     def __init__(self, spelling: Spelling, bucket_ids: Tensor, buckets: Tensor) -> None:
-        """`bucket_ids` (S,) int32, ascending, and `buckets` (S, D) float32: vectors of some of the spelling's buckets."""
+        """`buckets` (S, D) float32 are the vectors of the spelling's buckets `bucket_ids` (S,) int32, ascending."""
         super().__init__()
         if bucket_ids.shape != buckets.shape[:1] or not bool((bucket_ids[1:] > bucket_ids[:-1]).all()):
             raise ValueError(f"{len(bucket_ids)} ascending bucket_ids expected for {len(buckets)} buckets")
@@ -40,12 +39,12 @@ class Subwords(nn.Module):
         self.register_buffer("bucket_ids", bucket_ids)
         self.buckets = nn.Parameter(buckets, requires_grad=False)
         self._numbers: dict[str, int | None] = {}
-        self._grams: list[tuple[NDArray[np.int64], int]] = []  # rows of buckets, and how many n-grams there are
+        self._grams: list[tuple[NDArray[np.int64], int]] = []  # rows of a word's buckets, and the number of its n-grams
         self._lock = threading.Lock()
         self._holders = 0
 
     def numbers(self, words: Iterable[str]) -> dict[str, int | None]:
-        """Return each word's number, counted from 0; None for a word that is too short to have n-grams."""
+        """Return each word's number, counted from 0, or None for a word without a kept n-gram."""
         wanted = dict.fromkeys(words)
         with self._lock:
             new = [word for word in wanted if word not in self._numbers]
@@ -70,22 +69,22 @@ class Subwords(nn.Module):
         return (sums / sizes[:, None])[places]
 
     def all_buckets(self) -> Tensor:
-        """Return the vectors of all buckets of the spelling, those that were never met as zeros."""
+        """Return the vectors of all buckets of the spelling. Those that did not occur in training are zero."""
         table = self.buckets.new_zeros(self.spelling.buckets, self.buckets.shape[1])
         table[self.bucket_ids.long()] = self.buckets.detach()
         return table
 
     def _rows(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the row of each bucket, and whether it has one."""
+        """Return each bucket's row, and whether it has one."""
         known = self.bucket_ids.cpu().numpy()
         rows = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
         return rows, known[rows] == ids if len(known) else np.zeros(len(ids), np.bool_)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep all numbers for a while; where nobody else holds any, more than `LONGEST_MEMO` are forgotten first."""
+        """Keep all numbers inside the block. If no other block is open, numbers beyond `MAX_REMEMBERED` are forgotten first."""
         with self._lock:
-            if not self._holders and len(self._numbers) > LONGEST_MEMO:
+            if not self._holders and len(self._numbers) > MAX_REMEMBERED:
                 self._numbers, self._grams = {}, []
             self._holders += 1
         try:

@@ -1,6 +1,6 @@
 """The contextual token model: a BERT-family encoder of transformers, run layer by layer on packed texts.
 
-Shapes: B texts, N packed tokens, T tokens of the longest text, D dimension.
+Shapes: B texts, N packed tokens, T tokens of the longest text, D dimension, L layers.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
-from nlptl.models.architectures import anatomy_of
+from nlptl.models.architectures import architecture_of
 from nlptl.models.attention import AttentionChoice
-from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
+from nlptl.models.buffered import Buffers, plain_layers, run_layer
 from nlptl.models.layout import Layout, Mask
 from nlptl.models.packing import Batch, TokenRule, tokenize
 from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
@@ -30,22 +30,25 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LayerChoice = int | Literal["mean"]
-TOKEN_BUDGET = 1024  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
+CPU_TOKEN_BUDGET = 1024  # tokens a batch when encoding: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
 ADAPTER = "adapter"
 """Folder of an adapter in PEFT's layout, inside the folder of an encoder."""
 FILES = frozenset({
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", bottlenecks.FILE, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
+    "added_tokens.json", bottlenecks.BOTTLENECKS, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
 })  # fmt: skip
 """Names of all files that `Transformer.save` writes, under any version of transformers."""
 
 
 class Transformer(nn.Module):
-    """token_vectors = layer_L(... layer_1(embeddings(input_ids))); with layer "mean" the average over layers 1 to L.
+    """token_vectors = layer_L(... layer_1(embeddings(input_ids))) (Vaswani et al. 2017, Devlin et al. 2019).
 
-    `layer` says whose output counts: L (all) by default, an earlier one, or "mean". Attention never crosses texts, nor the
-    pieces of a text where it has several; positions are counted within a piece.
+    `layer` selects the output: the last layer by default, an earlier one, or "mean", the average over layers 1 to L.
+    Attention does not cross texts, nor the segments of a text. Positions count within a segment.
+
+    `lower` and `upper` split the computation at any layer k, so that frozen layers run only once: for each k up to
+    `used_depth`, upper(lower(batch, k), batch, k) = forward(batch).
     """
 
     kind: ClassVar[Literal["transformer"]] = "transformer"
@@ -57,12 +60,12 @@ class Transformer(nn.Module):
         self.model = model
         self.rule = rule
         self.special_tokens = special_tokens
-        self.architecture = anatomy_of(model.config.model_type)
+        self.architecture = architecture_of(model.config.model_type)
         self.layer: LayerChoice = self.depth
         self.adapters: tuple[PeftModel, ...] = ()
-        """The adapter in `model`, if there is one; in a tuple, so that it does not count as a part of its own."""
+        """The adapter in `model`, if any. The tuple keeps it from being registered as a submodule."""
         self.bottlenecks = nn.ModuleDict()
-        """Bottleneck adapters by the number of the layer behind which they stand, counted from 1."""
+        """Bottleneck adapters by the number of the layer below them, counted from 1."""
         self.attention: AttentionChoice = "auto"
         self._implementation = ""
 
@@ -73,13 +76,13 @@ class Transformer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.word_embeddings.weight.device
 
     @property
     def token_budget(self) -> int:
-        """Tokens a batch when encoding: few where caches are small, many where launching a kernel is what costs."""
-        return TOKEN_BUDGET if self.device.type == "cpu" else GPU_TOKEN_BUDGET
+        """Tokens a batch when encoding: few on a CPU with its small caches, many on a GPU with its launch overhead."""
+        return CPU_TOKEN_BUDGET if self.device.type == "cpu" else GPU_TOKEN_BUDGET
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -89,12 +92,12 @@ class Transformer(nn.Module):
 
     @property
     def depth(self) -> int:
-        """How many layers there are."""
+        """Number of layers L."""
         return len(self.layers)
 
     @property
     def used_depth(self) -> int:
-        """How many layers take part in the output."""
+        """Number of layers that take part in the output."""
         return self.depth if self.layer == "mean" else int(self.layer)
 
     @property
@@ -103,24 +106,27 @@ class Transformer(nn.Module):
         found: nn.Embedding = operator.attrgetter(self.architecture.word_embeddings)(self.model)
         return found
 
-    def below_layers(self) -> Iterator[nn.Module]:
-        """Yield what stands below the first layer: the projection of the embeddings, where there is one, and they."""
-        if self.architecture.projection and hasattr(self.model, self.architecture.projection):
-            yield getattr(self.model, self.architecture.projection)
-        yield self.model.embeddings
+    @property
+    def projection(self) -> nn.Module | None:
+        """Map from the embeddings' width to D, if they differ."""
+        found: nn.Module | None = getattr(self.model, self.architecture.projection or "", None)
+        return found
 
     @property
     def final_norm(self) -> nn.Module | None:
-        """The norm after the last layer, where the architecture has one."""
-        return (
-            None
-            if self.architecture.final_norm is None
-            else operator.attrgetter(self.architecture.final_norm)(self.model)
-        )
+        """Norm after the last layer, if the architecture has one."""
+        found: nn.Module | None = getattr(self.model, self.architecture.final_norm or "", None)
+        return found
+
+    def below_layers(self) -> Iterator[nn.Module]:
+        """Yield the modules below the first layer: the projection, if any, and the embeddings."""
+        if self.projection is not None:
+            yield self.projection
+        yield self.model.embeddings
 
     @property
     def frozen_width(self) -> int:
-        """Width of what `lower` returns: D, or 2 D where the mean of the layers must be carried along."""
+        """Width of what `lower` returns: D, or 2 D with layer "mean", whose running sum is carried along."""
         return self.dim * (2 if self.layer == "mean" else 1)
 
     def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
@@ -134,16 +140,13 @@ class Transformer(nn.Module):
         return self.upper(self.lower(batch, 0), batch, 0)
 
     def lower(self, batch: Batch, layers: int) -> Tensor:
-        """Return what embeddings and the first `layers` layers make of a batch: (N, frozen_width), for `upper`.
-
-        `layers` is at most `used_depth`; the layers above do not take part.
-        """
+        """Return what the embeddings and the first `layers` layers give (N, frozen_width), as input of `upper`."""
         layout = self._layout(batch)
         hidden, total = self._run(self._embedded(batch, layout), None, layout, 0, layers)
         return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
 
     def upper(self, frozen_layers: Tensor, batch: Batch, layers: int) -> Tensor:
-        """Return token vectors (N, D), going on after `layers` layers from the frozen layers's output (N, frozen_width)."""
+        """Return token vectors (N, D), given what `lower(batch, layers)` returned (N, frozen_width)."""
         layout = self._layout(batch)
         state = layout.lay_out(frozen_layers)
         hidden, total = (state[..., : self.dim], state[..., self.dim :]) if self.layer == "mean" else (state, None)
@@ -153,9 +156,9 @@ class Transformer(nn.Module):
         return layout.take_out(hidden)
 
     def decode(self, batch: Batch, memory: Sequence[Tensor]) -> Tensor:
-        """Return token vectors (N, D) of a decoder that has the encoder's weights: a token sees those up to itself.
+        """Return token vectors (N, D) of a causal decoder that shares the encoder's weights.
 
-        `memory` has one vector (B, D) a layer for each text, added to what goes into the layer.
+        `memory` has one (B, D) a layer, which is added to the layer's input at every token of the text.
         """
         layout = self._causal_layout(batch)
         hidden = self._embedded(batch, layout)
@@ -165,36 +168,35 @@ class Transformer(nn.Module):
         return layout.take_out(hidden if self.final_norm is None else self.final_norm(hidden))
 
     def _embedded(self, batch: Batch, layout: Layout) -> Tensor:
-        """Return what goes into the first layer, (1, N, D) or (B, T, D)."""
+        """Return the input of the first layer, (1, N, D) or (B, T, D)."""
         embedded: Tensor = self.model.embeddings(
             input_ids=layout.lay_out(batch.input_ids),
             **({} if self.architecture.rotary else {"position_ids": layout.position_ids}),
         )
-        if self.architecture.projection and hasattr(self.model, self.architecture.projection):
-            embedded = getattr(self.model, self.architecture.projection)(embedded)
-        return embedded
+        return embedded if self.projection is None else self.projection(embedded)
 
     def _run(
         self, hidden: Tensor, total: Tensor | None, layout: Layout, begin: int, end: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Run layers `begin` to `end`; with layer "mean" also sum up their outputs."""
+        """Run layers `begin` to `end`. With layer "mean" also sum up their outputs."""
         arguments = self._layer_arguments(hidden, layout)
         if self.layer == "mean" and total is None:
             total = torch.zeros_like(hidden)
-        if not hidden.numel():  # texts without tokens alone, which transformers' layers cannot reshape
+        if not hidden.numel():  # only texts without tokens, which transformers' layers cannot reshape
             return hidden, total
         one_layer = self._buffered(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
+        final_norm = self.final_norm
         for number, layer in enumerate(self.layers[begin:end], start=begin + 1):
             hidden = one_layer(layer, hidden)
             if str(number) in self.bottlenecks:
                 hidden = self.bottlenecks[str(number)](hidden)
-            if number == self.depth and self.final_norm is not None:
-                hidden = self.final_norm(hidden)
+            if number == self.depth and final_norm is not None:
+                hidden = final_norm(hidden)
             total = None if total is None else total + hidden
         return hidden, total
 
     def _buffered(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
-        """Return what runs a layer in buffers, where nothing learns and the layers are plain; else None."""
+        """Return a function that runs a layer in buffers, or None if something is trained or the layers are not plain."""
         device = hidden.device.type
         if torch.is_grad_enabled() or self.training or layout.packed is None or device != "cpu":
             return None
@@ -202,7 +204,7 @@ class Transformer(nn.Module):
         if not plain:
             return None
         packed, heads = layout.packed, int(self.model.config.num_attention_heads)
-        buffers = Buffers(hidden[0], width_of(plain))
+        buffers = Buffers(hidden[0], plain)
         parts = dict(zip(self.layers, plain, strict=True))
         return lambda layer, given: run_layer(parts[layer], given[0], packed, heads, buffers)[None]
 
@@ -212,11 +214,11 @@ class Transformer(nn.Module):
             return lambda _: {"attention_mask": layout.mask, **shared}
         rotary = getattr(self.model, self.architecture.rotary)
         kinds = set(self.model.config.layer_types)
-        turns = {kind: rotary(hidden, layout.position_ids, kind) for kind in kinds}
+        rotations = {kind: rotary(hidden, layout.position_ids, kind) for kind in kinds}
 
         def arguments(layer: Any) -> dict[str, Any]:
             mask = layout.mask[layer.attention_type] if isinstance(layout.mask, dict) else layout.mask
-            return {"attention_mask": mask, "position_embeddings": turns[layer.attention_type], **shared}
+            return {"attention_mask": mask, "position_embeddings": rotations[layer.attention_type], **shared}
 
         return arguments
 
@@ -227,23 +229,23 @@ class Transformer(nn.Module):
         return Layout.padded(batch, first, self._mask)
 
     def _causal_layout(self, batch: Batch) -> Layout:
-        """Return the padded layout whose tokens see nothing after them; padding stands after all and is not seen."""
+        """Return a padded layout with a causal mask. Padding comes last and is thus never attended to."""
         before, self.attention = self.attention, "sdpa"
         layout = self._layout(batch)
         self.attention = before
-        place = torch.arange(layout.position_ids.shape[1], device=self.device)
-        past = (place[:, None] >= place[None, :])[None, None]
+        position = torch.arange(layout.position_ids.shape[1], device=self.device)
+        past = (position[:, None] >= position[None, :])[None, None]
         if self.architecture.rotary is None:
             return dataclasses.replace(layout, mask=past)
-        near = past & (place[:, None] - place[None, :] <= self.model.config.sliding_window)
+        near = past & (position[:, None] - position[None, :] <= self.model.config.sliding_window)
         return dataclasses.replace(layout, mask={"full_attention": past, "sliding_attention": near})
 
-    def _mask(self, batch: Batch, longest: int) -> Mask:
+    def _mask(self, batch: Batch, max_seqlen: int) -> Mask:
         from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
 
         device = batch.input_ids.device
-        keep = torch.arange(longest, device=device)[None] < batch.lengths[:, None].to(device)
-        like = self.word_embeddings.weight.new_empty(len(batch.lengths), longest, 1)
+        keep = torch.arange(max_seqlen, device=device)[None] < batch.lengths[:, None].to(device)
+        like = self.word_embeddings.weight.new_empty(len(batch.lengths), max_seqlen, 1)
         arguments = {"config": self.model.config, "inputs_embeds": like, "attention_mask": keep}
         full: Tensor | None = create_bidirectional_mask(**arguments)
         if self.architecture.rotary is None:
@@ -251,25 +253,20 @@ class Transformer(nn.Module):
         return {"full_attention": full, "sliding_attention": create_bidirectional_sliding_window_mask(**arguments)}
 
     def _use_attention(self) -> str:
-        """Set up the attention that is asked for, and return its name."""
+        """Set the attention that the settings choose, and return its name."""
         choice = attention.choose(self.attention, self.device)[0]
-        self._use(attention.NAME if choice == "packed" else choice)
-        return choice
-
-    def _use(self, implementation: str) -> None:
+        implementation = attention.ATTENTION_NAME if choice == "packed" else choice
         if implementation != self._implementation:
             attention.register()
             with quiet():
                 self.model.set_attn_implementation(implementation)
             self._implementation = implementation
+        return choice
 
     @contextlib.contextmanager
     def reading(self, layer: LayerChoice | None) -> Iterator[None]:
-        """Give the output of another layer for a while; ConfigError for one that is not there.
-
-        Inside, several threads may compute at once: nothing is left to be set up.
-        """
-        self._use_attention()
+        """Select a layer's output inside the block, where threads may compute at once. Raises ConfigError if there is none."""
+        self._use_attention()  # threads must not find it half set
         before = self.layer
         self.layer = before if layer is None else self.layer_number(layer)
         try:
@@ -278,24 +275,24 @@ class Transformer(nn.Module):
             self.layer = before
 
     def layer_number(self, layer: LayerChoice) -> LayerChoice:
-        """Return a layer counted from the embeddings (0) upwards, or "mean"; ConfigError for one that is not there."""
+        """Return a layer counted from the embeddings (0) upwards, or "mean". Raises ConfigError if there is no such layer."""
         if layer == "mean":
             return layer
         number = layer if isinstance(layer, int) else None
         if number is None or not -self.depth - 1 <= number <= self.depth:
             raise ConfigError(
-                f"layer: found {layer!r}; expected 'mean' or a number from {-self.depth - 1} to {self.depth}, this "
+                f"layer: found {layer!r}; expected 'mean' or a number from {-self.depth - 1} to {self.depth}, since this "
                 f"encoder has {self.depth} layers. Choose one of them."
             )
         return number if number >= 0 else self.depth + 1 + number
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
-        """Write encoder and tokenizer in transformers' layout, an adapter in PEFT's into the folder `adapter`."""
+        """Write encoder and tokenizer in transformers' layout, and an adapter in PEFT's into the folder `adapter`."""
         from safetensors.torch import save_file
         from transformers import PreTrainedTokenizerFast
 
         PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, model_max_length=self.rule.longest, **self.special_tokens
+            tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens
         ).save_pretrained(str(folder))
         self.model.config.save_pretrained(folder)
         base = {name: tensor.contiguous() for name, tensor in self._base_state().items()}
@@ -305,13 +302,14 @@ class Transformer(nn.Module):
         bottlenecks.write(self.bottlenecks, folder)
 
     def settings(self) -> dict[str, Any]:
-        """Return what `load` needs beside the files of transformers."""
+        """Return what `load` needs besides the files of transformers. Files call the maximum length `longest`."""
+        rule = {"longest" if name == "max_length" else name: v for name, v in dataclasses.asdict(self.rule).items()}
         return {"layer": self.layer, "attention": self.attention, "special_tokens": self.special_tokens,
-                "rule": dataclasses.asdict(self.rule), **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
+                "rule": rule, **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> Transformer:
-        """Read what `save` wrote; ArtifactError when something is missing or damaged."""
+        """Read what `save` wrote. Raises ArtifactError if something is missing or damaged."""
         try:
             model = load_model(folder)
         except ValueError as error:
@@ -319,7 +317,8 @@ class Transformer(nn.Module):
                 f"{folder}: holds no encoder that transformers reads ({error}); the folder is damaged. "
                 "Run the stage again."
             ) from None
-        found = cls(model, TokenRule(**settings["rule"]), special_tokens=settings["special_tokens"])
+        rule = {"max_length" if name == "longest" else name: value for name, value in settings["rule"].items()}
+        found = cls(model, TokenRule(**rule), special_tokens=settings["special_tokens"])
         found.layer, found.attention = settings["layer"], settings["attention"]
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
@@ -327,7 +326,7 @@ class Transformer(nn.Module):
         return found
 
     def _base_state(self) -> dict[str, Tensor]:
-        """Return the weights by the names that transformers gives them, without those of an adapter."""
+        """Return the weights by transformers' names, without those of an adapter."""
         if not self.adapters:
             state: dict[str, Tensor] = self.model.state_dict()
             return state

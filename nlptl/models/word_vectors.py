@@ -1,4 +1,4 @@
-"""The static token model: one vector a word, whatever stands around it.
+"""The static token model: one vector a word, whatever its context.
 
 Shapes: V words, D dimension, N packed tokens, P phrases.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ConfigError
-from nlptl.models.packing import ROWS, Batch, TokenRule, tokenize
+from nlptl.models.packing import TEXTS_AT_ONCE, Batch, TokenRule, tokenize
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.training.batches import TOKEN_BUDGET
@@ -25,20 +25,19 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-FILE = "word_vectors.safetensors"
+WORD_VECTORS = "word_vectors.safetensors"
 TOKENIZER = "tokenizer.json"
-FILES = frozenset({FILE, TOKENIZER})
+WORD_VECTOR_FILES = frozenset({WORD_VECTORS, TOKENIZER})
 """Names of all files that `WordVectors.save` writes."""
 UNKNOWN_ID = 0
 EVERY_TOKEN = TokenRule()
 
 
 class WordVectors(nn.Module):
-    """token_vectors[n] = vectors[input_ids[n]]; row 0 is the unknown word and stays zero.
+    """token_vectors[n] = vectors[input_ids[n]] (Mikolov et al. 2013). Row 0 is the unknown word and stays zero.
 
-    With `subwords`, a word that the vocabulary lacks has an id of V or more, which means something to this object
-    alone and only as long as `reading` lasts, and the vector that its spelling gives. With `phrases`, neighbouring
-    words are read as one.
+    With `subwords`, an unseen word has an id of V or more and the vector of its spelling. Such an id is valid for this
+    object only, and only inside `reading`. With `phrases`, neighbouring words are read as one.
     """
 
     kind: ClassVar[Literal["word_vectors"]] = "word_vectors"
@@ -52,10 +51,10 @@ class WordVectors(nn.Module):
     def __init__(
         self, vectors: Tensor, counts: Tensor, *, subwords: Subwords | None = None, phrases: Tensor | None = None
     ) -> None:
-        """`vectors` (V, D) float32; `counts` (V,) int64, how often each word stood in the pile it was learnt from.
+        """`vectors` (V, D) float32; `counts` (V,) int64, occurrences of each word in the unlabelled texts.
 
-        A known word's vector is whole: with `subwords`, the mean of its own and its n-grams'. `phrases` (P, 3) int32
-        holds the ids of two words, the first of which may be a phrase, and the id of both together.
+        With `subwords`, the vector of a known word already is the mean of its own and its n-grams' vectors. `phrases`
+        (P, 3) int32 holds the ids of two words, the first of which may be a phrase, and the id of both together.
         """
         super().__init__()
         self.vectors = nn.Parameter(vectors)
@@ -66,21 +65,21 @@ class WordVectors(nn.Module):
 
     @property
     def dim(self) -> int:
-        """Width D."""
+        """Width D of the token vectors."""
         return int(self.vectors.shape[1])
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.vectors.device
 
     def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's token ids, without those of words that have no vector."""
+        """Return each text's token ids. Words without a vector are left out."""
         if self.subwords is None and not self._pairs:
             return tokenize(tokenizer, texts, self.rule)
         found: list[list[int]] = []
-        for begin in range(0, len(texts), ROWS):
-            rows = texts[begin : begin + ROWS]
+        for begin in range(0, len(texts), TEXTS_AT_ONCE):
+            rows = texts[begin : begin + TEXTS_AT_ONCE]
             spelt = self.subwords
             ids = tokenize(tokenizer, rows, EVERY_TOKEN) if spelt is None else self._spelt(spelt, tokenizer, rows)
             if self._pairs:
@@ -93,7 +92,7 @@ class WordVectors(nn.Module):
         return self.rows(batch.input_ids)
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Return the vectors (N, D) of token ids (N,), those of unseen words among them."""
+        """Return the vectors (N, D) of token ids (N,), unseen words included."""
         unseen = ids >= len(self.vectors)
         if self.subwords is None or not unseen.any():
             return nn.functional.embedding(ids, self.vectors)
@@ -102,14 +101,14 @@ class WordVectors(nn.Module):
 
     @contextlib.contextmanager
     def reading(self, layer: int | str | None) -> Iterator[None]:
-        """Keep the ids of unseen words for a while; ConfigError for a choice of layer, word vectors have none."""
+        """Keep the ids of unseen words inside the block. Raises ConfigError for a choice of layer."""
         if layer is not None:
-            raise ConfigError(f"layer: found {layer!r}; expected none, word vectors have no layers. Drop it.")
+            raise ConfigError(f"layer: found {layer!r}; expected none, since word vectors have no layers. Remove it.")
         with contextlib.nullcontext() if self.subwords is None else self.subwords.held():
             yield
 
     def settings(self) -> dict[str, Any]:
-        """Return how words are spelt, where that counts; the tables tell the rest."""
+        """Return the spelling, if there are subwords. The files hold the rest."""
         return {} if self.subwords is None else {"subwords": self.subwords.spelling.model_dump()}
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
@@ -122,13 +121,13 @@ class WordVectors(nn.Module):
             tensors["buckets"] = self.subwords.buckets.detach().contiguous()
         if self.phrases is not None:
             tensors["phrases"] = self.phrases.contiguous()
-        save_file(tensors, folder / FILE)
+        save_file(tensors, folder / WORD_VECTORS)
         (folder / TOKENIZER).write_text(tokenizer.to_str(pretty=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any]) -> WordVectors:
-        """Read what `save` wrote; `settings` are those of `settings`."""
-        tensors = read_tensors(folder / FILE)
+        """Read what `save` wrote, given what `settings` returned."""
+        tensors = read_tensors(folder / WORD_VECTORS)
         spelling = settings.get("subwords")
         subwords = (
             None if spelling is None else Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
@@ -136,7 +135,7 @@ class WordVectors(nn.Module):
         return cls(tensors["vectors"], tensors["counts"], subwords=subwords, phrases=tensors.get("phrases"))
 
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-        """Return all token ids, those of unseen words by their spelling."""
+        """Return all token ids, unseen words by their spelling."""
         normal = [tokenizer.normalizer.normalize_str(text) for text in texts]
         encodings = _splitter(tokenizer).encode_batch(normal, add_special_tokens=False)
         ids = [encoding.ids for encoding in encodings]
@@ -145,8 +144,7 @@ class WordVectors(nn.Module):
             if UNKNOWN_ID in text:
                 offsets = encodings[row].offsets
                 for place in (place for place, index in enumerate(text) if index == UNKNOWN_ID):
-                    begin, end = offsets[place]
-                    unseen[row, place] = normal[row][begin:end]
+                    unseen[row, place] = normal[row][slice(*offsets[place])]
         numbers = subwords.numbers(unseen.values())
         for (row, place), word in unseen.items():
             number = numbers[word]
@@ -155,9 +153,9 @@ class WordVectors(nn.Module):
 
 
 def merged(ids: Sequence[int], pairs: Mapping[tuple[int, int], int]) -> list[int]:
-    """Return ids in which each two neighbours that are one of `pairs` became its id, from left to right.
+    """Return ids with each two neighbours that are in `pairs` replaced by their phrase, from left to right.
 
-    What has been merged may be the first of another pair: new york, then new_york city.
+    A phrase may be the first of another pair: new york, then new_york city.
     """
     found: list[int] = []
     for index in ids:
@@ -170,7 +168,7 @@ def merged(ids: Sequence[int], pairs: Mapping[tuple[int, int], int]) -> list[int
 
 
 def _splitter(tokenizer: Tokenizer) -> Tokenizer:
-    """Return the tokenizer without its normalizer, for texts that went through it: offsets then show their words."""
+    """Return the tokenizer without its normalizer, whose offsets then apply to normalised texts."""
     from tokenizers import Tokenizer
 
     splitter = Tokenizer(tokenizer.model)  # shares the vocabulary

@@ -101,12 +101,12 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Refuse weights that cannot be had or cannot be read."""
-        from nlptl.models.weights import check_max_length
+        from nlptl.models.weight_checks import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
             if self.max_length is not None:
-                check_max_length(found, self.max_length, where=where)
+                check_max_length(found.name, found.folder, self.max_length, where=where)
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Begin with a transformer; a folder of nlptl's own may read its embeddings alone."""
@@ -173,7 +173,7 @@ class Bert(Stage):
 
     def _beginning(self, data: TextData, context: RunContext) -> tuple[Encoder, Path | None]:
         """Return the encoder to begin with and the folder of its weights."""
-        from nlptl.models.weights import pretrained_encoder, set_max_length
+        from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
         from nlptl.pretraining.encoders.scratch import fresh_encoder
 
         if self.scratch is not None:
@@ -188,7 +188,7 @@ class Bert(Stage):
         found = self._found("bert")
         named = f"{found.name}, commit {found.revision}" if found.revision else found.name
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
-        return pretrained_encoder(found, max_length=self.max_length), found.folder
+        return pretrained_encoder(found.folder, max_length=self.max_length), found.folder
 
     def _set_attention(self, encoder: Encoder, context: RunContext) -> None:
         from nlptl.models import attention

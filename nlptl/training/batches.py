@@ -1,19 +1,19 @@
-"""Index batches: shuffled, sorted by length, evenly by label."""
+"""Index batches: shuffled, cut by a token budget, sorted by length, balanced by label, shared among processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
+TOKEN_BUDGET = 1 << 16  # tokens a batch for word vectors: 65,536 rows of 100 floats are 26 MB
+MIN_SHARED_TOKENS = 256  # of the last batches shared by several workers; smaller ones cost more a token
+BATCHES_PER_POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
 
 
 def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
-    """Give process i of n every n-th of the rows (B,), and its weight; one without rows takes the first at weight 0."""
+    """Return a process's share of the rows (B,), every n-th, and its weight. One without rows gets the first at weight 0."""
     part = rows[process::processes]
     if not len(part):
         return rows[:1], 0.0
@@ -21,13 +21,13 @@ def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, f
 
 
 def shuffled_batches(rows: int, *, batch_size: int, generator: torch.Generator) -> Iterable[Tensor]:
-    """Yield row numbers (B,) of one epoch in a fresh random order; the last batch may be smaller."""
+    """Return the batches (B,) of one epoch in a fresh random order. The last may be smaller."""
     order = torch.randperm(rows, generator=generator)
     return (order[begin : begin + batch_size] for begin in range(0, rows, batch_size))
 
 
 def batch_size_for(rows: int) -> int:
-    """Return rows / 32 within 8..256, a power of two: small data needs many steps, large data few and wide ones."""
+    """Return rows / 32 as a power of two within 8 to 256, so that small data gets enough steps."""
     size = 8
     while size < 256 and size * 2 <= rows // 32:
         size *= 2
@@ -35,36 +35,38 @@ def batch_size_for(rows: int) -> int:
 
 
 def most_epochs_for(rows: int, batch_size: int, *, steps: int = 400, least: int = 20, most: int = 400) -> int:
-    """Return enough epochs for `steps` optimiser steps, within `least` and `most`."""
+    """Return the epochs that make `steps` optimiser steps, within `least` and `most`."""
     return max(least, min(most, -(-steps // -(-rows // batch_size))))
 
 
 def label_batches(labels: Tensor, *, batch_size: int, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """Return the row numbers (B,) of each step: as many texts of each label as fit, two at least, labels in turn.
+    """Return the rows (B,) of each step: equally many of each label, at least two.
 
-    The cost of a step does not grow with the number of labels or texts: with more than `batch_size` / 2 labels each
-    step takes some of them. Texts of a label come in a fresh random order each time they have all been seen.
+    A step takes some of the labels, in turn, if `batch_size` is too small for all: its cost is the same for any data.
+    The rows of a label are shuffled again after each pass over them.
     """
-    rows = [torch.nonzero(labels == name).flatten().tolist() for name in torch.unique(labels)]
+    rows = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels)]
     at_once = max(1, min(len(rows), batch_size // 2))
     each = max(2, batch_size // at_once)
-    turns = [_Turns(part, generator) for part in rows]
-    names = _Turns(list(range(len(rows))), generator)
+    by_label = [_Cycle(part, generator) for part in rows]
+    order = _Cycle(list(range(len(rows))), generator)
     return [
-        torch.tensor([row for name in names.take(at_once) for row in turns[name].take(min(each, len(rows[name])))])
+        torch.tensor(
+            [row for label in order.take(at_once) for row in by_label[label].take(min(each, len(rows[label])))]
+        )
         for _ in range(steps)
     ]
 
 
-class _Turns:
-    """Items in random order, each once before any comes again."""
+class _Cycle:
+    """Items in random order, each once before any repeats."""
 
     def __init__(self, items: list[int], generator: torch.Generator) -> None:
         self._items, self._generator = items, generator
         self._queue: list[int] = []
 
     def take(self, count: int) -> list[int]:
-        """Return the next `count` items, none twice; at most as many as there are."""
+        """Return the next `count` items, all different. There must be as many."""
         if len(self._queue) < count:
             order = torch.randperm(len(self._items), generator=self._generator).tolist()
             waiting = set(self._queue)
@@ -73,17 +75,8 @@ class _Turns:
         return taken
 
 
-TOKEN_BUDGET = 1 << 16  # tokens a batch for word vectors: 65,536 rows of 100 floats are 26 MB
-
-
-SMALLEST = 256  # tokens of the last batches that several workers share; fewer cost more for each token
-
-
-POOL = 16  # batches whose texts are sorted by length together: more pad less, fewer mix better
-
-
 def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[range]:
-    """Cut rows, in order, into runs of at most `budget` tokens and `budget` rows; a longer text stands alone."""
+    """Cut rows, in order, into batches of at most `budget` tokens and `budget` rows. A longer text is alone."""
     begin, tokens = 0, 0
     for row, length in enumerate(lengths):
         if row > begin and (tokens + length > budget or row - begin >= budget):
@@ -95,14 +88,14 @@ def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) 
 
 
 def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> Iterator[range]:
-    """Cut rows, in order, into runs of at most `budget` tokens that get smaller towards the end.
+    """Cut rows, in order, into batches of at most `budget` tokens that shrink towards the end.
 
-    A run is at most half of what each of the `workers` has left to expect, down to `SMALLEST` tokens, so that all of
-    them finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987).
+    All workers finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987). A batch is at most
+    half of a worker's share of what is left, down to `MIN_SHARED_TOKENS`.
     """
     left, begin = sum(lengths), 0
     while begin < len(lengths):
-        now = min(budget, max(SMALLEST, left // (2 * workers)))
+        now = min(budget, max(MIN_SHARED_TOKENS, left // (2 * workers)))
         rows = next(token_budget_batches(lengths[begin : begin + now + 1], budget=now))
         yield range(begin, begin + rows.stop)
         left -= sum(lengths[begin : begin + rows.stop])
@@ -110,21 +103,20 @@ def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> I
 
 
 def length_sorted_batches(lengths: Tensor, *, budget: int) -> list[Tensor]:
-    """Return row numbers (B,) of batches of at most `budget` tokens, shortest texts first; ties keep their order."""
+    """Return batches (B,) of at most `budget` tokens, shortest texts first. Ties keep their order."""
     order = torch.argsort(lengths, stable=True)
     return [order[rows.start : rows.stop] for rows in token_budget_batches(lengths[order].tolist(), budget=budget)]
 
 
 def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """Return the batches of one epoch in random order: texts of similar length together, as many tokens in each.
+    """Return the batches of one epoch in random order: texts of similar length together, about equally many tokens.
 
-    Rows are shuffled, cut into pools of `POOL` batches, sorted by length within each pool and cut there by a budget
-    of `batch_size` texts of mean length, so that a step costs the same time whatever its texts are. How many texts a
-    batch has varies around `batch_size` (B,); weigh losses by B / batch_size, and each text counts alike.
+    Rows are shuffled, cut into pools of `BATCHES_PER_POOL` batches, and sorted by length within a pool. The token budget
+    is that of `batch_size` texts of mean length. B varies around `batch_size`: weight losses by B / batch_size.
     """
     order = torch.randperm(len(lengths), generator=generator)
     budget = max(1, round(batch_size * float(lengths.double().mean())))
     batches: list[Tensor] = []
-    for pool in torch.split(order, batch_size * POOL):
+    for pool in torch.split(order, batch_size * BATCHES_PER_POOL):
         batches += [pool[rows] for rows in length_sorted_batches(lengths[pool], budget=budget)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

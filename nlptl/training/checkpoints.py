@@ -1,4 +1,4 @@
-"""What a training needs to go on after a kill: one folder at a time, whole or not at all, safetensors and JSON."""
+"""Checkpoints of a training, from which it resumes after a kill: safetensors and JSON, whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,39 +19,32 @@ if TYPE_CHECKING:
 
 TENSORS, COUNTERS = "tensors.safetensors", "counters.json"
 State = tuple["dict[str, Tensor]", dict[str, Any]]
-_NAME = re.compile(r"\.?step-[0-9]+(\.draft-(old-)?[0-9]+)?")
+CHECKPOINT_NAME = re.compile(r"\.?step-[0-9]+(\.draft-(old-)?[0-9]+)?")
 
 
 @dataclasses.dataclass
 class Checkpoints:
-    """Checkpoints of one training in `folder`; those of another `identity` (other settings or data) are not taken up."""
+    """Checkpoints of one training in `folder`. Those of another `identity` (other settings or data) are ignored."""
 
     folder: Path
     identity: str
     every_seconds: float = 60.0
-    """Least time between two; shorter loses less to a kill and writes more."""
+    """Shortest time between two. A shorter one loses less to a kill and writes more."""
     every_steps: int | None = None
-    """Instead of time: one every so many steps."""
+    """Steps between two, in place of `every_seconds`."""
     _last: float = dataclasses.field(default_factory=time.monotonic)
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
-        """Write a checkpoint if it is time for one or the `last` step is done, and remove those before it.
-
-        That of the last step spares a training that another one follows from being done again.
-        """
+        """Write a checkpoint if one is due, or after the `last` step, and remove older ones."""
         late = time.monotonic() - self._last >= self.every_seconds
         if last or (late if self.every_steps is None else step % self.every_steps == 0):
             self._write(step, *state())
             self._last = time.monotonic()
 
     def newest(self) -> State | None:
-        """Read the newest whole checkpoint of this identity; None when there is none."""
+        """Read the newest whole checkpoint of this identity, if any."""
         found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
-        for place in found:
-            state = self._read(place)
-            if state is not None:
-                return state
-        return None
+        return next((state for place in found if (state := self._read(place)) is not None), None)
 
     def _write(self, step: int, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         from safetensors.torch import save_file
@@ -65,7 +58,7 @@ class Checkpoints:
 
         write_folder_atomically(place, write)
         for path in self.folder.iterdir():
-            if path != place and _NAME.fullmatch(path.name):
+            if path != place and CHECKPOINT_NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, place: Path) -> State | None:
@@ -75,4 +68,4 @@ class Checkpoints:
                 return None
             return dict(read_tensors(place / TENSORS)), content["counters"]
         except (ArtifactError, OSError, KeyError, TypeError):
-            return None  # a torn or foreign folder: begin again
+            return None  # torn or foreign: begin again

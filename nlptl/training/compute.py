@@ -1,4 +1,4 @@
-"""Precision of matrix products and number of threads."""
+"""Precision of matrix products, and the number of threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from typing import Literal
 import torch
 
 Precision = Literal["float32", "tf32", "bfloat16"]
-
-
 PrecisionChoice = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
 def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
-    """Return the precision of training: bfloat16 where the device computes it natively, which measured faster there.
-
-    That is a GPU since Ampere, and a CPU with AVX512-BF16 or AMX.
-    """
+    """Return the precision of training: for auto, bfloat16 where the hardware has it, which measured faster."""
     if choice != "auto":
         return choice
     if device.type == "cuda":
@@ -29,7 +24,7 @@ def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
 
 @contextlib.contextmanager
 def matrix_products(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Let a GPU round the inputs of float32 matrix products where that is asked for; a CPU has no such mode."""
+    """Round the inputs of float32 matrix products to TF32 inside the block, if asked for; CPUs have no such mode."""
     if precision != "tf32" or device.type != "cuda":
         yield
         return
@@ -49,11 +44,8 @@ def _cpu_has_bfloat16() -> bool:
 
 @contextlib.contextmanager
 def one_thread_if(small: bool) -> Iterator[None]:
-    """Compute on one thread when a job is so small that handing parts of it to a second costs more than it saves.
-
-    On a machine whose cores are busy the difference is not 2 but 30 times: threads wait for each other at every
-    tiny operation.
-    """
+    """Compute on one thread inside the block if the job is `small`."""
+    # Threads wait for one another at every tiny operation: a factor of 2, and of 30 on a busy machine.
     threads = torch.get_num_threads()
     if small:
         torch.set_num_threads(1)

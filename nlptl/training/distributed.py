@@ -1,7 +1,7 @@
-"""One run in several processes: who this one is, and how they take turns, agree, and end together.
+"""Several processes of one run: which this one is, and messages between them.
 
-torchrun and accelerate launch start the processes; Accelerate connects them. All run the same stages on the same data
-with the same seeds, and share out nothing but the steps of gradient descent (`nlptl.training.collectives`).
+torchrun or accelerate launch starts the processes; Accelerate connects them. All run the same stages on the same data
+with the same seeds. They share only the steps of gradient descent (`nlptl.training.collectives`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nlptl.errors import ProcessError
 if TYPE_CHECKING:
     import torch
 
-PATIENCE = timedelta(days=30)  # how long a process waits while another works alone, such as on word vectors
+PATIENCE = timedelta(days=30)  # process 0 may work alone for long, for example on word vectors
 GPU_BACKEND = "cuda:nccl,cpu:gloo"
 
 
@@ -30,10 +30,10 @@ class Processes:
     """One process among those of the run."""
 
     index: int = 0
-    """0 for the one that locks, writes, publishes and tells."""
+    """Process 0 locks, writes, publishes and reports."""
     count: int = 1
     local_index: int = 0
-    """Index on this machine, which is also that of its GPU."""
+    """Index on this machine, and of this process's GPU."""
 
     @property
     def is_main(self) -> bool:
@@ -47,58 +47,58 @@ def is_main() -> bool:
 
 
 def processes() -> Processes:
-    """Return who this process is; the first call connects it with the others, if there are any."""
+    """Return which process this is. The first call connects it to the others, if any."""
     return _connected()[0]
 
 
 def broadcast(value: float) -> float:
-    """Return the value that process 0 holds, so that all decide alike even where their arithmetic differs in a bit."""
-    return _figure(value, lambda dist, message, group: dist.broadcast(message, 0, group=group))
+    """Return process 0's value, so that all decide alike even if their arithmetic differs in a bit."""
+    return _exchange_number(value, lambda dist, message, group: dist.broadcast(message, 0, group=group))
 
 
 def all_reduce_sum(value: float) -> float:
     """Return the sum of every process's value."""
-    return _figure(value, lambda dist, message, group: dist.all_reduce(message, group=group))
+    return _exchange_number(value, lambda dist, message, group: dist.all_reduce(message, group=group))
 
 
-def _figure(value: float, exchange: Callable[[Any, torch.Tensor, Any], object]) -> float:
+def _exchange_number(value: float, exchange: Callable[[Any, torch.Tensor, Any], object]) -> float:
     here, control = _connected()
     if here.count == 1:
         return value
     import torch
 
     message = torch.tensor(value, dtype=torch.float64)
-    with told_as_process_error():
+    with connection_errors():
         exchange(torch.distributed, message, control)
     return float(message)
 
 
 @contextlib.contextmanager
 def main_process_first() -> Iterator[Processes]:
-    """Let process 0 go first; the others follow when it is through, and nobody goes on before all are.
+    """Run the block on process 0, then on the others, which find the files it wrote.
 
-    What the others look for is then there already. Where one fails, all end: it with its own error, the others with a
-    ProcessError that holds its sentence. Within a turn nothing may be exchanged: the others are waiting elsewhere.
+    If one process raises, the others raise ProcessError with its message. Do not call collectives inside the block:
+    they would deadlock.
     """
     here = processes()
     if here.count == 1:
         yield here
         return
     if not here.is_main:
-        _end_with(_exchanged(""), here)
+        _raise_first(_gather_messages(""), here)
     try:
         yield here
     except Exception as error:
-        with contextlib.suppress(ProcessError):  # the others may have gone
-            _exchanged(str(error) or type(error).__name__)
+        with contextlib.suppress(ProcessError):  # the others may have ended
+            _gather_messages(str(error) or type(error).__name__)
         raise
     if here.is_main:
-        _exchanged("")
-    _end_with(_exchanged(""), here)
+        _gather_messages("")
+    _raise_first(_gather_messages(""), here)
 
 
 def end() -> None:
-    """Part from the other processes, all of which must have come this far."""
+    """Disconnect from the other processes, after all of them have called this."""
     if processes().count > 1:
         import torch
 
@@ -109,21 +109,21 @@ def end() -> None:
 
 
 @contextlib.contextmanager
-def told_as_process_error() -> Iterator[None]:
-    """Tell a connection that breaks in one sentence."""
+def connection_errors() -> Iterator[None]:
+    """Raise ProcessError, in one sentence, for a connection that breaks inside the block."""
     try:
         yield
     except RuntimeError as error:
         reason = re.sub(r"^\[[^]]*\] *", "", f"{error}".strip()).split(". ")[0].split("\n")[0] or type(error).__name__
         raise ProcessError(
             f"process {processes().index}: lost the connection to the others ({reason}); expected all to work to the "
-            "end. Look for what one of them told, then run the same command to go on."
+            "end. Look for the error of one of them, then run the same command to resume."
         ) from error
 
 
 @functools.cache
 def _connected() -> tuple[Processes, Any]:
-    """Return this process, and the group of all for messages that may be long in coming."""
+    """Return this process, and the group of all for messages that may take long to arrive."""
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         return Processes(), None
     import torch
@@ -139,32 +139,32 @@ def _connected() -> tuple[Processes, Any]:
     return Processes(state.process_index, state.num_processes, state.local_process_index), control
 
 
-def _exchanged(sentence: str) -> list[str]:
-    """Return every process's sentence; waits for all of them."""
+def _gather_messages(own: str) -> list[str]:
+    """Wait for every process's message and return them."""
     import torch
 
     here, control = _connected()
-    own = torch.tensor(list(sentence.encode("utf-8")), dtype=torch.uint8)
-    sizes = _gathered(torch.tensor([len(own)]), here.count, control)
-    room = torch.zeros(max(int(size) for size in sizes), dtype=torch.uint8)
-    if not len(room):
+    encoded = torch.tensor(list(own.encode("utf-8")), dtype=torch.uint8)
+    sizes = [int(size) for size in _all_gather(torch.tensor([len(encoded)]), here.count, control)]
+    buffer = torch.zeros(max(sizes), dtype=torch.uint8)
+    if not len(buffer):
         return [""] * here.count
-    room[: len(own)] = own
-    parts = _gathered(room, here.count, control)
-    return [bytes(part[: int(size)].tolist()).decode("utf-8") for part, size in zip(parts, sizes, strict=True)]
+    buffer[: len(encoded)] = encoded
+    parts = _all_gather(buffer, here.count, control)
+    return [bytes(part[:size].tolist()).decode("utf-8") for part, size in zip(parts, sizes, strict=True)]
 
 
-def _gathered(tensor: torch.Tensor, count: int, control: Any) -> list[torch.Tensor]:
+def _all_gather(tensor: torch.Tensor, count: int, control: Any) -> list[torch.Tensor]:
     import torch
 
     parts = [torch.empty_like(tensor) for _ in range(count)]
-    with told_as_process_error():
+    with connection_errors():
         torch.distributed.all_gather(parts, tensor, group=control)
     return parts
 
 
-def _end_with(sentences: list[str], here: Processes) -> None:
-    """Raise ProcessError with the first sentence, if there is any."""
-    for index, sentence in enumerate(sentences):
-        if sentence:
-            raise ProcessError(f"process {index} of {here.count}: {sentence}")
+def _raise_first(messages: list[str], here: Processes) -> None:
+    """Raise ProcessError with the first message that is not empty, if any."""
+    for index, message in enumerate(messages):
+        if message:
+            raise ProcessError(f"process {index} of {here.count}: {message}")

@@ -1,7 +1,7 @@
-"""The one training loop, for one process or several: batches and a loss to a history of epochs.
+"""The one training loop, for one process or several.
 
-Every update of every route goes through `train`; what differs is handed in: the module, which parameters move at which
-rate, the batches, the loss, and whether it must survive a kill.
+Every training by gradient goes through `train`. Its `TrainingJob` holds what differs: the module, the learning rates of
+its parameters, the batches, the loss, and the checkpoints.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nlptl.training.collectives import average_gradients, begin_equal
 from nlptl.training.compute import Precision, matrix_products
 from nlptl.training.distributed import broadcast, processes
 
-B = TypeVar("B")
+Item = TypeVar("Item")
 OptimiserName = Literal["adamw", "lbfgs"]
 
 
@@ -33,12 +33,12 @@ class ParameterGroup:
     parameters: Sequence[nn.Parameter]
     learning_rate: float
     begin: int = 0
-    """Epochs before which they stay frozen: gradual unfreezing (Howard & Ruder 2018)."""
+    """Epochs for which they stay frozen: gradual unfreezing (Howard & Ruder 2018)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Factor of all rates by step: up from 0 over `warmup` steps, 1, then down to 0 over the last `decay` of `steps`."""
+    """Factor of all rates: up from 0 over `warmup` steps, then 1, then down to 0 over the last `decay` of `steps`."""
 
     steps: int
     warmup: int = 0
@@ -52,50 +52,49 @@ class Schedule:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingJob(Generic[B]):
-    """What to train on what."""
+class TrainingJob(Generic[Item]):
+    """Definition of one training."""
 
     model: nn.Module
     groups: Sequence[ParameterGroup]
-    batches: Callable[[int], Iterable[B]]
-    """Batches of an epoch (counted from 1). With `checkpoints` they must depend on nothing but the epoch."""
-    loss: Callable[[B], Tensor]
+    batches: Callable[[int], Iterable[Item]]
+    """Batches of an epoch, counted from 1. With `checkpoints` they must depend on the epoch alone."""
+    loss: Callable[[Item], Tensor]
     """Mean loss () of a batch."""
     epochs: int
-    """Passes over the examples at most."""
+    """Most passes over the examples."""
     seed: int
-    """Seed of dropout; the caller's random state is put back afterwards."""
+    """Seed of dropout. The caller's random state is restored afterwards."""
     optimiser: OptimiserName = "adamw"
-    """adamw for batches and dropout; lbfgs for one smooth batch with all examples, where it needs far fewer passes."""
+    """adamw suits batches and dropout. lbfgs takes far fewer passes for a smooth loss on one batch of all examples."""
     clip: float = 1.0
-    """adamw: largest allowed norm of the whole gradient; smaller tames outliers, larger lets steps be bold."""
+    """Largest norm of the whole gradient (adamw). Smaller tames outliers, larger allows larger steps."""
     schedule: Schedule | None = None
-    """How rates change from step to step; None keeps them constant. Training ends with its last step."""
+    """Schedule of the rates, whose last step ends the training; None keeps them constant."""
     precision: Precision = "float32"
-    """bfloat16 computes matrix products in half the bits, tf32 on a GPU with 10 bits after the point instead of 23;
-    weights and their updates stay in float32."""
-    share: Callable[[B, int, int], tuple[B, float]] | None = None
-    """With several processes: the part of a batch that process i of n takes, and its weight n * part / whole, so that
-    the mean of all gradients is that of the whole batch. None has every process take the whole batch and exchange
-    nothing, which suits what is small, and a loss that L-BFGS compares along a line."""
+    """Precision of matrix products. Weights and their updates stay in float32."""
+    share: Callable[[Item, int, int], tuple[Item, float]] | None = None
+    """Part of a batch for process i of n, and its weight n * part / whole: the mean of all gradients is that of the batch.
+    None: every process computes the whole batch and exchanges nothing, as small jobs and L-BFGS need."""
     checkpoints: Checkpoints | None = None
-    """Where to keep what a killed run needs to go on exactly where it was."""
+    """Checkpoints from which a killed run resumes exactly; None keeps none."""
 
 
 def train(
-    job: TrainingJob[B],
+    job: TrainingJob[Item],
     *,
     after_epoch: Callable[[int, float], bool] | None = None,
     after_step: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Train with AdamW (Loshchilov & Hutter 2019; no decay: penalties belong to the loss) or L-BFGS (Nocedal 1980).
+    """Train and return the mean training loss of each epoch.
 
-    AdamW corrects its bias, whose lack collapses small-data runs (Mosbach et al. 2021). `after_epoch(epoch, mean loss)`
-    may return True to stop; one that looks at the model must leave it in training mode. `after_step(step, loss)` counts
-    from 1 and is not called again for the steps before a resume. Returns the mean training loss of each epoch.
-    Without a schedule the state after e epochs is the same whether or not training goes on: that lets cross-validation
-    read every number of epochs off one run. With checkpoints a killed training goes on mid-epoch as if it had not been.
-    Several processes that share batches begin with the parameters of process 0 and take its word for when to stop.
+    The optimiser is AdamW (Loshchilov & Hutter 2019) or L-BFGS (Nocedal 1980). AdamW has no weight decay, since
+    penalties belong to the loss. It corrects its bias, without which small data collapses (Mosbach et al. 2021).
+    `after_epoch(epoch, mean loss)` may return True to stop. It must leave the model in training mode.
+    `after_step(step, loss)` counts from 1. After a resume it is not called for earlier steps. Without a schedule the
+    state after e epochs does not depend on `epochs`: cross-validation reads every number of epochs off one run. With
+    checkpoints a killed training resumes mid-epoch with the same result. Processes that share batches begin with the
+    parameters of process 0, which decides when all stop.
     """
     device = next(job.model.parameters()).device
     loop = _Loop(job, device)
@@ -111,10 +110,10 @@ def train(
     return loop.history
 
 
-class _Loop(Generic[B]):
-    """The state of one training: optimiser, counters, history."""
+class _Loop(Generic[Item]):
+    """State of one training: optimiser, counters, history."""
 
-    def __init__(self, job: TrainingJob[B], device: torch.device) -> None:
+    def __init__(self, job: TrainingJob[Item], device: torch.device) -> None:
         self.job, self.device = job, device
         self.here = processes()
         self.shares = job.share is not None and self.here.count > 1
@@ -129,13 +128,13 @@ class _Loop(Generic[B]):
         return self.job.schedule is not None and self.step >= self.job.schedule.steps
 
     def run_epoch(self, epoch: int, after_step: Callable[[int, float], None] | None) -> float:
-        """Run what is left of an epoch; returns its mean loss."""
+        """Run the rest of an epoch. Return its mean loss."""
         self.epoch = epoch
         for batch in itertools.islice(self.job.batches(epoch), self.in_epoch, None):
             if self.is_over:
                 break
             self._set_rates()
-            self._set_chance()
+            self._seed_dropout()
             self.losses.append(self._train_on(batch))
             self.step, self.in_epoch = self.step + 1, self.in_epoch + 1
             if after_step is not None:
@@ -147,7 +146,7 @@ class _Loop(Generic[B]):
         self.losses, self.in_epoch, self.epoch = [], 0, epoch + 1
         return mean
 
-    def _train_on(self, batch: B) -> Tensor:
+    def _train_on(self, batch: Item) -> Tensor:
         part, weight = batch, 1.0
         if self.job.share is not None and self.shares:
             part, weight = self.job.share(batch, self.here.index, self.here.count)
@@ -165,8 +164,8 @@ class _Loop(Generic[B]):
 
         return torch.as_tensor(self.optimiser.step(closure)).detach()
 
-    def _set_chance(self) -> None:
-        """Let dropout on shared batches follow from seed, process and step, so that a resume needs no other's state."""
+    def _seed_dropout(self) -> None:
+        """Seed dropout on shared batches by process and step, so that a resume needs no other process's state."""
         if self.shares:
             seed_generators(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
 
@@ -175,20 +174,20 @@ class _Loop(Generic[B]):
             if self.job.schedule is not None:
                 group["lr"] = settings.learning_rate * self.job.schedule(self.step)
             if settings.begin:
-                for parameter in settings.parameters:  # without a gradient AdamW leaves them and their moments alone
+                for parameter in settings.parameters:  # without a gradient AdamW changes neither them nor their moments
                     parameter.requires_grad_(self.epoch > settings.begin)
 
     def resume(self) -> None:
-        """Take up the newest checkpoint, if there is one."""
+        """Load the newest checkpoint, if any."""
         found = self.job.checkpoints.newest() if self.job.checkpoints is not None else None
         self._check_same(0 if found is None else found[1]["step"])
         if found is not None:
-            self._take_up(*found)
+            self._load(*found)
         if self.here.count > 1:
             begin_equal(self.parameters)
 
     def _check_same(self, step: int) -> None:
-        """Raise ProcessError where this process finds another checkpoint than process 0 does."""
+        """Raise ProcessError if this process found another checkpoint than process 0."""
         main = round(broadcast(step))
         if main != step:
             raise ProcessError(
@@ -196,7 +195,7 @@ class _Loop(Generic[B]):
                 "both to see the same folder. Choose one with --out on a disk that all machines share."
             )
 
-    def _take_up(self, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
+    def _load(self, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         self.job.model.load_state_dict({name[6:]: t for name, t in tensors.items() if name.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -205,7 +204,7 @@ class _Loop(Generic[B]):
                 moments.setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
         torch.set_rng_state(tensors["random.cpu"])
-        if self.device.type == "cuda" and "random.cuda" in tensors:  # a run may go on on another kind of device
+        if self.device.type == "cuda" and "random.cuda" in tensors:  # a run may resume on another kind of device
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         self.step, self.epoch, self.in_epoch = counters["step"], counters["epoch"], counters["in_epoch"]
         self.history = list(counters["history"])
@@ -224,11 +223,11 @@ class _Loop(Generic[B]):
 
 
 def _has_converged(history: Sequence[float]) -> bool:
-    """Say whether three passes in a row have improved the loss by less than one part in 100,000."""
+    """Say whether the last three passes improved the loss by less than one part in 100,000."""
     return len(history) > 3 and history[-4] - history[-1] < 1e-5 * max(1e-3, abs(history[-1]))
 
 
-def _optimiser(job: TrainingJob[B]) -> torch.optim.Optimizer:
+def _optimiser(job: TrainingJob[Item]) -> torch.optim.Optimizer:
     if job.optimiser == "lbfgs":
         parameters = [parameter for group in job.groups for parameter in group.parameters]
         return torch.optim.LBFGS(parameters, max_iter=1, history_size=20, line_search_fn="strong_wolfe")

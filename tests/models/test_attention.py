@@ -229,9 +229,9 @@ def test_attention_weights_are_never_dropped() -> None:
 @given(lengths=lengths_of_texts)
 def test_packed_texts_say_where_each_text_begins(lengths: list[int]) -> None:
     texts = PackedTexts.of(lengths, CPU)
-    assert texts.boundaries.dtype == torch.int32
-    assert texts.boundaries.tolist() == [sum(lengths[:end]) for end in range(len(lengths) + 1)]
-    assert texts.longest == max(lengths, default=0)
+    assert texts.cu_seqlens.dtype == torch.int32
+    assert texts.cu_seqlens.tolist() == [sum(lengths[:end]) for end in range(len(lengths) + 1)]
+    assert texts.max_seqlen == max(lengths, default=0)
     assert [tokens for _, count, tokens in texts.runs for _ in range(count)] == [length for length in lengths if length]
     assert [first for first, _, _ in texts.runs] == [
         sum(count * tokens for _, count, tokens in texts.runs[:number]) for number in range(len(texts.runs))
@@ -248,8 +248,8 @@ def test_transformers_knows_the_function_and_makes_no_mask_for_it() -> None:
     from transformers.masking_utils import AttentionMaskInterface
 
     attention.register()
-    assert AttentionInterface()[attention.NAME] is packed_attention
-    make_mask: Callable[..., object] = AttentionMaskInterface()[attention.NAME]
+    assert AttentionInterface()[attention.ATTENTION_NAME] is packed_attention
+    make_mask: Callable[..., object] = AttentionMaskInterface()[attention.ATTENTION_NAME]
     assert make_mask(1, torch.ones(1), mask_function=None) is None
 
 
@@ -260,20 +260,20 @@ def test_transformers_knows_the_function_and_makes_no_mask_for_it() -> None:
         ("packed", CUDA, "", "packed", "attention: packed, as the settings say."),
         (
             "auto", CPU, "", "packed",
-            "attention: packed; on a CPU equally long texts go through SDPA together, without mask and padding, which "
+            "attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which "
             "measured faster than padding.",
         ),
         (
             "auto", CUDA, "varlen", "packed",
-            "attention: packed; on this GPU torch's variable-length kernel in half precision, without padding.",
+            "attention: packed; this GPU uses torch's variable-length kernel in half precision, without padding.",
         ),
         (
             "auto", CUDA, "flash_attn", "packed",
-            "attention: packed; on this GPU flash-attn's variable-length kernel in half precision, without padding.",
+            "attention: packed; this GPU uses flash-attn's variable-length kernel in half precision, without padding.",
         ),
         (
             "auto", CUDA, "grouped", "packed",
-            "attention: packed; on this GPU SDPA on equally long texts, without padding.",
+            "attention: packed; this GPU uses SDPA on texts of equal length, without padding.",
         ),
     ],
 )  # fmt: skip

@@ -59,7 +59,7 @@ def test_fasttext_knows_unseen_words_too(saved: tuple[Path, Encoder], tmp_path: 
         export_vectors(folder, tmp_path / "model.gz", format="fasttext")
     assert str(caught.value) == (
         f"--out: found {tmp_path / 'model.gz'} for fastText's model, which its readers do not unpack; "
-        "expected another name. Drop .gz."
+        "expected another name. Remove .gz."
     )
     _, second = export_vectors(folder, tmp_path / name, format="fasttext")
     assert second == (

@@ -20,7 +20,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.layout import Layout
 from nlptl.models.packing import TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
-from nlptl.models.sentences import SHORTEST, rule_for, sentence_start, sentences, tokenize_by_sentence
+from nlptl.models.sentences import MIN_SENTENCE_BYTES, rule_for, sentence_start, sentences, tokenize_by_sentence
 from nlptl.pretraining.encoders.pile import token_pile
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -78,7 +78,7 @@ def test_a_text_is_cut_at_its_marks_and_what_is_short_joins_its_neighbour(text: 
 def test_nothing_of_a_text_is_lost_but_space(text: str) -> None:
     found = sentences(text)
     assert "".join("".join(found).split()) == "".join(text.split())
-    assert len(found) == 1 or all(len(part.encode()) >= SHORTEST for part in found)
+    assert len(found) == 1 or all(len(part.encode()) >= MIN_SENTENCE_BYTES for part in found)
 
 
 @pytest.mark.parametrize("text", ["a short line\n", "\n", " ", ". ", "<br", "Кириллица\n"])
@@ -165,11 +165,11 @@ def test_texts_that_are_picked_have_the_pieces_of_texts_that_are_packed() -> Non
     rows = torch.tensor([3, 0, 2])
     packed = pack([ids[row] for row in rows], sentence_start=start)
     picked = TokenizedTexts.of(ids, sentence_start=start).batch(rows)
-    assert packed.pieces is not None
-    assert picked.pieces is not None
-    assert picked.pieces.tolist() == packed.pieces.tolist()
-    assert packed.text_of_piece().tolist() == [0, 0, 1, 1, 2]
-    assert int(packed.pieces.sum()) == len(packed.input_ids)
+    assert packed.segments is not None
+    assert picked.segments is not None
+    assert picked.segments.tolist() == packed.segments.tolist()
+    assert packed.text_of_segment().tolist() == [0, 0, 1, 1, 2]
+    assert int(packed.segments.sum()) == len(packed.input_ids)
 
 
 @pytest.mark.parametrize("top_layers", [1, None])
@@ -204,7 +204,7 @@ def test_a_tokenizer_without_a_first_token_is_refused() -> None:
         rule_for(encoder.transformer.rule, encoder.tokenizer, by_sentence=True, where="sentence_vectors.by_sentence")
     assert str(caught.value) == (
         "sentence_vectors.by_sentence: found an encoder whose tokenizer puts no token before a text; expected one such as "
-        "[CLS], by which sentences are told apart. Leave texts whole."
+        "[CLS], which separates sentences. Leave texts whole."
     )
 
 

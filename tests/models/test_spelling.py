@@ -31,7 +31,7 @@ def test_buckets_are_fasttexts(words: list[str], least: int, more: int, buckets:
 def test_blocks_of_words_join(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["film", "é", "東京", "🎉", "", "lovely", "wonderful"]
     whole = bucket_ids(words, Spelling())
-    monkeypatch.setattr(module, "WORDS", 2)
+    monkeypatch.setattr(module, "WORDS_AT_ONCE", 2)
     for one, other in zip(whole, bucket_ids(words, Spelling()), strict=True):
         assert one.tolist() == other.tolist()
 

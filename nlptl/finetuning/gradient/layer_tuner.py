@@ -91,7 +91,7 @@ class LayerTuner:
         self._vocabulary = torch.unique(self.texts.ids)
         self.work = Work()
         if self.frozen:
-            self.work.add(forward_flops(self._start, self.texts.piece_lengths(), 0, self.frozen), 0, training=False)
+            self.work.add(forward_flops(self._start, self.texts.segment_lengths(), 0, self.frozen), 0, training=False)
 
     def start_from(self, fitted_head: Callable[[Tensor], Head]) -> None:
         """Begin every fit with the head that `fitted_head` gives for its examples (B,), instead of the given one."""
@@ -171,7 +171,7 @@ class LayerTuner:
 
     def forward_flops(self, batch: Batch) -> float:
         """Return the operations of the layers above the frozen layers over a batch, once forwards."""
-        return forward_flops(self._start, batch.by_piece().lengths, self.frozen, self._start.used_depth)
+        return forward_flops(self._start, batch.by_segment().lengths, self.frozen, self._start.used_depth)
 
     def _prepared(self) -> Transformer:
         """Return a copy of the start in which only the learning parts ask for gradients."""

@@ -1,4 +1,4 @@
-"""A run's word vectors as files of other tools: word2vec, gensim, GloVe, fastText."""
+"""Export of a run's word vectors to files of other tools: word2vec, gensim, GloVe, fastText."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ ExportFormat = Literal["word2vec", "word2vec-binary", "keyedvectors", "glove", "
 
 
 def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False) -> list[str]:
-    """Write an encoder's or a classifier's word vectors to `out` and return sentences on what it is and how to read it.
+    """Write the word vectors of an encoder or a classifier to `out`. Return sentences on how to read the file.
 
-    keyedvectors also writes the words' counts to `out`.vocab; fasttext is fastText's model where the run has n-grams
-    and its text otherwise. `out` is packed where its name ends in .gz. Words that hold a space, which may come with
-    imported vectors and are found in no text, are left out. Files that exist are kept unless `force`. Raises
-    ConfigError for what cannot be exported so, StorageError when the disk refuses, and leaves nothing half-written.
+    keyedvectors also writes the counts to `out`.vocab. fasttext writes fastText's model if the run has n-grams, else its
+    text. A name that ends in .gz is compressed. Words with a space, from imported vectors, are left out. Raises ConfigError
+    for what cannot be exported, and for existing files unless `force`.
     """
     form = _format(format)
     files = [counts_path(out), out] if form == "keyedvectors" else [out]
@@ -38,11 +37,13 @@ def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False)
             raise ConfigError(
                 f"--out: {path} exists; nothing was overwritten. Name another file, or add --force to replace it."
             )
-    words, table = _read(folder)
+    verify(folder, read_manifest(folder))
+    encoder, table = Encoder.read_word_vectors(folder)
+    words = encoder.words()
     if form == "fasttext" and table.subwords is not None and out.suffix == ".gz":
         raise ConfigError(
             f"--out: found {out} for fastText's model, which its readers do not unpack; expected another name. "
-            "Drop .gz."
+            "Remove .gz."
         )
     rows = [index for index, word in enumerate(words) if index and is_writable(word)]
     kept = [words[index] for index in rows]
@@ -61,17 +62,6 @@ def _format(name: str) -> ExportFormat:
             f"--format: found {name!r}; expected one of {', '.join(choices)}.{did_you_mean(name, choices)}"
         )
     return cast("ExportFormat", name)
-
-
-def _read(folder: Path) -> tuple[list[str], WordVectors]:
-    verify(folder, read_manifest(folder))
-    encoder = Encoder.read_files(folder)
-    if not isinstance(encoder.token_model, WordVectors):
-        raise ConfigError(
-            f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
-            "skipgram. Choose one."
-        )
-    return encoder.words(), encoder.token_model
 
 
 def _writer(

@@ -1,4 +1,4 @@
-"""Word vectors from other tools: word2vec text and binary, GloVe text, gensim's objects, files of counts.
+"""Word vectors read from other tools: word2vec text and binary, GloVe text, files of counts.
 
 Shapes: V words, D dimension.
 """
@@ -10,37 +10,33 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, cast
+from typing import IO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
 
-if TYPE_CHECKING:
-    from gensim.models import KeyedVectors
-
 FloatArray = NDArray[np.float32]
 Format = Literal["word2vec", "word2vec-binary", "glove"]
 Blocks = Iterator[tuple[list[bytes], FloatArray]]  # words and their vectors
 BLOCK = 1 << 22  # bytes parsed at once
-LONGEST_WORD = 10_000  # bytes; where a binary file shows no end of a word for longer, it is none
-LONGEST_NUMBER = 18  # digits of a header's numbers
+MAX_WORD_BYTES = 10_000  # a binary file without a space for longer is not one
+MAX_HEADER_DIGITS = 18
 BOM = b"\xef\xbb\xbf"
-_PICKLE = b"\x80"
+PICKLE_MARK = b"\x80"
 
 
 def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     """Read words and their vectors (V, D) from word2vec text or binary or GloVe text, each optionally .gz.
 
-    The format is recognised by content. A pickle (gensim's own .save, .kv, .model) is refused: opening one can run
-    anything that somebody put into it. Raises DataError with place and remedy for files that are missing, cut off, of
-    uneven width, with a word twice, or that hold NaN.
+    The format is recognised by content. A pickle (gensim's own .save, .kv, .model) is refused, since opening one can run
+    code. Raises DataError for a file that is missing or damaged, has a word twice, or holds NaN.
     """
     form, expected, width = inspect(path)
     words: list[str] = []
     blocks = [np.zeros((0, width), np.float32)]
-    with _opened(path) as file, _told_as_data_error(path, words):
+    with _opened(path) as file, _locating_faults(path, words):
         if form != "glove":
             file.readline()
         binary = form == "word2vec-binary"
@@ -52,16 +48,16 @@ def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
 
 
 def inspect(path: Path) -> tuple[Format, int | None, int]:
-    """Return format, number of words (None for GloVe, which does not say) and width from a file's beginning."""
+    """Return format, number of words (None for GloVe, which does not state it) and width, from a file's beginning."""
     head = _head(path)
-    if head[:1] == _PICKLE:
+    if head[:1] == PICKLE_MARK:
         raise DataError(
             f"{path}: is a pickle, which can run code when it is opened; expected word2vec text or binary, or GloVe "
             "text. In gensim: KeyedVectors.load(...).save_word2vec_format('vectors.txt'), then give that file."
         )
     lines = head.split(b"\n", 2)
     first = lines[0].split()
-    if len(first) == 2 and all(part.isdigit() and len(part) <= LONGEST_NUMBER for part in first) and int(first[1]):
+    if len(first) == 2 and all(part.isdigit() and len(part) <= MAX_HEADER_DIGITS for part in first) and int(first[1]):
         second = lines[1].rstrip().replace(b"\t", b" ").split(b" ") if len(lines) > 1 else []
         is_text = len(second) > 1 and all(_is_number(part) for part in second[1:])
         return ("word2vec" if is_text else "word2vec-binary"), int(first[0]), int(first[1])
@@ -74,15 +70,12 @@ def inspect(path: Path) -> tuple[Format, int | None, int]:
 
 
 def counts_path(path: Path) -> Path:
-    """Return where the counts of a vector file's words stand, if they do: in FILE.vocab."""
+    """Return the path of the counts of a vector file's words: FILE.vocab."""
     return path.with_name(f"{path.name}.vocab")
 
 
 def read_counts(path: Path) -> dict[str, int] | None:
-    """Return how often each word of the vector file `path` occurred, from the file beside it; None without one.
-
-    Raises DataError for a line that is not a word and a number.
-    """
+    """Return the counts that stand beside the vector file `path`, if any. Raises DataError for a line that is not one."""
     path = counts_path(path)
     if not path.is_file():
         return None
@@ -103,7 +96,7 @@ def read_counts(path: Path) -> dict[str, int] | None:
 
 
 def placed_vectors(vocabulary: Sequence[str], words: Sequence[str], vectors: FloatArray) -> FloatArray:
-    """Return the vectors of words by their place in a vocabulary (V, D); NaN where it has a word that they lack."""
+    """Return the vectors (V, D) of a vocabulary's words; NaN for words that have none."""
     places = {word: index for index, word in enumerate(vocabulary) if index}
     placed = np.full((len(vocabulary), vectors.shape[1]), np.nan, dtype=np.float32)
     for word, vector in zip(words, vectors, strict=True):
@@ -112,22 +105,8 @@ def placed_vectors(vocabulary: Sequence[str], words: Sequence[str], vectors: Flo
     return placed
 
 
-def to_gensim(words: Sequence[str], vectors: FloatArray) -> KeyedVectors:
-    """Return gensim KeyedVectors of words and vectors (V, D)."""
-    from gensim.models import KeyedVectors
-
-    keyed = KeyedVectors(vectors.shape[1])
-    keyed.add_vectors(list(words), vectors)
-    return keyed
-
-
-def from_gensim(keyed: KeyedVectors) -> tuple[list[str], FloatArray]:
-    """Return words and vectors (V, D) of gensim KeyedVectors (or of a model's `.wv`)."""
-    return list(keyed.index_to_key), np.array(keyed.vectors, dtype=np.float32)
-
-
-class _Fault(ValueError):
-    """What is wrong with one record."""
+class _RecordError(ValueError):
+    """Fault of one record."""
 
 
 def _check_words(path: Path, words: list[str], expected: int | None) -> None:
@@ -152,11 +131,11 @@ def _check_words(path: Path, words: list[str], expected: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
-    """Tell a fault with the number of the vector at which it was met."""
+def _locating_faults(path: Path, words: list[str]) -> Iterator[None]:
+    """Turn a fault into a DataError that names the vector at which it occurred."""
     try:
         yield
-    except _Fault as fault:
+    except _RecordError as fault:
         raise DataError(
             f"{path}, vector {len(words) + 1}: {fault}. Remove the word or export the vectors again."
         ) from None
@@ -165,20 +144,20 @@ def _told_as_data_error(path: Path, words: list[str]) -> Iterator[None]:
 
 
 def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
-    """Yield each word until one is not in UTF-8 or has a vector that is not finite."""
+    """Yield each word. Raises _RecordError for one that is not UTF-8 or whose vector is not finite."""
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
     for word, is_finite in zip(words, finite, strict=True):
         try:
             decoded = word.decode("utf-8")
         except UnicodeDecodeError:
-            raise _Fault(f"found the word {word!r}; expected UTF-8") from None
+            raise _RecordError(f"found the word {word!r}; expected UTF-8") from None
         if not is_finite:
-            raise _Fault(f"the vector of {decoded!r} holds NaN or infinity; every number must be finite")
+            raise _RecordError(f"the vector of {decoded!r} holds NaN or infinity; every number must be finite")
         yield decoded
 
 
 def _text_blocks(file: IO[bytes], width: int) -> Blocks:
-    """Yield words and vectors of many lines at once."""
+    """Yield words and vectors of many lines at a time."""
     while block := file.read(BLOCK):
         block = (block + file.readline()).replace(b"\t", b" ").replace(b"\r\n", b"\n").replace(b" \n", b"\n")
         found = _parsed(block, width)
@@ -189,11 +168,11 @@ def _text_blocks(file: IO[bytes], width: int) -> Blocks:
 
 
 def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
-    """Parse lines of a word and `width` numbers all at once; None where one of them needs a closer look."""
+    """Parse lines of a word and `width` numbers together, or return None if one needs a closer look."""
     import pyarrow as pa
     from pyarrow import csv
 
-    if b"\r" in block or block.startswith(BOM):  # to Arrow the one ends a line and the other is no part of a word
+    if b"\r" in block or block.startswith(BOM):  # Arrow would end a line at the one and drop the other
         return None
     names = [str(column) for column in range(width + 1)]
     types = {name: pa.float32() for name in names} | {names[0]: pa.binary()}
@@ -213,27 +192,24 @@ def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
 
 
 def _text_lines(lines: list[bytes], width: int) -> Blocks:
-    """Yield one line after the other, so that a fault is told at its place and a word may hold spaces."""
+    """Yield line by line, so that a fault is located and a word may hold spaces."""
     for line in filter(None, map(bytes.rstrip, lines)):
         word, *numbers = line.rsplit(b" ", width)
         if len(numbers) != width:
-            raise _Fault(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
+            raise _RecordError(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
         try:
             yield [word], np.array([numbers], dtype=np.float32)
         except ValueError:
-            raise _Fault(f"found {line[:40]!r}; expected a word in UTF-8 and {width} numbers") from None
+            raise _RecordError(f"found {line[:40]!r}; expected a word in UTF-8 and {width} numbers") from None
 
 
 def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
-    """Yield words and vectors of many records at once: a word, a space, the numbers, with or without a line's end.
-
-    What stands behind the last record is yielded as one more, so that a wrong header is seen.
-    """
+    """Yield words and vectors of many records (word, space, numbers). Bytes behind the last count as one more."""
     rest, left = b"", count
     while block := file.read(BLOCK):
         rest += block
         words, rows, begin = [], [], 0
-        while left and (space := rest.find(b" ", begin, begin + LONGEST_WORD)) >= 0:
+        while left and (space := rest.find(b" ", begin, begin + MAX_WORD_BYTES)) >= 0:
             end = space + 1 + 4 * width
             if end > len(rest):
                 break
@@ -242,8 +218,8 @@ def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
             begin, left = end, left - 1
         yield words, np.frombuffer(b"".join(rows), "<f4").reshape(-1, width)
         rest = rest[begin:]
-        if left and len(rest) >= LONGEST_WORD and b" " not in rest[:LONGEST_WORD]:
-            raise _Fault(f"found {rest[:40]!r}; expected a word, a space and {width} numbers of four bytes")
+        if left and len(rest) >= MAX_WORD_BYTES and b" " not in rest[:MAX_WORD_BYTES]:
+            raise _RecordError(f"found {rest[:40]!r}; expected a word, a space and {width} numbers of four bytes")
         if not left and rest.strip(b"\n"):
             yield [b""], np.zeros((1, width), np.float32)
             return

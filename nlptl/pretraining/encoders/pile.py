@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nlptl.errors import DataError
-from nlptl.models.packing import ROWS, Batch
+from nlptl.models.packing import TEXTS_AT_ONCE, Batch
 from nlptl.models.sentences import sentences
 from nlptl.models.transformer import Transformer
 
@@ -134,8 +134,8 @@ def _encodings(encoder: Encoder, texts: Sequence[str], whole: bool) -> Iterator[
     rule = encoder.token_model.rule
     if rule.sentence_start is not None:
         texts = [sentence for text in texts for sentence in sentences(text)]
-    for begin in range(0, len(texts), ROWS):
-        some = list(texts[begin : begin + ROWS])
+    for begin in range(0, len(texts), TEXTS_AT_ONCE):
+        some = list(texts[begin : begin + TEXTS_AT_ONCE])
         for encoding in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
             yield encoding
             yield from encoding.overflowing if whole else ()

@@ -42,7 +42,7 @@ def fresh_encoder(settings: Scratch, texts: Texts, *, seed: int) -> Encoder:
         type_vocab_size=1,
         pad_token_id=SPECIAL.index("[PAD]"),
     )
-    rule = TokenRule(special_tokens=True, unknown=SPECIAL.index("[UNK]"), longest=settings.max_length)
+    rule = TokenRule(special_tokens=True, unknown=SPECIAL.index("[UNK]"), max_length=settings.max_length)
     special = dict(zip(NAMES, SPECIAL, strict=True))
     return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import DataError
-from nlptl.models.masked_lm_head import SPREAD
+from nlptl.models.masked_lm_head import INITIAL_STD
 from nlptl.models.packing import Batch
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.encoders.masked_lm import BUDGET
@@ -59,7 +59,7 @@ class Memory(nn.Module):
 
     def __init__(self, layers: int, dim: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(layers, dim, dim).normal_(std=SPREAD, generator=generator))
+        self.weight = nn.Parameter(torch.empty(layers, dim, dim).normal_(std=INITIAL_STD, generator=generator))
         self.bias = nn.Parameter(torch.zeros(layers, dim))
 
     def forward(self, vectors: Tensor) -> list[Tensor]:

@@ -426,7 +426,7 @@ def test_a_layer_that_is_not_there_is_told(labelled: TextData) -> None:
         with pytest.raises(ConfigError) as caught:
             SentenceVectors(layer=layer).run(tiny_encoder("bert"), data=labelled)
         assert str(caught.value) == (
-            f"layer: found {layer}; expected 'mean' or a number from -4 to 3, this encoder has 3 layers. "
+            f"layer: found {layer}; expected 'mean' or a number from -4 to 3, since this encoder has 3 layers. "
             "Choose one of them."
         )
 

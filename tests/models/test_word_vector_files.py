@@ -13,11 +13,17 @@ from gensim.models import KeyedVectors
 from nlptl.errors import DataError
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files import reading as formats
-from nlptl.models.word_vector_files.reading import Format, from_gensim, inspect, read_counts, read_vectors, to_gensim
+from nlptl.models.word_vector_files.reading import Format, inspect, read_counts, read_vectors
 from nlptl.models.word_vector_files.writing import is_writable, write_counts, write_fasttext, write_vectors
 
 WORDS = ["the", "naïve", "猫", "3,5"]
 VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+
+
+def to_gensim(words: list[str], vectors: np.ndarray) -> KeyedVectors:
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(words, vectors)
+    return keyed
 
 
 def write(path: Path, words: list[str], vectors: np.ndarray, *, format: Format) -> None:
@@ -39,13 +45,11 @@ def test_round_trip(tmp_path: Path, form: str, packed: bool) -> None:
     np.testing.assert_array_equal(vectors, VECTORS)
 
 
-def test_gensim_reads_what_we_write_and_we_its_objects(tmp_path: Path) -> None:
+def test_gensim_reads_what_we_write(tmp_path: Path) -> None:
     write(tmp_path / "v.bin", WORDS, VECTORS, format="word2vec-binary")
     keyed = KeyedVectors.load_word2vec_format(str(tmp_path / "v.bin"), binary=True)
-    words, vectors = from_gensim(keyed)
-    assert words == WORDS
-    np.testing.assert_array_equal(vectors, VECTORS)
-    assert to_gensim(WORDS, VECTORS).most_similar("the") == keyed.most_similar("the")
+    assert list(keyed.index_to_key) == WORDS
+    np.testing.assert_array_equal(keyed.vectors, VECTORS)
 
 
 def fault(path: Path) -> str:
