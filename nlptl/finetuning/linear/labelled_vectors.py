@@ -44,7 +44,6 @@ class LabelledVectors:
         _check(vectors, labels, label_count, what="vectors")
         weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
         if copies is not None:
-            _check_copies(copies, len(labels))
             weights = copies.to(weights)
         return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
 
@@ -116,14 +115,6 @@ class LabelledVectors:
         kept = torch.where(out, 0.0, self.weights)
         left = kept @ torch.nn.functional.one_hot(self.labels, self.label_count).to(kept)
         return kept * (self.label_weights() / left.clamp(min=MIN_WEIGHT))[:, self.labels]
-
-
-def _check_copies(copies: Tensor, examples: int) -> None:
-    if copies.shape != (examples,) or not bool((copies >= 1).all()):
-        raise DataError(
-            f"copies: found shape {tuple(copies.shape)} for {examples} examples, or a number below 1; expected how often "
-            "each stands, once at least. Count them."
-        )
 
 
 def _check(vectors: Tensor, labels: Tensor, label_count: int, *, what: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nlptl.finetuning.domains.adversarial import DomainClassifier
-from nlptl.finetuning.domains.reversal import reversed_gradient, strength_at
+from nlptl.finetuning.domains.adversarial import DomainClassifier, reversed_gradient, strength_at
 
 
 def test_the_gradient_is_that_of_finite_differences_turned_round() -> None:
