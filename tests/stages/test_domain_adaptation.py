@@ -261,9 +261,9 @@ def test_word_vectors_have_no_layers_to_adapt(static: TextClassifier, data: Text
 
 def test_wrong_settings_are_told() -> None:
     with pytest.raises(ConfigError) as caught:
-        DomainAdaptation(adapt={"method": "coral", "shrinkage": 1.5}).check(where="p.yaml: stages.2")
+        parse(DomainAdaptation, {"adapt": {"method": "coral", "shrinkage": 1.5}}, where="p.yaml")
     assert str(caught.value) == (
-        "p.yaml: stages.2.adapt.shrinkage: found 1.5; expected auto or a number from 0 to 1. Correct the value."
+        "p.yaml: adapt.shrinkage: found 1.5; expected auto or a number from 0 to 1. Correct the value."
     )
     with pytest.raises(ConfigError) as caught:
         parse(DomainAdaptation, {"adapt": {"method": "dann"}}, where="p.yaml")

@@ -80,13 +80,12 @@ def augmentation_ablation(
     """Measure by repeated stratified cross-validation what training on new texts changes.
 
     `names` are the K labels in the order of the prediction's columns. Training folds alone are augmented, anew in each
-    repeat. Without augmentation each original is repeated as often as it has new texts, since more texts by themselves
-    weaken a fixed penalty. `least` adds a label check (see `keep_label`) by a classifier of the fold's originals. The
-    cost is 2 x folds x repeats fits, or 3 with the label check.
+    repeat. The other arm repeats each original as often as it has new texts, since more texts weaken a fixed penalty.
+    `least` adds a label check (`keep_label`) by a classifier of the fold's originals. The cost is 2 x folds x repeats
+    fits, or 3 with the label check.
 
-    The intervals resample repeats and examples (see `paired_difference`). Cross-validated examples share training
-    examples, which makes the intervals somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a label
-    with one example.
+    The intervals resample repeats and examples (`paired_difference`). They are somewhat too narrow, since examples share
+    training examples (Bengio & Grandvalet 2004). Raises DataError for a label with one example.
     """
     groups = duplicate_groups(texts, labels)
     _check([labels[row] for row in groups.first])
@@ -122,7 +121,7 @@ class _Arms:
     least: float | None
 
     def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
-        """Return the predictions without and with the new texts, and how many of these passed the label check."""
+        """Return the predictions without and with the new texts, and the number of these."""
         if self.least is not None:
             alone = self._fitted(training, (), ())
             new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept

@@ -44,7 +44,7 @@ def keep_label(
     labels: Sequence[int | None] | None = None,
     least: float = 0.5,
 ) -> LabelCheck:
-    """Keep new texts whose most probable label is that of their original, with a probability of at least `least`.
+    """Keep new texts to which `score` gives the label of their original with at least `least`.
 
     `texts` are the originals, `labels` their columns in the scores. An original without a label takes its own most
     probable one.

@@ -21,16 +21,16 @@ HIDDEN_UNITS = 100  # of the domain classifier, as in the paper's shallow experi
 STEEPNESS = 10.0  # γ of the paper's schedule
 
 
-class DomainClassifier:
+class DomainClassifier(nn.Module):
     """loss = cross-entropy of a one-hidden-layer classifier of domains over R_λ(x), λ = `strength` · schedule(progress)."""
 
     def __init__(self, dim: int, seed: int, *, strength: float) -> None:
+        super().__init__()
         self._strength = strength
         self._head = Head(dim, 2, hidden=HIDDEN_UNITS)
         self._head.initialise(torch.Generator().manual_seed(seed))
-        self.module: nn.Module = self._head
 
-    def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
+    def forward(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
         """Return the domain loss () of vectors (B, D), with equal weight for both domains and a reversed gradient."""
         vectors = reversed_gradient(torch.cat([here, there]), self._strength * strength_at(progress))
         domains = torch.tensor([0] * len(here) + [1] * len(there), device=vectors.device)

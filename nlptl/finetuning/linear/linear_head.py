@@ -39,7 +39,7 @@ def with_temperature(head: LinearHead, temperature: float) -> LinearHead:
 
 
 def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) -> LinearHead:
-    """Return a head for new label `priors`, above 0, instead of the `shares` (K,) of its fit.
+    """Return a head for new label `priors` above 0 instead of the `shares` (K,).
 
     By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4). Call
     `with_temperature` first, since the formula holds for calibrated probabilities.
@@ -50,7 +50,7 @@ def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) ->
 
 @torch.no_grad()
 def write_head(linear: LinearHead, head: Head) -> None:
-    """Write a linear head into a Head without hidden layer; its logits are then equal up to rounding.
+    """Write a linear head into a Head without hidden layer. The logits are then equal up to rounding.
 
     `centre` and `scale` of the Head do not change: call `fit_scale` on the training vectors before. DataError for a
     hidden layer or another shape.
