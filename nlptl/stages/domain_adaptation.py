@@ -73,9 +73,6 @@ class DomainAdaptation(Stage):
         wanted: frozenset[Part] = frozenset({"source", "unlabelled"})
         return wanted | ({"labelled"} if data.labelled is not None else set())
 
-    def check(self, *, where: str) -> None:
-        """Refuse nothing: the settings check themselves."""
-
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse methods that train layers for an encoder without layers."""
         for path, method in self._methods():

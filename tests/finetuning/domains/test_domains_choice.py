@@ -15,8 +15,8 @@ from nlptl.finetuning.domains.accuracy import Hits, both_domains, held_out_hits
 from nlptl.finetuning.domains.coral import aligned
 from nlptl.finetuning.domains.domain_heads import FrozenVectors, HeadTraining
 from nlptl.finetuning.domains.method_trials import (
+    AdaptationChoice,
     CandidateResult,
-    MethodChoice,
     brier,
     choose_method,
     reverse_validation,
@@ -201,12 +201,12 @@ def test_the_sentences_of_the_choice() -> None:
             Interval(0.01, -0.01, 0.02),
         ),
     )
-    assert MethodChoice(Told("coral", 0.5), 0, tried).sentence() == (
+    assert AdaptationChoice(Told("coral", 0.5), 0, tried).sentence() == (
         "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]), the "
         "labels' shares alone 0.500: coral is taken, since its gain is beyond the noise; the gain on the target is unknown."
     )
     assert (
-        MethodChoice(Told("none", 0.5), None, tried)
+        AdaptationChoice(Told("none", 0.5), None, tried)
         .sentence()
         .endswith("no gain beyond the noise, so nothing is adapted (none).")
     )
