@@ -1,18 +1,8 @@
 """Hold-out: which rows are learnt from and which are scored. Copies of a text with its label always stay together.
 
-`folds` serves cross-validation. `split` and `halves` serve a comparison of trainings that are too slow for it.
-`dealt_folds` serves strata that may be smaller than the number of parts. `folds_by_content` needs no seed.
-`draw_evenly` picks the rows for a quick trial. Callers in nlptl, and what each takes:
-
-- gradient/cross_validation: `folds(...)`; `.training` and `.held_out`; it keeps the first fold alone for slow tuners.
-  A label id without any row is for the caller to refuse.
-- augmentation/ablation: `folds(...)`; `.training` and `.held_out`; copies are scored too.
-- contrastive/pseudo_labels: `folds(...)`; `.training` and `.once`; each distinct text is scored once.
-- selection/method_choice: `halves(...)` for few rows, `split(...)` for many; `.training` and `.once`, in the drawn order.
-  Validation texts for the comparison: `sorted(split(ids, None, ...).once)`.
-- selection/long_texts: `draw_evenly(labels[groups.first], ...)`; the linear heads then leave one out.
-- linear/labelled_vectors: `folds_by_content(...)`, over distinct rows.
-- domains/task: `dealt_folds(...)`, over strata of label and domain; `.training` and `.held_out`.
+`folds` serves cross-validation. `split` and `halves` serve a comparison of trainings that are too slow for it. `dealt_folds`
+serves strata with fewer rows than folds. `folds_by_content` needs no seed. `draw_evenly` draws the rows of a quick trial.
+A caller scores `Split.held_out`, with copies, or `Split.once`, each distinct row once.
 
 Shapes: n rows, D distinct ones.
 """
@@ -69,7 +59,7 @@ def split(labels: Rows, groups: DuplicateGroups | None, *, held_out: int, seed: 
 
 
 def halves(labels: Rows, groups: DuplicateGroups, *, seed: int) -> list[Split]:
-    """Hold out each half of the distinct rows in turn; only one half if the other lacks a label."""
+    """Hold out each half of the distinct rows in turn, or only the second if it lacks a label."""
     distinct = labels[groups.first]
     first, second = _parts(distinct, len(distinct) // 2, seed)
     turns = [(first, second), (second, first)] if set(distinct) == set(distinct[second]) else [(first, second)]
@@ -77,9 +67,9 @@ def halves(labels: Rows, groups: DuplicateGroups, *, seed: int) -> list[Split]:
 
 
 def dealt_folds(strata: Rows, groups: DuplicateGroups, *, parts: int, seed: int) -> list[Split]:
-    """Shuffle each stratum of (n,) numbers and deal it to `parts` folds, beginning with the first fold.
+    """Shuffle each stratum of (n,) numbers and deal it to `parts` folds from the first on.
 
-    A stratum of fewer distinct rows than `parts` is missing among the held-out rows of the last folds.
+    A stratum with fewer distinct rows than `parts` is missing in the last folds.
     """
     import torch
 
@@ -93,10 +83,10 @@ def dealt_folds(strata: Rows, groups: DuplicateGroups, *, parts: int, seed: int)
 
 
 def folds_by_content(labels: Rows, contents: Iterable[bytes], *, parts: int) -> Rows:
-    """Return the fold (n,) of each row, dealt label by label in the order of a hash of its content.
+    """Return the fold (n,) of each row, dealt label by label in the order of a content hash.
 
-    The order of the rows and a seed change nothing. Dealing goes on where the last label stopped, so that folds differ
-    by at most one row.
+    The order of the rows changes nothing. Each label is dealt on from the fold where the last one stopped, so that folds
+    differ by at most one row.
     """
     digests = [hashlib.sha256(content).digest() for content in contents]
     fold = np.empty(len(labels), dtype=np.int64)

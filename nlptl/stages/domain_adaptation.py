@@ -73,15 +73,6 @@ class DomainAdaptation(Stage):
         wanted: frozenset[Part] = frozenset({"source", "unlabelled"})
         return wanted | ({"labelled"} if data.labelled is not None else set())
 
-    def check(self, *, where: str) -> None:
-        """Refuse a shrinkage above 1."""
-        for path, method in self._methods():
-            if isinstance(method, Coral) and method.shrinkage != "auto" and method.shrinkage > 1:
-                raise ConfigError(
-                    f"{where}.{path}.shrinkage: found {method.shrinkage}; expected auto or a number from 0 to 1. Correct the "
-                    "value."
-                )
-
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse methods that train layers for an encoder without layers."""
         for path, method in self._methods():
@@ -139,7 +130,6 @@ class DomainAdaptation(Stage):
 
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
-        self.check(where="domain_adaptation")
         kind = given.encoder.token_model.kind
         self.check_model(kind, where="domain_adaptation")
         if kind == "transformer" and given.device != context.torch_device():

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import nlptl.evaluation.shift
+import nlptl.finetuning.domains.coral
 import nlptl.finetuning.domains.domain_heads
 import nlptl.finetuning.domains.moving_layers
 import nlptl.pretraining.encoders.tsdae
@@ -177,10 +178,16 @@ def test_most_target_texts_are_drawn(static: TextClassifier, data: TextData, con
     assert context.record.report["shift"]["texts"] == 12
 
 
-def test_dropout_in_the_head_is_trained_too(static: TextClassifier, data: TextData, context: RunContext) -> None:
-    given = ClassificationHead(hidden=4, dropout=0.2).run(static.encoder, data=data)
-    found = DomainAdaptation(adapt={"method": "coral"}, **QUICK).run(given, data=data, context=context)
-    assert found.predict_proba(["a good kettle"]).shape == (1, 2)
+def test_dropout_in_the_head_is_trained_too(static: TextClassifier, context: RunContext) -> None:
+    few = TextData(source=small_reviews(16), unlabelled=goods(16, start=100)[0])
+    given = ClassificationHead(hidden=4, dropout=0.2).run(static.encoder, data=few)
+    stage = DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2)
+    found = stage.run(given, data=few, context=context)
+    assert context.record.report["head"]["epochs"] > 0
+    texts, labels = few.source.texts(), few.source.labels()
+    right = [model.predict(texts) for model in (given, found)]
+    hits = [sum(one == label for one, label in zip(guess, labels, strict=True)) for guess in right]
+    assert hits[1] > hits[0]
 
 
 def test_missing_domains_are_told(static: TextClassifier) -> None:
@@ -254,9 +261,9 @@ def test_word_vectors_have_no_layers_to_adapt(static: TextClassifier, data: Text
 
 def test_wrong_settings_are_told() -> None:
     with pytest.raises(ConfigError) as caught:
-        DomainAdaptation(adapt={"method": "coral", "shrinkage": 1.5}).check(where="p.yaml: stages.2")
+        parse(DomainAdaptation, {"adapt": {"method": "coral", "shrinkage": 1.5}}, where="p.yaml")
     assert str(caught.value) == (
-        "p.yaml: stages.2.adapt.shrinkage: found 1.5; expected auto or a number from 0 to 1. Correct the value."
+        "p.yaml: adapt.shrinkage: found 1.5; expected auto or a number from 0 to 1. Correct the value."
     )
     with pytest.raises(ConfigError) as caught:
         parse(DomainAdaptation, {"adapt": {"method": "dann"}}, where="p.yaml")
@@ -374,7 +381,7 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
-    contextual: TextClassifier, data: TextData, monkeypatch: pytest.MonkeyPatch
+    contextual: TextClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, set[int]] = {}
 
@@ -390,11 +397,13 @@ def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
     watch(nlptl.evaluation.shift, "shift_between", "shift")
     watch(nlptl.finetuning.domains.domain_heads, "choose", "head choice")
     watch(nlptl.finetuning.domains.domain_heads, "fit_rows", "head")
-    watch(nlptl.finetuning.domains.domain_heads, "aligned", "coral")
+    watch(nlptl.finetuning.domains.coral, "aligned", "coral")
     watch(nlptl.finetuning.domains.moving_layers, "train", "layers")
     watch(Encoder, "encode", "encoding")
+    few = TextData(source=small_reviews(12), unlabelled=goods(12, start=100)[0])
     for adapt in ({"method": "coral"}, {"method": "adversarial", "epochs": 1}):
-        DomainAdaptation(adapt=adapt, **QUICK).run(contextual, data=data, context=RunContext(seed=7, device="cpu"))
+        stage = DomainAdaptation(adapt=adapt, l2=0.1, folds=2)
+        stage.run(contextual, data=few, context=RunContext(seed=7, device="cpu"))
     small = {key: {1} for key in ("shift", "head choice", "head", "coral")}
     assert seen == {**small, "layers": {2}, "encoding": {2}}
     assert torch.get_num_threads() == 2

@@ -10,9 +10,9 @@
 In YAML: a list of blocks told apart by `kind` (`Augmentation`): word_dropout, swap, eda, typos, masked_lm,
 back_translation. Each block makes `copies` new versions of each text. Blocks are not chained.
 
-A new text depends on its original, the settings and the seed, and on no other text. No new text is empty or equals its
-original. Mentions, hashtags, links and words with digits keep their spelling. Kanji, kana and hanzi are split into runs
-of one script. Text in other scripts without spaces, such as Thai, is one word up to the next space.
+A new text depends on its original, the settings and the seed alone. It is never empty or equal to its original.
+Mentions, hashtags, links and words with digits keep their spelling. Kanji, kana and hanzi are split into runs of one
+script. Other scripts without spaces, such as Thai, are one word up to the next space.
 
 `Augmenter` loads models (masked_lm, back_translation) once; `model_digests` gives the digests of their files.
 nlptl.finetuning.augmentation.ablation measures whether augmentation helps.

@@ -80,23 +80,23 @@ def augmentation_ablation(
     """Measure by repeated stratified cross-validation what training on new texts changes.
 
     `names` are the K labels in the order of the prediction's columns. Training folds alone are augmented, anew in each
-    repeat. Without augmentation each original is repeated as often as it has new texts, since more texts by themselves
-    weaken a fixed penalty. `least` adds a label check (see `keep_label`) by a classifier of the fold's originals. The
-    cost is 2 x folds x repeats fits, or 3 with the label check.
+    repeat. The other arm repeats each original as often as it has new texts, since more texts weaken a fixed penalty.
+    `least` adds a label check (`keep_label`) by a classifier of the fold's originals. The cost is 2 x folds x repeats
+    fits, or 3 with the label check.
 
-    The intervals resample repeats and examples (see `paired_difference`). Cross-validated examples share training
-    examples, which makes the intervals somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a label that
-    is not in `names` or has one example.
+    The intervals resample repeats and examples (`paired_difference`). They are somewhat too narrow, since examples share
+    training examples (Bengio & Grandvalet 2004). Raises DataError for a label with one example.
     """
     groups = duplicate_groups(texts, labels)
-    parts = _check([labels[row] for row in groups.first], names, folds)
+    _check([labels[row] for row in groups.first])
     truth = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
     arms = _Arms(list(texts), list(labels), truth.tolist(), fit, least)
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
-        for fold in stratified_folds(truth, groups, parts=parts, seed=seed + repeat):
+        splits = stratified_folds(truth, groups, parts=folds, seed=seed + repeat)
+        for fold in splits:
             training, held_out = fold.training.tolist(), fold.held_out
             new = augmented.of_rows(training)
             without, more, kept = arms.trained(training, new)
@@ -106,7 +106,7 @@ def augmentation_ablation(
     accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
     before = scores[0].mean(axis=(1, 2)).tolist()
     dropped = 1 - added / made if made else 0.0
-    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped)
+    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), len(splits), repeats, added / base, dropped)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ class _Arms:
     least: float | None
 
     def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
-        """Return the predictions without and with the new texts, and how many of these passed the label check."""
+        """Return the predictions without and with the new texts, and the number of these."""
         if self.least is not None:
             alone = self._fitted(training, (), ())
             new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept
@@ -133,23 +133,14 @@ class _Arms:
         return self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
 
 
-def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
-    """Return how many parts the labels can be split into."""
+def _check(labels: Sequence[str]) -> None:
     counts = Counter(labels)
-    unknown = sorted(set(counts) - set(names))
-    if unknown:
+    if len(counts) < 2 or min(counts.values()) < 2:
+        found = ", ".join(f"{count} of {label!r}" for label, count in sorted(counts.items())) or "no examples"
         raise DataError(
-            f"ablation: found the label {unknown[0]!r}; expected one of {', '.join(names)}, the columns of the "
-            "predictions. Give all labels as names."
+            f"ablation: found {found}; expected at least two labels with two different examples each, one to train on and "
+            "one to hold out. Add examples."
         )
-    rarest = min(counts, key=lambda label: (counts[label], label)) if counts else None
-    if rarest is None or counts[rarest] < 2 or len(counts) < 2:
-        found = "no examples" if rarest is None else f"{counts[rarest]} of label {rarest!r} among {len(counts)} labels"
-        raise DataError(
-            f"ablation: found {found}; expected at least two labels with two examples each, one to train on and one to "
-            "hold out. Add examples."
-        )
-    return min(folds, counts[rarest])
 
 
 def _scores(probabilities: NDArray[np.floating], truth: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,8 +15,8 @@ class Copying(Config):
     """Setting that all kinds share; it stands beside their own in the YAML."""
 
     copies: int = Field(default=1, ge=1, le=100)
-    """New versions of each text. More versions help small sets (Wei & Zou 2019: 16 for 500 examples, 4 for 5,000) and
-    make training longer in proportion."""
+    """New versions of each text. More help small sets (Wei & Zou 2019: 16 for 500 examples, 4 for 5,000). Training takes
+    longer in proportion."""
 
 
 class WordDropout(Copying):
@@ -50,8 +50,8 @@ class Eda(Copying):
     kind: Literal["eda"] = "eda"
     """The name of this kind."""
     share: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the words that are edited, at least one (alpha in the paper, which advises 0.05 for 500 examples and 0.1
-    for more). More gives more variety, and more new texts lose their label."""
+    """Share of the words that are edited, at least one. The paper's alpha: 0.05 for 500 examples and 0.1 for more. More
+    gives more variety, and more new texts lose their label."""
     edits: tuple[EdaEdit, ...] = Field(default=("replace", "insert", "swap", "delete"), min_length=1)
     """Edits to draw from. More kinds give more variety; replace and insert bring in foreign words."""
 
@@ -84,8 +84,8 @@ class MaskedLMReplacement(Copying):
     temperature: float = Field(default=1.0, gt=0, le=10)
     """Divisor of the logits. Below 1 favours the most probable words, above 1 rarer ones."""
     top_k: int = Field(default=50, ge=1)
-    """Number of most probable words to draw from. Fewer fit better and vary less. The model does not know the label:
-    in "a [MASK] film" good and bad are equally probable, so the label check follows."""
+    """Number of most probable words to draw from. Fewer fit better and vary less. The model does not know the label: in
+    "a [MASK] film" good and bad are both probable. The label check drops new texts that lost theirs."""
 
 
 class BackTranslation(Copying):

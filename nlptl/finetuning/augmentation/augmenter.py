@@ -1,4 +1,4 @@
-"""Augmenter: new texts as a function of texts and a seed; each kind of augmentation is prepared once."""
+"""Augmenter: new texts as a function of texts and a seed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Augmented:
     kinds: tuple[str, ...]
     """Kind of augmentation of each."""
     repeated: Mapping[str, int]
-    """Number of versions of each kind that are missing, since every draw repeated the text or another version."""
+    """Missing versions of each kind: every draw repeated the text or another version."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -75,9 +75,9 @@ class Augmented:
 
 
 class Augmenter:
-    """List of augmentations as a function; each works on the original texts, and models are loaded once.
+    """List of augmentations, each prepared once and applied to the original texts.
 
-    A new text depends on its original, the settings, the seed and `words`, and on no other text.
+    A new text depends on its original, the settings, the seed and `words` alone.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Augmenter:
     ) -> None:
         """Prepare each kind: `words` serve eda, `device` runs the models.
 
-        Raises ConfigError if words or a model are missing or unfit; `where` is the path of the settings in its sentences.
+        Raises ConfigError if words or a model are missing or unfit. `where` is the path of the settings.
         """
         self._settings = tuple(settings)
         self._editors = [

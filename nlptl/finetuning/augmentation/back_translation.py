@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RoundTrip:
-    """Round trip through two models; both sample their words (Xie et al. 2020), so that versions differ."""
+    """Round trip through two models, which both sample their words (Xie et al. 2020)."""
 
     def __init__(self, forward: Seq2Seq, backward: Seq2Seq, settings: BackTranslation) -> None:
         self._forward, self._backward, self._settings = forward, backward, settings
@@ -31,7 +31,7 @@ class RoundTrip:
         return cls(forward, backward, settings)
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
-        """Return the text after a round trip for each generator; unchanged if it is too long for a model."""
+        """Return a round trip of the text for each generator; the text itself if it is too long."""
         seeds = [int(generator.integers(2**62)) for generator in generators]
         return [self._there_and_back(text, seed) for seed in seeds]
 

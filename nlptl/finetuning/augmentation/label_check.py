@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.errors import DataError
 from nlptl.finetuning.augmentation.augmenter import Augmented
 
 Score = Callable[[list[str]], NDArray[np.floating]]
@@ -45,32 +44,21 @@ def keep_label(
     labels: Sequence[int | None] | None = None,
     least: float = 0.5,
 ) -> LabelCheck:
-    """Keep new texts whose most probable label is that of their original, with a probability of at least `least`.
+    """Keep new texts to which `score` gives the label of their original with at least `least`.
 
     `texts` are the originals, `labels` their columns in the scores. An original without a label takes its own most
-    probable one. Raises DataError for scores that are not probabilities of these texts.
+    probable one.
     """
     if not len(augmented):
         return LabelCheck(augmented, {}, {})
     label = {row: None if labels is None else labels[row] for row in sorted(set(augmented.rows))}
     unknown = [row for row, known in label.items() if known is None]
     if unknown:
-        before = _probabilities(score, [texts[row] for row in unknown])
+        before = score([texts[row] for row in unknown])
         label.update(zip(unknown, before.argmax(axis=1).tolist(), strict=True))
-    after = _probabilities(score, list(augmented.texts))
+    after = score(list(augmented.texts))
     wanted = np.array([label[row] for row in augmented.rows])
     keeps = (after.argmax(axis=1) == wanted) & (after[np.arange(len(wanted)), wanted] >= least)
     checked = Counter(augmented.kinds)
     gone = Counter(kind for kind, kept in zip(augmented.kinds, keeps, strict=True) if not kept)
     return LabelCheck(augmented.where(keeps.tolist()), {kind: gone[kind] for kind in checked}, dict(checked))
-
-
-def _probabilities(score: Score, texts: list[str]) -> NDArray[np.float64]:
-    found = np.asarray(score(texts), dtype=np.float64)
-    fits = found.ndim == 2 and len(found) == len(texts) and found.shape[1] > 1
-    if not fits or not np.allclose(found.sum(axis=1), 1, atol=1e-3):
-        raise DataError(
-            f"label check: found scores of shape {found.shape} for {len(texts)} texts; expected a row of probabilities for "
-            "each text, which sum to 1, and a column for each label. Give a function such as TextClassifier.predict_proba."
-        )
-    return found

@@ -1,4 +1,4 @@
-"""Digests of the models that augmentation uses, so that a changed model changes the identity of a result."""
+"""Digests of the models that augmentation uses, which enter the identity of a result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def model_digests(settings: Sequence[Augmentation], *, where: str = "augment") -> Mapping[str, str]:
-    """Return a digest of each model's files by the path of its setting, such as "0.weights".
+    """Return the digest of each model by the path of its setting, such as "0.weights".
 
     Raises ConfigError, beginning with `where` and that path, for a missing or unfit model.
     """

@@ -21,7 +21,7 @@ MIN_LETTERS_TO_DROP = 3  # of a word that may lose one
 
 
 def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
-    """Return the text with a `share` of its letters a to z mistyped, at least one; unchanged if it has none.
+    """Return the text with a `share` of its letters a to z mistyped, at least one if it has any.
 
     A mistyped letter is, with equal probability, a neighbouring key, swapped with the next, dropped or doubled.
     """
@@ -39,7 +39,7 @@ def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
 
 
 def _letters(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the place of each letter that may be mistyped, and how many such letters its word has."""
+    """Yield the place of each letter to mistype, and the number of such letters in its word."""
     words, begin = SplitText.of(text), 0
     for gap, word in zip(words.gaps, words.words, strict=False):
         begin += len(gap)

@@ -36,7 +36,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Vocabulary:
-        """Count the words of a pile, without numbers, mentions and links; DataError for fewer than two words."""
+        """Count the words of a pile, without numbers, mentions and links. DataError for fewer than two words."""
         counts: Counter[str] = Counter()
         texts_with: Counter[str] = Counter()
         total = 0
@@ -56,7 +56,7 @@ class Vocabulary:
         return cls(tuple(words), idf, _cumulative(score.max() - score), total)
 
     def odds(self, words: Sequence[str]) -> NDArray[np.float64]:
-        """Return the weight (W,) with which each word is replaced; equal weights if all words have the same tf-idf."""
+        """Return the weight (W,) with which each word is replaced."""
         unknown = math.log(max(2, self.texts))
         counts = Counter(words)
         tfidf = np.array([counts[word] / len(words) * self.idf.get(word, unknown) for word in words])

@@ -15,7 +15,7 @@ MAX_PAIRS = 10  # that are tried for two different words
 
 
 def drop_words(text: str, generator: np.random.Generator, *, share: float) -> str:
-    """Return the text with each word dropped with probability `share`; at least one goes and one stays."""
+    """Drop each word with probability `share`; at least one goes and one stays."""
     words = SplitText.of(text)
     if len(words.words) < 2:
         return text
@@ -30,7 +30,7 @@ def drop_words(text: str, generator: np.random.Generator, *, share: float) -> st
 
 
 def swap_words(text: str, generator: np.random.Generator, *, share: float, reach: int | None = None) -> str:
-    """Return the text with a `share` of its words swapped in pairs at most `reach` apart (None: any distance)."""
+    """Swap a `share` of the words in pairs at most `reach` apart (None: any distance)."""
     words = SplitText.of(text)
     for _ in range(count_of(share / 2, len(words.words))):
         _swap_once(words.words, generator, reach or len(words.words))
@@ -38,7 +38,7 @@ def swap_words(text: str, generator: np.random.Generator, *, share: float, reach
 
 
 def replace_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
-    """Return the text with a `share` of its words replaced; one word, capitals and punctuation stay."""
+    """Replace a `share` of the words; one word, capitals and punctuation stay."""
     words = SplitText.of(text)
     for place in _chosen(words, generator, share, source)[: len(words.words) - 1]:
         old = words.words[place]
@@ -49,7 +49,7 @@ def replace_words(text: str, generator: np.random.Generator, *, share: float, so
 
 
 def insert_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
-    """Return the text with replacements of a `share` of its words inserted at random places."""
+    """Insert replacements of a `share` of the words at random places."""
     words = SplitText.of(text)
     new = [source.draw(plain(words.words[place]), generator) for place in _chosen(words, generator, share, source)]
     for word in new:
@@ -60,7 +60,7 @@ def insert_words(text: str, generator: np.random.Generator, *, share: float, sou
 def eda(
     text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: Vocabulary | None
 ) -> str:
-    """Return the text after one random edit; `source` may be None without replace and insert."""
+    """Apply one random edit; `source` may be None without replace and insert."""
     edit = edits[int(generator.integers(len(edits)))]
     if edit == "swap":
         return swap_words(text, generator, share=2 * share)  # the paper counts pairs

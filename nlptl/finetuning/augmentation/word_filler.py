@@ -30,7 +30,7 @@ WORD_MARKS = ("##", "Ġ", "▁")  # of tokens that continue or begin a word
 
 
 class WordFiller:
-    """Replacement of words that are one token; others are rare and carry the topic of a text.
+    """Replacement of words that are one token. Others are rare and carry the topic.
 
     In kanji, kana and hanzi, which have no spaces, every token counts as a word.
     """
@@ -93,7 +93,7 @@ class WordFiller:
         return found
 
     def _drawn(self, logits: NDArray[np.float64], old: int, generator: np.random.Generator) -> str:
-        """Draw another word for a hidden token from its logits (V,); the old word if there is no other."""
+        """Draw another word for a hidden token from its logits (V,), or the old word."""
         possible = np.flatnonzero(self._group[: len(logits)] == self._group[old])
         possible = possible[possible != old]
         if not len(possible):
@@ -118,9 +118,9 @@ def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
 
 
 def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Return each token's spelling, and its group (V,): tokens of a group may replace each other, -1 is no word.
+    """Return the spelling of each token and its group (V,); -1 is no word.
 
-    A group has one position in the word (beginning or continuation) and one kind of script (with or without spaces).
+    Tokens of a group may replace each other. They share the position in the word and the kind of script.
     """
     surfaces, group = [""] * rows, np.full(rows, -1)
     special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}

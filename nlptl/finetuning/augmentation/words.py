@@ -43,12 +43,12 @@ class SplitText:
         return "".join(gap + word for gap, word in zip(self.gaps, [*self.words, ""], strict=True))
 
     def remove(self, place: int) -> None:
-        """Remove a word and the gap before it; the gap after it if it is the first."""
+        """Remove a word and the gap before it, or after the first word."""
         del self.words[place]
         del self.gaps[place if place else 1]
 
     def insert(self, place: int, word: str) -> None:
-        """Insert a word before the one at `place`, or at the end, with a gap like those of its neighbours."""
+        """Insert a word at `place`, with a gap like those of its neighbours."""
         inner = self.gaps[1:-1]
         gap = "" if inner and not any(inner) else " "
         self.words.insert(place, word)
@@ -59,7 +59,7 @@ class SplitText:
 
 
 def is_protected(word: str) -> bool:
-    """Tell whether a word is a mention, hashtag or link or has a digit, so that its spelling must stay."""
+    """Tell whether a word must keep its spelling: a mention, hashtag, link or number."""
     return _PROTECTED.search(word) is not None
 
 
@@ -75,7 +75,7 @@ def core(word: str) -> tuple[int, int]:
 
 
 def is_mark(character: str) -> bool:
-    """Tell whether a character modifies the one before it: combining marks, vowel signs, variation selectors."""
+    """Tell whether a character modifies the one before it, such as a combining mark."""
     return unicodedata.category(character).startswith("M")
 
 
@@ -85,5 +85,5 @@ def is_letters(text: str) -> bool:
 
 
 def is_unspaced(text: str) -> bool:
-    """Tell whether a text is made of kanji, kana or hanzi, which have no spaces between words."""
+    """Tell whether a text is made of kanji, kana or hanzi alone."""
     return _UNSPACED_TEXT.fullmatch(text) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nlptl.config import Config, auto_or
 from nlptl.pretraining.encoders.objectives import TSDAE, SimCSE
@@ -48,6 +48,13 @@ class Coral(Config):
     shrinkage: Annotated[float | Literal["auto"], auto_or(float, least=0)] = 0.9
     """Shrinkage of both covariances towards a sphere, from 0 to 1. Less aligns more directions and needs many texts; 1
     aligns mean and scale alone. auto: the estimate of Ledoit and Wolf (2004)."""
+
+    @field_validator("shrinkage")
+    @classmethod
+    def _at_most_one(cls, value: float | Literal["auto"]) -> float | Literal["auto"]:
+        if value != "auto" and value > 1:
+            raise ValueError(f"found {value}; expected auto or a number from 0 to 1. Correct the value")
+        return value
 
 
 class Adversarial(Config):

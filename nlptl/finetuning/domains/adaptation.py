@@ -6,6 +6,7 @@ Shapes: t texts of both domains, D dimension.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 from nlptl.artifact import digest_of
@@ -23,6 +24,8 @@ from nlptl.finetuning.domains.adapt_settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from nlptl.evaluation.shift import Shift
@@ -58,7 +61,7 @@ class Adaptation:
             self.context.record.add_finding(
                 "choice", {"method": "none"}, f"auto: nothing is adapted (none), since {why}."
             )
-            return self._none()
+            return self._head("none")
         return self._chosen_among(self.adapt)
 
     def _chosen_among(self, auto: AutoAdaptation) -> AdaptationMethod:
@@ -68,7 +71,7 @@ class Adaptation:
         candidates = [self.method(candidate, f"adapt.candidates.{n}") for n, candidate in enumerate(auto.candidates)]
         with self.context.progress.task("reverse validation", total=None, unit="folds") as task:
             choice = choose_method(
-                self._none(), candidates, self.domains, folds=self.folds, seed=self.context.seed,
+                self._head("none"), candidates, self.domains, folds=self.folds, seed=self.context.seed,
                 tick=lambda: task.advance(1),
             )  # fmt: skip
         settings = [candidate.model_dump(mode="json") for candidate in auto.candidates]
@@ -102,7 +105,7 @@ class Adaptation:
             record.add_finding("held_out", False, told)
             return
         folds = self.domains.folds(self.folds, seed=seed, once=method.costly)
-        none = held_out_hits(self._none(), self.domains, folds, seed=seed)
+        none = held_out_hits(self._head("none"), self.domains, folds, seed=seed)
         taken = none if method.name == "none" else held_out_hits(method, self.domains, folds, seed=seed)
         found = both_domains(none, taken, self.domains)
         record.add_finding(
@@ -111,21 +114,22 @@ class Adaptation:
 
     def method(self, adapt: OneMethod, path: str) -> AdaptationMethod:
         """Return the method of the settings at `path`, ready to fit."""
-        from nlptl.finetuning.domains.domain_heads import coral
+        from nlptl.finetuning.domains.coral import aligned
 
         if isinstance(adapt, NoAdaptation):
-            return self._none()
+            return self._head("none")
         if isinstance(adapt, Coral):
             shrinkage = None if adapt.shrinkage == "auto" else adapt.shrinkage
-            return coral(self.given, self.vectors, self.training, shrinkage=shrinkage)
+            return self._head("coral", align=functools.partial(aligned, shrinkage=shrinkage))
         if isinstance(adapt, Continue):
             return self._continued(adapt, path)
         return self._moving(adapt, f"domain_adaptation: {path}")
 
-    def _none(self) -> AdaptationMethod:
+    def _head(self, name: str, *, align: Callable[[Tensor, Tensor], Tensor] | None = None) -> AdaptationMethod:
+        """Return a method that trains a head on the given encoder's vectors."""
         from nlptl.finetuning.domains.domain_heads import FrozenVectors
 
-        return FrozenVectors("none", self.given, self.vectors, self.training)
+        return FrozenVectors(name, self.given, self.vectors, self.training, align=align)
 
     def _continued(self, adapt: Continue, path: str) -> AdaptationMethod:
         """Train a copy of the encoder on the target's texts, for a head on its vectors."""

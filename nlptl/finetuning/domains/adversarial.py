@@ -5,30 +5,32 @@ Shapes: B texts, D dimension.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nlptl.finetuning.domains.moving_layers import Recipe
-from nlptl.finetuning.domains.reversal import reversed_gradient, strength_at
 from nlptl.finetuning.gradient.layer_tuner import layers_above
 from nlptl.models.heads import Head
 from nlptl.models.transformer import Transformer
 
 HIDDEN_UNITS = 100  # of the domain classifier, as in the paper's shallow experiments
+STEEPNESS = 10.0  # γ of the paper's schedule
 
 
-class DomainClassifier:
+class DomainClassifier(nn.Module):
     """loss = cross-entropy of a one-hidden-layer classifier of domains over R_λ(x), λ = `strength` · schedule(progress)."""
 
     def __init__(self, dim: int, seed: int, *, strength: float) -> None:
+        super().__init__()
         self._strength = strength
         self._head = Head(dim, 2, hidden=HIDDEN_UNITS)
         self._head.initialise(torch.Generator().manual_seed(seed))
-        self.module: nn.Module = self._head
 
-    def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
+    def forward(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
         """Return the domain loss () of vectors (B, D), with equal weight for both domains and a reversed gradient."""
         vectors = reversed_gradient(torch.cat([here, there]), self._strength * strength_at(progress))
         domains = torch.tensor([0] * len(here) + [1] * len(there), device=vectors.device)
@@ -48,3 +50,30 @@ def move_layers(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn
     for parameter in moving:
         parameter.requires_grad_(True)
     return moving
+
+
+class _Reversal(torch.autograd.Function):
+    """R(x) = x with dR/dx = -λ I."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, strength: float) -> Tensor:
+        ctx.strength = strength
+        return vectors.view_as(vectors)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.strength * gradient, None
+
+
+def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
+    """Return vectors (B, D) unchanged; backwards their gradient is multiplied by -`strength`."""
+    reversed_: Tensor = _Reversal.apply(vectors, strength)  # type: ignore[no-untyped-call]
+    return reversed_
+
+
+def strength_at(progress: float) -> float:
+    """Return λ = 2 / (1 + exp(-10 p)) - 1 for a training's progress p from 0 to 1: 0 at first, nearly 1 at the end.
+
+    An untrained domain classifier must not steer the features (Ganin et al. 2016, section 5.2.2).
+    """
+    return 2.0 / (1.0 + math.exp(-STEEPNESS * progress)) - 1.0

@@ -19,14 +19,14 @@ from nlptl.models.transformer import Transformer
 KERNEL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the bandwidth, for coarse and fine differences
 
 
-class Discrepancy:
+class Discrepancy(nn.Module):
     """loss = `weight` · mean over kernels of the unbiased MMD² between the domains' vectors."""
 
     def __init__(self, *, weight: float) -> None:
+        super().__init__()
         self._weight = weight
-        self.module: nn.Module = nn.Module()
 
-    def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
+    def forward(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
         """Return the loss () of vectors (B, D)."""
         del progress
         bandwidth = median_bandwidth(torch.cat([here, there]).detach())

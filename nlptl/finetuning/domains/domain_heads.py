@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nlptl.finetuning.domains.coral import aligned
 from nlptl.finetuning.domains.task import AdaptedClassifier, Domains, DomainTask
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows
 from nlptl.finetuning.gradient.fitting import Settings, Targets
@@ -99,15 +98,6 @@ class FrozenVectors:
 
         classifier = TextClassifier(self._given.encoder, head, self._given.labels).eval()
         return AdaptedClassifier(classifier, probabilities, self._moved + count_parameters(head))
-
-
-def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shrinkage: float | None) -> FrozenVectors:
-    """Return CORAL: a head on source vectors with the target's mean and covariance."""
-
-    def align(source: Tensor, target: Tensor) -> Tensor:
-        return aligned(source, target, shrinkage=shrinkage)
-
-    return FrozenVectors("coral", given, vectors, training, align=align)
 
 
 def _examples(labels: Tensor, label_count: int) -> Targets:

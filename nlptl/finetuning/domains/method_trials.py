@@ -59,7 +59,7 @@ class CandidateResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class MethodChoice:
+class AdaptationChoice:
     """Chosen method and the reasons."""
 
     method: AdaptationMethod
@@ -86,7 +86,7 @@ def choose_method(
     folds: int,
     seed: int,
     tick: Callable[[], None] = lambda: None,
-) -> MethodChoice:
+) -> AdaptationChoice:
     """Take the candidate with the surest gain in reverse validation, or none if no gain is beyond the noise.
 
     A gain must beat none and the labels' shares alone: a method that hides all labels scores as the shares do, better
@@ -109,8 +109,8 @@ def choose_method(
     surest = max(shown or range(len(tried)), key=lambda number: tried[number].gain.low)
     surest = round(broadcast(surest))  # process 0 decides, since their arithmetic may differ in a bit
     if bool(broadcast(bool(shown))):
-        return MethodChoice(candidates[surest], surest, tuple(tried))
-    return MethodChoice(none, None, tuple(tried))
+        return AdaptationChoice(candidates[surest], surest, tuple(tried))
+    return AdaptationChoice(none, None, tuple(tried))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,6 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,24 +32,14 @@ HEAD_RATE = 1e-3
 MIN_TEXTS = 2  # of either domain in a batch, for an alignment
 
 
-class Alignment(Protocol):
-    """Loss that makes two domains alike."""
-
-    module: nn.Module
-    """Its own parameters, which are dropped after training."""
-
-    def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
-        """Return the loss () of vectors (B, D) of the two domains; `progress` of the training is from 0 to 1."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Difference between one method of this kind and another."""
 
     prepare: Callable[[Transformer, int, int], Sequence[nn.Parameter]]
     """Prepares a copy, given the number of frozen layers and a seed; returns the parameters that learn."""
-    alignment: Callable[[int, int], Alignment]
-    """Makes the alignment for vectors of width D and a seed."""
+    alignment: Callable[[int, int], nn.Module]
+    """Makes the alignment for a width D and a seed: the loss () of vectors (B, D) of two domains and the progress."""
     force: str
     """Name of the setting that scales the alignment."""
     where: str
@@ -119,9 +108,8 @@ class MovingLayers:
         return AdaptedClassifier(classifier, lambda rows: self._probabilities(classifier, rows), trained)
 
     def _train(self, encoder: Encoder, head: Head, moving: Sequence[nn.Parameter], task: DomainTask, seed: int) -> None:
-        alignment = self._recipe.alignment(encoder.dim, seed)
-        alignment.module.to(encoder.device)
-        above = [*head.parameters(), *encoder.pooling.parameters(), *alignment.module.parameters()]
+        alignment = self._recipe.alignment(encoder.dim, seed).to(encoder.device)
+        above = [*head.parameters(), *encoder.pooling.parameters(), *alignment.parameters()]
         plan = _plan(task, self._settings, seed)
         steps = sum(map(len, plan))
         labels_on = head.centre.device
@@ -135,10 +123,11 @@ class MovingLayers:
                 if min(len(here), len(other)) < MIN_TEXTS:
                     return labelled
                 scaled = [(part - head.centre) / head.scale for part in (here, other)]
-                return labelled + alignment.loss(scaled[0], scaled[1], step.progress)
+                aligned: Tensor = alignment(scaled[0], scaled[1], step.progress)
+                return labelled + aligned
 
         job = TrainingJob(
-            model=nn.ModuleList([encoder, head, alignment.module]),
+            model=nn.ModuleList([encoder, head, alignment]),
             groups=[ParameterGroup(above, HEAD_RATE), ParameterGroup(list(moving), self._settings.learning_rate)],
             batches=lambda epoch: plan[epoch - 1],
             loss=loss,

@@ -30,7 +30,7 @@ class FittedHead:
     strength: float
     """The chosen penalty or shrinkage."""
     out_of_fold_logits: Tensor
-    """(n, K): logits of each example by a head fitted without it. NaN for the only row of a label."""
+    """(n, K): logits of each example by a head without it. NaN for the only row of a label."""
     labels: Tensor
     """Label ids of the examples (n,)."""
     shares: Tensor
@@ -55,11 +55,11 @@ class FittedHead:
         return float((predicted == self.labels[self.scored]).double().mean())
 
     def losses(self) -> Tensor:
-        """Return the log-loss of each scored example at the temperature, in the order of the examples."""
+        """Return the log-loss of each scored example at the temperature."""
         return self.losses_on(self.scored)
 
     def losses_on(self, examples: Tensor) -> Tensor:
-        """Return the log-losses at the temperature of the scored examples that a bool mask (n,) selects."""
+        """Return the log-losses at the temperature of the examples in a mask (n,)."""
         return log_losses(self.out_of_fold_logits[examples] / self.temperature, self.labels[examples])
 
     def calibrated(self) -> LinearHead:
@@ -80,7 +80,7 @@ class ChosenStrength:
 def choose_strength(
     vectors: LabelledVectors, strengths: Sequence[float], path: Sequence[Tensor]
 ) -> ChosenStrength | None:
-    """Choose among out-of-fold logits (n, K) of each strength; None if no example can be held out.
+    """Choose a strength by its out-of-fold logits (n, K). Return None if no example can be held out.
 
     Each strength is scored by its mean log-loss at its own best temperature. The rule is that of one standard error
     (Breiman et al. 1984), over paired differences: the strongest within it of the best wins. With few examples the
@@ -103,7 +103,7 @@ def choose_strength(
 
 
 def within_one_error(losses: Tensor, best: Tensor) -> bool:
-    """Tell whether losses (n,) exceed the best ones by at most one standard error of the paired differences."""
+    """Tell whether losses (n,) exceed the best ones by at most one paired standard error."""
     apart = losses - best
     error = float(apart.std(correction=1)) / len(apart) ** 0.5 if len(apart) > 1 else 0.0
     return float(apart.mean()) <= error + LOSS_TOLERANCE
@@ -119,7 +119,7 @@ def held_out_loss(vectors: LabelledVectors, logits: Tensor) -> float:
 def fitted(
     method: str, vectors: LabelledVectors, head: LinearHead, chosen: ChosenStrength | None, strength: float, told: str
 ) -> FittedHead:
-    """Return the result of a fit; its temperature comes from the training logits if nothing was held out."""
+    """Return the result of a fit, calibrated on the training logits if nothing was held out."""
     labels = vectors.labels[: vectors.examples]
     if chosen is None:
         logits = head.logits(vectors.rows[: vectors.examples])

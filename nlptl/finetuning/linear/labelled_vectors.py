@@ -27,7 +27,7 @@ class LabelledVectors:
     labels: Tensor
     """Label ids (N,), int64."""
     weights: Tensor
-    """Weight of each row (N,): the number of copies of an example, the given weight of a prototype."""
+    """Weight of each row (N,). An example counts its copies."""
     examples: int
     """Number n of examples; only these are held out and scored."""
     label_count: int
@@ -36,22 +36,22 @@ class LabelledVectors:
     def of(cls, vectors: Tensor, labels: Tensor, label_count: int, *, copies: Tensor | None = None) -> LabelledVectors:
         """Check vectors (n, D) with label ids (n,) below `label_count`; DataError if they do not fit.
 
-        `copies` (n,) counts each example's copies in the data, one by default. All count in a fit and are held out
-        together, since a remaining copy would give the answer away.
+        `copies` (n,) counts each example's copies in the data, one by default. Copies are held out together, since a
+        remaining one would give the answer away.
         """
         if label_count < MIN_LABELS:
             raise DataError(f"labels: found {label_count} in all; a head needs at least two. Give more labels.")
         _check(vectors, labels, label_count, what="vectors")
         weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
         if copies is not None:
-            _check_copies(copies, len(labels))
             weights = copies.to(weights)
         return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
 
     def with_prototypes(self, vectors: Tensor, labels: Tensor, *, weight: float) -> LabelledVectors:
-        """Add prototypes (M, D), such as vectors of sentences that name the labels, each worth `weight` examples.
+        """Add prototypes (M, D), each worth `weight` examples.
 
-        Prototypes join every fit and are never scored. A larger weight trusts them more.
+        A prototype is for example the vector of a sentence that names the label. Prototypes join every fit and are
+        never scored. A larger weight trusts them more.
         """
         if not 0 < weight < float("inf"):
             raise DataError(f"prototypes: weight is {weight:g}; expected a finite number above 0. Correct the weight.")
@@ -80,17 +80,17 @@ class LabelledVectors:
         return sums
 
     def can_be_held_out(self) -> Tensor:
-        """Return a bool (n,) for each example: whether its label has another row.
+        """Return whether the label of each example (n,) has another row.
 
-        The only row of a label stays in every fit and is never scored, since a head cannot predict an unseen label.
+        The only row of a label is never held out. A head cannot predict an unseen label.
         """
         rows = torch.bincount(self.labels, minlength=self.label_count)
         return rows[self.labels[: self.examples]] > 1
 
     def folds(self, *, parts: int, one_out_up_to: int) -> Tensor:
-        """Return the fold of each example (n,), from 0; `NEVER` for the only row of its label.
+        """Return the fold of each example (n,), from 0; `NEVER` for the only row of a label.
 
-        Up to `one_out_up_to` examples, each is a fold of its own. More are dealt to `parts` stratified folds.
+        Up to `one_out_up_to` examples are a fold each. More are dealt to `parts` stratified folds.
         """
         fold = torch.full((self.examples,), NEVER)
         held = self.can_be_held_out().nonzero()[:, 0].cpu()
@@ -104,10 +104,10 @@ class LabelledVectors:
         return fold
 
     def training_weights(self, fold: Tensor) -> Tensor:
-        """Return the weight of every row in the training of each fold (F, N): 0 where it is held out.
+        """Return each row's weight in the training of each fold (F, N); 0 if it is held out.
 
         The remaining rows of a label share the weight of the held-out ones. Otherwise the label of a held-out example
-        would be rarer in its training, and with few examples a strong penalty would look worse than no knowledge.
+        would be rarer in its training. With few examples, a strong penalty would then look too bad.
         """
         count = int(fold.max()) + 1
         out = torch.zeros(count, len(self.rows), dtype=torch.bool, device=self.rows.device)
@@ -116,14 +116,6 @@ class LabelledVectors:
         kept = torch.where(out, 0.0, self.weights)
         left = kept @ torch.nn.functional.one_hot(self.labels, self.label_count).to(kept)
         return kept * (self.label_weights() / left.clamp(min=MIN_WEIGHT))[:, self.labels]
-
-
-def _check_copies(copies: Tensor, examples: int) -> None:
-    if copies.shape != (examples,) or not bool((copies >= 1).all()):
-        raise DataError(
-            f"copies: found shape {tuple(copies.shape)} for {examples} examples, or a number below 1; expected how often "
-            "each stands, once at least. Count them."
-        )
 
 
 def _check(vectors: Tensor, labels: Tensor, label_count: int, *, what: str) -> None:

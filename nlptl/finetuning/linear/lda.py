@@ -21,11 +21,11 @@ MIN_SPREAD = 1e-10  # mean variance within the labels, in units of the variance 
 
 
 def fit_lda(vectors: LabelledVectors, *, shrinkages: Sequence[float] = SHRINKAGES) -> FittedHead:
-    """Fit one Gaussian a label, all with the covariance (1 - shrinkage) C + shrinkage tr(C) / D I (Friedman 1989).
+    """Fit one Gaussian a label with the covariance (1 - shrinkage) C + shrinkage tr(C) / D I (Friedman 1989).
 
-    C is the pooled covariance within the labels. Leaving one out chooses among `shrinkages` in (0, 1]: 1 is the nearest
-    mean, less trusts the covariance more. If nothing can be held out, the shrinkage is that of Ledoit & Wolf (2004).
-    Label shares are those of the rows' weights. Leaving an example out does not change them.
+    C is the pooled covariance within the labels. Leaving one out chooses among `shrinkages` in (0, 1]. 1 is the nearest
+    mean; less trusts the covariance more. If nothing can be held out, Ledoit & Wolf (2004) give the shrinkage. Label
+    shares are those of the rows' weights. Leaving an example out does not change them.
     """
     within = _Within.of(vectors)
     chosen = choose_strength(vectors, shrinkages, [within.leave_one_out(shrinkage) for shrinkage in shrinkages])
@@ -71,10 +71,10 @@ class _Within:
         return weights, (self.label_weights / total).log() - (weights * self.means).sum(dim=1) / 2
 
     def leave_one_out(self, shrinkage: float) -> Tensor:
-        """Return logits (n, K) of each example by the discriminants without it, for all examples at once.
+        """Return logits (n, K) of each example by the discriminants without it.
 
-        Let v be the weight of example i, w that of its label, and d = x - mean. Without the example, the label's mean
-        moves by -v d / (w - v), and the scatter loses v w / (w - v) d d'. That is one division along the axes and one
+        Let v be the example's weight, w its label's, and d = x - mean. Without the example, the label's mean moves by
+        -v d / (w - v). The scatter loses v w / (w - v) d d'. That takes one division along the axes and one
         Sherman-Morrison update. Logits of the only row of a label have no meaning.
         """
         count, sums = self.vectors.examples, self.label_weights
@@ -101,13 +101,13 @@ class _Within:
         return logits.scatter(1, labels[:, None], own) + (sums / sums.sum()).log()
 
     def _spread(self, trace: Tensor) -> Tensor:
-        """Return the mean variance of a dimension; 1, that of all rows, if the labels have no variance within."""
+        """Return the mean variance of a dimension within the labels; 1 if there is none."""
         spread = trace / len(self.span.centre)
         return torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread))
 
 
 def _ledoit_wolf(within: _Within) -> float:
-    """Return the shrinkage, in [MIN_SHRINKAGE, 1], that Ledoit & Wolf (2004) estimate for the pooled covariance."""
+    """Return the shrinkage of Ledoit & Wolf (2004) for the pooled covariance, at least MIN_SHRINKAGE."""
     weights, dim = within.vectors.weights, len(within.span.centre)
     total = weights.sum()
     variances = within.scatter / total

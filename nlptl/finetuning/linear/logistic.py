@@ -34,9 +34,8 @@ def fit_logistic(
     """Minimise mean log-loss + penalty / 2 |W'|² over W' (K, D) and free biases, on x' = (x - centre) / scale.
 
     Penalties are above 0, in units of x' (see `Span`). A larger one flattens. scikit-learn's C is 1 / (N penalty) on
-    x', and twice that for two labels, whose one row of weights it penalises. Leaving one out chooses the penalty for up
-    to `one_out_up_to` examples, stratified cross-validation for more. Label shares stay as in all rows
-    (`LabelledVectors.training_weights`).
+    x', and twice that for two labels. Leaving one out chooses the penalty for up to `one_out_up_to` examples. For more
+    it is stratified cross-validation. Label shares stay as in all rows (`LabelledVectors.training_weights`).
     """
     sums = vectors.label_weights()
     span = span_of(vectors)
@@ -54,7 +53,7 @@ def fit_logistic(
 
 
 def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: Sequence[float]) -> dict[float, Tensor]:
-    """Return logits (n, K) of the held-out examples for each penalty; 0 for examples that are never held out.
+    """Return the held-out logits (n, K) for each penalty; 0 for examples that are never held out.
 
     Large problems go from the strongest penalty down in batches. Each batch starts from the last solution. They stop
     when the held-out loss is clearly worse, since the weakest penalties take the longest.

@@ -67,10 +67,10 @@ class Problems:
 
 
 def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
-    """Return theta (P, B, K) of every problem, from `start`, each within about `tolerance` nats of its minimum.
+    """Return theta (P, B, K) of every problem within about `tolerance` nats of its minimum, from `start`.
 
-    The method is truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem is done after a step that promised
-    less than `tolerance`, by half the squared Newton decrement.
+    The method is truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem is done when half its squared Newton
+    decrement is below `tolerance`.
     """
     theta = start.clone()
     active = torch.arange(theta.shape[1], device=theta.device)

@@ -24,9 +24,9 @@ def fit_ridge(vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIE
     """Regress +1 (the label) and -1 (any other) on x' = (x - centre) / scale, one regression a label.
 
     Minimises the mean squared error plus penalty |W'|² over W' (K, D) and unpenalised biases. Penalties are above 0, in
-    units of x' (see `Span`), so that they mean the same for every encoder. One eigendecomposition serves all of them.
-    Leaving example i out changes its residual to residual / (1 - h_ii), with h the hat matrix, weights and intercept
-    included (Allen 1974; Golub, Heath & Wahba 1979). Centre and scale of x' stay, which only fixes the unit.
+    units of x' (see `Span`), and mean the same for every encoder. One eigendecomposition serves all of them. Leaving
+    example i out changes its residual to residual / (1 - h_ii), with h the hat matrix. h includes weights and intercept
+    (Allen 1974; Golub, Heath & Wahba 1979). Centre and scale of x' stay, which only fixes the unit.
 
     The remaining rows of a label share the weight of the example left out (`LabelledVectors.training_weights`). That
     takes one decomposition a label and number of copies. Above `MAX_DECOMPOSITION_COST` the label becomes one example
@@ -62,7 +62,7 @@ class _Regression:
     """Weighted ridge regressions with intercepts, along the principal axes of the weighted coordinates."""
 
     def __init__(self, coordinates: Tensor, targets: Tensor, weights: Tensor, total: Tensor) -> None:
-        """Decompose coordinates (N, R) with targets (N, K) and weights (N,); the penalty is a multiple of `total`."""
+        """Decompose coordinates (N, R) with targets (N, K) and weights (N,); `total` is the unit of the penalty."""
         self.targets, self.weights, self.total = targets, weights, total
         shares = weights / weights.sum()
         self.centre, self.means = shares @ coordinates, shares @ targets

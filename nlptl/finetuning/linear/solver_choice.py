@@ -1,4 +1,4 @@
-"""Choice of the kind of linear head: the simplest within one standard error of the best held-out loss."""
+"""Choice of the solver: the simplest within one standard error of the best held-out loss."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class HeadChoice:
 
 
 def choose_head(vectors: LabelledVectors, *, methods: Sequence[Solver] = tuple(SOLVERS)) -> HeadChoice:
-    """Fit every kind in `methods`; take the first whose held-out log-loss is within one standard error of the best.
+    """Fit by every solver and take the first whose held-out log-loss is near the best.
 
-    The standard error is that of the paired differences over the held-out examples (Breiman et al. 1984). `methods`
-    stand in order of preference. The first is taken if nothing can be held out.
+    Near means within one paired standard error over the held-out examples (Breiman et al. 1984). `methods` are in order
+    of preference. The first is taken if nothing can be held out.
     """
     candidates = [SOLVERS[method](vectors) for method in methods]
     if candidates[0].loss is None:

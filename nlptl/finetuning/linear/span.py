@@ -1,4 +1,4 @@
-"""Principal axes of the rows: fits in them equal fits in all dimensions, at a fraction of the cost.
+"""Principal axes of the rows. Fits in them equal fits in all dimensions at lower cost.
 
 Shapes: N rows, D dimension, R dimensions of the span (at most N - 1 and D), K labels.
 """
@@ -20,20 +20,18 @@ MIN_VARIANCE_SHARE = 1e-10  # of the largest variance; smaller ones are rounding
 class Span:
     """Coordinates z = basis^T (x - centre) / scale, with basis the principal axes of the weighted rows.
 
-    An L2 penalty on weights is the same in z as in x' = (x - centre) / scale. The best weights lie in the span of the
-    rows (the representer theorem), so that nothing is lost. The coordinates are uncorrelated.
+    An L2 penalty on weights is the same in z as in x' = (x - centre) / scale. Nothing is lost, since the best weights
+    lie in the span of the rows (representer theorem). The coordinates are uncorrelated.
     """
 
     centre: Tensor
     """Weighted mean of the rows (D,)."""
     scale: Tensor
-    """Root mean square of the centred rows, over rows and dimensions (); 1 if all rows are equal."""
+    """Root mean square () of the centred rows; 1 if all rows are equal."""
     basis: Tensor
     """Orthonormal axes (D, R)."""
     coordinates: Tensor
     """z of each row (N, R)."""
-    variances: Tensor
-    """Weighted mean of z² (R,); they sum to D."""
 
     def head(self, weights: Tensor, bias: Tensor) -> LinearHead:
         """Return the head over the vectors whose logits are weights (K, R) z + bias (K,)."""
@@ -42,23 +40,22 @@ class Span:
 
 
 def span_of(vectors: LabelledVectors) -> Span:
-    """Return the span of the rows, from the Gram matrix (N, N) or the covariance (D, D), whichever is smaller."""
+    """Return the span of the rows by the smaller of Gram matrix (N, N) and covariance (D, D)."""
     shares = vectors.weights / vectors.weights.sum()
     centre = shares @ vectors.rows
     centred = vectors.rows - centre
     scale = (shares @ centred.pow(2)).mean().sqrt()
     if float(scale) <= 1e-12 * max(1.0, float(centre.abs().max())):  # all rows are one vector, but for rounding
         none = centred.new_zeros
-        return Span(centre, torch.ones_like(scale), none(len(centre), 0), none(len(centred), 0), none(0))
+        return Span(centre, torch.ones_like(scale), none(len(centre), 0), none(len(centred), 0))
     centred = centred / scale
     weighted = centred * shares.sqrt()[:, None]
     if len(weighted) <= len(centre):
         variances, axes = torch.linalg.eigh(weighted @ weighted.T)
         kept = variances > MIN_VARIANCE_SHARE * variances[-1]
-        variances = variances[kept]
-        basis = weighted.T @ (axes[:, kept] / variances.sqrt())
+        basis = weighted.T @ (axes[:, kept] / variances[kept].sqrt())
     else:
         variances, axes = torch.linalg.eigh(weighted.T @ weighted)
         kept = variances > MIN_VARIANCE_SHARE * variances[-1]
-        variances, basis = variances[kept], axes[:, kept]
-    return Span(centre, scale, basis, centred @ basis, variances)
+        basis = axes[:, kept]
+    return Span(centre, scale, basis, centred @ basis)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from nlptl.errors import DataError
 from nlptl.finetuning.augmentation import Augmented, keep_label
 
 TEXTS = ["good film", "bad film", "unused"]
@@ -56,15 +54,3 @@ def test_nothing_is_asked_about_nothing() -> None:
 
     check = keep_label(NEW.of_rows([]), [], refuse)
     assert check.sentence() == "The label check dropped 0 of 0 new texts."
-
-
-@pytest.mark.parametrize(
-    ("scores", "shape"), [(np.ones(2), "(2,)"), (np.ones((2, 2)), "(2, 2)"), (np.ones((3, 1)), "(3, 1)")]
-)
-def test_scores_that_are_no_probabilities_are_refused(scores: np.ndarray, shape: str) -> None:
-    with pytest.raises(DataError) as caught:
-        keep_label(NEW, TEXTS, lambda texts: scores)
-    assert str(caught.value) == (
-        f"label check: found scores of shape {shape} for 2 texts; expected a row of probabilities for each text, which "
-        "sum to 1, and a column for each label. Give a function such as TextClassifier.predict_proba."
-    )

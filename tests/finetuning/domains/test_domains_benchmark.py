@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -60,5 +61,6 @@ def test_nothing_is_left_behind(bench: Any, tmp_path: Path, monkeypatch: pytest.
         lines = [json.dumps({"text": text.replace("film", name), "label": label}) for text, label in rows]
         (tmp_path / "amazon_mdsd" / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.setattr(module, "DOMAINS", ("books", "dvd"))
+    monkeypatch.setattr(module, "TINY", dataclasses.replace(module.TINY, splits=range(1)))
     module.main([str(tmp_path), "--tiny", "--device", "cpu"])
     assert not list(bench("arms").SCRATCH.glob("adapt-domain-tiny*"))

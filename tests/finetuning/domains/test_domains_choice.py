@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 
 from nlptl.evaluation.intervals import Interval
 from nlptl.finetuning.domains.accuracy import Hits, both_domains, held_out_hits
-from nlptl.finetuning.domains.domain_heads import FrozenVectors, HeadTraining, coral
+from nlptl.finetuning.domains.coral import aligned
+from nlptl.finetuning.domains.domain_heads import FrozenVectors, HeadTraining
 from nlptl.finetuning.domains.method_trials import (
+    AdaptationChoice,
     CandidateResult,
-    MethodChoice,
     brier,
     choose_method,
     reverse_validation,
@@ -156,7 +158,7 @@ def test_coral_brings_back_what_a_shift_took() -> None:
     domains, vectors = made_up(shift=3.0)
     truth = torch.arange(len(domains.texts)) % 2
     none = FrozenVectors("none", given(), vectors, TRAINING)
-    moved = coral(given(), vectors, TRAINING, shrinkage=0.9)
+    moved = FrozenVectors("coral", given(), vectors, TRAINING, align=partial(aligned, shrinkage=0.9))
     hits = [
         float((method.fit(domains.task(domains.examples), seed=0).predict(domains.unlabelled) == truth[60:]).double().mean())
         for method in (none, moved)
@@ -177,7 +179,9 @@ def test_labelled_target_texts_stay_where_they_are(monkeypatch: pytest.MonkeyPat
         return plain(self, given, own, *rest, **more)
 
     monkeypatch.setattr(HeadTraining, "fitted", watched)
-    coral(given(), vectors, TRAINING, shrinkage=0.9).fit(domains.task(domains.examples), seed=0)
+    FrozenVectors("coral", given(), vectors, TRAINING, align=partial(aligned, shrinkage=0.9)).fit(
+        domains.task(domains.examples), seed=0
+    )
     (found,) = learnt_from
     assert torch.equal(found[60:], given_vectors[60:70]), "labelled target texts"
     aligned_mean, unlabelled_mean = found[:60].mean(dim=0), given_vectors[70:].mean(dim=0)
@@ -197,12 +201,12 @@ def test_the_sentences_of_the_choice() -> None:
             Interval(0.01, -0.01, 0.02),
         ),
     )
-    assert MethodChoice(Told("coral", 0.5), 0, tried).sentence() == (
+    assert AdaptationChoice(Told("coral", 0.5), 0, tried).sentence() == (
         "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]), the "
         "labels' shares alone 0.500: coral is taken, since its gain is beyond the noise; the gain on the target is unknown."
     )
     assert (
-        MethodChoice(Told("none", 0.5), None, tried)
+        AdaptationChoice(Told("none", 0.5), None, tried)
         .sentence()
         .endswith("no gain beyond the noise, so nothing is adapted (none).")
     )

@@ -120,20 +120,20 @@ def test_the_discrepancy_pulls_domains_together() -> None:
     here, there = torch.randn(16, 4, generator=generator), torch.randn(16, 4, generator=generator) + 2
     here.requires_grad_(True)
     discrepancy = Discrepancy(weight=2.0)
-    loss = discrepancy.loss(here, there, 0.0)
+    loss = discrepancy(here, there, 0.0)
     loss.backward()
     closer = here.detach() - 5.0 * here.grad
-    assert float(discrepancy.loss(closer, there, 0.0)) < float(loss.detach())
-    assert float(Discrepancy(weight=1.0).loss(closer, there, 0.0)) == pytest.approx(
-        float(discrepancy.loss(closer, there, 0.0)) / 2
+    assert float(discrepancy(closer, there, 0.0)) < float(loss.detach())
+    assert float(Discrepancy(weight=1.0)(closer, there, 0.0)) == pytest.approx(
+        float(discrepancy(closer, there, 0.0)) / 2
     )
 
 
 @pytest.mark.parametrize(("name", "force"), [("adversarial", "strength"), ("adapters", "weight")])
 def test_a_loss_that_breaks_down_is_told(name: str, force: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, domains, _ = method(name)
-    monkeypatch.setattr(DomainClassifier, "loss", lambda *_: torch.tensor(math.nan))
-    monkeypatch.setattr(Discrepancy, "loss", lambda *_: torch.tensor(math.nan))
+    monkeypatch.setattr(DomainClassifier, "forward", lambda *_: torch.tensor(math.nan))
+    monkeypatch.setattr(Discrepancy, "forward", lambda *_: torch.tensor(math.nan))
     with pytest.raises(ConfigError) as caught:
         made.fit(domains.task(domains.examples), seed=0)
     assert str(caught.value) == (
@@ -148,6 +148,6 @@ def test_weights_that_break_down_in_the_last_step_are_told(monkeypatch: pytest.M
     def loss(self: Discrepancy, here: torch.Tensor, there: torch.Tensor, progress: float) -> torch.Tensor:
         return (here.sum() * 0).sqrt()  # 0, whose slope is infinite
 
-    monkeypatch.setattr(Discrepancy, "loss", loss)
+    monkeypatch.setattr(Discrepancy, "forward", loss)
     with pytest.raises(ConfigError, match="the weights were not finite after step 1 with a learning rate"):
         made.fit(domains.task(domains.examples), seed=0)

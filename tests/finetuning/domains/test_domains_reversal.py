@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nlptl.finetuning.domains.adversarial import DomainClassifier
-from nlptl.finetuning.domains.reversal import reversed_gradient, strength_at
+from nlptl.finetuning.domains.adversarial import DomainClassifier, reversed_gradient, strength_at
 
 
 def test_the_gradient_is_that_of_finite_differences_turned_round() -> None:
@@ -38,15 +37,15 @@ def test_the_classifier_learns_the_domain_and_the_vectors_are_pushed_together() 
     here = torch.tensor([[1.0, 0.0]] * 4, requires_grad=True)
     there = torch.tensor([[-1.0, 0.0]] * 4, requires_grad=True)
     classifier = DomainClassifier(2, 0, strength=1.0)
-    optimiser = torch.optim.Adam(classifier.module.parameters(), lr=0.05)
+    optimiser = torch.optim.Adam(classifier.parameters(), lr=0.05)
     for _ in range(30):
         optimiser.zero_grad()
-        loss = classifier.loss(here, there, 0.5)
+        loss = classifier(here, there, 0.5)
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.3, "the domain classifier goes down its own gradient"
     here.grad = there.grad = None
-    classifier.loss(here, there, 0.5).backward()
+    classifier(here, there, 0.5).backward()
     assert (here.grad[:, 0] > 0).all(), "going down it, source vectors move towards the target's"
     assert (there.grad[:, 0] < 0).all()
 
@@ -54,5 +53,5 @@ def test_the_classifier_learns_the_domain_and_the_vectors_are_pushed_together() 
 def test_both_domains_weigh_alike_whatever_their_numbers() -> None:
     classifier = DomainClassifier(2, 0, strength=1.0)
     here, there = torch.randn(8, 2), torch.randn(2, 2)
-    once = classifier.loss(here, there, 1.0)
-    assert torch.allclose(once, classifier.loss(here, there.repeat(4, 1), 1.0))
+    once = classifier(here, there, 1.0)
+    assert torch.allclose(once, classifier(here, there.repeat(4, 1), 1.0))

@@ -71,23 +71,3 @@ def test_another_shape_is_refused(head: LinearHead) -> None:
         "head: found (4, 5) labels and dimensions; the fitted head has (3, 5). Make the head for the same labels and "
         "encoder."
     )
-
-
-def test_a_wrong_temperature_is_refused(head: LinearHead) -> None:
-    with pytest.raises(DataError) as caught:
-        with_temperature(head, 0.0)
-    assert str(caught.value) == "temperature: found 0; expected a finite number above 0. Fit it again."
-
-
-def test_wrong_priors_are_refused(head: LinearHead) -> None:
-    shares = torch.full((3,), 1 / 3)
-    with pytest.raises(DataError) as caught:
-        with_priors(head, [0.5, 0.5], shares=shares)
-    assert str(caught.value) == "priors: found 2 shares for 3 labels. Give one share for each label."
-    with pytest.raises(DataError) as caught:
-        with_priors(head, [0.5, 0.5, 0.5], shares=shares)
-    assert str(caught.value) == (
-        "priors: found shares from 0.5 that sum to 1.5; expected shares above 0 that sum to 1. Correct the shares."
-    )
-    with pytest.raises(DataError, match="found shares from 0 that sum to 1"):
-        with_priors(head, [0.0, 0.5, 0.5], shares=shares)
