@@ -32,7 +32,7 @@ from nlptl.runs.folder import (
 )
 from nlptl.runs.runner import evaluate_last, run_stage, track_stage
 from nlptl.runs.studies.arms import trials_of
-from nlptl.runs.studies.comparison import ROWS, SUMMARY, ComparisonResult, run_trials, save_summary, summarise
+from nlptl.runs.studies.comparison import ROWS, SUMMARY, ComparisonResult, Trial, run_trials, save_summary, summarise
 from nlptl.runs.studies.settings import Comparison
 from nlptl.runs.trackers import flat_scores
 from nlptl.stages.bert import Bert
@@ -293,11 +293,20 @@ class Pipeline(Config):
             (folder / ROWS).unlink(missing_ok=True)
             return None
         trials = list(trials_of(self, data, where, say=context.progress.say))
-        names = list(self.compare.arms)
-        with context.progress.task("comparing the arms", total=len(trials), unit="trials") as task:
-            rows = run_trials(
-                trials, folder, device=context.device, after_trial=lambda trial: task.advance(1, f"seed {trial.seed}")
-            )
+        names, last, kept = list(self.compare.arms), {trial.seed: trial for trial in trials}, 0
+
+        def before_trial(trial: Trial) -> None:
+            task.advance(0, f"seed {trial.seed}: {trial.arm}")
+
+        def after_trial(trial: Trial, was_kept: bool) -> None:
+            nonlocal kept
+            kept += was_kept
+            task.advance(int(trial is last[trial.seed]))
+
+        with context.progress.task(f"comparing {len(names)} arms", total=len(last), unit="seeds") as task:
+            rows = run_trials(trials, folder, device=context.device, before_trial=before_trial, after_trial=after_trial)
+        if kept == len(trials):
+            context.progress.say(f"comparison: kept, nothing its {kept} trials depend on has changed.")
         result = summarise(rows, tuple(names), seed=self.seed)
         save_summary(result, folder)
         return result

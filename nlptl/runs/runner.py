@@ -22,6 +22,7 @@ from nlptl.artifact import (
 )
 from nlptl.context import Number, Record, RunContext
 from nlptl.errors import NlptlError
+from nlptl.progress import clock
 from nlptl.stages.stage import Stage
 from nlptl.training.distributed import main_process_first, processes
 
@@ -41,7 +42,6 @@ def run_stage(
     keep = place.with_name(f".{place.name}{CHECKPOINTS}")
     record = Record(functools.partial(_track_row, context.tracker, place.name))
     context = dataclasses.replace(context, record=record, checkpoint_folder=keep, run_identity=ids[0])
-    context.progress.say(f"{place.name}: running.")
     begin = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     manifest = Manifest(
@@ -62,8 +62,7 @@ def run_stage(
         manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
         if here.is_main:
             shutil.rmtree(keep, ignore_errors=True)
-    for sentence in record.sentences:
-        context.progress.say(f"  {sentence}")
+    context.progress.say(" ".join([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1]]))
     return artifact, StageOutcome(place, manifest, kept=False)
 
 

@@ -45,6 +45,28 @@ def test_long_work_is_told_in_plain_lines(seconds: list[float]) -> None:
     ]
 
 
+def test_lines_become_rarer_and_slow_work_has_a_rate_a_minute(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("comparing 2 arms", total=10, unit="seeds") as task:
+        task.advance(0, "seed 1: a")
+        for second in range(30, 301, 30):
+            seconds[0] = second - 15.0
+            task.advance(0, f"seed {second // 30}: b")
+            seconds[0] = float(second)
+            task.advance(1)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "comparing 2 arms: 10 %, 2 seeds/min, 4:30 left, seed 1: b"
+    assert [line.split(",")[0].rsplit(" ", 2)[1] for line in lines[:-1]] == ["10", "10", "20", "40", "60", "90"]
+    assert lines[-1] == "comparing 2 arms: done, 10 seeds in 5:00 (2 seeds/min)"
+
+
+def test_long_remarks_are_wrapped() -> None:
+    stream = io.StringIO()
+    LineProgress(stream).say("word " * 50)
+    assert 1 < len(stream.getvalue().splitlines())
+    assert max(map(len, stream.getvalue().splitlines())) <= 100
+
+
 def test_work_of_unknown_length_has_no_time_left(seconds: list[float]) -> None:
     stream = io.StringIO()
     with LineProgress(stream).task("reading", total=None, unit="texts") as task:

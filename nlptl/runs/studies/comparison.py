@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import append_lines, digest_of, write_text_atomically
+from nlptl.artifact import append_lines, digest_of, read_json, write_text_atomically
 from nlptl.context import Device, RunContext
+from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
 SMALLEST_TEST = 20  # texts below which a test is called out as showing nothing
+SEEDS_FOR_A_CLAIM = 20  # seeds below which the result says that it is a quick look
 ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
 
 
@@ -75,9 +77,17 @@ class ComparisonResult:
 
 
 def run_trials(
-    trials: Sequence[Trial], folder: Path, *, device: Device, after_trial: Callable[[Trial], None]
+    trials: Sequence[Trial],
+    folder: Path,
+    *,
+    device: Device,
+    before_trial: Callable[[Trial], None],
+    after_trial: Callable[[Trial, bool], None],
 ) -> list[dict[str, Any]]:
-    """Run what `folder`'s rows do not hold yet, adding one row a trial and test; returns the rows of these trials."""
+    """Run the trials that the folder's rows lack and add a row for each trial and test; return the trials' rows.
+
+    `before_trial` is called before a trial runs, `after_trial` after each trial with whether it was kept.
+    """
     path = folder / ROWS
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
     rows = [
@@ -88,11 +98,12 @@ def run_trials(
     for trial in trials:
         missing = [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
         if missing:
+            before_trial(trial)
             classifier = trial.train(RunContext(seed=trial.seed, device=device))
             new = [_tested(trial, test, classifier) for test in missing]
             append_lines(path, "".join(_line(row) for row in new))
             rows += new
-        after_trial(trial)
+        after_trial(trial, not missing)
     return rows
 
 
@@ -126,6 +137,18 @@ def save_summary(result: ComparisonResult, folder: Path) -> None:
     write_text_atomically(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
+def load_summary(folder: Path) -> ComparisonResult | None:
+    """Return the comparison that a run's folder holds; None if it holds none, or one of an earlier version."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        raw = read_json(folder / SUMMARY)
+        results = [{**result, "accuracies": result.pop("accuracy")} for result in raw["results"]]
+        return TypeAdapter(ComparisonResult).validate_python({**raw, "results": results})
+    except (ArtifactError, KeyError, TypeError, ValidationError):
+        return None
+
+
 def trial_identity(settings: object, data: object) -> str:
     """Return the digest of everything that shapes an arm's trials but the seed."""
     return digest_of({"settings": settings, "data": data})
@@ -147,33 +170,38 @@ def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, An
 
 
 def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
-    """Say what the comparison shows: by the largest test, then with other examples, then what nothing can show."""
+    """Say what the comparison shows by its largest test and with other examples, and what it cannot show."""
     fixed = [result for result in results if not result.redrawn]
     largest = max(fixed, key=lambda result: result.texts)
-    parts = [f"{_verdicts(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
+    parts = [f"On {largest.test}, {_verdicts(arms, largest)}."]
     for result in results:
         if result.redrawn:
-            parts.append(f"With other examples to learn from for every seed: {_verdicts(arms, result)}.")
+            parts.append(f"With other labelled examples for each seed, {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
     if smallest.texts < SMALLEST_TEST:
         parts.append(
-            f"A test of {smallest.texts} texts alone shows nothing: a coin gets all right 1 time in {2**smallest.texts}."
+            f"A test of {smallest.texts} texts shows nothing: one guess in {2**smallest.texts} gets all right."
         )
-    again = any(result.redrawn for result in results)
-    parts.append(f"This speaks of these texts{'' if again else ' and these examples'}, not of other data.")
-    return " ".join(parts)
+    few = f" {largest.seeds} seeds show their spread poorly; a claim needs {SEEDS_FOR_A_CLAIM} or more."
+    examples = "texts" if any(result.redrawn for result in results) else "texts and these labelled examples"
+    parts.append(f"This speaks of these {examples}, not of other data.")
+    return " ".join(parts) + (few if largest.seeds < SEEDS_FOR_A_CLAIM else "")
 
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
-    pairs = zip(arms[1:], result.differences, strict=True)
-    return "; ".join(_verdict(arms[0], arm, difference.difference) for arm, difference in pairs)
+    """Return how the arms differ from the first: "'b' and 'c' are better than 'a'; 'd' is not shown to differ from it"."""
+    found: dict[str, list[str]] = {"better than": [], "worse than": [], "not shown to differ from": []}
+    for arm, difference in zip(arms[1:], result.differences, strict=True):
+        interval = difference.difference
+        way = "better than" if interval.low > 0 else "worse than" if interval.high < 0 else "not shown to differ from"
+        found[way].append(repr(arm))
+    told = [f"{_are(names)} {way}" for way, names in found.items() if names]
+    return "; ".join([f"{told[0]} {arms[0]!r}", *(f"{more} it" for more in told[1:])])
 
 
-def _verdict(first: str, second: str, interval: Interval) -> str:
-    span = f"{100 * interval.value:+.1f} points, 95 % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-    if interval.low > 0 or interval.high < 0:
-        return f"{second!r} is {'better' if interval.low > 0 else 'worse'} than {first!r}: {span}"
-    return f"no difference between {second!r} and {first!r} is shown: {span}"
+def _are(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
