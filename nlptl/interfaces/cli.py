@@ -46,7 +46,7 @@ vectors_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.add_typer(vectors_app, name="vectors", short_help="Write word vectors for other tools.")
+app.add_typer(vectors_app, name="vectors")
 
 
 class DeviceChoice(StrEnum):
@@ -75,28 +75,25 @@ SetOption = Annotated[
     typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
 ]
 DeviceOption = Annotated[DeviceChoice, typer.Option(help="Compute on this device; auto takes a GPU if there is one.")]
-TextColumn = Annotated[str, typer.Option(metavar="NAME", help="Read the texts from this column.")]
-LabelColumn = Annotated[str, typer.Option(metavar="NAME", help="Read the labels from this column.")]
+TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
+LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
 PriceOption = Annotated[
-    float | None,
-    typer.Option(metavar="NUMBER", help="Tell the cost at this price for an hour of the machine.", show_default=False),
+    float | None, typer.Option(help="Tell the cost at this price for an hour of the machine.", show_default=False)
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.")]
 
 
 @app.command(
-    short_help="Run a pipeline and print what came out.",
     epilog=_example(
         "nlptl run pipelines/quickstart.yaml",
         "nlptl run pipelines/quickstart.yaml --set compare.seeds=20 --out runs/claim",
-    ),
+    )
 )
 def run(
     pipeline: PipelineArgument,
     set_: SetOption = None,
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write the run here instead of to runs/NAME.", show_default=False),
+        Path | None, typer.Option(help="Write the run here instead of to runs/NAME.", show_default=False)
     ] = None,
     device: DeviceOption = DeviceChoice.auto,
     tracker: Annotated[
@@ -134,12 +131,9 @@ def run(
         _print(["", *next_lines(result)], stream=sys.stderr)  # a command stays on one line, to be copied
 
 
-@app.command(
-    short_help="Check a pipeline and its data; train nothing.",
-    epilog=_example("nlptl check pipelines/quickstart.yaml"),
-)
+@app.command(epilog=_example("nlptl check pipelines/quickstart.yaml"))
 def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
-    """Check all settings and all data of a pipeline, and train nothing."""
+    """Check a pipeline and all of its data; train nothing."""
     from nlptl.runs.pipeline import Pipeline
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
@@ -148,11 +142,10 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
 
 
 @app.command(
-    short_help="Predict the labels of texts.",
     epilog=_example(
         'nlptl predict runs/quickstart "A clever film with a warm ending."',
         "nlptl predict runs/quickstart --file data/reviews/held_out.csv --proba",
-    ),
+    )
 )
 def predict(
     run: RunArgument,
@@ -161,9 +154,7 @@ def predict(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Read the texts from a .txt, .csv, .tsv, .jsonl or .parquet file.", show_default=False
-        ),
+        typer.Option(help="Read the texts from a .txt, .csv, .tsv, .jsonl or .parquet file.", show_default=False),
     ] = None,
     output: Annotated[OutputChoice, typer.Option(help="Write the results in this form.")] = OutputChoice.csv,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each label.")] = False,
@@ -193,21 +184,13 @@ def predict(
         _print(prediction_lines(classifier, texts, form=output.value, proba=proba))
 
 
-@app.command(
-    short_help="Score a trained classifier on labelled texts.",
-    epilog=_example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"),
-)
+@app.command(epilog=_example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))
 def evaluate(
     run: RunArgument,
     test: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="Score on the texts of a .csv, .tsv, .jsonl or .parquet file.", show_default=False
-        ),
+        Path, typer.Option(help="Score on the texts of a .csv, .tsv, .jsonl or .parquet file.", show_default=False)
     ],
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all scores to a JSON file too.", show_default=False)
-    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write all scores to a JSON file too.", show_default=False)] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     device: DeviceOption = DeviceChoice.auto,
@@ -231,40 +214,29 @@ def evaluate(
     _tell(evaluation.summary_lines())
 
 
-@app.command(
-    short_help="List the words nearest to a word.",
-    epilog=_example("nlptl neighbours runs/reviews-skipgram good --count 5"),
-)
+@app.command(epilog=_example("nlptl neighbours runs/reviews-skipgram good --count 5"))
 def neighbours(
     run: RunArgument,
     word: Annotated[str, typer.Argument(metavar="WORD", help="A word of the vocabulary.", show_default=False)],
-    count: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="List so many words.")] = 10,
+    count: Annotated[int, typer.Option(min=1, help="List so many words.")] = 10,
 ) -> None:
-    """List the words whose vectors are nearest to the vector of a word, with their cosines."""
+    """List the words nearest to a word, with their cosines."""
     from nlptl.models.neighbours import nearest_words
     from nlptl.runs.folder import stage_folders
 
     _print(f"{near}\t{cosine:.4f}" for near, cosine in nearest_words(stage_folders(run)[0], word, count=count))
 
 
-@vectors_app.command(
-    short_help="Write word vectors as a file of another tool.",
-    epilog=_example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt"),
-)
+@vectors_app.command(epilog=_example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt"))
 def export(
     run: RunArgument,
     format: Annotated[
         str,
         typer.Option(
-            metavar="NAME",
-            help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.",
-            show_default=False,
+            help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.", show_default=False
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Write this file, compressed if its name ends in .gz.", show_default=False),
-    ],
+    out: Annotated[Path, typer.Option(help="Write this file, compressed if its name ends in .gz.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write word vectors as a file of another tool.
@@ -277,10 +249,7 @@ def export(
     _print(export_vectors(stage_folders(run)[0], out, format=format, force=force))
 
 
-@app.command(
-    short_help="Show what a run trained and its scores.",
-    epilog=_example("nlptl show runs/quickstart", "nlptl show runs/quickstart --all"),
-)
+@app.command(epilog=_example("nlptl show runs/quickstart", "nlptl show runs/quickstart --all"))
 def show(
     run: RunArgument,
     details: Annotated[bool, typer.Option("--all", help="Add settings, findings, versions and all scores.")] = False,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from nlptl.progress import Progress, Task
 
-FIRST_AFTER = 2.0  # seconds of work before anything is shown of it
-LINE_EVERY = (10.0, 600.0)  # seconds between plain lines: at least, and at most as the work gets longer
+BAR_AFTER = 2.0  # seconds of work before its bar appears
+LINE_EVERY = (10.0, 600.0)  # seconds between plain lines: at first, and at most as the work gets longer
 
 
 def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
@@ -35,7 +35,7 @@ class LineProgress:
 
     @contextmanager
     def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task; work that ends within two seconds is not mentioned."""
+        """Open a task; work that ends within ten seconds is not mentioned."""
         task = _LineTask(self, name, total, unit)
         yield task
         task.close()
@@ -50,7 +50,7 @@ class _LineTask:
         self._progress, self._name, self._total, self._unit = progress, name, total, unit
         self._done, self._note = 0.0, ""
         self._begin = time.monotonic()
-        self._next = self._begin + FIRST_AFTER
+        self._next = self._begin + LINE_EVERY[0]
 
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
@@ -63,7 +63,7 @@ class _LineTask:
 
     def close(self) -> None:
         seconds = time.monotonic() - self._begin
-        if seconds >= FIRST_AFTER:
+        if seconds >= LINE_EVERY[0]:
             rate = _rate(self._done, seconds, self._unit)
             self._progress.say(f"{self._name}: done, {human(self._done)} {self._unit} in {clock(seconds)} ({rate})")
 
@@ -114,7 +114,7 @@ class _BarTask:
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
         seconds = time.monotonic() - self._begin
-        if not self._shown and seconds >= FIRST_AFTER:
+        if not self._shown and seconds >= BAR_AFTER:
             self._shown = True
             self._bar.start()
         self._note = note or self._note

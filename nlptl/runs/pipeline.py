@@ -306,7 +306,7 @@ class Pipeline(Config):
         with context.progress.task(f"comparing {len(names)} arms", total=len(last), unit="seeds") as task:
             rows = run_trials(trials, folder, device=context.device, before_trial=before_trial, after_trial=after_trial)
         if kept == len(trials):
-            context.progress.say(f"comparison: kept, nothing its {kept} trials depend on has changed.")
+            context.progress.say(f"comparison: kept, nothing that its {kept} trials depend on has changed.")
         result = summarise(rows, tuple(names), seed=self.seed)
         save_summary(result, folder)
         return result

@@ -333,7 +333,7 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert said == stages  # and of the comparison, of which a trial was missing, nothing
     said.clear()
     Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
-    assert said == [*stages, "comparison: kept, nothing its 8 trials depend on has changed."]
+    assert said == [*stages, "comparison: kept, nothing that its 8 trials depend on has changed."]
     told = list(comparison_lines(result))
     assert told[0] == "Accuracy on all of them in %, 2 seeds [95 % interval]:"
     assert told[-1].endswith("2 seeds show their spread poorly; a claim needs 20 or more.")
