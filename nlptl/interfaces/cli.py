@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nlptl.progress import Progress, Task
 
 WAITING = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
-"""How long an OpenMP thread that waits spins before it sleeps; OpenMP reads it when torch loads.
+"""How long a waiting OpenMP thread spins before it sleeps. OpenMP reads it when torch loads.
 
 Long spinning takes the cores from other work. 160 steps of LoRA took 6.0 s on two idle cores either way. Beside two other
 busy processes they took 26 s by OpenMP's default and 16 s with these values."""
@@ -26,7 +26,7 @@ GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error
 
 
 def _example(*commands: str) -> str:
-    """Return the end of a command's help: examples, which typer must not wrap."""
+    """Return the examples that end a command's help, unwrapped."""
     return "\n".join(["\b", "Example:", *(f"  {command}" for command in commands)])
 
 
@@ -241,7 +241,7 @@ def export(
 ) -> None:
     """Write word vectors as a file of another tool.
 
-    RUN is a run, of which the first stage is taken, or one stage.
+    The first stage of RUN is taken, or the stage that RUN names.
     """
     from nlptl.models.word_vector_files.export import export_vectors
     from nlptl.runs.folder import stage_folders
@@ -293,7 +293,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _give_way() -> None:
-    """Leave process 0 the time to tell an error that all processes have; the launcher then ends this process."""
+    """Leave process 0 the time to tell the error. The launcher then ends this process."""
     from nlptl.training.distributed import is_main
 
     if not is_main():

@@ -28,14 +28,14 @@ def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
 
 
 class LineProgress:
-    """Plain lines with the rate and the time left, the rarer the longer the work takes."""
+    """Plain lines with the rate and the time left. Longer work has fewer lines a minute."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     @contextmanager
     def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task; work that ends within ten seconds is not mentioned."""
+        """Open a task. Work that ends within ten seconds is not mentioned."""
         task = _LineTask(self, name, total, unit)
         yield task
         task.close()
@@ -86,7 +86,7 @@ class BarProgress:
 
     @contextmanager
     def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task; its bar appears after two seconds and goes when the task ends."""
+        """Open a task. Its bar appears after two seconds and goes at the end."""
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
         columns = (

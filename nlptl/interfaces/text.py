@@ -25,7 +25,7 @@ WIDTH = 100  # columns that a printed line may take
 
 
 def wrapped(line: str) -> str:
-    """Return a line broken at spaces into lines of at most `WIDTH` columns; a longer word stays whole."""
+    """Break a line at spaces into lines of at most `WIDTH` columns. A longer word stays whole."""
     indent = line[: len(line) - len(line.lstrip())]
     parts = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return line if len(line) <= WIDTH else "\n".join(parts)
@@ -40,7 +40,7 @@ def begin_line(pipeline: Pipeline) -> str:
 
 
 def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iterator[str]:
-    """Tell what came out of a run: the data's faults, the cost, the scores and the comparison."""
+    """Tell what came out of a run."""
     yield from result.data.sentences()
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
@@ -60,7 +60,7 @@ def next_lines(result: RunResult) -> Iterator[str]:
 
 
 def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None = None) -> Iterator[str]:
-    """Tell what stands in the folder of a run or of one stage; `details` adds all that is known of it."""
+    """Tell what stands in the folder of a run or of one stage. `details` adds the rest."""
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
     yield f"{run}"
@@ -79,7 +79,7 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:
-    """Tell each test as a table with a row for each arm, then what the tables show."""
+    """Tell each test as a table of arms, then what the tables show."""
     for found in result.results:
         yield f"Accuracy on {found.test} in %, {found.seeds} seeds [95 % interval]:"
         yield from table(
@@ -98,7 +98,7 @@ def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lay out a table in aligned columns; a first cell that is too long for `WIDTH` takes several lines."""
+    """Lay out a table in aligned columns. A first cell that is too long takes several lines."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     widths[0] = max(10, min(widths[0], WIDTH - sum(width + 2 for width in widths[1:])))
     for row in [header, ["-" * width for width in widths], *rows]:
@@ -144,7 +144,7 @@ def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
 def _score_lines(
     evaluation: Evaluation | None, unknown_shares: Mapping[str, float], *, details: bool = False
 ) -> Iterator[str]:
-    """Tell the accuracy on the test texts, or all scores, and the share of words without a vector."""
+    """Tell the share of unknown words and the accuracy, or all scores."""
     for part, share in unknown_shares.items():
         if share > 0:
             yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
@@ -156,7 +156,7 @@ def _score_lines(
 
 
 def _saved_scores(run: Path, identity: str, *, details: bool) -> Iterator[str]:
-    """Tell the scores that a run's folder holds of the stage with this identity, and its comparison."""
+    """Tell a folder's scores of the stage with this identity, and its comparison."""
     from nlptl.evaluation.scores import Evaluation
     from nlptl.runs.studies.comparison import load_summary
 
