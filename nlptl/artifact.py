@@ -1,4 +1,4 @@
-"""Folders on disk that exist whole or not at all: manifest, digests, atomic publish, the lock of a run."""
+"""Files and folders on disk, whole or not at all: manifests, digests, publishing, locks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import json
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
-from typing import IO, Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nlptl.config import Config, load_yaml
 from nlptl.errors import ArtifactError, StorageError
@@ -22,48 +23,41 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
 
-LAYOUT = frozenset({
-    "encoder.json", "tokenizer.json", "word_vectors.safetensors", "pooling.safetensors", "classifier.json",
-    "head.safetensors", "history.jsonl", "config.json", "model.safetensors", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "bottlenecks.safetensors", MANIFEST,
-})  # fmt: skip
-"""All files that an artifact's folder may hold; a folder with any other is somebody else's."""
-ADAPTER = "adapter"
-ADAPTER_LAYOUT = frozenset({"adapter_config.json", "adapter_model.safetensors"})
-"""The one folder in an artifact's folder and the files in it: PEFT's layout."""
+RUN_SETTINGS = "pipeline.yaml"
+"""Resolved settings in a run's folder. `nlptl.runs.folder` describes the rest."""
 
 Kind = Literal["encoder", "classifier"]
 
 
 class Manifest(Config):
-    """What a published folder is and where it came from; written last, so a folder without it is unfinished."""
+    """Kind and origin of a published folder. Written last: a folder without it is unfinished."""
 
     format_version: int = FORMAT_VERSION
-    """Version of the folder's layout; a newer one than this library knows is refused."""
+    """Version of the folder's layout. Any other version is refused."""
     kind: Kind
-    """What the folder loads as."""
+    """Kind of artifact in the folder."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """The settings of the stage that made it, every default written out."""
+    """Settings of the stage that made it, with all defaults."""
     identity: str = ""
-    """Digest of settings, stage version, seed, data and the parent's identity; empty for a folder saved by hand."""
+    """Digest of settings, stage version, seed, data and parent. Empty for a folder saved by hand."""
     parent: str = ""
-    """Identity of the artifact that the stage was given; empty for a first stage."""
+    """Identity of the artifact that the stage was given. Empty for a first stage."""
     data: dict[str, str] = Field(default_factory=dict)
     """Digest of each part of the data that the stage read."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of the libraries that made it."""
     seed: int | None = None
-    """The run's seed."""
+    """Seed of the run."""
     seconds: float = 0.0
     """Wall time of the stage."""
     device: str = "cpu"
-    """Device that it ran on."""
+    """Device of the stage."""
     trainable_parameters: int = 0
     """Parameters that the stage trained."""
     total_parameters: int = 0
     """Parameters in the folder."""
     report: dict[str, Any] = Field(default_factory=dict)
-    """What the stage found out: nearest neighbours, share of unknown words, chosen epochs and the like."""
+    """Findings of the stage, such as nearest neighbours or chosen epochs."""
     files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of every other file of the folder."""
 
@@ -92,13 +86,13 @@ def library_versions() -> dict[str, str]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a small file so that readers see the old or the new content, never a part."""
+    """Replace a text file; see `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a draft beside `path`, then put it in its place: the old or the new content, never a part."""
-    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part."""
+    draft = _draft(path)
     with told_as_storage_error(path):
         try:
             with draft.open("wb") as file:
@@ -111,52 +105,61 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest) -> Manifest:
-    """Let `write` fill a draft folder beside `folder`, then put it in place of `folder` by rename.
+def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:
+    """Replace a folder by a draft that `write` fills. Readers see the old or the new folder, never a part.
 
-    The manifest is written last and names the digest of every file. An older whole folder of the same name is
-    replaced. Raises StorageError (disk full, no permission) and leaves nothing behind but what stood there before.
+    Raises StorageError for a full disk or a missing permission; the old folder then stays.
     """
-    folder = folder if folder.name else folder.absolute()
-    draft = folder.with_name(f".{folder.name}.draft-{os.getpid()}")
+    draft = _draft(folder)
     with told_as_storage_error(folder):
-        check_replaceable(folder)
-        shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
             write(draft)
-            files = {
-                str(path.relative_to(draft)): file_digest(path) for path in sorted(draft.rglob("*")) if path.is_file()
-            }
-            manifest = manifest.model_copy(update={"files": files})
-            (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             _sync(draft)
             _swap(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return manifest
+
+
+def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str]) -> Manifest:
+    """Replace `folder` by a draft that `write` fills, with a manifest of all files.
+
+    Raises ArtifactError where the old folder holds other files than `files` and those of its manifest.
+    """
+    folder = folder if folder.name else folder.absolute()
+    published = manifest
+
+    def write_all(draft: Path) -> None:
+        nonlocal published
+        write(draft)
+        digests = {path.relative_to(draft).as_posix(): file_digest(path) for path in _files_in(draft)}
+        published = manifest.model_copy(update={"files": digests})
+        (draft / MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    with told_as_storage_error(folder):
+        check_replaceable(folder, files)
+    write_folder_atomically(folder, write_all)
+    return published
 
 
 def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
-    """Read a published folder's manifest; ArtifactError says what is wrong with a folder that is not one."""
+    """Read a published folder's manifest. Raises ArtifactError with the reason if there is none."""
     path = folder / MANIFEST
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
     try:
-        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        _check_version(path, raw.get("format_version"))
+        manifest = Manifest.model_validate(raw)
     except FileNotFoundError:
         raise ArtifactError(
             f"{folder}: holds no {MANIFEST}; expected a folder that nlptl published. Give a run or a stage's folder."
         ) from None
-    except (OSError, UnicodeDecodeError, ValidationError):
+    except (OSError, ValueError, AttributeError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
-            f"{path}: is not a manifest that this version reads; the folder is damaged. Run the stage again."
+            f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. "
+            "Run the stage again."
         ) from None
-    if manifest.format_version > FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path}: format version {manifest.format_version} is newer than {FORMAT_VERSION}, the newest that this "
-            "nlptl reads. Update nlptl."
-        )
     if kind is not None and manifest.kind != kind:
         raise ArtifactError(
             f"{folder}: holds an artifact of kind {manifest.kind}; expected {kind}. Give another folder."
@@ -164,8 +167,16 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
     return manifest
 
 
+def _check_version(path: Path, found: object) -> None:
+    if isinstance(found, int) and found != FORMAT_VERSION:
+        than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
+        raise ArtifactError(
+            f"{path}: format version {found} is {than} than {FORMAT_VERSION}, which this nlptl reads. {remedy}."
+        )
+
+
 def verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with the digest in the manifest; ArtifactError names the first that differs."""
+    """Compare every file with its digest. Raises ArtifactError for the first that differs."""
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
@@ -179,7 +190,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of an artifact; ArtifactError when it is missing or damaged."""
+    """Read a JSON file. Raises ArtifactError when it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -188,7 +199,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_tensors(path: Path) -> Mapping[str, Any]:
-    """Read a safetensors file into torch tensors; ArtifactError when it is missing or damaged."""
+    """Read a safetensors file. Raises ArtifactError when it is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -201,9 +212,9 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process; the kernel lets go of it even after kill -9.
+    """Lock a run folder for this process. The kernel releases it even after kill -9.
 
-    Raises ArtifactError with the holder's process id when another process has it.
+    Raises ArtifactError with the holder's process id when another process holds it.
     """
     with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,45 +235,55 @@ def run_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def sweep(folder: Path, names: Collection[str]) -> None:
-    """Remove drafts of `names` that a killed run left in `folder`; call it with the run's lock held."""
+def sweep(folder: Path, has_name: Callable[[str], bool]) -> None:
+    """Remove drafts of a killed run whose names `has_name` accepts. The caller holds the lock."""
     for path in folder.glob(".*.draft-*"):
         name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
-        if name and name[1] in names:
+        if name and has_name(name[1]):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise ArtifactError when something stands at `folder` that nlptl did not write."""
-    if folder.exists() and not is_ours(folder):
+def check_replaceable(folder: Path, files: Collection[str]) -> None:
+    """Raise ArtifactError for a folder with files that are not nlptl's; see `is_ours`."""
+    if folder.exists() and not is_ours(folder, files):
         raise ArtifactError(
             f"{folder}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
         )
 
 
-def is_ours(folder: Path) -> bool:
-    """Say whether `folder` is empty or holds nothing but files of an artifact, its manifest lost or readable."""
+def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
+    """Return whether `folder` holds only a manifest, files that it names, and `files`."""
+    listed: Collection[str] = ()
+    with contextlib.suppress(ArtifactError):
+        listed = read_manifest(folder).files
+    known = {MANIFEST, *files, *listed}
+    parents = {str(parent) for name in known for parent in PurePosixPath(name).parents}
     return folder.is_dir() and all(
-        (path.name in LAYOUT and path.is_file()) or (path.name == ADAPTER and _is_adapter(path))
-        for path in folder.iterdir()
+        path.relative_to(folder).as_posix() in (known if path.is_file() else parents if path.is_dir() else ())
+        for path in folder.rglob("*")
     )
 
 
-def _is_adapter(folder: Path) -> bool:
-    return folder.is_dir() and all(path.name in ADAPTER_LAYOUT and path.is_file() for path in folder.iterdir())
-
-
 def append_lines(path: Path, lines: str) -> None:
-    """Add whole lines to a file and see them onto the disk; StorageError when it refuses."""
+    """Append whole lines to a file and flush it. Raises StorageError when the disk refuses."""
     with told_as_storage_error(path), path.open("a", encoding="utf-8") as file:
         file.write(lines)
         file.flush()
         os.fsync(file.fileno())
 
 
+def _draft(path: Path) -> Path:
+    """Return a fresh name beside `path`, of the form that `sweep` removes."""
+    return path.with_name(f".{path.name}.draft-{uuid.uuid4().int}")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def _swap(draft: Path, folder: Path) -> None:
     if folder.exists():
-        old = folder.with_name(f".{folder.name}.draft-old-{os.getpid()}")
+        old = folder.with_name(f".{folder.name}.draft-old-{uuid.uuid4().int}")
         os.rename(folder, old)
         os.rename(draft, folder)
         shutil.rmtree(old, ignore_errors=True)
@@ -272,10 +293,9 @@ def _swap(draft: Path, folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    for path in _files_in(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     _sync_folder(folder)
 
 
@@ -289,7 +309,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def told_as_storage_error(path: Path) -> Iterator[None]:
-    """Tell a disk's refusal as one sentence; safetensors hides its own behind SafetensorError."""
+    """Turn a disk's refusal into StorageError; safetensors hides its own in SafetensorError."""
     try:
         yield
     except OSError as error:
@@ -305,19 +325,29 @@ def _disk_sentence(path: Path, error: Exception) -> str:
     return f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
 
 
+def stage_folder(run: Path, number: int, stage: object) -> Path:
+    """Return the folder of a run's stage; the first stage has number 1."""
+    return run / f"{number}-{stage}"
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether `folder` is a run's, with one folder for each stage."""
+    return (folder / RUN_SETTINGS).is_file()
+
+
 def last_stage(run: Path) -> Path:
-    """Return the folder of a run's last stage; ArtifactError when it is not finished."""
-    settings = load_yaml(run / "pipeline.yaml")
+    """Return the folder of a run's last stage. Raises ArtifactError if it is not finished."""
+    settings = load_yaml(run / RUN_SETTINGS)
     stages = settings.get("stages") if isinstance(settings, dict) else None
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, dict) for stage in stages):
-        raise ArtifactError(f"{run / 'pipeline.yaml'}: is not the settings of a run; it is damaged. Run it again.")
+        raise ArtifactError(f"{run / RUN_SETTINGS}: is not the settings of a run; it is damaged. Run it again.")
     folder, parent = run, ""
     for number, stage in enumerate(stages, start=1):
-        folder = run / f"{number}-{stage.get('stage')}"
-        manifest = read_manifest(folder) if (folder / "manifest.json").is_file() else None
+        folder = stage_folder(run, number, stage.get("stage"))
+        manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
         if manifest is None or manifest.settings != stage or manifest.parent != parent:
             raise ArtifactError(
-                f"{run}: stage {folder.name} is not finished under the settings of pipeline.yaml; a run is used by its "
+                f"{run}: stage {folder.name} is not finished under the settings of {RUN_SETTINGS}; a run is used by its "
                 "last stage. Run the pipeline to its end."
             )
         parent = manifest.identity

@@ -31,6 +31,8 @@ class Record:
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
+        self.trainable_parameters = 0
+        """Parameters that the stage trains; the manifest keeps them."""
 
     def row(self, **values: Number) -> None:
         """Add one line of history, such as an epoch and its loss."""

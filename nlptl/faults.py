@@ -39,6 +39,19 @@ MEMBERS = (  # of a union, by how pydantic's name of one begins, and how it is t
     (("none",), (type(None),), "null"),
 )
 
+BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
+MOVED = {
+    **{("finetune", name): f"moved into the block update, to the methods that learn by gradient (head with solver "
+       f"iterative, partial, full, lora). Write update: {{method: ..., {name}: ...}}." for name in BY_GRADIENT},
+    ("finetune", "precision"): "moved into the block update. Write update: {method: ..., precision: ...}.",
+    ("contrastive", "pile"): "is called pseudo_labels now. Rename it.",
+    ("auto", "pile"): "is called pseudo_labels now. Rename it.",
+    ("bert", "attention"): "is gone; nlptl chooses how attention is computed. Remove it.",
+    ("domain_adaptation", "permutations"): "is gone; the shift is always tested by 999 permutations. Remove it.",
+    ("domain_adaptation", "shift_texts"): "is gone; the shift is always measured on 1,000 texts a domain. Remove it.",
+}  # fmt: skip
+"""Where a setting of an earlier version went, by the name of its block and its own."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest known word, or an empty string."""
@@ -162,6 +175,9 @@ def _of_name(fault: _Fault) -> str:
     if fault.of_key:
         return f"found the name {_short(fault.found)}; expected a text. Put it in quotes."
     if fault.kind in ("extra_forbidden", "invalid_key"):
+        moved = MOVED.get((_block_name(fault.owner), name))
+        if moved:
+            return moved
         return f"no such setting.{did_you_mean(name, known)} Known here: {', '.join(known) or 'none'}."
     return "is missing; it has no default. Add it." if fault.kind == "missing" else ""
 
@@ -268,6 +284,13 @@ def _field_names(owner: object) -> list[str]:
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return [info.alias or name for name, info in owner.model_fields.items()]
     return []
+
+
+def _block_name(owner: object) -> str:
+    """Return the value by which a block is told apart in its union; empty for a block that stands in none."""
+    fields = owner.model_fields.values() if isinstance(owner, type) and issubclass(owner, BaseModel) else ()
+    tags = (info.default for info in fields if typing.get_args(info.annotation) == (info.default,))
+    return next((tag for tag in tags if isinstance(tag, str)), "")
 
 
 def _tags(annotation: object) -> tuple[str, list[str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nlptl.artifact import told_as_storage_error, write_atomically
 from nlptl.data.table import Tally, TextTable
-from nlptl.errors import DataError
+from nlptl.errors import DataError, StorageError
 
 _FORMAT = 1
 _FACTS = b"nlptl"
@@ -58,24 +58,15 @@ def _open(path: Path, name: str) -> tuple[TextTable, int] | None:
 
 
 def _write(path: Path, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> None:
-    """Write under a passing name and rename at the end, so that a file of this name is always whole."""
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.draft")
+    """Write the table, whole or not at all."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _create(draft) as file:
-            _stream(file, batches)
-        os.replace(draft, path)
-    except OSError as error:
+        with told_as_storage_error(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: _stream(file, batches))
+    except StorageError as error:
         raise DataError(
-            f"{path.parent}: cannot be written ({error.strerror or error}); {name} is large and its rows are kept "
-            "there. Free disk space, or set NLPTL_CACHE to a folder on another disk."
+            f"{error} {name} is large, so its rows are kept there. Set NLPTL_CACHE to a folder on another disk."
         ) from None
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _create(draft: Path) -> BinaryIO:
-    return draft.open("wb")
 
 
 def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
@@ -91,8 +82,6 @@ def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
             stream.write_batch(batch.replace_schema_metadata(schema.metadata))
     facts = {"digest": tally.digest.hexdigest(), "rows": tally.digest.rows, "skipped": tally.skipped}
     _fill_in(file, json.dumps(facts).encode())
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _fill_in(file: BinaryIO, facts: bytes) -> None:

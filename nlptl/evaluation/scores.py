@@ -6,18 +6,17 @@ covers the luck of which texts the test set holds, not that of the seed (see `nl
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nlptl.artifact import write_text_atomically
 from nlptl.errors import ArtifactError, DataError
 from nlptl.evaluation.intervals import Floats, Interval, bootstrap, chunks, percentile_interval, wilson
 
@@ -80,57 +79,40 @@ class Evaluation:
             lines.append(f"expected calibration error {self.expected_calibration_error}")
         return lines + [scores.summary_line() for scores in self.per_label]
 
-    def to_json(self) -> str:
-        """Write as one JSON object; `from_json` gives back an equal Evaluation, to the last bit."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; `from_dict` gives back an equal Evaluation, to the last bit, through JSON too."""
+        return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, where: str = "evaluation") -> Evaluation:
-        """Read what `to_json` wrote; anything else raises ArtifactError, which names `where`."""
+    def from_dict(cls, raw: Mapping[str, Any], *, where: str = "evaluation") -> Evaluation:
+        """Read what `to_dict` returned; anything else raises ArtifactError, which names `where`."""
         from pydantic import TypeAdapter, ValidationError
 
         try:
-            return TypeAdapter(cls).validate_json(text)
+            return TypeAdapter(cls).validate_python(raw)
         except ValidationError as error:
             fault = error.errors()[0]
-            at = ".".join(str(part) for part in fault["loc"]) or "the text"
+            at = ".".join(str(part) for part in fault["loc"]) or "the whole"
             raise ArtifactError(
-                f"{where}: not the JSON of an Evaluation ({at}: {fault['msg']}); expected what Evaluation.save wrote. "
-                "Evaluate again."
+                f"{where}: is no Evaluation ({at}: {fault['msg']}); expected what Evaluation.save wrote. Evaluate again."
             ) from None
 
     def save(self, path: Path | str) -> None:
-        """Write to `path` whole or not at all: draft beside it, fsync, rename. A file that is there is replaced.
-
-        Raises ArtifactError when it cannot be written.
-        """
-        path = Path(path)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.draft")
-        try:
-            with draft.open("xb") as file:
-                file.write(self.to_json().encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except OSError as error:
-            raise ArtifactError(
-                f"{path}: the evaluation cannot be written ({error.strerror}); expected a file in a folder that exists "
-                "and is writable. Check the path."
-            ) from None
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink()
+        """Write a JSON file, whole or not at all; StorageError when it cannot be written."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text_atomically(Path(path), text + "\n")
 
     @classmethod
     def load(cls, path: Path | str) -> Evaluation:
-        """Read what `save` wrote; raises ArtifactError when the file is missing or damaged."""
+        """Read what `save` wrote; ArtifactError when the file is missing or damaged."""
         try:
-            text = Path(path).read_bytes()
-        except OSError as error:
+            raw = json.loads(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
             raise ArtifactError(
-                f"{path}: cannot be read ({error.strerror}); expected what Evaluation.save wrote. Check the path."
+                f"{path}: cannot be read ({getattr(error, 'strerror', error)}); expected what Evaluation.save wrote. "
+                "Check the path, or evaluate again."
             ) from None
-        return cls.from_json(text, where=str(path))
+        return cls.from_dict(raw, where=str(path))
 
 
 def evaluate_predictions(

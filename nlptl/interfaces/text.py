@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl.artifact import Manifest, read_json, read_manifest
-from nlptl.errors import NlptlError
+from nlptl.artifact import Manifest, read_manifest
 from nlptl.progress import clock, human
-from nlptl.runs.folder import EVALUATION, stage_folders
+from nlptl.runs.folder import stage_folders
+from nlptl.runs.runner import read_scores
+from nlptl.runs.studies.comparison import read_comparison
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import PairedDifference
-    from nlptl.evaluation.scores import Evaluation
-    from nlptl.runs.pipeline import Pipeline, RunResult
+    from nlptl.runs.pipeline import Pipeline
+    from nlptl.runs.runner import RunResult, RunScores
     from nlptl.runs.studies.comparison import ComparisonResult, TestResult
 
 WIDTH = 100  # columns that a printed line may take
@@ -45,7 +44,8 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iter
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
-    yield from _score_lines(result.evaluation, result.unknown_shares)
+    if result.scores is not None:
+        yield from _score_lines(result.scores)
     if result.comparison is not None:
         yield ""
         yield from comparison_lines(result.comparison)
@@ -141,32 +141,23 @@ def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
     yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
 
 
-def _score_lines(
-    evaluation: Evaluation | None, unknown_shares: Mapping[str, float], *, details: bool = False
-) -> Iterator[str]:
+def _score_lines(scores: RunScores, *, details: bool = False) -> Iterator[str]:
     """Tell the share of unknown words and the accuracy, or all scores."""
-    for part, share in unknown_shares.items():
+    for part, share in scores.unknown_shares.items():
         if share > 0:
             yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
-    if evaluation is None:
-        return
-    accuracy, *others = evaluation.summary_lines()
+    accuracy, *others = scores.evaluation.summary_lines()
     yield f"Test: {accuracy}."
     yield from (f"  {line}" for line in others if details)
 
 
 def _saved_scores(run: Path, identity: str, *, details: bool) -> Iterator[str]:
     """Tell a folder's scores of the stage with this identity, and its comparison."""
-    from nlptl.evaluation.scores import Evaluation
-    from nlptl.runs.studies.comparison import load_summary
-
-    with contextlib.suppress(NlptlError, KeyError, TypeError):
-        scores = read_json(run / EVALUATION)
-        if scores["identity"] == identity:
-            evaluation = Evaluation.from_json(json.dumps(scores["evaluation"]))
-            yield ""
-            yield from _score_lines(evaluation, scores["unknown_shares"], details=details)
-    comparison = load_summary(run)
+    scores = read_scores(run)
+    if scores is not None and scores.identity == identity:
+        yield ""
+        yield from _score_lines(scores, details=details)
+    comparison = read_comparison(run)
     if comparison is not None:
         yield ""
         yield from comparison_lines(comparison)

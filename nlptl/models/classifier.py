@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nlptl.artifact import (
     Manifest,
+    is_run,
     last_stage,
     library_versions,
     publish,
@@ -72,10 +73,15 @@ class TextClassifier(nn.Module):
         """Return the most probable label of each text."""
         return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
 
+    @staticmethod
+    def files() -> frozenset[str]:
+        """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
+        return Encoder.files() | {SETTINGS, HEAD}
+
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         manifest = Manifest(kind="classifier", versions=library_versions(), total_parameters=count_parameters(self))
-        publish(Path(folder), self.write_files, manifest)
+        publish(Path(folder), self.write_files, manifest, files=self.files())
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder; `save` does it safely."""
@@ -105,7 +111,7 @@ class TextClassifier(nn.Module):
     def load(cls, folder: Path | str) -> TextClassifier:
         """Read a classifier from a folder of `save`, of a stage that gives one, or from a whole run."""
         folder = Path(folder)
-        folder = last_stage(folder) if (folder / "pipeline.yaml").is_file() else folder
+        folder = last_stage(folder) if is_run(folder) else folder
         verify(folder, read_manifest(folder, kind="classifier"))
         return cls.read_files(folder)
 

@@ -180,10 +180,17 @@ class Encoder(nn.Module):
         )
         yield from (order[rows.start : rows.stop] for rows in runs)
 
+    @staticmethod
+    def files() -> frozenset[str]:
+        """Return the names of all files that an encoder's folder may hold."""
+        from nlptl.models import transformer, word_vectors
+
+        return frozenset({SETTINGS, TOKENIZER, POOLING, *word_vectors.FILES, *transformer.FILES})
+
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
         manifest = Manifest(kind="encoder", versions=library_versions(), total_parameters=count_parameters(self))
-        publish(Path(folder), self.write_files, manifest)
+        publish(Path(folder), self.write_files, manifest, files=self.files())
 
     def write_files(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder and read them back; `save` does it safely.

@@ -19,6 +19,9 @@ from nlptl.randomness import seeded
 if TYPE_CHECKING:
     from peft import PeftModel
 
+ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Names of the files of an adapter, as PEFT writes them."""
+
 
 def load_model(folder: Path) -> Any:
     """Load a base encoder in float32 from a folder in transformers' layout; safetensors only, no code from the folder.
@@ -85,7 +88,7 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
-    path = folder / "adapter_config.json"
+    path = folder / ADAPTER_SETTINGS
     settings = {**read_json(path), "base_model_name_or_path": None}
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -96,7 +99,7 @@ def load_adapter(model: Any, folder: Path) -> PeftModel:
     from safetensors import SafetensorError
 
     try:
-        if not (folder / "adapter_model.safetensors").is_file():  # else PEFT would look for a pickle
+        if not (folder / ADAPTER_WEIGHTS).is_file():  # else PEFT would look for a pickle
             raise ValueError("adapter_model.safetensors is missing")
         with quiet():
             return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()

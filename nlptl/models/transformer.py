@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from nlptl.artifact import ADAPTER
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import anatomy_of
@@ -23,7 +22,7 @@ from nlptl.models.attention import AttentionChoice
 from nlptl.models.buffered import Buffers, plain_layers, run_layer, width_of
 from nlptl.models.layout import Layout, Mask
 from nlptl.models.packing import Batch, TokenRule, tokenize
-from nlptl.models.pretrained import load_adapter, load_model, quiet, save_adapter
+from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
@@ -33,6 +32,13 @@ if TYPE_CHECKING:
 LayerChoice = int | Literal["mean"]
 TOKEN_BUDGET = 1024  # tokens a batch when encoding on a CPU: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
+ADAPTER = "adapter"
+"""Folder of an adapter in PEFT's layout, inside the folder of an encoder."""
+FILES = frozenset({
+    "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", bottlenecks.FILE, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
+})  # fmt: skip
+"""Names of all files that `Transformer.save` writes, under any version of transformers."""
 
 
 class Transformer(nn.Module):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILE = "word_vectors.safetensors"
+TOKENIZER = "tokenizer.json"
+FILES = frozenset({FILE, TOKENIZER})
+"""Names of all files that `WordVectors.save` writes."""
 UNKNOWN_ID = 0
 EVERY_TOKEN = TokenRule()
 
@@ -120,7 +123,7 @@ class WordVectors(nn.Module):
         if self.phrases is not None:
             tensors["phrases"] = self.phrases.contiguous()
         save_file(tensors, folder / FILE)
-        (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=False), encoding="utf-8")
+        (folder / TOKENIZER).write_text(tokenizer.to_str(pretty=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, Any]) -> WordVectors:

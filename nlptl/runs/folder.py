@@ -1,57 +1,78 @@
-"""What stands in a run's folder: its stages, each whole or not at all and kept while valid, and the scores of the last."""
+"""Layout of a run's folder, and what a run may remove from it.
+
+pipeline.yaml       resolved settings
+data.json           report on the data
+N-STAGE/            artifact of stage N, its manifest and history.jsonl
+.N-STAGE.checkpoints/   what the running stage needs to go on after a kill
+evaluation.json     scores of the last stage on the test texts
+comparison.jsonl    one row for each trial and test of a comparison
+comparison.json     its summary
+tracking/           files of the trackers
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl.artifact import (
     MANIFEST,
+    RUN_SETTINGS,
     Manifest,
     check_replaceable,
     is_ours,
     read_manifest,
+    sweep,
     verify,
+    write_text_atomically,
 )
 from nlptl.errors import ArtifactError, ConfigError
-
-if TYPE_CHECKING:
-    pass
-
+from nlptl.stages.union import stage_names
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
-STAGE_FOLDER = re.compile(
-    r"[1-9][0-9]*-(skipgram|bert|sentence_vectors|classification_head|domain_adaptation|finetune)"
-)
-CHECKPOINTS = ".checkpoints"  # ends the name of the folder where a stage keeps what a kill must not lose
-TRIES = 20  # looks, half a second apart, for what another machine has written: network disks lag behind
-PIPELINE, EVALUATION, DATA_REPORT, HISTORY = "pipeline.yaml", "evaluation.json", "data.json", "history.jsonl"
+DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
+COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
+CHECKPOINTS = ".checkpoints"
+STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")
+"""Number and name of a stage, also of one that this version does not have."""
+TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
 
 
-@dataclasses.dataclass(frozen=True)
-class StageOutcome:
-    """What became of one stage of a run."""
-
-    folder: Path
-    manifest: Manifest
-    kept: bool
+def checkpoint_folder(stage: Path) -> Path:
+    """Return the folder of a stage's checkpoints."""
+    return stage.with_name(f".{stage.name}{CHECKPOINTS}")
 
 
-def check_folder(folder: Path, names: Sequence[str]) -> None:
-    """Raise ArtifactError when something that nlptl did not write stands where the run would write."""
-    for name in names:
-        check_replaceable(folder / name)
-    settings = folder / PIPELINE
+def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
+    """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
+    (folder / COMPARISON).unlink(missing_ok=True)  # made again of its rows, which stay while they fit
+    sweep(folder, lambda name: name in FILES or STAGE_FOLDER.fullmatch(name) is not None)
+    write_text_atomically(folder / RUN_SETTINGS, settings)
+    write_json(folder / DATA_REPORT, data_report)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON file of the run, whole or not at all."""
+    write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_folder(folder: Path, stages: Sequence[Path]) -> None:
+    """Raise ArtifactError where the run would replace something that nlptl did not write."""
+    files = stage_files()
+    for stage in stages:
+        check_replaceable(stage, files)
+    settings = folder / RUN_SETTINGS
     if settings.is_file() and not settings.read_bytes().startswith(MARK.encode()):
         raise ArtifactError(
             f"{settings}: a file that nlptl did not write stands here; nothing was overwritten. "
@@ -59,18 +80,24 @@ def check_folder(folder: Path, names: Sequence[str]) -> None:
         )
 
 
-def await_main(path: Path, text: str) -> None:
-    """Wait until this process sees the file that process 0 wrote; ConfigError when it does not."""
+def stage_files() -> frozenset[str]:
+    """Return the names of all files in the folder of a stage."""
+    from nlptl.models.classifier import TextClassifier
+
+    return TextClassifier.files() | {HISTORY}
+
+
+def await_main(folder: Path, settings: str) -> None:
+    """Wait until this process sees the settings of process 0. Raises ConfigError after ten seconds."""
     for _ in range(TRIES):
-        with contextlib.suppress(OSError):
-            if path.read_text(encoding="utf-8") == text:
-                return
+        if _holds(folder / RUN_SETTINGS, settings):
+            return
         time.sleep(0.5)
-    raise not_shared(path)
+    raise not_shared(folder / RUN_SETTINGS)
 
 
 def not_shared(path: Path) -> ConfigError:
-    """Return the error of a process that does not see what process 0 has written."""
+    """Return the error of a process that cannot see the files of process 0."""
     return ConfigError(
         f"{path}: found nothing here that process 0 has written; expected a folder that all processes share. Choose one "
         "with --out on a disk that all machines see."
@@ -78,7 +105,7 @@ def not_shared(path: Path) -> ConfigError:
 
 
 def load_artifact(folder: Path) -> Encoder | TextClassifier:
-    """Load whatever a stage's folder holds."""
+    """Load the artifact in a stage's folder."""
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -86,40 +113,62 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     return Encoder.load(folder) if kind == "encoder" else TextClassifier.load(folder)
 
 
-def kept_stage(place: Path, identity: str) -> Manifest | None:
-    """Return the manifest of a finished stage with this identity whose files are all there and as they were."""
-    try:
-        manifest = read_manifest(place)
-        if manifest.identity != identity:
-            return None
-        verify(place, manifest)
-    except ArtifactError:
-        return None
-    return manifest
+def kept_stage(stage: Path, identity: str) -> Manifest | None:
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
+    with contextlib.suppress(ArtifactError):
+        manifest = read_manifest(stage)
+        if manifest.identity == identity:
+            verify(stage, manifest)
+            return manifest
+    return None
 
 
-def remove_other_stages(folder: Path, *, keep: Sequence[Path]) -> None:
-    """Remove stages that an earlier version of the pipeline left, so that the folder holds one chain."""
-    for path in folder.glob("[0-9]*-*"):
-        if path not in keep and STAGE_FOLDER.fullmatch(path.name) and is_ours(path):
+def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:
+    """Remove the stages of an earlier pipeline and all checkpoints. Other folders are told.
+
+    A folder goes when all its files are nlptl's and its manifest names its stage. Without manifest, its name must be
+    that of a stage.
+    """
+    files, known = stage_files(), stage_names()
+    for path in sorted(folder.glob("[1-9]*-*")):
+        name = STAGE_FOLDER.fullmatch(path.name)
+        if name is None or path in keep or not path.is_dir():
+            continue
+        stage = _stage_in(path)
+        if is_ours(path, files) and (stage == name[2] or (stage is None and name[2] in known)):
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
     for path in folder.glob(f".*{CHECKPOINTS}"):
         if STAGE_FOLDER.fullmatch(path.name[1 : -len(CHECKPOINTS)]):
             shutil.rmtree(path, ignore_errors=True)
 
 
-_NUMBERED = re.compile("[1-9][0-9]*-[a-z_]+$")
-
-
 def stage_folders(run: Path) -> list[Path]:
-    """Return the stage folders of a run in their order, or the folder itself when it is one stage's."""
+    """Return the stage folders of a run in order. A stage's own folder returns itself."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
-    numbered = [
-        path for path in run.glob("*-*") if _NUMBERED.match(path.name) and (path / MANIFEST).is_file() and is_ours(path)
-    ]
-    if not numbered and (run / "manifest.json").is_file():
+    files = stage_files()
+    numbered = {
+        int(name[1]): path
+        for path in run.glob("[1-9]*-*")
+        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_ours(path, files)
+    }
+    if not numbered and (run / MANIFEST).is_file():
         return [run]
     if not numbered:
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")
-    return sorted(numbered, key=lambda path: int(path.name.split("-")[0]))
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _stage_in(folder: Path) -> object:
+    """Return the stage in a folder. None without a readable manifest."""
+    with contextlib.suppress(ArtifactError):
+        return read_manifest(folder).settings.get("stage", "")
+    return None
+
+
+def _holds(path: Path, text: str) -> bool:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8") == text
+    return False

@@ -1,4 +1,4 @@
-"""Running a checked chain into a run folder."""
+"""Running a checked chain into a run folder, stage by stage, then scores and comparison."""
 
 from __future__ import annotations
 
@@ -8,60 +8,181 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import (
-    Manifest,
-    library_versions,
-    publish,
-    read_json,
-    read_manifest,
-    write_text_atomically,
-)
+from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
+from nlptl.config import dump_yaml
 from nlptl.context import Number, Record, RunContext
-from nlptl.errors import NlptlError
-from nlptl.progress import clock
+from nlptl.errors import ConfigError, NlptlError
+from nlptl.progress import SilentProgress, SilentTracker, clock
+from nlptl.runs import folder as on_disk
+from nlptl.runs.chain import Chain, StageIdentity
+from nlptl.runs.studies.comparison import ComparisonResult, compare
+from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
-    from nlptl.data import TextData
+    from nlptl.data import DataReport, TextData
     from nlptl.evaluation.scores import Evaluation
     from nlptl.progress import Tracker
-from nlptl.runs.folder import CHECKPOINTS, EVALUATION, HISTORY, StageOutcome
+    from nlptl.runs.studies.arms import Study
 
 
-def run_stage(
-    stage: Stage, given: Any, place: Path, ids: tuple[str, str, dict[str, str]], data: TextData, context: RunContext
+@dataclasses.dataclass(frozen=True)
+class StageOutcome:
+    """One stage of a run, either run or kept from an earlier run."""
+
+    folder: Path
+    manifest: Manifest
+    kept: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class RunScores:
+    """Content of evaluation.json: scores of the last stage on the test texts."""
+
+    identity: str
+    """Of the last stage."""
+    test: str
+    """Digest of the test texts."""
+    unknown_shares: Mapping[str, float]
+    """Share of unknown words in each part of the data."""
+    evaluation: Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """Result of a run."""
+
+    folder: Path
+    stages: tuple[StageOutcome, ...]
+    data: DataReport
+    scores: RunScores | None
+    """None without test texts, and where the last stage is no classifier."""
+    comparison: ComparisonResult | None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """Figures of the last stage on the test texts."""
+        return None if self.scores is None else self.scores.evaluation
+
+
+def context_here(context: RunContext | None, seed: int) -> RunContext:
+    """Return the context of a run in this process. Only process 0 reports progress."""
+    context = dataclasses.replace(context or RunContext(), seed=seed)
+    if processes().is_main:
+        return context
+    return dataclasses.replace(context, progress=SilentProgress(), tracker=SilentTracker())
+
+
+def check_outside(chain: Chain, folder: Path, where: str) -> None:
+    """Raise ConfigError for a stage that reads from the run's own folder."""
+    for number, stage in enumerate(chain.stages):
+        for field, path in stage.input_paths().items():
+            if folder.resolve() in path.resolve().parents:
+                raise ConfigError(
+                    f"{where}: stages.{number}.{field}: found {path}, which stands in this run's own folder; expected "
+                    "another place, this run would overwrite it. Choose another folder with --out."
+                )
+
+
+def run_chain(
+    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *,
+    identities: Sequence[StageIdentity], study: Study | None,
+) -> RunResult:  # fmt: skip
+    """Run a checked chain into `folder`, score its last stage, and run the study."""
+    places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
+    with _begun(chain, folder, places, report, context):
+        outcomes = _run_stages(chain, places, identities, data, context)
+        with main_process_first() as here:
+            if here.is_main:
+                on_disk.remove_other_stages(folder, places, say=context.progress.say)
+            scores = _scores(folder, outcomes[-1], data, context)
+        if scores is not None:
+            context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
+        if study is None:
+            (folder / on_disk.COMPARISON_ROWS).unlink(missing_ok=True)
+        compared = None if study is None else compare(study, folder, context)
+    return RunResult(folder, tuple(outcomes), report, scores, compared)
+
+
+@contextlib.contextmanager
+def _begun(
+    chain: Chain, folder: Path, places: Sequence[Path], report: DataReport, context: RunContext
+) -> Iterator[None]:
+    """Write the settings, and hold the run's lock and tracker."""
+    settings = chain.model_dump(mode="json")
+    text = on_disk.MARK + dump_yaml(settings)
+    with contextlib.ExitStack() as held:
+        with main_process_first() as here:
+            if here.is_main:
+                on_disk.check_folder(folder, places)
+                held.enter_context(run_lock(folder))
+                on_disk.begin(folder, settings=text, data_report=report.to_json())
+                held.callback(context.tracker.finish)
+                context.tracker.start(folder, settings)
+            else:
+                on_disk.await_main(folder, text)
+        yield
+
+
+def _run_stages(
+    chain: Chain, places: Sequence[Path], identities: Sequence[StageIdentity], data: TextData, context: RunContext
+) -> list[StageOutcome]:
+    outcomes: list[StageOutcome] = []
+    artifact: Any = None
+    for stage, place, identity in zip(chain.stages, places, identities, strict=True):
+        outcome: StageOutcome | None = None
+        with main_process_first() as here:
+            kept = on_disk.kept_stage(place, identity.own)
+            if kept is not None:
+                context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
+                artifact, outcome = None, StageOutcome(place, kept, kept=True)
+            elif artifact is None and outcomes:
+                artifact = on_disk.load_artifact(outcomes[-1].folder)
+            if outcome is None and not stage.runs_on_all_processes:
+                if not here.is_main:
+                    raise on_disk.not_shared(place)
+                artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+        if outcome is None:
+            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+        _track_stage(outcome, context.tracker)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _run_stage(
+    stage: Stage, given: Any, place: Path, identity: StageIdentity, data: TextData, context: RunContext
 ) -> tuple[Any, StageOutcome]:
-    """Run one stage and publish what it gives; `ids` are its identity, its parent's, and digests of what it reads."""
+    """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
 
-    keep = place.with_name(f".{place.name}{CHECKPOINTS}")
+    checkpoints = on_disk.checkpoint_folder(place)
     record = Record(functools.partial(_track_row, context.tracker, place.name))
-    context = dataclasses.replace(context, record=record, checkpoint_folder=keep, run_identity=ids[0])
-    begin = time.monotonic()
+    context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
+    start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     manifest = Manifest(
         kind=stage.gives,
         settings=stage.model_dump(mode="json"),
-        identity=ids[0],
-        parent=ids[1],
-        data=ids[2],
+        identity=identity.own,
+        parent=identity.parent,
+        data=dict(identity.data),
         versions=library_versions(),
         seed=context.seed,
-        seconds=round(time.monotonic() - begin, 3),
+        seconds=round(time.monotonic() - start, 3),
         device=str(artifact.device),
-        trainable_parameters=int(record.report.pop("trainable_parameters", 0)),
+        trainable_parameters=record.trainable_parameters,
         total_parameters=count_parameters(artifact),
         report={**record.report, "sentences": record.sentences},
     )
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
         if here.is_main:
-            shutil.rmtree(keep, ignore_errors=True)
+            shutil.rmtree(checkpoints, ignore_errors=True)
     context.progress.say(" ".join([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1]]))
     return artifact, StageOutcome(place, manifest, kept=False)
 
@@ -70,17 +191,17 @@ def _publish_stage(place: Path, artifact: Any, record: Record, manifest: Manifes
     def write(folder: Path) -> None:
         artifact.write_files(folder)
         lines = "".join(json.dumps(row) + "\n" for row in record.history)
-        (folder / HISTORY).write_text(lines, encoding="utf-8")
+        (folder / on_disk.HISTORY).write_text(lines, encoding="utf-8")
 
-    return publish(place, write, manifest)
+    return publish(place, write, manifest, files=on_disk.stage_files())
 
 
-def track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
-    """Tell a tracker the findings of a stage; of one that was kept also its history, which it has not heard."""
+def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
+    """Log a stage's findings. The history of a kept stage is logged again for this tracker."""
     name, manifest = outcome.folder.name, outcome.manifest
     if outcome.kept:
         again = Record(functools.partial(_track_row, tracker, name))
-        for line in (outcome.folder / HISTORY).read_text(encoding="utf-8").splitlines():
+        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").splitlines():
             again.row(**json.loads(line))
     figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
     tracker.log(f"{name}/report", {**figures, **manifest.report})
@@ -90,32 +211,33 @@ def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Nu
     tracker.log(f"{stage}/{group}" if group else stage, values, step)
 
 
-def evaluate_last(
-    folder: Path, last: StageOutcome, data: TextData, context: RunContext
-) -> tuple[Evaluation | None, dict[str, float]]:
-    """Score the last stage on the test texts and keep the result as long as stage and test are the same."""
+def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
+    """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
     from nlptl.evaluation.classifier import evaluate_classifier, load_classifier, unknown_share
-    from nlptl.evaluation.scores import Evaluation
 
-    path = folder / EVALUATION
+    path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
-        return None, {}
-    if path.is_file():
-        with contextlib.suppress(NlptlError, KeyError, TypeError):
-            old = read_json(path)
-            if (old["identity"], old["test"]) == (last.manifest.identity, data.test.digest):
-                return Evaluation.from_json(json.dumps(old["evaluation"])), old["unknown_shares"]
+        return None
+    old = read_scores(folder)
+    if old is not None and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+        return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
-    content = {
-        "identity": last.manifest.identity,
-        "test": data.test.digest,
-        "unknown_shares": shares,
-        "evaluation": json.loads(evaluation.to_json()),
-    }
-    write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return evaluation, shares
+    scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
+    on_disk.write_json(path, {**vars(scores), "evaluation": evaluation.to_dict()})
+    return scores
+
+
+def read_scores(run: Path) -> RunScores | None:
+    """Read a run's scores. None when they are missing or damaged."""
+    from nlptl.evaluation.scores import Evaluation
+
+    with contextlib.suppress(NlptlError, KeyError, TypeError):
+        raw = read_json(run / on_disk.EVALUATION)
+        evaluation = Evaluation.from_dict(raw["evaluation"])
+        return RunScores(raw["identity"], raw["test"], raw["unknown_shares"], evaluation)
+    return None

@@ -1,4 +1,4 @@
-"""What a run tells TensorBoard, MLflow or Weights & Biases: settings, losses, findings that are numbers, test scores."""
+"""TensorBoard, MLflow and Weights & Biases, to which a run logs settings and numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typing import Any
 
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
+from nlptl.runs.folder import TRACKING
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
-"""Trackers by name, and the packages of which each needs one."""
-FOLDER = "tracking"
+"""Trackers by name; each needs one of its packages."""
 _NO_NAME = re.compile(r"[^\w./ -]")  # MLflow takes no other characters
 
 
 class NamedTrackers:
-    """Tells trackers that go by name, through Accelerate; their files lie in the run's folder unless they say otherwise.
+    """Trackers chosen by name, driven through Accelerate. Their files stand in the run's folder by default.
 
-    MLflow's environment variable MLFLOW_TRACKING_URI and all of wandb's are honoured.
+    MLFLOW_TRACKING_URI and the environment variables of wandb are honoured.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Raise ConfigError for a name that is unknown and for one whose package is not installed."""
+        """Raise ConfigError for an unknown name or a missing package."""
         for name in names:
             _check(name)
         self.names = tuple(dict.fromkeys(names))
@@ -38,8 +38,8 @@ class NamedTrackers:
         self._rows: Counter[str] = Counter()
 
     def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Open every tracker; ConfigError for one that cannot begin."""
-        place = folder.absolute() / FOLDER
+        """Open every tracker; ConfigError for one that cannot start."""
+        place = folder.absolute() / TRACKING
         name = f"{folder.absolute().name}-{datetime.now():%Y%m%d-%H%M%S}"
         plain = {path: _scalar(value) for path, value in _leaves(settings, ".")}
         for tracker in self.names:
@@ -56,7 +56,7 @@ class NamedTrackers:
                 ) from error
 
     def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
-        """Tell every tracker the numbers among `values`, named GROUP/NAME."""
+        """Log the numbers among `values` as GROUP/NAME."""
         numbers = dict(_numbers(values))
         if step is None:
             self._rows[group] += 1
@@ -82,12 +82,12 @@ class NamedTrackers:
 
 @dataclasses.dataclass(frozen=True)
 class _Open:
-    """One of Accelerate's trackers at work."""
+    """An open tracker of Accelerate."""
 
     name: str
     tracker: Any
     steps_are_values: bool = False
-    """wandb counts steps over the whole run; a group's own step is then one of its values, its x-axis."""
+    """Log a group's step as a value. wandb's own steps count over the whole run."""
 
     def log(self, group: str, numbers: Mapping[str, float], step: int) -> None:
         named = {f"{group}/{_NO_NAME.sub('_', name)}": number for name, number in numbers.items()}
@@ -99,9 +99,9 @@ class _Open:
 
 
 def flat_scores(scores: Mapping[str, Any]) -> dict[str, object]:
-    """Return an evaluation's figures by name; one with an interval becomes NAME, NAME_low and NAME_high.
+    """Return an evaluation's figures by name, those of a label under its name.
 
-    Those of each label are gathered under its name.
+    A figure with an interval becomes NAME, NAME_low and NAME_high.
     """
     found: dict[str, object] = {}
     for name, value in scores.items():

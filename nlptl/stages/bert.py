@@ -155,7 +155,7 @@ class Bert(Stage):
         with one_thread_if(_is_small(encoder)):
             trained = self._learnt(encoder, folder, data, precision, context)
         context.record.add_finding("parameters", sum(parameter.numel() for parameter in encoder.parameters()))
-        context.record.add_finding("trainable_parameters", trained)
+        context.record.trainable_parameters = trained
         return encoder.eval()
 
     def _learnt(

@@ -108,7 +108,7 @@ class FineTune(Stage):
         self.update.check_data(data, where="finetune.update")
         check_priors(self.priors, given.labels, where="finetune")
         fitted = self._fitted(given, examples, context)
-        context.record.add_finding("trainable_parameters", fitted.trainable_parameters)
+        context.record.trainable_parameters = fitted.trainable_parameters
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
         return at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
 

@@ -268,7 +268,7 @@ class SkipGram(Stage):
             deterministic=self.deterministic, spelling=self.subwords,
         )  # fmt: skip
         context.record.add_finding("epochs", task.epochs)
-        context.record.add_finding("trainable_parameters", (len(corpus.counts) - 1) * dim if task.epochs else 0)
+        context.record.trainable_parameters = (len(corpus.counts) - 1) * dim if task.epochs else 0
         return task
 
     def _watch(self, corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Watch:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Part = Literal["unlabelled", "source", "labelled", "validation", "label_names"]
 Need = Part | Literal["labels"]
-"""Part of the data that a stage requires. `labels` is met by labelled or source examples, or by label_names;
-label_names meet `labelled` too, since a classifier can be made from names alone."""
+"""Part of the data that a stage requires. `labels` stands for labelled or source examples, or label_names.
+label_names also stand for `labelled`: names alone can make a classifier."""
 TokenModelKind = Literal["word_vectors", "transformer"]
 
 
@@ -33,13 +33,13 @@ class ExpectedModel:
     has_layers: bool = False
     """Whether the encoder certainly has layers that training can change."""
     hidden: int = 0
-    """Units of the head's hidden layer; 0 for a linear head and for none."""
+    """Units of the head's hidden layer. 0 for a linear head or no head."""
 
 
 class Stage(Config, ABC):
     """Settings of one step of a chain, and the step itself.
 
-    A stage writes its settings, `takes`, `gives`, `version` and `run`; every other member has a default.
+    A new stage writes its settings, `takes`, `gives`, `version` and `run`. All else has a default.
     """
 
     stage: str
@@ -56,7 +56,7 @@ class Stage(Config, ABC):
 
     @abstractmethod
     def run(self, given: Any, *, data: TextData, context: RunContext | None = None) -> Encoder | TextClassifier:
-        """Return a new artifact; `given`, the artifact of the stage before, is not changed."""
+        """Return a new artifact. `given`, from the stage before, is not changed."""
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -69,31 +69,31 @@ class Stage(Config, ABC):
         return False
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """Return the parts of `data` that shape the result. By default all: a change of any runs the stage again."""
+        """Return the parts of `data` that shape the result. All by default: any change runs the stage again."""
         return frozenset(part for part in get_args(Part) if getattr(data, part) is not None)
 
     def external_digests(self) -> Mapping[str, str]:
-        """Return digests of files outside the data that shape the result, such as imported vectors."""
+        """Return digests of files outside the data, such as imported vectors."""
         return {}
 
     def input_paths(self) -> Mapping[str, Path]:
-        """Return the paths that the stage reads, by setting; a run refuses to write over them."""
+        """Return the paths that the stage reads, by setting. A run never overwrites them."""
         return {}
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
-        """Return what is known of the model after this stage, from the model `before` it."""
+        """Return the expected model after this stage, from the model `before` it."""
         return before
 
     def check(self, *, where: str) -> None:
-        """Raise ConfigError for settings that can be refused alone, such as files that are missing."""
+        """Raise ConfigError for settings that are wrong alone, such as missing files."""
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Raise ConfigError for settings that do not fit this kind of encoder."""
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Raise ConfigError for settings that do not fit the model of the stages before.
+        """Raise ConfigError for settings that do not fit the stages before.
 
-        `data` is None as long as only the settings are known.
+        `data` is None while only the settings are known.
         """
 
     def check_data(self, data: TextData, *, where: str) -> None:

@@ -1,4 +1,4 @@
-"""The unlabelled texts that a stage reads."""
+"""The pile: the texts that a stage learns from without labels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nlptl.context import RunContext
 from nlptl.stages.stage import Part
 
 PILE: tuple[Part, ...] = ("unlabelled", "source", "labelled")
-"""What a pile may consist of: texts without labels, and the labelled ones of either domain without theirs."""
+"""Parts of the data whose texts may form a pile. Labels are not read."""
 
 
 def pile_parts(data: TextData, *, learns: bool, include_labelled: bool) -> frozenset[Part]:
-    """Return which parts of `data` a stage that learns from a pile of texts reads; none when it does not learn."""
+    """Return the parts of `data` that form a pile. None unless the stage learns."""
     wanted: tuple[Part, ...] = PILE if include_labelled else PILE[:1]
     return frozenset(part for part in wanted if learns and getattr(data, part) is not None)
 
 
 def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
-    """Return the pile and those labelled texts that do not stand in it, so that no text counts twice."""
+    """Return the tables of a pile. A repeated text is kept in its first table."""
     from nlptl.data import rows_not_in
 
     pile: list[TextTable] = []
@@ -34,7 +34,7 @@ def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
 
 
 def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
-    """Yield the tables' texts in batches, telling the context's progress how many have passed."""
+    """Yield the tables' texts in batches and advance the context's progress."""
     with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
         for table in tables:
             for batch in table.batches():
@@ -43,7 +43,7 @@ def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iter
 
 
 def watched_arrays(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[Any]:
-    """Yield the tables' texts as Arrow string arrays of any length, telling progress as `watched` does."""
+    """Yield the tables' texts as Arrow string arrays and advance the context's progress."""
     with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
         for table in tables:
             for batch in table.record_batches():

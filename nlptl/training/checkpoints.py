@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import file_digest, told_as_storage_error
+from nlptl.artifact import file_digest, read_json, read_tensors, write_folder_atomically
 from nlptl.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 TENSORS, COUNTERS = "tensors.safetensors", "counters.json"
 State = tuple["dict[str, Tensor]", dict[str, Any]]
-_NAME = re.compile(r"\.?step-[0-9]+(-draft)?")
+_NAME = re.compile(r"\.?step-[0-9]+(\.draft-(old-)?[0-9]+)?")
 
 
 @dataclasses.dataclass
@@ -54,41 +53,22 @@ class Checkpoints:
                 return state
         return None
 
-    def remove(self) -> None:
-        """Remove all checkpoints: the training is finished and published."""
-        if self.folder.is_dir():
-            for path in self.folder.iterdir():
-                if _NAME.fullmatch(path.name):
-                    shutil.rmtree(path, ignore_errors=True)
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
-
     def _write(self, step: int, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
         place = self.folder / f"step-{step:09d}"
-        draft = self.folder / f".step-{step:09d}-draft"
-        with told_as_storage_error(place):
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-            try:
-                save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / TENSORS)
-                content = {"identity": self.identity, "digest": file_digest(draft / TENSORS), "counters": counters}
-                (draft / COUNTERS).write_text(json.dumps(content), encoding="utf-8")
-                for name in (TENSORS, COUNTERS):
-                    with (draft / name).open("rb") as file:
-                        os.fsync(file.fileno())
-                shutil.rmtree(place, ignore_errors=True)
-                os.rename(draft, place)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+
+        def write(draft: Path) -> None:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / TENSORS)
+            content = {"identity": self.identity, "digest": file_digest(draft / TENSORS), "counters": counters}
+            (draft / COUNTERS).write_text(json.dumps(content), encoding="utf-8")
+
+        write_folder_atomically(place, write)
         for path in self.folder.iterdir():
             if path != place and _NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read(self, place: Path) -> State | None:
-        from nlptl.artifact import read_json, read_tensors
-
         try:
             content = read_json(place / COUNTERS)
             if content["identity"] != self.identity or content["digest"] != file_digest(place / TENSORS):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -540,17 +542,18 @@ def test_an_unknown_label_has_no_id() -> None:
 
 def test_disk_full_while_caching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 1000)
-    monkeypatch.setattr("nlptl.data.cache._create", _on_a_full_disk)
-    assert fault("big.txt", "a line\n" * 1000, labelled=False) == (
-        f"{tmp_path}/cache/data: cannot be written (No space left on device); big.txt is large and its rows are kept "
-        "there. Free disk space, or set NLPTL_CACHE to a folder on another disk."
+    monkeypatch.setattr("nlptl.artifact.os.fsync", _full)
+    told = fault("big.txt", "a line\n" * 1000, labelled=False)
+    assert re.sub("[0-9a-f]{64}", "KEY", told) == (
+        f"{tmp_path}/cache/data/KEY.1.arrow: cannot be written (No space left on device); nothing was left half-written. "
+        "Free space or choose another folder. big.txt is large, so its rows are kept there. Set NLPTL_CACHE to a folder on "
+        "another disk."
     )
     assert list((tmp_path / "cache" / "data").iterdir()) == []
 
 
-def _on_a_full_disk(draft: Path) -> Any:
-    draft.touch()
-    return open("/dev/full", "wb")
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_faulty_row_of_a_big_file_leaves_nothing_in_the_cache(

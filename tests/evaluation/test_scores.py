@@ -251,8 +251,8 @@ def test_json_round_trip_is_exact(rows: list[tuple[str, str]]) -> None:
         evaluation = evaluate_predictions(
             labels=labels, predicted=predicted, probabilities=probabilities, names=NAMES, resamples=10
         )
-        assert Evaluation.from_json(evaluation.to_json()) == evaluation
-        assert "NaN" not in evaluation.to_json()
+        text = json.dumps(evaluation.to_dict(), allow_nan=False)
+        assert Evaluation.from_dict(json.loads(text)) == evaluation
 
 
 def test_a_saved_evaluation_loads_equal_and_replaces_the_old_file(tmp_path: Path) -> None:
@@ -271,12 +271,12 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path, monk
 
     path = tmp_path / "evaluation.json"
     path.write_text("old")
-    monkeypatch.setattr("nlptl.evaluation.scores.os.replace", refuse)
+    monkeypatch.setattr("nlptl.artifact.os.replace", refuse)
     with pytest.raises(ArtifactError) as caught:
         evaluate_predictions(**random_case(0), resamples=5).save(path)
     assert str(caught.value) == (
-        f"{path}: the evaluation cannot be written (No space left on device); expected a file in a folder that exists "
-        "and is writable. Check the path."
+        f"{path}: cannot be written (No space left on device); nothing was left half-written. Free space or choose another "
+        "folder."
     )
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
@@ -289,8 +289,7 @@ def test_a_save_into_no_folder_is_refused(tmp_path: Path, folder: str, reason: s
     with pytest.raises(ArtifactError) as caught:
         evaluate_predictions(**random_case(0), resamples=5).save(path)
     assert str(caught.value) == (
-        f"{path}: the evaluation cannot be written ({reason}); expected a file in a folder that exists and is "
-        "writable. Check the path."
+        f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
     )
 
 
@@ -299,17 +298,19 @@ def test_a_file_that_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         Evaluation.load(path)
     assert str(caught.value) == (
-        f"{path}: cannot be read (No such file or directory); expected what Evaluation.save wrote. Check the path."
+        f"{path}: cannot be read (No such file or directory); expected what Evaluation.save wrote. Check the path, or "
+        "evaluate again."
     )
     path.write_text('{"rows": "many"}')
     with pytest.raises(ArtifactError) as caught:
         Evaluation.load(path)
     assert str(caught.value) == (
-        f"{path}: not the JSON of an Evaluation (rows: Input should be a valid integer, unable to parse string as an "
-        "integer); expected what Evaluation.save wrote. Evaluate again."
+        f"{path}: is no Evaluation (rows: Input should be a valid integer, unable to parse string as an integer); expected "
+        "what Evaluation.save wrote. Evaluate again."
     )
-    with pytest.raises(ArtifactError, match=r"^evaluation: not the JSON of an Evaluation \(the text: Invalid JSON"):
-        Evaluation.from_json("{")
+    path.write_text("{")
+    with pytest.raises(ArtifactError, match=r"evaluation.json: cannot be read \(Expecting property name"):
+        Evaluation.load(path)
 
 
 def test_summary_lines_are_plain_text() -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from nlptl.interfaces.text import comparison_lines
-from nlptl.runs.studies.comparison import load_summary, save_summary, summarise
+from nlptl.runs.studies.comparison import ComparisonRow, read_comparison, summarise
 
 
-def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[dict[str, Any]]:
+def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
     generator = np.random.default_rng(0)
     found = []
     for seed in range(6):
         for arm, share in (("a", first), ("b", second)):
             bits = generator.permutation([1] * round(share * texts) + [0] * (texts - round(share * texts)))
             digest = f"{test}/{seed}" if redrawn else test
-            found.append({"arm": arm, "seed": seed, "test": test, "texts": digest, "correct": "".join(map(str, bits))})
+            correct = "".join(map(str, bits))
+            found.append(
+                ComparisonRow(arm=arm, seed=seed, test=test, accuracy=share, texts=digest, correct=correct, identity="")
+            )
     return found
 
 
@@ -51,8 +54,8 @@ def test_other_examples_are_told_apart() -> None:
 def test_every_arm_is_set_against_the_first() -> None:
     both = rows("large", 0.5, 0.8)
     others = [
-        {**row, "arm": arm} for arm, share in (("c", 0.2), ("d", 0.5), ("e", 0.8))
-        for row in rows("large", 0.5, share) if row["arm"] == "b"
+        row.model_copy(update={"arm": arm}) for arm, share in (("c", 0.2), ("d", 0.5), ("e", 0.8))
+        for row in rows("large", 0.5, share) if row.arm == "b"
     ]  # fmt: skip
     found = summarise([*both, *others], ("a", "b", "c", "d", "e"), seed=1)
     differences = [round(difference.difference.value, 2) for difference in found.results[0].differences]
@@ -69,8 +72,8 @@ def test_every_arm_is_set_against_the_first() -> None:
 
 def test_a_summary_is_read_back(tmp_path: Path) -> None:
     found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
-    assert load_summary(tmp_path) is None
-    save_summary(found, tmp_path)
-    assert load_summary(tmp_path) == found
+    assert read_comparison(tmp_path) is None
+    (tmp_path / "comparison.json").write_text(json.dumps(found.to_json()))
+    assert read_comparison(tmp_path) == found
     (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')
-    assert load_summary(tmp_path) is None
+    assert read_comparison(tmp_path) is None

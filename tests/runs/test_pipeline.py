@@ -20,7 +20,7 @@ from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.progress import SilentProgress
-from nlptl.runs import pipeline as pipeline_module
+from nlptl.runs import runner
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
@@ -29,11 +29,11 @@ from tests.models.tiny import tiny_folder
 TEXTS = ["a good and lovely film", "the plot is awful and dull", "no known words qqq"]
 
 
-def run(path: Path, out: Path, *assignments: str) -> pipeline_module.RunResult:
+def run(path: Path, out: Path, *assignments: str) -> runner.RunResult:
     return Pipeline.from_yaml(path, assignments=assignments).run(out, context=RunContext(device="cpu"), where=path.name)
 
 
-def kept(result: pipeline_module.RunResult) -> list[bool]:
+def kept(result: runner.RunResult) -> list[bool]:
     return [outcome.kept for outcome in result.stages]
 
 
@@ -99,7 +99,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something trained")
 
-    monkeypatch.setattr(pipeline_module, "run_stage", refuse)
+    monkeypatch.setattr(runner, "_run_stage", refuse)
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
     assert str(caught.value) == (
@@ -206,7 +206,7 @@ def test_all_identities_are_known_before_the_first_stage_runs(
         raise AssertionError("something trained")
 
     monkeypatch.setattr(FineTune, "external_digests", refuse)
-    monkeypatch.setattr(pipeline_module, "run_stage", trained)
+    monkeypatch.setattr(runner, "_run_stage", trained)
     with pytest.raises(ConfigError, match="gone in between"):
         run(review_files / "small.yaml", review_files / "out")
     assert not (review_files / "out").exists()

@@ -10,6 +10,7 @@ import pytest
 from nlptl.artifact import read_manifest
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
+from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.pipeline import Pipeline
 
 
@@ -84,5 +85,5 @@ def test_both_domains_labels_and_a_missing_pile(chain: Path, review_files: Path)
         Pipeline.from_yaml(chain, assignments=["data.unlabelled=null", "stages.0={stage: bert}"])
     both = Pipeline.from_yaml(chain, assignments=[f"data.labelled={review_files}/train.csv", "compare=null"])
     data, _ = both.check()
-    reads = [set(digests) for _, _, digests in both.identities(data)]
+    reads = [set(identity.data) for identity in both.identities(data, ExternalDigests())]
     assert reads[2:] == [{"labelled"}, {"source", "unlabelled", "labelled"}]

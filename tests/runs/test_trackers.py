@@ -20,7 +20,8 @@ from nlptl.interfaces import cli
 from nlptl.interfaces.text import cost_line, run_lines, show_lines
 from nlptl.progress import clock
 from nlptl.runs import trackers as tracking
-from nlptl.runs.pipeline import Pipeline, RunResult
+from nlptl.runs.pipeline import Pipeline
+from nlptl.runs.runner import RunResult
 from nlptl.runs.trackers import NamedTrackers, flat_scores
 
 Told = list[tuple[str, dict[str, Any], int | None]]

@@ -196,7 +196,7 @@ def test_processes_that_see_other_checkpoints_are_told(monkeypatch: pytest.Monke
 def test_a_folder_that_is_not_shared_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder.time, "sleep", lambda _: None)
     with pytest.raises(ConfigError) as caught:
-        run_folder.await_main(tmp_path / "pipeline.yaml", "x")
+        run_folder.await_main(tmp_path, "x")
     assert str(caught.value) == (
         f"{tmp_path / 'pipeline.yaml'}: found nothing here that process 0 has written; expected a folder that all processes "
         "share. Choose one with --out on a disk that all machines see."

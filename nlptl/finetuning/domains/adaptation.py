@@ -71,7 +71,7 @@ class Adaptation:
         """Tell both domains' accuracy, and return what the method makes of all examples."""
         self._tell_accuracy(method)
         fitted = method.fit(self.domains.task(self.domains.examples), seed=self.context.seed)
-        self.context.record.add_finding("trainable_parameters", fitted.trainable)
+        self.context.record.trainable_parameters = fitted.trainable
         return fitted.classifier
 
     def _tell_accuracy(self, method: Method) -> None:

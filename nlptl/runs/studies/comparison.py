@@ -1,42 +1,71 @@
-"""Arms against arms: the same chain under a few changed settings, over many seeds, on the same tests, pair by pair."""
+"""Comparison of arms, pair by pair, over many seeds on the same tests."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import append_lines, digest_of, read_json, write_text_atomically
-from nlptl.context import Device, RunContext
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
+
+from nlptl.artifact import append_lines, read_json, write_text_atomically
+from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
+from nlptl.runs.studies.arms import Study, Trial
+from nlptl.runs.studies.shared_work import SharedWork
 
 if TYPE_CHECKING:
-    from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
-SMALLEST_TEST = 20  # texts below which a test is called out as showing nothing
-SEEDS_FOR_A_CLAIM = 20  # seeds below which the result says that it is a quick look
-ROWS, SUMMARY = "comparison.jsonl", "comparison.json"
+MIN_TEXTS = 20  # of a test that can show anything
+MIN_SEEDS = 20  # of a comparison that is more than a quick look
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One arm under one seed: what to train on and what to test on. Both arms get equal tests and draws."""
+class ComparisonRow(Config):
+    """A row of comparison.jsonl: one trial on one test."""
 
     arm: str
     seed: int
+    test: str
+    accuracy: float
+    texts: str
+    """Digest of the test."""
+    correct: str = Field(pattern="^[01]+$")
+    """1 for each text whose label was predicted, 0 for each other."""
     identity: str
-    train: Callable[[RunContext], TextClassifier]
-    tests: Mapping[str, TextTable]
+    """Of the trial."""
+
+    @classmethod
+    def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> ComparisonRow:
+        """Test the classifier of a trial."""
+        table = trial.tests[test]
+        predicted = classifier.predict(table.texts())
+        hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
+        return cls(
+            arm=trial.arm.name, seed=trial.seed, test=test, accuracy=sum(hits) / len(hits), texts=table.digest,
+            correct="".join(map(str, hits)), identity=trial.identity,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """Return the row as a line of JSON."""
+        return json.dumps(self.model_dump(), ensure_ascii=False) + "\n"
+
+    def hits(self) -> NDArray[np.float64]:
+        """Return 1 or 0 for each text of the test."""
+        return np.array([int(bit) for bit in self.correct], dtype=float)
 
 
 @dataclasses.dataclass(frozen=True)
 class TestResult:
-    """All arms on one test."""
+    """Results of all arms on one test."""
 
     test: str
     texts: int
@@ -51,7 +80,7 @@ class TestResult:
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonResult:
-    """The table of all arms and what it shows."""
+    """Results of a comparison, and a sentence on what they show."""
 
     arms: tuple[str, ...]
     results: tuple[TestResult, ...]
@@ -59,64 +88,66 @@ class ComparisonResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {
-            "arms": list(self.arms),
-            "sentence": self.sentence,
-            "results": [
-                {
-                    "test": result.test,
-                    "texts": result.texts,
-                    "seeds": result.seeds,
-                    "redrawn": result.redrawn,
-                    "accuracy": [dataclasses.asdict(interval) for interval in result.accuracies],
-                    "differences": [dataclasses.asdict(difference) for difference in result.differences],
-                }
-                for result in self.results
-            ],
-        }
+        results = [dataclasses.asdict(result) for result in self.results]
+        for result in results:
+            result["accuracy"] = result.pop("accuracies")
+        return {"arms": list(self.arms), "sentence": self.sentence, "results": results}
 
 
-def run_trials(
-    trials: Sequence[Trial],
-    folder: Path,
-    *,
-    device: Device,
-    before_trial: Callable[[Trial], None],
-    after_trial: Callable[[Trial, bool], None],
-) -> list[dict[str, Any]]:
-    """Run the trials that the folder's rows lack and add a row for each trial and test; return the trials' rows.
+def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
+    """Run the trials that `folder` has no rows of. Rows and summary are written there."""
+    for arm in study.arms:
+        for part, count in arm.data.left_out.items():
+            context.progress.say(
+                f"{arm.name}: {count} rows of {part} stand in the comparison's tests and were left out."
+            )
+    names = tuple(arm.name for arm in study.arms)
+    result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
+    write_json(folder / COMPARISON, result.to_json())
+    return result
 
-    `before_trial` is called before a trial runs, `after_trial` after each trial with whether it was kept.
-    """
-    path = folder / ROWS
+
+def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[ComparisonRow]:
+    """Return one row for each trial and test, running the trials that `path` lacks."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
-    rows = [
-        row for row in _read_rows(path) if (row["identity"], row["seed"], row["test"], len(row["correct"])) in wanted
-    ]
-    write_text_atomically(path, "".join(_line(row) for row in rows))  # a torn last line and old settings go
-    done = {(row["identity"], row["seed"], row["test"]) for row in rows}
-    for trial in trials:
-        missing = [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
-        if missing:
-            before_trial(trial)
-            classifier = trial.train(RunContext(seed=trial.seed, device=device))
-            new = [_tested(trial, test, classifier) for test in missing]
-            append_lines(path, "".join(_line(row) for row in new))
-            rows += new
-        after_trial(trial, not missing)
+    rows = [row for row in _read_rows(path) if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
+    write_text_atomically(path, "".join(row.line() for row in rows))  # drops a torn last line and old settings
+    done = {(row.identity, row.seed, row.test) for row in rows}
+    missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
+    shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
+    if not any(missing):
+        context.progress.say(f"comparison: kept, nothing that its {len(trials)} trials depend on has changed.")
+    last = {trial.seed: trial for trial in trials}
+    task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
+    with context.progress.task(task_name, total=len(last), unit="seeds") as task:
+        for trial, tests in zip(trials, missing, strict=True):
+            if tests:
+                task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
+                classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
+                new = [ComparisonRow.of(trial, test, classifier) for test in tests]
+                append_lines(path, "".join(row.line() for row in new))
+                rows += new
+            task.advance(int(trial is last[trial.seed]))
     return rows
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
-    """Return accuracies and the paired differences of each test with their 95 % intervals."""
-    import numpy as np
+def read_comparison(folder: Path) -> ComparisonResult | None:
+    """Return the comparison in a run's folder. None when it is missing, damaged or of an earlier version."""
+    with contextlib.suppress(ArtifactError, KeyError, TypeError, ValidationError):
+        raw = read_json(folder / COMPARISON)
+        results = [{**result, "accuracies": result.pop("accuracy")} for result in raw["results"]]
+        return TypeAdapter(ComparisonResult).validate_python({**raw, "results": results})
+    return None
 
+
+def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
+    """Return the accuracies and paired differences of each test, with 95 % intervals."""
     results = []
-    for test in dict.fromkeys(row["test"] for row in rows):
-        hits = [{row["seed"]: _bits(row) for row in rows if (row["test"], row["arm"]) == (test, arm)} for arm in arms]
+    for test in dict.fromkeys(row.test for row in rows):
+        hits = [{row.seed: row.hits() for row in rows if (row.test, row.arm) == (test, arm)} for arm in arms]
         seeds = sorted(hits[0])
         scored: list[Any] = [[found[s] for s in seeds] for found in hits]
-        redrawn = len({row["texts"] for row in rows if row["test"] == test}) > 1
+        redrawn = len({row.texts for row in rows if row.test == test}) > 1
         if not redrawn:  # every seed saw the same texts
             scored = [np.stack(found) for found in scored]
         results.append(
@@ -132,43 +163,6 @@ def summarise(rows: Sequence[Mapping[str, Any]], arms: tuple[str, ...], *, seed:
     return ComparisonResult(arms, tuple(results), _sentence(arms, results))
 
 
-def save_summary(result: ComparisonResult, folder: Path) -> None:
-    """Write comparison.json beside the rows."""
-    write_text_atomically(folder / SUMMARY, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
-
-
-def load_summary(folder: Path) -> ComparisonResult | None:
-    """Return the comparison that a run's folder holds; None if it holds none, or one of an earlier version."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        raw = read_json(folder / SUMMARY)
-        results = [{**result, "accuracies": result.pop("accuracy")} for result in raw["results"]]
-        return TypeAdapter(ComparisonResult).validate_python({**raw, "results": results})
-    except (ArtifactError, KeyError, TypeError, ValidationError):
-        return None
-
-
-def trial_identity(settings: object, data: object) -> str:
-    """Return the digest of everything that shapes an arm's trials but the seed."""
-    return digest_of({"settings": settings, "data": data})
-
-
-def _tested(trial: Trial, test: str, classifier: TextClassifier) -> dict[str, Any]:
-    table = trial.tests[test]
-    predicted = classifier.predict(table.texts())
-    hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
-    return {
-        "arm": trial.arm,
-        "seed": trial.seed,
-        "test": test,
-        "accuracy": sum(hits) / len(hits),
-        "texts": table.digest,
-        "correct": "".join(map(str, hits)),
-        "identity": trial.identity,
-    }
-
-
 def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
     """Say what the comparison shows by its largest test and with other examples, and what it cannot show."""
     fixed = [result for result in results if not result.redrawn]
@@ -178,14 +172,14 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
         if result.redrawn:
             parts.append(f"With other labelled examples for each seed, {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
-    if smallest.texts < SMALLEST_TEST:
+    if smallest.texts < MIN_TEXTS:
         parts.append(
             f"A test of {smallest.texts} texts shows nothing: one guess in {2**smallest.texts} gets all right."
         )
-    few = f" {largest.seeds} seeds show their spread poorly; a claim needs {SEEDS_FOR_A_CLAIM} or more."
+    few = f" {largest.seeds} seeds show their spread poorly; a claim needs {MIN_SEEDS} or more."
     examples = "texts" if any(result.redrawn for result in results) else "texts and these labelled examples"
     parts.append(f"This speaks of these {examples}, not of other data.")
-    return " ".join(parts) + (few if largest.seeds < SEEDS_FOR_A_CLAIM else "")
+    return " ".join(parts) + (few if largest.seeds < MIN_SEEDS else "")
 
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
@@ -204,32 +198,7 @@ def _are(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last} are" if first else f"{last} is"
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    rows = []
+def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the line that a kill tore
-        if _is_row(row):
-            rows.append(row)
-    return rows
-
-
-def _is_row(row: Any) -> bool:
-    return (
-        isinstance(row, dict)
-        and all(isinstance(row.get(key), str) for key in ("arm", "test", "texts", "correct", "identity"))
-        and isinstance(row.get("seed"), int)
-        and re.fullmatch("[01]+", row["correct"]) is not None
-    )
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _bits(row: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    return np.array([int(bit) for bit in row["correct"]], dtype=float)
+        with contextlib.suppress(ValidationError):  # of the line that a kill tore
+            yield ComparisonRow.model_validate_json(line)

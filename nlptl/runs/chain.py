@@ -1,0 +1,164 @@
+"""A chain of stages over one set of data: settings, checks, identities."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from nlptl.artifact import Kind, digest_of
+from nlptl.config import Config
+from nlptl.data import DataSettings, TextData, load_data
+from nlptl.errors import ConfigError, DataError
+from nlptl.stages.stage import ExpectedModel, Need, Part, Stage
+from nlptl.stages.union import AnyStage
+
+if TYPE_CHECKING:
+    from nlptl.data import DataReport
+    from nlptl.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class StageIdentity:
+    """Digests of everything that a stage's result depends on."""
+
+    own: str
+    """Of the stage and all before it."""
+    parent: str
+    """`own` of the stage before; empty for the first."""
+    data: Mapping[str, str]
+    """Of each part of the data that the stage reads."""
+
+
+class ExternalDigests:
+    """Digests of files outside the data, such as weights. Equal stages share one computation."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, stage: Stage) -> dict[str, str]:
+        """Return the digests of the files that shape the result of `stage`."""
+        key = digest_of(stage.model_dump(mode="json"))
+        if key not in self._known:
+            self._known[key] = dict(stage.external_digests())
+        return self._known[key]
+
+
+class Chain(Config):
+    """A straight chain of stages over one set of data."""
+
+    seed: int = Field(default=13, ge=0, lt=2**32)
+    """All randomness of the run derives from it."""
+    data: DataSettings = DataSettings()
+    """Where the texts and labels are."""
+    stages: list[AnyStage] = Field(min_length=1)
+    """The chain, first stage first."""
+
+    @model_validator(mode="after")
+    def _chain_fits(self) -> Chain:
+        given: Kind | None = None
+        for number, stage in enumerate(self.stages):
+            if stage.takes != given:
+                before = f"stages.{number - 1} gives {kind_words(given)}" if number else "nothing stands before it"
+                raise ValueError(
+                    f"stages.{number}: {stage.stage} takes {kind_words(stage.takes)}, but {before}; "
+                    "each stage must take what the one before gives. Reorder the chain or add the missing stage"
+                )
+            given = stage.gives
+        for number, stage in enumerate(self.stages):
+            for need in sorted(stage.needs):
+                self._check_need(need, f"stages.{number}: {stage.stage}")
+        model = ExpectedModel()
+        for number, stage in enumerate(self.stages):
+            model = stage.expected_model(model)
+            if model.token_model is not None:
+                stage.check_model(model.token_model, where=f"stages.{number}")
+        if self.data.labelled is not None:
+            self.check_models(None, where="stages")
+        return self
+
+    def _check_need(self, need: Need, stage: str) -> None:
+        part = "labelled" if need == "labels" and self.data.source is None else need
+        named = part == "labelled" and self.data.label_names is not None
+        if part == "labels" or getattr(self.data, part) is not None or named:
+            return
+        raise ValueError(
+            f"{stage} needs data.{part}, which is missing; it is read by this stage. Add data.{part}: FILE"
+            + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
+        )
+
+    def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
+        """Check settings and data without training; returns the data. Raises ConfigError or DataError."""
+        faults: list[str] = []
+        for number, stage in enumerate(self.stages):
+            try:
+                stage.check(where=f"{where}: stages.{number}")
+            except ConfigError as error:
+                faults += error.faults
+        try:
+            data, report = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
+        except DataError as error:
+            if not faults:
+                raise
+            raise ConfigError([*faults, str(error)]) from None
+        if faults:
+            raise ConfigError(faults)
+        self.check_data(data, where=where)
+        return data, report
+
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Raise DataError or ConfigError for data from which a stage cannot learn."""
+        for number, stage in enumerate(self.stages):
+            stage.check_data(data, where=f"{where}: stages.{number}")
+        self.check_models(data, where=f"{where}: stages")
+
+    def check_models(self, data: TextData | None, *, where: str) -> None:
+        """Raise ConfigError for a stage that does not fit those before. Without `data` only settings are checked."""
+        model = ExpectedModel()
+        for number, stage in enumerate(self.stages):
+            stage.check_chain(model, data, where=f"{where}.{number}")
+            model = stage.expected_model(model)
+
+    def identities(self, data: TextData, digests: ExternalDigests) -> list[StageIdentity]:
+        """Return the identity of each stage's result in a run."""
+        return list(self._identities(data, digests, self.seed, always=True))
+
+    def work(self, data: TextData, digests: ExternalDigests, *, seed: int) -> tuple[str, ...]:
+        """Return a digest of each stage's work. The seed enters from the first random stage on.
+
+        Equal digests mean equal results, so trials can share them.
+        """
+        return tuple(identity.own for identity in self._identities(data, digests, seed, always=False))
+
+    def _identities(
+        self, data: TextData, digests: ExternalDigests, seed: int, *, always: bool
+    ) -> Iterator[StageIdentity]:
+        parent, seeded = "", always
+        for stage in self.stages:
+            read: dict[str, str] = {part: part_digest(data, part) for part in sorted(stage.reads(data))}
+            seeded = seeded or stage.is_random
+            own = digest_of(
+                {
+                    "settings": stage.model_dump(mode="json"),
+                    "version": stage.version,
+                    "seed": seed if seeded else None,
+                    "data": read,
+                    "outside": digests.of(stage),
+                    "parent": parent,
+                }
+            )
+            yield StageIdentity(own, parent, read)
+            parent = own
+
+
+def part_digest(data: TextData, part: Part) -> str:
+    """Return the digest of a part of the data that is there."""
+    digest: str = getattr(data, part).digest
+    return digest
+
+
+def kind_words(kind: Kind | None) -> str:
+    """Return a kind of artifact in words."""
+    return "nothing" if kind is None else "an encoder" if kind == "encoder" else "a classifier"

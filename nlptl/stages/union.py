@@ -1,0 +1,25 @@
+"""All stages of a chain, told apart by the setting `stage`."""
+
+from __future__ import annotations
+
+import typing
+from typing import Annotated
+
+from pydantic import Field
+
+from nlptl.stages.bert import Bert
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.domain_adaptation import DomainAdaptation
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+
+AnyStage = Annotated[
+    SkipGram | Bert | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune, Field(discriminator="stage")
+]
+
+
+def stage_names() -> frozenset[str]:
+    """Return the names of all stages."""
+    union, _ = typing.get_args(AnyStage)
+    return frozenset(stage.model_fields["stage"].default for stage in typing.get_args(union))

@@ -1,0 +1,91 @@
+"""What stands in a run's folder, and what a run removes from it or leaves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from nlptl.artifact import Manifest, publish
+from nlptl.context import RunContext
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.runs import folder as folder_module
+from nlptl.runs.folder import STAGE_FOLDER, remove_other_stages, stage_files, stage_folders
+from nlptl.runs.pipeline import Pipeline
+from nlptl.stages.union import stage_names
+
+
+def published(folder: Path, stage: str, *, file: str = "encoder.json") -> Path:
+    publish(folder, lambda draft: (draft / file).touch(), Manifest(kind="encoder", settings={"stage": stage}), files=())
+    return folder
+
+
+def remaining(run: Path, keep: list[Path]) -> tuple[list[str], list[str]]:
+    told: list[str] = []
+    remove_other_stages(run, keep, say=told.append)
+    return sorted(path.name for path in run.iterdir()), told
+
+
+def test_stages_of_any_name_go_when_their_manifest_names_them(tmp_path: Path) -> None:
+    keep = published(tmp_path / "1-skipgram", "skipgram")
+    published(tmp_path / "2-skipgram", "skipgram")
+    published(tmp_path / "3-of_a_later_version", "of_a_later_version", file="of a later version.bin")
+    (tmp_path / ".4-of_a_later_version.checkpoints").mkdir()
+    assert remaining(tmp_path, [keep]) == (["1-skipgram"], [])
+    (tmp_path / ".3-of_a_later_version.draft-7").mkdir()
+    folder_module.begin(tmp_path, settings="# settings", data_report={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-skipgram", "data.json", "pipeline.yaml"]
+
+
+def test_a_stage_without_its_manifest_goes_when_its_name_and_files_are_known(tmp_path: Path) -> None:
+    for name in ("1-finetune", "2-my_model"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+    left, told = remaining(tmp_path, [])
+    assert left == ["2-my_model"]
+    assert told == [
+        f"{tmp_path / '2-my_model'}: is no stage of this pipeline and was left, since nlptl did not write it. "
+        "Move or remove it."
+    ]
+
+
+@pytest.mark.parametrize("name", ["2-encoder", "2-finetune"])
+def test_what_was_not_written_by_a_stage_of_that_name_is_left_and_told(tmp_path: Path, name: str) -> None:
+    publish(tmp_path / name, lambda draft: (draft / "encoder.json").touch(), Manifest(kind="encoder"), files=())
+    left, told = remaining(tmp_path, [])
+    assert left == [name], "saved by hand"
+    assert len(told) == 1
+    published(tmp_path / name, name[2:])
+    (tmp_path / name / "thesis.txt").touch()
+    assert remaining(tmp_path, [])[0] == [name], "and a stage to which somebody has added a file"
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "2-photos.zip").touch()
+    assert len(remaining(tmp_path, [])[1]) == 1, "what does not look like a stage is nobody's business"
+
+
+def test_all_that_a_run_leaves_is_described(review_files: Path) -> None:
+    out = review_files / "out"
+    result = Pipeline.from_yaml(review_files / "small.yaml").run(out, context=RunContext(device="cpu"))
+    described = folder_module.__doc__ or ""
+    for path in out.iterdir():
+        stage = STAGE_FOLDER.fullmatch(path.name)
+        if path.name != ".lock":
+            assert ("N-STAGE/" if stage else path.name) in described
+        if stage:
+            assert stage[2] in stage_names()
+            assert {file.relative_to(path).as_posix() for file in path.rglob("*")} <= stage_files() | {"manifest.json"}
+    assert stage_folders(out) == [outcome.folder for outcome in result.stages]
+    assert Encoder.files() < TextClassifier.files() < stage_files()
+
+
+def test_no_module_but_the_union_names_a_stage_class() -> None:
+    room = Path(folder_module.__file__).parent
+    imported = {
+        node.module
+        for path in room.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("nlptl.stages")
+    }
+    assert imported == {"nlptl.stages.stage", "nlptl.stages.union"}
