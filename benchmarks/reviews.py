@@ -1,8 +1,8 @@
 """The quickstart's comparisons, kept.
 
-    python benchmarks/reviews.py [reviews-skipgram reviews-bert]
+    python benchmarks/reviews.py [reviews-skipgram quickstart]
 
-Runs the pipelines and writes every trial and the table of each to benchmarks/results/reviews.json and reviews-bert.json.
+Runs the pipelines and writes every trial and the table of each to benchmarks/results/reviews.json and quickstart.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from results import write_result
 
 from nlptl import Pipeline
 
-RESULTS = {"reviews-skipgram": "reviews", "reviews-bert": "reviews-bert"}
+RESULTS = {"reviews-skipgram": "reviews", "quickstart": "quickstart"}
 PACKAGES = ["nlptl", "gensim", "torch", "tokenizers", "numpy", "transformers", "peft"]
 
 

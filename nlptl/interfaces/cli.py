@@ -1,4 +1,4 @@
-"""The command line: the only module that prints or exits. Results go to stdout, everything else to stderr."""
+"""The command line: results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -18,19 +18,34 @@ if TYPE_CHECKING:
     from nlptl.progress import Progress, Task
 
 WAITING = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
-"""Read by OpenMP when torch loads it: how long threads that wait spin before they sleep. Long spinning takes the cores
-from other work, and from the very threads that are waited for: 160 steps of LoRA took 6.0 s on two idle cores either way,
-and beside two other busy processes 26 s by OpenMP's default, 16 s so."""
-GRACE = 5.0  # seconds that other processes leave process 0 to tell an error
+"""How long a waiting OpenMP thread spins before it sleeps. OpenMP reads it when torch loads.
+
+Long spinning takes the cores from other work. 160 steps of LoRA took 6.0 s on two idle cores either way. Beside two other
+busy processes they took 26 s by OpenMP's default and 16 s with these values."""
+GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error
+
+
+def _example(*commands: str) -> str:
+    """Return the examples that end a command's help, unwrapped."""
+    return "\n".join(["\b", "Example:", *(f"  {command}" for command in commands)])
+
 
 app = typer.Typer(
-    help="Transfer learning for text: pretrain on a pile, represent, fine-tune on a few labels.",
+    help="Make a text classifier from unlabelled texts and a few labelled ones.",
+    epilog=_example("nlptl run pipelines/quickstart.yaml"),
+    subcommand_metavar="COMMAND",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-vectors_app = typer.Typer(help="Word vectors for other tools.", no_args_is_help=True, rich_markup_mode=None)
+vectors_app = typer.Typer(
+    help="Write word vectors for other tools.",
+    epilog=_example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt"),
+    subcommand_metavar="COMMAND",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(vectors_app, name="vectors")
 
 
@@ -49,40 +64,52 @@ class OutputChoice(StrEnum):
     jsonl = "jsonl"
 
 
-PipelineArgument = Annotated[Path, typer.Argument(help="Pipeline file (YAML).", show_default=False)]
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a run or of one of its stages.", show_default=False)]
+PipelineArgument = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="The pipeline's YAML file.", show_default=False)
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a run or of one of its stages.", show_default=False)
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting, e.g. stages.0.dim=50. Repeatable.", metavar="PATH=VALUE"),
+    typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
 ]
-DeviceOption = Annotated[DeviceChoice, typer.Option(help="Where to compute.")]
-TextColumn = Annotated[str, typer.Option(help="Column of the file that holds the texts.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of the file that holds the labels.")]
+DeviceOption = Annotated[DeviceChoice, typer.Option(help="Compute on this device; auto takes a GPU if there is one.")]
+TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
+LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
 PriceOption = Annotated[
-    float | None,
-    typer.Option(help="Price of an hour of this machine; tells what the run cost.", show_default=False),
+    float | None, typer.Option(help="Tell the cost at this price for an hour of the machine.", show_default=False)
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks, only results.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.")]
 
 
-@app.command()
+@app.command(
+    epilog=_example(
+        "nlptl run pipelines/quickstart.yaml",
+        "nlptl run pipelines/quickstart.yaml --set compare.seeds=20 --out runs/claim",
+    )
+)
 def run(
     pipeline: PipelineArgument,
     set_: SetOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/NAME by default.", show_default=False)
+        Path | None, typer.Option(help="Write the run here instead of to runs/NAME.", show_default=False)
     ] = None,
     device: DeviceOption = DeviceChoice.auto,
     tracker: Annotated[
         list[str] | None,
-        typer.Option(help="Also tell tensorboard, mlflow or wandb how it goes. Repeatable.", metavar="NAME"),
+        typer.Option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
     ] = None,
     price_per_hour: PriceOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a pipeline; stages that are finished and unchanged are kept. torchrun and accelerate launch share it out."""
+    """Run a pipeline and print what came out.
+
+    A finished stage is kept while nothing that it depends on changes.
+    torchrun and accelerate launch share the training between processes.
+    """
     from nlptl.context import RunContext
-    from nlptl.interfaces.text import run_lines
+    from nlptl.interfaces.text import begin_line, next_lines, run_lines
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
     from nlptl.training import distributed
@@ -90,6 +117,8 @@ def run(
     _check_price(price_per_hour)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(device=device.value, progress=_progress(quiet), tracker=NamedTrackers(tracker or []))
+    if not quiet:
+        _tell([begin_line(chain)], stream=sys.stderr)
     try:
         result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
     except KeyboardInterrupt:
@@ -97,41 +126,50 @@ def run(
             print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
         raise typer.Exit(1) from None
     distributed.end()
-    _print(run_lines(result, price_per_hour=price_per_hour))
-    if not quiet and distributed.is_main():
-        print(f"The run is in {result.folder}.", file=sys.stderr)
+    _tell(run_lines(result, price_per_hour=price_per_hour))
+    if not quiet:
+        _print(["", *next_lines(result)], stream=sys.stderr)  # a command stays on one line, to be copied
 
 
-@app.command()
+@app.command(epilog=_example("nlptl check pipelines/quickstart.yaml"))
 def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
-    """Check a pipeline's settings and all of its data; train nothing."""
+    """Check a pipeline and all of its data; train nothing."""
     from nlptl.runs.pipeline import Pipeline
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     _, report = chain.check(where=str(pipeline))
-    _print([*report.sentences(), f"{pipeline}: fits. {len(chain.stages)} stages would run."])
+    _tell([*report.sentences(), f"{pipeline}: fits. {len(chain.stages)} stages would run."])
 
 
-@app.command()
+@app.command(
+    epilog=_example(
+        'nlptl predict runs/quickstart "A clever film with a warm ending."',
+        "nlptl predict runs/quickstart --file data/reviews/held_out.csv --proba",
+    )
+)
 def predict(
     run: RunArgument,
     text: Annotated[
-        str | None, typer.Argument(help="One text; without it and --file, lines of stdin.", show_default=False)
+        str | None, typer.Argument(metavar="TEXT", help="One text to predict the label of.", show_default=False)
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Texts from .txt, .csv, .tsv, .jsonl or .parquet.", show_default=False)
+        Path | None,
+        typer.Option(help="Read the texts from a .txt, .csv, .tsv, .jsonl or .parquet file.", show_default=False),
     ] = None,
-    output: Annotated[OutputChoice, typer.Option(help="Form of the results.")] = OutputChoice.csv,
-    proba: Annotated[bool, typer.Option("--proba", help="Add each label's probability.")] = False,
+    output: Annotated[OutputChoice, typer.Option(help="Write the results in this form.")] = OutputChoice.csv,
+    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each label.")] = False,
     text_column: TextColumn = "text",
     device: DeviceOption = DeviceChoice.auto,
     quiet: QuietOption = False,
 ) -> None:
-    """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
+    """Predict the labels of texts.
+
+    Without TEXT and --file, each line of stdin is a text. Results appear while the input still flows.
+    """
     from nlptl.context import RunContext
     from nlptl.errors import ConfigError
     from nlptl.evaluation.classifier_evaluation import load_classifier
-    from nlptl.interfaces.text import predictions
+    from nlptl.interfaces.prediction_lines import prediction_lines
 
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
@@ -143,20 +181,22 @@ def predict(
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
         texts = _counted(_texts(text, file, text_column), task)
-        _print(predictions(classifier, texts, form=output.value, proba=proba))
+        _print(prediction_lines(classifier, texts, form=output.value, proba=proba))
 
 
-@app.command()
+@app.command(epilog=_example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))
 def evaluate(
     run: RunArgument,
-    test: Annotated[Path, typer.Option(help="Labelled texts (.csv, .tsv, .jsonl, .parquet).", show_default=False)],
-    save: Annotated[Path | None, typer.Option(help="Also write all scores as JSON.", show_default=False)] = None,
+    test: Annotated[
+        Path, typer.Option(help="Score on the texts of a .csv, .tsv, .jsonl or .parquet file.", show_default=False)
+    ],
+    save: Annotated[Path | None, typer.Option(help="Write all scores to a JSON file too.", show_default=False)] = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     device: DeviceOption = DeviceChoice.auto,
     quiet: QuietOption = False,
 ) -> None:
-    """Score a trained classifier on labelled texts, every figure with its 95 % interval."""
+    """Score a trained classifier on labelled texts. Figures have 95 % intervals."""
     from nlptl.context import RunContext
     from nlptl.data import DataSettings, load_table
     from nlptl.errors import ConfigError
@@ -171,53 +211,63 @@ def evaluate(
         evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)
     if save is not None:
         evaluation.save(save)
-    _print(evaluation.summary_lines())
+    _tell(evaluation.summary_lines())
 
 
-@app.command()
+@app.command(epilog=_example("nlptl neighbours runs/reviews-skipgram good --count 5"))
 def neighbours(
     run: RunArgument,
-    word: Annotated[str, typer.Argument(help="A word of the vocabulary.", show_default=False)],
-    count: Annotated[int, typer.Option(min=1, help="How many to list.")] = 10,
+    word: Annotated[str, typer.Argument(metavar="WORD", help="A word of the vocabulary.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="List so many words.")] = 10,
 ) -> None:
-    """List the words whose vectors are nearest to a word's, with their cosines."""
+    """List the words nearest to a word, with their cosines."""
     from nlptl.models.neighbours import nearest_words
     from nlptl.runs.folder import stage_folders
 
     _print(f"{near}\t{cosine:.4f}" for near, cosine in nearest_words(stage_folders(run)[0], word, count=count))
 
 
-@vectors_app.command()
+@vectors_app.command(epilog=_example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt"))
 def export(
     run: RunArgument,
     format: Annotated[
-        str, typer.Option(help="word2vec, word2vec-binary, keyedvectors, glove or fasttext.", show_default=False)
+        str,
+        typer.Option(
+            help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="File to write; packed where it ends in .gz.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Write this file, compressed if its name ends in .gz.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write the word vectors of a run's first stage, or of one of its stages, as a file of another tool."""
+    """Write word vectors as a file of another tool.
+
+    The first stage of RUN is taken, or the stage that RUN names.
+    """
     from nlptl.models.word_vector_files.export import export_vectors
     from nlptl.runs.folder import stage_folders
 
     _print(export_vectors(stage_folders(run)[0], out, format=format, force=force))
 
 
-@app.command()
-def show(run: RunArgument, price_per_hour: PriceOption = None) -> None:
-    """Show what was trained, from what, its parameters, seconds and scores."""
+@app.command(epilog=_example("nlptl show runs/quickstart", "nlptl show runs/quickstart --all"))
+def show(
+    run: RunArgument,
+    details: Annotated[bool, typer.Option("--all", help="Add settings, findings, versions and all scores.")] = False,
+    price_per_hour: PriceOption = None,
+) -> None:
+    """Show what a run trained, how long it took, and its scores."""
     from nlptl.interfaces.text import show_lines
 
     _check_price(price_per_hour)
-    _print(show_lines(run, price_per_hour=price_per_hour))
+    _tell(show_lines(run, details=details, price_per_hour=price_per_hour))
 
 
 def main() -> None:
-    """Run the command line; exits with 0, 1 (failed) or 2 (the user's input)."""
+    """Run the command line. The exit code is 0, 1 (it failed) or 2 (a fault of the user's input)."""
     from nlptl.errors import NlptlError, ProcessError, StorageError
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a closed stream or a stand-in has no encoding to change
+        if isinstance(stream, io.TextIOWrapper):  # a closed stream has no encoding to change
             stream.reconfigure(encoding="utf-8")
     warnings.showwarning = _show_warning
     for name, value in WAITING.items():
@@ -229,7 +279,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1 if isinstance(error, StorageError | ProcessError) else 2)
     except BrokenPipeError:
-        # Whoever read stdout has gone; Python would complain once more when it flushes at exit.
+        # The reader of stdout has gone. Without this Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
@@ -243,10 +293,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _give_way() -> None:
-    """Let process 0 tell an error that all have; whoever started the processes then ends this one.
-
-    What comes after is only reached where process 0 has no error of its own.
-    """
+    """Leave process 0 the time to tell the error. The launcher then ends this process."""
     from nlptl.training.distributed import is_main
 
     if not is_main():
@@ -268,13 +315,20 @@ def _progress(quiet: bool) -> Progress:
     return progress_for(sys.stderr, quiet=quiet)
 
 
-def _print(lines: Iterable[str]) -> None:
+def _tell(lines: Iterable[str], *, stream: TextIO | None = None) -> None:
+    """Print lines that a person reads, on stdout by default."""
+    from nlptl.interfaces.text import wrapped
+
+    _print(map(wrapped, lines), stream=stream)
+
+
+def _print(lines: Iterable[str], *, stream: TextIO | None = None) -> None:
     from nlptl.training.distributed import is_main
 
     for line in lines:
         if is_main():
-            print(line)
-    sys.stdout.flush()
+            print(line, file=stream or sys.stdout)
+    (stream or sys.stdout).flush()
 
 
 def _counted(batches: Iterator[list[str]], task: Task) -> Iterator[list[str]]:
@@ -286,7 +340,7 @@ def _counted(batches: Iterator[list[str]], task: Task) -> Iterator[list[str]]:
 def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[str]]:
     """Yield batches of texts from the argument, the file or stdin."""
     from nlptl.data import DataSettings, stream_texts
-    from nlptl.interfaces.text import lines_in_batches
+    from nlptl.interfaces.prediction_lines import lines_in_batches
 
     if text is not None:
         return iter([[text]])

@@ -1,4 +1,4 @@
-"""What a person sees of long work: live bars on a terminal, plain lines elsewhere; all of it on stderr."""
+"""Progress of long work on stderr: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from nlptl.interfaces.text import WIDTH, wrapped
 from nlptl.progress import SilentProgress, clock, human
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from nlptl.progress import Progress, Task
 
-PATIENCE = 2.0  # seconds of work before anything is shown of it
-LINE_EVERY = 10.0  # seconds between plain lines
+BAR_AFTER = 2.0  # seconds of work before its bar appears
+LINE_EVERY = (10.0, 600.0)  # seconds between plain lines: at first, and at most as the work gets longer
 
 
 def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
@@ -27,21 +28,21 @@ def progress_for(stream: TextIO, *, quiet: bool) -> Progress:
 
 
 class LineProgress:
-    """One plain line every ten seconds of work, with the rate and the time left."""
+    """Plain lines with the rate and the time left. Longer work has fewer lines a minute."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     @contextmanager
     def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task; work that ends within two seconds is not mentioned."""
+        """Open a task. Work that ends within ten seconds is not mentioned."""
         task = _LineTask(self, name, total, unit)
         yield task
         task.close()
 
     def say(self, text: str) -> None:
         """Print one remark."""
-        print(text, file=self._stream, flush=True)
+        print(wrapped(text), file=self._stream, flush=True)
 
 
 class _LineTask:
@@ -49,42 +50,43 @@ class _LineTask:
         self._progress, self._name, self._total, self._unit = progress, name, total, unit
         self._done, self._note = 0.0, ""
         self._begin = time.monotonic()
-        self._next = self._begin + PATIENCE
+        self._next = self._begin + LINE_EVERY[0]
 
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + LINE_EVERY
-            self._progress.say(self._line(now - self._begin))
+        if now >= self._next and self._done:
+            seconds = now - self._begin
+            self._next = now + min(LINE_EVERY[1], max(LINE_EVERY[0], seconds / 2))
+            self._progress.say(self._line(seconds))
 
     def close(self) -> None:
         seconds = time.monotonic() - self._begin
-        if seconds >= PATIENCE:
-            rate = f"{human(self._done / seconds)} {self._unit}/s"
+        if seconds >= LINE_EVERY[0]:
+            rate = _rate(self._done, seconds, self._unit)
             self._progress.say(f"{self._name}: done, {human(self._done)} {self._unit} in {clock(seconds)} ({rate})")
 
     def _line(self, seconds: float) -> str:
-        rate = self._done / max(seconds, 1e-9)
-        parts = [f"{human(rate)} {self._unit}/s"]
+        parts = [_rate(self._done, seconds, self._unit)]
         if self._total:
             parts.insert(0, f"{min(100, 100 * self._done / self._total):.0f} %")
-            parts.append(f"{clock(max(0.0, self._total - self._done) / max(rate, 1e-9))} left")
+            parts.append(f"{clock(max(0.0, self._total - self._done) * seconds / self._done)} left")
         return f"{self._name}: " + ", ".join([*parts, self._note] if self._note else parts)
 
 
 class BarProgress:
-    """A live bar a task, with the rate and the time left."""
+    """A live bar with the rate and the time left."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
         self._console = Console(file=stream)
+        self._console.width = min(WIDTH, self._console.width)
 
     @contextmanager
     def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task; its bar appears after two seconds and stays when the task ends."""
+        """Open a task. Its bar appears after two seconds and goes at the end."""
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -112,9 +114,15 @@ class _BarTask:
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
         seconds = time.monotonic() - self._begin
-        if not self._shown and seconds >= PATIENCE:
+        if not self._shown and seconds >= BAR_AFTER:
             self._shown = True
             self._bar.start()
-        rate = f"{human(self._done / max(seconds, 1e-9))} {self._unit}/s"
         self._note = note or self._note
+        rate = _rate(self._done, seconds, self._unit)
         self._bar.update(self._identity, advance=amount, rate=rate, note=self._note)
+
+
+def _rate(amount: float, seconds: float, unit: str) -> str:
+    """Return a rate, per minute where it would be less than one in ten seconds."""
+    rate = amount / max(seconds, 1e-9)
+    return f"{human(60 * rate)} {unit}/min" if 0 < rate < 0.1 else f"{human(rate)} {unit}/s"

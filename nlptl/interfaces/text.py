@@ -1,91 +1,91 @@
-"""Plain lines and tables of what a run did; the command line prints them, nothing here does."""
+"""Lines and tables of the terminal: what came out of a run, of a stage and of a comparison."""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING
 
 from nlptl.artifact import Manifest, read_manifest
-from nlptl.errors import DataError
 from nlptl.progress import clock, human
-from nlptl.runs.folder import comparison_sentence, stage_folders
+from nlptl.runs.folder import stage_folders
 from nlptl.runs.runner import read_scores
-
-if TYPE_CHECKING:
-    from nlptl.models.classifier import TextClassifier
-
+from nlptl.runs.studies.comparison import read_comparison
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import PairedDifference
-    from nlptl.runs.runner import RunResult
-    from nlptl.runs.studies.comparison import ComparisonResult
+    from nlptl.runs.pipeline import Pipeline
+    from nlptl.runs.runner import RunResult, RunScores
+    from nlptl.runs.studies.comparison import ComparisonResult, TestResult
+
+WIDTH = 100  # columns that a printed line may take
+
+
+def wrapped(line: str) -> str:
+    """Break a line at spaces into lines of at most `WIDTH` columns. A longer word stays whole."""
+    indent = line[: len(line) - len(line.lstrip())]
+    parts = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return line if len(line) <= WIDTH else "\n".join(parts)
+
+
+def begin_line(pipeline: Pipeline) -> str:
+    """Tell what a run is about to do."""
+    stages = f"Stages: {', '.join(stage.stage for stage in pipeline.stages)}."
+    if pipeline.compare is None:
+        return stages
+    return f"{stages} Then a comparison of {len(pipeline.compare.arms)} arms on {pipeline.compare.seeds} seeds."
 
 
 def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iterator[str]:
-    """Tell a finished run: data, stages, findings, cost, scores, comparison."""
+    """Tell what came out of a run."""
     yield from result.data.sentences()
-    yield ""
-    rows = [_stage_row(outcome.folder, outcome.manifest, kept=outcome.kept) for outcome in result.stages]
-    yield from table(["stage", "", "time", "trainable / total parameters"], rows)
-    for outcome in result.stages:
-        yield from outcome.manifest.report.get("sentences", [])
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     if result.scores is not None:
-        yield from unknown_lines(result.scores.unknown_shares)
-        yield ""
-        yield "On the test texts:"
-        yield from (f"  {line}" for line in result.scores.evaluation.summary_lines())
+        yield from _score_lines(result.scores)
     if result.comparison is not None:
         yield ""
         yield from comparison_lines(result.comparison)
 
 
-def show_lines(run: Path, *, price_per_hour: float | None = None) -> Iterator[str]:
-    """Tell what stands in a run's folder or in one stage's folder."""
+def next_lines(result: RunResult) -> Iterator[str]:
+    """Tell which commands to type after a run."""
+    folder = shlex.quote(str(result.folder))
+    if result.stages[-1].manifest.kind == "classifier":
+        yield f'Next:    nlptl predict {folder} "A text of your own."'
+    yield f"Details: nlptl show --all {folder}"
+
+
+def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None = None) -> Iterator[str]:
+    """Tell what stands in the folder of a run or of one stage. `details` adds the rest."""
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
     yield f"{run}"
-    rows = [_stage_row(folder, manifest, kept=False) for folder, manifest in zip(folders, manifests, strict=True)]
-    yield from table(["stage", "", "time", "trainable / total parameters"], rows)
+    rows = [_stage_row(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
+    yield from table(["stage", "time", "trainable / total parameters"], rows)
     if price_per_hour is not None:
         yield cost_line(sum(manifest.seconds for manifest in manifests), price_per_hour, "all stages")
-    for folder, manifest in zip(folders, manifests, strict=True):
+    for folder, manifest in zip(folders, manifests, strict=True) if details else ():
         yield ""
-        yield f"{folder.name} — seed {manifest.seed}, on {manifest.device}"
-        settings = {key: value for key, value in manifest.settings.items() if key != "stage"}
-        yield "  settings: " + ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
-        for part, digest in manifest.data.items():
-            yield f"  learnt from {part} (digest {digest[:12]})"
-        yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
-    versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
-    yield ""
-    yield f"made with {versions}"
-    yield from _scores(run, manifests[-1].identity)
+        yield from _stage_lines(folder, manifest)
+    if details:
+        versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
+        yield ""
+        yield f"Made with {versions}."
+    yield from _saved_scores(run, manifests[-1].identity, details=details)
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:
-    """Tell all arms on every test, and the sentence on what that shows."""
-    rows = [
-        [
-            found.test,
-            *(_percent(a.value, a.low, a.high) for a in found.accuracies),
-            *(cell for difference in found.differences for cell in _difference_cells(difference)),
-        ]
-        for found in result.results
-    ]
-    yield f"Accuracy in % over {result.results[0].seeds} seeds [95 % interval]:"
-    several = len(result.arms) > 2
-    headers = [f"{arm}: difference (points)" if several else "difference (points)" for arm in result.arms[1:]]
-    yield from table(
-        ["test", *result.arms, *(cell for header in headers for cell in (header, "better/equal/worse"))], rows
-    )
+    """Tell each test as a table of arms, then what the tables show."""
+    for found in result.results:
+        yield f"Accuracy on {found.test} in %, {found.seeds} seeds [95 % interval]:"
+        yield from table(
+            ["", "accuracy", "difference in points", "better/equal/worse"], list(_arm_rows(result.arms, found))
+        )
+        yield ""
     yield result.sentence
 
 
@@ -97,96 +97,73 @@ def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
     )
 
 
-def unknown_lines(shares: Mapping[str, float]) -> Iterator[str]:
-    """Tell the share of words that the vocabulary lacks in each part of the data."""
-    for part, share in shares.items():
-        yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
-
-
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lay out a table as aligned plain text."""
+    """Lay out a table in aligned columns. A first cell that is too long takes several lines."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    widths[0] = max(10, min(widths[0], WIDTH - sum(width + 2 for width in widths[1:])))
     for row in [header, ["-" * width for width in widths], *rows]:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        *above, last = textwrap.wrap(row[0], widths[0]) or [""]
+        yield from above
+        yield "  ".join(cell.ljust(width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
 
 
-def _stage_row(folder: Path, manifest: Manifest, *, kept: bool) -> list[str]:
-    parameters = f"{human(manifest.trainable_parameters)} / {human(manifest.total_parameters)}"
-    return [folder.name, "kept" if kept else "", clock(manifest.seconds), parameters]
+def _arm_rows(arms: Sequence[str], found: TestResult) -> Iterator[list[str]]:
+    differences: list[PairedDifference | None] = [None, *found.differences]
+    for arm, accuracy, difference in zip(arms, found.accuracies, differences, strict=True):
+        yield [arm, _percent(accuracy.value, accuracy.low, accuracy.high), *_difference_cells(difference)]
 
 
-def _scores(run: Path, identity: str) -> Iterator[str]:
-    """Tell the scores of the last stage, if they are its own, and the comparison's sentence."""
-    scores = read_scores(run)
-    if scores is not None and scores.identity == identity:
-        yield ""
-        yield from unknown_lines(scores.unknown_shares)
-        yield from scores.evaluation.summary_lines()
-    sentence = comparison_sentence(run)
-    if sentence:
-        yield sentence
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _difference_cells(found: PairedDifference) -> list[str]:
-    interval = found.difference
-    return [_points(interval.value, interval.low, interval.high), f"{found.wins}/{found.ties}/{found.losses}"]
+def _difference_cells(found: PairedDifference | None) -> list[str]:
+    if found is None:
+        return ["", ""]
+    low, value, high = (
+        100 * number for number in (found.difference.low, found.difference.value, found.difference.high)
+    )
+    return [f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{found.wins}/{found.ties}/{found.losses}"]
 
 
 def _percent(value: float, low: float, high: float) -> str:
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _points(value: float, low: float, high: float) -> str:
-    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+def _stage_row(folder: Path, manifest: Manifest) -> list[str]:
+    parameters = f"{human(manifest.trainable_parameters)} / {human(manifest.total_parameters)}"
+    return [folder.name, clock(manifest.seconds), parameters]
 
 
-LINES = 256  # lines of stdin predicted at once: few, so that results appear while the input still flows
+def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Tell a stage's settings, data and findings."""
+    yield f"{folder.name}: seed {manifest.seed}, on {manifest.device}."
+    settings = {key: value for key, value in manifest.settings.items() if key != "stage"}
+    yield "  Settings: " + ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
+    for part, digest in manifest.data.items():
+        yield f"  Learnt from {part} (digest {digest[:12]})."
+    yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
 
 
-def predictions(
-    classifier: TextClassifier, batches: Iterable[list[str]], *, form: Literal["csv", "jsonl"], proba: bool
-) -> Iterator[str]:
-    """Yield one line a text with its label and, with `proba`, each label's probability; csv begins with a header."""
-    if form == "csv":
-        yield _csv_line(["text", "label", *(f"p_{label}" for label in classifier.labels if proba)])
-    for texts in batches:
-        probabilities = classifier.predict_proba(texts)
-        for text, row in zip(texts, probabilities, strict=True):
-            label = classifier.labels[int(row.argmax())]
-            shares = {name: round(float(p), 6) for name, p in zip(classifier.labels, row, strict=True)} if proba else {}
-            if form == "csv":
-                yield _csv_line([text, label, *map(str, shares.values())])
-            else:
-                found = {"text": text, "label": label, **({"probabilities": shares} if proba else {})}
-                yield json.dumps(found, ensure_ascii=False)
+def _score_lines(scores: RunScores, *, details: bool = False) -> Iterator[str]:
+    """Tell the share of unknown words and the accuracy, or all scores."""
+    for part, share in scores.unknown_shares.items():
+        if share > 0:
+            yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
+    accuracy, *others = scores.evaluation.summary_lines()
+    yield f"Test: {accuracy}."
+    yield from (f"  {line}" for line in others if details)
 
 
-def lines_in_batches(stream: TextIO) -> Iterator[list[str]]:
-    """Yield the lines of a stream in batches; DataError names the line that is empty or not UTF-8."""
-    numbered = enumerate(stream, start=1)
-    while True:
-        batch: list[str] = []
-        try:
-            for number, line in itertools.islice(numbered, LINES):
-                if not line.strip():
-                    raise DataError(f"stdin:{number}: text is empty; every line needs a text. Remove the line.")
-                batch.append(line.rstrip("\r\n"))
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"stdin: found bytes that are not UTF-8 ({error.reason}); expected UTF-8. Convert the input first."
-            ) from None
-        if not batch:
-            return
-        yield batch
+def _saved_scores(run: Path, identity: str, *, details: bool) -> Iterator[str]:
+    """Tell a folder's scores of the stage with this identity, and its comparison."""
+    scores = read_scores(run)
+    if scores is not None and scores.identity == identity:
+        yield ""
+        yield from _score_lines(scores, details=details)
+    comparison = read_comparison(run)
+    if comparison is not None:
+        yield ""
+        yield from comparison_lines(comparison)
 
 
-def _csv_line(cells: list[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

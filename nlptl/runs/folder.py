@@ -27,13 +27,12 @@ from nlptl.artifact import (
     Manifest,
     check_replaceable,
     is_ours,
-    read_json,
     read_manifest,
     sweep,
     verify,
     write_text_atomically,
 )
-from nlptl.errors import ArtifactError, ConfigError, NlptlError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.stages.union import stage_names
 
 if TYPE_CHECKING:
@@ -160,13 +159,6 @@ def stage_folders(run: Path) -> list[Path]:
     if not numbered:
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")
     return [numbered[number] for number in sorted(numbered)]
-
-
-def comparison_sentence(run: Path) -> str:
-    """Return the sentence of the run's comparison. Empty without one."""
-    with contextlib.suppress(NlptlError, KeyError, TypeError):
-        return str(read_json(run / COMPARISON)["sentence"])
-    return ""
 
 
 def _stage_in(folder: Path) -> object:

@@ -16,7 +16,7 @@ from nlptl.artifact import Manifest, library_versions, publish, read_json, read_
 from nlptl.config import dump_yaml
 from nlptl.context import Number, Record, RunContext
 from nlptl.errors import ConfigError, NlptlError
-from nlptl.progress import SilentProgress, SilentTracker
+from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
@@ -163,7 +163,6 @@ def _run_stage(
     checkpoints = on_disk.checkpoint_folder(place)
     record = Record(functools.partial(_track_row, context.tracker, place.name))
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
-    context.progress.say(f"{place.name}: running.")
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     manifest = Manifest(
@@ -184,8 +183,7 @@ def _run_stage(
         manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
         if here.is_main:
             shutil.rmtree(checkpoints, ignore_errors=True)
-    for sentence in record.sentences:
-        context.progress.say(f"  {sentence}")
+    context.progress.say(" ".join([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1]]))
     return artifact, StageOutcome(place, manifest, kept=False)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from nlptl.errors import StorageError
 from nlptl.interfaces import cli
+from nlptl.interfaces.text import WIDTH
 
 
 class Shell:
@@ -45,10 +46,10 @@ def test_run_tells_progress_on_stderr_and_results_on_stdout(review_files: Path, 
     arguments = ("run", review_files / "small.yaml", "--out", review_files / "out", "--set", "stages.0.dim=8")
     code, out, err = shell(*arguments)
     assert code == 0
-    assert "On the test texts:\n  accuracy " in out
-    assert "1-skipgram: running." in err
-    assert f"The run is in {review_files / 'out'}." in err
-    assert "running" not in out
+    assert "\nTest: accuracy " in out
+    assert err.startswith("Stages: skipgram, sentence_vectors, classification_head, finetune.\n1-skipgram: done in ")
+    assert f'Next:    nlptl predict {review_files / "out"} "A text of your own."\n' in err
+    assert "done" not in out
     code, out, err = shell(*arguments)
     assert "4-finetune: kept, nothing it depends on has changed." in err
     code, out, err = shell(*arguments, "--quiet")
@@ -80,7 +81,7 @@ def test_a_refusing_disk_is_code_1(review_files: Path, shell: Shell, monkeypatch
     monkeypatch.setattr("nlptl.runs.pipeline.Pipeline.run", refuse)
     code, out, err = shell("run", review_files / "small.yaml")
     assert (code, out) == (1, "")
-    assert err == "out: cannot be written (No space left on device); nothing was left half-written.\n"
+    assert err.splitlines()[1:] == ["out: cannot be written (No space left on device); nothing was left half-written."]
 
 
 def test_an_interrupt_is_code_1(review_files: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def test_an_interrupt_is_code_1(review_files: Path, shell: Shell, monkeypatch: p
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nlptl.runs.pipeline.Pipeline.run", interrupt)
-    code, _, err = shell("run", review_files / "small.yaml")
+    code, _, err = shell("run", review_files / "small.yaml", "--quiet")
     assert (code, err) == (1, "Interrupted. Finished stages are kept; run the same command to go on.\n")
 
 
@@ -194,7 +195,20 @@ def test_neighbours_and_show(trained: Path, shell: Shell) -> None:
     code, out, _ = shell("show", trained)
     assert code == 0
     assert "4-finetune" in out
-    assert "accuracy " in out
+    assert "Test: accuracy " in out
+    assert len(out.splitlines()) < 12
+    code, everything, _ = shell("show", trained, "--all")
+    assert code == 0
+    for detail in (
+        "Settings: dim=16, ",
+        "Learnt from unlabelled",
+        "Nearest neighbours",
+        "Made with nlptl ",
+        "macro-F1 ",
+    ):
+        assert detail in everything
+        assert detail not in out
+    assert max(len(line) for line in everything.splitlines() if " " in line.strip()) <= WIDTH
 
 
 def test_vectors_export(trained: Path, shell: Shell, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Progress: rates and time left on work over two seconds, plain lines where there is no terminal."""
+"""Progress: rates and time left on long work, plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_short_work_is_not_mentioned(seconds: list[float]) -> None:
     stream = io.StringIO()
     with LineProgress(stream).task("counting", total=10, unit="texts") as task:
-        seconds[0] = 1.9
+        seconds[0] = 9.9
         task.advance(10)
     assert stream.getvalue() == ""
 
@@ -39,17 +39,38 @@ def test_long_work_is_told_in_plain_lines(seconds: list[float]) -> None:
             seconds[0] = float(second)
             task.advance(5_000, f"epoch {second}")
     assert stream.getvalue().splitlines() == [
-        "skip-gram: 10 %, 5.0k words/s, 18.0 s left, epoch 2",
-        "skip-gram: 60 %, 5.0k words/s, 8.0 s left, epoch 12",
+        "skip-gram: 50 %, 5.0k words/s, 10.0 s left, epoch 10",
         "skip-gram: done, 80.0k words in 16.0 s (5.0k words/s)",
     ]
+
+
+def test_lines_become_rarer_and_slow_work_has_a_rate_a_minute(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("comparing 2 arms", total=10, unit="seeds") as task:
+        task.advance(0, "seed 1: a")
+        for second in range(30, 301, 30):
+            seconds[0] = second - 15.0
+            task.advance(0, f"seed {second // 30}: b")
+            seconds[0] = float(second)
+            task.advance(1)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "comparing 2 arms: 10 %, 2 seeds/min, 4:30 left, seed 1: b"
+    assert [line.split(",")[0].rsplit(" ", 2)[1] for line in lines[:-1]] == ["10", "10", "20", "40", "60", "90"]
+    assert lines[-1] == "comparing 2 arms: done, 10 seeds in 5:00 (2 seeds/min)"
+
+
+def test_long_remarks_are_wrapped() -> None:
+    stream = io.StringIO()
+    LineProgress(stream).say("word " * 50)
+    assert 1 < len(stream.getvalue().splitlines())
+    assert max(map(len, stream.getvalue().splitlines())) <= 100
 
 
 def test_work_of_unknown_length_has_no_time_left(seconds: list[float]) -> None:
     stream = io.StringIO()
     with LineProgress(stream).task("reading", total=None, unit="texts") as task:
-        seconds[0] = 4.0
-        task.advance(8)
+        seconds[0] = 12.0
+        task.advance(24)
     assert stream.getvalue().splitlines()[0] == "reading: 2 texts/s"
 
 

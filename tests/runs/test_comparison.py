@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nlptl.interfaces.text import comparison_lines
-from nlptl.runs.studies.comparison import ComparisonRow, summarise
+from nlptl.runs.studies.comparison import ComparisonRow, read_comparison, summarise
 
 
 def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
@@ -24,19 +27,15 @@ def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: b
 
 
 @pytest.mark.parametrize(
-    ("second", "begin"),
-    [
-        (0.8, "'b' is better than 'a': +30.0 points, 95 % interval +"),
-        (0.2, "'b' is worse than 'a': -30.0 points, 95 % interval -"),
-        (0.5, "no difference between 'b' and 'a' is shown: +0.0 points, 95 % interval -"),
-    ],
+    ("second", "verdict"),
+    [(0.8, "'b' is better than 'a'"), (0.2, "'b' is worse than 'a'"), (0.5, "'b' is not shown to differ from 'a'")],
 )
-def test_the_largest_test_decides(second: float, begin: str) -> None:
+def test_the_largest_test_decides(second: float, verdict: str) -> None:
     found = summarise([*rows("small", 0.5, 0.5, texts=2), *rows("large", 0.5, second)], ("a", "b"), seed=1)
-    assert found.sentence.startswith(begin)
-    assert " over 6 seeds on 200 texts (large). A test of 2 texts alone shows nothing: " in found.sentence
-    assert found.sentence.endswith(
-        "a coin gets all right 1 time in 4. This speaks of these texts and these examples, not of other data."
+    assert found.sentence == (
+        f"On large, {verdict}. A test of 2 texts shows nothing: one guess in 4 gets all right. "
+        "This speaks of these texts and these labelled examples, not of other data. "
+        "6 seeds show their spread poorly; a claim needs 20 or more."
     )
     assert [(result.test, result.texts, result.redrawn) for result in found.results] == [
         ("small", 2, False),
@@ -46,25 +45,35 @@ def test_the_largest_test_decides(second: float, begin: str) -> None:
 
 def test_other_examples_are_told_apart() -> None:
     found = summarise([*rows("large", 0.5, 0.8), *rows("others", 0.5, 0.5, redrawn=True)], ("a", "b"), seed=1)
-    assert (
-        "With other examples to learn from for every seed: no difference between 'b' and 'a' is shown: "
-        in found.sentence
-    )
-    assert found.sentence.endswith("This speaks of these texts, not of other data.")
+    assert "With other labelled examples for each seed, 'b' is not shown to differ from 'a'." in found.sentence
+    assert "This speaks of these texts, not of other data." in found.sentence
     assert found.to_json()["results"][1]["redrawn"] is True
     assert found.results[0].differences[0].wins == 6
 
 
 def test_every_arm_is_set_against_the_first() -> None:
     both = rows("large", 0.5, 0.8)
-    third = [row.model_copy(update={"arm": "c"}) for row in rows("large", 0.5, 0.2) if row.arm == "b"]
-    found = summarise([*both, *third], ("a", "b", "c"), seed=1)
-    assert [round(difference.difference.value, 2) for difference in found.results[0].differences] == [0.3, -0.3]
-    assert found.sentence.startswith("'b' is better than 'a': +30.0 points, 95 % interval +")
-    assert "; 'c' is worse than 'a': -30.0 points, 95 % interval -" in found.sentence
+    others = [
+        row.model_copy(update={"arm": arm}) for arm, share in (("c", 0.2), ("d", 0.5), ("e", 0.8))
+        for row in rows("large", 0.5, share) if row.arm == "b"
+    ]  # fmt: skip
+    found = summarise([*both, *others], ("a", "b", "c", "d", "e"), seed=1)
+    differences = [round(difference.difference.value, 2) for difference in found.results[0].differences]
+    assert differences == [0.3, -0.3, 0.0, 0.3]
+    assert found.sentence.startswith(
+        "On large, 'b' and 'e' are better than 'a'; 'c' is worse than it; 'd' is not shown to differ from it."
+    )
     lines = list(comparison_lines(found))
-    assert lines[1].split("  ")[0] == "test"
-    assert "b: difference (points)" in lines[1]
-    assert "c: difference (points)" in lines[1]
-    assert "0/0/6" in lines[3]
-    assert len(found.to_json()["results"][0]["differences"]) == 2
+    assert lines[0] == "Accuracy on large in %, 6 seeds [95 % interval]:"
+    assert [line.split(" ")[0] for line in lines[3:8]] == ["a", "b", "c", "d", "e"]
+    assert "0/0/6" in lines[5] or "0/0/6" in lines[6]
+    assert len(found.to_json()["results"][0]["differences"]) == 4
+
+
+def test_a_summary_is_read_back(tmp_path: Path) -> None:
+    found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
+    assert read_comparison(tmp_path) is None
+    (tmp_path / "comparison.json").write_text(json.dumps(found.to_json()))
+    assert read_comparison(tmp_path) == found
+    (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')
+    assert read_comparison(tmp_path) is None

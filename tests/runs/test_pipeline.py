@@ -326,10 +326,14 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     again = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
     assert again.comparison == result
     assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
-    assert said == [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
+    stages = [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
+    assert said == stages  # and of the comparison, of which a trial was missing, nothing
+    said.clear()
+    Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
+    assert said == [*stages, "comparison: kept, nothing that its 8 trials depend on has changed."]
     told = list(comparison_lines(result))
-    assert told[0] == "Accuracy in % over 2 seeds [95 % interval]:"
-    assert told[-1].endswith("This speaks of these texts, not of other data.")
+    assert told[0] == "Accuracy on all of them in %, 2 seeds [95 % interval]:"
+    assert told[-1].endswith("2 seeds show their spread poorly; a claim needs 20 or more.")
     assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
 
 
@@ -345,18 +349,20 @@ def test_a_wrong_arm_is_told(review_files: Path) -> None:
 def test_reports_tell_what_happened(review_files: Path) -> None:
     out = review_files / "out"
     told = "\n".join(run_lines(run(review_files / "small.yaml", out)))
-    assert "Nearest neighbours — " in told
     assert "of the words in the test texts are not in the vocabulary." in told
-    assert "On the test texts:\n  accuracy " in told
-    shown = "\n".join(show_lines(out))
+    assert "Test: accuracy " in told
+    short, shown = "\n".join(show_lines(out)), "\n".join(show_lines(out, details=True))
     for part in (
-        "4-finetune — seed 3",
-        "settings: dim=16",
-        "learnt from unlabelled (digest ",
-        "accuracy ",
-        "made with nlptl",
+        "4-finetune: seed 3, on cpu.",
+        "Settings: dim=16",
+        "Learnt from unlabelled (digest ",
+        "Nearest neighbours — ",
+        "macro-F1 ",
+        "Made with nlptl",
     ):
         assert part in shown
+        assert part not in short
+    assert "Test: accuracy " in short
     with pytest.raises(ArtifactError) as caught:
         list(show_lines(review_files / "nothing"))
     assert str(caught.value) == (
@@ -432,7 +438,7 @@ def test_an_unfinished_run_is_not_used(review_files: Path) -> None:
         f"{out}: stage 4-finetune is not finished under the settings of pipeline.yaml; a run is used by "
         "its last stage. Run the pipeline to its end."
     )
-    assert not any(line.startswith("accuracy") for line in show_lines(out))
+    assert not any("accuracy" in line for line in show_lines(out))
 
 
 def test_a_run_under_other_settings_that_failed_is_not_used(

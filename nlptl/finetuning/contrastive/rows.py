@@ -110,10 +110,9 @@ class Contrast:
             settings = dataclasses.replace(settings, passes=passes_for(len(rows), self.label_count))
         training = ContrastiveTraining(self.tuner, labels, pools, named=self.named, settings=settings)
         plan = training.plan
-        told = plan.sentence(plan.flops / self._speed if self._speed else None)
         if keep:
-            self.task.context.record.add_finding("plan", dataclasses.asdict(plan))
-        self.task.context.progress.say(f"{name}: {told}")
+            told = plan.sentence(plan.flops / self._speed if self._speed else None)
+            self.task.context.record.add_finding("plan", dataclasses.asdict(plan), told)
         with self.task.context.progress.task(name, total=plan.steps, unit="steps") as watched:
             return training.run(
                 after_step=lambda _, loss: watched.advance(1, f"loss {loss:.2f}"),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from nlptl.artifact import append_lines, write_text_atomically
+from nlptl.artifact import append_lines, read_json, write_text_atomically
 from nlptl.config import Config
 from nlptl.context import RunContext
+from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
 from nlptl.runs.studies.arms import Study, Trial
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
 MIN_TEXTS = 20  # of a test that can show anything
+MIN_SEEDS = 20  # of a comparison that is more than a quick look
 
 
 class ComparisonRow(Config):
@@ -113,15 +115,29 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     done = {(row.identity, row.seed, row.test) for row in rows}
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
     shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
-    with context.progress.task("comparing the arms", total=len(trials), unit="trials") as task:
+    if not any(missing):
+        context.progress.say(f"comparison: kept, nothing that its {len(trials)} trials depend on has changed.")
+    last = {trial.seed: trial for trial in trials}
+    task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
+    with context.progress.task(task_name, total=len(last), unit="seeds") as task:
         for trial, tests in zip(trials, missing, strict=True):
             if tests:
+                task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
                 classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
                 new = [ComparisonRow.of(trial, test, classifier) for test in tests]
                 append_lines(path, "".join(row.line() for row in new))
                 rows += new
-            task.advance(1, f"seed {trial.seed}")
+            task.advance(int(trial is last[trial.seed]))
     return rows
+
+
+def read_comparison(folder: Path) -> ComparisonResult | None:
+    """Return the comparison in a run's folder. None when it is missing, damaged or of an earlier version."""
+    with contextlib.suppress(ArtifactError, KeyError, TypeError, ValidationError):
+        raw = read_json(folder / COMPARISON)
+        results = [{**result, "accuracies": result.pop("accuracy")} for result in raw["results"]]
+        return TypeAdapter(ComparisonResult).validate_python({**raw, "results": results})
+    return None
 
 
 def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
@@ -148,33 +164,38 @@ def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int
 
 
 def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
-    """Return a summary: the largest test, then redrawn examples, then the limits."""
+    """Say what the comparison shows by its largest test and with other examples, and what it cannot show."""
     fixed = [result for result in results if not result.redrawn]
     largest = max(fixed, key=lambda result: result.texts)
-    parts = [f"{_verdicts(arms, largest)} over {largest.seeds} seeds on {largest.texts} texts ({largest.test})."]
+    parts = [f"On {largest.test}, {_verdicts(arms, largest)}."]
     for result in results:
         if result.redrawn:
-            parts.append(f"With other examples to learn from for every seed: {_verdicts(arms, result)}.")
+            parts.append(f"With other labelled examples for each seed, {_verdicts(arms, result)}.")
     smallest = min(fixed, key=lambda result: result.texts)
     if smallest.texts < MIN_TEXTS:
         parts.append(
-            f"A test of {smallest.texts} texts alone shows nothing: a coin gets all right 1 time in {2**smallest.texts}."
+            f"A test of {smallest.texts} texts shows nothing: one guess in {2**smallest.texts} gets all right."
         )
-    again = any(result.redrawn for result in results)
-    parts.append(f"This speaks of these texts{'' if again else ' and these examples'}, not of other data.")
-    return " ".join(parts)
+    few = f" {largest.seeds} seeds show their spread poorly; a claim needs {MIN_SEEDS} or more."
+    examples = "texts" if any(result.redrawn for result in results) else "texts and these labelled examples"
+    parts.append(f"This speaks of these {examples}, not of other data.")
+    return " ".join(parts) + (few if largest.seeds < MIN_SEEDS else "")
 
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
-    pairs = zip(arms[1:], result.differences, strict=True)
-    return "; ".join(_verdict(arms[0], arm, difference.difference) for arm, difference in pairs)
+    """Return how the arms differ from the first: "'b' and 'c' are better than 'a'; 'd' is not shown to differ from it"."""
+    found: dict[str, list[str]] = {"better than": [], "worse than": [], "not shown to differ from": []}
+    for arm, difference in zip(arms[1:], result.differences, strict=True):
+        interval = difference.difference
+        way = "better than" if interval.low > 0 else "worse than" if interval.high < 0 else "not shown to differ from"
+        found[way].append(repr(arm))
+    told = [f"{_are(names)} {way}" for way, names in found.items() if names]
+    return "; ".join([f"{told[0]} {arms[0]!r}", *(f"{more} it" for more in told[1:])])
 
 
-def _verdict(first: str, second: str, interval: Interval) -> str:
-    span = f"{100 * interval.value:+.1f} points, 95 % interval {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-    if interval.low > 0 or interval.high < 0:
-        return f"{second!r} is {'better' if interval.low > 0 else 'worse'} than {first!r}: {span}"
-    return f"no difference between {second!r} and {first!r} is shown: {span}"
+def _are(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
 
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
