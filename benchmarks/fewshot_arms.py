@@ -223,7 +223,7 @@ def ours(*, folder: str, device: str, longest: int, update: Mapping[str, Any]) -
         with timed(row, "predict_seconds"):
             predicted = classifier.predict_proba(task.test.texts()).argmax(axis=1)
         numbers = [task.names.index(label) for label in classifier.labels]
-        report = {key: value for key, value in context.record.report.items() if key not in ("movement", "work")}
+        report = {key: value for key, value in context.record.report.items() if key not in ("weight_change", "work")}
         told = json.loads(json.dumps(report, default=str))
         return {**row, "report": told, "predicted": [numbers[guess] for guess in predicted]}
 

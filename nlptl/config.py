@@ -1,4 +1,4 @@
-"""Settings: the frozen base class, strict YAML in and out."""
+"""Settings: the frozen base class, and strict YAML."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from nlptl.errors import ConfigError
-from nlptl.faults import did_you_mean, fault_sentences
+from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
 
 __all__ = ["Config", "auto_or", "did_you_mean", "dump_yaml", "load_yaml", "override", "parse", "replace_at"]
 
 C = TypeVar("C", bound=BaseModel)
-# PyYAML lets these through from its constructors: a 13th month, a list as a key, !!int foo, ten thousand brackets.
+# PyYAML raises these for a 13th month, a list as a key, !!int foo, or ten thousand brackets.
 YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class Config(BaseModel):
-    """Validated, frozen settings; an unknown field is refused, a field's docstring is its description."""
+    """Validated, frozen settings. Unknown fields are refused; a field's docstring is its description."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
@@ -30,13 +31,16 @@ class Config(BaseModel):
 
 
 def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
-    """Return a validator of "auto or a number of at least `least`" that refuses with one sentence."""
+    """Return a validator that accepts "auto" or a number of at least `least`."""
     number = "a whole number" if kind is int else "a number"
 
     def checked(value: object) -> object:
         fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
         if value != "auto" and not (fits and least <= float(typing.cast("float", value)) < float("inf")):
-            raise ValueError(f"found {value!r}; expected auto or {number} of at least {least:g}. Correct the value")
+            expected = f"auto or {number} of at least {least:g}"
+            raise PydanticCustomError(
+                PREDICATE, "is {found}, but must be {expected}.", {"found": repr(value), "expected": expected}
+            )
         return value
 
     return BeforeValidator(checked)
@@ -45,7 +49,7 @@ def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
 def parse(model: type[C], raw: object, *, where: str) -> C:
     """Validate `raw` (plain dicts, lists, scalars) as `model`.
 
-    Raises ConfigError with every fault of `raw` at once; `where` names the file or object they stand in.
+    Raises ConfigError with all faults of `raw`. `where` names the file or object that holds them.
     """
     try:
         return model.model_validate(raw)
@@ -56,65 +60,67 @@ def parse(model: type[C], raw: object, *, where: str) -> C:
 
 
 def load_yaml(path: Path | str) -> object:
-    """Read one YAML document of plain values; a duplicate key or broken syntax raises ConfigError with its line."""
+    """Read one YAML document of plain values. A duplicate key or a syntax error raises ConfigError with its line."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; a pipeline is a YAML file. Check the path.") from None
+        raise ConfigError(f"{path}: there is no such file. Give the path of a YAML file.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); expected a YAML file in UTF-8.") from None
+        raise ConfigError(f"{path}: the file cannot be read ({error}). It must be a YAML file in UTF-8.") from None
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError(
-            f"{path}:{line}: not valid YAML ({error.problem}); check the indentation, colons and brackets of this line."
+            f"{path}:{line}: this is not valid YAML ({error.problem}). Check the indentation, colons and brackets of this line."
         ) from None
     except YAML_FAULTS as error:
-        raise ConfigError(f"{path}: holds a value that YAML cannot read ({error}); put it into quotes.") from None
+        raise ConfigError(f"{path}: a value cannot be read as YAML ({error}). Put it in quotes.") from None
 
 
 def dump_yaml(raw: object) -> str:
-    """Write plain values as YAML that `load_yaml` reads back equal."""
+    """Return plain values as YAML, which `load_yaml` reads back equal."""
     return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
 
 
 def override(raw: object, assignments: Sequence[str]) -> object:
-    """Return a copy of `raw` with each "a.0.b=value" applied; the value is read as YAML ("50", "true", "[1, 2]")."""
+    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]")."""
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path:
             raise ConfigError(
-                f"--set {assignment}: found no 'path=value'; expected for example stages.0.dim=50. Write it so."
+                f"--set {assignment}: the assignment is not of the form PATH=VALUE. Write it like stages.0.dim=50."
             )
         try:
             value = yaml.load(text, Loader=_StrictLoader)
         except YAML_FAULTS:
-            raise ConfigError(f"--set {assignment}: the value is not valid YAML; put it into quotes.") from None
+            raise ConfigError(f"--set {assignment}: the value is not valid YAML. Put it in quotes.") from None
         raw = replace_at(raw, path.split("."), value, where=f"--set {assignment}")
     return raw
 
 
 def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -> object:
-    """Return a copy of the nested plain value `raw` in which the place named by `keys` holds `value`."""
+    """Return a copy of the nested plain value `raw` with `value` at the place that `keys` name."""
     if not keys:
         return value
     key, rest = keys[0], keys[1:]
     if isinstance(raw, list):
         if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(raw):
-            raise ConfigError(f"{where}: found position {key!r} in a list of {len(raw)}; count from 0.")
+            raise ConfigError(
+                f"{where}: position {key!r} is not in the list of length {len(raw)}. Positions count from 0."
+            )
         index = int(key)
         return [replace_at(item, rest, value, where=where) if i == index else item for i, item in enumerate(raw)]
     if isinstance(raw, Mapping) or raw is None:
         old = dict(raw or {})
         return {**old, key: replace_at(old.get(key), rest, value, where=where)}
-    raise ConfigError(f"{where}: {key!r} would stand inside the plain value {raw!r}; check the path.")
+    raise ConfigError(f"{where}: {key!r} cannot be set inside the plain value {raw!r}. Check the path.")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice."""
+    """SafeLoader that refuses a duplicate key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()

@@ -1,12 +1,14 @@
-"""What a run hands to the code that it runs: seed, device, progress, record, checkpoints."""
+"""RunContext: seed, device, progress, record and checkpoints of a running stage."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nlptl.errors import ConfigError
 from nlptl.progress import Progress, SilentProgress, SilentTracker, Tracker
 from nlptl.training.distributed import processes
 
@@ -17,16 +19,14 @@ if TYPE_CHECKING:
 
 
 Device = Literal["auto", "cpu", "cuda"]
-
-
 Number = int | float | str
 
 
 class Record:
-    """Collects what a stage tells while it runs: rows of history and findings for the manifest."""
+    """History and findings of a stage, for people. No decision is taken by its content."""
 
     def __init__(self, on_row: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
-        """`on_row(group, values, step)` is told each row at once; rows that share their words are one group."""
+        """`on_row(group, values, step)` is called for each row as it is added. `group` joins the row's strings with '/'."""
         self._on_row = on_row
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
@@ -35,18 +35,18 @@ class Record:
         """Parameters that the stage trains; the manifest keeps them."""
 
     def row(self, **values: Number) -> None:
-        """Add one line of history, such as an epoch and its loss."""
+        """Add a row of history, such as an epoch and its loss."""
         self.history.append(values)
         if self._on_row is not None:
             self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
 
     def step(self, training: str, step: int, loss: float) -> None:
-        """Tell the loss of one step to whoever tracks the run; it is not kept."""
+        """Pass the loss of one step to `on_row`. It is not kept."""
         if self._on_row is not None:
             self._on_row(f"{training}/steps", {"loss": loss}, step)
 
     def add_finding(self, name: str, value: Any, sentence: str = "") -> None:
-        """Keep a finding (plain JSON values) and, if given, the sentence that tells it."""
+        """Keep a finding (plain JSON values) and the sentence that reports it."""
         self.report[name] = value
         if sentence:
             self.sentences.append(sentence)
@@ -54,31 +54,31 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class RunContext:
-    """Where and how a stage runs; the defaults suit three lines of Python."""
+    """Where and how a stage runs. The defaults suit use from Python."""
 
     seed: int = 13
-    """All randomness of the stage comes from generators made from this seed."""
+    """Seed of all generators of the stage."""
     device: Device = "auto"
-    """auto takes a GPU when there is one."""
+    """`auto` uses a GPU if there is one."""
     progress: Progress = dataclasses.field(default_factory=SilentProgress)
-    """Who watches."""
+    """Display of long work."""
     record: Record = dataclasses.field(default_factory=Record)
-    """Where history and findings go."""
+    """Receiver of history and findings."""
     checkpoint_folder: Path | None = None
-    """Folder for checkpoints of the running stage; None, as in three lines of Python, keeps none."""
+    """Folder for checkpoints. None disables checkpointing."""
     run_identity: str = ""
-    """Identity of what runs; checkpoints of another one are not taken up."""
+    """Identity of the running stage. Checkpoints with another identity are ignored."""
     checkpoint_every_steps: int | None = None
-    """Steps between two checkpoints; None writes one a minute."""
+    """Steps between checkpoints. None writes one a minute."""
     tracker: Tracker = dataclasses.field(default_factory=SilentTracker)
-    """Who is told settings, losses and scores of a whole run; see `nlptl.runs.trackers`."""
+    """Receiver of settings, losses and scores of the whole run; see `nlptl.runs.trackers`."""
 
     def log_step(self, name: str, step: int, loss: float) -> None:
-        """Tell the loss of a step of the training `name` to the tracker."""
+        """Report the loss of one step of the training `name`."""
         self.record.step(name, step, loss)
 
     def checkpoints(self, name: str) -> Checkpoints | None:
-        """Return where the training `name` of the running stage keeps what it needs to go on after a kill."""
+        """Return the checkpoints of the training `name`, from which it resumes; None if checkpointing is disabled."""
         if self.checkpoint_folder is None:
             return None
         from nlptl.training.checkpoints import Checkpoints
@@ -90,33 +90,27 @@ class RunContext:
         )
 
     def torch_device(self) -> torch.device:
-        """Return the device that `device` names on this machine; ConfigError for a GPU that is not there.
+        """Return the torch device. Of several processes, each takes the GPU with its local index.
 
-        Of several processes each takes the GPU with its own number on the machine.
+        Raises ConfigError if there is no such GPU.
         """
         import torch
 
-        from nlptl.errors import ConfigError
-
         available = torch.cuda.is_available()
         if self.device == "cuda" and not available:
-            raise ConfigError(
-                "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
-            )
+            raise ConfigError("device is 'cuda', but torch finds no GPU on this machine. Choose auto or cpu.")
         if not available or self.device == "cpu":
             return torch.device("cpu")
         here, gpus = processes(), torch.cuda.device_count()
         if here.local_index >= gpus:
             raise ConfigError(
-                f"device: found process {here.local_index + 1} of this machine but {gpus} GPUs; expected one a process. "
-                f"Start {gpus} processes, or choose device cpu."
+                f"device: this is process {here.local_index + 1} of this machine, which has {gpus} GPUs. "
+                f"Each process needs its own GPU: start {gpus} processes, or choose device cpu."
             )
         return torch.device("cuda", here.local_index) if here.count > 1 else torch.device("cuda")
 
     def generator(self, salt: str = "") -> torch.Generator:
-        """Return a fresh torch generator (CPU) for this seed and purpose."""
-        import hashlib
-
+        """Return a fresh CPU generator for this seed and the purpose `salt`."""
         import torch
 
         number = int.from_bytes(hashlib.sha256(f"{self.seed}/{salt}".encode()).digest()[:7], "big")

@@ -1,11 +1,11 @@
-"""The errors that nlptl raises on purpose; every message is a sentence a user can act on.
+"""Errors that a user can act on; every message consists of full sentences.
 
 NlptlError            anything below
-├── ConfigError       a setting is wrong: the YAML path, what was found, what is expected, what to do
-├── DataError         a data file or a row is wrong: file and line, what was found, what is expected, what to do
+├── ConfigError       a setting is wrong; names the YAML path
+├── DataError         a data file, row or label is wrong; names file and line
 ├── ArtifactError     a folder of results is missing, damaged or locked
 │   └── StorageError  the machine refused to write: disk full, no permission
-└── ProcessError      another process of the run failed or is gone
+└── ProcessError      another process of the run failed
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's message, or its type, to be quoted in a sentence."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".:")
+
+
 class NlptlError(Exception):
-    """Base of all errors that a user's input or machine causes, as opposed to a bug in nlptl."""
+    """Error that a user's input or machine causes, as opposed to a bug in nlptl."""
 
 
 class ConfigError(NlptlError):
-    """One or more settings are wrong; `faults` holds one sentence each, `str()` joins them by line."""
+    """Wrong settings. `faults` holds one message a fault; `str()` joins them by line."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
@@ -26,16 +31,16 @@ class ConfigError(NlptlError):
 
 
 class DataError(NlptlError):
-    """A data file, a row or a label is not what the run needs."""
+    """Data file, row or label that the run cannot use."""
 
 
 class ArtifactError(NlptlError):
-    """A run or artifact folder is missing, damaged or locked."""
+    """Run or artifact folder that is missing, damaged or locked."""
 
 
 class StorageError(ArtifactError):
-    """The disk is full or the folder cannot be written; nothing was left half-written."""
+    """Full disk, or a folder without write permission. Nothing is left half-written."""
 
 
 class ProcessError(NlptlError):
-    """Another process of the same run failed, or the connection to it broke."""
+    """Failure of another process of the run, or of the connection to it."""

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with settings, told as sentences that name the place in the YAML."""
+"""Faults that pydantic finds in settings, as sentences that name the place in the YAML file."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from pydantic import BaseModel, ValidationError
 if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-# pydantic's names of faults, by what they expected
 NO_BLOCK = ("model_type", "dict_type", "model_attributes_type")
 NO_LIST = ("list_type", "tuple_type", "set_type")
 NO_OPTION = ("union_tag_invalid", "literal_error", "enum")
-PLAIN = {
+PLAIN_VALUES = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     "finite_number": "a finite number",
     "string_type": "a text; put it in quotes",
 }
-NO_MEMBER = "no_member"  # ours: a value that no member of a union takes
-OTHER_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN, "none_required")
-"""Faults that say that a value is of another type than a member of a union, and nothing more."""
-MEMBERS = (  # of a union, by how pydantic's name of one begins, and how it is told
+"""What each of pydantic's faults of a plain value expects."""
+PREDICATE = "predicate"
+"""Fault of our own validators whose message continues the sentence that the setting's path begins."""
+NO_MEMBER = "no_member"
+"""Fault of ours: a value that no member of a union accepts."""
+WRONG_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN_VALUES, "none_required")
+"""Faults that only say that a value has another type than a member of a union."""
+UNION_MEMBERS = (
     (("literal[",), (typing.Literal,), ""),
     (("dict[", "constrained-dict"), (dict, Mapping), "a block such as {name: value}"),
     (("list[", "constrained-list", "tuple["), (list, tuple, Sequence), "a list such as [a, b]"),
@@ -38,6 +41,7 @@ MEMBERS = (  # of a union, by how pydantic's name of one begins, and how it is t
     (("str", "constrained-str"), (str,), "a text"),
     (("none",), (type(None),), "null"),
 )
+"""Members of a union: how pydantic's name of one begins, its types, and its description."""
 
 BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
 MOVED = {
@@ -54,23 +58,29 @@ MOVED = {
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest known word, or an empty string."""
+    """Return " Did you mean 'x'?" for the closest known word, or nothing."""
     close = _closest(word, known)
     return f" Did you mean {close!r}?" if close else ""
 
 
+def shown(value: object) -> str:
+    """Return `repr(value)`, cut to 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def fault_sentences(model: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
-    """Yield a sentence for each fault of what was validated as `model`; `where` names what it stands in."""
-    located = [_Fault.of(model, fault) for fault in error.errors(include_url=False)]
-    for fault in _nearest([fault for fault in located if not fault.follows]):
-        at = f"{where}: {'.'.join(fault.path)}" if fault.path else where
-        reason = _reason(fault)
-        yield f"{at}: {reason if reason.endswith(('.', '?')) else reason + '.'}"
+    """Yield a sentence for each fault of a value that was validated as `model`; `where` names the file."""
+    located = [_LocatedFault.of(model, fault) for fault in error.errors(include_url=False)]
+    for fault in _nearest([fault for fault in located if not fault.is_consequence]):
+        sentence = f"{where}: {'.'.join(fault.path)}" if fault.path else where
+        sentence += _predicate(fault)
+        yield sentence if sentence.endswith((".", "?")) else sentence + "."
 
 
 @dataclasses.dataclass(frozen=True)
 class _Choice:
-    """A union whose members all refused a value."""
+    """Union whose members all refused a value."""
 
     depth: int
     """Length of the path to it."""
@@ -80,34 +90,34 @@ class _Choice:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fault:
-    """One fault, and where it stands."""
+class _LocatedFault:
+    """Fault with its place."""
 
     path: tuple[str, ...]
     """In the YAML."""
     owner: object
-    """Type of the block in which the last name of the path stands."""
-    inside: object
-    """Type of what is expected there."""
+    """Type of the block that holds the last name of the path."""
+    expected: object
+    """Type that the value at the path must have."""
     choice: _Choice | None
     of_key: bool
-    """Whether it is about a name instead of the value below it."""
+    """Whether the fault is in a name rather than in its value."""
     kind: str
     message: str
     found: object
     context: Mapping[str, object]
 
     @property
-    def follows(self) -> bool:
-        """Whether it only follows from others: pydantic counts as missing what it refused in a list."""
+    def is_consequence(self) -> bool:
+        """Whether it only follows from others: pydantic counts items of a list that it refused as missing."""
         least = self.context.get("min_length")
         return (
             self.kind == "too_short" and isinstance(self.found, list) and len(self.found) >= typing.cast("int", least)
         )
 
     @classmethod
-    def of(cls, model: type[BaseModel], fault: ErrorDetails) -> _Fault:
-        """Turn pydantic's location, which names members of unions, into the path that stands in the YAML."""
+    def of(cls, model: type[BaseModel], fault: ErrorDetails) -> _LocatedFault:
+        """Turn pydantic's location, which also names members of unions, into the path in the YAML."""
         path: list[str] = []
         annotation: object = model
         owner: object = model
@@ -124,116 +134,112 @@ class _Fault:
             owner = annotation
             path.append(str(part))
             annotation = _inside(annotation, part)
-        inside = _bare(annotation)
-        if path and _field_names(inside) and path[-1] not in _field_names(owner):
-            owner = inside
+        expected = _bare(annotation)
+        if path and _field_names(expected) and path[-1] not in _field_names(owner):
+            owner = expected
         of_key = len(loc) < len(fault["loc"])
-        context = fault.get("ctx") or {}
-        return cls(
-            tuple(path), owner, inside, choice, of_key, fault["type"], fault["msg"], fault["input"], context
-        )  # fmt: skip
+        context, found = fault.get("ctx") or {}, fault["input"]
+        if fault["type"] == "union_tag_invalid":
+            path, found = [*path, str(context["discriminator"]).strip("'")], context["tag"]
+        return cls(tuple(path), owner, expected, choice, of_key, fault["type"], fault["msg"], found, context)
 
 
-def _nearest(faults: Sequence[_Fault]) -> Iterator[_Fault]:
-    """Yield the faults, but of a union those of the member that the value was meant for, or one that names all members."""
-    by_union: dict[tuple[str, ...], list[_Fault]] = {}
+def _nearest(faults: Sequence[_LocatedFault]) -> Iterator[_LocatedFault]:
+    """Yield the faults; of a union only those of the member that was meant, or one fault that names all members."""
+    by_union: dict[tuple[str, ...], list[_LocatedFault]] = {}
     for fault in faults:
         if fault.choice is not None:
             by_union.setdefault(fault.path[: fault.choice.depth], []).append(fault)
-    told: set[tuple[str, ...]] = set()
     for fault in faults:
         if fault.choice is None:
             yield fault
-            continue
-        place = fault.path[: fault.choice.depth]
-        if place in told:
-            continue
-        told.add(place)
-        yield from _of_union(by_union[place])
+        else:
+            yield from _of_union(by_union.pop(fault.path[: fault.choice.depth], ()))
 
 
-def _of_union(faults: Sequence[_Fault]) -> Sequence[_Fault]:
+def _of_union(faults: Sequence[_LocatedFault]) -> Sequence[_LocatedFault]:
     meant = [
         fault
         for fault in faults
-        if fault.choice is not None and (len(fault.path) > fault.choice.depth or fault.kind not in OTHER_TYPE)
+        if fault.choice is not None and (len(fault.path) > fault.choice.depth or fault.kind not in WRONG_TYPE)
     ]
     if meant:
         return [fault for fault in meant if fault.choice == meant[0].choice]
-    if len({fault.choice for fault in faults}) == 1:
+    if len({fault.choice for fault in faults}) <= 1:
         return faults
     return [dataclasses.replace(faults[0], kind=NO_MEMBER)]
 
 
-def _reason(fault: _Fault) -> str:
-    return _of_name(fault) or _of_option(fault) or _of_shape(fault) or _of_value(fault)
-
-
-def _of_name(fault: _Fault) -> str:
-    """Tell a fault of the name of a setting; empty for other faults."""
-    name, known = fault.path[-1] if fault.path else "", _field_names(fault.owner)
+def _predicate(fault: _LocatedFault) -> str:
+    """Return what follows the path: " is …", or ": …" where the message is a sentence of its own."""
+    found, kind = shown(fault.found), fault.kind
     if fault.of_key:
-        return f"found the name {_short(fault.found)}; expected a text. Put it in quotes."
-    if fault.kind in ("extra_forbidden", "invalid_key"):
-        moved = MOVED.get((_block_name(fault.owner), name))
-        if moved:
-            return moved
-        return f"no such setting.{did_you_mean(name, known)} Known here: {', '.join(known) or 'none'}."
-    return "is missing; it has no default. Add it." if fault.kind == "missing" else ""
+        return f": the name {found} must be a text. Put it in quotes."
+    if kind in ("extra_forbidden", "invalid_key"):
+        known, moved = _field_names(fault.owner), MOVED.get((_block_name(fault.owner), fault.path[-1]))
+        unknown = f"is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
+        return f" {moved or unknown}"
+    if kind == "missing":
+        return " is missing. It has no default, so it must be set."
+    if kind == PREDICATE:
+        return f" {fault.message}"
+    if kind == "value_error":
+        return f": {fault.message.removeprefix('Value error, ')}"
+    return f" is {found}, but {_required_option(fault) or _required_shape(fault) or _required_value(fault)}"
 
 
-def _of_option(fault: _Fault) -> str:
-    """Tell a value that is none of those, or says none of those, to choose from; empty for other faults."""
+def _required_option(fault: _LocatedFault) -> str:
+    """Return "must be …" for one of several options; empty for other faults."""
     if fault.kind in NO_OPTION:
         expected = str(fault.context.get("expected_tags") or fault.context.get("expected"))
-        tag = fault.context.get("tag", fault.found)
         options = [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
-        return f"found {_short(tag)}; expected one of {', '.join(options)}.{did_you_mean(str(tag), options)}"
+        return f"must be one of {', '.join(options)}.{did_you_mean(str(fault.found), options)}"
     if fault.kind == "union_tag_not_found":
         tag = str(fault.context.get("discriminator", "")).strip("'")
-        return f"found {_short(fault.found)}; expected a block that says {tag}: ... . Add that line."
+        return f"must be a block with `{tag}: ...`. Add that line."
     if fault.kind == NO_MEMBER and fault.choice is not None:
-        return _no_member(fault.found, fault.choice.union)
+        return _one_of_members(fault.found, fault.choice.union)
     return ""
 
 
-def _of_shape(fault: _Fault) -> str:
-    """Tell a value where a block or a list is expected, or one of another length; empty for other faults."""
-    found = _short(fault.found)
+def _required_shape(fault: _LocatedFault) -> str:
+    """Return "must be …" for a block, a list or another length; empty for other faults."""
     if fault.kind in NO_BLOCK:
-        return _no_block(fault.found, fault.inside)
+        return _block(fault.found, fault.expected)
     if fault.kind in NO_LIST:
-        return f"found {found}; expected a list{_such_as(fault.found, fault.inside)}."
-    if fault.kind == "too_short":
-        return f"found {found}; expected a length of at least {fault.context['min_length']}."
-    if fault.kind == "too_long":
-        return f"found {found}; expected a length of at most {fault.context['max_length']}."
+        return f"must be a list{_such_as(fault.found, fault.expected)}."
+    bounds = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+    if fault.kind in bounds:
+        most_or_least, bound = bounds[fault.kind]
+        count = fault.context[bound]
+        return f"must have {most_or_least} {count} item{'s' * (count != 1)}."
     return ""
 
 
-def _of_value(fault: _Fault) -> str:
-    if fault.kind == "value_error":
-        return fault.message.removeprefix("Value error, ")
-    told = f"expected {PLAIN[fault.kind]}" if fault.kind in PLAIN else _lower(fault.message)
-    return f"found {_short(fault.found)}; {told}"
+def _required_value(fault: _LocatedFault) -> str:
+    if fault.kind in PLAIN_VALUES:
+        return f"must be {PLAIN_VALUES[fault.kind]}"
+    message = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
+    return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 
 
-def _no_block(found: object, expected: object) -> str:
-    """Tell that a value stands where a block is expected, and what that looks like."""
+def _block(found: object, expected: object) -> str:
+    """Require a block, and show one."""
     name, tags = _tags(expected)
     if not tags:
         known = _field_names(expected)
-        block = f"a block of settings ({', '.join(known)})" if known else "a block such as {name: value}"
-        return f"found {_short(found)}; expected {block}."
-    if isinstance(found, str) and found in tags:
-        return f"found {_short(found)}; expected a block such as {{{name}: {found}}}."
+        return (
+            f"must be a block of settings ({', '.join(known)})." if known else "must be a block such as {name: value}."
+        )
     close = _closest(found, tags) if isinstance(found, str) else ""
+    if close and found == close:
+        return f"must be a block such as {{{name}: {found}}}."
     meant = f" Did you mean {{{name}: {close}}}?" if close else ""
-    return f"found {_short(found)}; expected a block such as {{{name}: {tags[0]}}}.{meant}"
+    return f"must be a block such as {{{name}: {tags[0]}}}.{meant}"
 
 
 def _such_as(found: object, expected: object) -> str:
-    """Return ", such as [...]" with what was found, or what may stand there, as the only item; empty where none is known."""
+    """Return " such as [...]" with the value found, or one that may stand there, as the only item; else nothing."""
     arguments = typing.get_args(expected)
     item = _bare(arguments[0]) if arguments else None
     name, tags = _tags(item)
@@ -249,11 +255,11 @@ def _such_as(found: object, expected: object) -> str:
         example = found if found in options else options[0]
     if example is None:
         return ""
-    return f", such as {yaml.safe_dump([example], default_flow_style=True, allow_unicode=True, width=1000).strip()}"
+    return f" such as {yaml.safe_dump([example], default_flow_style=True, allow_unicode=True, width=1000).strip()}"
 
 
-def _no_member(found: object, union: object) -> str:
-    """Tell what the members of a union are."""
+def _one_of_members(found: object, union: object) -> str:
+    """Require one of the members of a union."""
     options: list[str] = []
     parts: list[str] = []
     for member in _union_members(union):
@@ -262,22 +268,13 @@ def _no_member(found: object, union: object) -> str:
             parts.append(f"one of {', '.join(options)}")
             continue
         known = _field_names(member)
-        kinds = (told for _, types_, told in MEMBERS if member in types_ or typing.get_origin(member) in types_)
-        parts.append(f"a block of settings ({', '.join(known)})" if known else next(kinds, "something else"))
-    return f"found {_short(found)}; expected {', or '.join(parts)}.{did_you_mean(str(found), options)}"
+        described = (description for _, kinds, description in UNION_MEMBERS if _is_one_of(member, kinds))
+        parts.append(f"a block of settings ({', '.join(known)})" if known else next(described, "something else"))
+    return f"must be {', or '.join(parts)}.{did_you_mean(str(found), options)}"
 
 
 def _closest(word: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
-
-
-def _lower(message: str) -> str:
-    return (message[:1].lower() + message[1:]).replace("input should be", "expected", 1)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _field_names(owner: object) -> list[str]:
@@ -294,7 +291,7 @@ def _block_name(owner: object) -> str:
 
 
 def _tags(annotation: object) -> tuple[str, list[str]]:
-    """Return the field that tells the blocks of a union apart, and its values; none where it is no such union."""
+    """Return the field whose value selects a block of a union, and its values; nothing for other types."""
     members = _union_members(annotation)
     blocks = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
     if not blocks or len([member for member in members if member is not type(None)]) > len(blocks):
@@ -303,9 +300,9 @@ def _tags(annotation: object) -> tuple[str, list[str]]:
         values = [
             typing.get_args(block.model_fields[name].annotation) for block in blocks if name in block.model_fields
         ]
-        told = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
-        if len(told) == len(blocks):
-            return name, told
+        tags = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
+        if len(tags) == len(blocks):
+            return name, tags
     return "", []
 
 
@@ -317,7 +314,7 @@ def _union_members(annotation: object) -> list[object]:
 
 
 def _bare(annotation: object) -> object:
-    """Return the type without what Annotated adds and without "or nothing", neither of which pydantic's locations name."""
+    """Return the type without Annotated and without "or None", neither of which appears in pydantic's locations."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -336,19 +333,20 @@ def _member(union: object, part: int | str) -> object:
 
 
 def _answers_to(member: object, part: int | str) -> bool:
-    """Say whether pydantic calls the union member `part`: by its name, its discriminator's value, or its type."""
+    """Return whether `part` is pydantic's name of the union member: its class, its tag, or its type."""
     if getattr(member, "__name__", None) == part or str(member) == part:
         return True
     if isinstance(member, type) and issubclass(member, BaseModel):
         return any(part in typing.get_args(info.annotation) for info in member.model_fields.values())
-    return any(
-        str(part).startswith(names) and (member in kinds or typing.get_origin(member) in kinds)
-        for names, kinds, _ in MEMBERS
-    )
+    return any(str(part).startswith(names) and _is_one_of(member, kinds) for names, kinds, _ in UNION_MEMBERS)
+
+
+def _is_one_of(member: object, kinds: tuple[object, ...]) -> bool:
+    return member in kinds or typing.get_origin(member) in kinds
 
 
 def _inside(annotation: object, part: int | str) -> object:
-    """Return the type of what stands under a name, or at a place of a list."""
+    """Return the type of the value under a name, or at a position of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, info in annotation.model_fields.items():
             if part in (name, info.alias):

@@ -1,51 +1,46 @@
-"""What long work tells whoever watches: a task with a total, a unit and advances; silent unless somebody listens."""
+"""Progress and tracking of long work: the protocols, and implementations that show nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
 
 class Task(Protocol):
-    """One piece of long work that is under way."""
+    """Piece of long work that is under way."""
 
     def advance(self, amount: float, note: str = "") -> None:
-        """Say that `amount` more units are done; `note` is a short state such as "loss 0.31"."""
+        """Report `amount` more finished units. `note` is a short state such as "loss 0.31"."""
 
 
 class Progress(Protocol):
-    """Opens tasks and shows remarks; the command line has one for terminals and one for plain lines."""
+    """Display of tasks and remarks. The command line has one for terminals and one for plain lines."""
 
     def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a task of `total` units (None: unknown)."""
+        """Open a task of `total` units; None if the total is unknown."""
 
     def say(self, text: str) -> None:
-        """Show one remark, such as a finding that is worth reading during the run."""
-
-
-class _SilentTask:
-    def advance(self, amount: float, note: str = "") -> None:
-        del amount, note
+        """Show a remark, such as a finding, during the run."""
 
 
 class SilentProgress:
-    """Shows nothing; the default when stages are used from Python."""
+    """Progress that shows nothing, the default in Python."""
 
-    @contextmanager
-    def task(self, name: str, *, total: float | None, unit: str) -> Iterator[Task]:
-        """Open a task that nobody watches."""
-        del name, total, unit
-        yield _SilentTask()
+    def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
+        """Open a task that is not shown."""
+        return nullcontext(self)
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Ignore the advance."""
 
     def say(self, text: str) -> None:
-        """Drop the remark."""
-        del text
+        """Ignore the remark."""
 
 
 def human(number: float) -> str:
-    """Return a number in at most four figures: 950, 12.3k, 4.6M."""
+    """Return a number in at most four digits: 950, 12.3k, 4.6M."""
     for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= bound:
             return f"{number / bound:.1f}{suffix}"
@@ -62,26 +57,26 @@ def clock(seconds: float) -> str:
 
 
 class Tracker(Protocol):
-    """Is told about one run; nothing that it does changes the run's results."""
+    """Experiment tracker of one run. It never changes the run's results."""
 
     def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Begin to track the run in `folder`; its settings may be nested."""
+        """Start to track the run in `folder`. `settings` may be nested."""
 
     def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
-        """Take the numbers among some values; without a step they are the next row of their group."""
+        """Log the numbers among `values`. Without `step` they are the next row of `group`."""
 
     def finish(self) -> None:
         """Stop tracking."""
 
 
 class SilentTracker:
-    """Tracks nothing."""
+    """Tracker that tracks nothing."""
 
     def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Drop the settings."""
+        """Ignore the settings."""
 
     def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
-        """Drop the values."""
+        """Ignore the values."""
 
     def finish(self) -> None:
-        """Nothing to stop."""
+        """Do nothing."""

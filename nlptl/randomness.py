@@ -1,4 +1,4 @@
-"""Random numbers that are a function of what they are for, so that no state has to be kept to draw them again."""
+"""Random numbers without kept state: each is a function of its keys, or drawn under a passing seed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB1331
 
 
 def chance(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return uniform numbers in [0, 1) that depend on nothing but `keys`, which are broadcast against each other.
+    """Return uniform numbers in [0, 1) that depend only on `keys`, which are broadcast against each other.
 
-    The keys are mixed one after the other by splitmix64 (Steele et al. 2014). A mask that is drawn by seed, epoch, text
-    and word is the same after a kill, in any batch and on any number of processes.
+    splitmix64 (Steele et al. 2014) mixes the keys in order. A mask drawn by seed, epoch, text and word is therefore
+    the same after a resume, in any batch and on any number of processes.
     """
     mixed = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):
@@ -37,15 +37,16 @@ def _scrambled(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from `seed` for a while, on the CPU and on `device`; no other generator is touched."""
+    """Seed torch's generators of the CPU and of `device` inside the block. Their states are restored at its end."""
     import torch
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        _seed(seed, device)
+        seed_generators(seed, device)
         yield
 
 
-def _seed(seed: int, device: torch.device) -> None:
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the generators of the CPU and of `device`, and no other."""
     import torch
 
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well

@@ -62,66 +62,66 @@ def finetune(**settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"update": "auto"}, "update: found 'auto'; expected a block such as {method: auto}."),
+        ({"update": "auto"}, "update is 'auto', but must be a block such as {method: auto}."),
         (
             {"update": "contrastiv"},
-            "update: found 'contrastiv'; expected a block such as {method: head}. Did you mean {method: contrastive}?",
+            "update is 'contrastiv', but must be a block such as {method: head}. Did you mean {method: contrastive}?",
         ),
-        ({"update": 3}, "update: found 3; expected a block such as {method: head}."),
+        ({"update": 3}, "update is 3, but must be a block such as {method: head}."),
         (
             {"update": {"method": "contrastive", "augment": ["word_dropout"]}},
-            "update.augment.0: found 'word_dropout'; expected a block such as {kind: word_dropout}.",
+            "update.augment.0 is 'word_dropout', but must be a block such as {kind: word_dropout}.",
         ),
         (
             {"update": {"method": "contrastive", "augment": {"kind": "typos"}}},
-            "update.augment: found {'kind': 'typos'}; expected a list, such as [{kind: typos}].",
+            "update.augment is {'kind': 'typos'}, but must be a list such as [{kind: typos}].",
         ),
         (
             {"update": {"method": "contrastive", "augment": "typo"}},
-            "update.augment: found 'typo'; expected a list, such as [{kind: typos}].",
+            "update.augment is 'typo', but must be a list such as [{kind: typos}].",
         ),
         (
             {"update": {"method": "contrastive", "augment": True}},
-            "update.augment: found True; expected a list, such as [{kind: word_dropout}].",
+            "update.augment is True, but must be a list such as [{kind: word_dropout}].",
         ),
         (
             {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": "swap"}]}},
-            "update.augment.0.edits: found 'swap'; expected a list, such as [swap].",
+            "update.augment.0.edits is 'swap', but must be a list such as [swap].",
         ),
         (
             {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": ["swop"]}]}},
-            "update.augment.0.edits.0: found 'swop'; expected one of replace, insert, swap, delete. Did you mean 'swap'?",
+            "update.augment.0.edits.0 is 'swop', but must be one of replace, insert, swap, delete. Did you mean 'swap'?",
         ),
         (
             {"update": {"method": "contrastive", "augment": [{"kind": "eda", "edits": []}]}},
-            "update.augment.0.edits: found []; expected a length of at least 1.",
+            "update.augment.0.edits is [], but must have at least 1 item.",
         ),
         (
             {"update": {"method": "contrastive", "templates": "This is {}."}},
-            "update.templates: found 'This is {}.'; expected a list, such as ['This is {}.'].",
+            "update.templates is 'This is {}.', but must be a list such as ['This is {}.'].",
         ),
         (
             {"update": {"method": "auto", "pseudo_labels": True}},
-            "update.pseudo_labels: found True; expected one of auto, never.",
+            "update.pseudo_labels is True, but must be one of auto, never.",
         ),
         (
             {"update": {"method": "lora", "targets": "liner"}},
-            "update.targets: found 'liner'; expected one of linear, attention, or a list such as [a, b]. "
+            "update.targets is 'liner', but must be one of linear, attention, or a list such as [a, b]. "
             "Did you mean 'linear'?",
         ),
         (
             {"update": {"method": "lora", "targets": [3]}},
-            "update.targets.0: found 3; expected a text; put it in quotes.",
+            "update.targets.0 is 3, but must be a text; put it in quotes.",
         ),
-        ({"update": {"method": "lora", "targets": []}}, "update.targets: found []; expected a length of at least 1."),
+        ({"update": {"method": "lora", "targets": []}}, "update.targets is [], but must have at least 1 item."),
         (
             {"priors": "unifrom"},
-            "priors: found 'unifrom'; expected one of observed, uniform, or a block such as {name: value}. "
+            "priors is 'unifrom', but must be one of observed, uniform, or a block such as {name: value}. "
             "Did you mean 'uniform'?",
         ),
-        ({"priors": {"a": 1.5}}, "priors.a: found 1.5; expected less than 1."),
-        ({"priors": {"a": "half"}}, "priors.a: found 'half'; expected a number."),
-        ({"update": {"method": "head", "folds": "many"}}, "update.folds: found 'many'; expected a whole number."),
+        ({"priors": {"a": 1.5}}, "priors.a is 1.5, but must be less than 1."),
+        ({"priors": {"a": "half"}}, "priors.a is 'half', but must be a number."),
+        ({"update": {"method": "head", "folds": "many"}}, "update.folds is 'many', but must be a whole number."),
     ],
 )
 def test_what_is_written_in_the_wrong_shape_is_one_sentence(settings: dict[str, Any], sentence: str) -> None:
@@ -131,21 +131,21 @@ def test_what_is_written_in_the_wrong_shape_is_one_sentence(settings: dict[str, 
 def test_layers_are_numbers_or_words() -> None:
     chain = [{"stage": "bert"}, {"stage": "sentence_vectors", "layer": "lst"}]
     assert faults({"stages": chain}) == (
-        "p.yaml: stages.1.layer: found 'lst'; expected a whole number, or one of mean, last. Did you mean 'last'?",
+        "p.yaml: stages.1.layer is 'lst', but must be a whole number, or one of mean, last. Did you mean 'last'?",
     )
 
 
 def test_stages_and_blocks_of_names() -> None:
     assert faults({"stages": ["skipgarm"]}) == (
-        "p.yaml: stages.0: found 'skipgarm'; expected a block such as {stage: skipgram}. Did you mean {stage: skipgram}?",
+        "p.yaml: stages.0 is 'skipgarm', but must be a block such as {stage: skipgram}. Did you mean {stage: skipgram}?",
     )
     assert faults({"stages": "skipgram"}) == (
-        "p.yaml: stages: found 'skipgram'; expected a list, such as [{stage: skipgram}].",
+        "p.yaml: stages is 'skipgram', but must be a list such as [{stage: skipgram}].",
     )
     compare = {"arms": {"one": {}, 2: {}}, "tests": "test.csv"}
     assert faults({**finetune(), "compare": compare}) == (
-        "p.yaml: compare.arms.2: found the name 2; expected a text. Put it in quotes.",
-        "p.yaml: compare.tests: found 'test.csv'; expected a block such as {name: value}.",
+        "p.yaml: compare.arms.2: the name 2 must be a text. Put it in quotes.",
+        "p.yaml: compare.tests is 'test.csv', but must be a block such as {name: value}.",
     )
 
 
@@ -195,12 +195,12 @@ def test_a_fault_of_the_chain_names_the_file(tmp_path: Path) -> None:
 def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
     told = "moved into the block update, to the methods that learn by gradient (head with solver iterative, partial, full, lora)"
     assert faults(finetune(epochs=3, prior="uniform", precision="tf32")) == (
-        f"p.yaml: stages.2.epochs: {told}. Write update: {{method: ..., epochs: ...}}.",
-        "p.yaml: stages.2.prior: no such setting. Did you mean 'priors'? Known here: stage, update, priors.",
-        "p.yaml: stages.2.precision: moved into the block update. Write update: {method: ..., precision: ...}.",
+        f"p.yaml: stages.2.epochs {told}. Write update: {{method: ..., epochs: ...}}.",
+        "p.yaml: stages.2.prior is not a setting. Did you mean 'priors'? Known here: stage, update, priors.",
+        "p.yaml: stages.2.precision moved into the block update. Write update: {method: ..., precision: ...}.",
     )
     assert faults(finetune(update={"method": "contrastive", "pile": "auto"})) == (
-        "p.yaml: stages.2.update.pile: is called pseudo_labels now. Rename it.",
+        "p.yaml: stages.2.update.pile is called pseudo_labels now. Rename it.",
     )
     bert = {"stage": "bert", "epochs": 3}
-    assert faults({"data": DATA, "stages": [bert, HEAD]})[0].startswith("p.yaml: stages.0.epochs: no such setting.")
+    assert faults({"data": DATA, "stages": [bert, HEAD]})[0].startswith("p.yaml: stages.0.epochs is not a setting.")

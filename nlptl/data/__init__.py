@@ -1,12 +1,12 @@
-"""Data: readers, checks, labels, leaks and the few-shot draw, on 🤗 datasets (Arrow, memory-mapped)."""
+"""Data on 🤗 datasets (Arrow, memory-mapped): readers, checks, labels, leaks and the few-shot draw."""
 
 from __future__ import annotations
 
-from nlptl.data.holdout import redraw, rows_not_in, without_texts_of
+from nlptl.data.data_settings import DataSettings, FileSource, HubSource, Source
 from nlptl.data.leaks import Leak
 from nlptl.data.load import load_data, load_table, stream_texts
+from nlptl.data.outside_tests import redraw, rows_not_in, without_texts_of
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.settings import DataSettings, FileSource, HubSource, Source
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import Label, TextTable
 from nlptl.data.text_data import LabelledLike, LabelNames, LabelSet, TextData, TextsLike

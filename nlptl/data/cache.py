@@ -1,4 +1,4 @@
-"""The cache of large sources: checked rows in an Arrow stream file, which is memory-mapped afterwards."""
+"""Cache of large sources: checked rows in an Arrow stream file, which is then memory-mapped."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nlptl.errors import DataError, StorageError
 _FORMAT = 1
 _FACTS = b"nlptl"
 _BLANK_FACTS = b"#" * 192
-"""Room for the facts in the schema, which a stream writes first, while they are known last."""
+"""Placeholder for the facts: a stream begins with its schema, which holds them, but they are known last."""
 
 
 def cache_folder() -> Path:
-    """Return the folder for cached tables: `data/` under the environment's NLPTL_CACHE or under ~/.cache/nlptl."""
+    """Return the folder of cached tables: `data/` under $NLPTL_CACHE or ~/.cache/nlptl."""
     return Path(os.environ.get("NLPTL_CACHE") or Path.home() / ".cache" / "nlptl") / "data"
 
 
 def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> tuple[TextTable, int]:
-    """Return the table kept under `key` and the number of empty rows it left out.
+    """Return the table cached under `key`, and the number of its empty rows that were skipped.
 
-    If there is none, `batches` is called to stream its rows into the file. Raises DataError where it cannot be written.
+    If there is none, write the rows of `batches` to the cache. Raises DataError if that fails.
     """
     path = cache_folder() / f"{key}.{_FORMAT}.arrow"
     found = _open(path, name)
@@ -34,15 +34,12 @@ def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any
         _write(path, name=name, batches=batches)
         found = _open(path, name)
     if found is None:
-        raise DataError(
-            f"{path}: the cached table cannot be read back; expected a whole Arrow file. "
-            "Set NLPTL_CACHE to a folder on another disk."
-        )
+        raise DataError(f"{path}: the cached table cannot be read back. Set NLPTL_CACHE to a folder on another disk.")
     return found
 
 
 def _open(path: Path, name: str) -> tuple[TextTable, int] | None:
-    """Open a cached table; None where it is missing, unfinished or damaged, so that it is written anew."""
+    """Open a cached table. Return None if it is missing, incomplete or damaged."""
     import datasets
     import pyarrow as pa
 
@@ -85,7 +82,7 @@ def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
 
 
 def _fill_in(file: BinaryIO, facts: bytes) -> None:
-    """Overwrite the blank facts in the schema at the file's beginning, byte for byte."""
+    """Overwrite the placeholder in the schema, byte for byte."""
     with open(file.name, "rb") as written:
         file.flush()
         at = written.read(1 << 16).index(_BLANK_FACTS)

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, loaded with 🤗 datasets; its errors retold as sentences."""
+"""Data sets of the Hugging Face Hub, loaded with 🤗 datasets."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 from nlptl.config import did_you_mean
-from nlptl.data.settings import HubSource
-from nlptl.errors import DataError
+from nlptl.data.data_settings import HubSource
+from nlptl.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 def load_hub(source: HubSource, *, where: str) -> tuple[Dataset, str | None]:
-    """Load one split and return it with its commit, where that is known; `where` is the source's YAML path.
+    """Return one split and its commit, if known. `where` is the source's YAML path.
 
-    Only data files are read, never a data set's own code. Raises DataError where the split cannot be had.
+    Only data files are read; no code of a data set is run. Raises DataError if the split cannot be loaded.
     """
     import datasets
 
@@ -33,33 +33,31 @@ def load_hub(source: HubSource, *, where: str) -> tuple[Dataset, str | None]:
 def _reason(source: HubSource, error: Exception) -> str:
     import datasets
 
-    message = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    message = first_line(error)
     if "Unknown split" in message:
         return _no_split(source, message)
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         return (
-            f"found no data set {source.hub!r} on the Hugging Face Hub ({message}); expected owner/name. "
-            "Check the name, or log in with `hf auth login` if it is private."
+            f"the Hugging Face Hub has no data set {source.hub!r} ({message}). Check that the name is OWNER/NAME, or log in "
+            "with `hf auth login` if the data set is private."
         )
     if isinstance(error, ConnectionError):
         return (
-            f"hub data set {source.hub!r} cannot be reached ({message}); expected a connection to huggingface.co or a "
-            f"copy on this machine. Where there is a connection, run {_save_command(source)} and name that file here, "
-            "or copy its folder ~/.cache/huggingface to this machine."
+            f"the data set {source.hub!r} needs a connection to huggingface.co ({message}). On a machine with a "
+            f"connection, run {_save_command(source)} and give that file here, or copy that machine's folder "
+            "~/.cache/huggingface to this one."
         )
     return (
-        f"hub data set {source.hub!r} cannot be loaded ({message}); expected a data set of plain data files. "
-        f"Run {_save_command(source)} where it can be loaded, and name that file here."
+        f"the data set {source.hub!r} cannot be loaded ({message}). Only data sets of plain data files are supported. "
+        f"Run {_save_command(source)} where it can be loaded, and give that file here."
     )
 
 
 def _no_split(source: HubSource, message: str) -> str:
     known = re.findall(r"'([^']+)'", message.partition("Should be one of")[2])
-    expected = f"one of {', '.join(known)}" if known else "one of its own"
-    return (
-        f"hub data set {source.hub!r} has no split {source.split!r}; expected {expected}."
-        f"{did_you_mean(source.split, known)} Correct the split."
-    )
+    there = f"; its splits are {', '.join(known)}" if known else ""
+    meant = did_you_mean(source.split, known)
+    return f"the data set {source.hub!r} has no split {source.split!r}{there}.{meant} Correct the split."
 
 
 def _save_command(source: HubSource) -> str:
@@ -70,7 +68,7 @@ def _save_command(source: HubSource) -> str:
 
 
 def _resolved_revision(dataset: Dataset) -> str | None:
-    """Find the commit in the addresses of the downloaded files, hf://datasets/owner/name@COMMIT/file."""
+    """Return the commit in the addresses of the downloaded files, hf://datasets/owner/name@COMMIT/file."""
     for address in dataset.info.download_checksums or {}:
         found = re.search(r"@([0-9a-f]{40})/", str(address))
         if found:

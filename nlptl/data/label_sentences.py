@@ -1,4 +1,4 @@
-"""Labels as words: what the name of a label says, and the sentences that stand for it.
+"""Label sentences: the name of a label in words, and sentences that contain it.
 
 Shapes: K labels, M sentences.
 """
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from nlptl.data import LabelNames
 
 TEMPLATES = ("This is {}.", "The text is {}.", "It is about {}.", "{}")
-"""Sentences whose {} is replaced by the name of a label: what a text is, or is about; several even out what one adds."""
+"""Sentences in which {} is replaced by a label's name. Several average out the wording of each."""
 
 
 @dataclass(frozen=True)
 class LabelSentences:
-    """Sentences that say what labels mean; none where a label's name says nothing."""
+    """Sentences that name the labels; none if some label has no meaning in words."""
 
     texts: tuple[str, ...] = ()
-    """M sentences: those of the first template for all labels, then those of the next."""
+    """M sentences: all labels in the first template, then in the next."""
     labels: tuple[int, ...] = ()
-    """(M,) the label id of each."""
+    """(M,) label ids of the sentences."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 def spoken(label: str) -> str | None:
-    """Return a label as words: "Refund_not_showing_up" becomes "Refund not showing up", "SciTech" "Sci Tech".
+    """Return a label in words: "Refund_not_showing_up" becomes "Refund not showing up", "SciTech" "Sci Tech".
 
-    None where it says nothing: a number, a single character, signs alone.
+    None if it has no meaning in words: a number, a single character, signs.
     """
     words = re.sub(r"(?<=[^\W\d_])(?<=[a-z])(?=[A-Z])", " ", label)
     words = " ".join(re.sub(r"[_\-/+|:.]+", " ", words).split())
@@ -45,9 +45,10 @@ def spoken(label: str) -> str | None:
 def label_sentences(
     labels: Sequence[str], names: LabelNames | None = None, *, templates: Sequence[str] = TEMPLATES
 ) -> LabelSentences:
-    """Return the sentences that name `labels`, by `names` where they say what a label means, else by the label itself.
+    """Return sentences that name `labels`: by their name in `names`, if there is one, else by the label itself.
 
-    One label that says nothing leaves them all out, since labels with and without sentences could not be compared.
+    If one label has no meaning in words, there are no sentences at all: labels with and without sentences cannot be
+    compared.
     """
     found = [(names.get(label) if names is not None else None) or spoken(label) for label in labels]
     words = [word for word in found if word is not None]

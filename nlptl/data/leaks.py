@@ -1,7 +1,7 @@
-"""Rows that stand twice: exact duplicates within a part, and texts that a part shares with one that tests it.
+"""Duplicates and leaks: texts that occur twice in a part, and texts that a part shares with its tests.
 
-Texts are compared by 64-bit hashes, 8 bytes a row, so that ten million rows take 80 MB. Among so many rows, and as many
-to compare them with, one chance hit is expected in 180,000 runs.
+Texts are compared by 64-bit hashes; ten million rows take 80 MB. Two sets of that size share a hash by accident once
+in 180,000 runs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from nlptl.data.table import TextTable
 
 Hashes = npt.NDArray[np.int64]
 
-_CHUNK = 1 << 20
+_CHUNK_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Rows of `part` whose text also stands in `also_in`."""
+    """Rows of `part` whose text also occurs in `also_in`."""
 
     part: str
     also_in: str
@@ -33,7 +33,7 @@ class Leak:
 
 
 def text_hashes(table: TextTable) -> Hashes:
-    """Return a hash of each text, streaming; comparable within this process only."""
+    """Return a hash of each text. Hashes are comparable only within this process."""
     hashes = np.empty(len(table), dtype=np.int64)
     start = 0
     for batch in table.record_batches():
@@ -44,35 +44,29 @@ def text_hashes(table: TextTable) -> Hashes:
 
 
 def count_duplicates(hashes: Hashes) -> int:
-    """Return how many rows repeat an earlier one; sorts `hashes` in place."""
+    """Return how many rows repeat an earlier one. Sorts `hashes` in place."""
     hashes.sort()
-    chunks = range(0, len(hashes) - 1, _CHUNK)
+    chunks = range(0, len(hashes) - 1, _CHUNK_ROWS)
     return sum(
-        int(np.count_nonzero(hashes[a + 1 : a + 1 + _CHUNK] == hashes[a : a + _CHUNK][: len(hashes) - 1 - a]))
+        int(np.count_nonzero(hashes[a + 1 : a + 1 + _CHUNK_ROWS] == hashes[a : a + _CHUNK_ROWS][: len(hashes) - 1 - a]))
         for a in chunks
     )
 
 
-def stands_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
-    """Say for each of `hashes` whether it is among `others`."""
+def occurs_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
+    """Return for each of `hashes` whether it is among `others`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     wanted = pa.array(np.unique(others))
     found = np.empty(len(hashes), dtype=np.bool_)
-    for start in range(0, len(hashes), _CHUNK):
-        chunk: Any = pc.is_in(pa.array(hashes[start : start + _CHUNK]), value_set=wanted)
-        found[start : start + _CHUNK] = chunk.to_numpy(zero_copy_only=False)
+    for start in range(0, len(hashes), _CHUNK_ROWS):
+        chunk: Any = pc.is_in(pa.array(hashes[start : start + _CHUNK_ROWS]), value_set=wanted)
+        found[start : start + _CHUNK_ROWS] = chunk.to_numpy(zero_copy_only=False)
     return found
 
 
 def examples(table: TextTable, rows: npt.NDArray[np.bool_]) -> tuple[str, ...]:
-    """Return up to three different texts among the marked rows."""
-    texts: list[str] = []
-    for row in np.flatnonzero(rows)[:100]:
-        text = str(table.dataset[int(row)]["text"])[:200]
-        if text not in texts:
-            texts.append(text)
-        if len(texts) == 3:
-            break
-    return tuple(texts)
+    """Return up to three different texts among the first hundred marked rows."""
+    found = (str(table.dataset[int(row)]["text"])[:200] for row in np.flatnonzero(rows)[:100])
+    return tuple(dict.fromkeys(found))[:3]

@@ -1,21 +1,21 @@
-"""load_data: from settings to checked tables and a report of what was found."""
+"""load_data: from settings to checked tables and a report on them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
-from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, stands_in, text_hashes
+from nlptl.data.data_settings import DataSettings, FileSource, HubSource
+from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.rows import check_rows, names_shown
-from nlptl.data.settings import DataSettings, FileSource, HubSource
+from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
-from nlptl.data.sources import Input, Loaded, load, open_source, place_of_row
+from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
 from nlptl.data.table import TextTable, check_whole_characters, concatenate
-from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_known_labels, check_named_labels
+from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 
@@ -26,24 +26,24 @@ _TESTED_BY = {
     "source": ("test", "validation"),
     "unlabelled": ("test", "validation"),
 }
-"""Which parts must not share texts with which; test itself is never changed."""
+"""Parts that must not share texts with each part. `test` itself is never changed."""
 
 
 def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
-    """Read, check, clear of leaks and draw shots from all parts that `settings` names.
+    """Read and check all parts that `settings` names, drop leaks, and draw shots by `seed`.
 
-    `seed` decides the draw; `where` is the YAML path of the settings. Raises DataError for the first fault.
+    `where` is the YAML path of the settings. Raises DataError for the first fault.
     """
     parts = {
         name: _read(name, settings, where=f"{where}.{name}", progress=progress)
         for name in _PARTS
         if getattr(settings, name)
     }
-    tables = {name: part.loaded.table for name, part in parts.items()}
+    tables = {name: part.table for name, part in parts.items()}
     names = None if settings.label_names is None else LabelNames.of(settings.label_names)
-    _check_labels(parts, tables, settings, names, where)
+    _check_labels(parts, names, settings, f"{where}.label_names")
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
     if settings.shots is not None:
@@ -59,14 +59,14 @@ def load_table(
     labelled: bool = True,
     where: str = "data",
 ) -> TextTable:
-    """Read one source by itself, with the column names of `settings`; raises DataError for the first fault."""
+    """Read one source, with the column names of `settings`. Raises DataError for the first fault."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=labelled, where=where)
     return load(opened, empty_text=settings.empty_text).table
 
 
 def stream_texts(source: str, *, settings: DataSettings | None = None, where: str = "data") -> Iterator[list[str]]:
-    """Yield the texts of one file in batches as they are read, however long the file is."""
+    """Yield the texts of one file in batches as they are read."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=False, where=where)
     for found in opened.rows():
@@ -75,19 +75,20 @@ def stream_texts(source: str, *, settings: DataSettings | None = None, where: st
         yield list(rows.texts)
 
 
-class _Part:
-    """A part as it was read."""
+@dataclass(frozen=True)
+class _ReadPart:
+    """Part of the data before leaks are dropped."""
 
-    def __init__(self, inputs: list[Input], loaded: Loaded) -> None:
-        self.inputs = inputs
-        self.loaded = loaded
+    inputs: list[OpenedSource]
+    table: TextTable
+    skipped: int
 
     def report(self, used: TextTable, duplicates: int) -> PartReport:
         return PartReport(
-            source=self.loaded.table.name,
-            rows_read=len(self.loaded.table),
+            source=self.table.name,
+            rows_read=len(self.table),
             rows_used=len(used),
-            empty_skipped=self.loaded.skipped,
+            empty_skipped=self.skipped,
             duplicates=duplicates,
             labels=dict(sorted(Counter(used.labels()).items())) if used.has_labels else None,
             digest=used.digest,
@@ -95,49 +96,35 @@ class _Part:
         )
 
 
-def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _Part:
+def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
-    labelled = name != "unlabelled"
-    if not isinstance(sources, list):
-        inputs = [open_source(sources, settings=settings, labelled=labelled, where=where)]
-    else:
-        inputs = [
-            open_source(source, settings=settings, labelled=labelled, where=f"{where}.{index}")
-            for index, source in enumerate(sources)
-        ]
+    places = (
+        {f"{where}.{i}": source for i, source in enumerate(sources)} if isinstance(sources, list) else {where: sources}
+    )
+    inputs = [
+        open_source(source, settings=settings, labelled=name != "unlabelled", where=place)
+        for place, source in places.items()
+    ]
     loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
-    table = concatenate([part.table for part in loaded])
-    return _Part(inputs, Loaded(table, sum(part.skipped for part in loaded)))
+    return _ReadPart(inputs, concatenate([part.table for part in loaded]), sum(part.skipped for part in loaded))
 
 
-def _check_labels(
-    parts: Mapping[str, _Part],
-    tables: Mapping[str, TextTable],
-    settings: DataSettings,
-    names: LabelNames | None,
-    where: str,
-) -> None:
-    naming: list[TextTable] = [tables[name] for name in ("labelled", "source") if name in tables]
-    for table in naming:
+def _check_labels(parts: Mapping[str, _ReadPart], names: LabelNames | None, settings: DataSettings, where: str) -> None:
+    tables = {name: part.table for name, part in parts.items()}
+    defining = [tables[name] for name in ("labelled", "source") if name in tables]
+    for table in defining:
         LabelSet.of(table)
-    if names is not None and naming:
-        check_named_labels(names, naming[0], where=f"{where}.label_names")
-    elif names is not None:
-        LabelSet.named(names.labels(), where=f"{where}.label_names")
-    known = naming[0] if naming else names
-    if known is None:
-        return
-    pairs = [(name, known) for name in ("source", "validation", "test")]
-    if len(naming) > 1:
-        pairs.append(("labelled", naming[1]))
-    for name, other in pairs:
-        if name in tables and tables[name] is not other:
-            place = partial(place_of_row, parts[name].inputs[0], empty_text=settings.empty_text)
-            check_known_labels(tables[name], other, place=place)
+    if names is not None and not defining:
+        LabelSet.named(names.labels(), where=where)
+
+    def place(part: str, row: int) -> str:
+        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
+
+    check_labels(tables, names, where=where, place=place)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
-    """Replace the tables that hold leaks, and return the duplicates by part and the leaks found."""
+    """Remove leaks from `tables`. Return the number of duplicates of each part, and the leaks."""
     duplicates: dict[str, int] = {}
     leaks: list[Leak] = []
     tests: dict[str, Hashes] = {}
@@ -148,7 +135,7 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
         leaky = np.zeros(len(hashes), dtype=np.bool_)
         for other in _TESTED_BY.get(name, ()):
             if other in tests:
-                found = stands_in(hashes, tests[other])
+                found = occurs_in(hashes, tests[other])
                 if found.any():
                     count = int(found.sum())
                     leaks.append(Leak(name, other, count, examples(tables[name], found), drop))
@@ -161,17 +148,15 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
     return duplicates, leaks
 
 
-def _check_what_is_left(parts: Mapping[str, _Part], tables: Mapping[str, TextTable]) -> None:
+def _check_what_is_left(parts: Mapping[str, _ReadPart], tables: Mapping[str, TextTable]) -> None:
+    remedy = "Add rows, or set `drop_leaks: false` to keep them."
     for name, table in tables.items():
-        read = parts[name].loaded.table
+        read = parts[name].table
         if not len(table):
-            raise DataError(
-                f"{table.name}: all {len(read)} rows stand in the test or validation data too; expected others. "
-                "Add rows, or set drop_leaks: false to keep them."
-            )
+            raise DataError(f"{read.name}: all {len(read)} rows also occur in the test or validation data. {remedy}")
         lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
         if lost:
+            shown = names_shown(sorted(lost))
             raise DataError(
-                f"{table.name}: all rows of label {names_shown(sorted(lost))} stand in the test or validation data "
-                "too; expected others. Add rows, or set drop_leaks: false to keep them."
+                f"{read.name}: all rows of label {shown} also occur in the test or validation data. {remedy}"
             )

@@ -1,4 +1,4 @@
-"""Readers of data files, as streams of numbered rows: txt, csv, tsv, jsonl and parquet, each also gzipped."""
+"""Readers of data files as streams of numbered rows: txt, csv, tsv, jsonl and parquet, each also gzipped."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlptl.config import did_you_mean
-from nlptl.data.blocks import read_blocks, read_bytes
-from nlptl.data.rows import Columns, Origin, RawRows, no_column, no_rows, shown
-from nlptl.errors import DataError
+from nlptl.data.row_checks import Columns, Origin, RawRows, no_column, no_rows
+from nlptl.data.text_blocks import read_blocks, read_bytes
+from nlptl.errors import DataError, first_line
+from nlptl.faults import shown
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 
 _BATCH_ROWS = 2_000
-"""Few enough rows to stay in the processor's cache, which makes CSV about a fifth faster than 10,000 do."""
-_LONGEST_FIELD = 1 << 24
-"""Characters; a quote that is never closed ends here instead of swallowing the rest of a huge file."""
+"""2,000 rows fit into the processor's cache, which makes CSV about a fifth faster than batches of 10,000."""
+_MAX_FIELD_CHARACTERS = 1 << 24
+"""Limit at which an unclosed quote is reported, before it swallows the rest of a huge file."""
 
 
 def file_kind(path: Path) -> str:
-    """Return the ending of `path` without .gz, such as ".csv"; an unknown one raises DataError."""
+    """Return the ending of `path` without .gz, such as ".csv". Raises DataError if it is not supported."""
     kind = Path(path.name.lower().removesuffix(".gz")).suffix
     if kind not in SUFFIXES:
         raise DataError(
-            f"{path}: found the ending {kind!r}; expected .txt, .csv, .tsv, .jsonl or .parquet, with or without .gz."
-            f"{did_you_mean(kind, SUFFIXES)} Convert the file or correct its name."
+            f"{path}: files that end in {kind!r} are not supported.{did_you_mean(kind, SUFFIXES)} Use .txt, .csv, .tsv, "
+            ".jsonl or .parquet, each with or without .gz."
         )
     return kind
 
 
 def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
-    """Stream the rows of `path`; only some megabytes of it are in memory at a time.
+    """Stream the rows of `path`; only a few megabytes are in memory at a time.
 
-    Raises DataError with file and line for whatever the format does not allow.
+    Raises DataError with file and line where the format is violated.
     """
     kind = file_kind(path)
     if kind == ".txt":
@@ -52,7 +53,7 @@ def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
 
 
 def file_origin(path: Path) -> Origin:
-    """Return how error sentences count in `path`: lines, or rows in a parquet file."""
+    """Return the origin of the rows in `path`: counted in lines, in a parquet file in rows."""
     return Origin(str(path), "rows" if file_kind(path) == ".parquet" else "lines")
 
 
@@ -64,7 +65,7 @@ def _read_txt(path: Path) -> Iterator[RawRows]:
 
 
 def _read_csv(path: Path, columns: Columns, *, delimiter: str) -> Iterator[RawRows]:
-    # newline="\n": a record may hold other line ends inside quotes, and str.splitlines would cut at them.
+    # A record may hold other line ends inside quotes, at which str.splitlines would cut.
     lines = itertools.chain.from_iterable(io.StringIO(block, newline="\n") for _, block in read_blocks(path))
     records = _csv_records(lines, path, delimiter)
     header_line, header = next(records, (1, []))
@@ -79,9 +80,9 @@ def _read_csv(path: Path, columns: Columns, *, delimiter: str) -> Iterator[RawRo
 
 
 def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line on which it begins; blank lines are no records."""
+    """Yield each record with the line on which it begins. Blank lines are skipped."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    usual_limit = csv.field_size_limit(_LONGEST_FIELD)
+    usual_limit = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     start = 1
     try:
         for record in reader:
@@ -91,8 +92,8 @@ def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[t
     except csv.Error as error:
         reason = str(error).partition(" - do you need")[0]
         raise DataError(
-            f"{path}:{start}: not valid CSV ({reason}); expected fields parted by {delimiter!r}, and a field that "
-            'holds quotes or line ends in "quotes". Close the quotes and double those inside.'
+            f"{path}:{start}: this is not valid CSV ({reason}). Separate fields by {delimiter!r}. Put a field with quotes or "
+            'line ends in "quotes", and double the quotes inside it.'
         ) from None
     finally:
         csv.field_size_limit(usual_limit)
@@ -101,15 +102,15 @@ def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[t
 def _other_width(batch: list[tuple[int, list[str]]], path: Path, width: int) -> DataError:
     line, count = next((line, len(record)) for line, record in batch if len(record) != width)
     return DataError(
-        f"{path}:{line}: found {count} fields; expected {width} as in the header. "
-        'Put a field that holds the separator in "quotes".'
+        f"{path}:{line}: the row has {count} field{'s' * (count != 1)}, the header {width}. Put a field that contains the "
+        'separator in "quotes".'
     )
 
 
 def _positions(at: str, header: list[str], columns: Columns) -> tuple[int, int | None]:
     for column in (columns.text, columns.label):
         if header.count(column or "") > 1:
-            raise DataError(f"{at}: found column {column!r} twice; expected it once. Rename one of them.")
+            raise DataError(f"{at}: there are two columns {column!r}. Rename one of them.")
     if columns.text not in header:
         raise no_column(at, columns.text, header, kind="text")
     if columns.label is not None and columns.label not in header:
@@ -144,12 +145,12 @@ def _json_object(source: str, at: str) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise DataError(
-            f"{at}: not valid JSON ({reason}); expected one JSON object a line. Correct this line."
+            f"{at}: this is not valid JSON ({reason}). Each line must be one JSON object. Correct this line."
         ) from None
     if not isinstance(row, dict):
         raise DataError(
-            f"{at}: found {shown(row)} ({type(row).__name__}); expected a JSON object such as "
-            '{"text": ..., "label": ...}. Write each row as an object.'
+            f"{at}: the row is {shown(row)} ({type(row).__name__}), but must be a JSON object such as "
+            '{"text": ..., "label": ...}.'
         )
     return row
 
@@ -171,12 +172,12 @@ def _read_parquet(path: Path, columns: Columns) -> Iterator[RawRows]:
                 start += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{path}: not a whole parquet file ({_first_line(error)}); expected one. Write or copy the file again."
+                f"{path}: the parquet file is damaged ({first_line(error)}). Write or copy it again."
             ) from None
 
 
 def arrow_rows(batch: Any, columns: Columns, *, start: int, names: list[str] | None) -> RawRows:
-    """Return an Arrow batch as rows numbered from `start`; `names` turns the ids of a ClassLabel into labels."""
+    """Return an Arrow batch as rows numbered from `start`, with ClassLabel ids replaced by their `names`."""
     labels = None if columns.label is None else batch.column(columns.label).to_pylist()
     if labels is not None and names is not None:
         labels = [names[label] if label is not None and 0 <= label < len(names) else None for label in labels]
@@ -184,7 +185,7 @@ def arrow_rows(batch: Any, columns: Columns, *, start: int, names: list[str] | N
 
 
 def label_names(schema: Any, column: str | None) -> list[str] | None:
-    """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema's metadata; None for others."""
+    """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema; None for other columns."""
     if column is None or b"huggingface" not in (schema.metadata or {}):
         return None
     from datasets import Features
@@ -196,7 +197,7 @@ def label_names(schema: Any, column: str | None) -> list[str] | None:
 
 @contextmanager
 def _plain(path: Path) -> Iterator[Path]:
-    """Give `path` itself, or a temporary unpacked copy of a .gz: parquet is read from its end."""
+    """Yield `path`, or a temporary unpacked copy of a .gz, since parquet is read from its end."""
     if not path.name.lower().endswith(".gz"):
         yield path
         return
@@ -213,10 +214,6 @@ def _unpack(path: Path, file: BinaryIO) -> None:
             file.write(chunk)
         except OSError as error:
             raise DataError(
-                f"{path}: cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}); expected free disk space "
-                "there. Unpack the file by hand, or set TMPDIR to another folder."
+                f"{path}: the file cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}). Free disk space there, "
+                "or set TMPDIR to another folder."
             ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

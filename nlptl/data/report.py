@@ -1,4 +1,4 @@
-"""DataReport: what reading the data found, as JSON and as plain sentences."""
+"""DataReport: rows, duplicates and leaks of the data, as JSON and as sentences."""
 
 from __future__ import annotations
 
@@ -7,55 +7,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nlptl.data.leaks import Leak
-from nlptl.data.rows import shown
+from nlptl.faults import shown
 
-_UNEVEN = 10
-"""How many times as many rows the largest label must have as the smallest before the report says so."""
+_UNEVEN_RATIO = 10
+"""Ratio of the largest label's rows to the smallest's at which the report mentions it."""
 
 
 @dataclass(frozen=True)
 class PartReport:
-    """What reading one part found."""
+    """Counts of one part of the data."""
 
     source: str
-    """Where its rows came from."""
+    """Source of the rows."""
     rows_read: int
     """Rows with a text."""
     rows_used: int
-    """Rows after leaks were dropped and shots drawn."""
+    """Rows left after leaks are dropped and shots are drawn."""
     empty_skipped: int
-    """Rows left out because their text is empty."""
+    """Rows without text that were skipped."""
     duplicates: int
-    """Rows read whose text repeats an earlier row of the part."""
+    """Rows read whose text repeats an earlier row."""
     labels: Mapping[str, int] | None
-    """Used rows of each label; None for unlabelled text."""
+    """Rows used of each label; None for unlabelled text."""
     digest: str
     """sha256 of the rows used."""
     revisions: tuple[str, ...] = ()
-    """Commits of hub data sets, where they are known."""
+    """Commits of Hub data sets, where known."""
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """What reading the data found."""
+    """Report on all parts of the data."""
 
     parts: Mapping[str, PartReport]
-    """By name: unlabelled, source, labelled, validation, test; only those that are there."""
+    """By name, among unlabelled, source, labelled, validation and test."""
     leaks: tuple[Leak, ...]
-    """Texts that one part shares with another that tests it."""
+    """Texts that a part shares with its tests."""
     shots: int | None
-    """Rows drawn of each label; None where all are used."""
+    """Rows drawn of each label; None if all are used."""
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
-        return {
-            "parts": {name: _part_json(part) for name, part in self.parts.items()},
-            "leaks": [{**dataclasses.asdict(leak), "examples": list(leak.examples)} for leak in self.leaks],
-            "shots": self.shots,
-        }
+        return dataclasses.asdict(self)
 
     def sentences(self) -> list[str]:
-        """Return the findings worth telling, one sentence each; none where all is well."""
+        """Return the findings that a person should read, a sentence each."""
         told = [sentence for name, part in self.parts.items() for sentence in _part_sentences(name, part)]
         return [*told, *map(_leak_sentence, self.leaks), *self._shots_sentence()]
 
@@ -64,34 +60,20 @@ class DataReport:
         if self.shots is None or part is None or part.labels is None:
             return []
         drawn = f"{_rows(self.shots)} of each of {len(part.labels)} labels"
-        return [f"labelled: drew {drawn}, {part.rows_used} of the {_rows(part.rows_read)} read."]
-
-
-def _part_json(part: PartReport) -> dict[str, object]:
-    labels = None if part.labels is None else dict(part.labels)
-    return {
-        "source": part.source,
-        "rows_read": part.rows_read,
-        "rows_used": part.rows_used,
-        "empty_skipped": part.empty_skipped,
-        "duplicates": part.duplicates,
-        "labels": labels,
-        "digest": part.digest,
-        "revisions": list(part.revisions),
-    }
+        return [f"labelled: {drawn} drawn, {part.rows_used} of {_rows(part.rows_read)} in all."]
 
 
 def _part_sentences(name: str, part: PartReport) -> list[str]:
     told = []
     if part.empty_skipped:
-        told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} left out.")
+        told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
     if part.duplicates:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {_rows(part.rows_read)} {verb} the text of an earlier row.")
     if part.labels:
         most = max(part.labels, key=lambda label: part.labels[label] if part.labels else 0)
         least = min(part.labels, key=lambda label: part.labels[label] if part.labels else 0)
-        if part.labels[most] >= _UNEVEN * part.labels[least]:
+        if part.labels[most] >= _UNEVEN_RATIO * part.labels[least]:
             told.append(
                 f"{name}: label {most!r} has {_rows(part.labels[most])}, label {least!r} only {part.labels[least]}."
             )
@@ -99,9 +81,9 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
 
 
 def _leak_sentence(leak: Leak) -> str:
-    stands = "stands" if leak.rows == 1 else "stand"
+    occurs = "occurs" if leak.rows == 1 else "occur"
     end = "left out" if leak.dropped else "kept (drop_leaks: false)"
-    found = f"{_rows(leak.rows)} {stands} in {leak.also_in} too and {_were(leak.rows)} {end}"
+    found = f"{_rows(leak.rows)} also {occurs} in {leak.also_in} and {_were(leak.rows)} {end}"
     return f"{leak.part}: {found}, for example {shown(leak.examples[0])}."
 
 

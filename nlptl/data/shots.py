@@ -1,4 +1,4 @@
-"""The few-shot draw: the same number of rows of each label."""
+"""Few-shot draw: the same number of rows of each label."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nlptl.errors import DataError
 
 
 def draw_shots(table: TextTable, shots: int, seed: int) -> TextTable:
-    """Draw exactly `shots` rows of each label, kept in the table's order.
+    """Draw `shots` rows of each label, in the table's order.
 
-    With one seed, a smaller draw is part of every larger one, so that learning curves grow by adding rows.
+    With the same seed, a smaller draw is part of every larger one: learning curves grow by adding rows.
     Raises DataError for a label with fewer rows.
     """
     labels = np.asarray(table.labels(), dtype=np.object_)
@@ -20,8 +20,8 @@ def draw_shots(table: TextTable, shots: int, seed: int) -> TextTable:
     if counts[fewest] < shots:
         rows = "1 row" if counts[fewest] == 1 else f"{counts[fewest]} rows"
         raise DataError(
-            f"{table.name}: found {rows} of label {str(names[fewest])!r}; expected at least {shots} of each label. "
-            f"Add rows, or set shots to {counts[fewest]} at most."
+            f"{table.name}: the label {str(names[fewest])!r} has only {rows}, but shots is {shots}. Add rows, or set shots to "
+            f"at most {counts[fewest]}."
         )
     generator = np.random.default_rng(seed)
     drawn = [generator.permutation(np.flatnonzero(labels == name))[:shots] for name in names]

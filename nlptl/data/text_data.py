@@ -1,4 +1,4 @@
-"""TextData: the parts of a run's data, from files or from plain Python values; and the set of their labels."""
+"""TextData: the parts of a run's data, from files or Python values, and their labels."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.rows import Columns, Origin, names_by_label, names_shown, no_column, shown
-from nlptl.data.sources import DatasetInput, load
+from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column
+from nlptl.data.sources import load, open_dataset
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError
+from nlptl.faults import shown
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
 TextsLike: TypeAlias = "Sequence[str] | Dataset | TextTable"
-"""What stands for texts: a list of strings, a 🤗 data set with a column "text", a TextTable."""
+"""Texts: a list of strings, a 🤗 data set with a column "text", or a TextTable."""
 LabelledLike: TypeAlias = (
     "tuple[Sequence[str], Sequence[Label]] | Sequence[tuple[str, Label]] | pd.DataFrame | Dataset | TextTable"
 )
-"""What stands for labelled examples: a pair of lists, a list of pairs, or a table with columns "text" and "label"."""
-
+"""Labelled examples: a pair of lists, a list of pairs, or a table with the columns "text" and "label"."""
 NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"
-"""What stands for names of labels: a few words for each, the labels as in a table."""
+"""Names of labels: a few words for each label."""
 
 
 @dataclass(frozen=True, init=False)
 class TextData:
-    """The parts of a run's data; a part that is not there is None."""
+    """Parts of a run's data; a missing part is None."""
 
     unlabelled: TextTable | None
-    """Texts for stage one, and those of the target domain."""
+    """Texts for pretraining, and those of the target domain."""
     source: TextTable | None
     """Labelled examples of another domain."""
     labelled: TextTable | None
-    """The few labelled examples that the classifier learns from."""
+    """The few labelled examples from which the classifier learns."""
     validation: TextTable | None
-    """Labelled examples for choosing updates and settings, early stopping, and how sure predictions may be."""
+    """Held-out labelled examples: for choosing methods, early stopping and calibration."""
     test: TextTable | None
-    """Labelled examples that nothing learns from."""
+    """Labelled examples for the final scores. Nothing learns from them."""
     label_names: LabelNames | None
-    """What labels mean in words, where that was given."""
+    """Labels in words, if given."""
 
     def __init__(
         self,
@@ -57,108 +57,98 @@ class TextData:
         test: LabelledLike | None = None,
         label_names: NamesLike | LabelNames | None = None,
     ) -> None:
-        """Take tables or plain Python values; a bad row raises DataError with its number, counted from 1.
+        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1.
 
-        `label_names` says what labels mean in words; it may leave some out, and alone it gives the label set.
+        `label_names` says what labels mean. It may leave some out; without labelled examples it is the label set.
         """
-        parts = {
-            "unlabelled": None if unlabelled is None else _texts_table(unlabelled, name="unlabelled"),
-            "source": None if source is None else _labelled_table(source, name="source"),
-            "labelled": None if labelled is None else _labelled_table(labelled, name="labelled"),
-            "validation": None if validation is None else _labelled_table(validation, name="validation"),
-            "test": None if test is None else _labelled_table(test, name="test"),
-        }
-        for name, table in parts.items():
-            object.__setattr__(self, name, table)
+        values = {"source": source, "labelled": labelled, "validation": validation, "test": test}
+        tables = {name: _labelled_table(value, name=name) for name, value in values.items() if value is not None}
+        if unlabelled is not None:
+            tables["unlabelled"] = _texts_table(unlabelled, name="unlabelled")
         names = label_names if isinstance(label_names, LabelNames | None) else LabelNames.of(label_names)
+        for name in ("unlabelled", *values):
+            object.__setattr__(self, name, tables.get(name))
         object.__setattr__(self, "label_names", names)
-        naming = self._naming
-        if naming is not None and names is not None:
-            check_named_labels(names, naming, where="label_names")
-        known = naming or names
-        for table in (self.source, self.validation, self.test):
-            if known is not None and table is not None:
-                check_known_labels(table, known, place=partial(_row_of, table))
-        if self.labelled is not None and self.source is not None:
-            check_known_labels(self.labelled, self.source, place=partial(_row_of, self.labelled))
+        check_labels(tables, names, where="label_names", place=lambda part, row: tables[part].row_place(row))
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, else of `source`, else those that `label_names` names, sorted.
+        """The labels of `labelled`, else of `source`, else of `label_names`, sorted.
 
-        DataError where there is none of them, or only one label.
+        Raises DataError if there are none, or only one.
         """
         if self._naming is not None:
             return LabelSet.of(self._naming)
         if self.label_names is None:
-            raise DataError("labelled: found no labelled examples; expected some to take the labels from. Add them.")
+            raise DataError(
+                "labelled: without labelled examples or label_names there are no labels. Add labelled examples."
+            )
         return LabelSet.named(self.label_names.labels(), where="label_names")
 
     @property
     def _naming(self) -> TextTable | None:
-        """The part whose rows name the labels."""
+        """Part whose rows define the labels."""
         return self.source if self.labelled is None else self.labelled
 
 
 @dataclass(frozen=True)
 class LabelNames:
-    """What labels mean in words."""
+    """Names of labels: what each means, in words."""
 
     pairs: tuple[tuple[str, str], ...]
-    """Label and name, sorted by label."""
+    """Labels with their names, sorted by label."""
 
     name: ClassVar[str] = "label_names"
 
     @classmethod
     def of(cls, names: NamesLike) -> LabelNames:
-        """Take a name for each label, which may be a whole number; DataError for what is no label or no name."""
+        """Return the names of labels, which may be whole numbers. Raises DataError for a bad label or name."""
         try:
             return cls(tuple(sorted(names_by_label(names).items())))
         except ValueError as error:
             raise DataError(f"{cls.name}: {error}") from None
 
     def labels(self) -> list[str]:
-        """Return the labels that have a name."""
+        """Return the labels that have names."""
         return [label for label, _ in self.pairs]
 
     def get(self, label: str) -> str | None:
-        """Return the name of a label, if it has one."""
+        """Return the name of `label`, or None."""
         return dict(self.pairs).get(label)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the pairs."""
+        """sha256 of labels and names."""
         return digest_of([list(pair) for pair in self.pairs])
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels a classifier tells apart; a label's id is its position here."""
+    """Labels of a classifier. A label's id is its position."""
 
     names: tuple[str, ...]
 
     @classmethod
     def of(cls, table: TextTable) -> LabelSet:
-        """Return the labels of `table`: by number where all are whole numbers, else by name.
+        """Return the labels of `table`, sorted by number if all are whole numbers, else by name.
 
-        Raises DataError where there is only one, which leaves nothing to learn.
+        Raises DataError if there is only one label.
         """
         names = set(table.labels())
         if len(names) < 2:
             raise DataError(
-                f"{table.name}: found only the label {names_shown(names)} in all {len(table)} rows; expected at least "
-                "two labels. Add rows with another label."
+                f"{table.name}: all {len(table)} rows have the label {names_shown(names)}. Add rows with another label."
             )
         return cls(_in_order(names))
 
     @classmethod
     def named(cls, names: Iterable[str], *, where: str) -> LabelSet:
-        """Return the labels with these names, in the order of `of`; DataError where there are fewer than two."""
+        """Return labels in the order of `of`. Raises DataError if there are fewer than two."""
         found = set(names)
         if len(found) < 2:
             raise DataError(
-                f"{where}: found only the label {names_shown(found)}; without labelled examples at least two are expected, "
-                "to tell apart. Name all labels."
+                f"{where}: only the label {names_shown(found)} has a name. Without labelled examples, all labels need names: "
+                "give at least two."
             )
         return cls(_in_order(found))
 
@@ -166,24 +156,16 @@ class LabelSet:
         return len(self.names)
 
     def ids(self, labels: Iterable[str]) -> list[int]:
-        """Return the id of each label; an unknown one raises DataError."""
-        positions = self._positions
+        """Return the id of each label. Raises DataError for an unknown label."""
+        positions = {name: position for position, name in enumerate(self.names)}
         try:
             return [positions[label] for label in labels]
         except KeyError as error:
             unknown = str(error.args[0])
             raise DataError(
-                f"labels: found {unknown!r}; expected one of {names_shown(self.names)}."
+                f"labels: {unknown!r} is none of the labels {names_shown(self.names)}."
                 f"{did_you_mean(unknown, self.names)} Correct the label."
             ) from None
-
-    def name(self, id: int) -> str:
-        """Return the label with this id."""
-        return self.names[id]
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: position for position, name in enumerate(self.names)}
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
@@ -192,33 +174,43 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def check_named_labels(names: LabelNames, labelled: TextTable, *, where: str) -> None:
-    """Raise DataError for the first label that is named and that `labelled` lacks; `where` is the names' YAML path."""
-    known = set(labelled.labels())
-    for label in names.labels():
-        if label not in known:
-            raise DataError(
-                f"{where}: found a name for the label {label!r}, which {labelled.name} lacks; expected some of "
-                f"{names_shown(sorted(known))}.{did_you_mean(label, known)} Correct the label or remove its name."
-            )
+def check_labels(
+    tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str, place: Callable[[str, int], str]
+) -> None:
+    """Raise DataError unless all parts and `names` have the labels of `labelled`, else of `source`, else of `names`.
+
+    `where` is the YAML path of the names; `place(part, i)` returns the place of row i of a part.
+    """
+    defining = [tables[part] for part in ("labelled", "source") if part in tables]
+    known = defining[0] if defining else names
+    if known is None:
+        return
+    if names is not None and defining:
+        _check_known(names.labels(), defining[0], place=lambda _: where, remedy="remove its name")
+    pairs = [(part, known) for part in ("source", "validation", "test")]
+    if len(defining) > 1:
+        pairs.append(("labelled", defining[1]))
+    for part, other in pairs:
+        if part in tables and tables[part] is not other:
+            check_known_labels(tables[part], other, place=partial(place, part))
 
 
 def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
-    """Raise DataError for the first row of `table` whose label `labelled` lacks; `place` tells where row i stands."""
+    """Raise DataError for the first row of `table` whose label `labelled` lacks; `place(i)` is the place of row i."""
+    remedy = "add labelled rows for it" if isinstance(labelled, TextTable) else "add a name for it"
+    _check_known(table.labels(), labelled, place=place, remedy=remedy)
+
+
+def _check_known(
+    labels: Sequence[str], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
+) -> None:
     known = set(labelled.labels())
-    labels = table.labels()
-    if known.issuperset(labels):
-        return
-    index, label = next((i, label) for i, label in enumerate(labels) if label not in known)
-    raise DataError(
-        f"{place(index)}: found the label {label!r}, which {labelled.name} lacks; expected one of "
-        f"{names_shown(sorted(known))}.{did_you_mean(label, known)} Correct the label or "
-        + ("add labelled rows for it." if isinstance(labelled, TextTable) else "say there what it means.")
-    )
-
-
-def _row_of(table: TextTable, index: int) -> str:
-    return Origin(table.name).at(index + 1)
+    index, label = next(((i, label) for i, label in enumerate(labels) if label not in known), (0, None))
+    if label is not None:
+        raise DataError(
+            f"{place(index)}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
+            f"{did_you_mean(label, known)} Correct the label, or {remedy}."
+        )
 
 
 def _texts_table(value: TextsLike, *, name: str) -> TextTable:
@@ -227,10 +219,10 @@ def _texts_table(value: TextsLike, *, name: str) -> TextTable:
     if isinstance(value, TextTable):
         return value
     if isinstance(value, Dataset):
-        return load(DatasetInput(value, name, Columns()), empty_text="refuse").table
+        return load(open_dataset(value, name, Columns()), empty_text="refuse").table
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise DataError(
-            f"{name}: found {shown(value)} ({type(value).__name__}); expected a list of texts. Put the texts in a list."
+            f"{name}: {shown(value)} ({type(value).__name__}) is not a list of texts. Put the texts in a list."
         )
     return TextTable.from_lists(value, name=name)
 
@@ -243,7 +235,7 @@ def _labelled_table(value: LabelledLike, *, name: str) -> TextTable:
         value.labels()
         return value
     if isinstance(value, Dataset):
-        return load(DatasetInput(value, name, Columns(label="label")), empty_text="refuse").table
+        return load(open_dataset(value, name, Columns(label="label")), empty_text="refuse").table
     if isinstance(value, pd.DataFrame):
         texts = cast("list[str]", _frame_column(value, "text", name))
         return TextTable.from_lists(texts, _frame_column(value, "label", name), name=name)
@@ -267,12 +259,10 @@ def _frame_column(frame: pd.DataFrame, column: str, name: str) -> list[Label]:
 def _table_of_pairs(pairs: Sequence[tuple[str, Label]], *, name: str) -> TextTable:
     if not _is_list(pairs):
         raise DataError(
-            f"{name}: found {shown(pairs)} ({type(pairs).__name__}); expected (texts, labels), a list of pairs "
-            "(text, label), a pandas DataFrame or a datasets.Dataset. Give one of these."
+            f"{name}: {shown(pairs)} ({type(pairs).__name__}) is not a set of examples. Give (texts, labels), a list of "
+            "pairs (text, label), a pandas DataFrame or a datasets.Dataset."
         )
     for number, pair in enumerate(pairs, 1):
         if not _is_list(pair) or len(pair) != 2:
-            raise DataError(
-                f"{Origin(name).at(number)}: found {shown(pair)}; expected a pair (text, label). Write the row so."
-            )
+            raise DataError(f"{Origin(name).at(number)}: {shown(pair)} is not a pair (text, label).")
     return TextTable.from_lists([pair[0] for pair in pairs], [pair[1] for pair in pairs], name=name)

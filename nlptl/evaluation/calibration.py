@@ -1,4 +1,4 @@
-"""How sharp a head's probabilities should be: one temperature, fitted on logits of held-out examples.
+"""Temperature scaling: one temperature for a head's probabilities, fitted on logits of held-out examples.
 
 Shapes: n examples, K labels.
 """
@@ -10,85 +10,91 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SHARPNESSES = (1e-2, 1e4)  # searched, where the logits have a standard deviation of 1
-STEPS = 60
-PRECISE = 1e-9
-LEAST = 1e-300  # probability that is told from 0
-FLAT = 1e-9  # spread of logits, in units of the largest, below which it is rounding
-BELIEF = 20.0  # texts that a classifier's own probabilities are worth where they are corrected by fresh ones
+INVERSE_TEMPERATURES = (1e-2, 1e4)
+"""Range of the search, for logits with a standard deviation of 1."""
+MAX_STEPS = 60
+TOLERANCE = 1e-9
+"""Relative change of the inverse temperature at which the search ends."""
+MIN_PROBABILITY = 1e-300
+"""Probability below which the logarithm is that of this one."""
+ROUNDING_SPREAD = 1e-9
+"""Spread of logits, relative to the largest, below which it is rounding error."""
+PRIOR_STRENGTH = 20.0
+"""Prior strength, in texts, of a classifier's own probabilities when fresh texts correct them."""
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the negative log-probability of each label (n,), in nats, from logits (n, K) and label ids (n,)."""
+    """Return the negative log-probability (n,), in nats, of the labels (n,) under logits (n, K)."""
     return -logits.log_softmax(dim=-1).gather(-1, labels[:, None])[:, 0]
 
 
 def log_probabilities(probabilities: NDArray[np.float64]) -> Tensor:
-    """Return the logarithms of predictions (n, K), finite for 0 too; they serve as logits."""
-    return torch.from_numpy(probabilities).clamp(min=LEAST).log()
+    """Return the logarithms of probabilities (n, K), finite for 0 too. They serve as logits."""
+    return torch.from_numpy(probabilities).clamp(min=MIN_PROBABILITY).log()
 
 
-def fit_temperature(logits: Tensor, labels: Tensor, *, doubt: float | None = None) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, *, label_noise_rate: float | None = None) -> float:
     """Return the temperature that minimises the log-loss of smoothed labels (Guo et al. 2017; Platt 1999).
 
-    A label counts as certain only to 1 - 1 / (n + 2), the rest is spread over the other labels: the pseudo-count of
-    Platt's targets. So 8 examples that are all right make probabilities of about 0.9 and not of 1, whatever the units
-    of the logits, and hundreds of examples hardly feel it. The loss is convex in 1 / temperature; where the logits
-    speak against the labels, the flattest temperature searched is returned. `doubt` (0 to 1) takes the place of
-    1 / (n + 2), where more is known of how often such logits are wrong.
+    A label has probability 1 - r; the other labels share r, the `label_noise_rate` (0 to 1). Its default 1 / (n + 2) is
+    the pseudo-count of Platt's targets. With it, 8 correct examples give probabilities of about 0.9, not 1; with hundreds
+    it has hardly any effect. A larger rate gives flatter probabilities. The loss is convex in the inverse temperature.
+    If the logits contradict the labels, the result is the highest temperature of the search.
     """
     count, width = logits.shape
-    unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if _is_rounding(unit, logits):
+    scores, unit = _standardised(logits)
+    if unit == 0:
         return 1.0
-    scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
-    doubt = min(1 / (count + 2) if doubt is None else doubt, 1 - 1 / width)
-    expected = (1 - doubt - doubt / (width - 1)) * scores.gather(1, labels[:, None])[:, 0]  # rows of scores sum to 0
-    return float(unit) / _best_sharpness(scores, expected, scores.new_ones(count))
+    rate = min(1 / (count + 2) if label_noise_rate is None else label_noise_rate, 1 - 1 / width)
+    expected = (1 - rate - rate / (width - 1)) * scores.gather(1, labels[:, None])[:, 0]  # rows of scores sum to 0
+    return unit / _best_inverse_temperature(scores, expected, scores.new_ones(count))
 
 
 def corrected_temperature(
-    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, belief: float = BELIEF
+    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, prior_strength: float = PRIOR_STRENGTH
 ) -> float:
-    """Return the temperature that corrects logits (n, K) which were calibrated before, by labels (n,) of fresh texts.
+    """Return the temperature that corrects calibrated logits (n, K) by the labels (n,) of fresh texts.
 
-    Minimises the log-loss of targets that are the labels to n / (n + `belief`) and the softmax of the logits itself for the
-    rest: no texts say 1, and few move it little, since what the classifier believes of itself comes from more than they are.
-    `belief` is how many texts that is worth: more moves less. `weights` (n,) say how much each text counts, all alike by
-    default; n is then their effective number (Kish 1965), (sum of weights)² / sum of squares.
+    It minimises the log-loss of targets that mix the labels, with share n / (n + `prior_strength`), and the softmax of
+    the logits. A larger prior strength moves the temperature less; without texts the result is 1. `weights` (n,) are the
+    weights of the texts, equal by default; n is then their effective number (Kish 1965), (sum of weights)² / sum of
+    squares.
     """
     weights = logits.new_ones(len(logits)) if weights is None else weights.to(logits)
     if not bool(weights.sum() > 0):
         return 1.0
-    unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
-    if _is_rounding(unit, logits):
+    scores, unit = _standardised(logits)
+    if unit == 0:
         return 1.0
-    scores = (logits - logits.mean(dim=-1, keepdim=True)) / unit
     count = float(weights.sum().square() / weights.square().sum())
-    share = count / (count + belief)
-    seen = scores.gather(1, labels[:, None])[:, 0]
-    believed = (logits.softmax(dim=-1) * scores).sum(dim=-1)
-    return float(unit) / _best_sharpness(scores, share * seen + (1 - share) * believed, weights)
+    share = count / (count + prior_strength)
+    of_labels = scores.gather(1, labels[:, None])[:, 0]
+    of_softmax = (logits.softmax(dim=-1) * scores).sum(dim=-1)
+    return unit / _best_inverse_temperature(scores, share * of_labels + (1 - share) * of_softmax, weights)
 
 
-def _is_rounding(spread: Tensor, logits: Tensor) -> bool:
-    return float(spread) <= FLAT * max(LEAST, float(logits.abs().max()))
+def _standardised(logits: Tensor) -> tuple[Tensor, float]:
+    """Return centred logits with a standard deviation of 1, and their spread; 0 if it is only rounding error."""
+    unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()
+    if float(unit) <= ROUNDING_SPREAD * max(MIN_PROBABILITY, float(logits.abs().max())):
+        return logits, 0.0
+    return (logits - logits.mean(dim=-1, keepdim=True)) / unit, float(unit)
 
 
-def _best_sharpness(scores: Tensor, targets: Tensor, weights: Tensor) -> float:
-    """Find where the weighted mean scores under softmax(sharpness * scores) sum to those of the `targets` (n,): Newton."""
+def _best_inverse_temperature(scores: Tensor, targets: Tensor, weights: Tensor) -> float:
+    """Return the β at which the weighted mean scores under softmax(β · scores) equal the `targets` (n,), by Newton."""
     expected = float((weights * targets).sum())
-    low, high = SHARPNESSES
-    sharpness = 1.0
-    for _ in range(STEPS):
-        chances = (sharpness * scores).softmax(dim=-1)
-        means = (chances * scores).sum(dim=-1)
+    low, high = INVERSE_TEMPERATURES
+    beta = 1.0
+    for _ in range(MAX_STEPS):
+        probabilities = (beta * scores).softmax(dim=-1)
+        means = (probabilities * scores).sum(dim=-1)
         slope = float((weights * means).sum()) - expected
-        curvature = float((weights * ((chances * scores.pow(2)).sum(dim=-1) - means.pow(2))).sum())
-        low, high = (low, sharpness) if slope > 0 else (sharpness, high)
-        newton = sharpness - slope / curvature if curvature > 0 else high
+        curvature = float((weights * ((probabilities * scores.pow(2)).sum(dim=-1) - means.pow(2))).sum())
+        low, high = (low, beta) if slope > 0 else (beta, high)
+        newton = beta - slope / curvature if curvature > 0 else high
         step = newton if low < newton < high else (low * high) ** 0.5
-        if abs(step - sharpness) <= PRECISE * sharpness:
+        if abs(step - beta) <= TOLERANCE * beta:
             return step
-        sharpness = step
-    return sharpness
+        beta = step
+    return beta

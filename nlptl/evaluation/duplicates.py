@@ -1,6 +1,6 @@
-"""Labelled texts that stand more than once: what is held out must have no copy among what is learnt from.
+"""Duplicate groups of labelled texts, so that a held-out text has no copy in the training part.
 
-Shapes: n labelled examples, D distinct ones.
+Shapes: n labelled examples, G groups.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 @dataclasses.dataclass(frozen=True)
 class DuplicateGroups:
-    """The distinct pairs of text and label, in the order in which they first stand. Make it with `distinct`."""
+    """Groups of examples with the same text and label, in order of first occurrence."""
 
     first: NDArray[np.int64]
-    """(D,) row in which each first stands, ascending."""
+    """(G,) first row of each group, ascending."""
     owner: NDArray[np.int64]
-    """(n,) which of them each row is, from 0."""
+    """(n,) group of each row, from 0."""
 
     @property
     def copies(self) -> NDArray[np.int64]:
-        """(D,) how often each stands."""
+        """(G,) number of rows in each group."""
         return np.bincount(self.owner, minlength=len(self.first))
 
-    def rows_of(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return all rows, ascending, of the distinct ones with these numbers."""
-        return np.flatnonzero(np.isin(self.owner, some))
+    def rows_of(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return all rows of `groups`, ascending."""
+        return np.flatnonzero(np.isin(self.owner, groups))
 
 
 def duplicate_groups(texts: Sequence[str], labels: Sequence[Hashable]) -> DuplicateGroups:
-    """Return which rows repeat another's text and label. The same text under another label is no repeat."""
+    """Return the duplicate groups of labelled texts. The same text under another label is no duplicate."""
     known: dict[tuple[str, Hashable], int] = {}
     owner = [known.setdefault(pair, len(known)) for pair in zip(texts, labels, strict=True)]
     _, first = np.unique(np.asarray(owner, dtype=np.int64), return_index=True)

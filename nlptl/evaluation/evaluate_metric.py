@@ -1,8 +1,7 @@
-"""The same figures as a 🤗 evaluate metric, for programs that speak `compute`, `add_batch` and `evaluate.combine`.
+"""The scores as a 🤗 evaluate metric, with `compute`, `add_batch` and `evaluate.combine`.
 
-`import evaluate` takes seconds and drags in transformers and datasets, and `evaluate.load("f1")` fetches a script from
-the network. That is why `nlptl.evaluation.scores` calls scikit-learn directly and this face stands apart: nothing in nlptl
-needs it, and it loads evaluate only when `load` is called.
+`import evaluate` takes seconds and loads transformers and datasets; `evaluate.load("f1")` needs the network. Therefore
+`nlptl.evaluation.scores` calls scikit-learn itself, and only `load` imports evaluate.
 """
 
 from __future__ import annotations
@@ -25,24 +24,23 @@ _INPUTS = """
 
 
 def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metric:
-    """Make the metric "classification_report" for the label set `names`; it works offline and leaves no file behind.
+    """Return the metric "classification_report" for the labels `names`. It works offline and leaves no files.
 
-    `compute` returns rows, accuracy, macro_f1 and mcc, each interval with its ends (accuracy_low, accuracy_high, …), as
-    `nlptl.evaluation.scores.evaluate_predictions` defines them. With `probabilities` the metric takes a third input of that
-    name and returns log_loss and expected_calibration_error too. Predictions and references are label names or ids (the
-    place in `names`). It keeps its batches in memory, so it counts one process only: gather the predictions before
-    adding them.
+    `compute` returns rows, accuracy, macro_f1 and mcc of `nlptl.evaluation.scores.evaluate_predictions`, with the ends of
+    their intervals (accuracy_low, accuracy_high, …). With `probabilities` it takes a third input of that name, and also
+    returns log_loss and expected_calibration_error. Predictions and references are labels or ids (positions in `names`).
+    The metric sees one process only: gather predictions before adding them.
 
-    `compute` raises DataError for a label that is not in `names`, evaluate's ValueError for inputs that do not fit.
+    `compute` raises DataError for a label that is not in `names`, and evaluate's ValueError for unsuitable inputs.
     """
     import evaluate
     from datasets import Features, Value
     from datasets import Sequence as Row
 
-    chances = {"probabilities": Row(Value("float64"))} if probabilities else {}
+    third = {"probabilities": Row(Value("float64"))} if probabilities else {}
 
     class ClassificationReport(evaluate.Metric):  # type: ignore[misc, unused-ignore]
-        """evaluate_predictions behind evaluate's interface."""
+        """evaluate_predictions with the interface of evaluate."""
 
         def _info(self) -> Any:
             return evaluate.MetricInfo(
@@ -50,7 +48,7 @@ def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metri
                 citation="",
                 inputs_description=_INPUTS,
                 features=[
-                    Features({"predictions": Value(kind), "references": Value(kind), **chances})
+                    Features({"predictions": Value(kind), "references": Value(kind), **third})
                     for kind in ("string", "int64")
                 ],
             )
@@ -74,13 +72,13 @@ def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metri
             )
             return _figures(evaluation)
 
-    # evaluate makes its folder even when it keeps everything in memory; nothing reads or writes it afterwards.
+    # evaluate creates its folder even if it keeps everything in memory; nothing uses it afterwards.
     with tempfile.TemporaryDirectory(prefix="nlptl-metric-") as folder:
         return ClassificationReport(cache_dir=folder, keep_in_memory=True)
 
 
 def _label_names(labels: Sequence[str] | Sequence[int], names: Sequence[str]) -> list[str]:
-    # An id outside the label set stays what it is, for evaluate_predictions to refuse with its place.
+    # evaluate_predictions refuses an id outside the label set, with its place.
     return [names[label] if isinstance(label, int) and 0 <= label < len(names) else str(label) for label in labels]
 
 

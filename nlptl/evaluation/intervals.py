@@ -1,13 +1,12 @@
-"""Intervals for scores: Wilson for counts, the bootstrap for everything else, two-level where seeds differ too.
+"""Intervals of scores: Wilson for counts, the bootstrap for other scores, a two-level bootstrap over seeds and items.
 
-Legend: S seeds (or splits), I items (test texts), N items of one test set, R resamples. Every random draw comes from
-one numpy Generator made from the argument `seed`; the same arguments give the same interval.
+Shapes: S seeds (or splits), I items (test texts), N items of one test set, R resamples. Each function draws from one
+generator made from its `seed`; the same arguments give the same interval.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
@@ -20,14 +19,15 @@ from nlptl.errors import ConfigError, DataError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
-"""An (S, I) array: every seed scored on the same items. A list of S 1-D arrays: every split has its own items."""
+"""An (S, I) array if all seeds are scored on the same items; a list of S 1-D arrays if each split has its own."""
 
-_CHUNK = 4_000_000  # elements that one array of resamples may hold, to bound memory
+_MAX_ELEMENTS = 4_000_000
+"""Size of one array of resamples, which bounds memory."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Hold a value and the interval around it, in the value's own unit; `level` is its nominal coverage, in (0, 1)."""
+    """Value with the interval around it. `level`, in (0, 1), is the nominal coverage."""
 
     value: float
     low: float
@@ -37,31 +37,13 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
 
-    def to_json(self) -> str:
-        """Write as one JSON object; `from_json` gives back an equal Interval, to the last bit."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Interval:
-        """Read what `to_json` wrote; anything else raises DataError."""
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            return TypeAdapter(cls).validate_json(text)
-        except ValidationError as error:
-            raise DataError(
-                f"interval: not the JSON of an Interval ({error.errors()[0]['msg']}); expected the numbers value, low, "
-                "high and level. Write it with Interval.to_json."
-            ) from None
-
 
 @dataclasses.dataclass(frozen=True)
 class PairedDifference:
-    """Hold how much the second arm scores above the first, on the same seeds and items.
+    """Difference of two arms on the same seeds and items.
 
-    `difference` is second − first. `wins`, `ties` and `losses` count the seeds whose mean is higher, equal (to 1e-12)
-    or lower in the second arm. `p_value` is the exact two-sided sign test over the seeds that are not tied (Dixon &
-    Mood 1946), 1.0 when all are tied: it sees luck of seed only, and needs six seeds to fall below 0.05.
+    `difference` is second − first. `wins`, `ties` and `losses` count the seeds with a higher, equal (to 1e-12) or lower
+    mean in the second arm. `p_value` is that of the `sign_test` over seeds, which ignores the variation between items.
     """
 
     difference: Interval
@@ -72,21 +54,21 @@ class PairedDifference:
 
 
 def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
-    """Give the score interval of a proportion (Wilson 1927), which stays in [0, 1] and contains successes / total.
+    """Return the score interval of a proportion (Wilson 1927), which lies in [0, 1] and contains successes / total.
 
     Raises DataError unless 0 ≤ successes ≤ total and total ≥ 1.
     """
     _check_settings(1, level)
     if not 0 <= successes <= total or total == 0:
         raise DataError(
-            f"wilson: {successes} successes of {total}; expected 0 ≤ successes ≤ total and a total of at least 1. "
-            "Leave the interval out where nothing was counted."
+            f"wilson: {successes} successes of {total} is no proportion. Give a total of at least 1, and at most as many "
+            "successes."
         )
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
     value = successes / total
     centre = (value + z2 / (2 * total)) / (1 + z2 / total)
     half = math.sqrt(z2 * (value * (1 - value) / total + z2 / (4 * total**2))) / (1 + z2 / total)
-    # Rounding may push an end past the value where the formula gives equality (0 or all successes).
+    # Where the formula gives equality (0 or all successes), rounding may push an end past the value.
     low = 0.0 if successes == 0 else max(0.0, min(centre - half, value))
     high = 1.0 if successes == total else min(1.0, max(centre + half, value))
     return Interval(value=value, low=low, high=high, level=level)
@@ -100,22 +82,21 @@ def bootstrap(
     level: float = 0.95,
     vectorised: bool = False,
 ) -> Interval:
-    """Give the percentile bootstrap interval of `statistic` over items (Efron & Tibshirani 1993, ch. 13).
+    """Return the percentile bootstrap interval of `statistic` over items (Efron & Tibshirani 1993, ch. 13).
 
-    `arrays` each hold N items on their first axis and are resampled together, so pairs stay pairs. `statistic` takes
-    arrays shaped like them and returns one number; with `vectorised` it takes them with a leading axis of resamples,
-    (R, N, ...), and returns (R,), which is much faster.
+    `arrays` have N items on their first axis and are resampled together, so that pairs stay pairs. `statistic` maps
+    arrays of their shape to a number. With `vectorised` it maps arrays (R, N, ...) to (R,), which is much faster.
 
-    The interval covers the luck of the items drawn. It sees no error that the sample does not show: where all items
-    agree it is one point. Raises DataError when there is no item, lengths differ or the statistic is not finite.
+    The interval covers the sampling of items. It is a single point if all items agree, however few they are. Raises
+    DataError if there are no items, lengths differ, or the statistic is not finite.
     """
     _check_settings(resamples, level)
     items = [np.asarray(array) for array in arrays]
     sizes = {array.shape[0] if array.ndim else 0 for array in items}
     if len(sizes) != 1 or 0 in sizes:
         raise DataError(
-            f"bootstrap: arrays of {', '.join(str(size) for size in sorted(sizes)) or 'no'} items; expected one or "
-            "more arrays of equal length with at least one item. Pass paired arrays of the same test texts."
+            f"bootstrap: the arrays have {', '.join(str(size) for size in sorted(sizes)) or 'no'} items. Give one or more "
+            "arrays of equal length, with at least one item."
         )
     size = sizes.pop()
 
@@ -130,16 +111,15 @@ def bootstrap(
 
 
 def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
-    """Give the mean of the scores of several seeds with a two-level bootstrap interval.
+    """Return the mean score of several seeds with a two-level bootstrap interval.
 
-    An (S, I) array means that all seeds share the items: rows and columns are resampled independently, the columns
-    jointly for all seeds (the pigeonhole bootstrap, Owen 2007; conservative where seeds hardly differ). A list of S 1-D
-    arrays means that every split has its own items: splits are resampled, then their items; the value is the mean of
-    the splits' means.
+    For an (S, I) array, seeds and items are resampled independently (pigeonhole bootstrap, Owen 2007; conservative if
+    seeds hardly differ). For a list of S arrays, splits are resampled, then their items; the value is the mean of the
+    splits' means.
 
-    The interval covers the luck of the seed and of the test items. It does **not** cover the choice of the training
-    rows unless each seed drew its own. With one seed it covers items only, with one item seeds only, with one of both
-    it is a point; few seeds understate their own spread. Raises DataError when a score is missing or not finite.
+    The interval covers seeds and test items. It does **not** cover the choice of the training rows, unless each seed
+    drew its own. With one seed it covers items only; few seeds understate their own variation. Raises DataError if a
+    score is missing or not finite.
     """
     _check_settings(resamples, level)
     draws = _draws(_rows(scores), isinstance(scores, np.ndarray), resamples, seed)
@@ -149,25 +129,22 @@ def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0, l
 def paired_difference(
     first: Scores, second: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> PairedDifference:
-    """Compare two arms scored on the same seeds and items: the `hierarchical_mean` of second − first.
+    """Return the `hierarchical_mean` of second − first, for two arms scored on the same seeds and items.
 
-    Both arms take the same draw of seeds and items, so what they share cancels; identical arms give exactly 0 [0, 0].
-    The interval covers the luck of the seed and of the test items, not of the choice of the training rows (unless each
-    seed drew its own). Raises DataError when the arms differ in seeds or items.
+    Both arms share each draw of seeds and items, so that common variation cancels: equal arms give exactly 0 [0, 0].
+    Raises DataError if the arms differ in seeds or items.
     """
     _check_settings(resamples, level)
     before, after = _rows(first), _rows(second)
-    kinds, sizes = (
-        [isinstance(arm, np.ndarray) for arm in (first, second)],
-        [[row.size for row in arm] for arm in (before, after)],
-    )
-    if sizes[0] != sizes[1] or kinds[0] != kinds[1]:
+    sizes = [[row.size for row in arm] for arm in (before, after)]
+    shared_items = isinstance(first, np.ndarray)
+    if sizes[0] != sizes[1] or shared_items != isinstance(second, np.ndarray):
         raise DataError(
-            f"paired difference: the first arm has {sizes[0]} items by seed, the second {sizes[1]}; expected the same "
-            "seeds and items in both, as two arrays or as two lists. Score both arms on the same test texts."
+            f"paired difference: the first arm has {sizes[0]} items by seed, the second {sizes[1]}. Score both arms with the "
+            "same seeds on the same test texts, as two arrays or as two lists."
         )
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    draws = _draws(differences, kinds[0], resamples, seed)
+    draws = _draws(differences, shared_items, resamples, seed)
     means = [float(row.mean()) for row in differences]
     wins, losses = sum(mean > 1e-12 for mean in means), sum(mean < -1e-12 for mean in means)
     interval = percentile_interval(float(draws[0]), draws[1:], level=level)
@@ -175,11 +152,10 @@ def paired_difference(
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Give the exact two-sided p-value of so many wins and losses where either is as likely (Dixon & Mood 1946).
+    """Return the exact two-sided p-value of wins and losses that are equally likely (Dixon & Mood 1946).
 
-    Over the items on which two classifiers disagree it is McNemar's test (1947) in its exact form. Ties are left out
-    beforehand; without wins and losses the p-value is 1. It takes six of one kind and none of the other to fall below
-    0.05.
+    Ties are not counted. Without wins and losses the p-value is 1; below 0.05 it needs six wins and no loss. Over the
+    items on which two classifiers disagree, it is McNemar's exact test (1947).
     """
     trials = wins + losses
     tail: int = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
@@ -187,14 +163,14 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def percentile_interval(value: float, draws: Floats, *, level: float = 0.95) -> Interval:
-    """Put the central `level` of the resampled values, draws (R,), around `value`.
+    """Return `value` with the central `level` of its resamples `draws` (R,).
 
-    An end within rounding (1e-12) of the value is set to it. Raises DataError when a number is not finite.
+    An end within rounding (1e-12) of the value is set to it. Raises DataError if a number is not finite.
     """
     if not (math.isfinite(value) and np.isfinite(draws).all()):
         raise DataError(
-            "bootstrap: the statistic is not a finite number on these items or on a resample of them; expected a "
-            "number for every draw of items with replacement. Let the statistic return one where it is undefined."
+            "bootstrap: the statistic is not finite on the items, or on a resample of them. Let it return a finite number "
+            "where it is undefined."
         )
     ends = (float(end) for end in np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
     low, high = (value if math.isclose(end, value, rel_tol=1e-12, abs_tol=1e-12) else end for end in ends)
@@ -202,13 +178,13 @@ def percentile_interval(value: float, draws: Floats, *, level: float = 0.95) -> 
 
 
 def chunks(resamples: int, size: int) -> Iterator[int]:
-    """Split the resamples into counts such that count × size elements take at most 32 MB as float64."""
-    step = max(1, _CHUNK // max(1, size))
+    """Yield counts that sum to `resamples`, such that count × size float64 elements take at most 32 MB."""
+    step = max(1, _MAX_ELEMENTS // max(1, size))
     yield from (min(step, resamples - start) for start in range(0, resamples, step))
 
 
 def _draws(rows: list[Floats], shared_items: bool, resamples: int, seed: int) -> Floats:
-    """Give the mean of the rows' means and its two-level resamples, (1 + R,)."""
+    """Return the mean of the rows' means, and its two-level resamples: (1 + R,)."""
     rng = np.random.default_rng(seed)
     draws = _crossed(np.stack(rows), resamples, rng) if shared_items else _nested(rows, resamples, rng)
     return np.concatenate([[np.mean([row.mean() for row in rows])], draws])
@@ -233,7 +209,7 @@ def _nested(splits: list[Floats], resamples: int, rng: np.random.Generator) -> F
 
 
 def _counts(rng: np.random.Generator, resamples: int, size: int) -> Floats:
-    """Draw how often each of `size` units comes up in each resample, (R, size)."""
+    """Return how often each of `size` units occurs in each resample, (R, size)."""
     chosen = rng.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
     return np.bincount(chosen.ravel(), minlength=chosen.size).reshape(resamples, size).astype(np.float64)
 
@@ -242,8 +218,8 @@ def _rows(scores: Scores) -> list[Floats]:
     rows = [np.asarray(row, dtype=np.float64) for row in scores]
     if not rows or any(row.ndim != 1 or row.size == 0 or not np.isfinite(row).all() for row in rows):
         raise DataError(
-            "scores: found no seed, a seed without items, or a score that is not a finite number; expected a seeds × "
-            "items array, or a list of 1-D arrays, of finite numbers. Leave out seeds that did not finish."
+            "scores: there is no seed, a seed without items, or a score that is not finite. Give an array of seeds × items, "
+            "or a list of 1-D arrays, of finite numbers. Leave out seeds that did not finish."
         )
     return rows
 
@@ -251,6 +227,6 @@ def _rows(scores: Scores) -> list[Floats]:
 def _check_settings(resamples: int, level: float) -> None:
     if resamples < 1 or not 0 < level < 1:
         raise ConfigError(
-            f"interval: resamples {resamples} and level {level}; expected at least 1 resample and a level between 0 "
-            "and 1. The defaults are 1000 and 0.95."
+            f"interval: resamples is {resamples} and level {level}, but resamples must be at least 1 and level between 0 and "
+            "1. The defaults are 1000 and 0.95."
         )

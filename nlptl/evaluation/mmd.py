@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy: how far apart two samples of vectors are, in the means of a kernel's features.
+"""Maximum mean discrepancy (MMD): the distance of two samples of vectors, in the means of a kernel's features.
 
 Shapes: m source vectors, n target vectors, D dimension, R permutations.
 """
@@ -10,23 +10,21 @@ from torch import Tensor
 
 from nlptl.evaluation.intervals import chunks
 
-SMALLEST = 1e-12  # squared bandwidth where all vectors are the same one
+MIN_SQUARED_BANDWIDTH = 1e-12
+"""Bandwidth of samples whose vectors are all equal."""
 
 
 def squared_distances(one: Tensor, other: Tensor) -> Tensor:
-    """Return the squared Euclidean distances (m, n) of vectors (m, D) and (n, D), none below 0."""
+    """Return the squared Euclidean distances (m, n) of vectors (m, D) and (n, D), at least 0."""
     lengths = one.pow(2).sum(dim=1)[:, None] + other.pow(2).sum(dim=1)[None, :]
     return (lengths - 2 * one @ other.T).clamp(min=0)
 
 
 def median_bandwidth(vectors: Tensor) -> Tensor:
-    """Return the squared bandwidth () of the median heuristic: the median squared distance of two of the vectors (m, D).
-
-    Gretton et al. 2012, section 8.
-    """
+    """Return the median squared distance () between vectors (m, D), the squared bandwidth of Gretton et al. 2012, § 8."""
     apart = squared_distances(vectors, vectors)
     above = torch.triu_indices(len(vectors), len(vectors), offset=1)
-    return apart[above[0], above[1]].median().clamp(min=SMALLEST)
+    return apart[above[0], above[1]].median().clamp(min=MIN_SQUARED_BANDWIDTH)
 
 
 def rbf_kernel(one: Tensor, other: Tensor, bandwidth: Tensor) -> Tensor:
@@ -35,10 +33,10 @@ def rbf_kernel(one: Tensor, other: Tensor, bandwidth: Tensor) -> Tensor:
 
 
 def mmd_squared(source: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
-    """Return the unbiased estimate () of MMD² (Gretton et al. 2012, eq. 3); it may fall below 0.
+    """Return the unbiased estimate () of MMD² (Gretton et al. 2012, eq. 3), which may be negative.
 
-    mean of k(x, x') over pairs x ≠ x' + mean of k(y, y') over pairs y ≠ y' - 2 · mean of k(x, y). Each sample needs two
-    vectors at least.
+    MMD² = mean of k(x, x') over x ≠ x' + mean of k(y, y') over y ≠ y' - 2 · mean of k(x, y). Each sample needs at least
+    two vectors.
     """
 
     def within(vectors: Tensor) -> Tensor:
@@ -49,25 +47,25 @@ def mmd_squared(source: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
 
 
 def permutation_test(source: Tensor, target: Tensor, *, permutations: int, seed: int) -> tuple[float, float]:
-    """Return MMD² at the median bandwidth and its p-value under random exchanges of source and target.
+    """Return MMD² at the median bandwidth, and its p-value under R random permutations of source and target.
 
-    p = (1 + exchanges with at least this MMD²) / (1 + R), which is valid at any R (Phipson & Smyth 2010). Exchanges are
-    looked at in parts, so that memory does not grow with R.
+    p = (1 + permutations with at least this MMD²) / (1 + R), which is valid for any R (Phipson & Smyth 2010). Memory does
+    not grow with R.
     """
     vectors = torch.cat([source, target]).double()
     kernel = rbf_kernel(vectors, vectors, median_bandwidth(vectors)).fill_diagonal_(0)
     generator = torch.Generator().manual_seed(seed)
     m, count = len(source), len(vectors)
-    seen = _values_of(torch.arange(count)[None], kernel, m)[0]
+    seen = _permuted_values(torch.arange(count)[None], kernel, m)[0]
     reached = 0
     for size in chunks(permutations, count):
         orders = torch.stack([torch.randperm(count, generator=generator) for _ in range(size)])
-        reached += int((_values_of(orders, kernel, m) >= seen - 1e-12).sum())
+        reached += int((_permuted_values(orders, kernel, m) >= seen - 1e-12).sum())
     return float(seen), (1 + reached) / (1 + permutations)
 
 
-def _values_of(orders: Tensor, kernel: Tensor, m: int) -> Tensor:
-    """Return MMD² (R,) where the first m of each order (R, m + n) are the source; `kernel` (m + n, m + n) has no diagonal."""
+def _permuted_values(orders: Tensor, kernel: Tensor, m: int) -> Tensor:
+    """Return MMD² (R,) with the first m of each order (R, m + n) as source; `kernel` (m + n, m + n) has a zero diagonal."""
     n = len(kernel) - m
     in_source = torch.zeros(len(orders), len(kernel), dtype=kernel.dtype).scatter_(1, orders[:, :m], 1.0)
     sums = in_source @ kernel

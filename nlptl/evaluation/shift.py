@@ -1,4 +1,4 @@
-"""The shift score: whether, and how far, the texts of two domains differ in their sentence vectors."""
+"""Domain shift: whether, and how far, the sentence vectors of two domains differ."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ from nlptl.evaluation.mmd import permutation_test
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST = 10  # texts of a domain below which nothing can be said
-LEVEL = 0.05  # chance of finding a shift where there is none; the two tests share it
+MIN_TEXTS = 10
+"""Texts that each domain needs for a test."""
+SIGNIFICANCE = 0.05
+"""Probability of reporting a shift where there is none, for the two tests together."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
-    """What the two tests say of two domains."""
+    """Result of the two shift tests."""
 
     texts: int
-    """Of each domain that were looked at."""
+    """Number compared of each domain."""
     accuracy: Interval
-    """Share (0 to 1) of held-out texts whose domain a classifier tells; 0.5 is what guessing gives."""
+    """Share (0 to 1) of held-out texts to whose domain a classifier assigns them; guessing gives 0.5."""
     accuracy_p: float
-    """Chance of at least this accuracy where the domains are the same."""
+    """Probability of at least this accuracy if the domains are equal."""
     mmd_squared: float
     mmd_p: float
 
     @property
     def is_shown(self) -> bool:
-        """Whether one of the tests finds a shift; each at half the level, so that both together keep it."""
-        return min(self.accuracy_p, self.mmd_p) < LEVEL / 2
+        """Whether one of the tests is significant at half of SIGNIFICANCE, so that both together keep it."""
+        return min(self.accuracy_p, self.mmd_p) < SIGNIFICANCE / 2
 
     def sentence(self) -> str:
-        """Tell both scores and what they show."""
+        """Return both scores and what they show."""
         found = "the domains differ" if self.is_shown else "no difference between the domains is shown"
         return (
-            f"Shift: a classifier tells the domain of {self.accuracy} of held-out texts (guessing 0.5, "
-            f"{told_p(self.accuracy_p)}), MMD² {self.mmd_squared:.4f} ({told_p(self.mmd_p)}): {found}."
+            f"Shift: a classifier recognises the domain of held-out texts with accuracy {self.accuracy} (guessing: 0.5, "
+            f"{p_value_text(self.accuracy_p)}); MMD² is {self.mmd_squared:.4f} ({p_value_text(self.mmd_p)}): {found}."
         )
 
 
 def check_size(texts: int, *, part: str, where: str) -> None:
-    """Raise DataError for so few texts of a domain that nothing can be said; `part` of the data holds them."""
-    if texts < LEAST:
+    """Raise DataError if data.`part` has too few texts for a test."""
+    if texts < MIN_TEXTS:
         raise DataError(
-            f"{where}: found {texts} texts in data.{part}; expected at least {LEAST} to compare the domains by. Add texts."
+            f"{where}: data.{part} has {texts} texts, but a comparison of domains needs at least {MIN_TEXTS}. Add texts."
         )
 
 
 def shift_between(source: Tensor, target: Tensor, *, texts: int, permutations: int, seed: int) -> Shift:
-    """Compare the sentence vectors (m, D) and (n, D) of two domains, on as many of each, `texts` at most, drawn by `seed`.
+    """Compare the sentence vectors (m, D) and (n, D) of two domains, on equally many of each, drawn by `seed`.
 
-    Raises DataError for a domain of fewer than ten texts.
+    More `texts` (the maximum of each domain) show smaller shifts, and take longer. Raises DataError for a domain with
+    fewer than MIN_TEXTS.
     """
     for part, found in (("source", source), ("unlabelled", target)):
         check_size(len(found), part=part, where="domain_adaptation")
@@ -71,10 +74,10 @@ def shift_between(source: Tensor, target: Tensor, *, texts: int, permutations: i
 
 
 def classifier_test(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[Interval, float]:
-    """Return how many held-out texts a classifier assigns to their domain, and the p-value of that (Lopez-Paz & Oquab 2017).
+    """Return the accuracy of a domain classifier on held-out texts, and its p-value (Lopez-Paz & Oquab 2017).
 
-    A logistic regression learns on the first half of either sample, (m, D) each in random order, and is tested on the
-    second. The p-value is the exact binomial one instead of the paper's normal approximation.
+    A logistic regression learns on the first half of each sample (m, D), which is in random order, and is tested on the
+    second half. The p-value is the exact binomial one, not the paper's normal approximation.
     """
     from scipy.stats import binom
     from sklearn.linear_model import LogisticRegression
@@ -89,6 +92,6 @@ def classifier_test(source: NDArray[np.float64], target: NDArray[np.float64]) ->
     return wilson(right, tested), float(binom.sf(right - 1, tested, 0.5))
 
 
-def told_p(p: float) -> str:
-    """Return a p-value as sentences tell it."""
+def p_value_text(p: float) -> str:
+    """Return "p = 0.012", or "p < 0.001"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

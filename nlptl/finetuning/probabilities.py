@@ -78,7 +78,7 @@ def _by_validation(
     """
     import torch
 
-    from nlptl.evaluation.calibration import BELIEF, corrected_temperature, log_probabilities
+    from nlptl.evaluation.calibration import PRIOR_STRENGTH, corrected_temperature, log_probabilities
     from nlptl.training.distributed import broadcast
 
     labels = validation.label_ids
@@ -99,8 +99,8 @@ def _by_validation(
         return None
     weights = (examples.label_shares() / (counts / counts.sum())).clamp(max=MAX_WEIGHT)[labels]
     logits = log_probabilities(classifier.predict_proba(validation.texts))
-    strength = BELIEF if len(examples) else UNCALIBRATED_STRENGTH
-    return broadcast(corrected_temperature(logits, labels, weights=weights, belief=strength))
+    strength = PRIOR_STRENGTH if len(examples) else UNCALIBRATED_STRENGTH
+    return broadcast(corrected_temperature(logits, labels, weights=weights, prior_strength=strength))
 
 
 def check_priors(priors: Priors, labels: Sequence[str], *, where: str) -> None:

@@ -130,7 +130,7 @@ def predict(
     """Predict the label of a text, of every row of a file, or of every line of stdin, as a stream."""
     from nlptl.context import RunContext
     from nlptl.errors import ConfigError
-    from nlptl.evaluation.classifier import load_classifier
+    from nlptl.evaluation.classifier_evaluation import load_classifier
     from nlptl.interfaces.text import predictions
 
     if text is not None and file is not None:
@@ -160,7 +160,7 @@ def evaluate(
     from nlptl.context import RunContext
     from nlptl.data import DataSettings, load_table
     from nlptl.errors import ConfigError
-    from nlptl.evaluation.classifier import evaluate_classifier, load_classifier
+    from nlptl.evaluation.classifier_evaluation import evaluate_classifier, load_classifier
 
     if save is not None and save.is_dir():
         raise ConfigError(f"--save: {save} is a folder; expected a file to write. Name a file in it.")

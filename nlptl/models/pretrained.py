@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from nlptl.artifact import read_json
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, first_line
 from nlptl.models.architectures import anatomy_of
 from nlptl.randomness import seeded
 
@@ -44,7 +44,7 @@ def load_model(folder: Path) -> Any:
     except (
         OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
     ) as error:  # fmt: skip
-        raise ValueError(first_line(error).rstrip(".:")) from None
+        raise ValueError(first_line(error)) from None
     _check_filled(report)
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
@@ -108,11 +108,6 @@ def load_adapter(model: Any, folder: Path) -> PeftModel:
             f"{folder}: holds no adapter that PEFT reads ({first_line(error)}); the folder is damaged. "
             "Run the stage again."
         ) from None
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of another library's message, to be quoted in a sentence."""
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from nlptl.errors import ConfigError
-from nlptl.models.pretrained import first_line, quiet
+from nlptl.errors import ConfigError, first_line
+from nlptl.models.pretrained import quiet
 from nlptl.randomness import seeded
 
 UNBOUNDED = 100_000  # tokenizers without a limit name an astronomic one
@@ -35,7 +35,7 @@ class Seq2Seq:
         ) as error:  # fmt: skip
             raise ConfigError(
                 f"{where}: {folder}: holds no sequence-to-sequence model that transformers reads "
-                f"({first_line(error).rstrip('.:')}); expected config.json, model.safetensors and a tokenizer, such as of a "
+                f"({first_line(error)}); expected config.json, model.safetensors and a tokenizer, such as of a "
                 "Marian or T5 model. Check the folder."
             ) from None
         return cls(model.to(device), tokenizer)

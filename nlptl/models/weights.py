@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import digest_of, file_digest
 from nlptl.config import did_you_mean
-from nlptl.errors import ArtifactError, ConfigError
+from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.architectures import ANATOMIES
 from nlptl.models.encoder import SETTINGS, TOKENIZER, Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
-from nlptl.models.pretrained import first_line, load_model, quiet
+from nlptl.models.pretrained import load_model, quiet
 from nlptl.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _foreign_tokenizer(folder: Path) -> Any:
             raise ValueError("it does not turn into a fast tokenizer")
     except Exception as error:  # tokenizers raises the bare class
         raise ArtifactError(
-            f"{folder}: holds no tokenizer that transformers reads ({first_line(error).rstrip('.:')}); expected "
+            f"{folder}: holds no tokenizer that transformers reads ({first_line(error)}); expected "
             f"{TOKENIZER}, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."
         ) from None
     return tokenizer

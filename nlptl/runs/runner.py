@@ -215,7 +215,7 @@ def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Nu
 
 def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
     """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
-    from nlptl.evaluation.classifier import evaluate_classifier, load_classifier, unknown_share
+    from nlptl.evaluation.classifier_evaluation import evaluate_classifier, load_classifier, unknown_share
 
     path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.config import did_you_mean
-from nlptl.errors import ConfigError
+from nlptl.errors import ConfigError, first_line
 from nlptl.runs.folder import TRACKING
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
@@ -51,7 +51,7 @@ class NamedTrackers:
                 opened.tracker.store_init_configuration(plain)
             except Exception as error:  # whatever a tracker raises when its server or account is not there
                 raise ConfigError(
-                    f"--tracker: found {tracker}, which cannot begin ({_first_line(error)}); expected one that is set up. "
+                    f"--tracker: found {tracker}, which cannot begin ({first_line(error)}); expected one that is set up. "
                     "Follow its own instructions, or drop it."
                 ) from error
 
@@ -76,7 +76,7 @@ class NamedTrackers:
             except Exception as error:  # a full disk or a lost network must not end the training that is tracked
                 self._open.remove(opened)
                 warnings.warn(
-                    f"{opened.name} stopped tracking ({_first_line(error)}); the run goes on without it.", stacklevel=2
+                    f"{opened.name} stopped tracking ({first_line(error)}); the run goes on without it.", stacklevel=2
                 )
 
 
@@ -182,7 +182,3 @@ def _numbers(values: Mapping[str, object]) -> Iterator[tuple[str, float]]:
 
 def _scalar(value: object) -> str | int | float | bool:
     return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Stage three: bring a classifier from a labelled source domain to a target domain of which there are only texts.
+"""Stage three: adapt a classifier from a labelled source domain to a target domain with unlabelled texts.
 
 Shapes: n examples, t texts, D dimension, K labels.
 """
@@ -15,8 +15,8 @@ from nlptl.artifact import Kind
 from nlptl.config import auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.finetuning.domains.adapt_settings import Adapt, AutoAdaptation, Continue, Coral, NoAdaptation, OneMethod
 from nlptl.finetuning.domains.adaptation import Adaptation, encoded
-from nlptl.finetuning.domains.settings import Adapt, Adapters, Adversarial, Auto, Continue, Coral, Nothing
 from nlptl.stages.stage import Need, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from nlptl.finetuning.domains.task import Domains
     from nlptl.models.classifier import TextClassifier
 
-LEAST = 2  # examples of a label in the source: one to learn from, one to hold out
-MOST_PASSES = 50  # of L-BFGS, which has converged by then
+MIN_EXAMPLES = 2  # of each label in the source: one to learn from, one to hold out
+MAX_PASSES = 50  # of L-BFGS, which has converged by then
+SHIFT_TEXTS = 1_000  # of each domain that measure the shift
+PERMUTATIONS = 999  # behind the p-value of MMD
 
 
 class DomainAdaptation(Stage):
-    """Train a classifier on labelled examples of one domain for use in another, of which unlabelled texts are at hand."""
+    """Train a classifier on labelled examples of a source domain for use in a target domain with unlabelled texts."""
 
     stage: Literal["domain_adaptation"] = "domain_adaptation"
     """The name of this stage."""
-    adapt: Adapt = Auto()
-    """How the domains are brought together; auto chooses without target labels."""
+    adapt: Adapt = AutoAdaptation()
+    """Method of adaptation. auto chooses one without target labels."""
     l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
-    """Penalty on half the squared weights of the head; larger is smoother. auto: chosen by cross-validation on the
-    examples. Where layers move (adversarial, adapters) it shapes the head with which they start, and nothing after."""
+    """Penalty on half the squared weights of the head. Larger makes the head smoother and less sure. auto: chosen by
+    cross-validation on the examples. adversarial and adapters use it for their first head alone."""
     folds: int = Field(default=5, ge=2, le=20)
-    """Parts in which examples are held out in turn; once where layers move."""
+    """Parts in which examples are held out in turn. More train on more examples and take longer. adversarial and adapters
+    hold out one part."""
     target_texts: int = Field(default=10_000, ge=10)
-    """Unlabelled texts that are used at most, drawn by the seed; more align better and take longer."""
-    shift_texts: int = Field(default=1_000, ge=10, le=5_000)
-    """Texts of each domain by which the shift is measured; more see a smaller shift."""
-    permutations: int = Field(default=999, ge=99, le=100_000)
-    """Random exchanges behind the p-value of MMD; more make it finer."""
+    """Largest number of unlabelled texts, drawn by the seed. More align better and take longer."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
-    """Of the matrix products where layers move. auto: bfloat16 where the device computes it natively, else float32."""
+    """Precision of the matrix products in training layers. Lower is faster and less exact. auto: bfloat16 if the device
+    computes it natively, else float32."""
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
@@ -65,11 +65,11 @@ class DomainAdaptation(Stage):
 
     @property
     def is_random(self) -> bool:
-        """Folds and batches are drawn."""
+        """True: folds and batches are drawn."""
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """Source and target texts, and the target's labelled examples where given, which join the training."""
+        """Return source and unlabelled, and labelled if given: labelled target examples join the training."""
         wanted: frozenset[Part] = frozenset({"source", "unlabelled"})
         return wanted | ({"labelled"} if data.labelled is not None else set())
 
@@ -83,16 +83,16 @@ class DomainAdaptation(Stage):
                 )
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
-        """Refuse methods that move layers where there are none."""
+        """Refuse methods that train layers for an encoder without layers."""
         for path, method in self._methods():
-            if token_model != "transformer" and not isinstance(method, Nothing | Coral):
+            if token_model != "transformer" and not isinstance(method, NoAdaptation | Coral):
                 raise ConfigError(
                     f"{where}.{path}.method: found {method.method} over word vectors, which have no layers; expected none "
                     "or coral, or a transformer. Choose one, or begin the chain with stage: bert."
                 )
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data without one of the domains, or with too few texts to compare them by, to learn from or to hold out."""
+        """Refuse a missing domain, and too few texts to compare the domains, to learn from or to hold out."""
         from collections import Counter
 
         from nlptl.evaluation.shift import check_size
@@ -104,16 +104,16 @@ class DomainAdaptation(Stage):
         check_size(len(data.source), part="source", where=where)
         check_size(len(data.unlabelled), part="unlabelled", where=where)
         self._check_continue(data, where)
-        once = set(zip(data.source.texts(), data.source.labels(), strict=True))  # copies are held out together
+        once = set(zip(data.source.texts(), data.source.labels(), strict=True))
         label, count = min(Counter(label for _, label in once).items(), key=lambda item: (item[1], item[0]))
-        if count < LEAST:
+        if count < MIN_EXAMPLES:
             raise DataError(
-                f"{where}: found {count} example of label {label!r} in data.source; expected at least {LEAST} different ones, "
-                "one of them to be held out. Add examples."
+                f"{where}: found {count} example of label {label!r} in data.source; expected at least {MIN_EXAMPLES} different "
+                "ones, one of them to be held out. Add examples."
             )
 
     def _check_continue(self, data: TextData, where: str) -> None:
-        """Refuse target texts that continued training has too few different ones of."""
+        """Refuse too few distinct target texts for continued pretraining."""
         from nlptl.pretraining.encoders.pile import LEAST_TEXTS
 
         paths = [path for path, method in self._methods() if isinstance(method, Continue)]
@@ -126,15 +126,17 @@ class DomainAdaptation(Stage):
             )
 
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
-        """Return a new classifier for the target domain; `given` stays as it is, and no test text is looked at.
+        """Return a new classifier for the target domain; `given` does not change, and test texts are not read.
 
-        `given` should have a fresh head. Where it is trained, encoder and head may know the examples, so that none can be
-        held out: no accuracy is told then, and auto adapts nothing. A fresh head on an encoder that has learnt from these
-        labels hides that, and both accuracies come out too high.
+        `given` should have a fresh head. A trained one may know the examples, so that none can be held out: then no
+        accuracy is recorded, and auto adapts nothing. A fresh head on an encoder that learnt from these labels hides that,
+        and both accuracies are too high.
 
-        Raises DataError for a domain without texts, ConfigError for a method that the encoder has no layers for or that
-        does not converge, ArtifactError for an encoder whose vectors are no finite numbers.
+        Raises DataError for a domain without texts, ConfigError for a method that needs layers or does not converge, and
+        ArtifactError for vectors that are not finite.
         """
+        from nlptl.training.compute import precision_for
+
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
         self.check(where="domain_adaptation")
@@ -145,17 +147,19 @@ class DomainAdaptation(Stage):
         domains = self._domains(given, data, context)
         vectors = encoded(given, domains.texts, context)
         shift = self._shift(vectors, domains, context)
-        work = Adaptation(self, given, domains, vectors, self._training(given, vectors, domains, context), context)
+        training = self._training(given, vectors, domains, context)
+        precision = precision_for(self.precision, context.torch_device())
+        work = Adaptation(self.adapt, self.folds, precision, given, domains, vectors, training, context)
         return work.trained(work.chosen(shift))
 
-    def _methods(self) -> list[tuple[str, Nothing | Continue | Coral | Adversarial | Adapters]]:
-        """Return the methods that the settings name, each with its path."""
-        if not isinstance(self.adapt, Auto):
+    def _methods(self) -> list[tuple[str, OneMethod]]:
+        """Return the methods of the settings, each with its path."""
+        if not isinstance(self.adapt, AutoAdaptation):
             return [("adapt", self.adapt)]
         return [(f"adapt.candidates.{number}", method) for number, method in enumerate(self.adapt.candidates)]
 
     def _domains(self, given: TextClassifier, data: TextData, context: RunContext) -> Domains:
-        """Lay the texts of both domains end to end."""
+        """Return the texts of both domains, numbered once."""
         import torch
 
         from nlptl.finetuning.domains.task import Domains
@@ -174,29 +178,29 @@ class DomainAdaptation(Stage):
 
     def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
         from nlptl.evaluation.shift import shift_between
-        from nlptl.finetuning.domains.domain_heads import SMALL
+        from nlptl.finetuning.domains.domain_heads import ONE_THREAD_NUMBERS
         from nlptl.training.compute import one_thread_if
 
-        with one_thread_if(vectors.numel() < SMALL):
+        with one_thread_if(vectors.numel() < ONE_THREAD_NUMBERS):
             found = shift_between(
-                vectors[: domains.source],
+                vectors[: domains.source_count],
                 vectors[domains.unlabelled],
-                texts=self.shift_texts,
-                permutations=self.permutations,
+                texts=SHIFT_TEXTS,
+                permutations=PERMUTATIONS,
                 seed=context.generator("shift").initial_seed(),
             )
         context.record.add_finding("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
         return found
 
     def _training(self, given: TextClassifier, vectors: Tensor, domains: Domains, context: RunContext) -> HeadTraining:
-        from nlptl.finetuning.domains.domain_heads import choose_head
+        from nlptl.finetuning.domains.domain_heads import choose_head_training
         from nlptl.finetuning.gradient.fitting import Settings
 
         l2 = None if self.l2 == "auto" else self.l2
-        epochs = None if given.head.dropout else MOST_PASSES
+        epochs = None if given.head.dropout else MAX_PASSES
         settings = Settings(l2, epochs, batch_size=None, folds=self.folds, patience=1, seed=context.seed)
         with context.progress.task("choosing the head's penalty", total=None, unit="fits") as task:
-            training = choose_head(given, vectors, domains, settings, tick=lambda: task.advance(1))
+            training = choose_head_training(given, vectors, domains, settings, tick=lambda: task.advance(1))
         context.record.add_finding("head", {"epochs": training.choice.epochs, "l2": training.choice.l2})
         return training
 

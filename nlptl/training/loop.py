@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ProcessError
-from nlptl.randomness import _seed, seeded
+from nlptl.randomness import seed_generators, seeded
 from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.collectives import average_gradients, begin_equal
 from nlptl.training.compute import Precision, matrix_products
@@ -168,7 +168,7 @@ class _Loop(Generic[B]):
     def _set_chance(self) -> None:
         """Let dropout on shared batches follow from seed, process and step, so that a resume needs no other's state."""
         if self.shares:
-            _seed(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
+            seed_generators(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
 
     def _set_rates(self) -> None:
         for group, settings in zip(self.optimiser.param_groups, self.job.groups, strict=True):

@@ -84,43 +84,42 @@ def fault(monkeypatch: pytest.MonkeyPatch, answer: Any, **source: Any) -> str:
 def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConnectionError("Couldn't reach 'owner/reviews' on the Hub (LocalEntryNotFoundError)")
     assert fault(monkeypatch, error, hub="owner/reviews/small") == (
-        "data.labelled: hub data set 'owner/reviews/small' cannot be reached (Couldn't reach 'owner/reviews' on the "
-        "Hub (LocalEntryNotFoundError)); expected a connection to huggingface.co or a copy on this machine. "
-        "Where there is a connection, run load_dataset('owner/reviews', 'small', split='train')"
-        ".to_parquet('train.parquet') and name "
-        "that file here, or copy its folder ~/.cache/huggingface to this machine."
+        "data.labelled: the data set 'owner/reviews/small' needs a connection to huggingface.co (Couldn't reach "
+        "'owner/reviews' on the Hub (LocalEntryNotFoundError)). On a machine with a connection, run "
+        "load_dataset('owner/reviews', 'small', split='train').to_parquet('train.parquet') and give that file here, "
+        "or copy that machine's folder ~/.cache/huggingface to this one."
     )
 
 
 def test_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     error = datasets.exceptions.DatasetNotFoundError("Dataset 'owner/reviews' doesn't exist on the Hub.")
     assert fault(monkeypatch, error) == (
-        "data.labelled: found no data set 'owner/reviews' on the Hugging Face Hub (Dataset 'owner/reviews' doesn't "
-        "exist on the Hub); expected owner/name. Check the name, or log in with `hf auth login` if it is private."
+        "data.labelled: the Hugging Face Hub has no data set 'owner/reviews' (Dataset 'owner/reviews' doesn't exist "
+        "on the Hub). Check that the name is OWNER/NAME, or log in with `hf auth login` if the data set is private."
     )
 
 
 def test_missing_split(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ValueError("Unknown split \"trian\". Should be one of ['train', 'test'].")
     assert fault(monkeypatch, error, split="trian") == (
-        "data.labelled: hub data set 'owner/reviews' has no split 'trian'; expected one of train, test. "
-        "Did you mean 'train'? Correct the split."
+        "data.labelled: the data set 'owner/reviews' has no split 'trian'; its splits are train, test. Did you mean "
+        "'train'? Correct the split."
     )
 
 
 def test_any_other_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     error = RuntimeError("Dataset scripts are no longer supported, but found reviews.py")
     assert fault(monkeypatch, error) == (
-        "data.labelled: hub data set 'owner/reviews' cannot be loaded (Dataset scripts are no longer supported, but "
-        "found reviews.py); expected a data set of plain data files. Run load_dataset('owner/reviews', split='train')"
-        ".to_parquet('train.parquet') where it can be loaded, and name that file here."
+        "data.labelled: the data set 'owner/reviews' cannot be loaded (Dataset scripts are no longer supported, but "
+        "found reviews.py). Only data sets of plain data files are supported. Run load_dataset('owner/reviews', "
+        "split='train').to_parquet('train.parquet') where it can be loaded, and give that file here."
     )
 
 
 def test_missing_column(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fault(monkeypatch, reviews(), label="stars") == (
-        "owner/reviews, split train: found no column 'text' but 'review', 'stars'; expected one that holds the texts. "
-        "Name it with text_column, or with text: under this source."
+        "owner/reviews, split train: there is no column 'text' with the texts; the columns are 'review', 'stars'. "
+        "Name the column with `text_column:`, or with `text:` under this source."
     )
 
 
@@ -128,5 +127,5 @@ def test_an_id_without_a_name_is_an_empty_label(monkeypatch: pytest.MonkeyPatch)
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
     hidden = datasets.Dataset.from_dict({"text": ["x", "y"], "label": [0, -1]}, features=features)
     assert fault(monkeypatch, hidden) == (
-        "owner/reviews, split train, row 2: label is empty; every row needs a label. Remove the row or fill it in."
+        "owner/reviews, split train, row 2: the label is empty. Remove the row, or fill in the label."
     )

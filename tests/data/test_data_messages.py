@@ -52,42 +52,38 @@ def json_rows(*rows: str) -> str:
 def test_missing_file() -> None:
     Path("train.csv").write_text(GOOD)
     assert fault("trian.csv") == (
-        "data.labelled: found no file 'trian.csv'; expected a data file. Did you mean 'train.csv'? Check the path."
+        "data.labelled: there is no file 'trian.csv'. Did you mean 'train.csv'? Check the path."
     )
-    assert fault("nowhere/x.csv") == (
-        "data.labelled: found no file 'nowhere/x.csv'; expected a data file. Check the path."
-    )
+    assert fault("nowhere/x.csv") == ("data.labelled: there is no file 'nowhere/x.csv'. Check the path.")
 
 
 def test_missing_file_in_a_list_of_sources() -> None:
     Path("a.txt").write_text("one\n")
     with pytest.raises(DataError) as caught:
         load_data(DataSettings(unlabelled=["a.txt", "zzz.csv"]), seed=1, where="p.yaml: data")
-    assert str(caught.value) == (
-        "p.yaml: data.unlabelled.1: found no file 'zzz.csv'; expected a data file. Check the path."
-    )
+    assert str(caught.value) == ("p.yaml: data.unlabelled.1: there is no file 'zzz.csv'. Check the path.")
 
 
 def test_folder_instead_of_a_file() -> None:
     Path("train.csv").mkdir()
-    assert fault("train.csv") == ("data.labelled: train.csv is a folder; expected a data file. Name a file in it.")
+    assert fault("train.csv") == ("data.labelled: train.csv is a folder. Give the path of a file in it.")
 
 
 def test_unknown_suffix() -> None:
     assert fault("train.json", "[]") == (
-        "train.json: found the ending '.json'; expected .txt, .csv, .tsv, .jsonl or .parquet, with or without .gz. "
-        "Did you mean '.jsonl'? Convert the file or correct its name."
+        "train.json: files that end in '.json' are not supported. Did you mean '.jsonl'? Use .txt, .csv, .tsv, "
+        ".jsonl or .parquet, each with or without .gz."
     )
     assert fault("train.xls.gz", "") == (
-        "train.xls.gz: found the ending '.xls'; expected .txt, .csv, .tsv, .jsonl or .parquet, with or without .gz. "
-        "Convert the file or correct its name."
+        "train.xls.gz: files that end in '.xls' are not supported. Use .txt, .csv, .tsv, .jsonl or .parquet, each "
+        "with or without .gz."
     )
 
 
 def test_labelled_txt() -> None:
     assert fault("train.txt", "one\n") == (
-        "data.labelled: train.txt holds texts only; expected a text and a label in each row. "
-        "Use a .csv, .tsv, .jsonl or .parquet file."
+        "data.labelled: train.txt has no labels, since it is a .txt file. Use a .csv, .tsv, .jsonl or .parquet file "
+        "with a text and a label in each row."
     )
 
 
@@ -102,8 +98,8 @@ def test_labelled_txt() -> None:
 )
 def test_missing_text_column(name: str, content: str | bytes, at: str) -> None:
     assert fault(name, content) == (
-        f"{at}: found no column 'text' but 'texts', 'label'; expected one that holds the texts. "
-        "Did you mean 'texts'? Name it with text_column, or with text: under this source."
+        f"{at}: there is no column 'text' with the texts; the columns are 'texts', 'label'. Did you mean 'texts'? "
+        "Name the column with `text_column:`, or with `text:` under this source."
     )
 
 
@@ -117,15 +113,13 @@ def test_missing_text_column(name: str, content: str | bytes, at: str) -> None:
 )
 def test_missing_label_column(name: str, content: str | bytes, at: str) -> None:
     assert fault(name, content) == (
-        f"{at}: found no column 'label' but 'text', 'score'; expected one that holds the labels. "
-        "Name it with label_column, or with label: under this source."
+        f"{at}: there is no column 'label' with the labels; the columns are 'text', 'score'. Name the column with "
+        "`label_column:`, or with `label:` under this source."
     )
 
 
 def test_column_twice() -> None:
-    assert fault("a.csv", "text,label,text\na,b,c\n") == (
-        "a.csv:1: found column 'text' twice; expected it once. Rename one of them."
-    )
+    assert fault("a.csv", "text,label,text\na,b,c\n") == ("a.csv:1: there are two columns 'text'. Rename one of them.")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +137,8 @@ def test_column_twice() -> None:
 )
 def test_empty_text(name: str, content: str | bytes, at: str) -> None:
     assert fault(name, content, labelled=".txt" not in name) == (
-        f"{at}: text is empty; every row needs a text. "
-        "Remove the row, fill it in, or set empty_text: skip to leave out all such rows."
+        f"{at}: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave out all such "
+        "rows."
     )
 
 
@@ -159,24 +153,24 @@ def test_empty_text(name: str, content: str | bytes, at: str) -> None:
     ],
 )
 def test_empty_label(name: str, content: str | bytes, at: str) -> None:
-    assert fault(name, content) == (f"{at}: label is empty; every row needs a label. Remove the row or fill it in.")
+    assert fault(name, content) == (f"{at}: the label is empty. Remove the row, or fill in the label.")
 
 
 def test_label_of_another_kind() -> None:
     assert fault("a.jsonl", '{"text": "a", "label": 0.5}\n') == (
-        "a.jsonl:1: label is 0.5 (float); every label is a name or a whole number. Write it so."
+        "a.jsonl:1: the label is 0.5 (float), but must be a name or a whole number."
     )
     assert fault("a.jsonl", '{"text": "a", "label": ["x"]}\n') == (
-        "a.jsonl:1: label is ['x'] (list); every label is a name or a whole number. Write it so."
+        "a.jsonl:1: the label is ['x'] (list), but must be a name or a whole number."
     )
 
 
 def test_text_that_is_no_string() -> None:
     assert fault("a.jsonl", json_rows('{"text": "a", "label": 1}', '{"text": 7, "label": 1}')) == (
-        "a.jsonl:2: text is 7 (int); every text is a string. Put it in quotes, or name another column."
+        "a.jsonl:2: the text is 7 (int), but must be a string. Put it in quotes, or name another column."
     )
     assert fault("a.parquet", parquet(text=[1.5], label=["x"])) == (
-        "a.parquet, row 1: text is 1.5 (float); every text is a string. Put it in quotes, or name another column."
+        "a.parquet, row 1: the text is 1.5 (float), but must be a string. Put it in quotes, or name another column."
     )
 
 
@@ -188,37 +182,34 @@ def test_label_that_labelled_lacks(part: str) -> None:
     with pytest.raises(DataError) as caught:
         load_data(settings, seed=1)
     assert str(caught.value) == (
-        "other.csv:6: found the label 'nge', which train.csv lacks; expected one of 'neg', 'pos'. Did you mean 'neg'? "
-        "Correct the label or add labelled rows for it."
+        "other.csv:6: train.csv has no label 'nge'; its labels are 'neg', 'pos'. Did you mean 'neg'? Correct the "
+        "label, or add labelled rows for it."
     )
 
 
 def test_a_name_for_a_label_that_labelled_lacks() -> None:
     assert fault("train.csv", GOOD, label_names={"pos": "good", "ngative": "bad"}) == (
-        "data.label_names: found a name for the label 'ngative', which train.csv lacks; expected some of 'neg', 'pos'. Correct "
-        "the label or remove its name."
+        "data.label_names: train.csv has no label 'ngative'; its labels are 'neg', 'pos'. Correct the label, or "
+        "remove its name."
     )
 
 
 def test_names_alone_are_the_labels_of_the_test() -> None:
     assert fault("train.csv", GOOD, label_names={"pos": "good"}, labelled=False) == (
-        "data.label_names: found only the label 'pos'; without labelled examples at least two are expected, to tell apart. "
-        "Name all labels."
+        "data.label_names: only the label 'pos' has a name. Without labelled examples, all labels need names: give "
+        "at least two."
     )
     Path("test.csv").write_text("text,label\nfine,pos\nodd,mixed\n")
     assert fault("train.csv", GOOD, label_names={"pos": "good", "neg": "bad"}, labelled=False, test="test.csv") == (
-        "test.csv:3: found the label 'mixed', which label_names lacks; expected one of 'neg', 'pos'. Correct the label or say "
-        "there what it means."
+        "test.csv:3: label_names has no label 'mixed'; its labels are 'neg', 'pos'. Correct the label, or add a name "
+        "for it."
     )
 
 
-NO_NAME = "found {} for the label 'pos'; expected a few words. Put them in quotes."
-NO_LABEL = "found the label {}; expected a name or a whole number. Write it so."
-TRUTH = (
-    "found the label {}, which YAML makes of true and false, yes and no, on and off; expected a name or a whole number. Put "
-    "the label in quotes."
-)
-NO_NAMES = "found {}; expected labels, each with a few words on what it means. Write at least one, or leave it out."
+NO_NAME = "the name of the label 'pos' is {}, but must be a text. Put it in quotes."
+NO_LABEL = "the label {} must be a name or a whole number."
+TRUTH = "the label is {}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
+NO_NAMES = "{} names no labels. Give each label a few words that say what it means, or remove the setting."
 
 
 @pytest.mark.parametrize(
@@ -227,8 +218,8 @@ NO_NAMES = "found {}; expected labels, each with a few words on what it means. W
         ("{pos: 7}", NO_NAME.format("7")),
         ("{pos: null}", NO_NAME.format("None")),
         ("{pos: [a, b]}", NO_NAME.format("['a', 'b']")),
-        ("{pos: ' '}", "found an empty name for the label 'pos'; expected a few words. Write them."),
-        ("{0: a, '0': b}", "found two names for the label '0'; expected one. Remove the other."),
+        ("{pos: ' '}", "the name of the label 'pos' is empty. Write a few words that say what it means."),
+        ("{0: a, '0': b}", "the label '0' has two names. Remove one."),
         ("{yes: a, no: b}", TRUTH.format("True")),
         ("{null: a}", NO_LABEL.format("None")),
         ("{1.5: a}", NO_LABEL.format("1.5")),
@@ -258,87 +249,84 @@ def test_labels_that_are_numbers_are_named_as_in_a_table() -> None:
 
 def test_fewer_rows_than_shots() -> None:
     assert fault("train.csv", "text,label\na,x\nb,x\nc,y\n", shots=2) == (
-        "train.csv: found 1 row of label 'y'; expected at least 2 of each label. Add rows, or set shots to 1 at most."
+        "train.csv: the label 'y' has only 1 row, but shots is 2. Add rows, or set shots to at most 1."
     )
-    with pytest.raises(DataError, match="found 2 rows of label 'x'; expected at least 3 of each label"):
+    with pytest.raises(DataError, match="the label 'x' has only 2 rows, but shots is 3"):
         draw_shots(TextTable.from_lists(list("abcde"), list("xxyyy"), name="t"), 3, 1)
 
 
 def test_only_one_label() -> None:
     assert fault("train.csv", "text,label\na,x\nb,x\n") == (
-        "train.csv: found only the label 'x' in all 2 rows; expected at least two labels. Add rows with another label."
+        "train.csv: all 2 rows have the label 'x'. Add rows with another label."
     )
 
 
 def test_not_utf8() -> None:
     head = "one\nzwei für\n".encode()
     assert fault("a.txt", head + b"caf\xe9\n", labelled=False) == (
-        "a.txt:3: byte 0xe9 at offset 17 is not UTF-8; expected a text file in UTF-8. "
-        "Save it as UTF-8, or correct this line."
+        "a.txt:3: byte 0xe9 at offset 17 is not UTF-8. Save the file as UTF-8, or correct this line."
     )
     assert fault("a.csv", b"\xef\xbb\xbftext,label\nabc,x\n\xff,y\n") == (
-        "a.csv:3: byte 0xff at offset 20 is not UTF-8; expected a text file in UTF-8. "
-        "Save it as UTF-8, or correct this line."
+        "a.csv:3: byte 0xff at offset 20 is not UTF-8. Save the file as UTF-8, or correct this line."
     )
 
 
 def test_not_utf8_far_into_a_file() -> None:
     line = b"a line of some forty bytes, more or less\n"
     assert fault("a.txt", line * 60_000 + b"\xc3(\n", labelled=False) == (
-        f"a.txt:60001: byte 0xc3 at offset {len(line) * 60_000} is not UTF-8; expected a text file in UTF-8. "
-        "Save it as UTF-8, or correct this line."
+        f"a.txt:60001: byte 0xc3 at offset {len(line) * 60_000} is not UTF-8. Save the file as UTF-8, or correct this "
+        "line."
     )
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16(encoding: str) -> None:
     assert fault("a.csv", ("\ufeff" + GOOD).encode(encoding)) == (
-        "a.csv:1: found the byte-order mark of UTF-16; expected UTF-8. Save the file as UTF-8, for example with "
-        "iconv -f UTF-16 -t UTF-8."
+        "a.csv:1: the file is in UTF-16, not UTF-8. Save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`."
     )
 
 
 def test_half_of_a_surrogate_pair() -> None:
     assert fault("a.jsonl", json_rows('{"text": "a", "label": "x"}', r'{"text": "b\ud83d", "label": "x"}')) == (
-        "a.jsonl:2: text holds '\\ud83d', one half of a UTF-16 pair; expected whole Unicode characters. "
-        "Remove it or write the whole character."
+        "a.jsonl:2: the text contains '\\ud83d', which is half of a UTF-16 surrogate pair. Remove it, or write the "
+        "whole character."
     )
 
 
 def test_broken_json() -> None:
     assert fault("a.jsonl", json_rows('{"text": "a", "label": 1}', '{"text": "b" "label": 1}')) == (
-        "a.jsonl:2: not valid JSON (Expecting ',' delimiter at column 14); expected one JSON object a line. "
-        "Correct this line."
+        "a.jsonl:2: this is not valid JSON (Expecting ',' delimiter at column 14). Each line must be one JSON "
+        "object. Correct this line."
     )
-    assert fault("a.jsonl", "[" * 200_000).startswith("a.jsonl:1: not valid JSON (")
+    assert fault("a.jsonl", "[" * 200_000).startswith("a.jsonl:1: this is not valid JSON (")
 
 
 def test_json_that_is_no_object() -> None:
     assert fault("a.jsonl", '["a", "x"]\n') == (
-        "a.jsonl:1: found ['a', 'x'] (list); expected a JSON object such as "
-        '{"text": ..., "label": ...}. Write each row as an object.'
+        "a.jsonl:1: the row is ['a', 'x'] (list), but must be a JSON object such as {\"text\": ..., \"label\": ...}."
     )
 
 
 @pytest.mark.parametrize(("row", "count"), [("a, b,x", 3), ("a", 1)])
 def test_csv_row_of_another_width(row: str, count: int) -> None:
     assert fault("a.csv", f'text,label\n"a\n\n2",x\n\n{row}\n') == (
-        f'a.csv:6: found {count} fields; expected 2 as in the header. Put a field that holds the separator in "quotes".'
+        f"a.csv:6: the row has {count} field{'s' * (count != 1)}, the header 2. Put a field that contains the "
+        'separator in "quotes".'
     )
 
 
 def test_csv_with_a_quote_that_is_not_closed() -> None:
     assert fault("a.csv", 'text,label\na,x\n"b,y\nc,x\n') == (
-        "a.csv:3: not valid CSV (unexpected end of data); expected fields parted by ',', and a field that holds "
-        'quotes or line ends in "quotes". Close the quotes and double those inside.'
+        "a.csv:3: this is not valid CSV (unexpected end of data). Separate fields by ','. Put a field with quotes or "
+        'line ends in "quotes", and double the quotes inside it.'
     )
     assert fault("a.csv", "text,label\na\rb,y\n") == (
-        "a.csv:2: not valid CSV (new-line character seen in unquoted field); expected fields parted by ',', and a "
-        'field that holds quotes or line ends in "quotes". Close the quotes and double those inside.'
+        "a.csv:2: this is not valid CSV (new-line character seen in unquoted field). Separate fields by ','. Put a "
+        'field with quotes or line ends in "quotes", and double the quotes inside it.'
     )
     assert fault("a.csv", 'text,label\n"b"c,y\n') == (
-        "a.csv:2: not valid CSV (',' expected after '\"'); expected fields parted by ',', and a field that holds "
-        'quotes or line ends in "quotes". Close the quotes and double those inside.'
+        "a.csv:2: this is not valid CSV (',' expected after '\"'). Separate fields by ','. Put a field with quotes or "
+        'line ends in "quotes", and double the quotes inside it.'
     )
 
 
@@ -346,22 +334,22 @@ def test_gzip_that_is_cut_off() -> None:
     whole = gzip.compress(os.urandom(2000).hex().encode())
     for name in ("a.txt.gz", "a.parquet.gz"):
         assert fault(name, whole[:-400], labelled=False) == (
-            f"{name}: the gzip stream is cut off before its end; expected a whole file. Copy or pack it again."
+            f"{name}: the gzip file is incomplete. Copy or pack it again."
         )
 
 
 def test_gzip_that_is_none() -> None:
     assert fault("a.csv.gz", GOOD) == (
-        "a.csv.gz: not a sound gzip file (Not a gzipped file (b'te')); expected one, as the name ends in .gz. "
-        "Pack it again, or take .gz off the name if it is not packed."
+        "a.csv.gz: the name ends in .gz, but the file is not valid gzip (Not a gzipped file (b'te')). Pack it again, "
+        "or remove .gz from the name if it is not packed."
     )
 
 
 def test_broken_parquet() -> None:
     whole = parquet(text=["a"], label=["x"])
     sentence = fault("a.parquet", whole[: len(whole) // 2])
-    assert sentence.startswith("a.parquet: not a whole parquet file (Parquet magic bytes not found in footer")
-    assert sentence.endswith("); expected one. Write or copy the file again.")
+    assert sentence.startswith("a.parquet: the parquet file is damaged (Parquet magic bytes not found in footer")
+    assert sentence.endswith("). Write or copy it again.")
 
 
 @pytest.mark.parametrize(
@@ -378,14 +366,12 @@ def test_broken_parquet() -> None:
     ],
 )
 def test_no_rows(name: str, content: str | bytes) -> None:
-    assert fault(name, content, labelled=False) == (
-        f"{name}: found no rows; expected at least one. Add rows or choose another source."
-    )
+    assert fault(name, content, labelled=False) == (f"{name}: there are no rows. Add rows, or choose another source.")
 
 
 def test_no_rows_left_after_skipping() -> None:
     assert fault("a.txt", "\n\n", labelled=False, empty_text="skip") == (
-        "a.txt: found no rows; expected at least one. Add rows or choose another source."
+        "a.txt: there are no rows. Add rows, or choose another source."
     )
 
 
@@ -394,19 +380,19 @@ def test_file_without_the_right_to_read() -> None:
     Path("a.txt").write_text("one\n")
     Path("a.txt").chmod(0)
     assert fault("a.txt", labelled=False) == (
-        "a.txt: cannot be read (Permission denied); expected a readable file. Check the file and its rights."
+        "a.txt: the file cannot be read (Permission denied). Check the file and its permissions."
     )
 
 
 def test_all_rows_are_leaks() -> None:
     Path("test.csv").write_text(GOOD)
     assert fault("train.csv", GOOD, test="test.csv") == (
-        "train.csv: all 2 rows stand in the test or validation data too; expected others. "
-        "Add rows, or set drop_leaks: false to keep them."
+        "train.csv: all 2 rows also occur in the test or validation data. Add rows, or set `drop_leaks: false` to "
+        "keep them."
     )
     assert fault("train.csv", "text,label\ngood,pos\nfine,pos\nbad,neg\n", test="test.csv") == (
-        "train.csv: all rows of label 'neg' stand in the test or validation data too; expected others. "
-        "Add rows, or set drop_leaks: false to keep them."
+        "train.csv: all rows of label 'neg' also occur in the test or validation data. Add rows, or set `drop_leaks: "
+        "false` to keep them."
     )
 
 
@@ -416,7 +402,7 @@ def told(**parts: Any) -> str:
     return str(caught.value)
 
 
-EMPTY_LABEL = "label is empty; every row needs a label. Remove the row or fill it in."
+EMPTY_LABEL = "the label is empty. Remove the row, or fill in the label."
 
 
 @pytest.mark.parametrize(
@@ -424,18 +410,20 @@ EMPTY_LABEL = "label is empty; every row needs a label. Remove the row or fill i
     [
         (
             {"unlabelled": ["a", " "]},
-            "unlabelled, row 2: text is empty; every row needs a text. "
-            "Remove the row, fill it in, or set empty_text: skip to leave out all such rows.",
+            (
+                "unlabelled, row 2: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave "
+                "out all such rows."
+            ),
         ),
         (
             {"unlabelled": ["a", 3]},
-            "unlabelled, row 2: text is 3 (int); every text is a string. Put it in quotes, or name another column.",
+            "unlabelled, row 2: the text is 3 (int), but must be a string. Put it in quotes, or name another column.",
         ),
         (
             {"unlabelled": "a text"},
-            "unlabelled: found 'a text' (str); expected a list of texts. Put the texts in a list.",
+            "unlabelled: 'a text' (str) is not a list of texts. Put the texts in a list.",
         ),
-        ({"unlabelled": []}, "unlabelled: found no rows; expected at least one. Add rows or choose another source."),
+        ({"unlabelled": []}, "unlabelled: there are no rows. Add rows, or choose another source."),
         ({"labelled": (["a", "b", "c"], ["x", "y", ""])}, f"labelled, row 3: {EMPTY_LABEL}"),
         ({"labelled": [("a", "x"), ("b", None)]}, f"labelled, row 2: {EMPTY_LABEL}"),
         ({"test": pd.DataFrame({"text": ["a", "b"], "label": [1, None]})}, f"test, row 2: {EMPTY_LABEL}"),
@@ -445,35 +433,43 @@ EMPTY_LABEL = "label is empty; every row needs a label. Remove the row or fill i
         ),
         (
             {"labelled": (["a", "b"], ["x"])},
-            "labelled: found 2 texts and 1 labels; expected one label per text. Give lists of equal length.",
+            "labelled: the number of texts is 2, that of labels 1. Give one label for each text.",
         ),
         (
             {"labelled": [("a", "x"), ("b",)]},
-            "labelled, row 2: found ('b',); expected a pair (text, label). Write the row so.",
+            "labelled, row 2: ('b',) is not a pair (text, label).",
         ),
         (
             {"labelled": 5},
-            "labelled: found 5 (int); expected (texts, labels), a list of pairs (text, label), a pandas DataFrame or a "
-            "datasets.Dataset. Give one of these.",
+            (
+                "labelled: 5 (int) is not a set of examples. Give (texts, labels), a list of pairs (text, label), a pandas "
+                "DataFrame or a datasets.Dataset."
+            ),
         ),
         (
             {"labelled": TextTable.from_lists(["a"], name="pile")},
-            "pile: found texts only; expected labels too. Give a labelled source.",
+            "pile: the texts have no labels. Give a labelled source.",
         ),
         (
             {"labelled": pd.DataFrame({"body": ["a"], "label": ["x"]})},
-            "labelled: found no column 'text' but 'body', 'label'; expected one that holds the texts. "
-            "Name it with text_column, or with text: under this source.",
+            (
+                "labelled: there is no column 'text' with the texts; the columns are 'body', 'label'. Name the column with "
+                "`text_column:`, or with `text:` under this source."
+            ),
         ),
         (
             {"labelled": datasets.Dataset.from_dict({"text": ["a"], "labels": ["x"]})},
-            "labelled: found no column 'label' but 'text', 'labels'; expected one that holds the labels. "
-            "Did you mean 'labels'? Name it with label_column, or with label: under this source.",
+            (
+                "labelled: there is no column 'label' with the labels; the columns are 'text', 'labels'. Did you mean "
+                "'labels'? Name the column with `label_column:`, or with `label:` under this source."
+            ),
         ),
         (
             {"labelled": (["a", "b"], ["x", "y"]), "test": (["c", "d"], ["x", "z"])},
-            "test, row 2: found the label 'z', which labelled lacks; expected one of 'x', 'y'. "
-            "Correct the label or add labelled rows for it.",
+            (
+                "test, row 2: labelled has no label 'z'; its labels are 'x', 'y'. Correct the label, or add labelled rows "
+                "for it."
+            ),
         ),
     ],
 )
@@ -486,18 +482,24 @@ def test_domains_have_the_same_labels() -> None:
     for parts, sentence in (
         (
             {"labelled": "train.csv", "source": "other.csv"},
-            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
-            "add labelled rows for it.",
+            (
+                "other.csv:4: train.csv has no label 'third'; its labels are 'neg', 'pos'. Correct the label, or add "
+                "labelled rows for it."
+            ),
         ),
         (
             {"labelled": "other.csv", "source": "train.csv"},
-            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
-            "add labelled rows for it.",
+            (
+                "other.csv:4: train.csv has no label 'third'; its labels are 'neg', 'pos'. Correct the label, or add "
+                "labelled rows for it."
+            ),
         ),
         (
             {"source": "train.csv", "test": "other.csv"},
-            "other.csv:4: found the label 'third', which train.csv lacks; expected one of 'neg', 'pos'. Correct the label or "
-            "add labelled rows for it.",
+            (
+                "other.csv:4: train.csv has no label 'third'; its labels are 'neg', 'pos'. Correct the label, or add "
+                "labelled rows for it."
+            ),
         ),
     ):
         Path("train.csv").write_text("text,label\na,pos\nb,neg\n")
@@ -506,10 +508,10 @@ def test_domains_have_the_same_labels() -> None:
         assert str(caught.value) == sentence
     with pytest.raises(DataError) as caught:
         TextData(source=(["a", "b"], ["x", "y"]), labelled=(["c", "d"], ["x", "z"]))
-    assert str(caught.value).startswith("source, row 2: found the label 'y', which labelled lacks")
+    assert str(caught.value).startswith("source, row 2: labelled has no label 'y'")
     with pytest.raises(DataError) as caught:
         TextData(source=(["a", "b"], ["x", "y"]), labelled=(["c", "d", "e"], ["x", "z", "y"]))
-    assert str(caught.value).startswith("labelled, row 2: found the label 'z', which source lacks")
+    assert str(caught.value).startswith("labelled, row 2: source has no label 'z'")
 
 
 def test_all_source_rows_of_a_label_are_leaks() -> None:
@@ -518,8 +520,8 @@ def test_all_source_rows_of_a_label_are_leaks() -> None:
     with pytest.raises(DataError) as caught:
         load_data(DataSettings(source="other.csv", test="test.csv"), seed=0)
     assert str(caught.value) == (
-        "other.csv: all rows of label 'neg' stand in the test or validation data too; expected others. "
-        "Add rows, or set drop_leaks: false to keep them."
+        "other.csv: all rows of label 'neg' also occur in the test or validation data. Add rows, or set `drop_leaks: "
+        "false` to keep them."
     )
 
 
@@ -527,7 +529,7 @@ def test_no_labels_to_make_a_label_set_of() -> None:
     with pytest.raises(DataError) as caught:
         _ = TextData(unlabelled=["a"]).label_set
     assert str(caught.value) == (
-        "labelled: found no labelled examples; expected some to take the labels from. Add them."
+        "labelled: without labelled examples or label_names there are no labels. Add labelled examples."
     )
 
 
@@ -536,7 +538,7 @@ def test_an_unknown_label_has_no_id() -> None:
     with pytest.raises(DataError) as caught:
         labels.ids(["neg", "pso"])
     assert str(caught.value) == (
-        "labels: found 'pso'; expected one of 'neg', 'pos'. Did you mean 'pos'? Correct the label."
+        "labels: 'pso' is none of the labels 'neg', 'pos'. Did you mean 'pos'? Correct the label."
     )
 
 
@@ -560,7 +562,7 @@ def test_a_faulty_row_of_a_big_file_leaves_nothing_in_the_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 1000)
-    assert fault("big.txt", "a line\n" * 1000 + "\n", labelled=False).startswith("big.txt:1001: text is empty;")
+    assert fault("big.txt", "a line\n" * 1000 + "\n", labelled=False).startswith("big.txt:1001: the text is empty.")
     assert list((tmp_path / "cache" / "data").iterdir()) == []
 
 

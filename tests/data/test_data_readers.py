@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nlptl.data import DataSettings, FileSource, TextTable, load_data, load_table
-from nlptl.data.blocks import read_blocks
 from nlptl.data.cache import cache_folder
+from nlptl.data.text_blocks import read_blocks
 
 _letters = st.characters(exclude_categories=["Cs"])
 _texts = st.text(_letters, min_size=1, max_size=40).filter(lambda text: text.strip())
@@ -85,7 +85,7 @@ def test_blocks_hold_whole_lines_and_their_numbers(data: bytes, size: int, tmp_p
     text = data.decode("utf-8", errors="ignore").lstrip("\ufeff\ufffe")
     path.write_bytes(text.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nlptl.data.blocks._BLOCK_BYTES", size)
+        patch.setattr("nlptl.data.text_blocks._BLOCK_BYTES", size)
         blocks = list(read_blocks(path))
     assert "".join(block for _, block in blocks) == text
     line = 1

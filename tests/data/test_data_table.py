@@ -140,7 +140,7 @@ def test_labels_are_sorted_by_number_where_all_are_numbers() -> None:
 def test_labels_become_ids_and_names_again() -> None:
     labels = LabelSet(("neg", "pos"))
     assert labels.ids(["pos", "neg", "pos"]) == [1, 0, 1]
-    assert [labels.name(i) for i in (1, 0)] == ["pos", "neg"]
+    assert [labels.names[i] for i in (1, 0)] == ["pos", "neg"]
     assert len(labels) == 2
 
 

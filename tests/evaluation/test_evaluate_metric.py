@@ -38,11 +38,11 @@ def offline_and_tidy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def random_case(rows: int = 60) -> dict[str, Any]:
     rng = np.random.default_rng(2)
-    chances = rng.dirichlet(np.ones(3), size=rows)
+    probabilities = rng.dirichlet(np.ones(3), size=rows)
     return {
         "labels": [NAMES[index] for index in rng.integers(0, 3, rows)],
-        "predicted": [NAMES[index] for index in chances.argmax(axis=1)],
-        "probabilities": chances,
+        "predicted": [NAMES[index] for index in probabilities.argmax(axis=1)],
+        "probabilities": probabilities,
     }
 
 
@@ -147,7 +147,7 @@ def test_a_label_outside_the_names_is_refused_and_the_metric_lives_on() -> None:
         with pytest.raises(DataError) as caught:
             report.compute(predictions=predictions, references=references)
         assert str(caught.value) == (
-            f"evaluation: predicted label '{found}' of text 1 is not among the label names ['sad', 'glad', 'wild']; "
-            "expected only labels that the classifier knows. Correct the label or leave the text out."
+            f"evaluation: the predicted label '{found}' of text 1 is not among the label names ['sad', 'glad', 'wild']. "
+            "Correct the label, or leave the text out."
         )
     assert report.compute(predictions=["sad"], references=["sad"])["accuracy"] == 1.0

@@ -25,14 +25,14 @@ def random_case(seed: int, *, rows: int = 120, labels: int = 4, used: int | None
     """Draw N texts of K labels of which only the first `used` are in the test set."""
     rng = np.random.default_rng(seed)
     names = [f"label {index}" for index in range(labels)]
-    chances = rng.dirichlet(np.full(labels, 0.4), size=rows)
+    probabilities = rng.dirichlet(np.full(labels, 0.4), size=rows)
     true = rng.integers(0, used or labels, rows)
-    chances[np.arange(rows), true] += 0.5
-    chances /= chances.sum(axis=1, keepdims=True)
+    probabilities[np.arange(rows), true] += 0.5
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     return {
         "labels": [names[index] for index in true],
-        "predicted": [names[index] for index in chances.argmax(axis=1)],
-        "probabilities": chances,
+        "predicted": [names[index] for index in probabilities.argmax(axis=1)],
+        "probabilities": probabilities,
         "names": names,
     }
 
@@ -222,10 +222,10 @@ pairs = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), min_
 @given(pairs, st.randoms(use_true_random=False))
 def test_the_order_of_the_texts_changes_no_value(rows: list[tuple[str, str]], shuffler: Any) -> None:
     def judge(rows: list[tuple[str, str]]) -> Evaluation:
-        chances = [[0.4 if name == guess else 0.2 for name in NAMES] for _, guess in rows]
+        probabilities = [[0.4 if name == guess else 0.2 for name in NAMES] for _, guess in rows]
         labels, predicted = zip(*rows, strict=True)
         return evaluate_predictions(
-            labels=labels, predicted=predicted, probabilities=chances, names=NAMES, resamples=20
+            labels=labels, predicted=predicted, probabilities=probabilities, names=NAMES, resamples=20
         )
 
     shuffled = list(rows)
@@ -246,8 +246,8 @@ def test_the_order_of_the_texts_changes_no_value(rows: list[tuple[str, str]], sh
 @given(pairs)
 def test_json_round_trip_is_exact(rows: list[tuple[str, str]]) -> None:
     labels, predicted = zip(*rows, strict=True)
-    chances = np.full((len(rows), 4), 0.25)
-    for probabilities in (None, chances):
+    uniform = np.full((len(rows), 4), 0.25)
+    for probabilities in (None, uniform):
         evaluation = evaluate_predictions(
             labels=labels, predicted=predicted, probabilities=probabilities, names=NAMES, resamples=10
         )
@@ -340,69 +340,66 @@ def test_summary_lines_are_plain_text() -> None:
     [
         (
             {"labels": [], "predicted": []},
-            "evaluation: the test set is empty; expected at least one labelled text. Give a test set.",
+            "evaluation: the test set is empty. Give at least one labelled text.",
         ),
         (
             {"predicted": ["a"]},
-            (
-                "evaluation: 2 labels and 1 predicted labels; expected one of each for every text. "
-                "Predict exactly the labelled texts."
-            ),
+            ("evaluation: the number of labels is 2, that of predicted labels 1. Predict exactly the labelled texts."),
         ),
         (
             {"names": []},
             (
-                "evaluation: the label names are []; expected one or more, each once. "
-                "Pass the names in the order of the classifier's labels."
+                "evaluation: the label names are [], but must be one or more different ones. Give them in the order of the "
+                "classifier's labels."
             ),
         ),
         (
             {"names": ["a", "b", "a"]},
             (
-                "evaluation: the label names are ['a', 'b', 'a']; expected one or more, each once. "
-                "Pass the names in the order of the classifier's labels."
+                "evaluation: the label names are ['a', 'b', 'a'], but must be one or more different ones. Give them in the "
+                "order of the classifier's labels."
             ),
         ),
         (
             {"labels": ["a", "z"]},
             (
-                "evaluation: label 'z' of text 2 is not among the label names ['a', 'b']; expected only labels that "
-                "the classifier knows. Correct the label or leave the text out."
+                "evaluation: the label 'z' of text 2 is not among the label names ['a', 'b']. Correct the label, or leave "
+                "the text out."
             ),
         ),
         (
             {"predicted": ["z", "a"]},
             (
-                "evaluation: predicted label 'z' of text 1 is not among the label names ['a', 'b']; expected only "
-                "labels that the classifier knows. Correct the label or leave the text out."
+                "evaluation: the predicted label 'z' of text 1 is not among the label names ['a', 'b']. Correct the label, "
+                "or leave the text out."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5]]},
             (
-                "evaluation: the probabilities have the shape (1, 2); expected (2, 2), a row per text and a column per "
-                "label name. Pass them in the order of both."
+                "evaluation: the probabilities have the shape (1, 2), but must have the shape (2, 2): a row for each text "
+                "and a column for each label name."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5], [0.5, 0.6]]},
             (
-                "evaluation: the probabilities of text 2 are [0.5, 0.6]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 2 are [0.5, 0.6], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
         (
             {"probabilities": [[1.5, -0.5], [0.5, 0.5]]},
             (
-                "evaluation: the probabilities of text 1 are [1.5, -0.5]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 1 are [1.5, -0.5], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
         (
             {"probabilities": [[0.5, 0.5], [np.nan, 0.5]]},
             (
-                "evaluation: the probabilities of text 2 are [nan, 0.5]; expected finite numbers from 0 to 1 that sum "
-                "to 1 (± 0.001). Pass the softmax of the logits, taken in float32."
+                "evaluation: the probabilities of text 2 are [nan, 0.5], but must be numbers from 0 to 1 with the sum 1 (± "
+                "0.001). Compute the softmax of the logits in float32."
             ),
         ),
     ],
@@ -422,12 +419,12 @@ def test_wrong_input_is_refused_in_one_sentence(change: dict[str, Any], sentence
 
 def test_float32_probabilities_within_rounding_are_accepted() -> None:
     logits = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
-    chances: npt.NDArray[np.float32] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities: npt.NDArray[np.float32] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     names = [str(index) for index in range(7)]
     evaluation = evaluate_predictions(
         labels=names * 7 + ["0"],
         predicted=["1"] * 50,
-        probabilities=chances.astype(np.float16),
+        probabilities=probabilities.astype(np.float16),
         names=names,
         resamples=5,
     )

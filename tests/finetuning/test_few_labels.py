@@ -506,7 +506,7 @@ def test_validation_texts_count_as_their_labels_do_among_the_examples(monkeypatc
     rows += [row for row, label in enumerate(labels) if label == "positive"][:30]
     seen = []
 
-    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, prior_strength: float) -> float:
         seen.append([float(weights[ids == label].sum()) for label in (0, 1)])
         return 1.0
 
@@ -521,7 +521,7 @@ def test_no_validation_text_counts_more_than_five_times(monkeypatch: pytest.Monk
     rows.append(labels.index("negative"))
     seen = []
 
-    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, belief: float) -> float:
+    def spy(logits: torch.Tensor, ids: torch.Tensor, *, weights: torch.Tensor, prior_strength: float) -> float:
         seen.append(float(weights.max()))
         return 1.0
 
@@ -543,7 +543,7 @@ def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
         chances = torch.from_numpy(classifier.predict_proba(texts)).log()
         ids = torch.tensor([classifier.labels.index(label) for label in labels])
         counts = torch.bincount(ids)[ids]
-        assert corrected_temperature(chances, ids, weights=1 / counts, belief=0.0) == pytest.approx(1, abs=0.1)
+        assert corrected_temperature(chances, ids, weights=1 / counts, prior_strength=0.0) == pytest.approx(1, abs=0.1)
         sure.append(chances.exp().max(dim=1).values.mean())
     assert sure[0] > sure[1] + 0.05
 

@@ -65,9 +65,9 @@ def test_check_trains_nothing(review_files: Path, shell: Shell) -> None:
 def test_a_users_fault_is_one_sentence_and_code_2(review_files: Path, shell: Shell) -> None:
     code, out, err = shell("check", review_files / "small.yaml", "--set", "stages.0.epoch=3")
     assert (code, out) == (2, "")
-    assert err.startswith(f"{review_files / 'small.yaml'}: stages.0.epoch: no such setting. Did you mean 'epochs'?")
+    assert err.startswith(f"{review_files / 'small.yaml'}: stages.0.epoch is not a setting. Did you mean 'epochs'?")
     code, _, err = shell("check", "nowhere.yaml")
-    assert (code, err) == (2, "nowhere.yaml: no such file; a pipeline is a YAML file. Check the path.\n")
+    assert (code, err) == (2, "nowhere.yaml: there is no such file. Give the path of a YAML file.\n")
     code, _, err = shell("run", review_files / "small.yaml", "--device", "gpu")
     assert code == 2
     assert "gpu" in err
@@ -136,7 +136,7 @@ def test_more_that_cannot_be_predicted(
     (review_files / "half.jsonl").write_text('{"text": "good \\ud800"}\n')
     code, _, err = shell("predict", trained, "--file", review_files / "half.jsonl")
     assert code == 2
-    assert "one half of a UTF-16 pair; expected whole Unicode characters." in err
+    assert "half of a UTF-16 surrogate pair. Remove it, or write the whole character." in err
     code, _, err = shell("evaluate", trained, "--test", review_files / "test.csv", "--save", review_files)
     assert (code, err) == (2, f"--save: {review_files} is a folder; expected a file to write. Name a file in it.\n")
     long = "x" * 5000 + ".csv"
@@ -170,8 +170,10 @@ def test_evaluate(trained: Path, review_files: Path, shell: Shell) -> None:
     code, _, err = shell("evaluate", trained, "--test", review_files / "other.csv")
     assert (code, err) == (
         2,
-        f"{review_files / 'other.csv'}: label 'splendid' is none of the classifier's (negative, positive); it cannot be "
-        "scored. Remove these rows or train with the label.\n",
+        (
+            f"{review_files / 'other.csv'}: the classifier has no label 'splendid'; its labels are negative, positive. "
+            "Remove these rows, or train with the label.\n"
+        ),
     )
     (review_files / "other.csv").write_text("review,stars\ngood film,positive\n")
     code, out, _ = shell(

@@ -102,9 +102,7 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     monkeypatch.setattr(runner, "_run_stage", refuse)
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.vectors=nowhere.txt", "stages.0.continue_training=false", "stages.0.epochs=-1")
-    assert str(caught.value) == (
-        f"{path}: stages.0.epochs: found -1; expected auto or a whole number of at least 0. Correct the value."
-    )
+    assert str(caught.value) == (f"{path}: stages.0.epochs is -1, but must be auto or a whole number of at least 0.")
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.0.continue_training=true")
     assert str(caught.value) == (
@@ -121,11 +119,12 @@ def test_faults_are_told_before_anything_trains(review_files: Path, monkeypatch:
     with pytest.raises(ConfigError) as caught:
         run(path, out, "stages.3.update.epochs=0")
     assert (
-        str(caught.value)
-        == f"{path}: stages.3.update.epochs: found 0; expected auto or a whole number of at least 1. Correct the value."
+        str(caught.value) == f"{path}: stages.3.update.epochs is 0, but must be auto or a whole number of at least 1."
     )
     (review_files / "test.csv").write_text("text,label\nfine,splendid\n")
-    with pytest.raises(DataError, match=r"test\.csv:2: found the label 'splendid'"):
+    with pytest.raises(
+        DataError, match=r"test\.csv:2: .*train\.csv has no label 'splendid'; its labels are 'negative', 'positive'"
+    ):
         run(path, out)
     assert not out.exists()
 
@@ -219,9 +218,7 @@ def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError) as caught:
         RunContext(device="cuda").torch_device()
-    assert str(caught.value) == (
-        "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them."
-    )
+    assert str(caught.value) == ("device is 'cuda', but torch finds no GPU on this machine. Choose auto or cpu.")
 
 
 def test_two_runs_on_one_folder(review_files: Path) -> None:
@@ -340,7 +337,7 @@ def test_a_wrong_arm_is_told(review_files: Path) -> None:
     path = compared(review_files)
     path.write_text(path.read_text().replace("stages.0.epochs", "stages.0.epoch"))
     with pytest.raises(
-        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch: no such setting\. Did you mean 'epochs'\?"
+        ConfigError, match=r"compare\.arms\.alone: stages\.0\.epoch is not a setting\. Did you mean 'epochs'\?"
     ):
         Pipeline.from_yaml(path).check(where="x")
 
@@ -588,7 +585,7 @@ def test_all_faults_of_stages_and_data_are_told_at_once(review_files: Path) -> N
     assert caught.value.faults[0].startswith(
         "small.yaml: stages.0.vectors: nowhere.txt: no such file; expected word vectors"
     )
-    assert caught.value.faults[1].startswith("small.yaml: data.test: found no file 'nowhere.csv'")
+    assert caught.value.faults[1].startswith("small.yaml: data.test: there is no file 'nowhere.csv'")
 
 
 def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> None:

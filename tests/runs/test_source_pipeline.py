@@ -25,7 +25,7 @@ stages:
   - {{stage: skipgram, dim: 16, min_count: 1, epochs: 20, window: 10}}
   - {{stage: sentence_vectors, pooling: mean}}
   - {{stage: classification_head}}
-  - {{stage: domain_adaptation, adapt: {{method: coral}}, l2: 0.1, folds: 2, permutations: 99}}
+  - {{stage: domain_adaptation, adapt: {{method: coral}}, l2: 0.1, folds: 2}}
 compare:
   seeds: 2
   arms: {{source only: {{stages.3.adapt: {{method: none}}}}, adapted: {{}}}}

@@ -242,7 +242,7 @@ def test_predict_and_evaluate_take_a_device(review_files: Path, shell: Shell, mo
     code, told, _ = shell("predict", out, "a good film", "--device", "cpu")
     assert (code, told) == (0, "text,label\na good film,positive\n")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    sentence = "device: found 'cuda' but torch sees no GPU here; expected auto or cpu. Choose one of them.\n"
+    sentence = "device is 'cuda', but torch finds no GPU on this machine. Choose auto or cpu.\n"
     for rest in (("predict", out, "a good film"), ("evaluate", out, "--test", review_files / "test.csv")):
         code, _, err = shell(*rest, "--device", "cuda")
         assert (code, err) == (2, sentence)
@@ -252,7 +252,7 @@ def test_only_a_transformer_goes_to_the_device(monkeypatch: pytest.MonkeyPatch) 
     import torch
 
     from nlptl.data import TextData
-    from nlptl.evaluation.classifier import load_classifier
+    from nlptl.evaluation.classifier_evaluation import load_classifier
     from nlptl.stages.classification_head import ClassificationHead
     from tests.conftest import small_reviews
     from tests.models.tiny import tiny_encoder

@@ -95,16 +95,16 @@ def test_every_field_is_documented() -> None:
         ),
         (
             {"continue": {"objective": "mlm", "temperature": 0.1}},
-            "here: continue.temperature: no such setting. Known here: steps, epochs, warmup, held_out, objective, "
+            "here: continue.temperature is not a setting. Known here: steps, epochs, warmup, held_out, objective, "
             "learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
         ),
         (
             {"continue": {"objective": "mlmm"}},
-            "here: continue: found 'mlmm'; expected one of auto, mlm, simcse, tsdae. Did you mean 'mlm'?",
+            "here: continue.objective is 'mlmm', but must be one of auto, mlm, simcse, tsdae. Did you mean 'mlm'?",
         ),
         (
             {"continue": {"objective": "mlm", "steps": 0}},
-            "here: continue.steps: found 0; expected auto or a whole number of at least 1. Correct the value.",
+            "here: continue.steps is 0, but must be auto or a whole number of at least 1.",
         ),
         (
             {"scratch": {"dim": 30, "heads": 4}},

@@ -49,12 +49,12 @@ STAGES: dict[str, Any] = {
     "head": FineTune(),
     "head balanced": FineTune(update={"method": "head", "label_weights": "balanced", "l2": 0.1}),
     "full": FineTune(update=Full(l2=0.1, folds=2)),
-    "source only": DomainAdaptation(adapt={"method": "none"}, folds=2, permutations=99),
-    "coral": DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2, permutations=99),
-    "adapted by choice": DomainAdaptation(l2=0.1, folds=2, permutations=99),
+    "source only": DomainAdaptation(adapt={"method": "none"}, folds=2),
+    "coral": DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2),
+    "adapted by choice": DomainAdaptation(l2=0.1, folds=2),
 }
 FIXED: dict[str, Any] = {"epochs": 2, "l2": 0.1}
-QUICK: dict[str, Any] = {"l2": 0.1, "folds": 2, "permutations": 99}
+QUICK: dict[str, Any] = {"l2": 0.1, "folds": 2}
 TINY = "tiny"  # stands for the folder of tiny weights, which is not there yet
 TRANSFORMER_STAGES: dict[str, Any] = {
     "bert": Bert(weights=TINY, max_length=32),

@@ -210,7 +210,8 @@ def test_more_processes_than_gpus_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ConfigError) as caught:
         RunContext().torch_device()
     assert str(caught.value) == (
-        "device: found process 3 of this machine but 2 GPUs; expected one a process. Start 2 processes, or choose device cpu."
+        "device: this is process 3 of this machine, which has 2 GPUs. Each process needs its own GPU: start 2 processes, or "
+        "choose device cpu."
     )
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert RunContext().torch_device() == torch.device("cuda:2")

@@ -1,4 +1,4 @@
-"""Whether augmentation helps: the same folds trained with and without it, set side by side.
+"""Ablation of augmentation: the same folds trained with and without the new texts.
 
 Shapes: B texts, n labelled examples, K labels, R repeats.
 """
@@ -8,33 +8,31 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
+from nlptl.evaluation.duplicates import duplicate_groups
+from nlptl.evaluation.held_out import folds as stratified_folds
 from nlptl.evaluation.intervals import PairedDifference, paired_difference
 from nlptl.finetuning.augmentation import Augmented, Augmenter, keep_label
 
 Predict = Callable[[list[str]], NDArray[np.floating]]
 """Probabilities (B, K) of texts."""
 Fit = Callable[[list[str], list[str]], Predict]
-"""Trains on texts and labels from a fresh start, and returns what predicts."""
-Against = Literal["alone", "repeated"]
-"""What the arm without augmentation learns from: the examples, or each as often again as it has new texts."""
-SMALLEST = 1e-6  # a probability counts as at least this in the log-loss
+"""Trains a fresh classifier on texts and labels, and returns its predictions as a function."""
+MIN_PROBABILITY = 1e-6  # in the log-loss
 
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """What augmentation changed on held-out examples."""
+    """Effect of augmentation on held-out examples, against the original texts repeated as often."""
 
     accuracy: PairedDifference
-    """With augmentation less without; above 0 it helps."""
+    """Accuracy with augmentation minus without; above 0 it helps."""
     log_loss: PairedDifference
-    """The same of the log-loss, nats an example; below 0 it helps."""
+    """The same for the log-loss, in nats an example; below 0 it helps."""
     without: tuple[float, float]
     """Accuracy and log-loss without augmentation."""
     examples: int
@@ -44,20 +42,19 @@ class Ablation:
     """New texts for each training example, on average."""
     dropped: float
     """Share (0 to 1) of the new texts that the label check dropped."""
-    against: Against
 
     def sentence(self) -> str:
-        """Tell the outcome: accuracy, log-loss, and what may be concluded."""
+        """Tell accuracy, log-loss and conclusion."""
         checked = f", {self.dropped:.0%} of those made dropped by the label check" if self.dropped else ""
         accuracy, loss = self.accuracy.difference, self.log_loss.difference
-        other = "the examples alone" if self.against == "alone" else "the examples repeated as often"
         return (
             f"Augmentation ({self.added:.1f} new texts an example{checked}) changed the accuracy by {accuracy} from "
-            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, against {other}, in "
-            f"{self.repeats} x {self.folds}-fold cross-validation on {self.examples} examples: {self.verdict()}."
+            f"{self.without[0]:.3f} and the log-loss by {loss} from {self.without[1]:.3f}, against the examples repeated "
+            f"as often, in {self.repeats} x {self.folds}-fold cross-validation on {self.examples} examples: "
+            f"{self.conclusion()}."
         )
 
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """Say what the intervals show."""
         gains = {"accuracy": _sign(self.accuracy), "log-loss": -_sign(self.log_loss)}
         shown = {name: "it helps" if gain > 0 else "it harms" for name, gain in gains.items() if gain}
@@ -79,46 +76,42 @@ def augmentation_ablation(
     folds: int = 5,
     repeats: int = 3,
     least: float | None = None,
-    against: Against = "alone",
-    after_fit: Callable[[], None] | None = None,
 ) -> Ablation:
-    """Measure by repeated stratified cross-validation what training on new texts beside the examples changes.
+    """Measure by repeated stratified cross-validation what training on new texts changes.
 
-    `names` are the K labels in the order of the columns that `fit`'s predictions have. Only training folds are augmented,
-    anew in each repeat; with `least`, new texts to which the fold's classifier without augmentation does not give their
-    example's label with at least that probability are left out (see keep_label). 2 x folds x repeats fits, half as many
-    more where `against` is repeated and `least` given; `after_fit` is called after each.
+    `names` are the K labels in the order of the prediction's columns. Training folds alone are augmented, anew in each
+    repeat. Without augmentation each original is repeated as often as it has new texts, since more texts by themselves
+    weaken a fixed penalty. `least` adds a label check (see `keep_label`) by a classifier of the fold's originals. The
+    cost is 2 x folds x repeats fits, or 3 with the label check.
 
-    Where `fit` has a fixed penalty or number of epochs, more texts weaken the one and lengthen the other, which may help
-    by itself: against "repeated" both arms have equally many. Against "alone" is what a user gets.
-
-    The intervals resample repeats and examples (see paired_difference). They treat the examples of a cross-validation as
-    independent, which shared training examples make somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a
-    label that is none of `names` or has one example only.
+    The intervals resample repeats and examples (see `paired_difference`). Cross-validated examples share training
+    examples, which makes the intervals somewhat too narrow (Bengio & Grandvalet 2004). Raises DataError for a label that
+    is not in `names` or has one example.
     """
-    repeats_of = duplicate_groups(texts, labels)
-    parts = _check([labels[row] for row in repeats_of.first], names, folds)
-    wanted = np.array([list(names).index(label) for label in labels])
+    groups = duplicate_groups(texts, labels)
+    parts = _check([labels[row] for row in groups.first], names, folds)
+    truth = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
-    arms = _Arms(list(texts), list(labels), wanted.tolist(), fit, least, against, after_fit)
+    arms = _Arms(list(texts), list(labels), truth.tolist(), fit, least)
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
-        for training, held_out in _folds(repeats_of, wanted, parts, seed + repeat):
+        for fold in stratified_folds(truth, groups, parts=parts, seed=seed + repeat):
+            training, held_out = fold.training.tolist(), fold.held_out
             new = augmented.of_rows(training)
             without, more, kept = arms.trained(training, new)
             for arm, predict in enumerate((without, more)):
-                scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), wanted[held_out])
+                scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), truth[held_out])
             made, added, base = made + len(new), added + kept, base + len(training)
     accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
     before = scores[0].mean(axis=(1, 2)).tolist()
     dropped = 1 - added / made if made else 0.0
-    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped, against)
+    return Ablation(accuracy, loss, (before[0], before[1]), len(texts), parts, repeats, added / base, dropped)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Arms:
-    """Trains both arms of a fold."""
+    """Training of both arms of a fold."""
 
     texts: list[str]
     labels: list[str]
@@ -126,26 +119,18 @@ class _Arms:
     """Column of each label in the predictions."""
     fit: Fit
     least: float | None
-    against: Against
-    after_fit: Callable[[], None] | None
 
     def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
-        """Return what predicts without and with the new texts, and how many of these passed the label check."""
-        alone = self._fitted(training) if self.least is not None or self.against == "alone" else None
-        if alone is not None and self.least is not None:
+        """Return the predictions without and with the new texts, and how many of these passed the label check."""
+        if self.least is not None:
+            alone = self._fitted(training, (), ())
             new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept
-        if alone is None or self.against == "repeated":
-            without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
-        else:
-            without = alone
+        without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
         return without, self._fitted(training, new.texts, new.rows), len(new)
 
-    def _fitted(self, rows: list[int], more: Sequence[str] = (), more_rows: Sequence[int] = ()) -> Predict:
-        """Train on examples and on `more` texts that have the labels of `more_rows`."""
-        predict = self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
-        if self.after_fit is not None:
-            self.after_fit()
-        return predict
+    def _fitted(self, rows: list[int], more: Sequence[str], more_rows: Sequence[int]) -> Predict:
+        """Train on examples and on `more` texts, which have the labels of `more_rows`."""
+        return self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
 
 
 def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
@@ -167,24 +152,10 @@ def _check(labels: Sequence[str], names: Sequence[str], folds: int) -> int:
     return min(folds, counts[rarest])
 
 
-def _folds(
-    repeats: DuplicateGroups, wanted: NDArray[np.int64], parts: int, seed: int
-) -> list[tuple[list[int], list[int]]]:
-    """Return (training rows, held-out rows) of each fold; copies of an example are in the same part."""
-    from sklearn.model_selection import StratifiedKFold
-
-    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed % 2**32)
-    labels = wanted[repeats.first]
-    return [
-        (repeats.rows_of(training).tolist(), repeats.rows_of(held_out).tolist())
-        for training, held_out in splitter.split(labels, labels)
-    ]
-
-
-def _scores(probabilities: NDArray[np.floating], wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return whether each text (B,) was right and its log-loss, (B, 2), as an assignment beside a slice wants it."""
-    own = np.maximum(probabilities[np.arange(len(wanted)), wanted].astype(np.float64), SMALLEST)
-    return np.stack([probabilities.argmax(axis=1) == wanted, -np.log(own)], axis=1).astype(np.float64)
+def _scores(probabilities: NDArray[np.floating], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return whether each text was right and its log-loss, (B, 2)."""
+    own = np.maximum(probabilities[np.arange(len(truth)), truth].astype(np.float64), MIN_PROBABILITY)
+    return np.stack([probabilities.argmax(axis=1) == truth, -np.log(own)], axis=1).astype(np.float64)
 
 
 def _sign(paired: PairedDifference) -> int:

@@ -1,4 +1,4 @@
-"""New texts from texts: each kind of augmentation made ready once, then a function of text and seed."""
+"""Augmenter: new texts as a function of texts and a seed; each kind of augmentation is prepared once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.augmentation.blocks import (
+from nlptl.finetuning.augmentation.augment_settings import (
     Augmentation,
     BackTranslation,
     Eda,
@@ -27,35 +27,31 @@ from nlptl.finetuning.augmentation.word_edits import drop_words, eda, swap_words
 if TYPE_CHECKING:
     import torch
 
-    from nlptl.finetuning.augmentation.vocabulary import WordSource
+    from nlptl.finetuning.augmentation.unigrams import Vocabulary
 
 Editor = Callable[[str, Sequence[np.random.Generator]], list[str]]
-"""Makes one version of a text with each generator."""
-ATTEMPTS = 4  # draws for a version that differs from the text and its other versions
+"""Makes one version of a text for each generator."""
+MAX_DRAWS = 4  # for a version that differs from the text and its other versions
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmented:
-    """New texts, in the order of the texts they came from."""
+    """New texts, in the order of their originals."""
 
     texts: tuple[str, ...]
-    """None is empty, and none equals its own or another new version of its own."""
+    """No text is empty or equals its original or another version of it."""
     rows: tuple[int, ...]
-    """Row of the text that each came from."""
+    """Row of each original."""
     kinds: tuple[str, ...]
-    """How each was made."""
+    """Kind of augmentation of each."""
     repeated: Mapping[str, int]
-    """Versions of each kind that were asked for and left out, because every draw gave the text or another version again."""
+    """Number of versions of each kind that are missing, since every draw repeated the text or another version."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def labels(self, labels: Sequence[str]) -> list[str]:
-        """Return the label of each new text, given those of the texts they came from."""
-        return [labels[row] for row in self.rows]
-
     def where(self, kept: Sequence[bool]) -> Augmented:
-        """Return the new texts at which `kept` is true, for the same rows."""
+        """Return the new texts for which `kept` is true."""
         stay = [place for place, stays in zip(range(len(self)), kept, strict=True) if stays]
         return Augmented(
             tuple(self.texts[place] for place in stay),
@@ -65,7 +61,7 @@ class Augmented:
         )
 
     def of_rows(self, rows: Collection[int]) -> Augmented:
-        """Return the new texts that came from some rows, numbered as before."""
+        """Return the new texts of some originals, with the same row numbers."""
         wanted = set(rows)
         return self.where([row in wanted for row in self.rows])
 
@@ -79,38 +75,31 @@ class Augmented:
 
 
 class Augmenter:
-    """Makes new texts by a list of augmentations, each on its own; models are loaded once.
+    """List of augmentations as a function; each works on the original texts, and models are loaded once.
 
-    What becomes of a text depends on the text, the settings, the seed and `words` alone, not on the texts beside it.
+    A new text depends on its original, the settings, the seed and `words`, and on no other text.
     """
 
     def __init__(
         self,
         settings: Sequence[Augmentation],
         *,
-        words: WordSource | None = None,
+        words: Vocabulary | None = None,
         device: torch.device | None = None,
         where: str = "augment",
     ) -> None:
-        """`words` is where eda takes replacing words from: a Vocabulary or Neighbours; `device` is where models run.
+        """Prepare each kind: `words` serve eda, `device` runs the models.
 
-        Raises ConfigError when words or a model are missing, or a model lacks what the kind needs; `where` is the path
-        of the settings in such sentences.
+        Raises ConfigError if words or a model are missing or unfit; `where` is the path of the settings in its sentences.
         """
         self._settings = tuple(settings)
         self._editors = [
             _editor(setting, words, device, f"{where}.{number}") for number, setting in enumerate(self._settings)
         ]
 
-    def __call__(
-        self, texts: Sequence[str], *, seed: int, after_text: Callable[[int], None] | None = None
-    ) -> Augmented:
-        """Return `copies` new versions of each text by each kind; `after_text` is told 1 after each text."""
-        found: list[tuple[str, int, str]] = []
-        for row, text in enumerate(texts):
-            found += [(new, row, kind) for new, kind in self._versions(text, seed)]
-            if after_text is not None:
-                after_text(1)
+    def __call__(self, texts: Sequence[str], *, seed: int) -> Augmented:
+        """Return `copies` new versions of each text by each kind."""
+        found = [(new, row, kind) for row, text in enumerate(texts) for new, kind in self._versions(text, seed)]
         repeated: Counter[str] = Counter()
         for setting in self._settings:
             repeated[setting.kind] += setting.copies * len(texts)
@@ -130,7 +119,7 @@ class Augmenter:
         for setting, editor in zip(self._settings, self._editors, strict=True):
             times[setting.kind] += 1  # two blocks of one kind must not draw alike
             missing = list(range(setting.copies))
-            for attempt in range(ATTEMPTS):
+            for attempt in range(MAX_DRAWS):
                 keys = [f"{setting.kind} {times[setting.kind]} {copy} {attempt}" for copy in missing]
                 versions = editor(text, [generator_of(seed, text, key) for key in keys]) if missing else []
                 again = []
@@ -144,25 +133,13 @@ class Augmenter:
         return found
 
 
-def augment(
-    texts: Sequence[str],
-    settings: Sequence[Augmentation],
-    *,
-    seed: int,
-    words: WordSource | None = None,
-    device: torch.device | None = None,
-) -> Augmented:
-    """Return new texts by a list of augmentations; see `Augmenter`, which keeps models loaded between calls."""
-    return Augmenter(settings, words=words, device=device)(texts, seed=seed)
-
-
 def generator_of(seed: int, text: str, purpose: str) -> np.random.Generator:
-    """Return a generator that depends on nothing but seed, text and purpose."""
+    """Return a generator that is a function of seed, text and purpose."""
     digest = hashlib.blake2b(f"{seed}\n{purpose}\n{text}".encode("utf-8", "surrogatepass"), digest_size=16)
     return np.random.default_rng(int.from_bytes(digest.digest(), "little"))
 
 
-def _editor(setting: Augmentation, words: WordSource | None, device: torch.device | None, where: str) -> Editor:
+def _editor(setting: Augmentation, words: Vocabulary | None, device: torch.device | None, where: str) -> Editor:
     if isinstance(setting, WordDropout):
         return _each(functools.partial(drop_words, share=setting.share))
     if isinstance(setting, Swap):
@@ -184,7 +161,7 @@ def _model_editor(setting: MaskedLMReplacement | BackTranslation, device: torch.
 
     device = device or torch.device("cpu")
     if isinstance(setting, MaskedLMReplacement):
-        from nlptl.finetuning.augmentation.masked_lm import WordFiller
+        from nlptl.finetuning.augmentation.word_filler import WordFiller
 
         return WordFiller.open(setting, device=device, where=where)
     from nlptl.finetuning.augmentation.back_translation import RoundTrip

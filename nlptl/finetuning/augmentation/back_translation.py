@@ -1,4 +1,4 @@
-"""A text translated into another language and back, by two sequence-to-sequence models (Sennrich et al. 2016)."""
+"""Back-translation: into another language and back, by two sequence-to-sequence models (Sennrich et al. 2016)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlptl.finetuning.augmentation.blocks import BackTranslation
+from nlptl.finetuning.augmentation.augment_settings import BackTranslation
 from nlptl.models.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class RoundTrip:
-    """Both models draw their words (Xie et al. 2020), so that versions of one text differ."""
+    """Round trip through two models; both sample their words (Xie et al. 2020), so that versions differ."""
 
     def __init__(self, forward: Seq2Seq, backward: Seq2Seq, settings: BackTranslation) -> None:
         self._forward, self._backward, self._settings = forward, backward, settings
 
     @classmethod
     def open(cls, settings: BackTranslation, *, device: torch.device, where: str) -> RoundTrip:
-        """Load both models; ConfigError for a folder that holds none."""
+        """Load both models; ConfigError for a folder without a model."""
         forward, backward = (
             Seq2Seq.open(Path(getattr(settings, name)).expanduser(), device=device, where=f"{where}.{name}")
             for name in ("forward", "backward")
@@ -31,7 +31,7 @@ class RoundTrip:
         return cls(forward, backward, settings)
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
-        """Return the text after a round trip, once with each generator; unchanged where a model cannot read it whole."""
+        """Return the text after a round trip for each generator; unchanged if it is too long for a model."""
         seeds = [int(generator.integers(2**62)) for generator in generators]
         return [self._there_and_back(text, seed) for seed in seeds]
 

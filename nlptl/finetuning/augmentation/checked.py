@@ -59,7 +59,6 @@ def checked_versions(
     if min(once.count(label) for label in set(once)) > 1:
         _tell_ablation(augmentation_ablation(
             examples.texts, labels, names=given.labels, fit=judge, augmenter=augmenter, seed=context.seed, least=least,
-            against="repeated",
         ), context)  # fmt: skip
     return check.kept
 

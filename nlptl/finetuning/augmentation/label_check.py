@@ -1,4 +1,4 @@
-"""Which new texts a classifier gives the label of the text they came from.
+"""Label check: keep the new texts that a classifier gives the label of their original.
 
 Shapes: B texts, K labels.
 """
@@ -21,17 +21,17 @@ Score = Callable[[list[str]], NDArray[np.floating]]
 
 @dataclasses.dataclass(frozen=True)
 class LabelCheck:
-    """What was kept, and how many were dropped."""
+    """Result of the label check."""
 
     kept: Augmented
-    """The new texts that keep their label."""
+    """New texts that keep their label."""
     dropped: Mapping[str, int]
-    """How many were dropped, by kind."""
+    """Number of dropped texts, by kind."""
     checked: Mapping[str, int]
-    """How many there were, by kind."""
+    """Number of checked texts, by kind."""
 
     def sentence(self) -> str:
-        """Tell how many were dropped of each kind."""
+        """Tell how many texts of each kind were dropped."""
         told = ", ".join(f"{self.dropped[kind]} of {total} by {kind}" for kind, total in self.checked.items())
         total, of = sum(self.dropped.values()), sum(self.checked.values())
         return f"The label check dropped {total} of {of} new texts" + (f" ({told})." if told else ".")
@@ -45,11 +45,10 @@ def keep_label(
     labels: Sequence[int | None] | None = None,
     least: float = 0.5,
 ) -> LabelCheck:
-    """Keep new texts whose likeliest label is that of the text they came from, with a probability of at least `least`.
+    """Keep new texts whose most probable label is that of their original, with a probability of at least `least`.
 
-    `texts` are those that were augmented; `labels` their labels, as columns of the scores. Where a label is None, or
-    `labels` is, the likeliest label of the text itself stands for it: of such a text `score` cannot tell that it was wrong
-    from the start. Raises DataError for scores that are no probabilities of these texts.
+    `texts` are the originals, `labels` their columns in the scores. An original without a label takes its own most
+    probable one. Raises DataError for scores that are not probabilities of these texts.
     """
     if not len(augmented):
         return LabelCheck(augmented, {}, {})
@@ -68,14 +67,10 @@ def keep_label(
 
 def _probabilities(score: Score, texts: list[str]) -> NDArray[np.float64]:
     found = np.asarray(score(texts), dtype=np.float64)
-    if (
-        found.ndim != 2
-        or len(found) != len(texts)
-        or found.shape[1] < 2
-        or not np.allclose(found.sum(axis=1), 1, atol=1e-3)
-    ):
+    fits = found.ndim == 2 and len(found) == len(texts) and found.shape[1] > 1
+    if not fits or not np.allclose(found.sum(axis=1), 1, atol=1e-3):
         raise DataError(
-            f"label check: found scores of shape {found.shape} for {len(texts)} texts; expected one row of probabilities a "
-            "text, summed up to 1, and a column a label. Give a function such as TextClassifier.predict_proba."
+            f"label check: found scores of shape {found.shape} for {len(texts)} texts; expected a row of probabilities for "
+            "each text, which sum to 1, and a column for each label. Give a function such as TextClassifier.predict_proba."
         )
     return found

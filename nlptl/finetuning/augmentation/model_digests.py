@@ -1,57 +1,56 @@
-"""The model folders that shape new texts, as digests, so that a result is made anew when a model changes."""
+"""Digests of the models that augmentation uses, so that a changed model changes the identity of a result."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nlptl.artifact import digest_of, file_digest
 from nlptl.errors import ConfigError
-from nlptl.finetuning.augmentation.blocks import Augmentation, BackTranslation, MaskedLMReplacement
+from nlptl.finetuning.augmentation.augment_settings import Augmentation, BackTranslation, MaskedLMReplacement
+
+if TYPE_CHECKING:
+    from nlptl.models.weights import Weights
 
 
 def model_digests(settings: Sequence[Augmentation], *, where: str = "augment") -> Mapping[str, str]:
-    """Return a digest of each model's files under the path of its setting, such as "0.weights"; none without models.
+    """Return a digest of each model's files by the path of its setting, such as "0.weights".
 
-    Raises ConfigError, beginning with `where` and that path, for a model that is not there or cannot do its work.
+    Raises ConfigError, beginning with `where` and that path, for a missing or unfit model.
     """
-    found: dict[str, str] = {}
-    for number, setting in enumerate(settings):
-        if isinstance(setting, MaskedLMReplacement):
-            from nlptl.finetuning.augmentation.masked_lm import weights_of
-
-            found[f"{number}.weights"] = weights_of(setting, where=f"{where}.{number}").digest()
-        elif isinstance(setting, BackTranslation):
-            for name in ("forward", "backward"):
-                folder = _model_folder(getattr(setting, name), f"{where}.{number}.{name}")
-                files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
-                found[f"{number}.{name}"] = digest_of(files)
-    return found
+    return {path: _digest(find()) for path, find in _models(settings, where)}
 
 
 def check_models(settings: Sequence[Augmentation], *, where: str = "augment") -> None:
-    """Refuse models that are not there, and weights that cannot fill gaps, with one sentence each; nothing is loaded."""
+    """Refuse missing or unfit models, with one sentence for each; nothing is loaded."""
     faults: list[str] = []
-    for number, setting in enumerate(settings):
-        at = f"{where}.{number}"
-        finders: list[Callable[[], object]] = []
-        if isinstance(setting, MaskedLMReplacement):
-            from nlptl.finetuning.augmentation.masked_lm import weights_of
-
-            finders = [functools.partial(weights_of, setting, where=at)]
-        elif isinstance(setting, BackTranslation):
-            finders = [
-                functools.partial(_model_folder, name, f"{at}.{way}")
-                for way, name in (("forward", setting.forward), ("backward", setting.backward))
-            ]
-        for find in finders:
-            try:
-                find()
-            except ConfigError as error:
-                faults += error.faults
+    for _, find in _models(settings, where):
+        try:
+            find()
+        except ConfigError as error:
+            faults += error.faults
     if faults:
         raise ConfigError(faults)
+
+
+def _models(settings: Sequence[Augmentation], where: str) -> Iterator[tuple[str, Callable[[], Weights | Path]]]:
+    """Yield the path of each model's setting and a function that finds the model."""
+    for number, setting in enumerate(settings):
+        if isinstance(setting, MaskedLMReplacement):
+            from nlptl.finetuning.augmentation.word_filler import weights_of
+
+            yield f"{number}.weights", functools.partial(weights_of, setting, where=f"{where}.{number}")
+        elif isinstance(setting, BackTranslation):
+            for name, folder in (("forward", setting.forward), ("backward", setting.backward)):
+                yield f"{number}.{name}", functools.partial(_model_folder, folder, f"{where}.{number}.{name}")
+
+
+def _digest(found: Weights | Path) -> str:
+    if isinstance(found, Path):
+        return digest_of({path.name: file_digest(path) for path in sorted(found.iterdir()) if path.is_file()})
+    return found.digest()
 
 
 def _model_folder(name: str, where: str) -> Path:

@@ -1,4 +1,4 @@
-"""Mistyped letters on a QWERTY keyboard; mentions, hashtags, links and words with digits stay as they are."""
+"""Typos on a QWERTY keyboard; mentions, hashtags, links and words with digits do not change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nlptl.finetuning.augmentation.word_edits import count_of
-from nlptl.finetuning.augmentation.words import Words, is_mark, is_protected
+from nlptl.finetuning.augmentation.words import SplitText, is_mark, is_protected
 
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))  # letters and how far the row is shifted, in keys
 _PLACES = {letter: (row, shift + i) for row, (keys, shift) in enumerate(_ROWS) for i, letter in enumerate(keys)}
@@ -16,14 +16,14 @@ KEYBOARD = {
     letter: "".join(other for other in sorted(_PLACES) if 0 < math.dist(place, _PLACES[other]) < 1.3)
     for letter, place in _PLACES.items()
 }
-"""The keys around each letter's."""
-LEAST_LETTERS = 3  # of a word that may lose one
+"""Neighbouring keys of each letter."""
+MIN_LETTERS_TO_DROP = 3  # of a word that may lose one
 
 
 def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
-    """Return the text with a `share` of its letters a to z mistyped, at least one; unchanged where there is none.
+    """Return the text with a `share` of its letters a to z mistyped, at least one; unchanged if it has none.
 
-    A mistyped letter is, with equal chances, a key beside it, exchanged with the next, left out, or typed twice.
+    A mistyped letter is, with equal probability, a neighbouring key, swapped with the next, dropped or doubled.
     """
     letters = dict(_letters(text))
     if not letters:
@@ -39,8 +39,8 @@ def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
 
 
 def _letters(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the place of each letter that may be mistyped and how many of them its word has."""
-    words, begin = Words.of(text), 0
+    """Yield the place of each letter that may be mistyped, and how many such letters its word has."""
+    words, begin = SplitText.of(text), 0
     for gap, word in zip(words.gaps, words.words, strict=False):
         begin += len(gap)
         places = [
@@ -53,12 +53,12 @@ def _letters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _mistype_one(pieces: list[str], place: int, letters: dict[int, int], generator: np.random.Generator) -> int:
-    """Mistype one letter; return the last place that is done with."""
+    """Mistype one letter; return the last place that is done."""
     letter = pieces[place]
     possible = ["neighbour", "double"]
     if place + 1 in letters and pieces[place + 1] != letter:
         possible.append("exchange")
-    if letters[place] >= LEAST_LETTERS:
+    if letters[place] >= MIN_LETTERS_TO_DROP:
         possible.append("drop")
     fault = possible[int(generator.integers(len(possible)))]
     if fault == "exchange":

@@ -1,4 +1,4 @@
-"""Words dropped, exchanged, replaced and inserted (Iyyer et al. 2015; Wei & Zou 2019).
+"""Word edits: drop, swap, replace and insert (Iyyer et al. 2015; Wei & Zou 2019).
 
 Shapes: W words of a text.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from nlptl.finetuning.augmentation.blocks import EdaEdit
-from nlptl.finetuning.augmentation.vocabulary import WordSource, plain
-from nlptl.finetuning.augmentation.words import Words, core
+from nlptl.finetuning.augmentation.augment_settings import EdaEdit
+from nlptl.finetuning.augmentation.unigrams import Vocabulary, plain
+from nlptl.finetuning.augmentation.words import SplitText, core
 
-TRIES = 10  # pairs that are looked at for two different words
+MAX_PAIRS = 10  # that are tried for two different words
 
 
 def drop_words(text: str, generator: np.random.Generator, *, share: float) -> str:
-    """Return the text without each word with chance `share`; at least one goes and one stays."""
-    words = Words.of(text)
+    """Return the text with each word dropped with probability `share`; at least one goes and one stays."""
+    words = SplitText.of(text)
     if len(words.words) < 2:
         return text
     gone = generator.random(len(words.words)) < share
@@ -30,16 +30,16 @@ def drop_words(text: str, generator: np.random.Generator, *, share: float) -> st
 
 
 def swap_words(text: str, generator: np.random.Generator, *, share: float, reach: int | None = None) -> str:
-    """Return the text with a `share` of its words exchanged in pairs at most `reach` apart (None: anywhere)."""
-    words = Words.of(text)
+    """Return the text with a `share` of its words swapped in pairs at most `reach` apart (None: any distance)."""
+    words = SplitText.of(text)
     for _ in range(count_of(share / 2, len(words.words))):
         _swap_once(words.words, generator, reach or len(words.words))
     return str(words)
 
 
-def replace_words(text: str, generator: np.random.Generator, *, share: float, source: WordSource) -> str:
-    """Return the text with a `share` of its words replaced, not all; capitals and punctuation stay."""
-    words = Words.of(text)
+def replace_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
+    """Return the text with a `share` of its words replaced; one word, capitals and punctuation stay."""
+    words = SplitText.of(text)
     for place in _chosen(words, generator, share, source)[: len(words.words) - 1]:
         old = words.words[place]
         begin, end = core(old)
@@ -48,9 +48,9 @@ def replace_words(text: str, generator: np.random.Generator, *, share: float, so
     return str(words)
 
 
-def insert_words(text: str, generator: np.random.Generator, *, share: float, source: WordSource) -> str:
-    """Return the text with new words, a `share` of its own, that stand for words of it, at random places."""
-    words = Words.of(text)
+def insert_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
+    """Return the text with replacements of a `share` of its words inserted at random places."""
+    words = SplitText.of(text)
     new = [source.draw(plain(words.words[place]), generator) for place in _chosen(words, generator, share, source)]
     for word in new:
         words.insert(int(generator.integers(len(words.words) + 1)), word)
@@ -58,9 +58,9 @@ def insert_words(text: str, generator: np.random.Generator, *, share: float, sou
 
 
 def eda(
-    text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: WordSource | None
+    text: str, generator: np.random.Generator, *, share: float, edits: tuple[EdaEdit, ...], source: Vocabulary | None
 ) -> str:
-    """Return the text after one of the edits, drawn at random; `source` may be None without replace and insert."""
+    """Return the text after one random edit; `source` may be None without replace and insert."""
     edit = edits[int(generator.integers(len(edits)))]
     if edit == "swap":
         return swap_words(text, generator, share=2 * share)  # the paper counts pairs
@@ -72,7 +72,7 @@ def eda(
 
 
 def count_of(share: float, total: int) -> int:
-    """Return how many of `total` a share is: at least one where there is any."""
+    """Return a share of `total` as a number of things, at least one of them."""
     return min(total, max(1, round(share * total)))
 
 
@@ -84,7 +84,7 @@ def in_case_of(old: str, new: str) -> str:
 
 
 def _swap_once(words: list[str], generator: np.random.Generator, reach: int) -> None:
-    for _ in range(TRIES):
+    for _ in range(MAX_PAIRS):
         first = int(generator.integers(len(words)))
         low, high = max(0, first - reach), min(len(words), first + reach + 1)
         second = int(generator.integers(low, high))
@@ -93,8 +93,8 @@ def _swap_once(words: list[str], generator: np.random.Generator, reach: int) -> 
             return
 
 
-def _chosen(words: Words, generator: np.random.Generator, share: float, source: WordSource) -> list[int]:
-    """Return the places of words to be replaced, by the odds of `source`."""
+def _chosen(words: SplitText, generator: np.random.Generator, share: float, source: Vocabulary) -> list[int]:
+    """Return the places of the words to replace, drawn by the odds of `source`."""
     places = [place for place, word in enumerate(words.words) if plain(word)]
     odds = source.odds([plain(words.words[place]) for place in places])
     possible = int((odds > 0).sum())

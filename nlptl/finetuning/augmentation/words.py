@@ -1,4 +1,4 @@
-"""A text as words and the gaps between them, in scripts with and without spaces, so that edits leave the rest alone."""
+"""Text as words and the gaps between them, in scripts with and without spaces."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _UNSPACED_TEXT = re.compile(f"[{_UNSPACED}{_VARIANT}]+")
 
 
 @dataclasses.dataclass
-class Words:
-    """text = gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1]; the edits below change it in place."""
+class SplitText:
+    """text = gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1], edited in place."""
 
     words: list[str]
     gaps: list[str]
-    """One more than words; those between scripts without spaces are empty."""
+    """One gap more than words; empty between scripts without spaces."""
 
     @classmethod
-    def of(cls, text: str) -> Words:
-        """Part a text. Punctuation belongs to its word; Japanese and Chinese are parted where the script changes."""
+    def of(cls, text: str) -> SplitText:
+        """Split a text. Punctuation belongs to its word; Japanese and Chinese are split where the script changes."""
         words, gaps, end = [], [], 0
         for found in _WORD.finditer(text):
             words.append(found.group())
@@ -43,12 +43,12 @@ class Words:
         return "".join(gap + word for gap, word in zip(self.gaps, [*self.words, ""], strict=True))
 
     def remove(self, place: int) -> None:
-        """Take a word out, with the gap before it, or after it where it was the first."""
+        """Remove a word and the gap before it; the gap after it if it is the first."""
         del self.words[place]
         del self.gaps[place if place else 1]
 
     def insert(self, place: int, word: str) -> None:
-        """Put a word before the one at `place`, or at the end; it is set apart as its neighbours are."""
+        """Insert a word before the one at `place`, or at the end, with a gap like those of its neighbours."""
         inner = self.gaps[1:-1]
         gap = "" if inner and not any(inner) else " "
         self.words.insert(place, word)
@@ -59,12 +59,12 @@ class Words:
 
 
 def is_protected(word: str) -> bool:
-    """Say whether a word is a mention, a hashtag, a link or has a digit: spelling is all that these have."""
+    """Tell whether a word is a mention, hashtag or link or has a digit, so that its spelling must stay."""
     return _PROTECTED.search(word) is not None
 
 
 def core(word: str) -> tuple[int, int]:
-    """Return where a word begins and ends without the punctuation around it; equal where nothing is left."""
+    """Return begin and end of a word without punctuation; equal if nothing is left."""
     letters = [place for place, character in enumerate(word) if character.isalnum()]
     if not letters:
         return 0, 0
@@ -75,15 +75,15 @@ def core(word: str) -> tuple[int, int]:
 
 
 def is_mark(character: str) -> bool:
-    """Say whether a character only changes the one before it: combining marks, vowel signs, variation selectors."""
+    """Tell whether a character modifies the one before it: combining marks, vowel signs, variation selectors."""
     return unicodedata.category(character).startswith("M")
 
 
 def is_letters(text: str) -> bool:
-    """Say whether a text is letters alone, with their marks."""
+    """Tell whether a text is made of letters and their marks."""
     return text[:1].isalpha() and all(character.isalpha() or is_mark(character) for character in text)
 
 
 def is_unspaced(text: str) -> bool:
-    """Say whether a text is written in kanji, kana or hanzi alone, which have no spaces between words."""
+    """Tell whether a text is made of kanji, kana or hanzi, which have no spaces between words."""
     return _UNSPACED_TEXT.fullmatch(text) is not None

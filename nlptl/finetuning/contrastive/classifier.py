@@ -164,8 +164,8 @@ def _finished(contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: Linear
     """Return the trained encoder under the head over its vectors (all, D), calibrated by `measure`."""
     task, own = contrast.task, contrast.own
     right = measure.accuracy()
-    doubt = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), REMAINING_ERRORS * (1 - right))
-    temperature = fit_temperature(linear.logits(vectors[own]), task.examples.label_ids, doubt=doubt)
+    noise_rate = 1 / (len(own) + 2) if right is None else max(1 / (len(own) + 2), REMAINING_ERRORS * (1 - right))
+    temperature = fit_temperature(linear.logits(vectors[own]), task.examples.label_ids, label_noise_rate=noise_rate)
     head = Head(task.given.encoder.dim, contrast.label_count)
     head.fit_scale(vectors[own])
     write_head(with_temperature(linear, temperature), head)

@@ -1,1 +1,1 @@
-"""Domain adaptation: how far two domains are apart, and what brings a classifier from one to the other."""
+"""Domain adaptation: methods that bring a classifier from a labelled domain to an unlabelled one, and their choice."""

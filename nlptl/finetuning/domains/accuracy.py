@@ -1,7 +1,6 @@
-"""Both domains' accuracy, each on examples that neither method nor head has seen.
+"""Held-out accuracy on both domains, on examples that neither method nor head has seen.
 
-That the encoder has not seen them either is for the caller to know: one that learnt from these very labels tells more
-than there is. The head shows it that learnt with the encoder (`Head.has_learnt`).
+The caller must know that the encoder has not seen them. `Head.has_learnt` tells it if the head learnt with the encoder.
 
 Shapes: n examples, B held-out examples.
 """
@@ -16,21 +15,16 @@ import torch
 from torch import Tensor
 
 from nlptl.evaluation.intervals import Interval, PairedDifference, paired_difference, sign_test, wilson
-from nlptl.evaluation.shift import told_p
-from nlptl.finetuning.domains.task import Domains, Method
+from nlptl.evaluation.shift import p_value_text
+from nlptl.finetuning.domains.task import AdaptationMethod, Domains
 
-LEVEL = 0.05  # of the sign test: a bootstrap of few examples that agree is one point, whatever their number
-WITHIN = "within the noise, no gain is shown"
-LEARNT_ALREADY = (
-    "the classifier given has learnt from labels already, perhaps from these very examples, so none of them can be held "
-    "out"
-)
-FRESH = "put domain_adaptation right behind classification_head"
+SIGNIFICANCE = 0.05  # of the sign test; a bootstrap of few examples that agree is one point, whatever their number
+NO_GAIN = "within the noise, no gain is shown"
 
 
 @dataclasses.dataclass(frozen=True)
 class Hits:
-    """Held-out examples and which of them a method got right."""
+    """Held-out examples, and whether a method predicted each one right."""
 
     rows: Tensor
     """(B,) row numbers."""
@@ -38,13 +32,13 @@ class Hits:
     """(B,) bool."""
 
     def of(self, wanted: Tensor) -> np.ndarray:
-        """Return 1 or 0 for those of the rows where `wanted` (n,) is true."""
+        """Return 1 (right) or 0 for those rows for which `wanted` (n,) is true."""
         return self.right[wanted[self.rows]].double().numpy()
 
 
 @dataclasses.dataclass(frozen=True)
 class BothDomains:
-    """Held-out accuracy of none and of the method taken; None for the target where it has too few labels."""
+    """Held-out accuracy of none and of the chosen method; None for a target without labelled examples."""
 
     source: Interval
     source_none: Interval
@@ -52,28 +46,30 @@ class BothDomains:
     target_none: Interval | None
     target_gain: PairedDifference | None
     target_p: float | None
-    """Exact sign test over the target's examples that the one gets right and the other wrong."""
+    """Exact sign test over the target's examples that only one of the two predicts right."""
     counts: tuple[int, int]
-    """Examples of source and target that were held out."""
+    """Number of held-out examples of source and target."""
 
     def sentence(self, name: str) -> str:
-        """Tell both, and claim a gain or a loss only where interval and sign test show it."""
+        """Tell both; a gain or loss is claimed only if interval and sign test show it."""
         source = f"source {self.source} on {self.counts[0]} examples" + _beside(self.source_none, name)
         if self.target is None or self.target_none is None or self.target_gain is None or self.target_p is None:
-            known = "target unknown, since it has no labelled examples to hold out: test it before trusting a gain"
-            return f"Held-out accuracy: {source}; {known}."
+            unknown = "target unknown, since it has no labelled examples to hold out: test it before trusting a gain"
+            return f"Held-out accuracy: {source}; {unknown}."
         target = f"target {self.target} on {self.counts[1]} examples" + _beside(self.target_none, name)
         if name == "none":
             return f"Held-out accuracy: {source}; {target}."
         gain = self.target_gain.difference
         told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-        sure = self.target_p < LEVEL
-        shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else WITHIN
-        return f"Held-out accuracy: {source}; {target}: {told}, sign test {told_p(self.target_p)}, {shown}."
+        sure = self.target_p < SIGNIFICANCE
+        shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else NO_GAIN
+        return f"Held-out accuracy: {source}; {target}: {told}, sign test {p_value_text(self.target_p)}, {shown}."
 
 
-def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int) -> Hits:
-    """Fit a method to each fold's training rows and look at its held-out rows."""
+def held_out_hits(
+    method: AdaptationMethod, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int
+) -> Hits:
+    """Fit a method to each fold's training rows and predict its held-out rows."""
     rows, right = [], []
     for training, held_out in folds:
         fitted = method.fit(domains.task(training), seed=seed)
@@ -83,20 +79,19 @@ def held_out_hits(method: Method, domains: Domains, folds: Sequence[tuple[Tensor
 
 
 def both_domains(none: Hits, taken: Hits, domains: Domains) -> BothDomains:
-    """Compare the method taken with none, held out on the same folds."""
-    is_source = domains.examples < domains.source
+    """Compare the chosen method with none on the same folds."""
+    is_source = domains.examples < domains.source_count
     before, after = none.of(is_source), taken.of(is_source)
     target_before, target_after = none.of(~is_source), taken.of(~is_source)
     known = len(target_after) > 0
+    better, worse = int((target_after > target_before).sum()), int((target_after < target_before).sum())
     return BothDomains(
         source=_share(after),
         source_none=_share(before),
         target=_share(target_after) if known else None,
         target_none=_share(target_before) if known else None,
         target_gain=paired_difference(target_before[None], target_after[None]) if known else None,
-        target_p=sign_test(int((target_after > target_before).sum()), int((target_after < target_before).sum()))
-        if known
-        else None,
+        target_p=sign_test(better, worse) if known else None,
         counts=(len(after), len(target_after)),
     )
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nlptl.finetuning.domains.layers import Recipe
+from nlptl.finetuning.domains.moving_layers import Recipe
 from nlptl.finetuning.domains.reversal import reversed_gradient, strength_at
+from nlptl.finetuning.gradient.layer_tuner import layers_above
 from nlptl.models.heads import Head
 from nlptl.models.transformer import Transformer
 
-HIDDEN = 100  # units of the domain classifier, as in the paper's shallow experiments
+HIDDEN_UNITS = 100  # of the domain classifier, as in the paper's shallow experiments
 
 
 class DomainClassifier:
@@ -23,32 +24,27 @@ class DomainClassifier:
 
     def __init__(self, dim: int, seed: int, *, strength: float) -> None:
         self._strength = strength
-        self._head = Head(dim, 2, hidden=HIDDEN)
+        self._head = Head(dim, 2, hidden=HIDDEN_UNITS)
         self._head.initialise(torch.Generator().manual_seed(seed))
         self.module: nn.Module = self._head
 
     def loss(self, here: Tensor, there: Tensor, progress: float) -> Tensor:
-        """Return the domain loss (), both domains weighing alike; the vectors (B, D) feel its gradient reversed."""
+        """Return the domain loss () of vectors (B, D), with equal weight for both domains and a reversed gradient."""
         vectors = reversed_gradient(torch.cat([here, there]), self._strength * strength_at(progress))
         domains = torch.tensor([0] * len(here) + [1] * len(there), device=vectors.device)
         weights = torch.tensor([1 / len(here), 1 / len(there)], device=vectors.device)
         return nn.functional.cross_entropy(self._head(vectors), domains, weights)
 
 
-def adversarial(*, strength: float, where: str = "domain_adaptation") -> Recipe:
+def adversarial(*, strength: float, where: str) -> Recipe:
     """Return the recipe of DANN over the top layers; `strength` scales the reversed gradient."""
-    return Recipe(
-        "adversarial", move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength), "strength", where
-    )
+    return Recipe(move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength), "strength", where)
 
 
 def move_layers(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
-    """Let the layers above the frozen ones move, with the norm behind them; the embeddings stay as they are."""
+    """Let the layers above the frozen ones learn, with the final norm; the embeddings do not change."""
     del seed
-    parts: list[nn.Module] = list(token_model.layers[frozen : token_model.used_depth])
-    if token_model.final_norm is not None and token_model.used_depth == token_model.depth:
-        parts.append(token_model.final_norm)
-    moving = [parameter for part in parts for parameter in part.parameters()]
+    moving = [parameter for part in reversed(layers_above(token_model, frozen)) for parameter in part.parameters()]
     for parameter in moving:
         parameter.requires_grad_(True)
     return moving

@@ -1,4 +1,4 @@
-"""CORAL: the source's vectors given the target's mean and covariance (Sun et al. 2016).
+"""CORAL: the source's vectors with the target's mean and covariance (Sun et al. 2016).
 
 Shapes: m source vectors, n target vectors, D dimension.
 """
@@ -12,8 +12,8 @@ from torch import Tensor
 def aligned(source: Tensor, target: Tensor, *, shrinkage: float | None = None) -> Tensor:
     """Return source vectors (m, D) as (x - μ_s) C_s^(-1/2) C_t^(1/2) + μ_t of target vectors (n, D).
 
-    The paper whitens and recolours features that were centred in each domain; the means are moved here for the same
-    end. Each covariance is shrunk as `shrunk_covariance` says; at 1 on both sides only mean and scale are aligned.
+    The paper centres each domain before; here the means move, which has the same effect. `shrunk_covariance` shrinks
+    both covariances. A shrinkage of 1 aligns mean and scale alone.
     """
     one, other = source.double(), target.double()
     whiten = _power(shrunk_covariance(one, shrinkage), -0.5)
@@ -22,7 +22,7 @@ def aligned(source: Tensor, target: Tensor, *, shrinkage: float | None = None) -
 
 
 def shrunk_covariance(vectors: Tensor, shrinkage: float | None) -> Tensor:
-    """Return (1 - γ) C + γ tr(C)/D I (D, D) of vectors (m, D); `shrinkage` γ from 0 to 1, None as Ledoit & Wolf 2004."""
+    """Return (1 - γ) C + γ tr(C)/D I (D, D) of vectors (m, D); `shrinkage` γ is 0 to 1, or None for Ledoit & Wolf 2004."""
     from sklearn.covariance import ledoit_wolf_shrinkage
 
     centred = vectors - vectors.mean(dim=0)

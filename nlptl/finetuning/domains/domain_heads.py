@@ -1,4 +1,4 @@
-"""Methods that train a head on fixed sentence vectors: source only, CORAL, and an encoder that was trained on.
+"""Methods that train a head on fixed sentence vectors: source only, CORAL, and continued pretraining.
 
 Shapes: t texts, n examples, B texts, D dimension.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nlptl.finetuning.domains.coral import aligned
-from nlptl.finetuning.domains.task import Domains, Fitted, Task
+from nlptl.finetuning.domains.task import AdaptedClassifier, Domains, DomainTask
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows
 from nlptl.finetuning.gradient.fitting import Settings, Targets
 from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
@@ -21,15 +21,15 @@ from nlptl.models.encoder import count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.training.compute import one_thread_if
 
-RATE = 1e-2  # of a head that is not smooth, under AdamW
-SMALL = 1_000_000  # numbers in the sentence vectors below which one thread trains a head faster than two
+LEARNING_RATE = 1e-2  # under AdamW, of a head without a smooth loss
+ONE_THREAD_NUMBERS = 1_000_000  # in the sentence vectors, below which one thread is faster than two
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadTraining:
-    """How every head of the stage is trained on fixed vectors, so that methods differ in nothing else.
+    """Training of every head of the stage on fixed vectors, so that methods differ in nothing else.
 
-    Where layers move, the head begins so and then goes on learning with them, without the penalty.
+    Methods that train layers begin with this head and then train it without the penalty.
     """
 
     settings: Settings
@@ -40,29 +40,28 @@ class HeadTraining:
         """Return a copy of the given head fitted to vectors (B, D) and label ids (B,)."""
         examples = _examples(labels.to(given.head.centre.device), len(given.labels))
         settings = dataclasses.replace(self.settings, seed=seed)
-        update = HeadTuner(given, vectors, learning_rate=RATE)
-        with one_thread_if(vectors.numel() < SMALL):
+        update = HeadTuner(given, vectors, learning_rate=LEARNING_RATE)
+        with one_thread_if(vectors.numel() < ONE_THREAD_NUMBERS):
             fit = fit_rows(update, examples, self.choice, settings, torch.arange(len(labels)))
         assert isinstance(fit, HeadFit)
         return fit.head.eval()
 
 
-def choose_head(
+def choose_head_training(
     given: TextClassifier, vectors: Tensor, domains: Domains, settings: Settings, *, tick: Callable[[], None]
 ) -> HeadTraining:
-    """Choose penalty and epochs by cross-validation on the examples as they are; every method then takes them."""
+    """Choose penalty and epochs by cross-validation on the unaligned examples, for all methods."""
     examples = _examples(domains.labels.to(given.head.centre.device), len(given.labels))
-    examples = dataclasses.replace(examples, groups=domains.repeats)
-    update = HeadTuner(given, vectors[: len(domains.labels)], learning_rate=RATE)
-    with one_thread_if(vectors.numel() < SMALL):
+    examples = dataclasses.replace(examples, groups=domains.duplicates)
+    update = HeadTuner(given, vectors[: len(domains.labels)], learning_rate=LEARNING_RATE)
+    with one_thread_if(vectors.numel() < ONE_THREAD_NUMBERS):
         return HeadTraining(settings, choose(update, examples, settings, tick=tick))
 
 
 class FrozenVectors:
-    """A head on the sentence vectors of an encoder that does not move, aligned before if `align` says how.
+    """Head on the sentence vectors of a frozen encoder, optionally aligned.
 
-    Without `align` it is the source-only classifier, or, over an encoder that was trained on the target's texts,
-    continued pretraining.
+    Without `align` it is the source-only classifier, or continued pretraining if the encoder was trained on the target.
     """
 
     costly = False
@@ -77,19 +76,19 @@ class FrozenVectors:
         align: Callable[[Tensor, Tensor], Tensor] | None = None,
         moved: int = 0,
     ) -> None:
-        """`vectors` (t, D) are those of all texts; `align` turns the rows of one domain into those of another.
+        """`vectors` (t, D) are those of all texts; `align` maps vectors of one domain to another.
 
-        `moved` parameters of the encoder were trained on before the head.
+        `moved` counts the encoder's parameters that were trained before the head.
         """
         self.name, self._moved = name, moved
         self._given, self._vectors, self._training, self._align = given, vectors, training, align
 
-    def fit(self, task: Task, *, seed: int) -> Fitted:
-        """Train a head on the task's vectors, those of its own domain aligned; texts of any domain then come as they are."""
+    def fit(self, task: DomainTask, *, seed: int) -> AdaptedClassifier:
+        """Train a head on the task's vectors, aligned if they are of the domain to start from."""
         vectors = self._vectors[task.rows].clone()
         if self._align is not None and len(task.here) > 1:
             own = torch.isin(task.rows, task.here)
-            with one_thread_if(self._vectors.numel() < SMALL):
+            with one_thread_if(self._vectors.numel() < ONE_THREAD_NUMBERS):
                 vectors[own] = self._align(vectors[own], self._vectors[task.there])
         head = self._training.fitted(self._given, vectors, task.labels, seed=seed)
 
@@ -99,11 +98,11 @@ class FrozenVectors:
                 return logits.double().softmax(dim=1).cpu()
 
         classifier = TextClassifier(self._given.encoder, head, self._given.labels).eval()
-        return Fitted(classifier, probabilities, self._moved + count_parameters(head))
+        return AdaptedClassifier(classifier, probabilities, self._moved + count_parameters(head))
 
 
 def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shrinkage: float | None) -> FrozenVectors:
-    """Return CORAL: a head on source vectors that were given the target's mean and covariance."""
+    """Return CORAL: a head on source vectors with the target's mean and covariance."""
 
     def align(source: Tensor, target: Tensor) -> Tensor:
         return aligned(source, target, shrinkage=shrinkage)
@@ -111,5 +110,5 @@ def coral(given: TextClassifier, vectors: Tensor, training: HeadTraining, *, shr
     return FrozenVectors("coral", given, vectors, training, align=align)
 
 
-def _examples(labels: Tensor, names: int) -> Targets:
-    return Targets(labels, len(labels), torch.ones(names, device=labels.device))
+def _examples(labels: Tensor, label_count: int) -> Targets:
+    return Targets(labels, len(labels), torch.ones(label_count, device=labels.device))

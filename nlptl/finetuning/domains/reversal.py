@@ -1,4 +1,4 @@
-"""Gradient reversal (Ganin et al. 2016): a layer that passes vectors on and turns their gradient round."""
+"""Gradient reversal (Ganin et al. 2016): the identity forwards, a negated gradient backwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
-    """Return vectors (B, D) as they are; going back, their gradient is multiplied by -`strength`."""
+    """Return vectors (B, D) unchanged; backwards their gradient is multiplied by -`strength`."""
     reversed_: Tensor = _Reversal.apply(vectors, strength)  # type: ignore[no-untyped-call]
     return reversed_
 
@@ -33,6 +33,6 @@ def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
 def strength_at(progress: float) -> float:
     """Return λ = 2 / (1 + exp(-10 p)) - 1 for a training's progress p from 0 to 1: 0 at first, nearly 1 at the end.
 
-    So that a domain classifier which knows nothing yet does not steer the features (Ganin et al. 2016, section 5.2.2).
+    An untrained domain classifier must not steer the features (Ganin et al. 2016, section 5.2.2).
     """
     return 2.0 / (1.0 + math.exp(-STEEPNESS * progress)) - 1.0

@@ -27,15 +27,17 @@ from nlptl.training.compute import Precision
 from nlptl.training.distributed import broadcast
 from nlptl.training.loop import Schedule, TrainingJob, train
 
-MOST_PASSES = 50  # of L-BFGS, which has converged by then
-PORTION = 4096  # examples scored at once
-PORTION_TOKENS = 8192  # tokens scored at once
-CLEARLY = 0.9  # share of the loss that the labels' shares alone reach, below which a fit has learnt from the texts
+MAX_LBFGS_PASSES = 50
+"""Passes of L-BFGS, which has converged by then."""
+PORTION_EXAMPLES, PORTION_TOKENS = 4096, 8192
+"""Examples, or tokens, scored at once."""
+LEARNT_SHARE = 0.9
+"""Share of the loss that label frequencies alone reach, below which a fit has learnt from the texts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is asked of the choice; None means: choose."""
+    """Settings of the fits; None means: choose."""
 
     l2: float | None
     epochs: int | None
@@ -51,9 +53,9 @@ class Targets:
     """The labels as the loss sees them."""
 
     labels: Tensor
-    """(n + v,) int64 label ids: the n examples to learn from, then v validation texts."""
+    """(n + V,) int64 label ids: n examples to learn from, then V validation texts."""
     training: int
-    """n, how many of them may be learnt from."""
+    """n."""
     label_weights: Tensor
     """(K,) weight of each label in the loss; all ones unless labels are balanced."""
     label_smoothing: float = 0.0
@@ -79,7 +81,7 @@ class Targets:
     def held_out_loss(self, fit: Fit, rows: Tensor) -> float:
         """Return the summed weighted cross-entropy of `rows` (B,), in portions that fit the caches.
 
-        Of several processes the first one's figure counts, since choices hang on it.
+        All processes take the figure of process 0, so that they choose alike.
         """
         fit.module.eval()
         with torch.inference_mode():
@@ -93,24 +95,24 @@ class Targets:
 
 
 def most_epochs(tuner: Tuner, fit: Fit, rows: int, settings: Settings) -> int:
-    """Return how many passes over so many examples a fit takes at most."""
+    """Return the largest number of epochs over so many examples."""
     if settings.epochs is not None:
         return settings.epochs
     if fit.optimiser == "lbfgs":
-        return MOST_PASSES
+        return MAX_LBFGS_PASSES
     size = batch_size_of(fit, rows, settings)
     return most_epochs_for(rows, size, steps=100, least=4, most=40) if tuner.costly else most_epochs_for(rows, size)
 
 
 def batch_size_of(fit: Fit, rows: int, settings: Settings) -> int:
-    """Return how many examples a step takes: a 32nd of them, within 8 and 256, or 32 where a text costs much."""
+    """Return the examples of a step: a 32nd of all, from 8 to 256, or to 32 where a text costs much."""
     return settings.batch_size or (batch_size_for(rows) if fit.lengths is None else min(32, batch_size_for(rows)))
 
 
 def portions(fit: Fit, rows: Tensor) -> Iterable[Tensor]:
     """Cut row numbers (B,) into portions that fit the caches."""
     if fit.lengths is None:
-        return torch.tensor_split(rows, list(range(PORTION, len(rows), PORTION)))
+        return torch.tensor_split(rows, list(range(PORTION_EXAMPLES, len(rows), PORTION_EXAMPLES)))
     return [rows[part] for part in length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
 
 
@@ -124,7 +126,7 @@ def has_learnt(targets: Targets, rows: Tensor, history: Sequence[float]) -> bool
     shares = torch.bincount(labels, weights=targets.label_weights[labels].double())
     shares = shares[shares > 0] / shares.sum()
     alone = -float((shares * shares.log()).sum())
-    return bool(broadcast(bool(history) and history[-1] < CLEARLY * alone))
+    return bool(broadcast(bool(history) and history[-1] < LEARNT_SHARE * alone))
 
 
 def has_collapsed(fit: Fit, targets: Targets, rows: Tensor, start: float) -> bool:

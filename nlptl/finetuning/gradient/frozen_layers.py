@@ -1,6 +1,6 @@
-"""The cache of frozen layers: what the frozen lower layers make of each text, computed once.
+"""The cache of frozen layers: their output for each text, computed once.
 
-Shapes: B texts of a batch, n texts, N tokens of all texts, W width of the frozen layers's output.
+Shapes: B texts of a batch, N tokens of all texts, W width of the output.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.models.encoder import not_training
+from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.packing import Batch, TokenizedTexts
 from nlptl.models.transformer import Transformer
 from nlptl.training.batches import length_sorted_batches
 
-IN_MEMORY = 2 << 30  # bytes that stay in memory; above, a memory-mapped file takes over
-ON_DISK = 64 << 30  # bytes that a file may take; above, the frozen layers runs again for every batch
-NUMBER = 4  # bytes of a float32
+MAX_MEMORY_BYTES = 2 << 30  # larger caches go into a memory-mapped file
+MAX_DISK_BYTES = 64 << 30  # above, the frozen layers run again for every batch
+FLOAT32_BYTES = 4
 
 
 class FrozenLayers:
     """token vectors = transformer.upper(frozen_layers.of(rows), batch, layers), as if nothing had been cached.
 
-    The frozen layers runs in evaluation mode: what does not learn needs no dropout.
+    The frozen layers run in evaluation mode: what does not learn needs no dropout.
     """
 
     def __init__(
@@ -35,17 +35,19 @@ class FrozenLayers:
         texts: TokenizedTexts,
         layers: int,
         *,
-        in_memory: int = IN_MEMORY,
-        on_disk: int = ON_DISK,
         after_batch: Callable[[int], None] | None = None,
     ) -> None:
         """Run embeddings and the first `layers` layers of `token_model` over `texts`.
 
-        `in_memory` and `on_disk` bound the cache in bytes; `after_batch` is told how many texts each batch held.
+        `after_batch` is told how many texts each batch held.
         """
         self._token_model, self._texts, self.layers = token_model, texts, layers
-        self.bytes = len(texts.ids) * token_model.frozen_width * NUMBER
-        self.place = "memory" if self.bytes <= in_memory else "file" if self.bytes <= on_disk else "nowhere"
+        self.bytes = len(texts.ids) * token_model.frozen_width * FLOAT32_BYTES
+        self.place = (
+            "memory" if self.bytes <= MAX_MEMORY_BYTES else "file" if self.bytes <= MAX_DISK_BYTES else "nowhere"
+        )
+        if not layers:
+            self.place = "nowhere"
         self._rows = self._storage()
         if self._rows is None:
             return
@@ -55,10 +57,19 @@ class FrozenLayers:
                 after_batch(len(rows))
 
     def of(self, rows: Tensor) -> Tensor:
-        """Return the frozen layers's output for the texts (B,), token after token, on the model's device."""
+        """Return the output of the frozen layers for the texts (B,), token after token, on the model's device."""
         if self._rows is None:
             return self._run(self._texts.batch(rows))
         return self._rows[self._texts.places(rows).to(self._rows.device)].to(self._token_model.device)
+
+    def encode(self, encoder: Encoder, rows: Tensor) -> Tensor:
+        """Return sentence vectors (B, D) of the texts (B,) by the layers of `encoder` above the frozen ones.
+
+        Without frozen layers, all of `encoder` runs.
+        """
+        token_model, batch = encoder.transformer, self._texts.batch(rows).to(encoder.device)
+        below = self.of(rows) if self.layers else token_model.lower(batch, 0)
+        return encoder.pooled(token_model.upper(below, batch, self.layers).float(), batch)
 
     def _run(self, batch: Batch) -> Tensor:
         with torch.no_grad(), not_training(self._token_model):

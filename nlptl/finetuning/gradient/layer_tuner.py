@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters, merged
-from nlptl.finetuning.gradient.movement import Work, forward_flops
 from nlptl.finetuning.gradient.tuner import Fit, weight_norm
+from nlptl.finetuning.gradient.weight_change import Work, forward_flops
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, not_training
 from nlptl.models.heads import Head
@@ -83,7 +83,7 @@ class LayerTuner:
                 "finetune.update: found an encoder whose output is that of its embeddings (layer 0), with no layer to "
                 "move; expected one. Use update head or full, or a higher layer in sentence_vectors."
             )
-        self.frozen = 0 if top_layers is None else max(0, used - top_layers)
+        self.frozen = frozen_depth(self._start, top_layers)
         self.moves_embeddings = top_layers is None and adapters is None
         self.frozen_layers = None
         if self.frozen:
@@ -193,11 +193,7 @@ class LayerTuner:
 
     def moving(self, token_model: Transformer) -> list[nn.Module]:
         """Return what moves in a copy, topmost layer first, the embeddings last."""
-        top = token_model.used_depth
-        parts: list[nn.Module] = [*reversed(list(token_model.layers[self.frozen : top]))]
-        norm = token_model.final_norm
-        if norm is not None and parts and top == token_model.depth:
-            parts[0] = nn.ModuleList([parts[0], norm])
+        parts = layers_above(token_model, self.frozen)
         return parts + (list(token_model.below_layers()) if self.moves_embeddings else [])
 
 
@@ -265,6 +261,21 @@ class LayerFit:
             moved = torch.stack([(parameter - start).pow(2).sum() for parameter, start in self._start]).sum()
             penalty = penalty + 0.5 * self._rates.l2_to_start * moved
         return penalty
+
+
+def frozen_depth(token_model: Transformer, top_layers: int | None) -> int:
+    """Return the number of layers below the `top_layers`; None leaves none below."""
+    return 0 if top_layers is None else max(0, token_model.used_depth - top_layers)
+
+
+def layers_above(token_model: Transformer, frozen: int) -> list[nn.Module]:
+    """Return the layers above the frozen ones, topmost first, the final norm with the topmost."""
+    top = token_model.used_depth
+    parts: list[nn.Module] = [*reversed(list(token_model.layers[frozen:top]))]
+    norm = token_model.final_norm
+    if norm is not None and parts and top == token_model.depth:
+        parts[0] = nn.ModuleList([parts[0], norm])
+    return parts
 
 
 def set_word_embeddings(token_model: Transformer, table: Tensor) -> None:

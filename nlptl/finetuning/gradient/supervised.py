@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from nlptl.finetuning.gradient.cross_validation import choose, fit_rows, fit_until, fits_of
-from nlptl.finetuning.gradient.fitting import MOST_PASSES, Settings, Targets
+from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets
 from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
 from nlptl.finetuning.gradient.lora import merged
-from nlptl.finetuning.gradient.movement import movement, movement_sentence
+from nlptl.finetuning.gradient.weight_change import weight_change, weight_change_sentence
 from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner
 from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.probabilities import Calibration
@@ -122,7 +122,7 @@ class _Supervised:
         head = HeadTuner(self._given, self._vectors(layers), learning_rate=self._settings.head_rate(HEAD_RATE))
         settings = self._fitting
         if goes_on and settings.epochs:
-            settings = dataclasses.replace(settings, epochs=MOST_PASSES)
+            settings = dataclasses.replace(settings, epochs=MAX_LBFGS_PASSES)
         with one_thread_if(small):
             return head, *self._fit(head, settings)
 
@@ -201,8 +201,8 @@ class _Supervised:
 
     def _tell_work(self, classifier: TextClassifier, layers: LayerTuner) -> None:
         """Record how far each layer moved and what the training took."""
-        moved = movement(merged(self._given.encoder), merged(classifier.encoder))
-        self._context.record.add_finding("movement", moved, movement_sentence(moved))
+        moved = weight_change(merged(self._given.encoder), merged(classifier.encoder))
+        self._context.record.add_finding("weight_change", moved, weight_change_sentence(moved))
         tokens, flops = all_reduce_sum(layers.work.tokens), all_reduce_sum(layers.work.flops)
         self._context.record.add_finding(
             "work",

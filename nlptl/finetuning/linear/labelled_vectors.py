@@ -1,6 +1,6 @@
-"""What a head is fitted on: sentence vectors with labels, and prototypes that join the training alone.
+"""Sentence vectors with labels, and prototypes that join the training alone.
 
-Shapes: n examples, M prototypes, N = n + M rows, D dimension, K labels. Everything is float64 from here on.
+Shapes: n examples, M prototypes, N = n + M rows, D dimension, K labels, F folds. All numbers are float64.
 """
 
 from __future__ import annotations
@@ -11,32 +11,35 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
+from nlptl.evaluation.held_out import folds_by_content
 
-FEWEST_LABELS = 2
+MIN_LABELS = 2
+MIN_WEIGHT = 1e-12  # of a label's remaining rows
+NEVER = -1  # the fold of an example that is not held out
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledVectors:
-    """Rows to fit: the examples first, then the prototypes. Make it with `of`, which checks."""
+    """Rows to fit: the examples, then the prototypes. `of` makes and checks them."""
 
     rows: Tensor
     """Vectors (N, D), float64."""
     labels: Tensor
     """Label ids (N,), int64."""
     weights: Tensor
-    """Weight of each row (N,): how often an example stands, the given weight of a prototype."""
+    """Weight of each row (N,): the number of copies of an example, the given weight of a prototype."""
     examples: int
-    """n: how many of the rows are examples; only these are ever held out and scored."""
+    """Number n of examples; only these are held out and scored."""
     label_count: int
 
     @classmethod
     def of(cls, vectors: Tensor, labels: Tensor, label_count: int, *, copies: Tensor | None = None) -> LabelledVectors:
-        """Take vectors (n, D) with label ids (n,) below `label_count`; DataError where they do not fit.
+        """Check vectors (n, D) with label ids (n,) below `label_count`; DataError if they do not fit.
 
-        `copies` (n,) says how often each example stands in the data, once by default. All copies count in a fit and are
-        held out together, since one that stayed would give the answer away.
+        `copies` (n,) counts each example's copies in the data, one by default. All count in a fit and are held out
+        together, since a remaining copy would give the answer away.
         """
-        if label_count < FEWEST_LABELS:
+        if label_count < MIN_LABELS:
             raise DataError(f"labels: found {label_count} in all; a head needs at least two. Give more labels.")
         _check(vectors, labels, label_count, what="vectors")
         weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
@@ -46,10 +49,9 @@ class LabelledVectors:
         return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
 
     def with_prototypes(self, vectors: Tensor, labels: Tensor, *, weight: float) -> LabelledVectors:
-        """Add prototypes (M, D), such as the vectors of sentences that name the labels, each worth `weight` examples.
+        """Add prototypes (M, D), such as vectors of sentences that name the labels, each worth `weight` examples.
 
-        They join every fit, those without a held-out example too, and never the held-out score. A larger weight trusts
-        them more; 1 makes one of them worth an example.
+        Prototypes join every fit and are never scored. A larger weight trusts them more.
         """
         if not 0 < weight < float("inf"):
             raise DataError(f"prototypes: weight is {weight:g}; expected a finite number above 0. Correct the weight.")
@@ -67,7 +69,7 @@ class LabelledVectors:
         )
 
     def label_weights(self) -> Tensor:
-        """Return the summed weight of each label's rows (K,); DataError where a label has no row at all."""
+        """Return the summed weight of each label's rows (K,); DataError if a label has no row."""
         sums = self.weights.new_zeros(self.label_count).index_add(0, self.labels, self.weights)
         if not bool((sums > 0).all()):
             label = int((sums == 0).nonzero()[0])
@@ -78,13 +80,42 @@ class LabelledVectors:
         return sums
 
     def can_be_held_out(self) -> Tensor:
-        """Return (n,) bool: whether other rows of the label remain without the example.
+        """Return a bool (n,) for each example: whether its label has another row.
 
-        The only row of a label stays in every fit and is never scored: a head that has not seen a label cannot say
-        anything about it.
+        The only row of a label stays in every fit and is never scored, since a head cannot predict an unseen label.
         """
         rows = torch.bincount(self.labels, minlength=self.label_count)
         return rows[self.labels[: self.examples]] > 1
+
+    def folds(self, *, parts: int, one_out_up_to: int) -> Tensor:
+        """Return the fold of each example (n,), from 0; `NEVER` for the only row of its label.
+
+        Up to `one_out_up_to` examples, each is a fold of its own. More are dealt to `parts` stratified folds.
+        """
+        fold = torch.full((self.examples,), NEVER)
+        held = self.can_be_held_out().nonzero()[:, 0].cpu()
+        if len(held) <= one_out_up_to:
+            fold[held] = torch.arange(len(held))
+        else:
+            contents = (row.tobytes() for row in self.rows.cpu().numpy()[held.numpy()])
+            fold[held] = torch.from_numpy(
+                folds_by_content(self.labels.cpu().numpy()[held.numpy()], contents, parts=parts)
+            )
+        return fold
+
+    def training_weights(self, fold: Tensor) -> Tensor:
+        """Return the weight of every row in the training of each fold (F, N): 0 where it is held out.
+
+        The remaining rows of a label share the weight of the held-out ones. Otherwise the label of a held-out example
+        would be rarer in its training, and with few examples a strong penalty would look worse than no knowledge.
+        """
+        count = int(fold.max()) + 1
+        out = torch.zeros(count, len(self.rows), dtype=torch.bool, device=self.rows.device)
+        held = (fold >= 0).nonzero()[:, 0]
+        out[fold[held], held] = True
+        kept = torch.where(out, 0.0, self.weights)
+        left = kept @ torch.nn.functional.one_hot(self.labels, self.label_count).to(kept)
+        return kept * (self.label_weights() / left.clamp(min=MIN_WEIGHT))[:, self.labels]
 
 
 def _check_copies(copies: Tensor, examples: int) -> None:

@@ -11,43 +11,33 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nlptl.finetuning.linear.fitted import FittedHead, check_strengths, choose_strength, fitted
+from nlptl.finetuning.linear.fitted import FittedHead, choose_strength, fitted
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
 from nlptl.finetuning.linear.span import Span, span_of
 
 SHRINKAGES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
-LEAST = 1e-4  # shrinkage by formula; with less, few examples would leave the covariance singular
-NO_SPREAD = 1e-10  # mean variance within the labels, in units of the variance of all rows
+MIN_SHRINKAGE = 1e-4  # by formula; with less, few examples leave the covariance singular
+MIN_SPREAD = 1e-10  # mean variance within the labels, in units of the variance of all rows
 
 
-def fit_lda(vectors: LabelledVectors, *, shrinkages: Sequence[float] | None = SHRINKAGES) -> FittedHead:
+def fit_lda(vectors: LabelledVectors, *, shrinkages: Sequence[float] = SHRINKAGES) -> FittedHead:
     """Fit one Gaussian a label, all with the covariance (1 - shrinkage) C + shrinkage tr(C) / D I (Friedman 1989).
 
-    C is the pooled covariance within the labels. `shrinkages` in (0, 1] are tried by leaving one out: 1 is the
-    nearest mean, less trusts the examples' covariance more. None takes the one number of Ledoit & Wolf (2004), which
-    looks at the covariance alone and at no label; it also stands in where nothing can be held out. Label shares are
-    those of the rows' weights; they are taken as known, so an example that is left out does not make its label rarer.
+    C is the pooled covariance within the labels. Leaving one out chooses among `shrinkages` in (0, 1]: 1 is the nearest
+    mean, less trusts the covariance more. If nothing can be held out, the shrinkage is that of Ledoit & Wolf (2004).
+    Label shares are those of the rows' weights. Leaving an example out does not change them.
     """
     within = _Within.of(vectors)
-    path = (_ledoit_wolf(within),) if shrinkages is None else shrinkages
-    check_strengths(path, most=1.0, what="shrinkages")
-    logits = [within.leave_one_out(shrinkage) for shrinkage in path]
-    chosen = choose_strength(vectors, path, logits)
+    chosen = choose_strength(vectors, shrinkages, [within.leave_one_out(shrinkage) for shrinkage in shrinkages])
     strength = _ledoit_wolf(within) if chosen is None else chosen.strength
     weights, bias = within.discriminants(strength)
-    whose = "Ledoit and Wolf's formula chose" if shrinkages is None else f"Leaving one out of {vectors.examples} chose"
-    told = f"{whose} shrinkage {strength:.3g}"
+    told = f"Leaving one out of {vectors.examples} chose shrinkage {strength:.3g}"
     return fitted("lda", vectors, within.span.head(weights @ within.axes.T, bias), chosen, strength, told)
-
-
-def ledoit_wolf_shrinkage(vectors: LabelledVectors) -> float:
-    """Return the shrinkage, in [1e-4, 1], that Ledoit & Wolf (2004) estimate for the pooled covariance."""
-    return _ledoit_wolf(_Within.of(vectors))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Within:
-    """The rows along the principal axes of their scatter within the labels."""
+    """Rows along the principal axes of their scatter within the labels."""
 
     vectors: LabelledVectors
     span: Span
@@ -83,9 +73,9 @@ class _Within:
     def leave_one_out(self, shrinkage: float) -> Tensor:
         """Return logits (n, K) of each example by the discriminants without it, for all examples at once.
 
-        Without example i of weight v its label's mean moves by -v d / (w - v), d = x - mean, w the label's weight, and
-        the scatter loses v w / (w - v) d d': one division along the axes and one Sherman-Morrison update, in matrix products alone.
-        Rows whose label would be left without a row mean nothing.
+        Let v be the weight of example i, w that of its label, and d = x - mean. Without the example, the label's mean
+        moves by -v d / (w - v), and the scatter loses v w / (w - v) d d'. That is one division along the axes and one
+        Sherman-Morrison update. Logits of the only row of a label have no meaning.
         """
         count, sums = self.vectors.examples, self.label_weights
         rows, labels = self.rows[:count], self.vectors.labels[:count]
@@ -111,12 +101,13 @@ class _Within:
         return logits.scatter(1, labels[:, None], own) + (sums / sums.sum()).log()
 
     def _spread(self, trace: Tensor) -> Tensor:
-        """Return the mean variance a dimension; 1, that of all rows, where the labels have none within."""
+        """Return the mean variance of a dimension; 1, that of all rows, if the labels have no variance within."""
         spread = trace / len(self.span.centre)
-        return torch.where(spread > NO_SPREAD, spread, torch.ones_like(spread))
+        return torch.where(spread > MIN_SPREAD, spread, torch.ones_like(spread))
 
 
 def _ledoit_wolf(within: _Within) -> float:
+    """Return the shrinkage, in [MIN_SHRINKAGE, 1], that Ledoit & Wolf (2004) estimate for the pooled covariance."""
     weights, dim = within.vectors.weights, len(within.span.centre)
     total = weights.sum()
     variances = within.scatter / total
@@ -126,4 +117,4 @@ def _ledoit_wolf(within: _Within) -> float:
     signal = squares - variances.sum().pow(2) / dim
     if float(signal) <= 0:
         return 1.0
-    return min(1.0, max(LEAST, float(noise / signal)))
+    return min(1.0, max(MIN_SHRINKAGE, float(noise / signal)))

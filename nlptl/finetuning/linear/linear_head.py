@@ -1,4 +1,4 @@
-"""A linear head as a value, and what can be done to it without data: sharper, other priors, written into a Head.
+"""Linear head as a value: change its temperature or priors, write it into a Head.
 
 Shapes: B texts, D dimension, K labels.
 """
@@ -8,16 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
 from nlptl.models.heads import Head
-
-Priors: TypeAlias = Literal["observed", "uniform"] | Sequence[float]
-"""How frequent each label will be: as in the examples, all the same, or one share a label."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,48 +30,43 @@ class LinearHead:
         return vectors.to(self.weights) @ self.weights.T + self.bias
 
     def probabilities(self, vectors: Tensor) -> Tensor:
-        """Return the softmax of the logits (B, K); rows sum to 1."""
+        """Return the softmax of the logits (B, K)."""
         return self.logits(vectors).softmax(dim=-1)
 
 
 def with_temperature(head: LinearHead, temperature: float) -> LinearHead:
-    """Divide the logits by `temperature` > 0 (Guo et al. 2017): above 1 softens; the most probable label stays."""
+    """Divide the logits by `temperature` > 0 (Guo et al. 2017). Above 1 softens; the most probable label stays."""
     if not 0 < temperature < math.inf:
         raise DataError(f"temperature: found {temperature:g}; expected a finite number above 0. Fit it again.")
     return LinearHead(head.weights / temperature, head.bias / temperature)
 
 
-def with_priors(head: LinearHead, priors: Priors, *, shares: Tensor) -> LinearHead:
-    """Move calibrated probabilities from the `shares` (K,) that the head was fitted at to new `priors`.
+def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) -> LinearHead:
+    """Return a head whose probabilities hold for new label `priors` instead of the `shares` (K,) of its fit.
 
-    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4). Apply it
-    after `with_temperature`: it holds for probabilities that are calibrated at the old shares. Explicit priors must be
-    above 0 and sum to 1 (to 1e-3); DataError otherwise.
+    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4). Call
+    `with_temperature` first, since the formula holds for calibrated probabilities. DataError unless the priors are
+    above 0 and sum to 1.
     """
-    if isinstance(priors, str):
-        if priors == "observed":
-            return head
-        new = torch.full_like(head.bias, 1 / len(head.bias))
-    else:
-        new = torch.as_tensor(priors, dtype=head.bias.dtype, device=head.bias.device)
-        if new.shape != head.bias.shape:
-            raise DataError(
-                f"priors: found {new.numel()} shares for {len(head.bias)} labels. Give one share for each label."
-            )
-        if not bool((new > 0).all()) or abs(float(new.sum()) - 1) > 1e-3:
-            raise DataError(
-                f"priors: found shares from {float(new.min()):g} that sum to {float(new.sum()):g}; expected shares above "
-                "0 that sum to 1. Correct the shares."
-            )
+    new = torch.as_tensor(priors, dtype=head.bias.dtype, device=head.bias.device)
+    if new.shape != head.bias.shape:
+        raise DataError(
+            f"priors: found {new.numel()} shares for {len(head.bias)} labels. Give one share for each label."
+        )
+    if not bool((new > 0).all()) or abs(float(new.sum()) - 1) > 1e-3:
+        raise DataError(
+            f"priors: found shares from {float(new.min()):g} that sum to {float(new.sum()):g}; expected shares above "
+            "0 that sum to 1. Correct the shares."
+        )
     return LinearHead(head.weights, head.bias + (new / new.sum()).log() - (shares / shares.sum()).to(new).log())
 
 
 @torch.no_grad()
 def write_head(linear: LinearHead, head: Head) -> None:
-    """Write into a Head without hidden layer, whose logits are then equal to rounding (float32: about 1e-6 of them).
+    """Write a linear head into a Head without hidden layer; its logits are then equal up to rounding.
 
-    `centre` and `scale` of the Head stay as they are, so that a training from here on keeps its units; call `fit_scale`
-    on the training vectors before. DataError for a hidden layer or another shape.
+    `centre` and `scale` of the Head do not change: call `fit_scale` on the training vectors before. DataError for a
+    hidden layer or another shape.
     """
     layer = head.layers[-1]
     if head.hidden or not isinstance(layer, torch.nn.Linear):

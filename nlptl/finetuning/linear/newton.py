@@ -1,4 +1,4 @@
-"""Many softmax regressions on the same rows, side by side: Newton's method with conjugate gradients, in lock-step.
+"""Newton's method with conjugate gradients for many softmax regressions on the same rows at once.
 
 Shapes: N rows, P coordinates (the last one constant, for the bias), B problems, K labels.
 """
@@ -10,17 +10,17 @@ import dataclasses
 import torch
 from torch import Tensor
 
-STEPS = 60
-NOTHING = 1e-30  # nats
-LEAST_CURVED = 1e-10  # share of the diagonal's curvature
-TINY = 1e-12  # curvature, so that none is 0
-INNER_STEPS = 200
-HALVINGS = 30
+MAX_STEPS = 60
+MIN_ENERGY = 1e-30  # nats
+MIN_CURVATURE_SHARE = 1e-10  # of the diagonal's curvature
+MIN_CURVATURE = 1e-12  # so that none is 0
+MAX_INNER_STEPS = 200
+MAX_HALVINGS = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Problems:
-    """Minimise sum_i weights_i loss(x_i theta, label_i) + penalty / 2 |theta|², biases free, for each of B problems."""
+    """B problems: minimise sum_i weights_i loss(x_i theta, label_i) + penalty / 2 |theta|², with free biases."""
 
     design: Tensor
     """(N, P), the last column constant 1."""
@@ -50,7 +50,7 @@ class Problems:
         return (self.design.T @ errors.flatten(1)).view(-1, *errors.shape[1:])
 
     def squares(self, weights: Tensor) -> Tensor:
-        """Return the sums of weights (N, B, K) times squares of the columns (P, B, K)."""
+        """Return the sums over rows of weights (N, B, K) times squared columns, (P, B, K)."""
         return (self.design.pow(2).T @ weights.flatten(1)).view(-1, *weights.shape[1:])
 
     def objective(self, logits: Tensor, theta: Tensor) -> Tensor:
@@ -59,9 +59,9 @@ class Problems:
         fit = (self.weights * (logits.logsumexp(dim=2) - own)).sum(dim=0)
         return fit + (self.shrinkage() * theta.pow(2)).sum(dim=(0, 2)) / 2
 
-    def gradient(self, chances: Tensor, theta: Tensor) -> Tensor:
+    def gradient(self, probabilities: Tensor, theta: Tensor) -> Tensor:
         """Return the gradient (P, B, K) at probabilities (N, B, K)."""
-        errors = chances * self.weights[:, :, None]
+        errors = probabilities * self.weights[:, :, None]
         errors[torch.arange(len(errors)), :, self.labels] -= self.weights
         return self.gathered(errors) + self.shrinkage() * theta
 
@@ -69,17 +69,17 @@ class Problems:
 def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
     """Return theta (P, B, K) of every problem, from `start`, each within about `tolerance` nats of its minimum.
 
-    Truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem drops out after the step that promised less than
-    `tolerance` (half the squared Newton decrement); the step itself lands far nearer. The others go on.
+    The method is truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem is done after a step that promised
+    less than `tolerance`, by half the squared Newton decrement.
     """
     theta = start.clone()
     active = torch.arange(theta.shape[1], device=theta.device)
-    for _ in range(STEPS):
+    for _ in range(MAX_STEPS):
         part, here = problems.of(active), theta[:, active]
         logits = part.times(here)
-        chances = logits.softmax(dim=2)
-        gradient = part.gradient(chances, here)
-        direction = _newton_direction(part, chances, gradient)
+        probabilities = logits.softmax(dim=2)
+        gradient = part.gradient(probabilities, here)
+        direction = _newton_direction(part, probabilities, gradient)
         theta[:, active] = _step(part, here, logits, gradient, direction)
         active = active[-(gradient * direction).sum(dim=(0, 2)) / 2 > tolerance]
         if not len(active):
@@ -87,25 +87,27 @@ def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
     return theta
 
 
-def _newton_direction(problems: Problems, chances: Tensor, gradient: Tensor) -> Tensor:
-    """Solve curvature · direction = -gradient by conjugate gradients, scaled by the curvature's diagonal."""
-    weighted = chances * problems.weights[:, :, None]
+def _newton_direction(problems: Problems, probabilities: Tensor, gradient: Tensor) -> Tensor:
+    """Solve curvature · direction = -gradient by conjugate gradients, with the diagonal as preconditioner."""
+    weighted = probabilities * problems.weights[:, :, None]
     shrinkage = problems.shrinkage()
-    inverse = 1 / (problems.squares(weighted * (1 - chances)) + shrinkage + TINY)
+    inverse = 1 / (problems.squares(weighted * (1 - probabilities)) + shrinkage + MIN_CURVATURE)
     residual = -gradient
     solution = torch.zeros_like(residual)
     search = inverse * residual
     energy = first = (residual * search).sum(dim=(0, 2))
     enough = first * first.sqrt().clamp(max=0.06)
-    for _ in range(INNER_STEPS):
-        going = energy > enough + NOTHING
+    for _ in range(MAX_INNER_STEPS):
+        going = energy > enough + MIN_ENERGY
         if not bool(going.any()):
             break
         moved = problems.times(search)
-        pushed = weighted * (moved - (chances * moved).sum(dim=2, keepdim=True))
+        pushed = weighted * (moved - (probabilities * moved).sum(dim=2, keepdim=True))
         curved = problems.gathered(pushed) + shrinkage * search
         curvature = (search * curved).sum(dim=(0, 2))
-        least = LEAST_CURVED * (search.pow(2) / inverse).sum(dim=(0, 2))  # equal biases for all labels change nothing
+        least = MIN_CURVATURE_SHARE * (search.pow(2) / inverse).sum(
+            dim=(0, 2)
+        )  # equal biases for all labels change nothing
         length = torch.where(going, energy / torch.maximum(curvature, least).clamp(min=1e-300), 0)[:, None]
         solution = solution + length * search
         residual = residual - length * curved
@@ -116,13 +118,13 @@ def _newton_direction(problems: Problems, chances: Tensor, gradient: Tensor) -> 
 
 
 def _step(problems: Problems, theta: Tensor, logits: Tensor, gradient: Tensor, direction: Tensor) -> Tensor:
-    """Return theta + length · direction, each problem's length halved until its objective falls enough (Armijo)."""
+    """Return theta + length · direction; each length is halved until its objective falls enough (Armijo)."""
     moved = problems.times(direction)
     before = problems.objective(logits, theta)
     slope = (gradient * direction).sum(dim=(0, 2))
     length = torch.ones_like(before)
     rounding = 1e-14 * before.abs() + 1e-300
-    for _ in range(HALVINGS):
+    for _ in range(MAX_HALVINGS):
         tried = theta + length[:, None] * direction
         value = problems.objective(logits + length[:, None] * moved, tried)
         falls = value <= before + 1e-4 * length * slope + rounding

@@ -1,4 +1,4 @@
-"""Which kind of head: the simplest one that the held-out examples do not clearly speak against."""
+"""Choice of the kind of linear head: the simplest within one standard error of the best held-out loss."""
 
 from __future__ import annotations
 
@@ -6,62 +6,46 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from nlptl.errors import DataError
 from nlptl.finetuning.linear.fitted import FittedHead, within_one_error
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
 from nlptl.finetuning.linear.lda import fit_lda
-from nlptl.finetuning.linear.linear_head import LinearHead, Priors
+from nlptl.finetuning.linear.linear_head import LinearHead
 from nlptl.finetuning.linear.logistic import fit_logistic
 from nlptl.finetuning.linear.ridge import fit_ridge
 
-Method: TypeAlias = Literal["logistic", "lda", "ridge"]
-FITS: Mapping[str, Callable[[LabelledVectors], FittedHead]] = {
+Solver: TypeAlias = Literal["logistic", "lda", "ridge"]
+SOLVERS: Mapping[Solver, Callable[[LabelledVectors], FittedHead]] = {
     "logistic": fit_logistic,
     "lda": fit_lda,
     "ridge": fit_ridge,
 }
-"""Simplest first: in doubt the first wins."""
+"""Simplest first."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadChoice:
-    """The head to use, the fit behind it, and all that were compared."""
+    """Head to use and the fit behind it."""
 
     head: LinearHead
-    """Calibrated, at the priors asked for."""
+    """Calibrated."""
     fitted: FittedHead
-    candidates: tuple[FittedHead, ...]
-    """In order of preference."""
     how: str
-    """One or two sentences on how the kind and its strength were chosen."""
+    """One or two sentences on the choice of the kind and its strength."""
 
 
-def choose_head(
-    vectors: LabelledVectors, *, methods: Sequence[Method] = ("logistic", "lda", "ridge"), priors: Priors = "observed"
-) -> HeadChoice:
-    """Fit every kind in `methods` and take the first whose held-out log-loss is within one standard error of the best.
+def choose_head(vectors: LabelledVectors, *, methods: Sequence[Solver] = tuple(SOLVERS)) -> HeadChoice:
+    """Fit every kind in `methods`; take the first whose held-out log-loss is within one standard error of the best.
 
-    The standard error is that of the paired differences over the held-out examples (the rule of Breiman et al. 1984,
-    paired). `methods` go from the one to prefer to the last resort. Where nothing can be held out, the first is taken.
-    DataError for an unknown or empty list.
+    The standard error is that of the paired differences over the held-out examples (Breiman et al. 1984). `methods`
+    stand in order of preference. The first is taken if nothing can be held out.
     """
-    unknown = [method for method in methods if method not in FITS]
-    if unknown or not methods:
-        raise DataError(
-            f"methods: found {', '.join(unknown) or 'none'}; expected some of {', '.join(FITS)}. Correct the list."
-        )
-    candidates = tuple(FITS[method](vectors) for method in methods)
+    candidates = [SOLVERS[method](vectors) for method in methods]
     if candidates[0].loss is None:
-        chosen, how = candidates[0], candidates[0].how
-    else:
-        chosen, how = _within_one_error(candidates)
-    return HeadChoice(chosen.calibrated(priors=priors), chosen, candidates, how)
-
-
-def _within_one_error(candidates: Sequence[FittedHead]) -> tuple[FittedHead, str]:
+        return HeadChoice(candidates[0].calibrated(), candidates[0], candidates[0].how)
     losses = [candidate.losses() for candidate in candidates]
     best = min(losses, key=lambda values: float(values.mean()))
     place = next(place for place, values in enumerate(losses) if within_one_error(values, best))
+    chosen = candidates[place]
     told = ", ".join(f"{candidate.method} {candidate.loss:.3f}" for candidate in candidates)
     why = "has the smallest held-out log-loss" if losses[place] is best else "is within one standard error of the best"
-    return candidates[place], f"{candidates[place].method} {why} ({told}). {candidates[place].how}"
+    return HeadChoice(chosen.calibrated(), chosen, f"{chosen.method} {why} ({told}). {chosen.how}")

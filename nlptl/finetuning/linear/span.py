@@ -1,4 +1,4 @@
-"""The few directions that the rows span: fits in them equal fits in all dimensions, at a fraction of the work.
+"""Principal axes of the rows: fits in them equal fits in all dimensions, at a fraction of the cost.
 
 Shapes: N rows, D dimension, R dimensions of the span (at most N - 1 and D), K labels.
 """
@@ -13,21 +13,21 @@ from torch import Tensor
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
 from nlptl.finetuning.linear.linear_head import LinearHead
 
-NEGLIGIBLE = 1e-10  # share of the largest variance below which a direction is rounding error
+MIN_VARIANCE_SHARE = 1e-10  # of the largest variance; smaller ones are rounding errors
 
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """z = basis^T (x - centre) / scale, with basis the principal axes of the weighted rows.
+    """Coordinates z = basis^T (x - centre) / scale, with basis the principal axes of the weighted rows.
 
-    An L2 penalty on weights is the same in z as in x' = (x - centre) / scale, and the best weights have no part outside
-    the span of the rows (the representer theorem), so that nothing is lost. The coordinates are uncorrelated.
+    An L2 penalty on weights is the same in z as in x' = (x - centre) / scale. The best weights lie in the span of the
+    rows (the representer theorem), so that nothing is lost. The coordinates are uncorrelated.
     """
 
     centre: Tensor
     """Weighted mean of the rows (D,)."""
     scale: Tensor
-    """Root mean square of the centred rows, over rows and dimensions (); 1 where all rows are equal."""
+    """Root mean square of the centred rows, over rows and dimensions (); 1 if all rows are equal."""
     basis: Tensor
     """Orthonormal axes (D, R)."""
     coordinates: Tensor
@@ -36,7 +36,7 @@ class Span:
     """Weighted mean of z² (R,); they sum to D."""
 
     def head(self, weights: Tensor, bias: Tensor) -> LinearHead:
-        """Write logits = weights (K, R) z + bias (K,) as a head of the vectors themselves."""
+        """Return the head over the vectors whose logits are weights (K, R) z + bias (K,)."""
         outside = weights @ self.basis.T / self.scale
         return LinearHead(outside, bias - outside @ self.centre)
 
@@ -54,11 +54,11 @@ def span_of(vectors: LabelledVectors) -> Span:
     weighted = centred * shares.sqrt()[:, None]
     if len(weighted) <= len(centre):
         variances, axes = torch.linalg.eigh(weighted @ weighted.T)
-        kept = variances > NEGLIGIBLE * variances[-1]
+        kept = variances > MIN_VARIANCE_SHARE * variances[-1]
         variances = variances[kept]
         basis = weighted.T @ (axes[:, kept] / variances.sqrt())
     else:
         variances, axes = torch.linalg.eigh(weighted.T @ weighted)
-        kept = variances > NEGLIGIBLE * variances[-1]
+        kept = variances > MIN_VARIANCE_SHARE * variances[-1]
         variances, basis = variances[kept], axes[:, kept]
     return Span(centre, scale, basis, centred @ basis, variances)

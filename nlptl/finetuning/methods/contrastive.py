@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from nlptl.config import Config, auto_or
 from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
-from nlptl.finetuning.augmentation.blocks import Augmentation
+from nlptl.finetuning.augmentation.augment_settings import Augmentation
 from nlptl.finetuning.gradient.settings import PrecisionSetting, Rate, Share
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 

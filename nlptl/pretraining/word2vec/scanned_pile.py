@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.data.table import arrow_strings
 from nlptl.pretraining.word2vec import scanner
 from nlptl.pretraining.word2vec.chunks import Chunks, Texts, words_of_chunks
 from nlptl.pretraining.word2vec.corpus import told_when_full
@@ -194,21 +195,9 @@ def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Texts
 def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Texts]:
     for batch in batches:
         if hasattr(batch, "buffers"):
-            yield _arrow_texts(batch)
+            yield arrow_strings(batch)
         else:
             yield from (_listed_texts(batch[first : first + ROWS]) for first in range(0, len(batch), ROWS))
-
-
-def _arrow_texts(array: Any) -> Texts:
-    """Return the texts of an Arrow string array without copying them."""
-    import pyarrow as pa
-
-    _, offsets_buffer, content = array.buffers()
-    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
-    if len(array) == 0 or content is None:
-        return np.frombuffer(b"", np.uint8), np.zeros(len(array) + 1, np.int64)
-    offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    return np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
 def _listed_texts(batch: Sequence[str]) -> Texts:

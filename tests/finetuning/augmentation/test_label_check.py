@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nlptl.errors import DataError
-from nlptl.finetuning.augmentation import Augmented, WordDropout, augment, keep_label
+from nlptl.finetuning.augmentation import Augmented, keep_label
 
 TEXTS = ["good film", "bad film", "unused"]
 NEW = Augmented(
@@ -54,7 +54,7 @@ def test_nothing_is_asked_about_nothing() -> None:
     def refuse(texts: list[str]) -> np.ndarray:
         raise AssertionError(texts)
 
-    check = keep_label(augment([], [WordDropout()], seed=0), [], refuse)
+    check = keep_label(NEW.of_rows([]), [], refuse)
     assert check.sentence() == "The label check dropped 0 of 0 new texts."
 
 
@@ -65,6 +65,6 @@ def test_scores_that_are_no_probabilities_are_refused(scores: np.ndarray, shape:
     with pytest.raises(DataError) as caught:
         keep_label(NEW, TEXTS, lambda texts: scores)
     assert str(caught.value) == (
-        f"label check: found scores of shape {shape} for 2 texts; expected one row of probabilities a text, summed up to "
-        "1, and a column a label. Give a function such as TextClassifier.predict_proba."
+        f"label check: found scores of shape {shape} for 2 texts; expected a row of probabilities for each text, which "
+        "sum to 1, and a column for each label. Give a function such as TextClassifier.predict_proba."
     )

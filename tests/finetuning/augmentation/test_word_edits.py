@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nlptl.errors import DataError
-from nlptl.finetuning.augmentation.vocabulary import Neighbours, Vocabulary, plain
+from nlptl.finetuning.augmentation.unigrams import Vocabulary, plain
 from nlptl.finetuning.augmentation.word_edits import (
     drop_words,
     eda,
@@ -18,7 +18,8 @@ from nlptl.finetuning.augmentation.word_edits import (
     replace_words,
     swap_words,
 )
-from nlptl.finetuning.augmentation.words import Words
+from nlptl.finetuning.augmentation.words import SplitText
+from tests.finetuning.augmentation.neighbours import Neighbours
 
 TEXT = " ".join(f"w{letter}" for letter in "abcdefghijklmnopqrst")
 PILE = ["the film is good", "the film is dull", "the story is the story", "the end"]
@@ -28,7 +29,7 @@ def rngs(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in range(count)]
 
 
-def test_words_are_dropped_with_their_chance() -> None:
+def test_words_are_dropped_with_their_probability() -> None:
     left = [drop_words(TEXT, generator, share=0.3).split() for generator in rngs(300)]
     assert abs(np.mean([len(words) for words in left]) - 14) < 0.4
     assert all(words == sorted(words) for words in left), "the order stays"
@@ -79,8 +80,8 @@ def test_a_pile_without_words_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         Vocabulary.of(["word", "12 word"])
     assert str(caught.value) == (
-        "augmentation: found 1 words in the 2 texts that words are to be drawn from; expected at least 2. Give other texts, "
-        "or choose edits without replace and insert."
+        "augmentation: found 1 words in the 2 texts to draw words from; expected at least 2. Give other texts, or choose edits "
+        "without replace and insert."
     )
 
 
@@ -120,7 +121,7 @@ def test_eda_draws_one_edit_a_text() -> None:
     edits = ("replace", "insert", "swap", "delete")
     found: Counter[str] = Counter()
     for generator in rngs(400):
-        words = Words.of(eda(TEXT, generator, share=0.1, edits=edits, source=source)).words
+        words = SplitText.of(eda(TEXT, generator, share=0.1, edits=edits, source=source)).words
         kind = {22: "insert", 20: "replace" if "new" in words else "swap"}.get(len(words), "delete")
         found[kind] += 1
     assert all(abs(found[edit] / 400 - 0.25) < 0.07 for edit in edits), found

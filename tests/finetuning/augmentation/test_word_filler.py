@@ -13,7 +13,7 @@ import transformers
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation import Augmenter, MaskedLMReplacement
-from nlptl.finetuning.augmentation.masked_lm import WordFiller
+from nlptl.finetuning.augmentation.word_filler import WordFiller
 from tests.models.tiny import MODEL_TYPES, WORDS, tiny_folder, tiny_tokenizer
 from tests.pretraining.piles import masked_lm_folder
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptl.finetuning.augmentation.words import Words, core, is_letters, is_protected
+from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected
 
 
 @given(st.text())
 def test_words_and_gaps_are_the_text(text: str) -> None:
-    words = Words.of(text)
+    words = SplitText.of(text)
     assert str(words) == text
     assert not "".join(words.gaps).strip()
     assert all(word.strip() == word != "" for word in words.words)
@@ -36,28 +36,28 @@ def test_words_and_gaps_are_the_text(text: str) -> None:
     ],
 )
 def test_words_of_many_scripts(text: str, words: list[str]) -> None:
-    assert Words.of(text).words == words
+    assert SplitText.of(text).words == words
 
 
 @pytest.mark.parametrize(
     ("place", "left"), [(0, "  b c "), (1, "  a c "), (2, "  a\tb ")], ids=["first", "middle", "last"]
 )
 def test_a_removed_word_takes_one_gap_along(place: int, left: str) -> None:
-    words = Words.of("  a\tb c ")
+    words = SplitText.of("  a\tb c ")
     words.remove(place)
     assert str(words) == left
 
 
 def test_inserted_words_are_set_apart_as_their_neighbours_are() -> None:
     for place, expected in enumerate(["x a b", "a x b", "a b x"]):
-        words = Words.of("a b")
+        words = SplitText.of("a b")
         words.insert(place, "x")
         assert str(words) == expected
     for place, expected in enumerate(["猫映画は", "映画猫は", "映画は猫"]):
-        words = Words.of("映画は")
+        words = SplitText.of("映画は")
         words.insert(place, "猫")
         assert str(words) == expected
-    words = Words.of("")
+    words = SplitText.of("")
     words.insert(0, "x")
     assert str(words) == "x"
 

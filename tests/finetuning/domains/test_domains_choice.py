@@ -12,16 +12,15 @@ import torch
 from nlptl.evaluation.intervals import Interval
 from nlptl.finetuning.domains.accuracy import Hits, both_domains, held_out_hits
 from nlptl.finetuning.domains.domain_heads import FrozenVectors, HeadTraining, coral
-from nlptl.finetuning.domains.folds import folds_of
 from nlptl.finetuning.domains.method_trials import (
-    Tried,
-    Verdict,
+    CandidateResult,
+    MethodChoice,
     brier,
     choose_method,
     reverse_validation,
     scores_of_shares,
 )
-from nlptl.finetuning.domains.task import Domains, Fitted, Task
+from nlptl.finetuning.domains.task import AdaptedClassifier, Domains, DomainTask
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from tests.finetuning.domains.tasks import TRAINING, given, made_up
@@ -32,33 +31,33 @@ class Told:
     """A method that gives label 1 a fixed probability, or the right label one, and notes its tasks."""
 
     name: str
-    chance: float
+    probability: float
     knows: torch.Tensor | None = None
     """(t,) the labels that it holds for right."""
     costly: bool = False
-    tasks: list[Task] = dataclasses.field(default_factory=list)
+    tasks: list[DomainTask] = dataclasses.field(default_factory=list)
 
-    def fit(self, task: Task, *, seed: int) -> Fitted:
+    def fit(self, task: DomainTask, *, seed: int) -> AdaptedClassifier:
         del seed
         self.tasks.append(task)
 
         def probabilities(rows: torch.Tensor) -> torch.Tensor:
             ones = torch.ones(len(rows), dtype=torch.int64) if self.knows is None else self.knows[rows]
-            of_one = torch.where(ones == 1, self.chance, 1 - self.chance).double()
+            of_one = torch.where(ones == 1, self.probability, 1 - self.probability).double()
             return torch.stack([1 - of_one, of_one], dim=1)
 
-        return Fitted(given(), probabilities, 0)
+        return AdaptedClassifier(given(), probabilities, 0)
 
 
 def test_brier_is_its_formula() -> None:
-    chances = torch.tensor([[0.7, 0.3], [0.0, 1.0]], dtype=torch.float64)
-    assert brier(chances, torch.tensor([0, 0])).tolist() == pytest.approx([0.18, 2.0])
+    probabilities = torch.tensor([[0.7, 0.3], [0.0, 1.0]], dtype=torch.float64)
+    assert brier(probabilities, torch.tensor([0, 0])).tolist() == pytest.approx([0.18, 2.0])
 
 
 def test_reverse_validation_never_learns_from_what_it_tests() -> None:
     domains, _ = made_up(shift=0.0, source=10, target=6, known=2)
     method = Told("told", 0.9)
-    folds = folds_of(domains, folds=2, seed=0)
+    folds = domains.folds(2, seed=0)
     found = reverse_validation(method, domains, folds, seed=0)
     assert len(found.scores) == 10
     assert set(np.round(found.scores, 2)) == {0.02, 1.62}  # half of the source bears either label
@@ -73,20 +72,20 @@ def test_reverse_validation_never_learns_from_what_it_tests() -> None:
 
 def test_folds_deal_out_labels_of_both_domains() -> None:
     domains = Domains([f"t{i}" for i in range(20)], torch.tensor([0] * 6 + [1] * 6 + [0] * 2 + [1] * 2), 12)
-    folds = folds_of(domains, folds=3, seed=1)
+    folds = domains.folds(3, seed=1)
     assert sorted(row for _, held_out in folds for row in held_out.tolist()) == list(range(16))
     for training, held_out in folds:
         assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(16))
         source = held_out[held_out < 12]
         assert domains.labels[source].bincount().tolist() == [2, 2]
-    assert len(folds_of(domains, folds=3, seed=1, once=True)) == 1
-    assert len(folds_of(dataclasses.replace(domains, labels=domains.labels[:12]), folds=20, seed=1)) == 6
+    assert len(domains.folds(3, seed=1, once=True)) == 1
+    assert len(dataclasses.replace(domains, labels=domains.labels[:12]).folds(20, seed=1)) == 6
 
 
 def test_copies_of_an_example_are_held_out_together() -> None:
     texts = [f"t{i % 8}" for i in range(24)]  # each twice in the source, and once in the target
     domains = Domains([*texts, "t0"], torch.tensor([i % 2 for i in range(24)]), 16)
-    folds = folds_of(domains, folds=5, seed=1)
+    folds = domains.folds(5, seed=1)
     assert len(folds) == 4
     for training, held_out in folds:
         assert sorted([*training.tolist(), *held_out.tolist()]) == list(range(24))
@@ -97,10 +96,10 @@ def test_a_sure_gain_is_taken_and_anything_less_is_not() -> None:
     domains, _ = made_up(shift=0.0, source=40)
     truth = torch.arange(len(domains.texts)) % 2
     none, better, equal = Told("none", 0.6, truth), Told("better", 0.9, truth), Told("equal", 0.6, truth)
-    verdict = choose_method(none, [equal, better], domains, folds=4, seed=0)
-    assert verdict.method is better
-    assert [tried.gain.level for tried in verdict.tried] == [0.975, 0.975]
-    assert verdict.tried[0].gain.value == 0
+    choice = choose_method(none, [equal, better], domains, folds=4, seed=0)
+    assert choice.method is better
+    assert [tried.gain.level for tried in choice.tried] == [0.975, 0.975]
+    assert choice.tried[0].gain.value == 0
     assert choose_method(none, [equal], domains, folds=4, seed=0).method is none
     assert choose_method(better, [equal], domains, folds=4, seed=0).method is better, "which stands for none"
 
@@ -108,11 +107,11 @@ def test_a_sure_gain_is_taken_and_anything_less_is_not() -> None:
 def test_what_knows_nothing_is_no_gain_over_a_none_that_is_confident_and_wrong() -> None:
     domains, _ = made_up(shift=0.0, source=40)
     none, constant, unsure = Told("none", 0.9), Told("constant", 0.5), Told("unsure", 0.6)
-    verdict = choose_method(none, [constant, unsure], domains, folds=4, seed=0)
-    assert all(tried.gain.low > 0 for tried in verdict.tried)
-    assert [round(tried.constant, 3) for tried in verdict.tried] == [0.5, 0.5]
-    assert verdict.method is none
-    assert verdict.sentence() == (
+    choice = choose_method(none, [constant, unsure], domains, folds=4, seed=0)
+    assert all(tried.gain.low > 0 for tried in choice.tried)
+    assert [round(tried.constant, 3) for tried in choice.tried] == [0.5, 0.5]
+    assert choice.method is none
+    assert choice.sentence() == (
         "Reverse validation without target labels, Brier score: constant 0.500 against 0.820 (gain 0.320 [0.080, 0.600]), "
         "the labels' shares alone 0.500, which it does not beat; unsure 0.520 against 0.820 (gain 0.300 [0.120, 0.510]), the "
         "labels' shares alone 0.500, which it does not beat: no gain beyond the noise, so nothing is adapted (none)."
@@ -125,22 +124,24 @@ def test_a_better_score_with_fewer_labels_right_is_no_gain() -> None:
     rows = torch.arange(len(truth))
     none = Told("none", 0.51, truth)  # every label right, and hardly sure of one
     bold = Told("bold", 0.99, torch.where(rows % 8 < 1, 1 - truth, truth))
-    verdict = choose_method(none, [bold], domains, folds=4, seed=0)
-    assert verdict.tried[0].gain.low > 0
-    assert verdict.tried[0].above_constant.low > 0
-    assert verdict.tried[0].accuracy.high < 0
-    assert verdict.method is none
-    assert ", but fewer labels right (by -0.125 [" in verdict.sentence()
+    choice = choose_method(none, [bold], domains, folds=4, seed=0)
+    assert choice.tried[0].gain.low > 0
+    assert choice.tried[0].above_constant.low > 0
+    assert choice.tried[0].accuracy.high < 0
+    assert choice.method is none
+    assert ", but fewer labels right (by -0.125 [" in choice.sentence()
 
 
 def test_candidates_of_one_method_are_told_apart() -> None:
     domains, _ = made_up(shift=0.0, source=40)
     truth = torch.arange(len(domains.texts)) % 2
-    none, weak, strong = (Told(name, chance, truth) for name, chance in (("none", 0.6), ("coral", 0.7), ("coral", 0.9)))
-    verdict = choose_method(none, [weak, strong, Told("other", 0.6, truth)], domains, folds=4, seed=0)
-    assert (verdict.method, verdict.number) == (strong, 1)
-    assert [one.name for one in verdict.tried] == ["coral (candidates.0)", "coral (candidates.1)", "other"]
-    assert ": coral (candidates.1) was taken, since" in verdict.sentence()
+    none, weak, strong = (
+        Told(name, probability, truth) for name, probability in (("none", 0.6), ("coral", 0.7), ("coral", 0.9))
+    )
+    choice = choose_method(none, [weak, strong, Told("other", 0.6, truth)], domains, folds=4, seed=0)
+    assert (choice.method, choice.number) == (strong, 1)
+    assert [one.name for one in choice.tried] == ["coral (candidates.0)", "coral (candidates.1)", "other"]
+    assert ": coral (candidates.1) is taken, since" in choice.sentence()
     assert choose_method(strong, [weak], domains, folds=4, seed=0).number is None
 
 
@@ -186,7 +187,7 @@ def test_labelled_target_texts_stay_where_they_are(monkeypatch: pytest.MonkeyPat
 
 def test_the_sentences_of_the_choice() -> None:
     tried = (
-        Tried(
+        CandidateResult(
             "coral",
             0.311,
             0.333,
@@ -196,12 +197,12 @@ def test_the_sentences_of_the_choice() -> None:
             Interval(0.01, -0.01, 0.02),
         ),
     )
-    assert Verdict(Told("coral", 0.5), 0, tried).sentence() == (
+    assert MethodChoice(Told("coral", 0.5), 0, tried).sentence() == (
         "Reverse validation without target labels, Brier score: coral 0.311 against 0.333 (gain 0.022 [0.010, 0.034]), the "
-        "labels' shares alone 0.500: coral was taken, since its gain is beyond the noise there; on the target nothing is known yet."
+        "labels' shares alone 0.500: coral is taken, since its gain is beyond the noise; the gain on the target is unknown."
     )
     assert (
-        Verdict(Told("none", 0.5), None, tried)
+        MethodChoice(Told("none", 0.5), None, tried)
         .sentence()
         .endswith("no gain beyond the noise, so nothing is adapted (none).")
     )
@@ -210,7 +211,7 @@ def test_the_sentences_of_the_choice() -> None:
 def test_both_domains_are_told_and_no_gain_within_the_noise_is_claimed() -> None:
     domains, vectors = made_up(shift=3.0, known=20)
     none = FrozenVectors("none", given(), vectors, TRAINING)
-    folds = folds_of(domains, folds=4, seed=0)
+    folds = domains.folds(4, seed=0)
     hits = held_out_hits(none, domains, folds, seed=0)
     assert len(hits.rows) == 80
     same = both_domains(hits, hits, domains)
@@ -245,7 +246,7 @@ def test_a_gain_or_loss_from_few_examples_is_not_claimed(known: int, differing: 
 def test_a_target_without_labels_is_unknown() -> None:
     domains, vectors = made_up(shift=0.0)
     none = FrozenVectors("none", given(), vectors, TRAINING)
-    hits = held_out_hits(none, domains, folds_of(domains, folds=4, seed=0), seed=0)
+    hits = held_out_hits(none, domains, domains.folds(4, seed=0), seed=0)
     found = both_domains(hits, hits, domains)
     assert found.target is None
     assert found.sentence("none") == (

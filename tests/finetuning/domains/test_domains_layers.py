@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.domains.adapters import Discrepancy, adapters
+from nlptl.finetuning.domains.adapt_settings import Adversarial, BottleneckAdapters, LayerMethod
 from nlptl.finetuning.domains.adversarial import DomainClassifier, adversarial
-from nlptl.finetuning.domains.layers import Course, MovingLayers, Recipe, _plan
-from nlptl.finetuning.domains.task import Domains, Task
+from nlptl.finetuning.domains.bottleneck_adapters import Discrepancy, adapters
+from nlptl.finetuning.domains.moving_layers import MovingLayers, _plan
+from nlptl.finetuning.domains.task import Domains, DomainTask
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
@@ -23,26 +24,34 @@ from tests.conftest import small_reviews
 from tests.finetuning.domains.tasks import TRAINING, given
 from tests.models.tiny import DIM, tiny_encoder
 
-RECIPES = {"adversarial": adversarial(strength=0.5), "adapters": adapters(width=4, weight=1.0)}
+HERE = "domain_adaptation"
+RECIPES = {
+    "adversarial": adversarial(strength=0.5, where=HERE),
+    "adapters": adapters(width=4, weight=1.0, where=HERE),
+}
 
 
-def course(**changes: Any) -> Course:
-    settings: dict[str, Any] = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "top_layers": 2}
-    return Course(**{**settings, "precision": "float32", **changes})
+def layer_settings(name: str, **changes: Any) -> LayerMethod:
+    kind = {"adversarial": Adversarial, "adapters": BottleneckAdapters}[name]
+    return kind(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, **changes})
 
 
-def method(recipe: Recipe, **changes: Any) -> tuple[MovingLayers, Domains, TextClassifier]:
+def method(name: str, **changes: Any) -> tuple[MovingLayers, Domains, TextClassifier]:
     texts, labels = small_reviews(24)
     domains = Domains(texts, torch.tensor([int(label == "positive") for label in labels[:14]]), 14)
     classifier = given()
     vectors = torch.from_numpy(classifier.encoder.encode(texts))
-    return MovingLayers(classifier, texts, vectors, TRAINING, recipe, course(**changes)), domains, classifier
+    return (
+        MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], layer_settings(name, **changes)),
+        domains,
+        classifier,
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("top_layers", [1, 2, None])
 def test_saved_predictions_are_those_of_the_fit(name: str, top_layers: int | None, tmp_path: Path) -> None:
-    made, domains, classifier = method(RECIPES[name], top_layers=top_layers)
+    made, domains, classifier = method(name, top_layers=top_layers)
     before = {key: tensor.clone() for key, tensor in classifier.state_dict().items()}
     fitted = made.fit(domains.task(domains.examples), seed=3)
     assert all(torch.equal(tensor, classifier.state_dict()[key]) for key, tensor in before.items())
@@ -56,13 +65,13 @@ def test_saved_predictions_are_those_of_the_fit(name: str, top_layers: int | Non
 
 
 def test_the_right_parts_move() -> None:
-    made, domains, classifier = method(RECIPES["adversarial"], top_layers=1)
+    made, domains, classifier = method("adversarial", top_layers=1)
     old = classifier.encoder.transformer.model.state_dict()
     new = made.fit(domains.task(domains.examples), seed=0).classifier.encoder.transformer.model.state_dict()
     moved = {name.split(".layer.")[1].split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert moved == {"2"}
 
-    made, domains, classifier = method(RECIPES["adapters"], top_layers=2)
+    made, domains, classifier = method("adapters", top_layers=2)
     fitted = made.fit(domains.task(domains.examples), seed=0)
     new_model = fitted.classifier.encoder.transformer
     assert all(torch.equal(old[name], tensor) for name, tensor in new_model.model.state_dict().items())
@@ -80,7 +89,7 @@ def test_the_query_of_attention_pooling_counts_as_trained(name: str) -> None:
     encoder = Encoder(plain.tokenizer, plain.token_model, Pooling("attention", query=torch.zeros(DIM))).eval()
     classifier = TextClassifier(encoder, Head(DIM, 2), ["no", "yes"]).eval()
     vectors = torch.from_numpy(encoder.encode(texts))
-    made = MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], course(top_layers=1))
+    made = MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], layer_settings(name, top_layers=1))
     fitted = made.fit(domains.task(domains.examples), seed=0)
     before = dict(classifier.named_parameters())
     moved = {
@@ -93,8 +102,8 @@ def test_the_query_of_attention_pooling_counts_as_trained(name: str) -> None:
 
 
 def test_a_step_has_as_many_texts_of_either_domain() -> None:
-    task = Task(torch.arange(10, 20), torch.arange(10) % 2, torch.arange(10, 16), torch.arange(20, 23))
-    plan = _plan(task, course(batch_size=8, epochs=3), 0)
+    task = DomainTask(torch.arange(10, 20), torch.arange(10) % 2, torch.arange(10, 16), torch.arange(20, 23))
+    plan = _plan(task, layer_settings("adapters", epochs=3), 0)
     assert [len(epoch) for epoch in plan] == [3, 3, 3]
     assert [sorted(row for step in epoch for row in step.rows.tolist()) for epoch in plan] == [list(range(10, 20))] * 3
     steps = [step for epoch in plan for step in epoch]
@@ -122,7 +131,7 @@ def test_the_discrepancy_pulls_domains_together() -> None:
 
 @pytest.mark.parametrize(("name", "force"), [("adversarial", "strength"), ("adapters", "weight")])
 def test_a_loss_that_breaks_down_is_told(name: str, force: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, domains, _ = method(RECIPES[name])
+    made, domains, _ = method(name)
     monkeypatch.setattr(DomainClassifier, "loss", lambda *_: torch.tensor(math.nan))
     monkeypatch.setattr(Discrepancy, "loss", lambda *_: torch.tensor(math.nan))
     with pytest.raises(ConfigError) as caught:
@@ -134,11 +143,11 @@ def test_a_loss_that_breaks_down_is_told(name: str, force: str, monkeypatch: pyt
 
 
 def test_weights_that_break_down_in_the_last_step_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, domains, _ = method(RECIPES["adapters"], epochs=1, batch_size=64)
+    made, domains, _ = method("adapters", epochs=1, batch_size=64)
 
     def loss(self: Discrepancy, here: torch.Tensor, there: torch.Tensor, progress: float) -> torch.Tensor:
         return (here.sum() * 0).sqrt()  # 0, whose slope is infinite
 
     monkeypatch.setattr(Discrepancy, "loss", loss)
-    with pytest.raises(ConfigError, match="the weights were no finite numbers after step 1 with a learning rate"):
+    with pytest.raises(ConfigError, match="the weights were not finite after step 1 with a learning rate"):
         made.fit(domains.task(domains.examples), seed=0)

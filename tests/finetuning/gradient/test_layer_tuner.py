@@ -15,11 +15,12 @@ import transformers
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.finetuning.gradient.fitting import MOST_PASSES, Settings, Targets, train_fit
+from nlptl.finetuning.gradient import frozen_layers as frozen_layers_module
+from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets, train_fit
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates, dropouts
 from nlptl.finetuning.gradient.lora import LoraAdapters, merged
-from nlptl.finetuning.gradient.movement import forward_flops, movement
+from nlptl.finetuning.gradient.weight_change import forward_flops, weight_change
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
@@ -90,7 +91,9 @@ def whole_gradients(update: LayerTuner, data: TextData) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("layer", ["last", "mean", 2])
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
-def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, labelled: TextData) -> None:
+def test_cached_frozen_layers_change_no_gradient(
+    model_type: str, layer: Any, labelled: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = classifier(labelled, model_type, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
                        attention_dropout=0.0, dropout=0.0)  # fmt: skip
     token_model = given.encoder.token_model
@@ -101,9 +104,12 @@ def test_the_frozen_trunk_changes_no_gradient(model_type: str, layer: Any, label
     assert update.frozen_layers.place == "memory"
     cached = gradients(update, labelled)
     uncached = copy.copy(update)
-    uncached.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen, in_memory=0, on_disk=0)
     in_file = copy.copy(update)
-    in_file.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen, in_memory=0)
+    monkeypatch.setattr(frozen_layers_module, "MAX_MEMORY_BYTES", 0)
+    in_file.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen)
+    monkeypatch.setattr(frozen_layers_module, "MAX_DISK_BYTES", 0)
+    uncached.frozen_layers = FrozenLayers(update._start, update.texts, update.frozen)
+    assert (in_file.frozen_layers.place, uncached.frozen_layers.place) == ("file", "nowhere")
     for other in (uncached, in_file):
         for one, two in zip(cached, gradients(other, labelled), strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-4)
@@ -184,7 +190,7 @@ def test_adapters_are_saved_as_peft_does_and_read_back_by_peft_alone(
     torch.testing.assert_close(ours, hidden, atol=1e-5, rtol=1e-4)
     plain = merged(trained.encoder)
     np.testing.assert_allclose(plain.encode(texts), trained.encoder.encode(texts), atol=1e-5)
-    moved = movement(given.encoder, plain)
+    moved = weight_change(given.encoder, plain)
     assert moved["embeddings"] == 0
     assert all(moved[f"layer {number}"] > 0 for number in range(1, LAYERS + 1))
 
@@ -212,7 +218,7 @@ def test_lora_finds_its_targets_in_every_architecture(model_type: str, labelled:
         stage = FineTune(update={"method": "lora", "targets": targets, "top_layers": 1, "epochs": 1, "l2": 0.1})
         context = RunContext(device="cpu")
         stage.run(classifier(labelled, model_type), data=labelled, context=context)
-        moved = context.record.report["movement"]
+        moved = context.record.report["weight_change"]
         assert [name for name, share in moved.items() if share] == [f"layer {LAYERS}"]
 
 
@@ -227,9 +233,9 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
         context = RunContext(device="cpu")
         slowly = {**update, "encoder_learning_rate": 1e-6, "dropout": 0.2}
         trained = FineTune(update={**slowly, **FIXED}).run(given, data=labelled, context=context)
-        moved = context.record.report["movement"]
+        moved = context.record.report["weight_change"]
         assert [name for name, share in moved.items() if share] == moving
-        assert moved == movement(given.encoder, trained.encoder)
+        assert moved == weight_change(given.encoder, trained.encoder)
         assert dropouts(trained) == dropouts(given)
         assert all(parameter.requires_grad for parameter in trained.parameters())
 
@@ -260,7 +266,7 @@ def test_a_pull_to_the_start_holds_weights_back(labelled: TextData) -> None:
         context = RunContext(device="cpu")
         update = {"method": "partial", "top_layers": 1, "l2_to_start": pull}
         FineTune(update={**update, **FIXED}).run(given, data=labelled, context=context)
-        far.append(context.record.report["movement"]["layer 3"])
+        far.append(context.record.report["weight_change"]["layer 3"])
     assert far[1] < 0.8 * far[0]
 
 
@@ -272,7 +278,7 @@ def test_attention_pooling_learns_with_the_head_alone(labelled: TextData) -> Non
     )
     assert trained.encoder.pooling.query is not None
     assert float(trained.encoder.pooling.query.detach().abs().max()) > 0
-    assert not any(movement(given.encoder, trained.encoder).values())
+    assert not any(weight_change(given.encoder, trained.encoder).values())
 
 
 def test_a_collapsed_training_starts_again_and_then_gives_way(labelled: TextData) -> None:
@@ -285,7 +291,7 @@ def test_a_collapsed_training_starts_again_and_then_gives_way(labelled: TextData
         *[again.format("it starts again with another seed")] * 3,
         again.format("the fitted head is kept as it was"),
     ]
-    to_its_end = {**FIXED, "epochs": MOST_PASSES}
+    to_its_end = {**FIXED, "epochs": MAX_LBFGS_PASSES}
     head = FineTune(update={"method": "head", **to_its_end}).run(given, data=labelled, context=RunContext(device="cpu"))
     assert labelled.test is not None
     texts = labelled.test.texts()
@@ -343,13 +349,14 @@ def test_a_classifier_in_training_mode_gives_the_same(labelled: TextData) -> Non
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_trunk_without_room_on_the_disk_runs_again_each_time(labelled: TextData, monkeypatch: Any) -> None:
+def test_frozen_layers_without_room_on_the_disk_runs_again_each_time(labelled: TextData, monkeypatch: Any) -> None:
     def refuses(*_: Any) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr("os.posix_fallocate", refuses)
     update = made(labelled, classifier(labelled), top_layers=1)
-    frozen_layers = FrozenLayers(update._start, update.texts, 2, in_memory=0)
+    monkeypatch.setattr(frozen_layers_module, "MAX_MEMORY_BYTES", 0)
+    frozen_layers = FrozenLayers(update._start, update.texts, 2)
     assert frozen_layers.place == "nowhere"
     assert update.frozen_layers is not None
     torch.testing.assert_close(frozen_layers.of(torch.tensor([1, 0])), update.frozen_layers.of(torch.tensor([1, 0])))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.covariance import ledoit_wolf_shrinkage as oracle_shrinkage
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from nlptl.errors import DataError
-from nlptl.finetuning.linear import LabelledVectors, fit_lda, ledoit_wolf_shrinkage
+from nlptl.finetuning.linear import LabelledVectors, fit_lda
+from nlptl.finetuning.linear.lda import _ledoit_wolf, _Within
 from tests.finetuning.linear.clouds import cloud, copied, prototypes, without
 
 SHAPES = [(12, 2, 30), (12, 3, 5), (40, 4, 8), (20, 4, 60), (7, 3, 4)]
@@ -22,8 +22,8 @@ def test_equals_scikit_learn(examples: int, labels: int, dim: int, shrinkage: fl
     found = fit_lda(vectors, shrinkages=[shrinkage]).head
     oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
     oracle.fit(vectors.rows.numpy(), vectors.labels.numpy())
-    chances = found.probabilities(vectors.rows).numpy()
-    assert np.allclose(chances, oracle.predict_proba(vectors.rows.numpy()), atol=1e-8)
+    probabilities = found.probabilities(vectors.rows).numpy()
+    assert np.allclose(probabilities, oracle.predict_proba(vectors.rows.numpy()), atol=1e-8)
     if labels > 2:
         apart = found.weights - found.weights[:1]
         assert np.allclose(apart.numpy(), oracle.coef_ - oracle.coef_[:1], rtol=1e-6, atol=1e-8)
@@ -61,11 +61,13 @@ def test_leaving_all_copies_out_equals_a_refit(shrinkage: float) -> None:
 def test_ledoit_and_wolf_as_scikit_learn_on_the_residuals(examples: int, labels: int, dim: int) -> None:
     vectors = cloud(examples, labels, dim)
     means = torch.stack([vectors.rows[vectors.labels == label].mean(dim=0) for label in range(labels)])
-    expected = oracle_shrinkage((vectors.rows - means[vectors.labels]).numpy(), assume_centered=True)
-    assert ledoit_wolf_shrinkage(vectors) == pytest.approx(expected, rel=1e-8)
-    found = fit_lda(vectors, shrinkages=None)
-    assert found.strength == pytest.approx(expected, rel=1e-8)
-    assert found.how.startswith("Ledoit and Wolf's formula chose shrinkage")
+    expected = ledoit_wolf_shrinkage((vectors.rows - means[vectors.labels]).numpy(), assume_centered=True)
+    assert _ledoit_wolf(_Within.of(vectors)) == pytest.approx(expected, rel=1e-8)
+
+
+def test_one_example_a_label_takes_the_shrinkage_of_ledoit_and_wolf() -> None:
+    vectors = LabelledVectors.of(torch.eye(3), torch.arange(3), 3)
+    assert fit_lda(vectors).strength == _ledoit_wolf(_Within.of(vectors))
 
 
 def test_without_spread_within_the_labels_the_nearest_mean_decides() -> None:
@@ -74,9 +76,3 @@ def test_without_spread_within_the_labels_the_nearest_mean_decides() -> None:
     found = fit_lda(vectors)
     assert torch.equal(found.out_of_fold_logits.argmax(dim=1), vectors.labels)
     assert torch.allclose(found.head.logits(torch.tensor([[2.0, 7.0]])).diff(), torch.zeros(1).double(), atol=1e-12)
-
-
-def test_a_shrinkage_above_one_is_refused() -> None:
-    with pytest.raises(DataError) as caught:
-        fit_lda(cloud(6, 2, 3), shrinkages=[0.5, 1.5])
-    assert str(caught.value) == "shrinkages: found 1.5; expected numbers above 0 and at most 1. Correct the list."

@@ -7,9 +7,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from nlptl.errors import DataError
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
-from nlptl.finetuning.linear.folds import NEVER, fold_weights, stratified_folds
+from nlptl.finetuning.linear.labelled_vectors import NEVER
 from nlptl.finetuning.linear.span import span_of
 from tests.finetuning.linear.clouds import cloud, prototypes
 
@@ -50,10 +49,10 @@ def test_coefficients_equal_scikit_learn(examples: int, labels: int, dim: int, p
 def test_held_out_logits_equal_refits(examples: int, labels: int, dim: int, one_out_up_to: int) -> None:
     vectors = cloud(examples, labels, dim).with_prototypes(*prototypes(labels, dim), weight=0.5)
     found = fit_logistic(vectors, penalties=[0.1], one_out_up_to=one_out_up_to)
-    fold = stratified_folds(vectors, folds=5, one_out_up_to=one_out_up_to)
+    fold = vectors.folds(parts=5, one_out_up_to=one_out_up_to)
     span = span_of(vectors)
     inside = ((vectors.rows - span.centre) / span.scale).numpy()
-    for number, weights in list(enumerate(fold_weights(vectors, fold)))[:3]:
+    for number, weights in list(enumerate(vectors.training_weights(fold)))[:3]:
         coefficients, bias = oracle(vectors, 0.1, weights)
         rows = (fold == number).nonzero()[:, 0]
         expected = torch.from_numpy(inside[rows.numpy()] @ coefficients.T + bias).softmax(dim=1)
@@ -71,7 +70,7 @@ def test_strengths_solved_together_equal_strengths_solved_alone() -> None:
 def test_one_penalty_after_the_other_equals_all_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = cloud(30, 3, 20)
     together = fit_logistic(vectors)
-    monkeypatch.setattr("nlptl.finetuning.linear.logistic.AT_ONCE", 1)
+    monkeypatch.setattr("nlptl.finetuning.linear.logistic.MAX_LOGITS", 1)
     apart = fit_logistic(vectors)
     assert apart.strength == together.strength
     assert apart.loss == pytest.approx(together.loss, abs=1e-4)
@@ -79,21 +78,21 @@ def test_one_penalty_after_the_other_equals_all_side_by_side(monkeypatch: pytest
 
 def test_folds_are_stratified_and_follow_the_rows() -> None:
     vectors = cloud(103, 4, 6)
-    fold = stratified_folds(vectors, folds=5, one_out_up_to=64)
+    fold = vectors.folds(parts=5, one_out_up_to=64)
     counts = torch.bincount(fold)
     assert counts.min() >= counts.max() - 1
     for label in range(4):
         counts = torch.bincount(fold[vectors.labels == label], minlength=5)
         assert counts.min() >= counts.max() - 1
     turned = LabelledVectors.of(vectors.rows.flip(0), vectors.labels.flip(0), 4)
-    assert torch.equal(stratified_folds(turned, folds=5, one_out_up_to=64), fold.flip(0))
+    assert torch.equal(turned.folds(parts=5, one_out_up_to=64), fold.flip(0))
 
 
 def test_folds_keep_the_shares_of_the_labels() -> None:
     vectors = cloud(11, 3, 6).with_prototypes(*prototypes(3, 6), weight=0.2)
-    fold = stratified_folds(vectors, folds=4, one_out_up_to=0)
+    fold = vectors.folds(parts=4, one_out_up_to=0)
     one_label = torch.nn.functional.one_hot(vectors.labels, 3).double()
-    for weights in fold_weights(vectors, fold):
+    for weights in vectors.training_weights(fold):
         assert torch.allclose(weights @ one_label, vectors.label_weights())
     assert int((fold == NEVER).sum()) == 0
 
@@ -103,13 +102,6 @@ def test_noise_does_not_look_worse_than_knowing_nothing() -> None:
     strong = fit_logistic(vectors, penalties=[1e6])
     assert float(strong.out_of_fold_logits.diff(dim=1).abs().max()) < 1e-3
     assert strong.loss == pytest.approx(np.log(2), abs=0.1)
-
-
-@pytest.mark.parametrize("folds", [1, 0])
-def test_fewer_than_two_folds_are_refused(folds: int) -> None:
-    with pytest.raises(DataError) as caught:
-        fit_logistic(cloud(6, 2, 3), folds=folds)
-    assert str(caught.value) == f"folds: found {folds}; expected at least 2. Raise the number of folds."
 
 
 def test_how_says_what_was_held_out_with_prototypes_too() -> None:

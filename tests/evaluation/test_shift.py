@@ -56,15 +56,13 @@ def test_a_direction_without_spread_does_no_harm() -> None:
 
 def test_the_sentence() -> None:
     shift = Shift(100, Interval(0.93, 0.86, 0.97), 1e-9, 0.0831, 0.005)
-    assert shift.sentence() == (
-        "Shift: a classifier tells the domain of 0.930 [0.860, 0.970] of held-out texts (guessing 0.5, p < 0.001), "
-        "MMD² 0.0831 (p = 0.005): the domains differ."
-    )
+    for fact in ("0.930 [0.860, 0.970]", "p < 0.001", "0.0831", "p = 0.005", "the domains differ"):
+        assert fact in shift.sentence()
 
 
 def test_too_few_texts_are_told() -> None:
     with pytest.raises(DataError) as caught:
         shift_between(vectors(20, seed=0), vectors(9, seed=1), texts=50, permutations=99, seed=0)
     assert str(caught.value) == (
-        "domain_adaptation: found 9 texts in data.unlabelled; expected at least 10 to compare the domains by. Add texts."
+        "domain_adaptation: data.unlabelled has 9 texts, but a comparison of domains needs at least 10. Add texts."
     )

@@ -1,10 +1,9 @@
-"""Continued pretraining on the target's texts: a copy of the encoder, trained on by a sentence objective."""
+"""Continued pretraining of a copy of the encoder on the target's texts, by a sentence objective."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
 
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
@@ -17,21 +16,18 @@ from nlptl.pretraining.encoders.simcse import has_dropout
 from nlptl.training.compute import Precision
 
 
-def trained_on(
+def pretrain_on_target(
     encoder: Encoder,
     texts: Sequence[str],
+    training: TSDAE | SimCSE,
     *,
-    objective: Literal["tsdae", "simcse"],
-    course: Mapping[str, Any],
-    host: RunContext,
+    context: RunContext,
     precision: Precision,
     where: str,
 ) -> tuple[Encoder, Outcome]:
-    """Return a copy of `encoder` trained on `texts`, and what came of it; `course` has the objective's other settings.
+    """Return a copy of `encoder` trained on `texts`, and the outcome; `where` is the place of the method's settings.
 
-    Sentences of errors begin with `where`, the place of the method's settings.
-
-    Raises ConfigError for an encoder that the objective does not fit or a loss that breaks down, DataError for fewer than
+    Raises ConfigError if the objective does not fit the encoder or the loss is not finite, and DataError for fewer than
     ten distinct texts.
     """
     if len(encoder.transformer.bottlenecks):
@@ -40,12 +36,11 @@ def trained_on(
             "expected a plain one. Choose another method, or begin with plain weights."
         )
     trained = copy.deepcopy(merged(encoder))
-    if objective == "simcse" and not has_dropout(trained):
+    if training.objective == "simcse" and not has_dropout(trained):
         raise ConfigError(
             f"{where}.objective: found simcse, but these weights are set to no dropout, without which a text "
             "has only one view; expected an encoder with dropout. Choose objective: tsdae."
         )
-    settings = TSDAE(**course) if objective == "tsdae" else SimCSE(**course)
     pile = token_pile(trained, [texts], whole=False, name="unlabelled")
-    outcome = continue_training(trained, settings, pile, host, folder=None, precision=precision, stage=where)
+    outcome = continue_training(trained, training, pile, context, folder=None, precision=precision, stage=where)
     return trained.eval(), outcome

@@ -1,4 +1,4 @@
-"""A trained classifier over many texts: predictions as a stream of csv or jsonl, scores on labelled texts."""
+"""Evaluation of a trained classifier on a table of texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
-    """Read a classifier, a transformer onto the context's device; word vectors are faster where they are read."""
+    """Read a classifier, a transformer onto the context's device. Word vectors are faster on the CPU."""
     from nlptl.models.classifier import TextClassifier
 
     device = context.torch_device()
@@ -32,9 +32,9 @@ def evaluate_classifier(
     seed: int = 0,
     after_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Score a classifier on a labelled table; DataError names a label that it does not know.
+    """Score a classifier on a labelled table. Raises DataError for a label that it does not know.
 
-    `after_batch` is told how many texts each finished batch held.
+    `after_batch` is called with the number of texts of each finished batch.
     """
     from nlptl.evaluation.scores import evaluate_predictions
 
@@ -42,8 +42,8 @@ def evaluate_classifier(
     unknown = sorted(set(labels) - set(classifier.labels))
     if unknown:
         raise DataError(
-            f"{table.name}: label {unknown[0]!r} is none of the classifier's ({', '.join(classifier.labels)}); "
-            "it cannot be scored. Remove these rows or train with the label."
+            f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "
+            "Remove these rows, or train with the label."
         )
     probabilities = classifier.predict_proba(table.texts(), after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
@@ -53,7 +53,7 @@ def evaluate_classifier(
 
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
-    """Return the share (0 to 1) of a table's tokens that `encoder` does not know."""
+    """Return the share (0 to 1) of a table's tokens that are unknown to `encoder`."""
     words = known = 0
     for texts in table.batches(1_000):
         for encoding in encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False):

@@ -1,4 +1,4 @@
-"""Words hidden and filled in again by a masked LM (Wu et al. 2019; Kumar et al. 2020).
+"""Word replacement by a masked LM: hide words, then predict others (Wu et al. 2019; Kumar et al. 2020).
 
 Shapes: C versions of a text, T tokens of it, M hidden tokens, V vocabulary.
 """
@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.augmentation.blocks import MaskedLMReplacement
+from nlptl.finetuning.augmentation.augment_settings import MaskedLMReplacement
 from nlptl.finetuning.augmentation.word_edits import count_of, in_case_of
-from nlptl.finetuning.augmentation.words import Words, core, is_letters, is_protected, is_unspaced
+from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected, is_unspaced
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
 from nlptl.models.packing import pack
 from nlptl.models.weights import Weights, find_weights, pretrained_encoder
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from nlptl.models.encoder import Encoder
 
-MARKS = ("##", "Ġ", "▁")  # by which tokens say that they go on or begin a word
+WORD_MARKS = ("##", "Ġ", "▁")  # of tokens that continue or begin a word
 
 
 class WordFiller:
-    """Replaces words that are one token; others are rare, and say most of what a text is about.
+    """Replacement of words that are one token; others are rare and carry the topic of a text.
 
-    In kanji, kana and hanzi, which have no spaces, every token is taken for a word.
+    In kanji, kana and hanzi, which have no spaces, every token counts as a word.
     """
 
     def __init__(self, encoder: Encoder, head: MaskedLMHead, mask_id: int, settings: MaskedLMReplacement) -> None:
@@ -52,10 +52,10 @@ class WordFiller:
         return cls(encoder.to(device), carried_head(weights.folder).to(device).eval(), mask, settings)
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
-        """Return the text with other words at some places, once with each generator."""
+        """Return the text with some words replaced, once for each generator."""
         encoding: Encoding = self._encoder.tokenizer.encode(text)
         spans = self._spans(text, encoding)
-        count = min(count_of(self._settings.share, len(spans)), len(Words.of(text).words) - 1)  # one word stays
+        count = min(count_of(self._settings.share, len(spans)), len(SplitText.of(text).words) - 1)  # one word stays
         if count < 1:
             return [text] * len(generators)
         places = np.array(list(spans))
@@ -67,7 +67,7 @@ class WordFiller:
         return versions
 
     def _spans(self, text: str, encoding: Encoding) -> dict[int, tuple[int, int]]:
-        """Return the tokens that are words, and where they stand in the text."""
+        """Return the tokens that are words, with their spans in the text."""
         words = _word_spans(text)
         found = {}
         for place, (first, end) in enumerate(encoding.offsets):
@@ -92,7 +92,7 @@ class WordFiller:
         return found
 
     def _drawn(self, logits: NDArray[np.float64], old: int, generator: np.random.Generator) -> str:
-        """Draw another word for a hidden token from its logits (V,); the old one where there is no other."""
+        """Draw another word for a hidden token from its logits (V,); the old word if there is no other."""
         possible = np.flatnonzero(self._group[: len(logits)] == self._group[old])
         possible = possible[possible != old]
         if not len(possible):
@@ -105,7 +105,7 @@ class WordFiller:
 
 
 def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
-    """Find the weights that fill gaps; ConfigError where they are not there, or without a masked-LM head."""
+    """Find the weights; ConfigError if they are missing or have no masked-LM head."""
     weights = find_weights(settings.weights, None, where=where)
     if not carries_head(weights.folder):
         raise ConfigError(
@@ -117,24 +117,24 @@ def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
 
 
 def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Return how each token is written, and (V,) a number for tokens that may stand for each other, -1 for no word.
+    """Return each token's spelling, and its group (V,): tokens of a group may replace each other, -1 is no word.
 
-    Tokens that begin a word are not exchanged for such as go on with one, nor those of scripts without spaces for others.
+    A group has one position in the word (beginning or continuation) and one kind of script (with or without spaces).
     """
     surfaces, group = [""] * rows, np.full(rows, -1)
     special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
     for token, number in tokenizer.get_vocab().items():
-        mark = next((mark for mark in MARKS if token.startswith(mark)), "")
+        mark = next((mark for mark in WORD_MARKS if token.startswith(mark)), "")
         surface = tokenizer.decode([number]).removeprefix("##").strip()
         if number < rows and number not in special and is_letters(surface):
             surfaces[number] = surface
-            group[number] = 2 * (MARKS.index(mark) + 1 if mark else 0) + is_unspaced(surface)
+            group[number] = 2 * (WORD_MARKS.index(mark) + 1 if mark else 0) + is_unspaced(surface)
     return surfaces, group
 
 
 def _word_spans(text: str) -> set[tuple[int, int]]:
-    """Return where the words of a text stand, their punctuation and those that are only spelling left out."""
-    words, begin, spans = Words.of(text), 0, set()
+    """Return the spans of the words of a text, without punctuation and protected words."""
+    words, begin, spans = SplitText.of(text), 0, set()
     for gap, word in zip(words.gaps, words.words, strict=False):
         begin += len(gap)
         first, last = core(word)

@@ -40,23 +40,22 @@ def test_faults_of_tests_are_told() -> None:
     data = TextData(unlabelled=["a"], labelled=(["b", "d"], ["x", "y"]))
     with pytest.raises(DataError) as caught:
         without_texts_of(data, [table(["a"], ["x"])])
-    assert str(caught.value) == ("unlabelled: all 1 rows stand in the test texts too; expected others. Add other rows.")
+    assert str(caught.value) == ("unlabelled: all 1 rows also occur in the test texts. Add other rows.")
     with pytest.raises(DataError) as caught:
         without_texts_of(data, [table(["q"], ["z"])])
     assert str(caught.value) == (
-        "tests, row 1: found the label 'z', which labelled lacks; expected one of 'x', 'y'. "
-        "Correct the label or add labelled rows for it."
+        "tests, row 1: labelled has no label 'z'; its labels are 'x', 'y'. Correct the label, or add labelled rows "
+        "for it."
     )
     assert without_texts_of(data, [table(["a"], ["x"])], drop=False).unlabelled == data.unlabelled
     with pytest.raises(DataError) as caught:
         redraw(table(["a", "b"], ["x", "y"]), like=data, seed=1)
     assert str(caught.value) == (
-        "tests: all 2 rows would be drawn to learn from and none be left to test on; expected more. "
-        "Add rows, or drop redraw."
+        "tests: all 2 rows would be drawn for training, which leaves none for the test. Add rows, or remove `redraw`."
     )
     with pytest.raises(DataError) as caught:
         redraw(table(["a", "b"], ["x", "y"]), like=TextData(unlabelled=["a"]), seed=1)
-    assert str(caught.value) == ("redraw: found no labelled examples to be alike; expected some. Give data.labelled.")
+    assert str(caught.value) == ("redraw: data.labelled is not set, which says how many examples to draw. Set it.")
 
 
 def test_redraw_takes_as_many_and_tests_on_the_rest() -> None:
@@ -75,7 +74,9 @@ def test_one_source_by_itself(tmp_path: Path) -> None:
     settings = DataSettings(text_column="review", label_column="stars")
     assert load_table(str(path), settings=settings).labels() == ["5", "1"]
     assert [text for batch in stream_texts(str(path), settings=settings) for text in batch] == ["good", "bad"]
-    with pytest.raises(DataError, match=r"x\.csv:1: found no column 'text' but 'review', 'stars'"):
+    with pytest.raises(
+        DataError, match="x\\.csv:1: there is no column 'text' with the texts; the columns are 'review', 'stars'"
+    ):
         list(stream_texts(str(path)))
 
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from nlptl.evaluation.calibration import BELIEF
-from nlptl.finetuning.linear import corrected_temperature, fit_temperature, log_losses
+from nlptl.evaluation.calibration import PRIOR_STRENGTH, corrected_temperature, fit_temperature, log_losses
 
 
 def noisy(count: int, width: int, seed: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,12 +25,12 @@ def noisy(count: int, width: int, seed: int, scale: float) -> tuple[torch.Tensor
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_minimises_the_smoothed_log_loss(count: int, width: int, seed: int, scale: float) -> None:
     logits, labels = noisy(count, width, seed, scale)
-    doubt = 1 / (count + 2)
-    targets = torch.full_like(logits, doubt / (width - 1))
-    targets[torch.arange(count), labels] = 1 - doubt
+    noise_rate = 1 / (count + 2)
+    targets = torch.full_like(logits, noise_rate / (width - 1))
+    targets[torch.arange(count), labels] = 1 - noise_rate
 
-    def loss(log_sharpness: float) -> float:
-        return float(-(targets * (logits / scale * np.exp(log_sharpness)).log_softmax(1)).sum())
+    def loss(log_inverse_temperature: float) -> float:
+        return float(-(targets * (logits / scale * np.exp(log_inverse_temperature)).log_softmax(1)).sum())
 
     best = minimize_scalar(loss, bounds=(-4, 6), method="bounded", options={"xatol": 1e-10}).x
     assert fit_temperature(logits, labels) == pytest.approx(scale / np.exp(best), rel=1e-5)
@@ -40,13 +39,13 @@ def test_minimises_the_smoothed_log_loss(count: int, width: int, seed: int, scal
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("count", "width"), [(8, 2), (50, 2), (40, 7)])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
-def test_a_correction_minimises_the_log_loss_of_labels_and_own_belief(
+def test_a_correction_minimises_the_log_loss_of_labels_and_own_probabilities(
     count: int, width: int, seed: int, scale: float
 ) -> None:
     logits, labels = noisy(count, width, seed, scale)
     weights = torch.rand(count, generator=torch.Generator().manual_seed(seed)).double() + 0.1
     effective = float(weights.sum() ** 2 / (weights**2).sum())
-    share = effective / (effective + BELIEF)
+    share = effective / (effective + PRIOR_STRENGTH)
     targets = (1 - share) * logits.softmax(1)
     targets[torch.arange(count), labels] += share
 
@@ -81,8 +80,8 @@ def test_eight_examples_that_are_all_right_are_nine_tenths_sure() -> None:
 def test_logits_that_speak_against_the_labels_become_flat() -> None:
     labels = torch.arange(8) % 2
     logits = -torch.nn.functional.one_hot(labels, 2).double() * 50
-    chances = (logits / fit_temperature(logits, labels)).softmax(1)
-    assert torch.allclose(chances, torch.full_like(chances, 0.5), atol=0.01)
+    probabilities = (logits / fit_temperature(logits, labels)).softmax(1)
+    assert torch.allclose(probabilities, torch.full_like(probabilities, 0.5), atol=0.01)
 
 
 def test_equal_logits_need_no_temperature() -> None:
@@ -100,9 +99,9 @@ def test_probabilities_sum_to_one_and_the_label_stays(count: int, width: int, se
     logits, labels = noisy(count, width, seed, scale)
     temperature = fit_temperature(logits, labels)
     assert 0 < temperature < float("inf")
-    chances = (logits / temperature).softmax(1)
-    assert torch.allclose(chances.sum(1), torch.ones(count).double())
-    assert torch.equal(chances.argmax(1), logits.argmax(1))
+    probabilities = (logits / temperature).softmax(1)
+    assert torch.allclose(probabilities.sum(1), torch.ones(count).double())
+    assert torch.equal(probabilities.argmax(1), logits.argmax(1))
     twice = fit_temperature(2 * logits, labels)
     assert twice == pytest.approx(2 * temperature, rel=1e-6)
 

@@ -1,4 +1,4 @@
-"""Bottleneck adapters that learn the labels and that domains look alike, in frozen layers, after UDApter (Malik et al. 2023).
+"""Bottleneck adapters that learn labels and align domains in frozen layers, after UDApter (Malik et al. 2023).
 
 Shapes: B texts, D dimension.
 """
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
 from nlptl.evaluation.mmd import median_bandwidth, mmd_squared
-from nlptl.finetuning.domains.layers import Recipe
+from nlptl.finetuning.domains.moving_layers import Recipe
 from nlptl.models.bottlenecks import Bottleneck, bottlenecks
 from nlptl.models.transformer import Transformer
 
-SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the bandwidth: a sum of kernels sees coarse and fine differences
+KERNEL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the bandwidth, for coarse and fine differences
 
 
 class Discrepancy:
@@ -30,15 +30,15 @@ class Discrepancy:
         """Return the loss () of vectors (B, D)."""
         del progress
         bandwidth = median_bandwidth(torch.cat([here, there]).detach())
-        return self._weight * torch.stack([mmd_squared(here, there, scale * bandwidth) for scale in SCALES]).mean()
+        kernels = [mmd_squared(here, there, scale * bandwidth) for scale in KERNEL_SCALES]
+        return self._weight * torch.stack(kernels).mean()
 
 
-def adapters(*, width: int, weight: float, where: str = "domain_adaptation") -> Recipe:
-    """Return a recipe in the manner of the paper's joint variant: one adapter a layer learns both at once.
+def adapters(*, width: int, weight: float, where: str) -> Recipe:
+    """Return the recipe of the paper's joint variant: one adapter a layer learns labels and alignment.
 
-    With the discrepancy of the sentence vectors alone; the authors' code sums it over several layers, on a schedule.
-
-    ConfigError, when a fit begins, for an encoder that has adapters of this kind already.
+    The discrepancy is that of the sentence vectors; the authors' code sums it over several layers, on a schedule.
+    A fit raises ConfigError if the encoder has bottleneck adapters already.
     """
 
     def prepare(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
@@ -55,4 +55,4 @@ def adapters(*, width: int, weight: float, where: str = "domain_adaptation") -> 
         token_model.bottlenecks.to(token_model.device)
         return list(token_model.bottlenecks.parameters())
 
-    return Recipe("adapters", prepare, lambda dim, seed: Discrepancy(weight=weight), "weight", where)
+    return Recipe(prepare, lambda dim, seed: Discrepancy(weight=weight), "weight", where)

@@ -1,4 +1,4 @@
-"""How far training moved an encoder from its start, and what that cost.
+"""The weight change of an encoder in training, and what the training cost.
 
 Shapes: T tokens of a text, D dimension.
 """
@@ -46,8 +46,8 @@ def forward_flops(token_model: Transformer, lengths: Tensor, begin: int, end: in
     return 2.0 * weights * int(lengths.sum()) + 4.0 * token_model.dim * squares * len(layers)
 
 
-def movement(before: Encoder, after: Encoder) -> dict[str, float]:
-    """Return |W - W0| / |W0| of the embeddings and of each layer, lowest first; adapters must be merged before."""
+def weight_change(before: Encoder, after: Encoder) -> dict[str, float]:
+    """Return |W - W0| / |W0| of the embeddings and of each layer, lowest first. Merge adapters before."""
     start, end = before.transformer, after.transformer
     return {
         name: round(_relative_distance(first, second), 6)
@@ -55,13 +55,15 @@ def movement(before: Encoder, after: Encoder) -> dict[str, float]:
     }
 
 
-def movement_sentence(moved: dict[str, float]) -> str:
-    """Tell the movement in one sentence."""
+def weight_change_sentence(moved: dict[str, float]) -> str:
+    """Tell the weight change in one sentence."""
     if not any(moved.values()):
-        return "Movement: the encoder is where it was."
+        return "Weight change: the encoder's weights did not change."
     told = ", ".join(f"{name} {100 * share:.2g} %" for name, share in moved.items() if share)
     still = [name for name, share in moved.items() if not share]
-    return f"Movement from the pretrained weights: {told}" + (f"; {len(still)} parts stayed." if still else ".")
+    return f"Weight change from the pretrained weights: {told}" + (
+        f"; {len(still)} parts did not change." if still else "."
+    )
 
 
 def _parts(token_model: Transformer) -> Iterator[tuple[str, nn.Module]]:
