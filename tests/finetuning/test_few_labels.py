@@ -17,7 +17,7 @@ from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
-from nlptl.finetuning.contrastive.pseudo_labels import WAYS, Outcome, PileUse, _gate, texts_to_pass
+from nlptl.finetuning.contrastive.pseudo_labels import WAYS, HeldOutTrial, PseudoLabelling, _gate, texts_to_pass
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import (
     LabelledVectors,
@@ -609,11 +609,11 @@ def test_processes_take_the_choice_and_the_temperature_of_one(monkeypatch: pytes
     assert by_trial(both, trial, examples=100, seconds=9).method == "head"
     monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels.broadcast", lambda value: 0.0)
     losses = torch.tensor([0.5, 0.6])
-    trials = [Outcome(name, losses, 1.0) for name in WAYS]
+    trials = [HeldOutTrial(name, losses, 1.0) for name in WAYS]
     monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._trials", lambda *_: trials)
     task = SimpleNamespace(examples=numbered(["a", "b", "c", "d"], [0, 0, 1, 1]))
     stand_in: Any = SimpleNamespace(task=task, label_count=2, settings=SimpleNamespace(seed=0))
-    assert _gate(stand_in, PileUse())[0] == "nothing"
+    assert _gate(stand_in, PseudoLabelling())[0] == "nothing"
 
 
 @pytest.mark.parametrize("validation", [None, 10])
@@ -820,7 +820,7 @@ def test_sentences_with_names_cost_what_their_training_shows(labelled: TextData)
         choice.passes_of("contrastive", 24, 2, names=names) - 1 for names in (0.0, a_name)
     ]  # but for the frozen pass
     assert trained[1] / trained[0] == pytest.approx(tokens[1] / tokens[0], rel=0.1)
-    with_a_pile = [texts_to_pass(600, 24, 2, PileUse(), names=names) for names in (0.0, a_name)]
+    with_a_pile = [texts_to_pass(600, 24, 2, PseudoLabelling(), names=names) for names in (0.0, a_name)]
     assert 1 < with_a_pile[1] / with_a_pile[0] < trained[1] / trained[0]  # reading the pile costs the same
 
 

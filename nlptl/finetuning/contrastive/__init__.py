@@ -1,1 +1,1 @@
-"""Learning from few labels: names of labels, contrastive training, the choice among updates, the pile."""
+"""Learning from few labels: names of labels, contrastive training, pseudo-labels."""

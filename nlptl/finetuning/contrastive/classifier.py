@@ -1,4 +1,4 @@
-"""The contrastive update from beginning to end: do label names help, train, the pile if it may, a head at the end.
+"""Contrastive fine-tuning: whether label names help, the training, the pile, and a head at the end.
 
 Shapes: n labelled texts, M sentences that name labels, D dimension, K labels.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
-from nlptl.finetuning.contrastive.pseudo_labels import PileUse, with_pile
+from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling, with_pile
 from nlptl.finetuning.contrastive.rows import Contrast, ContrastiveTask
 from nlptl.finetuning.contrastive.training import ContrastiveSettings
 from nlptl.finetuning.contrastive.zero_shot import baseline_sentence, name_vectors, names_alone
@@ -48,7 +48,7 @@ def contrastive_classifier(
     settings: ContrastiveSettings,
     *,
     names: NamesChoice,
-    pile: PileUse | None = None,
+    pile: PseudoLabelling | None = None,
 ) -> Fitted:
     """Train the encoder contrastively on the labelled texts, then fit a head.
 
@@ -79,7 +79,7 @@ def contrastive_classifier(
 def _frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
     """Return the head on frozen vectors that serves as a measure, and how many sentences with names are used.
 
-    That is all, those of the first template, or none.
+    The sentences are all of them, those of the first template, or none.
     """
     own, count = vectors[: len(task.examples.texts)], len(task.given.labels)
     found = task.examples.groups
@@ -120,8 +120,7 @@ def _named_head(task: ContrastiveTask, rows: LabelledVectors, vectors: Tensor, c
 def _says_more(first: FittedHead, every: FittedHead) -> bool:
     """Say whether held-out examples are better told by all sentences than by those of the first template.
 
-    Each sentence counts as an example, so several also weigh the names more, which helps where names tell much. Where nothing
-    could be held out, names are half of what is known, and all are taken.
+    Each sentence counts as an example, so several weigh the names more. All are taken where nothing could be held out.
     """
     both = first.scored & every.scored
     if not bool(both.any()):
@@ -132,9 +131,8 @@ def _says_more(first: FittedHead, every: FittedHead) -> bool:
 def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, several: str = "") -> tuple[bool, str]:
     """Say whether label names join the training, and why; `several` tells in how many sentences.
 
-    What decides are examples that heads with and without the names were both tried on. Those that are the only one of their
-    label are not among them, and their names are half of what is known of it: so names stay then unless they are worse by
-    more than the standard error too.
+    Examples decide that heads with and without the names were both tried on. The only example of a label is not among them,
+    and its name is half of what is known of the label. Then names must be worse by more than the standard error too.
     """
     if names != "auto":
         return (

@@ -28,12 +28,12 @@ from nlptl.training.distributed import broadcast
 Gate = Literal["auto", "always"]
 Way = Literal["nothing", "head", "student"]
 OPEN: tuple[Way, ...] = ("nothing", "head", "student")  # how far the gate opens
-ROUNDS = 50  # of alignment, which has converged by then
+ALIGNMENT_ROUNDS = 50
 
 
 @dataclasses.dataclass(frozen=True)
-class PileUse:
-    """How the pile takes part."""
+class PseudoLabelling:
+    """Settings of pseudo-labelling."""
 
     share: float = 0.25
     """Share of the pile that gets pseudo-labels, the most certain texts first."""
@@ -45,12 +45,12 @@ class PileUse:
     """Parts of the cross-fitting by which they decide."""
 
 
-def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse, *, names: float = 0.0) -> float:
+def texts_to_pass(pile: int, examples: int, labels: int, use: PseudoLabelling, *, names: float = 0.0) -> float:
     """Return about how many texts pass forwards through all layers for a pile of so many, at two thirds of them moving.
 
-    The frozen third runs once. The gate trains twice without the pile and twice a student, and one more student follows;
-    each time the pile is encoded before its student and the pseudo-labelled share after it. A backward pass counts twice.
-    `names` is how many texts a label's sentences are as long as, which join each step.
+    The frozen third runs once. The gate trains twice without the pile and two students; one more student follows. Each
+    student needs the pile encoded before it and the pseudo-labelled share after it. A backward pass counts twice. `names`
+    is the length of a label's sentences, in texts.
     """
     size, upper = batch_size_for(labels), 2 / 3
     chosen = use.share * pile
@@ -61,36 +61,35 @@ def texts_to_pass(pile: int, examples: int, labels: int, use: PileUse, *, names:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What held-out labelled texts say of one way to learn."""
+class HeldOutTrial:
+    """Held-out scores of one way to use the pile."""
 
     name: str
     losses: Tensor
     """Log-losses (n,) at its own best temperature."""
     right: float
-    """Share that is right."""
+    """Share of right predictions."""
 
     @property
     def loss(self) -> float:
-        """Their mean."""
+        """Mean log-loss."""
         return float(self.losses.mean())
 
-    def is_worse(self, other: Outcome) -> bool:
+    def is_worse(self, other: HeldOutTrial) -> bool:
         """Say whether the other one's loss is lower by more than the standard error of the difference."""
         difference = self.losses - other.losses
         return float(difference.mean()) > float(difference.std()) / math.sqrt(len(difference))
 
 
 def with_pile(
-    contrast: Contrast, use: PileUse, fit: LayerFit, vectors: Tensor, head: LinearHead
+    contrast: Contrast, use: PseudoLabelling, fit: LayerFit, vectors: Tensor, head: LinearHead
 ) -> tuple[LayerFit, Tensor, LinearHead, bool]:
     """Return fit, vectors (all, D), head and True after the pile; those given and False where it is left out.
 
-    Three ways stand for choice: without the pile; its pseudo-labels in the head alone; a student that learns from them.
-    With gate auto all three are fitted to a part of the labelled texts and scored on the rest, in turn. The student is taken
-    unless its log-loss on them is higher than without the pile by more than the standard error of the difference; a few
-    texts cannot show a gain, but they show harm. Then the head, where it is better by as much. Pseudo-labels that leave a
-    label out close the gate at once.
+    Three ways compete: no pile; pseudo-labels in the head alone; a student that learns from them. With gate auto each is
+    fitted to parts of the labelled texts and scored on the rest. The student is taken unless its log-loss is higher than
+    without the pile by more than the standard error: a few texts cannot show a gain, but they show harm. Else the head is
+    taken where it is lower by as much. Pseudo-labels that leave a label out close the gate at once.
     """
     pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
@@ -123,27 +122,27 @@ def pseudo_labels(contrast: Contrast, vectors: Tensor, head: LinearHead, *, shar
     return contrast.pile[chosen], labels[chosen]
 
 
-def aligned(chances: Tensor, shares: Tensor) -> Tensor:
-    """Return chances (P, K) scaled label by label until their mean is `shares` (K,), each row summing to 1.
+def aligned(probabilities: Tensor, shares: Tensor) -> Tensor:
+    """Return probabilities (P, K) scaled label by label until their mean is `shares` (K,), each row summing to 1.
 
     That is iterative proportional fitting (Deming & Stephan 1940) of the rows to 1 and the columns to the shares.
     """
-    found = chances.double().clamp(min=1e-12)
-    for _ in range(ROUNDS):
+    found = probabilities.double().clamp(min=1e-12)
+    for _ in range(ALIGNMENT_ROUNDS):
         found = found * (shares / found.mean(dim=0))
         found = found / found.sum(dim=1, keepdim=True)
     return found
 
 
 def _student(
-    contrast: Contrast, use: PileUse, rows: Tensor, pseudo: tuple[Tensor, Tensor]
+    contrast: Contrast, use: PseudoLabelling, rows: Tensor, pseudo: tuple[Tensor, Tensor]
 ) -> tuple[LayerFit, Tensor, LinearHead]:
     fit = contrast.train(rows, pseudo=pseudo, steps=use.steps, name="training with the pile")
     vectors = contrast.vectors(fit, pile=pseudo[0])
     return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
 
 
-def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
+def _gate(contrast: Contrast, use: PseudoLabelling) -> tuple[Way, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
     examples = contrast.task.examples
     splits = folds(
@@ -167,7 +166,7 @@ def _gate(contrast: Contrast, use: PileUse) -> tuple[Way, str]:
     return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
 
 
-def _trials(contrast: Contrast, use: PileUse, splits: Sequence[Split]) -> list[Outcome]:
+def _trials(contrast: Contrast, use: PseudoLabelling, splits: Sequence[Split]) -> list[HeldOutTrial]:
     """Fit all ways to each part's complement and score them on the part; copies of a text go where it goes."""
     count = len(contrast.own)
     found = {name: torch.zeros(count, contrast.label_count, dtype=torch.float64) for name in WAYS}
@@ -189,6 +188,6 @@ def _trials(contrast: Contrast, use: PileUse, splits: Sequence[Split]) -> list[O
 WAYS = ("without", "in the head", "in training")
 
 
-def _trial(name: str, logits: Tensor, labels: Tensor) -> Outcome:
+def _trial(name: str, logits: Tensor, labels: Tensor) -> HeldOutTrial:
     losses = log_losses(logits / fit_temperature(logits, labels), labels)
-    return Outcome(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))
+    return HeldOutTrial(name, losses, float((logits.argmax(dim=1) == labels).double().mean()))

@@ -23,12 +23,13 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.training.compute import one_thread_if
 
 PENALTY = 10.0
-"""Of the head, in the spread of the vectors: texts that the layers have learnt from cannot choose it by being held out."""
+"""Penalty of the head, in the spread of the vectors. It is fixed: the layers have learnt from every text, so that none could
+be held out to choose it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ContrastiveTask:
-    """What is learnt from, and in which run."""
+    """Inputs of one contrastive fine-tuning."""
 
     given: TextClassifier
     examples: LabelledExamples
@@ -95,8 +96,8 @@ class Contrast:
     ) -> LayerFit:
         """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels.
 
-        `keep` is for one training of the task alone: its plan is told, and only it takes up and leaves checkpoints, since
-        those of a training on other rows would bring what it must not have seen.
+        `keep` tells the plan and keeps checkpoints. Only one training of a task may set it: a checkpoint of a training on
+        other rows would bring what this one must not have seen.
         """
         labels, size = self.labels.clone(), self.settings.batch_size
         pools = [Pool(self._with_versions(rows), size)]

@@ -33,14 +33,14 @@ ACTIVATIONS = 18
 
 @dataclasses.dataclass(frozen=True)
 class ContrastiveSettings:
-    """How to train."""
+    """Settings of one training."""
 
     steps: int | None
     """None: enough to see each text `passes` times, within `STEPS`."""
     batch_size: int
     """Labelled texts a step."""
     temperature: float
-    """Of the loss: lower looks at the nearest neighbours alone, higher at all texts alike."""
+    """Temperature of the loss: lower looks at the nearest texts alone, higher at all alike."""
     seed: int
     passes: int = PASSES[0]
     """Times that each text is seen where `steps` is None."""
@@ -48,8 +48,8 @@ class ContrastiveSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a contrastive training will do, known before it starts."""
+class ContrastivePlan:
+    """Size of a contrastive training, known before it starts."""
 
     steps: int
     batch_size: int
@@ -92,7 +92,7 @@ def supervised_contrastive_loss(vectors: Tensor, labels: Tensor, *, temperature:
 def batch_size_for(labels: int) -> int:
     """Return the labelled texts of a step: two of each label, within `BATCH`.
 
-    With few of many labels in a batch, a step sees too little of what they have to be told apart from.
+    A batch with few of many labels shows too few of the texts to tell them apart from.
     """
     return max(BATCH[0], min(BATCH[1], 2 * labels))
 
@@ -100,8 +100,7 @@ def batch_size_for(labels: int) -> int:
 def passes_for(examples: int, labels: int) -> int:
     """Return how often each text is best seen: a quarter as often as a label has examples, within `PASSES`.
 
-    A few examples of a label are soon learnt by heart, and more passes only move the layers further from what they knew;
-    many hold more than a few passes take in.
+    A few examples are soon learnt by heart; more passes only move the layers away from what they knew.
     """
     return max(PASSES[0], min(PASSES[1], round(examples / labels / 4)))
 
@@ -116,29 +115,29 @@ class Pool:
     """Texts of which each step takes some."""
 
     rows: Tensor
-    """(P,) their row numbers among the update's texts."""
+    """(P,) row numbers among the tuner's texts."""
     batch_size: int
     """How many a step takes."""
 
 
 class ContrastiveTraining:
-    """One training of what a LayerUpdate moves: planned when it is made, run by `run`.
+    """One contrastive training: planned when it is made, run by `run`.
 
-    A step takes texts from each pool, and along with them the sentences that name their labels, so that texts gather
-    around what their label means.
+    A step takes texts from each pool, and the sentences that name their labels. So texts gather around what their label
+    means.
     """
 
     def __init__(
         self,
-        update: LayerTuner,
+        tuner: LayerTuner,
         labels: Tensor,
         pools: Sequence[Pool],
         *,
         named: Tensor,
         settings: ContrastiveSettings,
     ) -> None:
-        """`labels` (n,) are those of all texts of the update; `named` (M,) the rows of the sentences that name labels."""
-        self._update, self._labels, self._settings = update, labels.cpu(), settings
+        """`labels` (n,) are those of all texts of the tuner, `named` (M,) the rows of the sentences that name labels."""
+        self._tuner, self._labels, self._settings = tuner, labels.cpu(), settings
         generator = torch.Generator().manual_seed(settings.seed)
         texts = sum(len(pool.rows) for pool in pools)
         steps = settings.steps or steps_for(texts, settings.batch_size, passes=settings.passes)
@@ -149,7 +148,7 @@ class ContrastiveTraining:
             for pool in pools
         ]  # fmt: skip
         batches = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
-        self._fit = update.start(pools[0].rows)
+        self._fit = tuner.start(pools[0].rows)
         self._batches = [
             torch.cat([rows, named[torch.isin(self._labels[named], self._labels[rows])]]) for rows in batches
         ]
@@ -163,7 +162,7 @@ class ContrastiveTraining:
     ) -> LayerFit:
         """Train and return the fit; its head has not moved. `after_step` is told the step and its loss."""
         fit = self._fit
-        labels = self._labels.to(self._update.device)
+        labels = self._labels.to(self._tuner.device)
 
         def loss(rows: Tensor) -> Tensor:
             vectors = fit.sentence_vectors(rows)
@@ -183,11 +182,11 @@ class ContrastiveTraining:
         train(job, after_step=after_step)
         return fit
 
-    def _planned(self) -> Plan:
-        batches = [self._update.texts.batch(rows) for rows in self._batches]
+    def _planned(self) -> ContrastivePlan:
+        batches = [self._tuner.texts.batch(rows) for rows in self._batches]
         tokens = [len(batch.input_ids) for batch in batches]
-        flops = sum(3 * self._update.forward_flops(batch) for batch in batches)
+        flops = sum(3 * self._tuner.forward_flops(batch) for batch in batches)
         moving = sum(p.numel() for group in self._fit.groups(head=False) for p in group.parameters)
-        memory = 16 * moving + 4 * ACTIVATIONS * self._update.width * max(tokens) * self._update.layers
+        memory = 16 * moving + 4 * ACTIVATIONS * self._tuner.width * max(tokens) * self._tuner.layers
         batch_size = round(sum(map(len, self._batches)) / len(self._batches))
-        return Plan(len(tokens), batch_size, sum(tokens), flops, memory)
+        return ContrastivePlan(len(tokens), batch_size, sum(tokens), flops, memory)

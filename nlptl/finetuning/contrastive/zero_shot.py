@@ -1,4 +1,4 @@
-"""Prediction from the names of the labels alone: what any number of labelled examples has to beat.
+"""Prediction from the names of the labels alone.
 
 Shapes: B texts, D dimension, K labels, M sentences that name labels.
 """
@@ -18,8 +18,8 @@ from nlptl.finetuning.linear import LinearHead, write_head
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 
-SHARPNESS = 20.0
-"""Inverse temperature of cosine similarities; nothing is there to calibrate it on."""
+INVERSE_TEMPERATURE = 20.0
+"""Of cosine similarities; there is nothing to calibrate it on."""
 
 
 def name_vectors(vectors: Tensor, sentences: LabelSentences) -> Tensor:
@@ -38,12 +38,12 @@ def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> Te
     if not sentences:
         raise DataError(
             f"finetune: found no labelled examples and labels whose names say nothing ({', '.join(given.labels[:5])}); "
-            "expected one of both. Add labelled examples, or say what the labels mean under data.label_names."
+            "expected one or the other. Add labelled examples, or say what the labels mean under data.label_names."
         )
     vectors = torch.from_numpy(given.encoder.encode(list(sentences.texts)))
     length = float(vectors.norm(dim=1).mean()) or 1.0
     head = Head(given.encoder.dim, len(given.labels))
-    weights = name_vectors(vectors, sentences) * SHARPNESS / length
+    weights = name_vectors(vectors, sentences) * INVERSE_TEMPERATURE / length
     write_head(LinearHead(weights, torch.zeros(len(weights), dtype=weights.dtype)), head)
     return TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
 

@@ -1,4 +1,4 @@
-"""What moves in a transformer under partial, full and lora, as something that cross-validation can fit again and again.
+"""Tuner for the layers of a transformer: some, all, or adapters in them.
 
 Shapes: B texts, N packed tokens, D dimension, K labels, V tokens of the vocabulary, U tokens of the labelled texts.
 """
@@ -28,7 +28,7 @@ from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """How fast what moves, and what holds it back."""
+    """Learning rates, their schedule, and what holds weights back."""
 
     head: float
     encoder: float
@@ -50,9 +50,9 @@ class Rates:
 class LayerTuner:
     """The top layers move, all of them (with the embeddings), or adapters in them; always together with the head.
 
-    The head is fitted first, on frozen features, so that a random one does not tear up what was pretrained (Kumar et
-    al. 2022). Layers below the lowest that moves run once per text; of the embeddings only the U tokens of the labelled
-    texts are held, since no other gets a gradient, which leaves the result as it is and saves their moments.
+    The head is fitted first, on frozen features, so that a random head does not tear up what was pretrained (Kumar et
+    al. 2022). Frozen layers run once per text. Of the embeddings only the U tokens of the labelled texts are held: no other
+    gets a gradient, so that the result is the same and memory is saved.
     """
 
     costly = True
@@ -98,7 +98,7 @@ class LayerTuner:
         self._fitted_head = fitted_head
 
     def sentence_vectors(self, rows: Tensor | None = None) -> Tensor | None:
-        """Return the sentence vectors (B, D) before anything moves, from the frozen layers on; None without a frozen layers.
+        """Return the sentence vectors (B, D) before training, from the frozen layers on; None if no layer is frozen.
 
         `rows` (B,) are the texts' row numbers; all of them by default.
         """
@@ -144,7 +144,7 @@ class LayerTuner:
         return TextClassifier(encoder, fit.head, self._given.labels).eval()
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the labelled texts (B,) as a fit's copy wants them: numbered within the U tokens where those move."""
+        """Return a batch of texts (B,); token ids are numbered within the U tokens where embeddings learn."""
         batch = self.texts.batch(rows)
         if self.moves_embeddings:
             batch = dataclasses.replace(batch, input_ids=torch.searchsorted(self._vocabulary, batch.input_ids))
@@ -174,7 +174,7 @@ class LayerTuner:
         return forward_flops(self._start, batch.by_piece().lengths, self.frozen, self._start.used_depth)
 
     def _prepared(self) -> Transformer:
-        """Return a copy of the start in which only what may move asks for gradients."""
+        """Return a copy of the start in which only the learning parts ask for gradients."""
         token_model: Transformer = copy.deepcopy(self._start)
         if self.moves_embeddings:
             rows = self._vocabulary.to(token_model.device)
@@ -192,7 +192,7 @@ class LayerTuner:
         return token_model
 
     def moving(self, token_model: Transformer) -> list[nn.Module]:
-        """Return what moves in a copy, topmost layer first, the embeddings last."""
+        """Return the parts of a copy that learn, topmost layer first, embeddings last."""
         parts = layers_above(token_model, self.frozen)
         return parts + (list(token_model.below_layers()) if self.moves_embeddings else [])
 
@@ -203,19 +203,19 @@ class LayerFit:
     optimiser: OptimiserName = "adamw"
     least_epochs = 0
 
-    def __init__(self, encoder: Encoder, head: Head, update: LayerTuner, rates: Rates) -> None:
+    def __init__(self, encoder: Encoder, head: Head, tuner: LayerTuner, rates: Rates) -> None:
         self.encoder, self.head, self.token_model = encoder, head, encoder.transformer
         self.module: nn.Module = nn.ModuleList([encoder, head])
-        self.lengths: Tensor | None = update.texts.lengths
-        self._update, self._rates = update, rates
-        moving = [parameter for part in update.moving(self.token_model) for parameter in part.parameters()]
+        self.lengths: Tensor | None = tuner.texts.lengths
+        self._tuner, self._rates = tuner, rates
+        moving = [parameter for part in tuner.moving(self.token_model) for parameter in part.parameters()]
         self._start = [(p, p.detach().clone()) for p in moving if p.requires_grad] if rates.l2_to_start else []
 
     def groups(self, *, head: bool = True) -> list[ParameterGroup]:
         """Return head and pooling, then the layers from the top, each with its own rate; `head` False leaves it out."""
         above = [*(self.head.parameters() if head else ()), *self.encoder.pooling.parameters()]
         groups = [ParameterGroup(above, self._rates.head)] if above else []
-        parts = self._update.moving(self.token_model)
+        parts = self._tuner.moving(self.token_model)
         for number, part in enumerate(parts):
             parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
             begin = number if self._rates.gradual else 0
@@ -236,13 +236,13 @@ class LayerFit:
 
     def sentence_vectors(self, rows: Tensor) -> Tensor:
         """Return sentence vectors (B, D) of the labelled texts with these row numbers (B,)."""
-        batch, frozen_layers = self._update.batch(rows), self._update.frozen_layers
+        batch, frozen_layers = self._tuner.batch(rows), self._tuner.frozen_layers
         below = self.token_model.lower(batch, 0) if frozen_layers is None else frozen_layers.of(rows)
-        tokens = self.token_model.upper(below, batch, self._update.frozen)
-        named = self._update.texts.batch(rows).to(self.token_model.device)  # poolings weigh tokens by their real ids
+        tokens = self.token_model.upper(below, batch, self._tuner.frozen)
+        named = self._tuner.texts.batch(rows).to(self.token_model.device)  # poolings weigh tokens by their real ids
         with torch.autocast(self.token_model.device.type, enabled=False):  # sums over tokens need all bits
             vectors: Tensor = self.encoder.pooled(tokens.float(), named)
-        self._update.count(batch, training=torch.is_grad_enabled())
+        self._tuner.count(batch, training=torch.is_grad_enabled())
         return vectors
 
     def all_vectors(self, rows: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ class LayerFit:
         budget = self.token_model.token_budget
         vectors = torch.empty(len(rows), self.token_model.dim)
         with torch.inference_mode(), not_training(self.encoder):
-            for part in length_sorted_batches(self._update.texts.lengths[rows], budget=budget):
+            for part in length_sorted_batches(self._tuner.texts.lengths[rows], budget=budget):
                 vectors[part] = self.sentence_vectors(rows[part]).float().cpu()
         return vectors.clone()
 

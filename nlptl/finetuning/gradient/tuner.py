@@ -1,4 +1,4 @@
-"""The contract of a tuner: what moves, and how one fit of it is started."""
+"""Contracts of a tuner and of one fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
 
 
 class Fit(Protocol):
-    """One model that is being fitted to some of the labelled examples."""
+    """One model that is fitted to some of the labelled examples."""
 
     module: nn.Module
     optimiser: OptimiserName
@@ -38,7 +38,7 @@ class Fit(Protocol):
 
 
 class Tuner(Protocol):
-    """Makes fits; holds what all fits share, such as features that are computed once."""
+    """Factory of fits; it holds what they share, such as features that are computed once."""
 
     costly: bool
     """Whether a fit takes so long that many examples are split once instead of into folds."""

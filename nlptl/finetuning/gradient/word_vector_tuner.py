@@ -1,4 +1,4 @@
-"""What moves under each update of the static route, as something that cross-validation can fit again and again.
+"""Tuner for word vectors together with the head.
 
 Shapes: B texts, D dimension, K labels, V words, U words that occur in the labelled texts.
 """

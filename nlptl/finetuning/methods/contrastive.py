@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.data import TextData
     from nlptl.finetuning.augmentation import Augmented
-    from nlptl.finetuning.contrastive.pseudo_labels import PileUse
+    from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling
     from nlptl.finetuning.contrastive.training import ContrastiveSettings
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
@@ -45,11 +45,11 @@ class PseudoLabels(Config):
     """auto tries it out on labelled texts that are held out in two parts, and leaves the pile out where their log-loss is
     higher with it by more than the noise; that takes two more trainings of each kind. always does not look."""
 
-    def use(self) -> PileUse:
+    def use(self) -> PseudoLabelling:
         """Return what the training takes of these settings."""
-        from nlptl.finetuning.contrastive.pseudo_labels import PileUse
+        from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling
 
-        return PileUse(share=self.share, steps=None if self.steps == "auto" else self.steps, gate=self.gate)
+        return PseudoLabelling(share=self.share, steps=None if self.steps == "auto" else self.steps, gate=self.gate)
 
 
 class Contrastive(Method):

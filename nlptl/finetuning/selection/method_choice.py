@@ -124,7 +124,7 @@ def resolution(examples: int) -> float:
 
 
 def by_rule(found: ExampleStatistics) -> MethodChoice | None:
-    """Choose where the examples are too few to compare updates on them; None where they are not."""
+    """Choose where the examples are too few to compare methods on them; None where they are not."""
     count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
     if found.word_vectors:
         return MethodChoice(

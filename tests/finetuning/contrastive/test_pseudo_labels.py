@@ -14,8 +14,8 @@ from nlptl.evaluation.held_out import folds
 from nlptl.finetuning.contrastive import pseudo_labels as pile_module
 from nlptl.finetuning.contrastive.pseudo_labels import (
     WAYS,
-    Outcome,
-    PileUse,
+    HeldOutTrial,
+    PseudoLabelling,
     aligned,
     pseudo_labels,
     texts_to_pass,
@@ -69,7 +69,7 @@ def test_pseudo_labels_that_leave_a_label_out_close_the_gate() -> None:
     vectors = torch.ones(34, 1)
     head = LinearHead(torch.tensor([[-1.0], [1.0]], dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     given: Any = (object(), vectors, head)
-    assert with_pile(made, PileUse(), *given) == (*given, False)
+    assert with_pile(made, PseudoLabelling(), *given) == (*given, False)
     assert made.task.context.record.sentences == [
         "The pile is left out: none of its texts is taken for 1 of the 2 labels."
     ]
@@ -89,9 +89,9 @@ def test_the_gate_closes_where_held_out_texts_speak_against_the_pile(
 ) -> None:
     without = torch.tensor([0.5, 0.6, 0.7, 0.8])
     losses = (without, without + torch.tensor(head), without + torch.tensor(student))
-    trials = [Outcome(name, loss, 0.5) for name, loss in zip(WAYS, losses, strict=True)]
+    trials = [HeldOutTrial(name, loss, 0.5) for name, loss in zip(WAYS, losses, strict=True)]
     monkeypatch.setattr(pile_module, "_trials", lambda *_: trials)
-    found, why = pile_module._gate(contrast(), PileUse())
+    found, why = pile_module._gate(contrast(), PseudoLabelling())
     assert found == way
     assert "without 0.650 (50 % right)" in why
 
@@ -120,14 +120,14 @@ def test_copies_go_to_the_same_part_of_the_gate(monkeypatch: pytest.MonkeyPatch)
     outcomes: list[int] = []
     monkeypatch.setattr(pile_module, "_trial", lambda name, logits, labels: outcomes.append(len(labels)))
     splits = folds(made.task.examples.label_ids.numpy(), made.task.examples.groups, parts=2, seed=0)
-    pile_module._trials(made, PileUse(), splits)
+    pile_module._trials(made, PseudoLabelling(), splits)
     assert outcomes == [4, 4, 4]  # each text once
     for rows in trained:
         assert all(row in rows for row in range(7) if texts[row] in {texts[r] for r in rows})
 
 
 def test_the_work_on_a_pile_grows_with_it_and_with_the_examples() -> None:
-    few = texts_to_pass(600, 20, 2, PileUse())
+    few = texts_to_pass(600, 20, 2, PseudoLabelling())
     assert 6500 < few < 7500  # 42 steps of 16 texts there and back, three times, make two thirds of it
-    assert texts_to_pass(1200, 20, 2, PileUse()) > 1.5 * few
-    assert texts_to_pass(600, 400, 2, PileUse()) > 1.5 * few
+    assert texts_to_pass(1200, 20, 2, PseudoLabelling()) > 1.5 * few
+    assert texts_to_pass(600, 400, 2, PseudoLabelling()) > 1.5 * few
