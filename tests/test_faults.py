@@ -195,12 +195,12 @@ def test_a_fault_of_the_chain_names_the_file(tmp_path: Path) -> None:
 def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
     told = "moved into the block update, to the methods that learn by gradient (head with solver iterative, partial, full, lora)"
     assert faults(finetune(epochs=3, prior="uniform", precision="tf32")) == (
-        f"p.yaml: stages.2.epochs: {told}. Write update: {{method: ..., epochs: ...}}.",
-        "p.yaml: stages.2.prior: no such setting. Did you mean 'priors'? Known here: stage, update, priors.",
-        "p.yaml: stages.2.precision: moved into the block update. Write update: {method: ..., precision: ...}.",
+        f"p.yaml: stages.2.epochs {told}. Write update: {{method: ..., epochs: ...}}.",
+        "p.yaml: stages.2.prior is not a setting. Did you mean 'priors'? Known here: stage, update, priors.",
+        "p.yaml: stages.2.precision moved into the block update. Write update: {method: ..., precision: ...}.",
     )
     assert faults(finetune(update={"method": "contrastive", "pile": "auto"})) == (
-        "p.yaml: stages.2.update.pile: is called pseudo_labels now. Rename it.",
+        "p.yaml: stages.2.update.pile is called pseudo_labels now. Rename it.",
     )
     bert = {"stage": "bert", "epochs": 3}
-    assert faults({"data": DATA, "stages": [bert, HEAD]})[0].startswith("p.yaml: stages.0.epochs: no such setting.")
+    assert faults({"data": DATA, "stages": [bert, HEAD]})[0].startswith("p.yaml: stages.0.epochs is not a setting.")
