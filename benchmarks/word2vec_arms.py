@@ -119,9 +119,9 @@ def train_ours(job: Job, file: Path, *, min_count: int, epochs: int) -> Made:
 def train(corpus: Any, task: SkipGramTask) -> TrainedVectors:
     """Train with nlptl's engine on the CPU."""
     from nlptl.pretraining.word2vec import cpu_engine
-    from nlptl.pretraining.word2vec.engines import EngineCallbacks
+    from nlptl.pretraining.word2vec.engines import Callbacks
 
-    return cpu_engine.train(corpus, task, start=None, callbacks=EngineCallbacks())
+    return cpu_engine.train(corpus, task, start=None, callbacks=Callbacks())
 
 
 def task_of(job: Job, epochs: int) -> SkipGramTask:

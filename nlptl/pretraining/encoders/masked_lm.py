@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from nlptl.models.packing import Batch
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
+from nlptl.pretraining.encoders.training import weighted_share
 from nlptl.randomness import keyed_uniform
-from nlptl.training.batches import length_sorted_batches, share_of_rows
+from nlptl.training.batches import length_sorted_batches
 from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
@@ -94,10 +95,7 @@ class MaskedLMTraining:
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
         """Return the texts of one process, weighted by their hidden tokens."""
-        part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-        whole = len(self.masking(self.pile, draw).places)
-        mine = len(self.masking(self.pile, part).places) if len(draw.rows) > process else 0
-        return part, processes * mine / max(1, whole)
+        return weighted_share(draw, process, processes, lambda part: len(self.masking(self.pile, part).places))
 
     @torch.inference_mode()
     def measure(self, pile: TokenPile) -> float | None:

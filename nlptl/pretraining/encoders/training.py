@@ -6,12 +6,13 @@ import dataclasses
 import functools
 import math
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.pretraining.encoders.pile import Draw, TokenPile
-from nlptl.training.batches import shuffled_length_batches
+from nlptl.training.batches import share_of_rows, shuffled_length_batches
 from nlptl.training.compute import Precision
 from nlptl.training.distributed import all_reduce_sum
 from nlptl.training.loop import ParameterGroup, Schedule, TrainingJob, train
@@ -85,6 +86,13 @@ class TrainingHistory:
     """Seconds since the start, or since it resumed."""
     tokens: int
     """Tokens read in these seconds by all processes."""
+
+
+def weighted_share(draw: Draw, process: int, processes: int, predicted: Callable[[Draw], int]) -> tuple[Draw, float]:
+    """Return the texts of one process, weighted by their predicted tokens."""
+    part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
+    mine = predicted(part) if len(draw.rows) > process else 0
+    return part, processes * mine / max(1, predicted(draw))
 
 
 def epoch_batches(pile: TokenPile, epoch: int, *, name: str, batch_size: int, context: RunContext) -> list[Draw]:

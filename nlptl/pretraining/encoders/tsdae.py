@@ -18,8 +18,9 @@ from nlptl.models.packing import Batch
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.encoders.masked_lm import MEASURE_TOKENS
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
+from nlptl.pretraining.encoders.training import weighted_share
 from nlptl.randomness import keyed_uniform
-from nlptl.training.batches import length_sorted_batches, share_of_rows
+from nlptl.training.batches import length_sorted_batches
 from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ class TSDAETraining:
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
         """Return the texts of one process, weighted by their predicted tokens."""
-        part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-        mine = _predicted(self.pile.lengths[part.rows]) if len(draw.rows) > process else 0
-        return part, processes * mine / max(1, _predicted(self.pile.lengths[draw.rows]))
+        return weighted_share(draw, process, processes, lambda part: _predicted(self.pile.lengths[part.rows]))
 
     @torch.inference_mode()
     def measure(self, pile: TokenPile) -> float | None:

@@ -22,7 +22,7 @@ from nlptl.pretraining.word2vec.engines import (
     MIN_LEARNING_RATE,
     MIN_THREADED_WORDS,
     Buckets,
-    EngineCallbacks,
+    Callbacks,
     FloatArray,
     SkipGramTask,
     TrainedVectors,
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 BLOCK_WORDS = 50_000  # words that a thread takes at once
 
 
-def train(
-    corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: EngineCallbacks
-) -> TrainedVectors:
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train on this machine's cores; see Engine.
 
     With `deterministic`, or below a million words, one thread passes over the corpus in order. It gives the same bits on
@@ -71,8 +69,8 @@ def compile_kernels() -> float:
     tables = kernels.Tables(*(kernels.aligned_zeros(1, 16) for _ in range(3)))
     grams, _ = ngrams_of([], None)
     parameters = kernels.EpochParameters(1, 1, np.uint64(0), first_rate=0.0, rate_a_word=0.0, least_rate=0.0)
-    buffers = kernels.scratch_buffers(window=1, negatives=1, floats=16)
-    kernels.train_segments(texts, sampling_of(np.array([0, 1]), 0.0), tables, grams, buffers, parameters, 0, 0)
+    workspace = kernels.new_workspace(window=1, negatives=1, floats=16)
+    kernels.train_segments(texts, sampling_of(np.array([0, 1]), 0.0), tables, grams, workspace, parameters, 0, 0)
     return time.monotonic() - begin
 
 
@@ -117,16 +115,16 @@ class _CpuTraining:
         )  # fmt: skip
         floats = self._tables.vectors.shape[1]
         free = [
-            kernels.scratch_buffers(window=task.window, negatives=task.negatives, floats=floats) for _ in range(threads)
+            kernels.new_workspace(window=task.window, negatives=task.negatives, floats=floats) for _ in range(threads)
         ]
         blocks = list(_blocks(begins, size=max(1, min(BLOCK_WORDS, self._words // (8 * threads)))))
 
         def train_block(block: tuple[int, int]) -> tuple[int, int]:
-            buffers = free.pop()  # list.pop and append are atomic
+            workspace = free.pop()  # list.pop and append are atomic
             kept = kernels.train_segments(
-                self._texts, self._sampling, self._tables, self._grams, buffers, parameters, *block
+                self._texts, self._sampling, self._tables, self._grams, workspace, parameters, *block
             )
-            free.append(buffers)
+            free.append(workspace)
             return int(kept), int(begins[block[1]] - begins[block[0]])
 
         return _run_blocks(train_block, blocks, threads, advance)
@@ -156,7 +154,7 @@ class _CpuTraining:
         tensors = {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
         return tensors, {"engine": "cpu", "epochs": epochs, "kept_words": kept, "notes": notes}
 
-    def resumed(self, callbacks: EngineCallbacks) -> tuple[int, int]:
+    def resumed(self, callbacks: Callbacks) -> tuple[int, int]:
         """Load the newest checkpoint, if there is one. Return words kept and epochs done so far."""
         found = callbacks.checkpoints.newest() if callbacks.checkpoints is not None else None
         if found is None or found[1].get("engine") != "cpu":

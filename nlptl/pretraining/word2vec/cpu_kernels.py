@@ -65,7 +65,7 @@ class Grams(NamedTuple):
     """(V + 1,) start of each word in `rows`."""
 
 
-class ScratchBuffers(NamedTuple):
+class Workspace(NamedTuple):
     """Scratch buffers of one thread."""
 
     rows: NDArray[np.float32]
@@ -92,10 +92,10 @@ class EpochParameters(NamedTuple):
     least_rate: float
 
 
-def scratch_buffers(*, window: int, negatives: int, floats: int) -> ScratchBuffers:
-    """Return buffers for rows of `floats` numbers, aligned to 64 bytes."""
+def new_workspace(*, window: int, negatives: int, floats: int) -> Workspace:
+    """Return a workspace for rows of `floats` numbers, aligned to 64 bytes."""
     contexts = 2 * window + 2
-    return ScratchBuffers(
+    return Workspace(
         rows=aligned_zeros(2 * (2 * window + 1) + 1, floats),
         words=np.empty(MAX_SEGMENT_WORDS, np.int32),
         reach=np.empty(MAX_SEGMENT_WORDS, np.int32),
@@ -128,7 +128,7 @@ def _below(bits: Any, count: int) -> Any:
 
 
 @njit(nogil=True, error_model="numpy")
-def drawn(texts: SegmentedTexts, sampling: Sampling, room: ScratchBuffers, plan: EpochParameters, piece: int) -> int:
+def drawn(texts: SegmentedTexts, sampling: Sampling, room: Workspace, plan: EpochParameters, piece: int) -> int:
     """Draw the kept words of a segment, the reach of each window, and noise words. Return how many are kept."""
     counter = _mixed(plan.seed + uint64(piece) * uint64(0xD1342543DE82EF95))
     kept = 0
@@ -186,7 +186,7 @@ def _prefetch(tables: Tables, grams: Grams, word: int) -> None:
 
 @njit(nogil=True, error_model="numpy")
 def _train_centre(
-    tables: Tables, room: ScratchBuffers, plan: EpochParameters, centre: int, rows: int, rate: np.float32
+    tables: Tables, room: Workspace, plan: EpochParameters, centre: int, rows: int, rate: np.float32
 ) -> None:
     """Take gradient steps for one centre word: `rows` context rows against six targets at a time."""
     floats = tables.contexts.shape[1]
@@ -213,7 +213,7 @@ def _train_centre(
 
 
 @njit(nogil=True, error_model="numpy")
-def _inputs_of(room: ScratchBuffers, centre: int, kept: int, ring: int) -> int:
+def _inputs_of(room: Workspace, centre: int, kept: int, ring: int) -> int:
     """List the addresses of a centre's context rows, the last of an odd number twice. Return how many."""
     row_bytes = room.rows.shape[1] * 4
     base = room.rows.ctypes.data
@@ -230,7 +230,7 @@ def _inputs_of(room: ScratchBuffers, centre: int, kept: int, ring: int) -> int:
 
 @njit(nogil=True, error_model="numpy")
 def _train_piece(
-    tables: Tables, grams: Grams, room: ScratchBuffers, plan: EpochParameters, kept: int, rate: np.float32
+    tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters, kept: int, rate: np.float32
 ) -> None:
     """Slide the window over the kept words of a segment."""
     floats = tables.vectors.shape[1]
@@ -268,7 +268,7 @@ def train_segments(
     sampling: Sampling,
     tables: Tables,
     grams: Grams,
-    room: ScratchBuffers,
+    room: Workspace,
     plan: EpochParameters,
     first: int,
     last: int,

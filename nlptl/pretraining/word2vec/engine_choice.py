@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from nlptl.context import Device
 from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec.engines import Engine
 
 EngineName = Literal["auto", "cpu", "gpu", "gensim"]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def choose_engine(

@@ -54,7 +54,7 @@ def _ignore_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None
 
 
 @dataclasses.dataclass(frozen=True)
-class EngineCallbacks:
+class Callbacks:
     """Callbacks of an engine, and its checkpoints."""
 
     advance: Callable[[int], None] = _ignore_words
@@ -103,7 +103,7 @@ class Engine(Protocol):
     """Function that trains skip-gram with negative sampling (Mikolov et al. 2013b)."""
 
     def __call__(
-        self, corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: EngineCallbacks
+        self, corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks
     ) -> TrainedVectors:
         """Train. Rows of `start` (V, D) that are not NaN are first vectors. Inputs stay unchanged."""
 

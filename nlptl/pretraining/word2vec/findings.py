@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nlptl.context import Record, RunContext
 from nlptl.models.neighbours import nearest
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import EngineCallbacks, FloatArray, SkipGramTask
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask
 from nlptl.pretraining.word2vec.quality import SampledLoss, frequent_words, neighbourhood_change
 from nlptl.progress import Task
 
@@ -22,7 +22,7 @@ SHOWN_WORDS = 5  # frequent words with their neighbours
 COMPARED_WORDS = 1_000  # frequent words whose neighbours before and after are compared
 
 
-def recording_callbacks(corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> EngineCallbacks:
+def recording_callbacks(corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Callbacks:
     """Return callbacks that record the loss of each epoch, also of epochs before a resume, and keep checkpoints."""
     measure = SampledLoss(corpus, window=task.window, negatives=task.negatives, seed=context.seed)
     losses: list[float | None] = []
@@ -40,7 +40,7 @@ def recording_callbacks(corpus: Corpus, task: SkipGramTask, progress: Task, cont
         progress.advance(0, f"epoch {epoch}/{task.epochs}{'' if loss is None else f', loss {loss:.3f}'}")
 
     checkpoints = context.checkpoints("skip-gram")
-    return EngineCallbacks(progress.advance, after_epoch, checkpoints=checkpoints, notes=notes)
+    return Callbacks(progress.advance, after_epoch, checkpoints=checkpoints, notes=notes)
 
 
 def add_change(corpus: Corpus, before: FloatArray, after: FloatArray, record: Record) -> None:

@@ -13,7 +13,7 @@ from nlptl.errors import DataError
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.engines import (
     MIN_THREADED_WORDS,
-    EngineCallbacks,
+    Callbacks,
     FloatArray,
     SkipGramTask,
     TrainedVectors,
@@ -23,9 +23,7 @@ from nlptl.pretraining.word2vec.engines import (
 MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 
 
-def train(
-    corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: EngineCallbacks
-) -> TrainedVectors:
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train with gensim; see Engine.
 
     It trains no subwords and writes no checkpoints. Below a million words, or with `deterministic`, one worker gives the

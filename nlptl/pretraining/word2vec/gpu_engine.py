@@ -22,7 +22,7 @@ from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.engines import (
     MIN_LEARNING_RATE,
-    EngineCallbacks,
+    Callbacks,
     FloatArray,
     SkipGramTask,
     TrainedVectors,
@@ -45,12 +45,7 @@ def available() -> bool:
 
 
 def train(
-    corpus: Corpus,
-    task: SkipGramTask,
-    *,
-    start: FloatArray | None,
-    callbacks: EngineCallbacks,
-    tuning: Tuning | None = None,
+    corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks, tuning: Tuning | None = None
 ) -> TrainedVectors:
     """Train on the GPU; see Engine.
 
@@ -113,13 +108,15 @@ class _GpuTraining:
         keep = keep_probability(corpus.counts, task.subsample).astype(np.float32)
         self._keep = self._moved(keep) if task.subsample else None
         self._tile = tile_for(task, tuning)
-        segments = self._processors() * tuning.segments_per_processor
+        on_cpu = self._device.type == "cpu"
+        processors = 1 if on_cpu else torch.cuda.get_device_properties(self._device).multi_processor_count
+        segments = int(processors) * tuning.segments_per_processor
         self._segments = max(1, min(segments, len(corpus.ids) // tuning.words_per_segment))
         shares = np.maximum(_shares(corpus.counts * keep), _shares(weights))
         at_once = self._segments * self._tile.centres
         self._caps = self._moved(highest_rates(shares, task, tuning, at_once=at_once))
 
-    def resume(self, callbacks: EngineCallbacks) -> tuple[int, int]:
+    def resume(self, callbacks: Callbacks) -> tuple[int, int]:
         """Load the newest checkpoint of this engine. Return epochs done and words kept so far."""
         found = callbacks.checkpoints.newest() if callbacks.checkpoints is not None else None
         if found is None or found[1].get("engine") != "gpu":
@@ -140,7 +137,7 @@ class _GpuTraining:
         copy: FloatArray = np.array(table[:, : self._task.dim].cpu().numpy(), np.float32)
         return copy
 
-    def epoch(self, epoch: int, callbacks: EngineCallbacks) -> int:
+    def epoch(self, epoch: int, callbacks: Callbacks) -> int:
         """Pass over the corpus once. Return the number of kept words."""
         kept = 0
         for shard, begin in enumerate(range(0, len(self._words), SHARD_WORDS)):
@@ -198,13 +195,6 @@ class _GpuTraining:
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-    def _processors(self) -> int:
-        import torch
-
-        if self._device.type == "cpu":
-            return 1
-        return int(torch.cuda.get_device_properties(self._device).multi_processor_count)
 
     def _wait(self) -> None:
         import torch

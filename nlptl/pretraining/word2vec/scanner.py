@@ -124,13 +124,7 @@ def _hash(content: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
 
 @_compiled
 def _filled(
-    table: Table,
-    slot: np.uint64,
-    content: NDArray[np.uint8],
-    begin: int,
-    end: int,
-    low: np.uint64,
-    high: np.uint64,
+    table: Table, slot: np.uint64, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
 ) -> bool:
     """Put a new chunk into an empty slot. Return False if the table must grow."""
     chunk = _added(table, content, begin, end)

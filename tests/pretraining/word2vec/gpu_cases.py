@@ -14,7 +14,7 @@ import torch
 import triton.language as tl
 
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import EngineCallbacks, FloatArray, SkipGramTask, initial_vectors
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, initial_vectors
 from nlptl.pretraining.word2vec.gpu_engine import _GpuTraining, noise_table, train
 from nlptl.pretraining.word2vec.gpu_kernels import INTERPRETED, train_segments
 from nlptl.pretraining.word2vec.gpu_tuning import Tile, Tuning
@@ -79,7 +79,7 @@ def test_training_learns_which_words_stand_together() -> None:
     losses: list[float | None] = []
     words: list[int] = []
     measure = SampledLoss(corpus, window=4, negatives=5, seed=1)
-    callbacks = EngineCallbacks(after_epoch=lambda _, v, u: losses.append(measure(v, u)), advance=words.append)
+    callbacks = Callbacks(after_epoch=lambda _, v, u: losses.append(measure(v, u)), advance=words.append)
     trained = train(corpus, task, start=None, callbacks=callbacks)
     assert losses[-1] < losses[0] < 6 * np.log(2)
     assert (trained.kept_words, sum(words)) == (3 * 192, 3 * 192)
@@ -93,14 +93,14 @@ def test_training_learns_which_words_stand_together() -> None:
 
 def test_pairs_do_not_cross_texts() -> None:
     corpus = corpus_of([np.array([1 + i % 5]) for i in range(20)], 6)
-    trained = train(corpus, TASK, start=None, callbacks=EngineCallbacks())
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks())
     np.testing.assert_array_equal(trained.vectors, initial_vectors(6, TASK))
     assert trained.kept_words == 40
 
 
 def test_a_corpus_without_words_leaves_the_first_vectors() -> None:
     corpus = Corpus(np.zeros(0, np.int32), np.zeros(3, np.int64), np.array([7, 0, 0]))
-    trained = train(corpus, TASK, start=None, callbacks=EngineCallbacks())
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks())
     np.testing.assert_array_equal(trained.vectors, initial_vectors(3, TASK))
     assert trained.kept_words == 0
 
@@ -111,7 +111,7 @@ def test_training_goes_on_from_given_vectors() -> None:
     start[2] = 5.0
     given = start.copy()
     task = dataclasses.replace(TASK, epochs=1, learning_rate=1e-6)
-    trained = train(corpus, task, start=start, callbacks=EngineCallbacks())
+    trained = train(corpus, task, start=start, callbacks=Callbacks())
     np.testing.assert_allclose(trained.vectors[2], 5.0, atol=1e-3)
     np.testing.assert_allclose(trained.vectors[1], initial_vectors(9, task)[1], atol=1e-3)
     np.testing.assert_array_equal(start, given)
@@ -124,7 +124,7 @@ class _Killed(Exception):
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     corpus = two_clusters(2)
     task = dataclasses.replace(TASK, subsample=0.2, epochs=3)
-    whole = train(corpus, task, start=None, callbacks=EngineCallbacks())
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
 
     def die(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
         if epoch == 2:
@@ -132,10 +132,10 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 
     checkpoints = Checkpoints(tmp_path, "here", every_steps=1)
     with pytest.raises(_Killed):
-        train(corpus, task, start=None, callbacks=EngineCallbacks(after_epoch=die, checkpoints=checkpoints))
+        train(corpus, task, start=None, callbacks=Callbacks(after_epoch=die, checkpoints=checkpoints))
     epochs: list[int] = []
     words: list[int] = []
-    callbacks = EngineCallbacks(
+    callbacks = Callbacks(
         after_epoch=lambda epoch, *_: epochs.append(epoch), checkpoints=checkpoints, advance=words.append
     )
     resumed = train(corpus, task, start=None, callbacks=callbacks)
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_engine_is_not_taken_up(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "here", every_steps=1)
     checkpoints.keep(1, lambda: ({"vectors": torch.zeros(1)}, {"engine": "cpu"}), last=True)
     task = dataclasses.replace(TASK, epochs=0)
-    trained = train(corpus, task, start=None, callbacks=EngineCallbacks(checkpoints=checkpoints))
+    trained = train(corpus, task, start=None, callbacks=Callbacks(checkpoints=checkpoints))
     np.testing.assert_array_equal(trained.vectors, initial_vectors(9, task))
 
 

@@ -18,10 +18,10 @@ from nlptl.pretraining.word2vec.cpu_kernels import (
     SegmentedTexts,
     Tables,
     aligned_zeros,
-    scratch_buffers,
+    new_workspace,
     train_segments,
 )
-from nlptl.pretraining.word2vec.engines import EngineCallbacks, SkipGramTask
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
 from nlptl.pretraining.word2vec.quality import SampledLoss
 from nlptl.pretraining.word2vec.sampling import Sampling, keep_probability, sampling_of
 from nlptl.training.checkpoints import Checkpoints
@@ -63,9 +63,9 @@ def test_one_centre_is_a_gradient_step_on_the_loss(floats: int, negatives: int) 
     )
     texts = SegmentedTexts(np.array([1, 2], np.int32), np.array([0, 2], np.int64))
     texts.ids.flags.writeable = False
-    buffers = scratch_buffers(window=1, negatives=negatives, floats=floats)
+    workspace = new_workspace(window=1, negatives=negatives, floats=floats)
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    assert train_segments(texts, one_noise_word(4, 3), tables, nothing, buffers, parameters, 0, 1) == 2
+    assert train_segments(texts, one_noise_word(4, 3), tables, nothing, workspace, parameters, 0, 1) == 2
 
     v, u = before.vectors.astype(np.float64), before.contexts.astype(np.float64)
     for centre, context in ((1, 2), (2, 1)):
@@ -100,8 +100,8 @@ def test_the_step_is_the_gradient_of_the_loss() -> None:
         return sum(np.logaddexp(0, -v[i] @ u[o]) + 5 * np.logaddexp(0, v[i] @ u[3]) for o, i in pairs)
 
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    buffers = scratch_buffers(window=1, negatives=5, floats=floats)
-    train_segments(texts, one_noise_word(6, 3), tables, nothing, buffers, parameters, 0, 1)
+    workspace = new_workspace(window=1, negatives=5, floats=floats)
+    train_segments(texts, one_noise_word(6, 3), tables, nothing, workspace, parameters, 0, 1)
     for table, now, at in ((v, tables.vectors, (2, 5)), (u, tables.contexts, (3, 7)), (u, tables.contexts, (1, 0))):
         moved = (now[at] - table[at]) / rate
         table[at] += 1e-4
@@ -122,8 +122,8 @@ def test_a_noise_word_that_is_the_centre_is_no_noise() -> None:
         window=1, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0
     )
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    buffers = scratch_buffers(window=1, negatives=5, floats=floats)
-    train_segments(texts, one_noise_word(3, 1), tables, nothing, buffers, parameters, 0, 1)
+    workspace = new_workspace(window=1, negatives=5, floats=floats)
+    train_segments(texts, one_noise_word(3, 1), tables, nothing, workspace, parameters, 0, 1)
     assert (tables.contexts[1] - before[1]) @ tables.vectors[1] > 0  # only drawn nearer
     np.testing.assert_array_equal(tables.contexts[2], before[2])
 
@@ -137,8 +137,8 @@ def test_pairs_never_cross_texts() -> None:
         window=5, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0
     )
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    buffers = scratch_buffers(window=5, negatives=5, floats=16)
-    train_segments(texts, one_noise_word(5, 4), tables, nothing, buffers, parameters, 0, 4)
+    workspace = new_workspace(window=5, negatives=5, floats=16)
+    train_segments(texts, one_noise_word(5, 4), tables, nothing, workspace, parameters, 0, 4)
     np.testing.assert_array_equal(tables.vectors, before)
 
 
@@ -163,7 +163,7 @@ def test_subsampling_keeps_what_word2vec_keeps() -> None:
     texts = [" ".join(np.random.default_rng(1).permutation(["a"] * 900 + ["b"] * 90 + ["c"] * 10))] * 20
     corpus = small_corpus(texts)
     task = SkipGramTask(dim=4, window=2, negatives=1, subsample=0.01, epochs=2, learning_rate=0.01, seed=1)
-    kept = train(corpus, task, start=None, callbacks=EngineCallbacks()).kept_words
+    kept = train(corpus, task, start=None, callbacks=Callbacks()).kept_words
     assert kept == pytest.approx(2 * 20 * (expected * [900, 90, 10]).sum(), rel=0.05)
 
 
@@ -176,8 +176,8 @@ def test_training_learns_and_repeats() -> None:
     def add_loss(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
         losses.append(measure(vectors, contexts))
 
-    trained = train(corpus, TASK, start=None, callbacks=EngineCallbacks(advance=passed.append, after_epoch=add_loss))
-    again = train(corpus, TASK, start=None, callbacks=EngineCallbacks()).vectors
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks(advance=passed.append, after_epoch=add_loss))
+    again = train(corpus, TASK, start=None, callbacks=Callbacks()).vectors
     np.testing.assert_array_equal(trained.vectors, again)
     assert sum(passed) == 15 * len(corpus.ids)
     assert trained.kept_words == 15 * len(corpus.ids)
@@ -192,7 +192,7 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = small_corpus(TEXTS * 20)
     passed: list[int] = []
     task = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=3, learning_rate=0.05, seed=3, threads=3)
-    trained = train(corpus, task, start=None, callbacks=EngineCallbacks(advance=passed.append))
+    trained = train(corpus, task, start=None, callbacks=Callbacks(advance=passed.append))
     assert sum(passed) == 3 * len(corpus.ids)
     names = ["[UNK]", *sorted({word for text in TEXTS for word in text.split()})]
     assert {word for word, _ in nearest(names, trained.vectors, names.index("cat"), count=3)} == {"dog", "pet", "fur"}
@@ -205,7 +205,7 @@ def test_a_fault_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(small_corpus(TEXTS * 20), TASK, start=None, callbacks=EngineCallbacks(advance=fail))
+        train(small_corpus(TEXTS * 20), TASK, start=None, callbacks=Callbacks(advance=fail))
 
 
 @pytest.mark.parametrize("spelling", [None, Spelling(buckets=50)])
@@ -215,7 +215,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, spelling: Sp
         dim=12, window=4, negatives=5, subsample=1e-2, epochs=6, learning_rate=0.05, seed=3, deterministic=True,
         spelling=spelling,
     )  # fmt: skip
-    whole = train(corpus, task, start=None, callbacks=EngineCallbacks())
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
 
     def stop(epoch: int, *_: object) -> None:
         notes["seen"].append(epoch)
@@ -225,11 +225,11 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, spelling: Sp
     notes: dict[str, list[int]] = {"seen": []}
     kept = Checkpoints(tmp_path / "c", identity="x", every_steps=1)
     with pytest.raises(KeyboardInterrupt):
-        train(corpus, task, start=None, callbacks=EngineCallbacks(after_epoch=stop, checkpoints=kept, notes=notes))
+        train(corpus, task, start=None, callbacks=Callbacks(after_epoch=stop, checkpoints=kept, notes=notes))
     epochs: list[int] = []
     after: dict[str, list[int]] = {}
     passed: list[int] = []
-    callbacks = EngineCallbacks(
+    callbacks = Callbacks(
         advance=passed.append, after_epoch=lambda epoch, *_: epochs.append(epoch),
         checkpoints=Checkpoints(tmp_path / "c", identity="x", every_steps=1), notes=after,
     )  # fmt: skip
@@ -258,7 +258,7 @@ def test_training_goes_on_from_given_vectors() -> None:
             seed=3,
             spelling=spelling,
         )
-        trained = train(corpus, task, start=start, callbacks=EngineCallbacks()).vectors
+        trained = train(corpus, task, start=start, callbacks=Callbacks()).vectors
         np.testing.assert_allclose(trained[2], 0.5, atol=5e-3)
         assert np.abs(trained[1]).max() < 0.2
 
@@ -269,7 +269,7 @@ def test_a_word_is_the_mean_of_itself_and_its_n_grams() -> None:
     task = SkipGramTask(
         dim=12, window=4, negatives=5, subsample=0, epochs=2, learning_rate=0.05, seed=3, spelling=spelling
     )
-    trained = train(corpus, task, start=None, callbacks=EngineCallbacks())
+    trained = train(corpus, task, start=None, callbacks=Callbacks())
     ids, begins = bucket_ids(corpus.words[1:], spelling)
     assert trained.buckets.ids.tolist() == sorted(set(ids.tolist()))
     assert np.isfinite(trained.buckets.vectors).all()
@@ -288,4 +288,4 @@ def test_long_texts_are_cut_into_segments() -> None:
 
 def test_an_empty_corpus_trains_nothing() -> None:
     corpus = Corpus(np.zeros(0, np.int32), np.zeros(1, np.int64), np.array([0, 3, 2]), ("[UNK]", "a", "b"))
-    assert train(corpus, TASK, start=None, callbacks=EngineCallbacks()).kept_words == 0
+    assert train(corpus, TASK, start=None, callbacks=Callbacks()).kept_words == 0

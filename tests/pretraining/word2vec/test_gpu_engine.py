@@ -19,7 +19,7 @@ import torch
 from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec import gpu_engine
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import EngineCallbacks, SkipGramTask
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
 from nlptl.pretraining.word2vec.gpu_engine import available, noise_table, train
 from nlptl.pretraining.word2vec.gpu_tuning import Tile, Tuning, highest_rates, tile_for
 from nlptl.pretraining.word2vec.sampling import keep_probability
@@ -166,7 +166,7 @@ def test_a_machine_without_triton_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert not available()
     with pytest.raises(ConfigError) as caught:
-        train(CORPUS, TASK, start=None, callbacks=EngineCallbacks())
+        train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
         "engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
         "Install nlptl[gpu] or choose engine: cpu."
@@ -179,7 +179,7 @@ def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert not available()
     with pytest.raises(ConfigError) as caught:
-        train(CORPUS, TASK, start=None, callbacks=EngineCallbacks())
+        train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
         "engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
         "Check torch.cuda.is_available() or choose engine: cpu."
