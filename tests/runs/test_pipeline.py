@@ -345,7 +345,7 @@ def test_a_wrong_arm_is_told(review_files: Path) -> None:
 def test_reports_tell_what_happened(review_files: Path) -> None:
     out = review_files / "out"
     told = "\n".join(run_lines(run(review_files / "small.yaml", out)))
-    assert "Nearest neighbours — " in told
+    assert "Nearest neighbours: " in told
     assert "of the words in the test texts are not in the vocabulary." in told
     assert "On the test texts:\n  accuracy " in told
     shown = "\n".join(show_lines(out))
@@ -603,7 +603,7 @@ def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> Non
     with pytest.raises(DataError) as caught:
         run(path, review_files / "out")
     assert str(caught.value) == (
-        "bare.yaml: stages.0: found no texts; skipgram learns from a pile of them. Give data.unlabelled."
+        "bare.yaml: stages.0: found no texts to learn from; expected a pile of them. Give data.unlabelled."
     )
 
 
