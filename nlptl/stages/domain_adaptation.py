@@ -105,14 +105,14 @@ class DomainAdaptation(Stage):
 
     def _check_continue(self, data: TextData, where: str) -> None:
         """Refuse too few distinct target texts for continued pretraining."""
-        from nlptl.pretraining.encoders.pile import LEAST_TEXTS
+        from nlptl.pretraining.encoders.pile import MIN_TEXTS
 
         paths = [path for path, method in self._methods() if isinstance(method, Continue)]
         assert data.unlabelled is not None
-        distinct = len(set(data.unlabelled.texts())) if paths else LEAST_TEXTS
-        if distinct < LEAST_TEXTS:
+        distinct = len(set(data.unlabelled.texts())) if paths else MIN_TEXTS
+        if distinct < MIN_TEXTS:
             raise DataError(
-                f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {LEAST_TEXTS} to "
+                f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {MIN_TEXTS} to "
                 "continue training on. Add texts, or choose another method."
             )
 

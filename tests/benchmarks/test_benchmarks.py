@@ -222,12 +222,12 @@ def untrained(corpus: Any, task: Any) -> Any:
     """Stand in for the engine, whose kernels take seconds to compile."""
     import numpy as np
 
-    from nlptl.pretraining.word2vec.engines import Buckets, Trained, initial_vectors
+    from nlptl.pretraining.word2vec.engines import Buckets, TrainedVectors, initial_vectors
 
     grams = 0 if task.spelling is None else task.spelling.buckets
     buckets = Buckets(np.arange(grams, dtype=np.int32), initial_vectors(grams, task)) if grams else None
     kept, vectors = len(corpus.ids) * task.epochs, initial_vectors(len(corpus.counts), task)
-    return Trained(vectors, kept_words=kept, buckets=buckets, train_seconds=0.01)
+    return TrainedVectors(vectors, kept_words=kept, buckets=buckets, train_seconds=0.01)
 
 
 @pytest.fixture

@@ -76,6 +76,6 @@ def test_training_on_a_pile_would_leave_them_behind() -> None:
     with pytest.raises(ConfigError) as caught:
         check_plain(adapted())
     assert str(caught.value) == (
-        "bert: weights: found weights with bottleneck adapters, which training on the pile would leave behind; expected "
-        "plain weights to train. Give other weights."
+        "bert: weights: found weights with bottleneck adapters, which would no longer fit after training; expected "
+        "plain weights. Give other weights."
     )

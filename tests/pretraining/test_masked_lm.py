@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from nlptl.models.masked_lm_head import carried_head, carries_head, fresh_head
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile, token_pile
-from nlptl.randomness import chance
+from nlptl.randomness import keyed_uniform
 from tests.models.tiny import MODEL_TYPES, tiny_config, tiny_encoder, tiny_folder, tiny_tokenizer
 from tests.pretraining.piles import encoder_of, masked_lm_folder, small_pile
 
@@ -35,13 +35,13 @@ def many_words(texts: int = 400, words: int = 30) -> TokenPile:
 
 
 def test_chance_is_uniform_and_a_function_of_its_keys() -> None:
-    numbers = chance(3, np.arange(100_000), 5)
+    numbers = keyed_uniform(3, np.arange(100_000), 5)
     assert abs(numbers.mean() - 0.5) < 0.005
     assert np.abs(np.histogram(numbers, 10, (0, 1))[0] / 10_000 - 1).max() < 0.05
-    np.testing.assert_array_equal(chance(3, np.arange(50, 60), 5), numbers[50:60])
+    np.testing.assert_array_equal(keyed_uniform(3, np.arange(50, 60), 5), numbers[50:60])
     for keys in ((4, 50, 5), (3, 50, 6), (50, 3, 5)):
-        assert chance(*keys)[0] != numbers[50]
-    assert abs(np.corrcoef(numbers, chance(4, np.arange(100_000), 5))[0, 1]) < 0.02
+        assert keyed_uniform(*keys)[0] != numbers[50]
+    assert abs(np.corrcoef(numbers, keyed_uniform(4, np.arange(100_000), 5))[0, 1]) < 0.02
 
 
 @pytest.mark.parametrize("whole_word", [True, False])

@@ -14,7 +14,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
 from nlptl.models.masked_lm_head import fresh_head
-from nlptl.pretraining.encoders.continued import Outcome, continue_training, train_from_scratch
+from nlptl.pretraining.encoders.continued import PretrainingResult, continue_training, train_from_scratch
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, Objective, Scratch
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
@@ -42,13 +42,13 @@ def tsdae_training(pile: TokenPile) -> TSDAETraining:
 
 @pytest.mark.parametrize("settings", [MaskedLM(steps=2), TSDAE(steps=2), Scratch(steps=2)])
 def test_a_pile_of_unknown_words_is_refused(settings: Objective | Scratch) -> None:
-    encoder, host = tiny_encoder("bert"), RunContext(device="cpu")
+    encoder, context = tiny_encoder("bert"), RunContext(device="cpu")
     pile = small_pile(encoder, UNKNOWN)
     train = train_from_scratch if isinstance(settings, Scratch) else functools.partial(continue_training, folder=None)
     with pytest.raises(DataError) as caught:
-        train(encoder, settings, pile, host, precision="float32")
+        train(encoder, settings, pile, context, precision="float32")
     assert str(caught.value) == (
-        "pile: found no word that the tokenizer knows in the 19 texts to learn from; expected some to be guessed. Give "
+        "pile: the tokenizer knows no word of the 19 texts; expected some words to predict. Give "
         "other texts, or weights whose tokenizer knows their script."
     )
 
@@ -60,7 +60,7 @@ def test_tsdae_refuses_texts_of_one_token() -> None:
             folder=None, precision="float32",
         )  # fmt: skip
     assert str(caught.value) == (
-        "pile.txt: found no text of two tokens among the 12 texts to learn from; expected some, because TSDAE predicts a "
+        "pile.txt: found no text of two tokens among 12; expected some, because TSDAE predicts a "
         "token from those before it. Give longer texts, or choose objective: mlm."
     )
 
@@ -86,9 +86,9 @@ def test_nothing_is_measured_where_nothing_is_asked() -> None:
 
 
 def test_an_outcome_without_a_measurement_says_so() -> None:
-    outcome = Outcome("mlm", 20, 100, 5, None, None, [1.0], 1.0, 1.0, 1)
+    outcome = PretrainingResult("mlm", 20, 100, 5, None, None, [1.0], 1.0, 1.0, 1)
     assert outcome.sentence() == (
-        "Trained 20 steps of mlm on 100 texts; nothing was measured, as the 5 held out have nothing to guess."
+        "Trained 20 steps of mlm on 100 texts. Nothing was measured: the 5 held-out texts have nothing to predict."
     )
 
 
@@ -100,7 +100,7 @@ def test_a_stage_whose_held_out_texts_are_unknown_words_measures_nothing(tmp_pat
     told = context.record.report["continue"]
     assert (told["held_out_loss_before"], told["held_out_loss_after"]) == (None, None)
     assert context.record.sentences[-1] == (
-        "Trained 3 steps of mlm on 20 texts; nothing was measured, as the 1 held out have nothing to guess."
+        "Trained 3 steps of mlm on 20 texts. Nothing was measured: the 1 held-out texts have nothing to predict."
     )
     assert all(math.isfinite(row["loss"]) for row in context.record.history)
 

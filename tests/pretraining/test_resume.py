@@ -23,15 +23,15 @@ from tests.models.tiny import tiny_folder
 
 STAGES = {
     "scratch": {
-        "scratch": {"layers": 1, "dim": 16, "heads": 2, "vocabulary_size": 120, "steps": 60, "batch_size": 8},
+        "scratch": {"layers": 1, "dim": 16, "heads": 2, "vocabulary_size": 120, "steps": 36, "batch_size": 8},
     },
     "mlm with a fresh head": {
         "weights": "base",
-        "continue": {"objective": "mlm", "head_warmup_steps": 25, "epochs": 2, "batch_size": 8},
+        "continue": {"objective": "mlm", "head_warmup_steps": 18, "epochs": 2, "batch_size": 8},
         "extend_vocabulary": 3,
     },
-    "simcse": {"weights": "base", "continue": {"objective": "simcse", "steps": 40, "batch_size": 8}},
-    "tsdae": {"weights": "base", "continue": {"objective": "tsdae", "steps": 40, "batch_size": 8}},
+    "simcse": {"weights": "base", "continue": {"objective": "simcse", "steps": 30, "batch_size": 8}},
+    "tsdae": {"weights": "base", "continue": {"objective": "tsdae", "steps": 30, "batch_size": 8}},
 }
 
 
@@ -111,7 +111,7 @@ def test_killed_runs_end_like_undisturbed_ones(name: str, folders: Path) -> None
     out = folders / f"{name} killed"
     for _ in range(2):
         child = start(out)
-        wanted = steps(out) + moments.randrange(5, whole // 2)
+        wanted = steps(out) + moments.randrange(5, whole // 3)
         while child.is_alive() and steps(out) < wanted:
             time.sleep(0.001)
         assert child.pid is not None

@@ -31,14 +31,14 @@ def test_the_report_names_words_that_fall_to_pieces() -> None:
     encoder = tiny_encoder("bert")
     words = examined_words(encoder, count_words(encoder.tokenizer, [TEXTS, ["żubr żubr ☃"]]))
     found = {word.text: word for word in words}
-    assert (found["zumthor"].count, len(found["zumthor"].pieces), found["zumthor"].saved) == (3, 7, 18)
+    assert (found["zumthor"].count, len(found["zumthor"].word_pieces), found["zumthor"].saved) == (3, 7, 18)
     assert (found["film"].saved, found["qi"].saved) == (0, 2)
     report = report_on(words)
     assert report.fragmented == {"zumthor": 7, "zubr": 4}
     assert report.words == sum(word.count for word in words)
     assert report.sentence() == (
-        f"Vocabulary: 9.1% of the pile's words hold unknown parts, a word falls into {report.pieces_per_word:.2f} pieces on "
-        "average; frequent words of 4 pieces or more: zumthor (7), zubr (4); frequent unknown words: ☃ (2)."
+        f"Vocabulary: 9.1% of the pile's words have unknown parts; a word has {report.pieces_per_word:.2f} word pieces on "
+        "average; frequent words of 4 word pieces or more: zumthor (7), zubr (4); frequent unknown words: ☃ (2)."
     )
     unknown = report_on(examined_words(encoder, count_words(encoder.tokenizer, [["ж the the the"]])))
     assert (unknown.unknown_share, unknown.fragmented, unknown.unknown) == (0.25, {}, {})
@@ -64,7 +64,7 @@ def test_the_report_names_a_few_frequent_unknown_words() -> None:
     report = report_on([*words, Word("the", 200, (7,), unknown=False)])
     assert report.unknown == {f"word{i}": 20 - i for i in range(8)}
     assert report.sentence() == (
-        "Vocabulary: 51.1% of the pile's words hold unknown parts, a word falls into 1.00 pieces on average; frequent "
+        "Vocabulary: 51.1% of the pile's words have unknown parts; a word has 1.00 word pieces on average; frequent "
         "unknown words: word0 (20), word1 (19), word2 (18), word3 (17), word4 (16), word5 (15), word6 (14), word7 (13)."
     )
 
@@ -76,15 +76,15 @@ def test_the_most_useful_words_save_most_tokens() -> None:
     with pytest.raises(ConfigError) as caught:
         most_useful(words, 5)
     assert str(caught.value) == (
-        "bert: extend_vocabulary: found 5, but only 4 words that occur at least 2 times fall into several pieces or are "
-        "unknown; expected at most as many. Lower it."
+        "bert: extend_vocabulary: found 5; expected at most 4, the words that occur at least 2 times and have several "
+        "word pieces or are unknown. Lower it."
     )
 
 
 def test_words_without_pieces_are_not_useful() -> None:
     nothing, useful = Word("\u200b", 5, (), unknown=False), Word("zumthor", 3, (5, 6), unknown=False)
     assert most_useful([nothing, useful], 1) == ["zumthor"]
-    with pytest.raises(ConfigError, match="only 1 words"):
+    with pytest.raises(ConfigError, match="expected at most 1, "):
         most_useful([nothing, useful], 2)
 
 

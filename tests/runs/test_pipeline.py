@@ -356,7 +356,7 @@ def test_reports_tell_what_happened(review_files: Path) -> None:
         "4-finetune: seed 3, on cpu.",
         "Settings: dim=16",
         "Learnt from unlabelled (digest ",
-        "Nearest neighbours — ",
+        "Nearest neighbours: ",
         "macro-F1 ",
         "Made with nlptl",
     ):
@@ -609,7 +609,7 @@ def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> Non
     with pytest.raises(DataError) as caught:
         run(path, review_files / "out")
     assert str(caught.value) == (
-        "bare.yaml: stages.0: found no texts; skipgram learns from a pile of them. Give data.unlabelled."
+        "bare.yaml: stages.0: found no texts to learn from; expected a pile of them. Give data.unlabelled."
     )
 
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 import yaml
 
+import nlptl.data
 from nlptl.config import dump_yaml, parse, replace_at
 from nlptl.context import RunContext
-from nlptl.data import TextData
+from nlptl.data import TextData, TextTable
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.encoder import Encoder
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Scratch, SimCSE
@@ -82,21 +83,26 @@ def test_every_field_is_documented() -> None:
     [
         (
             {"weights": "minilm", "scratch": {}},
-            "here: found weights: minilm beside scratch, which begins with nothing; expected one of both. Drop one.",
+            "here: found weights: minilm and scratch; set one or the other, not both.",
         ),
         (
             {"scratch": {}, "extend_vocabulary": 5},
-            "here: found extend_vocabulary: 5 beside scratch, which begins with nothing; expected one of both. Raise "
-            "scratch.vocabulary_size instead.",
+            "here: found extend_vocabulary: 5 and scratch; set one or the other, not both. Raise scratch.vocabulary_size "
+            "instead.",
         ),
         (
             {"continue": {"objective": "mlm", "steps": 5, "epochs": 2}},
-            "here: continue: found steps: 5 and epochs: 2; expected one of both. Drop one.",
+            "here: continue: found steps: 5 and epochs: 2; set one or the other, not both.",
         ),
         (
             {"continue": {"objective": "mlm", "temperature": 0.1}},
             "here: continue.temperature is not a setting. Known here: steps, epochs, warmup, held_out, objective, "
             "learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
+        ),
+        (
+            {"attention": "sdpa"},
+            "here: attention: no such setting. Known here: stage, weights, revision, scratch, continue, extend_vocabulary, "
+            "include_labelled, max_length, precision.",
         ),
         (
             {"continue": {"objective": "mlmm"}},
@@ -132,7 +138,7 @@ def test_missing_and_small_piles_are_told(reviews: TextData) -> None:
         (
             Bert(scratch=TINY),
             TextData(),
-            "bert: found no texts; bert learns from a pile of them. Give data.unlabelled.",
+            "bert: found no texts to learn from; expected a pile of them. Give data.unlabelled.",
         ),
         (
             Bert(scratch=TINY),
@@ -177,8 +183,8 @@ def test_objectives_that_weights_cannot_bear_are_told(folder: Path, reviews: Tex
         (
             still,
             SimCSE(steps=1),
-            "bert: continue.objective: found simcse, but these weights are set to no dropout, without which a text has only "
-            "one view; expected an encoder with dropout. Choose objective: tsdae or mlm.",
+            "bert: continue.objective: found simcse, but these weights have no dropout, without which a text has only one "
+            "view; expected an encoder with dropout. Choose objective: tsdae or mlm.",
         ),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -208,7 +214,7 @@ STAGES = {
     "extended": {"extend_vocabulary": 3},
     "mlm": {"continue": {"objective": "mlm", "steps": 5, "head_warmup_steps": 5}, "extend_vocabulary": 2},
     "simcse": {"continue": {"objective": "simcse", "epochs": 1, "batch_size": 16}, "max_length": 16},
-    "tsdae": {"continue": {"objective": "tsdae", "steps": 5}, "attention": "sdpa"},
+    "tsdae": {"continue": {"objective": "tsdae", "steps": 5}},
     "bfloat16": {"continue": {"objective": "mlm", "steps": 5, "head_warmup_steps": 2}, "precision": "bfloat16"},
     "nothing held out": {"continue": {"objective": "simcse", "steps": 2, "held_out": 0}},
     "scratch": {"weights": None, "scratch": TINY.model_dump()},
@@ -247,6 +253,19 @@ def test_runs_are_repeatable_and_leave_the_caller_alone(
         assert not np.array_equal(first.encode(texts), other.encode(texts))
 
 
+def test_a_run_hashes_the_pile_once(reviews: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_not_in, calls = nlptl.data.rows_not_in, []
+
+    def counted(table: TextTable, other: TextTable) -> TextTable | None:
+        calls.append(table.name)
+        return rows_not_in(table, other)
+
+    monkeypatch.setattr(nlptl.data, "rows_not_in", counted)
+    scratch, then = TINY.model_copy(update={"steps": 2}), SimCSE(steps=2, batch_size=8)
+    Bert(scratch=scratch, continue_=then).run(data=reviews, context=RunContext(device="cpu"))
+    assert calls == ["labelled"]
+
+
 def test_scratch_learns_and_tells_it(reviews: TextData) -> None:
     context = RunContext(seed=7, device="cpu")
     Bert(scratch=TINY.model_copy(update={"steps": 150})).run(data=reviews, context=context)
@@ -254,7 +273,7 @@ def test_scratch_learns_and_tells_it(reviews: TextData) -> None:
     assert told["held_out_loss_after"] < told["held_out_loss_before"] - 0.5
     assert (told["steps"], told["held_out"], told["texts"]) == (150, 7, 137)
     assert context.record.sentences[-1] == (
-        f"Held-out masked-LM perplexity {math.exp(told['held_out_loss_before']):.4g} before, "
+        f"Held-out masked-LM perplexity: {math.exp(told['held_out_loss_before']):.4g} before, "
         f"{math.exp(told['held_out_loss_after']):.4g} after 150 steps (7 texts held out)."
     )
     assert [row["epoch"] for row in context.record.history] == list(range(1, len(context.record.history) + 1))
@@ -271,10 +290,13 @@ def test_epochs_are_counted(folder: Path, reviews: TextData) -> None:
 @MINILM
 def test_real_weights_learn_from_real_reviews(root: Path) -> None:
     pile = [line for line in (root / "data/reviews/unlabelled.txt").read_text().splitlines() if line.strip()]
-    data = TextData(unlabelled=pile)
-    for objective in (SimCSE(steps=2, batch_size=8), MaskedLM(steps=6, batch_size=8, head_warmup_steps=6)):
+    data = TextData(unlabelled=pile[:20])
+    for objective in (
+        SimCSE(steps=2, batch_size=8, held_out=0.2),
+        MaskedLM(steps=3, batch_size=4, head_warmup_steps=3, held_out=0.4),
+    ):
         context = RunContext(seed=3, device="cpu")
-        encoder = Bert(continue_=objective, max_length=32).run(data=data, context=context)
+        encoder = Bert(continue_=objective, max_length=16).run(data=data, context=context)
         vectors = encoder.encode(["a good film", "a lovely film", "rain in the north"])
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
         assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]

@@ -316,7 +316,7 @@ def test_a_validation_part_stops_early(artifacts: list[Any], reviews: TextData, 
 def test_missing_data_is_told(artifacts: list[Any]) -> None:
     nothing = TextData()
     for stage, given, sentence in (
-        (SkipGram(), None, "skipgram: found no texts; skipgram learns from a pile of them. Give data.unlabelled."),
+        (SkipGram(), None, "skipgram: found no texts to learn from; expected a pile of them. Give data.unlabelled."),
         (
             SentenceVectors(pooling="sif"),
             artifacts[1],

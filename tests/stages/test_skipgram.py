@@ -35,7 +35,7 @@ def test_only_the_processor_trains_subwords(engine: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings(engine=engine, subwords={}).check(where="p.yaml: stages.0")
     assert str(caught.value) == (
-        f"p.yaml: stages.0.subwords: found them with engine {engine}; expected engine cpu, which alone trains them. "
+        f"p.yaml: stages.0.subwords: found engine {engine}, which cannot train them; expected engine cpu. "
         "Choose engine: cpu or auto."
     )
 
@@ -44,8 +44,8 @@ def test_a_gpu_repeats_no_bits() -> None:
     with pytest.raises(ConfigError) as caught:
         settings(engine="gpu", deterministic=True).check(where="skipgram")
     assert str(caught.value) == (
-        "skipgram.deterministic: found true with engine gpu, whose threads add in any order; expected engine cpu or "
-        "gensim. Choose engine: cpu or auto."
+        "skipgram.deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim. "
+        "Choose engine: cpu or auto."
     )
 
 
@@ -100,7 +100,7 @@ def test_training_goes_on_from_other_vectors_with_new_words(tmp_path: Path) -> N
     york, before = went_on.words().index("york"), first.words().index("york")
     assert np.array_equal(table[york].detach().numpy(), old[before].detach().numpy()), "nothing was read about it"
     told = " ".join(context.record.sentences)
-    assert "words went on from their vectors, 2 are new." in told
+    assert "words continue from their vectors, 2 are new." in told
     assert "frequent old words' " in told
 
     as_they_are = settings(vectors=str(tmp_path / "v.bin"), dim=None).run(data=TextData())
@@ -119,17 +119,17 @@ def test_a_killed_stage_goes_on_and_tells_all_epochs(tmp_path: Path, monkeypatch
     expected = settings(epochs=5).run(
         data=TextData(unlabelled=CITIES), context=dataclasses.replace(whole, checkpoint_folder=None)
     )
-    train_epoch = cpu_engine._Training.train_epoch
+    train_epoch = cpu_engine._CpuTraining.train_epoch
 
     def killed(self: Any, epoch: int, *arguments: Any) -> int:
         if epoch == 3:
             raise KeyboardInterrupt
         return train_epoch(self, epoch, *arguments)
 
-    monkeypatch.setattr(cpu_engine._Training, "train_epoch", killed)
+    monkeypatch.setattr(cpu_engine._CpuTraining, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         settings(epochs=5).run(data=TextData(unlabelled=CITIES), context=context())
-    monkeypatch.setattr(cpu_engine._Training, "train_epoch", train_epoch)
+    monkeypatch.setattr(cpu_engine._CpuTraining, "train_epoch", train_epoch)
     again = context()
     found = settings(epochs=5).run(data=TextData(unlabelled=CITIES), context=again)
     np.testing.assert_array_equal(found.encode(CITIES[:3]), expected.encode(CITIES[:3]))

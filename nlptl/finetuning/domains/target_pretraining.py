@@ -9,7 +9,7 @@ from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.lora import merged
 from nlptl.models.encoder import Encoder
-from nlptl.pretraining.encoders.continued import Outcome, continue_training
+from nlptl.pretraining.encoders.continued import PretrainingResult, continue_training
 from nlptl.pretraining.encoders.objectives import TSDAE, SimCSE
 from nlptl.pretraining.encoders.pile import token_pile
 from nlptl.pretraining.encoders.simcse import has_dropout
@@ -24,7 +24,7 @@ def pretrain_on_target(
     context: RunContext,
     precision: Precision,
     where: str,
-) -> tuple[Encoder, Outcome]:
+) -> tuple[Encoder, PretrainingResult]:
     """Return a copy of `encoder` trained on `texts`, and the outcome; `where` is the place of the method's settings.
 
     Raises ConfigError if the objective does not fit the encoder or the loss is not finite, and DataError for fewer than

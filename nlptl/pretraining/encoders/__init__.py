@@ -1,1 +1,1 @@
-"""Training of an encoder on unlabelled texts."""
+"""Training of transformer encoders: masked LM, SimCSE, TSDAE, new words, from scratch."""

@@ -1,6 +1,6 @@
-"""Masked language modelling (Devlin et al. 2019): which tokens are hidden, and the loss of guessing them.
+"""Masked language modelling (Devlin et al. 2019).
 
-Shapes: B texts, N packed tokens, M tokens to be guessed, D dimension, V vocabulary.
+Shapes: M tokens to predict, V vocabulary.
 """
 
 from __future__ import annotations
@@ -15,64 +15,66 @@ from torch import Tensor, nn
 from nlptl.models.packing import Batch
 from nlptl.models.transformer import Transformer
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
-from nlptl.randomness import chance
-from nlptl.training.batches import length_sorted_batches, share_of_rows
+from nlptl.pretraining.encoders.training import weighted_share
+from nlptl.randomness import keyed_uniform
+from nlptl.training.batches import length_sorted_batches
 from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
     from nlptl.models.masked_lm_head import MaskedLMHead
 
-EVALUATED_TEXTS = 200  # a smaller held-out part is masked in several ways until it stands for so many
-BUDGET = 4096  # tokens a batch when measuring
-_CHOSEN, _FATE, _NOISE = range(3)  # what a random number is for
+MEASURED_TEXTS = 200  # fewer held-out texts are measured under several masks
+MEASURE_TOKENS = 4096  # tokens of a batch when measuring
+_CHOSEN, _FATE, _NOISE = range(3)  # purposes of a random number
 
 
 @dataclasses.dataclass(frozen=True)
-class Masked:
-    """Texts with hidden tokens."""
+class MaskedBatch:
+    """Batch with hidden tokens."""
 
     batch: Batch
-    """The texts as the encoder sees them."""
     places: Tensor
-    """(M,) rows of `batch.input_ids` to be guessed."""
+    """(M,) positions in `batch.input_ids` to predict."""
     targets: Tensor
-    """(M,) the ids that stood there."""
+    """(M,) true token ids."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
-    """Hides words (or single tokens) with `probability`: 80 % become the mask, 10 % a random token, 10 % stay.
+    """Function that hides words (or tokens) with `probability`: 80 % by the mask, 10 % by a random token, 10 % stay.
 
-    A function of (seed, epoch, row) alone. Special and unknown tokens are never asked for.
+    It depends on seed, epoch and row alone. Special and unknown tokens are never predicted.
     """
 
     probability: float
     whole_word: bool
     mask_id: int
     vocabulary: int
-    """V, from which random tokens are drawn."""
+    """V, the range of random tokens."""
     seed: int
 
-    def __call__(self, pile: TokenPile, draw: Draw) -> Masked:
-        """Return the texts of a draw with hidden tokens."""
+    def __call__(self, pile: TokenPile, draw: Draw) -> MaskedBatch:
+        """Hide tokens of a draw."""
         places, lengths = pile.places(draw.rows)
         ids, words = pile.ids[places].astype(np.int64), pile.words[places]
         rows = np.repeat(draw.rows.numpy(), lengths.numpy())
         position = places - pile.begins.numpy()[rows]
         unit = words if self.whole_word else position
-        chosen = chance(self.seed, draw.epoch, rows, _CHOSEN, unit) < self.probability
+        chosen = keyed_uniform(self.seed, draw.epoch, rows, _CHOSEN, unit) < self.probability
         chosen &= words != NO_WORD
-        fate = chance(self.seed, draw.epoch, rows, _FATE, position)
-        noise = chance(self.seed, draw.epoch, rows, _NOISE, position) * self.vocabulary
+        fate = keyed_uniform(self.seed, draw.epoch, rows, _FATE, position)
+        noise = keyed_uniform(self.seed, draw.epoch, rows, _NOISE, position) * self.vocabulary
         seen = np.where(chosen & (fate < 0.8), self.mask_id, ids)
         seen = np.where(chosen & (fate >= 0.9), noise.astype(np.int64), seen)
         asked = np.flatnonzero(chosen)
-        return Masked(Batch(torch.from_numpy(seen), lengths), torch.from_numpy(asked), torch.from_numpy(ids[asked]))
+        return MaskedBatch(
+            Batch(torch.from_numpy(seen), lengths), torch.from_numpy(asked), torch.from_numpy(ids[asked])
+        )
 
 
 class MaskedLMTraining:
-    """Encoder and head learn together; with `frozen` the head alone, on an encoder that stays as it is."""
+    """Training of encoder and head, or with `frozen` of the head alone."""
 
     def __init__(
         self, encoder: Encoder, head: MaskedLMHead, pile: TokenPile, masking: Masking, *, frozen: bool = False
@@ -82,38 +84,32 @@ class MaskedLMTraining:
         self.tokens = 0
 
     def groups(self, learning_rate: float) -> list[ParameterGroup]:
-        """Return what moves: all parameters, or those of the head."""
+        """Return the parameters to train."""
         return [ParameterGroup(list(self.module.parameters()), learning_rate)]
 
     def loss(self, draw: Draw) -> Tensor:
-        """Return the mean cross-entropy () of the hidden tokens in a draw."""
+        """Return the mean cross-entropy () of the hidden tokens."""
         masked = self.masking(self.pile, draw)
         self.tokens += len(masked.batch.input_ids)
-        return self._summed(masked) / max(1, len(masked.places))
+        return self._loss_sum(masked) / max(1, len(masked.places))
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
-        """Return process i's texts of a draw, weighed by how many of its hidden tokens they have."""
-        part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-        whole = len(self.masking(self.pile, draw).places)
-        mine = len(self.masking(self.pile, part).places) if len(draw.rows) > process else 0
-        return part, processes * mine / max(1, whole)
+        """Return the texts of one process, weighted by their hidden tokens."""
+        return weighted_share(draw, process, processes, lambda part: len(self.masking(self.pile, part).places))
 
     @torch.inference_mode()
     def measure(self, pile: TokenPile) -> float | None:
-        """Return the mean loss on other texts under fixed masks; its exponential is the perplexity.
-
-        None where they have no word to be guessed.
-        """
+        """Return the mean loss under fixed masks, None if there is nothing to predict. Its exponential is the perplexity."""
         total, asked = 0.0, 0
         self.encoder.eval(), self.head.eval()
-        for again in range(min(50, -(-EVALUATED_TEXTS // len(pile)))):
-            for rows in length_sorted_batches(pile.lengths, budget=BUDGET):
+        for again in range(min(50, -(-MEASURED_TEXTS // len(pile)))):
+            for rows in length_sorted_batches(pile.lengths, budget=MEASURE_TOKENS):
                 masked = self.masking(pile, Draw(-again, rows))
-                total += float(self._summed(masked))
+                total += float(self._loss_sum(masked))
                 asked += len(masked.places)
         return total / asked if asked else None
 
-    def _summed(self, masked: Masked) -> Tensor:
+    def _loss_sum(self, masked: MaskedBatch) -> Tensor:
         token_model, device = self.encoder.token_model, self.encoder.device
         assert isinstance(token_model, Transformer)
         if not len(masked.places):

@@ -1,6 +1,6 @@
-"""A pile of texts as token ids in memory: distinct texts, eight bytes a token, cut into lengths that the encoder takes.
+"""A pile as token ids in memory: distinct texts, eight bytes a token, no longer than the encoder takes.
 
-Shapes: B texts, N tokens of all texts or of a batch together.
+Shapes: B texts, N tokens of all texts or of a batch.
 """
 
 from __future__ import annotations
@@ -25,77 +25,76 @@ if TYPE_CHECKING:
 
     from nlptl.models.encoder import Encoder
 
-LEAST_TEXTS = 10  # below which there is nothing to hold out and little to learn
-MOST_HELD_OUT = 1_000
-MOST_PIECES = 8  # of a word; scripts without spaces make one "word" of a sentence, which is no unit to hide
+MIN_TEXTS = 10  # fewer leave nothing to hold out
+MAX_HELD_OUT_TEXTS = 1_000
+MAX_WORD_PIECES = 8  # in scripts without spaces a whole sentence is one "word", too much to hide at once
 NO_WORD = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """Some texts of a pile, as one epoch's training sees them."""
+    """Batch of a pile in one epoch."""
 
     epoch: int
-    """Counted from 1; what is random about a text depends on it, 0 and below stand for fixed measurements."""
+    """Number of the epoch from 1. Random masks depend on it. Measurements use 0 and below."""
     rows: Tensor
-    """(B,) row numbers."""
+    """(B,) numbers of the texts."""
     shared: bool = False
-    """Whether other processes hold the other rows of it."""
+    """True if other processes hold other rows of the same batch."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenPile:
-    """Token ids of texts, laid end to end."""
+    """Token ids of all texts, concatenated."""
 
     ids: NDArray[np.int32]
-    """(N,) token ids, special tokens included."""
+    """(N,) token ids with special tokens."""
     words: NDArray[np.int32]
-    """(N,) number of the word in its text that the token is a piece of, or, in words of more than eight pieces, of the
-    piece; -1 for special and unknown tokens."""
+    """(N,) number of the token's word in its text. In words of more than eight word pieces each piece counts as a word.
+    -1 for special and unknown tokens."""
     lengths: Tensor
-    """(B,) int64 tokens of each text."""
+    """(B,) int64 token counts."""
     begins: Tensor
-    """(B,) int64 where each text begins in `ids`."""
+    """(B,) int64 start of each text in `ids`."""
     name: str = "the pile"
-    """What messages call it: the file that it was read from."""
+    """Source file, for error messages."""
 
     def word_tokens(self) -> NDArray[np.int32]:
-        """Return the token ids that belong to words, in order: no special and no unknown token."""
+        """Return all token ids without special and unknown tokens."""
         return self.ids[self.words >= 0]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def places(self, rows: Tensor) -> tuple[NDArray[np.int64], Tensor]:
-        """Return where the tokens of `rows` (B,) lie in `ids` (N,), text after text, and their lengths (B,)."""
+        """Return the positions in `ids` (N,) and the lengths (B,) of the texts `rows` (B,)."""
         lengths = self.lengths[rows]
         shift = torch.repeat_interleave(self.begins[rows] - (lengths.cumsum(0) - lengths), lengths)
         found: NDArray[np.int64] = (torch.arange(len(shift)) + shift).numpy()
         return found, lengths
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the texts of `rows` (B,) as they are."""
+        """Return the texts `rows` (B,)."""
         places, lengths = self.places(rows)
         return Batch(torch.from_numpy(self.ids[places].astype(np.int64)), lengths)
 
     def select(self, rows: Tensor) -> TokenPile:
-        """Return a pile of the texts of `rows` (B,), in that order."""
+        """Return a pile of the texts `rows` (B,), in that order."""
         places, lengths = self.places(rows)
         return TokenPile(self.ids[places], self.words[places], lengths, lengths.cumsum(0) - lengths, self.name)
 
-    def parted(self, share: float, generator: torch.Generator) -> tuple[TokenPile, TokenPile]:
-        """Return the pile without a random `share` of its texts, at least one if any, and these."""
-        count = min(MOST_HELD_OUT, max(1, round(share * len(self)))) if share > 0 else 0
+    def split(self, share: float, generator: torch.Generator) -> tuple[TokenPile, TokenPile]:
+        """Return the pile without a random `share` of its texts, and that share as a second pile."""
+        count = min(MAX_HELD_OUT_TEXTS, max(1, round(share * len(self)))) if share > 0 else 0
         order = torch.randperm(len(self), generator=generator)
         return self.select(order[count:].sort().values), self.select(order[:count].sort().values)
 
 
 def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: bool, name: str) -> TokenPile:
-    """Tokenise a pile, each distinct text once; with `whole` what is cut off a long text is a text of its own.
+    """Tokenise the distinct texts of a pile. With `whole`, the rest of a truncated text is another text.
 
-    Where the encoder reads sentence by sentence, each sentence is a text of its own.
-
-    Raises DataError when fewer than ten distinct texts are left.
+    If the encoder reads sentence by sentence, each sentence is a text. Raises DataError for fewer than ten distinct
+    texts.
     """
     ids: list[NDArray[np.int32]] = []
     words: list[NDArray[np.int32]] = []
@@ -114,19 +113,19 @@ def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: boo
 
 
 def check_size(texts: int, *, name: str) -> None:
-    """Raise DataError for a pile that is too small to learn from."""
-    if texts < LEAST_TEXTS:
+    """Raise DataError for too few texts."""
+    if texts < MIN_TEXTS:
         raise DataError(
-            f"{name}: found {texts} distinct texts; expected at least {LEAST_TEXTS} to learn from. Give a larger pile."
+            f"{name}: found {texts} distinct texts; expected at least {MIN_TEXTS} to learn from. Give a larger pile."
         )
 
 
 def check_words(pile: TokenPile) -> None:
-    """Raise DataError for texts without any word, in which nothing can be guessed."""
+    """Raise DataError if the tokenizer knows no word of the pile: there is nothing to predict."""
     if not (pile.words != NO_WORD).any():
         raise DataError(
-            f"{pile.name}: found no word that the tokenizer knows in the {len(pile)} texts to learn from; expected some to "
-            "be guessed. Give other texts, or weights whose tokenizer knows their script."
+            f"{pile.name}: the tokenizer knows no word of the {len(pile)} texts; expected some words to predict. "
+            "Give other texts, or weights whose tokenizer knows their script."
         )
 
 
@@ -142,7 +141,7 @@ def _encodings(encoder: Encoder, texts: Sequence[str], whole: bool) -> Iterator[
 
 
 def _distinct(encodings: Iterable[Encoding], seen: set[bytes]) -> Iterator[tuple[NDArray[np.int32], Encoding]]:
-    """Yield the token ids of encodings that were not seen before, and note them."""
+    """Yield new encodings with their token ids, and add these to `seen`."""
     for encoding in encodings:
         text = np.asarray(encoding.ids, dtype=np.int32)
         digest = hashlib.blake2b(text.tobytes(), digest_size=12).digest()
@@ -157,13 +156,13 @@ def _words(encoding: Encoding) -> NDArray[np.int32]:
         for number, special in zip(encoding.word_ids, encoding.special_tokens_mask, strict=True)
     ]
     numbers = np.asarray(found, dtype=np.int32)
-    pieces = np.bincount(numbers - NO_WORD, minlength=1)[numbers - NO_WORD]
+    word_pieces = np.bincount(numbers - NO_WORD, minlength=1)[numbers - NO_WORD]
     own = numbers.max(initial=NO_WORD) + 1 + np.arange(len(numbers), dtype=np.int32)
-    return np.where((numbers != NO_WORD) & (pieces > MOST_PIECES), own, numbers)
+    return np.where((numbers != NO_WORD) & (word_pieces > MAX_WORD_PIECES), own, numbers)
 
 
 def _wordless(encoder: Encoder) -> list[int]:
-    """Return the ids of unknown and special tokens; a text may have them written out, as in "question [SEP] answer"."""
+    """Return the ids of unknown and special tokens. A text may spell them out, as in "question [SEP] answer"."""
     token_model = encoder.token_model
     names = token_model.special_tokens.values() if isinstance(token_model, Transformer) else ()
     ids = [token_model.rule.unknown, *(encoder.tokenizer.token_to_id(name) for name in names)]

@@ -1,4 +1,4 @@
-"""A small BERT that begins with nothing: a WordPiece tokenizer learnt from the pile, and random weights."""
+"""Small BERT with random weights and a WordPiece tokenizer learnt from the pile."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from nlptl.pretraining.encoders.objectives import Scratch
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # their ids are their places
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # by id
 NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-ALPHABET = 1_000  # most characters that get entries; texts in Chinese have more, the rarest become [UNK]
+MAX_LETTERS = 1_000  # entries for single characters; rarer ones, as in Chinese, become [UNK]
 
-Texts = Callable[[str], Iterable[Sequence[str]]]
-"""Reads the pile from its beginning, in batches; told what for."""
+PileReader = Callable[[str], Iterable[Sequence[str]]]
+"""Function that reads the pile in batches; its argument names the purpose."""
 
 
-def fresh_encoder(settings: Scratch, texts: Texts, *, seed: int) -> Encoder:
-    """Return an encoder (mean pooling) with random weights over a tokenizer that was learnt from the pile."""
+def fresh_encoder(settings: Scratch, texts: PileReader, *, seed: int) -> Encoder:
+    """Return an encoder (mean pooling) with random weights and a tokenizer learnt from the pile."""
     tokenizer = learnt_tokenizer(settings, texts)
     model = fresh_bert(
         seed=seed,
@@ -47,10 +47,10 @@ def fresh_encoder(settings: Scratch, texts: Texts, *, seed: int) -> Encoder:
     return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
 
 
-def learnt_tokenizer(settings: Scratch, texts: Texts) -> Tokenizer:
+def learnt_tokenizer(settings: Scratch, texts: PileReader) -> Tokenizer:
     """Learn a WordPiece tokenizer (Schuster & Nakajima 2012) with BERT's normaliser and special tokens.
 
-    Raises ConfigError when the vocabulary has no room for the pile's letters.
+    Raises ConfigError if the vocabulary is too small for the pile's letters.
     """
     from tokenizers import models, trainers
 
@@ -67,7 +67,7 @@ def learnt_tokenizer(settings: Scratch, texts: Texts) -> Tokenizer:
         vocab_size=settings.vocabulary_size,
         min_frequency=settings.min_frequency,
         show_progress=False,
-        # The trainer numbers letters as its hash table has them, differently each time, and breaks ties by number.
+        # The trainer numbers letters in hash order, different each time, and breaks ties by number.
         special_tokens=[*SPECIAL, *letters, *inner],
         initial_alphabet=letters,
         limit_alphabet=len(letters),
@@ -94,7 +94,7 @@ def _bert_tokenizer(model: Any, settings: Scratch) -> Tokenizer:
 
 
 def _letters(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:
-    """Return the most frequent letters of a pile, and "##" and a letter for those that stand inside words."""
+    """Return the most frequent letters, and "##" plus letter for those inside words."""
     words: Counter[str] = Counter()
     for texts in batches:
         for text in texts:
@@ -104,6 +104,6 @@ def _letters(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> tuple[li
     for word, count in words.items():
         for letter in word:
             counts[letter] += count
-    kept = sorted(counts, key=lambda letter: (-counts[letter], letter))[:ALPHABET]
+    kept = sorted(counts, key=lambda letter: (-counts[letter], letter))[:MAX_LETTERS]
     inside = {letter for word in words for letter in word[1:]}
     return kept, [f"##{letter}" for letter in kept if letter in inside]

@@ -1,6 +1,6 @@
-"""TSDAE (Wang et al. 2021): a text with most words deleted to one vector, and from that vector back to the whole text.
+"""TSDAE (Wang et al. 2021): delete words, encode the rest, reconstruct the text from that vector.
 
-Shapes: B texts, N packed tokens, M predicted tokens, D dimension, L layers, V vocabulary.
+Shapes: B texts, D dimension, L layers.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from nlptl.errors import DataError
 from nlptl.models.masked_lm_head import INITIAL_STD
 from nlptl.models.packing import Batch
 from nlptl.models.transformer import Transformer
-from nlptl.pretraining.encoders.masked_lm import BUDGET
+from nlptl.pretraining.encoders.masked_lm import MEASURE_TOKENS
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
-from nlptl.randomness import chance
-from nlptl.training.batches import length_sorted_batches, share_of_rows
+from nlptl.pretraining.encoders.training import weighted_share
+from nlptl.randomness import keyed_uniform
+from nlptl.training.batches import length_sorted_batches
 from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
     from nlptl.models.masked_lm_head import MaskedLMHead
 
-NEW_RATE = 1e-3  # learning rate of what has no pretrained weights
+NEW_LEARNING_RATE = 1e-3  # for parameters without pretrained weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Deletion:
-    """Deletes each word with `probability`, all its pieces together; one word always stays."""
+    """Function that deletes each word with `probability`, with all its word pieces. One word always stays."""
 
     probability: float
     seed: int
 
     def __call__(self, pile: TokenPile, draw: Draw) -> Batch:
-        """Return what is left of the texts of a draw."""
+        """Return the texts of a draw without the deleted words."""
         places, lengths = pile.places(draw.rows)
         rows = np.repeat(draw.rows.numpy(), lengths.numpy())
         text = np.repeat(np.arange(len(lengths)), lengths.numpy())
         words = pile.words[places]
-        luck = np.where(words == NO_WORD, -1.0, chance(self.seed, draw.epoch, rows, words))
+        luck = np.where(words == NO_WORD, -1.0, keyed_uniform(self.seed, draw.epoch, rows, words))
         best = np.full(len(lengths), -1.0)
         np.maximum.at(best, text, luck)
         kept = (words == NO_WORD) | (luck >= self.probability) | (luck == best[text])
@@ -50,11 +51,11 @@ class Deletion:
         return Batch(ids, torch.from_numpy(np.bincount(text[kept], minlength=len(lengths))))
 
 
-class Memory(nn.Module):
-    """memory_l = U_l s + b_l for each layer l of the decoder, of the sentence vector s.
+class DecoderMemory(nn.Module):
+    """memory_l = U_l s + b_l for each decoder layer l and the sentence vector s; U (L, D, D), b (L, D).
 
-    The paper's decoder attends to s by cross-attention. Attention over one key gives it the weight softmax = 1, so that
-    its output is an affine map of s whatever the query: that map is what is kept of it, U (L, D, D) and b (L, D).
+    It stands for the paper's cross-attention to s. Attention over a single key has weight 1, so its output is an affine
+    map of s whatever the query.
     """
 
     def __init__(self, layers: int, dim: int, generator: torch.Generator) -> None:
@@ -63,64 +64,62 @@ class Memory(nn.Module):
         self.bias = nn.Parameter(torch.zeros(layers, dim))
 
     def forward(self, vectors: Tensor) -> list[Tensor]:
-        """Return one vector (B, D) a layer of sentence vectors (B, D)."""
+        """Map sentence vectors (B, D) to one (B, D) a layer."""
         return [
             nn.functional.linear(vectors, weight, bias) for weight, bias in zip(self.weight, self.bias, strict=True)
         ]
 
 
 class TSDAETraining:
-    """loss = mean of -log p(w_i | w_<i, s), where s is the vector of the text without its deleted words (eq. 1).
+    """loss = mean of -log p(w_i | w_<i, s), with s the vector of the text without the deleted words (eq. 1).
 
-    The decoder has the encoder's own layers (tied, as the paper found best), reads from the left only, and predicts
-    through a masked-LM head: that of the weights, or a fresh one tied to the embeddings.
+    The decoder shares the encoder's layers (best in the paper) with causal attention. A masked-LM head predicts: that of
+    the weights, or a fresh one tied to the embeddings.
     """
 
     def __init__(
         self, encoder: Encoder, head: MaskedLMHead, pile: TokenPile, deletion: Deletion, generator: torch.Generator,
         *, fresh: bool,
     ) -> None:  # fmt: skip
-        """`fresh` says that the head has no pretrained weights; `generator` draws those of the memory."""
+        """Set up the training. `fresh`: the head has no pretrained weights. `generator` draws those of the memory."""
         assert isinstance(encoder.token_model, Transformer)
         self.encoder, self.head, self.pile, self.deletion, self.fresh = encoder, head, pile, deletion, fresh
-        self.memory = Memory(encoder.token_model.depth, encoder.dim, generator).to(encoder.device)
+        self.memory = DecoderMemory(encoder.token_model.depth, encoder.dim, generator).to(encoder.device)
         self.module: nn.Module = nn.ModuleDict({"encoder": encoder, "head": head, "memory": self.memory})
         self.tokens = 0
 
     def groups(self, learning_rate: float) -> list[ParameterGroup]:
-        """Return the pretrained parameters at `learning_rate` and the new ones at their own."""
+        """Return the parameters to train; new ones have a learning rate of their own."""
         old, new = list(self.encoder.parameters()), list(self.memory.parameters())
         (new if self.fresh else old).extend(self.head.parameters())
-        return [ParameterGroup(old, learning_rate), ParameterGroup(new, NEW_RATE)]
+        return [ParameterGroup(old, learning_rate), ParameterGroup(new, NEW_LEARNING_RATE)]
 
     def loss(self, draw: Draw) -> Tensor:
-        """Return the mean cross-entropy () of the tokens in a draw; 0 where no text has two."""
-        ruins, whole = self.deletion(self.pile, draw), self.pile.batch(draw.rows)
-        self.tokens += len(ruins.input_ids) + len(whole.input_ids)
-        return self._summed(ruins, whole) / max(1, _predicted(whole.lengths))
+        """Return the mean cross-entropy () of the predicted tokens."""
+        remaining, whole = self.deletion(self.pile, draw), self.pile.batch(draw.rows)
+        self.tokens += len(remaining.input_ids) + len(whole.input_ids)
+        return self._loss_sum(remaining, whole) / max(1, _predicted(whole.lengths))
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
-        """Return process i's texts of a draw, weighed by how many tokens they have."""
-        part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-        mine = _predicted(self.pile.lengths[part.rows]) if len(draw.rows) > process else 0
-        return part, processes * mine / max(1, _predicted(self.pile.lengths[draw.rows]))
+        """Return the texts of one process, weighted by their predicted tokens."""
+        return weighted_share(draw, process, processes, lambda part: _predicted(self.pile.lengths[part.rows]))
 
     @torch.inference_mode()
     def measure(self, pile: TokenPile) -> float | None:
-        """Return the mean loss on other texts under fixed deletions; None where no text has two tokens."""
+        """Return the mean loss under fixed deletions, None if there is nothing to predict."""
         predicted = _predicted(pile.lengths)
         if not predicted:
             return None
         self.module.eval()
-        batches = length_sorted_batches(pile.lengths, budget=BUDGET)
-        total = sum(float(self._summed(self.deletion(pile, Draw(0, rows)), pile.batch(rows))) for rows in batches)
+        batches = length_sorted_batches(pile.lengths, budget=MEASURE_TOKENS)
+        total = sum(float(self._loss_sum(self.deletion(pile, Draw(0, rows)), pile.batch(rows))) for rows in batches)
         return total / predicted
 
-    def _summed(self, ruins: Batch, whole: Batch) -> Tensor:
+    def _loss_sum(self, remaining: Batch, whole: Batch) -> Tensor:
         token_model, device = self.encoder.token_model, self.encoder.device
         assert isinstance(token_model, Transformer)
-        ruins, whole = ruins.to(device), whole.to(device)
-        vectors = self.encoder.pooling(token_model(ruins), ruins)
+        remaining, whole = remaining.to(device), whole.to(device)
+        vectors = self.encoder.pooling(token_model(remaining), remaining)
         hidden = token_model.decode(whole, self.memory(vectors))
         last = whole.lengths.cumsum(0) - 1
         predicting = torch.ones(len(whole.input_ids), dtype=torch.bool)
@@ -131,14 +130,14 @@ class TSDAETraining:
 
 
 def check_lengths(pile: TokenPile) -> None:
-    """Raise DataError for texts of one token each, which has none before it to be predicted from."""
+    """Raise DataError if every text has one token only: TSDAE predicts from the tokens before."""
     if not _predicted(pile.lengths):
         raise DataError(
-            f"{pile.name}: found no text of two tokens among the {len(pile)} texts to learn from; expected some, because "
-            "TSDAE predicts a token from those before it. Give longer texts, or choose objective: mlm."
+            f"{pile.name}: found no text of two tokens among {len(pile)}; expected some, because TSDAE predicts a token from those "
+            "before it. Give longer texts, or choose objective: mlm."
         )
 
 
 def _predicted(lengths: Tensor) -> int:
-    """Return how many tokens of texts of `lengths` (B,) have one before them."""
+    """Return the number of tokens that have one before them."""
     return int((lengths - 1).clamp(min=0).sum())

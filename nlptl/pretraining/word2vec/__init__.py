@@ -1,1 +1,1 @@
-"""Word vectors: tokenizer, vocabulary and corpus of ids, training engines, formats, quality checks."""
+"""Word vectors: tokenizer, corpus, training engines, quality."""

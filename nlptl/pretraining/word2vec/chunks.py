@@ -1,6 +1,6 @@
-"""Distinct chunks of text (what stands between ASCII whitespace), counted and split into words once each.
+"""Distinct chunks of text between ASCII whitespace, counted and split into words once each.
 
-Shapes: C chunks (0 is the end of a text), W words.
+Shapes: C chunks; chunk 0 is the end of a text.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from nlptl.pretraining.word2vec.scanner import NEEDED, SEPARATOR, TEXT, USED, WR
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-GROUP = 1_000  # chunks that pass through the tokenizer at once
-FENCE = "\n\ue000\n"  # stands between them: nothing that a tokenizer of ours looks for reaches across
+GROUP = 1_000  # chunks tokenised at once
+FENCE = "\n\ue000\n"  # between them: no rule of the tokenizers here reaches across
 
-Texts = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Bytes of texts in UTF-8, and (texts + 1,) where each begins."""
+Utf8Texts = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Bytes of texts in UTF-8, and the start of each (texts + 1,)."""
 
 
 class Chunks:
-    """A table of distinct chunks that grows as it meets new ones."""
+    """Growing table of distinct chunks."""
 
     def __init__(self) -> None:
         self._table = Table(
@@ -41,15 +41,15 @@ class Chunks:
 
     @property
     def size(self) -> int:
-        """Bytes that the table takes."""
+        """Bytes of the table."""
         return sum(array.nbytes for array in self._table)
 
-    def scan(self, texts: Texts) -> NDArray[np.int32]:
-        """Return the chunks of all texts, 0 after each text; the array holds until the next call."""
+    def scan(self, texts: Utf8Texts) -> NDArray[np.int32]:
+        """Return the chunks of all texts, 0 after each text. The next call overwrites the array."""
         content, offsets = texts
-        most = int(offsets[-1] - offsets[0]) // 2 + 2 * len(offsets)
-        if most > len(self._out):
-            self._out = np.empty(most, np.int32)
+        max_chunks = int(offsets[-1] - offsets[0]) // 2 + 2 * len(offsets)
+        if max_chunks > len(self._out):
+            self._out = np.empty(max_chunks, np.int32)
         state = np.array([offsets[0], 0, 0], np.int64)
         while not scanner.scan(self._table, content, offsets, state, self._out):
             self._grow()
@@ -57,13 +57,13 @@ class Chunks:
         return self._out[: state[WRITTEN]]
 
     def counts(self) -> NDArray[np.int64]:
-        """Return (C,) how often each chunk occurs; 0 for chunk 0."""
+        """Return the count (C,) of each chunk, 0 for chunk 0."""
         counts = np.zeros(len(self), np.int64)
         scanner.read_counts(self._table.slots, counts)
         return counts
 
     def absorb(self, other: Chunks) -> NDArray[np.int64]:
-        """Take in all chunks of another table and return (C of other,) which chunk here each of them is."""
+        """Add all chunks of another table. Return their numbers here, by their numbers there."""
         places = np.zeros(len(other), np.int64)
         counts, done = other.counts(), 1
         while (done := scanner.absorb(self._table, other._table, counts, done, places)) < len(other):
@@ -71,7 +71,7 @@ class Chunks:
         return places
 
     def groups(self) -> Iterator[bytes]:
-        """Yield the chunks from 1 on in groups, SEPARATOR between the chunks of one."""
+        """Yield the chunks from 1 on in groups, joined by SEPARATOR."""
         ends, arena = self._table.ends, self._table.arena
         for first in range(1, len(self), GROUP):
             last = min(first + GROUP, len(self)) - 1
@@ -92,9 +92,9 @@ class Chunks:
 
 
 def words_of_chunks(tokenizer: Tokenizer, chunks: Chunks) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
-    """Yield for each group of chunks the number of words of each chunk, and the words of all, known or not.
+    """Yield for each group of chunks the number of words of each, and all words.
 
-    A chunk's words do not depend on what stands around it, so that a group passes through the tokenizer as one string.
+    A chunk's words do not depend on its neighbours, so a group is tokenised as one string.
     """
     for group in chunks.groups():
         if FENCE[1].encode() in group:
@@ -108,7 +108,7 @@ def _split(tokenizer: Tokenizer, chunks: Sequence[str]) -> tuple[NDArray[np.int6
     joined = FENCE.join(chunks)
     normal: Any = tokenizer.normalizer.normalize_str(joined) if tokenizer.normalizer else joined
     parts = normal.split(FENCE) if len(chunks) > 1 else [normal]
-    # A run of letters and digits is one word; only the others need the regex, at 3 µs a word.
+    # A run of letters and digits is one word. Only the others need the regex, at 3 µs a word.
     lengths = np.ones(len(parts), np.int64)
     rest = [place for place, plain in enumerate(map(str.isalnum, parts)) if not plain or not parts[place].isascii()]
     if not rest:
@@ -124,9 +124,9 @@ def _split(tokenizer: Tokenizer, chunks: Sequence[str]) -> tuple[NDArray[np.int6
 def _pre_tokenized(tokenizer: Tokenizer, parts: Sequence[str]) -> list[list[str]]:
     found: list[list[str]] = [[] for _ in parts]
     ends = np.cumsum([len(part) + 1 for part in parts])
-    pieces = tokenizer.pre_tokenizer.pre_tokenize_str("\n".join(parts))
-    places = np.searchsorted(ends, [begin for _, (begin, _) in pieces], side="right")
-    for place, (word, _) in zip(places.tolist(), pieces, strict=True):
+    spans = tokenizer.pre_tokenizer.pre_tokenize_str("\n".join(parts))
+    places = np.searchsorted(ends, [begin for _, (begin, _) in spans], side="right")
+    for place, (word, _) in zip(places.tolist(), spans, strict=True):
         found[place].append(word)
     return found
 

@@ -1,6 +1,6 @@
-"""The engine for processors: skip-gram on all cores, with subwords if wanted.
+"""CPU engine: skip-gram on all cores, with subwords if wanted.
 
-Shapes: V words, D dimension (padded to 16 while it trains), P pieces of text, S rows of n-grams.
+Shapes: V words, D dimension (padded to 16 in training), P segments of text, S buckets of n-grams in use.
 """
 
 from __future__ import annotations
@@ -8,86 +8,88 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.pretraining.word2vec import cpu_kernels as kernels
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import Buckets, FloatArray, SkipGramTask, Trained, Watch, initial_vectors
+from nlptl.pretraining.word2vec.engines import (
+    MIN_LEARNING_RATE,
+    MIN_THREADED_WORDS,
+    Buckets,
+    Callbacks,
+    FloatArray,
+    SkipGramTask,
+    TrainedVectors,
+    initial_vectors,
+)
 from nlptl.pretraining.word2vec.sampling import sampling_of
-from nlptl.pretraining.word2vec.subwords import subwords_of
+from nlptl.pretraining.word2vec.simd import ROW_FLOATS
 
 if TYPE_CHECKING:
-    from nlptl.pretraining.word2vec.cpu_kernels import Room
     from nlptl.training.checkpoints import State
 
-LEAST_RATE = 1e-4  # where the learning rate ends, as in word2vec.c and gensim
-BLOCK = 50_000  # words of the corpus that a thread takes at once
-SMALL = 1_000_000  # words below which one thread trains: threads gain little, and one repeats exactly
+BLOCK_WORDS = 50_000  # words that a thread takes at once
 
 
-def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch: Watch) -> Trained:
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train on this machine's cores; see Engine.
 
-    With `deterministic`, and below a million words, one thread goes through the corpus in order and gives the same bits
-    every time on the same machine, also after a kill. Else threads race, and runs differ a little.
+    With `deterministic`, or below a million words, one thread passes over the corpus in order. It gives the same bits on
+    every run on the same machine, even after a kill. Otherwise threads race, and runs differ a little.
     """
-    compile_seconds = compiled()
-    training = _Training(corpus, task, start)
-    threads = 1 if task.deterministic or len(corpus.ids) < SMALL else task.threads or len(os.sched_getaffinity(0))
-    kept, first = training.resumed(watch)
+    compile_seconds = compile_kernels()
+    training = _CpuTraining(corpus, task, start)
+    one = task.deterministic or len(corpus.ids) < MIN_THREADED_WORDS
+    threads = 1 if one else task.threads or len(os.sched_getaffinity(0))
+    kept, first = training.resumed(callbacks)
     seconds = 0.0
     for epoch in range(first, task.epochs):
         begin = time.monotonic()
-        kept += training.train_epoch(epoch, threads, watch.advance)
+        kept += training.train_epoch(epoch, threads, callbacks.advance)
         seconds += time.monotonic() - begin
-        if watch.listens:
-            watch.after_epoch(epoch + 1, training.vectors(), training.contexts())
-        if watch.checkpoints is not None and epoch + 1 < task.epochs:
-            watch.checkpoints.keep(epoch + 1, functools.partial(training.state, epoch + 1, kept, watch.notes))
-    return Trained(
-        vectors=np.ascontiguousarray(training.vectors()), kept_words=kept, buckets=training.buckets(),
-        compile_seconds=compile_seconds, train_seconds=seconds,
-    )  # fmt: skip
+        if callbacks.needs_vectors:
+            callbacks.after_epoch(epoch + 1, training.vectors(), training.contexts())
+        if callbacks.checkpoints is not None and epoch + 1 < task.epochs:
+            state = functools.partial(training.state, epoch + 1, kept, callbacks.notes)
+            callbacks.checkpoints.keep(epoch + 1, state)
+    vectors = np.ascontiguousarray(training.vectors())
+    return TrainedVectors(vectors, kept, training.buckets(), compile_seconds=compile_seconds, train_seconds=seconds)
 
 
-def compiled() -> float:
-    """Make the kernels ready and return the seconds that took: some on a machine's first run, nearly none afterwards."""
-    from nlptl.pretraining.word2vec import cpu_kernels as kernels
-
+def compile_kernels() -> float:
+    """Compile the kernels, or load them from numba's cache. Return the seconds it took."""
     begin = time.monotonic()
-    texts = kernels.Texts(_read_only(np.zeros(0, np.int32)), np.zeros(1, np.int64))
-    sampling = sampling_of(np.array([0, 1]), 0.0)
+    texts = kernels.SegmentedTexts(_read_only(np.zeros(0, np.int32)), np.zeros(1, np.int64))
     tables = kernels.Tables(*(kernels.aligned_zeros(1, 16) for _ in range(3)))
-    grams = kernels.Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    plan = kernels.Plan(window=1, negatives=1, seed=np.uint64(0), first_rate=0.0, rate_a_word=0.0, least_rate=0.0)
-    room = kernels.room_for(window=1, negatives=1, floats=16)
-    kernels.train_pieces(texts, sampling, tables, grams, room, plan, 0, 0)
+    grams, _ = ngrams_of([], None)
+    parameters = kernels.EpochParameters(1, 1, np.uint64(0), first_rate=0.0, rate_a_word=0.0, least_rate=0.0)
+    workspace = kernels.new_workspace(window=1, negatives=1, floats=16)
+    kernels.train_segments(texts, sampling_of(np.array([0, 1]), 0.0), tables, grams, workspace, parameters, 0, 0)
     return time.monotonic() - begin
 
 
-class _Training:
-    """Tables, texts and draws of one training."""
+class _CpuTraining:
+    """Tables and texts of one training."""
 
     def __init__(self, corpus: Corpus, task: SkipGramTask, start: FloatArray | None) -> None:
-        from nlptl.pretraining.word2vec.cpu_kernels import LONGEST, Grams, Tables, Texts, aligned_zeros
-        from nlptl.pretraining.word2vec.simd import ROW_FLOATS
-
         self._task, self._words = task, len(corpus.ids)
         self._sampling = sampling_of(corpus.counts, task.subsample)
-        self._subwords = subwords_of(corpus.words, task.spelling)
-        self._texts = Texts(_read_only(corpus.ids), pieces(corpus.offsets, longest=LONGEST))
-        self._grams = Grams(self._subwords.rows, self._subwords.begins)
+        self._grams, self._bucket_ids = ngrams_of(corpus.words, task.spelling)
+        begins = segment_begins(corpus.offsets, max_words=kernels.MAX_SEGMENT_WORDS)
+        self._texts = kernels.SegmentedTexts(_read_only(corpus.ids), begins)
         words, floats = len(corpus.counts), -(-task.dim // ROW_FLOATS) * ROW_FLOATS
-        rows = (words, words, len(self._subwords.buckets))
-        self._tables = Tables(*(aligned_zeros(count, floats) for count in rows))
-        self._begin(initial_vectors(words, task, start), start)
+        rows = (words, words, len(self._bucket_ids))
+        self._tables = kernels.Tables(*(kernels.aligned_zeros(count, floats) for count in rows))
+        self._set_first(initial_vectors(words, task, start), start)
 
-    def _begin(self, vectors: FloatArray, start: FloatArray | None) -> None:
-        """Set the first vectors; with subwords such that the mean of a word's parts is its start."""
+    def _set_first(self, vectors: FloatArray, start: FloatArray | None) -> None:
+        """Set the first vectors. With subwords, the mean of a word's parts is its row of `start`."""
         if self._task.spelling is None:
             self._tables.vectors[:, : self._task.dim] = vectors
             return
@@ -96,40 +98,39 @@ class _Training:
         first = generator.random(shape, np.float32)
         first -= np.float32(0.5)
         np.multiply(first, 2 * limit, out=self._tables.grams[:, : self._task.dim])
-        self._tables.vectors[:, : self._task.dim] = 2 * vectors  # as wide as those of n-grams, as fastText's
+        self._tables.vectors[:, : self._task.dim] = 2 * vectors  # as wide as those of n-grams, as in fastText
         if start is not None:
             given = ~np.isnan(start[:, 0])
-            parts = np.diff(self._subwords.begins)[:, None] + 1
+            parts = np.diff(self._grams.begins)[:, None] + 1
             others = self._composed() * parts - self._tables.vectors
             self._tables.vectors[given, : self._task.dim] = (vectors * parts - others[:, : self._task.dim])[given]
 
     def train_epoch(self, epoch: int, threads: int, advance: Callable[[int], None]) -> int:
-        """Pass over the corpus once; returns how many words subsampling kept."""
-        from nlptl.pretraining.word2vec.cpu_kernels import Plan, room_for, train_pieces
-
-        task, tables = self._task, self._tables
-        fall = (task.learning_rate - LEAST_RATE) / (max(1, self._words) * task.epochs)
-        plan = Plan(
-            window=task.window, negatives=task.negatives, seed=_seed_of(task.seed, epoch),
-            first_rate=task.learning_rate - fall * self._words * epoch, rate_a_word=fall, least_rate=LEAST_RATE,
+        """Pass over the corpus once. Return the number of kept words."""
+        task, begins = self._task, self._texts.begins
+        fall = (task.learning_rate - MIN_LEARNING_RATE) / (max(1, self._words) * task.epochs)
+        parameters = kernels.EpochParameters(
+            task.window, task.negatives, _seed_of(task.seed, epoch), rate_a_word=fall, least_rate=MIN_LEARNING_RATE,
+            first_rate=task.learning_rate - fall * self._words * epoch,
         )  # fmt: skip
-        rooms: list[Room] = [
-            room_for(window=task.window, negatives=task.negatives, floats=tables.vectors.shape[1])
-            for _ in range(threads)
+        floats = self._tables.vectors.shape[1]
+        free = [
+            kernels.new_workspace(window=task.window, negatives=task.negatives, floats=floats) for _ in range(threads)
         ]
-        begins = self._texts.begins
-        blocks = list(_blocks(begins, size=max(1, min(BLOCK, self._words // (8 * threads)))))
+        blocks = list(_blocks(begins, size=max(1, min(BLOCK_WORDS, self._words // (8 * threads)))))
 
-        def work(block: tuple[int, int]) -> tuple[int, int]:
-            room = rooms.pop()  # list.pop and append are atomic
-            kept = train_pieces(self._texts, self._sampling, tables, self._grams, room, plan, *block)
-            rooms.append(room)
+        def train_block(block: tuple[int, int]) -> tuple[int, int]:
+            workspace = free.pop()  # list.pop and append are atomic
+            kept = kernels.train_segments(
+                self._texts, self._sampling, self._tables, self._grams, workspace, parameters, *block
+            )
+            free.append(workspace)
             return int(kept), int(begins[block[1]] - begins[block[0]])
 
-        return _worked(work, blocks, threads, advance)
+        return _run_blocks(train_block, blocks, threads, advance)
 
     def vectors(self) -> FloatArray:
-        """Return input vectors (V, D), without subwords as a view."""
+        """Return input vectors (V, D); a view without subwords."""
         return (self._composed() if self._task.spelling else self._tables.vectors)[:, : self._task.dim]
 
     def contexts(self) -> FloatArray:
@@ -137,49 +138,59 @@ class _Training:
         return self._tables.contexts[:, : self._task.dim]
 
     def buckets(self) -> Buckets | None:
-        """Return the vectors of n-grams; None without subwords."""
+        """Return the vectors of n-grams."""
         if self._task.spelling is None:
             return None
-        return Buckets(self._subwords.buckets, self._tables.grams[:, : self._task.dim].copy())
+        return Buckets(self._bucket_ids, self._tables.grams[:, : self._task.dim].copy())
 
     def _composed(self) -> FloatArray:
-        from nlptl.pretraining.word2vec.cpu_kernels import composed
-
-        result: FloatArray = composed(self._tables.vectors, self._tables.grams, self._grams.rows, self._grams.begins)
+        result: FloatArray = kernels.composed(self._tables.vectors, self._tables.grams, *self._grams)
         return result
 
     def state(self, epochs: int, kept: int, notes: dict[str, Any]) -> State:
-        """Return what a checkpoint holds."""
+        """Return the content of a checkpoint."""
         import torch
 
         tensors = {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
         return tensors, {"engine": "cpu", "epochs": epochs, "kept_words": kept, "notes": notes}
 
-    def resumed(self, watch: Watch) -> tuple[int, int]:
-        """Take up the newest checkpoint, if there is one; returns words kept and epochs done so far."""
-        found = watch.checkpoints.newest() if watch.checkpoints is not None else None
+    def resumed(self, callbacks: Callbacks) -> tuple[int, int]:
+        """Load the newest checkpoint, if there is one. Return words kept and epochs done so far."""
+        found = callbacks.checkpoints.newest() if callbacks.checkpoints is not None else None
         if found is None or found[1].get("engine") != "cpu":
             return 0, 0
         tensors, counters = found
         for name, table in self._tables._asdict().items():
             table[:] = tensors[name].numpy()
-        watch.notes.update(counters["notes"])
-        watch.advance(self._words * counters["epochs"])
+        callbacks.notes.update(counters["notes"])
+        callbacks.advance(self._words * counters["epochs"])
         return counters["kept_words"], counters["epochs"]
 
 
-def pieces(offsets: NDArray[np.int64], *, longest: int) -> NDArray[np.int64]:
-    """Return where pieces of text begin, and the end (P + 1,): texts (offsets as in Corpus), long ones cut in pieces."""
-    parts = np.maximum(1, -(-np.diff(offsets) // longest))
+def ngrams_of(words: Sequence[str], spelling: Spelling | None) -> tuple[kernels.Grams, NDArray[np.int32]]:
+    """Return the n-grams of words (V,), the first of which is the unknown word, and the buckets (S,) in use.
+
+    Only these have rows: most of two million buckets would be empty.
+    """
+    if spelling is None:
+        return kernels.Grams(np.zeros(0, np.int32), np.zeros(1, np.int64)), np.zeros(0, np.int32)
+    buckets, begins = bucket_ids(words[1:], spelling)
+    used, rows = np.unique(buckets, return_inverse=True)
+    return kernels.Grams(rows.astype(np.int32), np.concatenate([np.zeros(1, np.int64), begins])), used
+
+
+def segment_begins(offsets: NDArray[np.int64], *, max_words: int) -> NDArray[np.int64]:
+    """Return the starts of segments, and the end (P + 1,). A segment is a text or, of a long text, a part."""
+    parts = np.maximum(1, -(-np.diff(offsets) // max_words))
     if (parts == 1).all():
         return offsets
     begins = np.repeat(offsets[:-1], parts)
     number = np.arange(len(begins)) - np.repeat(np.cumsum(parts) - parts, parts)
-    return np.concatenate([begins + number * longest, offsets[-1:]])
+    return np.concatenate([begins + number * max_words, offsets[-1:]])
 
 
 def _blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]]:
-    """Cut pieces into runs of at least `size` words; a run may be longer by one piece."""
+    """Yield blocks of segments (first, end) of at least `size` words."""
     first = 0
     while first < len(begins) - 1:
         last = int(np.searchsorted(begins, begins[first] + size))
@@ -188,33 +199,33 @@ def _blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]
         first = last
 
 
-def _worked(
-    work: Callable[[tuple[int, int]], tuple[int, int]],
+def _run_blocks(
+    train_block: Callable[[tuple[int, int]], tuple[int, int]],
     blocks: list[tuple[int, int]],
     threads: int,
     advance: Callable[[int], None],
 ) -> int:
-    """Do all blocks, in order on one thread; returns how many words were kept."""
+    """Train on all blocks, in order on one thread. Return the number of kept words."""
     total = 0
-    if threads == 1:
-        for block in blocks:
-            kept, passed = work(block)
-            total += kept
-            advance(passed)
-        return total
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="nlptl-skip-gram")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="nlptl-skip-gram") if threads > 1 else None
     try:
-        for future in as_completed([pool.submit(work, block) for block in blocks]):
-            kept, passed = future.result()
+        if pool is None:
+            results: Iterator[tuple[int, int]] = map(train_block, blocks)
+        else:
+            results = (
+                future.result() for future in as_completed([pool.submit(train_block, block) for block in blocks])
+            )
+        for kept, passed in results:
             total += kept
             advance(passed)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # after Ctrl-C the blocks under way still end
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)  # after Ctrl-C the running blocks still end
     return total
 
 
 def _read_only(ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return a view that cannot be written: numba compiles anew for arrays that can, and mapped files cannot."""
+    """Return a read-only view, as mapped files are: numba compiles anew for writeable arrays."""
     view = np.asarray(ids).view()
     view.flags.writeable = False
     return view

@@ -1,14 +1,14 @@
-"""Skip-gram with negative sampling over a run of texts on one processor core.
+"""Skip-gram with negative sampling over segments of text on one core.
 
-Threads share the tables without locks (Recht et al. 2011): an update that another one overtakes is lost, which is rare and
-does no harm. What is drawn depends on seed, epoch and text alone, so that one thread repeats exactly.
+Threads share the tables without locks (Recht et al. 2011): a lost update is rare and does no harm. Draws depend on seed,
+epoch and segment alone, so one thread repeats exactly.
 
-For each centre word, its context words and `negatives` noise words make one small matrix product: the noise words are
-shared by all pairs of that centre (Ji et al. 2016), and the context rows stay in a ring near the processor while the window
-slides over them, their change written once when they leave it. As in word2vec.c the context word's vector is the input and
-the centre word is what it predicts, which is the same sum over pairs.
+For each centre word, its context words and noise words make one small matrix product. All pairs of the centre share the
+noise words (Ji et al. 2016). The context rows stay in a ring in the cache while the window slides over them, and their
+change is written once, when they leave it. As in word2vec.c the context word is the input and predicts the centre word,
+which is the same sum over pairs.
 
-Shapes: V words, D dimension (padded to 16), P pieces of text, S rows of n-grams.
+Shapes: V words, D dimension (padded to 16), P segments of text, S rows of n-grams.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from nlptl.pretraining.word2vec.simd import (
     subtract,
 )
 
-LONGEST = 10_000  # words of a piece of text; a longer text is cut, as gensim cuts it
-AHEAD = 2  # centres whose rows are fetched before they are needed
+MAX_SEGMENT_WORDS = 10_000  # longer texts are cut, as in gensim
+AHEAD = 2  # centres whose rows are prefetched
 FloatArray = NDArray[np.float32]
 GOLDEN = uint64(0x9E3779B97F4A7C15)
 
 
-class Texts(NamedTuple):
-    """The corpus, cut into pieces."""
+class SegmentedTexts(NamedTuple):
+    """Corpus, cut into segments."""
 
     ids: NDArray[np.int32]
     begins: NDArray[np.int64]
-    """(P + 1,) where each piece begins in `ids`; none is longer than LONGEST."""
+    """(P + 1,) start of each segment in `ids`; none is longer than MAX_SEGMENT_WORDS."""
 
 
 class Tables(NamedTuple):
-    """What is trained."""
+    """Trained tables."""
 
     vectors: NDArray[np.float32]
-    """(V, D) input vectors; with n-grams a word's own part."""
+    """(V, D) input vectors; with n-grams the words' own parts."""
     contexts: NDArray[np.float32]
     """(V, D) output vectors."""
     grams: NDArray[np.float32]
@@ -58,15 +58,15 @@ class Tables(NamedTuple):
 
 
 class Grams(NamedTuple):
-    """The n-grams of each word; empty without subwords."""
+    """N-grams of each word; empty without subwords."""
 
     rows: NDArray[np.int32]
     begins: NDArray[np.int64]
-    """(V + 1,) where each word's begin in `rows`."""
+    """(V + 1,) start of each word in `rows`."""
 
 
-class Room(NamedTuple):
-    """What one thread needs to work in."""
+class Workspace(NamedTuple):
+    """Scratch buffers of one thread."""
 
     rows: NDArray[np.float32]
     """(2 * ring + 1, D) the ring's rows, their copies, and a row of zeros."""
@@ -78,28 +78,28 @@ class Room(NamedTuple):
     gradients: NDArray[np.float32]
 
 
-class Plan(NamedTuple):
-    """Numbers of the training."""
+class EpochParameters(NamedTuple):
+    """Parameters of one epoch."""
 
     window: int
     negatives: int
     seed: np.uint64
-    """Of the epoch."""
+    """Seed of the epoch."""
     first_rate: float
     """Learning rate at the epoch's first word."""
     rate_a_word: float
-    """How much it falls from word to word."""
+    """Decrease of the learning rate from word to word."""
     least_rate: float
 
 
-def room_for(*, window: int, negatives: int, floats: int) -> Room:
-    """Return room for one thread; rows of `floats` numbers on 64 bytes."""
+def new_workspace(*, window: int, negatives: int, floats: int) -> Workspace:
+    """Return a workspace for rows of `floats` numbers, aligned to 64 bytes."""
     contexts = 2 * window + 2
-    return Room(
+    return Workspace(
         rows=aligned_zeros(2 * (2 * window + 1) + 1, floats),
-        words=np.empty(LONGEST, np.int32),
-        reach=np.empty(LONGEST, np.int32),
-        noise=np.empty(LONGEST * negatives, np.int32),
+        words=np.empty(MAX_SEGMENT_WORDS, np.int32),
+        reach=np.empty(MAX_SEGMENT_WORDS, np.int32),
+        noise=np.empty(MAX_SEGMENT_WORDS * negatives, np.int32),
         inputs=np.empty(contexts, np.int64),
         outputs=np.empty(OUTPUTS, np.int64),
         gradients=np.empty((contexts + 2, LANES), np.float32),
@@ -107,7 +107,7 @@ def room_for(*, window: int, negatives: int, floats: int) -> Room:
 
 
 def aligned_zeros(rows: int, floats: int) -> NDArray[np.float32]:
-    """Return zeros (rows, floats) that begin on 64 bytes."""
+    """Return zeros (rows, floats), aligned to 64 bytes."""
     memory = np.zeros(rows * floats + 16, np.float32)
     begin = -memory.ctypes.data % 64 // 4
     return memory[begin : begin + rows * floats].reshape(rows, floats)
@@ -128,8 +128,8 @@ def _below(bits: Any, count: int) -> Any:
 
 
 @njit(nogil=True, error_model="numpy")
-def drawn(texts: Texts, sampling: Sampling, room: Room, plan: Plan, piece: int) -> int:
-    """Fill `room` with the words of a piece that are kept, how far each window reaches, and noise words; return how many."""
+def drawn(texts: SegmentedTexts, sampling: Sampling, room: Workspace, plan: EpochParameters, piece: int) -> int:
+    """Draw the kept words of a segment, the reach of each window, and noise words. Return how many are kept."""
     counter = _mixed(plan.seed + uint64(piece) * uint64(0xD1342543DE82EF95))
     kept = 0
     for place in range(texts.begins[piece], texts.begins[piece + 1]):
@@ -152,7 +152,7 @@ def drawn(texts: Texts, sampling: Sampling, room: Room, plan: Plan, piece: int) 
 
 @njit(nogil=True, error_model="numpy")
 def _enter(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None:
-    """Put a word's input vector into the ring: its own, or the mean of it and its n-grams'."""
+    """Copy a word's input vector into the ring: its own, or the mean of it and its n-grams'."""
     floats = tables.vectors.shape[1]
     enter(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
     if len(grams.rows):
@@ -164,7 +164,7 @@ def _enter(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None
 
 @njit(nogil=True, error_model="numpy")
 def _leave(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None:
-    """Add what a row of the ring has changed to the word's vector and to those of its n-grams."""
+    """Add the change of a row in the ring to the vectors of the word and of its n-grams."""
     floats = tables.vectors.shape[1]
     if not len(grams.rows):
         add_difference(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
@@ -185,8 +185,10 @@ def _prefetch(tables: Tables, grams: Grams, word: int) -> None:
 
 
 @njit(nogil=True, error_model="numpy")
-def _train_centre(tables: Tables, room: Room, plan: Plan, centre: int, rows: int, rate: np.float32) -> None:
-    """Take gradient steps for one centre word: `rows` context rows against it and its noise words, six at a time."""
+def _train_centre(
+    tables: Tables, room: Workspace, plan: EpochParameters, centre: int, rows: int, rate: np.float32
+) -> None:
+    """Take gradient steps for one centre word: `rows` context rows against six targets at a time."""
     floats = tables.contexts.shape[1]
     base, zeros = tables.contexts.ctypes.data, room.rows.ctypes.data + (len(room.rows) - 1) * floats * 4
     word = room.words[centre]
@@ -211,8 +213,8 @@ def _train_centre(tables: Tables, room: Room, plan: Plan, centre: int, rows: int
 
 
 @njit(nogil=True, error_model="numpy")
-def _inputs_of(room: Room, centre: int, kept: int, ring: int) -> int:
-    """List the addresses of a centre's context rows, the last one twice if they are odd in number; return how many."""
+def _inputs_of(room: Workspace, centre: int, kept: int, ring: int) -> int:
+    """List the addresses of a centre's context rows, the last of an odd number twice. Return how many."""
     row_bytes = room.rows.shape[1] * 4
     base = room.rows.ctypes.data
     reach = room.reach[centre]
@@ -227,8 +229,10 @@ def _inputs_of(room: Room, centre: int, kept: int, ring: int) -> int:
 
 
 @njit(nogil=True, error_model="numpy")
-def _train_piece(tables: Tables, grams: Grams, room: Room, plan: Plan, kept: int, rate: np.float32) -> None:
-    """Slide the window over the kept words of a piece."""
+def _train_piece(
+    tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters, kept: int, rate: np.float32
+) -> None:
+    """Slide the window over the kept words of a segment."""
     floats = tables.vectors.shape[1]
     row_bytes, ring = floats * 4, 2 * plan.window + 1
     base = room.rows.ctypes.data
@@ -259,10 +263,17 @@ def _train_piece(tables: Tables, grams: Grams, room: Room, plan: Plan, kept: int
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def train_pieces(
-    texts: Texts, sampling: Sampling, tables: Tables, grams: Grams, room: Room, plan: Plan, first: int, last: int
+def train_segments(
+    texts: SegmentedTexts,
+    sampling: Sampling,
+    tables: Tables,
+    grams: Grams,
+    room: Workspace,
+    plan: EpochParameters,
+    first: int,
+    last: int,
 ) -> int:
-    """Train on pieces `first` to `last` - 1 in their order; return how many words subsampling kept."""
+    """Train on segments `first` to `last` - 1 in order. Return the number of kept words."""
     total = 0
     for piece in range(first, last):
         kept = drawn(texts, sampling, room, plan, piece)

@@ -1,23 +1,23 @@
-"""Which engine trains: the GPU's where there is one that can, else the processor's; gensim when it is asked for."""
+"""Choice of the engine that trains."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from nlptl.context import Device
 from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec.engines import Engine
 
 EngineName = Literal["auto", "cpu", "gpu", "gensim"]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def choose_engine(
     wanted: EngineName, *, device: Device = "auto", subwords: bool = False, deterministic: bool = False
 ) -> tuple[Literal["cpu", "gpu", "gensim"], Engine]:
-    """Return the engine's name and the engine.
+    """Return the name of an engine and the engine.
 
-    auto takes the GPU where `device` allows it and one is there with Triton, unless subwords or repeatable bits are
-    wanted, which only the processor's engine has. Raises ConfigError for what the wanted engine cannot do.
+    auto takes the GPU if `device` allows it and CUDA and Triton are there. Subwords and repeatable bits need the CPU.
+    Raises ConfigError for what the wanted engine cannot do.
     """
     check_engine(wanted, subwords=subwords, deterministic=deterministic)
     if wanted == "gensim":
@@ -38,11 +38,11 @@ def check_engine(wanted: EngineName, *, subwords: bool, deterministic: bool, whe
     """Raise ConfigError for what the wanted engine cannot do."""
     if subwords and wanted in ("gpu", "gensim"):
         raise ConfigError(
-            f"{where}.subwords: found them with engine {wanted}; expected engine cpu, which alone trains them. "
+            f"{where}.subwords: found engine {wanted}, which cannot train them; expected engine cpu. "
             "Choose engine: cpu or auto."
         )
     if deterministic and wanted == "gpu":
         raise ConfigError(
-            f"{where}.deterministic: found true with engine gpu, whose threads add in any order; expected engine cpu or "
-            "gensim. Choose engine: cpu or auto."
+            f"{where}.deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim. "
+            "Choose engine: cpu or auto."
         )

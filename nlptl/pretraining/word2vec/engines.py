@@ -1,6 +1,6 @@
-"""The seam between the skip-gram stage and whatever trains it: one signature, one function an engine.
+"""Interface between the skip-gram stage and the engines, which are functions of one signature.
 
-Shapes: V words, D dimension, S buckets of subwords in use.
+Shapes: V words, D dimension, S buckets of n-grams in use.
 """
 
 from __future__ import annotations
@@ -12,104 +12,104 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.pretraining.word2vec.corpus import Corpus
-
 if TYPE_CHECKING:
     from nlptl.models.spelling import Spelling
+    from nlptl.pretraining.word2vec.corpus import Corpus
     from nlptl.training.checkpoints import Checkpoints
 
 FloatArray = NDArray[np.float32]
+MIN_LEARNING_RATE = 1e-4  # rate at the end, as in word2vec.c and gensim
+MIN_THREADED_WORDS = 1_000_000  # smaller corpora train on one thread: threads gain little, and one repeats exactly
 
 
 @dataclasses.dataclass(frozen=True)
 class SkipGramTask:
-    """What an engine is asked to train."""
+    """Hyperparameters of one training."""
 
     dim: int
-    """Width D of the vectors."""
     window: int
-    """Words to either side that count as context; drawn anew from 1..window for every centre."""
+    """Maximum distance of context words; drawn from 1..window for each centre word."""
     negatives: int
-    """Noise words a pair."""
+    """Noise words of a pair."""
     subsample: float
-    """Threshold above which a frequent word's occurrences are dropped at random; 0 keeps all."""
+    """Share above which a frequent word is dropped at random. 0 keeps all."""
     epochs: int
-    """Passes over the corpus."""
     learning_rate: float
-    """Rate at the start; falls linearly to nearly 0."""
+    """Learning rate at the start; it falls linearly to MIN_LEARNING_RATE."""
     seed: int
-    """Seed of initial vectors and of sampling."""
     deterministic: bool = False
-    """Give the same bits every time on the same machine: one thread, fixed order."""
+    """Give the same bits on every run on the same machine: one thread, fixed order."""
     threads: int | None = None
-    """Threads of an engine on the CPU; None takes all cores."""
+    """Threads of a CPU engine. None takes all cores."""
     spelling: Spelling | None = None
-    """Character n-grams of each word that have vectors too (Bojanowski et al. 2017); None: words alone."""
+    """N-grams that have vectors too (Bojanowski et al. 2017). None trains words alone."""
 
 
-def _no_words(words: int) -> None:
+def _ignore_words(words: int) -> None:
     del words
 
 
-def _no_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
+def _ignore_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
     del epoch, vectors, contexts
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch:
-    """Who hears how a training goes, and where it keeps what a kill must not lose."""
+class Callbacks:
+    """Callbacks of an engine, and its checkpoints."""
 
-    advance: Callable[[int], None] = _no_words
-    """Told how many more words of the corpus (before subsampling) have been passed."""
-    after_epoch: Callable[[int, FloatArray, FloatArray], None] = _no_epoch
-    """Told the epochs done, input vectors (V, D) and output vectors (V, D), both by corpus id."""
+    advance: Callable[[int], None] = _ignore_words
+    """Called with a number of corpus words (before subsampling) that have been passed."""
+    after_epoch: Callable[[int, FloatArray, FloatArray], None] = _ignore_epoch
+    """Called with the epochs done, input vectors (V, D) and output vectors (V, D) by corpus id."""
     checkpoints: Checkpoints | None = None
-    """Where checkpoints go; an engine that finds one of its own goes on after it."""
+    """Checkpoints to write. The engine resumes from the newest one of its own."""
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What `after_epoch` wants to remember (JSON); it is kept in checkpoints and comes back with them."""
+    """State of `after_epoch` (JSON), kept in checkpoints."""
 
     @property
-    def listens(self) -> bool:
-        """Whether `after_epoch` wants the vectors, which cost a copy."""
-        return self.after_epoch is not _no_epoch
+    def needs_vectors(self) -> bool:
+        """True if `after_epoch` is set; the vectors for it cost a copy."""
+        return self.after_epoch is not _ignore_epoch
 
 
 @dataclasses.dataclass(frozen=True)
 class Buckets:
-    """Vectors of those n-grams that the vocabulary has; all others are zero."""
+    """Vectors of the n-grams in the vocabulary; all others are zero."""
 
     ids: NDArray[np.int32]
-    """(S,) numbers of their buckets, ascending."""
+    """(S,) bucket numbers, ascending."""
     vectors: FloatArray
     """(S, D)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """What an engine has made."""
+class TrainedVectors:
+    """Result of an engine."""
 
     vectors: FloatArray
-    """(V, D) input vectors by corpus id; row 0, the unknown word, is zero. With subwords: the mean of a word's own
-    vector and those of its n-grams."""
+    """(V, D) input vectors by corpus id; row 0, the unknown word, is zero. With n-grams: the mean of a word's own vector
+    and theirs."""
     kept_words: int
-    """Words that were left after subsampling, over all epochs, those before a kill among them; 0 where nobody counts."""
+    """Words kept by subsampling, over all epochs, including those before a resume. 0 if the engine does not count."""
     buckets: Buckets | None = None
-    """Vectors of n-grams; None without subwords."""
+    """Vectors of n-grams. None without them."""
     compile_seconds: float = 0.0
-    """Seconds in which kernels were made ready before anything was trained."""
+    """Seconds to compile the kernels."""
     train_seconds: float = 0.0
-    """Seconds of the passes over the corpus, without tables, checkpoints and what `watch` did; 0 where nobody measures."""
+    """Seconds of the passes over the corpus alone. 0 if the engine does not measure."""
 
 
 class Engine(Protocol):
-    """Trains skip-gram with negative sampling (Mikolov et al. 2013b)."""
+    """Function that trains skip-gram with negative sampling (Mikolov et al. 2013b)."""
 
-    def __call__(self, corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch: Watch) -> Trained:
-        """Train; `start` (V, D) gives initial vectors for rows that are not NaN. The corpus and `start` stay as they are."""
+    def __call__(
+        self, corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks
+    ) -> TrainedVectors:
+        """Train. Rows of `start` (V, D) that are not NaN are first vectors. Inputs stay unchanged."""
 
 
 def initial_vectors(words: int, task: SkipGramTask, start: FloatArray | None = None) -> FloatArray:
-    """Return first input vectors (V, D): uniform in ±0.5 / D, as word2vec's, row 0 zero; rows of `start` where not NaN."""
+    """Return first input vectors (V, D): uniform in ±0.5 / D as in word2vec, row 0 zero, or rows of `start`."""
     generator = np.random.default_rng(task.seed)
     vectors = ((generator.random((words, task.dim)) - 0.5) / task.dim).astype(np.float32)
     vectors[0] = 0.0

@@ -1,4 +1,4 @@
-"""The reference engine: gensim's skip-gram (sg=1, hs=0), fed with word ids in its fast corpus-file mode."""
+"""Reference engine: gensim's skip-gram (sg=1, hs=0) on word ids, in its fast corpus-file mode."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import DataError
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, Trained, Watch, initial_vectors
+from nlptl.pretraining.word2vec.engines import (
+    MIN_THREADED_WORDS,
+    Callbacks,
+    FloatArray,
+    SkipGramTask,
+    TrainedVectors,
+    initial_vectors,
+)
 
-LONGEST_LINE = 10_000  # gensim drops what stands beyond this many words in one line
-SMALL = 1_000_000  # words below which threads gain little; one thread gives the same vectors every time
+MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 
 
-def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch: Watch) -> Trained:
+def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train with gensim; see Engine.
 
-    One worker below a million words or with `deterministic`, where the result is the same on every run, all cores else,
-    where threads race and it is not. It keeps no checkpoints. ConfigError for subwords, which this engine does not train.
+    It trains no subwords and writes no checkpoints. Below a million words, or with `deterministic`, one worker gives the
+    same vectors on every run. Otherwise workers race.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
 
-    if task.spelling is not None:
-        raise ConfigError(
-            "skipgram.subwords: found them with engine gensim; expected engine cpu, which alone trains them. "
-            "Choose engine: cpu or auto."
-        )
     vectors = initial_vectors(len(corpus.counts), task, start)
-    one = task.deterministic or len(corpus.ids) < SMALL
+    one = task.deterministic or len(corpus.ids) < MIN_THREADED_WORDS
     model = Word2Vec(
         vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
         sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
@@ -48,8 +49,8 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch
 
         def on_epoch_end(self, model: Word2Vec) -> None:
             self.epochs += 1
-            watch.advance(len(corpus.ids))
-            watch.after_epoch(
+            callbacks.advance(len(corpus.ids))
+            callbacks.after_epoch(
                 self.epochs,
                 _by_id(vectors, rows, model.wv.vectors),
                 _by_id(np.zeros_like(vectors), rows, model.syn1neg),
@@ -61,14 +62,14 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, watch
             _write_lines(corpus, path)
         except OSError as error:
             raise DataError(
-                f"{folder}: gensim's corpus file cannot be written ({error.strerror}). "
+                f"{folder}: cannot write gensim's corpus file ({error.strerror}). "
                 "Free space or set TMPDIR to another disk."
             ) from None
         kept, _ = model.train(
             corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
             callbacks=[AfterEpoch()],
         )  # fmt: skip
-    return Trained(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
+    return TrainedVectors(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
 
 
 def _by_id(base: FloatArray, rows: NDArray[np.int64], trained: FloatArray) -> FloatArray:
@@ -81,5 +82,5 @@ def _write_lines(corpus: Corpus, path: Path) -> None:
     names = [str(index) for index in range(len(corpus.counts))]
     with path.open("w", encoding="ascii") as file:
         for ids in corpus.texts():
-            for begin in range(0, len(ids), LONGEST_LINE):
-                file.write(" ".join([names[i] for i in ids[begin : begin + LONGEST_LINE].tolist()]) + "\n")
+            for begin in range(0, len(ids), MAX_LINE_WORDS):
+                file.write(" ".join([names[i] for i in ids[begin : begin + MAX_LINE_WORDS].tolist()]) + "\n")

@@ -1,17 +1,17 @@
-"""The Triton kernel of skip-gram with negative sampling: a program a segment of text, a small matrix product a tile of centres.
+"""Triton kernel of skip-gram: a program for each segment of text, a small matrix product for each tile of centres.
 
-Direction, as in word2vec.c and gensim: the input vector is that of the context word, the output vector that of the
-centre word (the positive) and of the noise words. For the pairs of a tile, with s the logistic function,
+As in word2vec.c and gensim, the input vector is that of the context word, the output vectors are those of the centre word
+(the positive) and of noise words. For the pairs of a tile, with s the logistic function,
 
     loss = - sum over pairs (c, w) of  log s(v_c . u_w) + N / K sum over noise words n != w of log s(-v_c . u_n)
 
-(Mikolov et al. 2013b, eq. 4). All pairs of a tile share K noise words; the weight N / K makes the expected gradient that
-of N independent noise words a pair. Every row that a tile needs is read once and its change written once, as an atomic
-addition: programs do not wait for one another.
+(Mikolov et al. 2013b, eq. 4). All pairs of a tile share K noise words. The weight N / K makes the expected gradient that of
+N independent noise words a pair. Each row is read once and its change written once, by an atomic addition: programs do
+not wait for one another.
 
 Shapes: T slots for a tile's centres, C slots for context around them (the centres too), K noise words, B columns of a
-block. Slots are powers of two of at least 16, as tensor cores want them; those without a word take part in no pair.
-Offsets of rows are 64 bits wide: a large vocabulary's table has more than 2 ** 31 numbers.
+block. Slots are powers of two of at least 16, as tensor cores need; empty ones are in no pair. Offsets of rows have
+64 bits: the table of a large vocabulary has more than 2 ** 31 numbers.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -21,10 +21,10 @@ import triton
 import triton.language as tl
 
 INTERPRETED: bool = triton.knobs.runtime.interpret
-"""Whether the kernels below run in Triton's interpreter, on tensors of the CPU (TRITON_INTERPRET=1 at import)."""
+"""True if the kernels run in Triton's interpreter, on CPU tensors (TRITON_INTERPRET=1 at import)."""
 HALF, SINGLE = tl.bfloat16, tl.float32
-"""What the kernels' OPERAND can be: the precision in which rows are multiplied; sums are float32."""
-NOISE_STREAM = tl.constexpr(1 << 30)  # random numbers for noise begin here, those for windows at 0
+"""Values of OPERAND, the precision of products. Sums are float32."""
+NOISE_STREAM = tl.constexpr(1 << 30)  # first random number of noise; those of windows start at 0
 
 
 @triton.jit(do_not_specialize=["kept", "first_tile", "tiles", "rate", "slope", "key", "vocabulary"])
@@ -36,7 +36,7 @@ def train_segments(
     CENTRES: tl.constexpr, SLOTS: tl.constexpr, CONTEXTS: tl.constexpr, NOISE: tl.constexpr, BLOCK: tl.constexpr,
     OPERAND: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Train on `tiles` tiles a program, program after program from tile `first_tile` on.
+    """Train on `tiles` tiles a program, from tile `first_tile` on.
 
     inputs, outputs: (vocabulary, WIDTH) float32; words, texts: (kept,) int32, the word and the number of the text at
     each place; aliases int32, cuts float32: (vocabulary,) the noise words' alias table. The learning rate is
@@ -58,7 +58,7 @@ def draw_pairs(
     words: tl.tensor, texts: tl.tensor, tile: tl.tensor, kept: tl.tensor, key: tl.tensor,
     WINDOW: tl.constexpr, CENTRES: tl.constexpr, SLOTS: tl.constexpr, CONTEXTS: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:  # fmt: skip
-    """Return words (C) and (T), and which of them are pairs (C, T): in one text, within the centre's own 1..WINDOW."""
+    """Return words (C) and (T), and which are pairs (C, T): in one text, within the centre's reach in 1..WINDOW."""
     slot = tl.arange(0, SLOTS)
     centre = tile * CENTRES + slot
     context = tile * CENTRES - WINDOW + tl.arange(0, CONTEXTS)
@@ -78,7 +78,7 @@ def draw_pairs(
 def draw_noise(
     aliases: tl.tensor, cuts: tl.tensor, tile: tl.tensor, key: tl.tensor, vocabulary: tl.tensor, NOISE: tl.constexpr
 ) -> tl.tensor:
-    """Return noise words (K) from an alias table (Walker 1977): a column at random, or the other word in it."""
+    """Return noise words (K) from an alias table (Walker 1977): a random column or its alias."""
     column_bits, coin_bits, _, _ = tl.randint4x(key, tl.arange(0, NOISE) + tile * NOISE + NOISE_STREAM)
     column = tl.umulhi(column_bits, tl.zeros((NOISE,), tl.uint32) + vocabulary.to(tl.uint32)).to(tl.int32)
     is_own = tl.uint_to_uniform_float(coin_bits) < tl.load(cuts + column)
@@ -91,9 +91,9 @@ def _train_tile(
     pairs: tl.tensor, rate: tl.tensor,
     WIDTH: tl.constexpr, NEGATIVES: tl.constexpr, NOISE: tl.constexpr, BLOCK: tl.constexpr, OPERAND: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Add one step's change to the rows of a tile, all computed from the rows as they stand before it.
+    """Take one gradient step on the rows of a tile, from their values before it.
 
-    The first block of columns stays in registers; further ones (WIDTH > BLOCK) are read a second time for the changes.
+    The first block of columns stays in registers; others (WIDTH > BLOCK) are read twice.
     """
     has_context = tl.sum(pairs.to(tl.int32), 1) > 0
     has_centre = tl.sum(pairs.to(tl.int32), 0) > 0
@@ -136,9 +136,9 @@ def _slopes(
     positive: tl.tensor, negative: tl.tensor, pairs: tl.tensor, centre: tl.tensor, noise: tl.tensor,
     WEIGHT: tl.constexpr, OPERAND: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor]:  # fmt: skip
-    """Return minus the loss's slope by each logit: (C, T) for the pairs, (C, K) for context words and noise.
+    """Return the negative slope of the loss by each logit: (C, T) for pairs, (C, K) for context words and noise.
 
-    A noise word counts once for every pair of its context word, but not for pairs whose own positive it is.
+    A noise word counts once for every pair of the context word, except pairs whose positive it is.
     """
     pull = tl.where(pairs, tl.sigmoid(-positive), 0.0)
     differs = (centre[:, None] != noise[None, :]).to(OPERAND)
@@ -160,7 +160,7 @@ def _rows(
 ) -> tl.tensor:  # fmt: skip
     """Return B columns of the words' rows, zero where not wanted.
 
-    They come from the cache that all processors share (.cg): a processor's own would hide what others add.
+    .cg reads the shared cache: a processor's own would hide additions of others.
     """
     columns = begin + tl.arange(0, BLOCK)
     places = (table + words.to(tl.int64) * WIDTH)[:, None] + columns[None, :]
@@ -173,7 +173,7 @@ def _add(
     table: tl.tensor, words: tl.tensor, is_wanted: tl.tensor, change: tl.tensor, begin: tl.tensor,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Add `change` to B columns of the words' rows; a word that stands twice in a tile gets both."""
+    """Add `change` to B columns of the words' rows. A word that occurs twice gets both."""
     columns = begin + tl.arange(0, BLOCK)
     places = (table + words.to(tl.int64) * WIDTH)[:, None] + columns[None, :]
     mask = is_wanted[:, None] & (columns < WIDTH)[None, :]

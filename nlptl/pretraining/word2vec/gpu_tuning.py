@@ -1,6 +1,6 @@
-"""How the GPU engine lays out its work: how much at once, in matrices of which sizes, how fast.
+"""Layout of the GPU engine's work: sizes of matrices, segments at once, learning rates.
 
-Shapes: V words of the vocabulary.
+Shapes: V words.
 """
 
 from __future__ import annotations
@@ -16,53 +16,50 @@ SECTOR = 8  # numbers to whose multiple rows are padded: the GPU reads and adds 
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """How the work is laid out; the defaults are for a GPU with 100 to 200 processors."""
+    """Layout of the work. The defaults suit a GPU with 100 to 200 processors."""
 
     words_per_segment: int = 8_192
-    """Words of the corpus for each segment that trains at the same time: more segments than this allows work on rows
-    that others are changing, which costs quality on small corpora."""
+    """Corpus words of each segment that trains at once. Fewer train more segments on stale rows, which costs quality on
+    small corpora."""
     segments_per_processor: int = 1
-    """Segments at the same time for each of the GPU's processors; more hide latency, and stale rows cost quality."""
+    """Segments at once on each processor of the GPU. More hide latency, but stale rows cost quality."""
     tiles_per_launch: int = 256
-    """Most tiles of a segment between two reports of progress."""
+    """Maximum tiles of a segment between two reports of progress."""
     centres: int = 16
-    """Centres trained on at once by a segment; a tensor core's smallest matrix has 16 rows."""
+    """Centre words of a tile. A tensor core's smallest matrix has 16 rows."""
     noise_per_centre: int = 2
-    """Noise words in a tile's pool for each of its centres; more lower the variance and move more memory."""
+    """Noise words of a tile for each centre. More lower the variance and move more memory."""
     longest_step: float = 8.0
-    """Most that all segments at once are expected to add to a row, as a multiple of other rows; keeps frequent words, of
-    which every segment holds some, from overshooting."""
+    """Maximum change that all segments are expected to add to a row, as a multiple of other rows. Lower keeps frequent
+    words, which every segment holds, from overshooting."""
     warps: int = 4
-    """Warps of 32 threads a segment, twice as many for windows beyond 24."""
+    """Warps of 32 threads a segment. Windows beyond 24 get twice as many."""
     half: bool = True
-    """Multiply in bfloat16 and add up in float32; the tables are float32 either way. Ignored by the interpreter."""
+    """Multiply in bfloat16 and add in float32. The tables are float32 either way. The interpreter ignores it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """Sizes of the kernel's matrices; those in slots are powers of two of at least 16, as tensor cores want them."""
+    """Sizes of the kernel's matrices. Slots are powers of two of at least 16, as tensor cores need."""
 
     centres: int
-    """Centres that are trained on at once, all from the same state of their rows."""
     slots: int
-    """Slots for centres."""
     contexts: int
-    """Slots for context words, which reach a window beyond the centres on both sides."""
+    """Slots for context words: the centres and a window on both sides."""
     noise: int
-    """Noise words that the pairs share."""
+    """Noise words that all pairs share."""
     block: int
-    """Columns of a row worked on at once."""
+    """Columns of a row in one step."""
     warps: int
-    """Warps of 32 threads that work on it."""
 
 
 def row_width(dim: int) -> int:
-    """Return how many columns a table has for vectors of `dim` numbers; the rest is zero and stays it."""
+    """Return the columns of a table for vectors of `dim` numbers. Padding stays zero."""
     return -(-dim // SECTOR) * SECTOR
 
 
 def tile_for(task: SkipGramTask, tuning: Tuning) -> Tile:
-    """Return the tile that holds the centres and their widest contexts."""
+    """Return the tile for the centres and their widest contexts."""
     contexts = _slots(2 * task.window + tuning.centres)
     noise = _slots(max(tuning.noise_per_centre * tuning.centres, task.negatives))
     return Tile(
@@ -70,28 +67,27 @@ def tile_for(task: SkipGramTask, tuning: Tuning) -> Tile:
         slots=_slots(tuning.centres),
         contexts=contexts,
         noise=noise,
-        block=_block(row_width(task.dim), most=4096 // max(contexts, noise)),
+        block=_block(row_width(task.dim), max_columns=4096 // max(contexts, noise)),
         warps=tuning.warps if contexts <= 64 else 2 * tuning.warps,
     )
 
 
 def highest_rates(shares: FloatArray, task: SkipGramTask, tuning: Tuning, *, at_once: int) -> FloatArray:
-    """Return the highest learning rate of each word's rows (V); `shares` (V) of the words are its own.
+    """Return the highest learning rate of each word (V,); `shares` (V,) are their shares of the corpus.
 
-    Whatever trains at once adds up changes that were computed from the same row. Where that row's word is among the
-    most frequent ones, hundreds of them carry it past the minimum, further each time. Its own lower rate keeps the sum
-    in bounds; it is where the slope is zero all the same.
+    Segments that train at once add changes computed from the same row. For a frequent word hundreds of them overshoot
+    the minimum, more each time. A lower rate bounds their sum and keeps the minimum where it is.
     """
     terms = (1 + task.negatives) * (task.window + 1)
     rates: FloatArray = (tuning.longest_step / (terms * (1 + at_once * shares))).astype(np.float32)
     return rates
 
 
-def _block(width: int, *, most: int) -> int:
-    """Return a row whole where it fits into registers, else 64 columns or fewer, which waste little of the last block."""
+def _block(width: int, *, max_columns: int) -> int:
+    """Return a whole row if it fits into registers, else at most 64 columns, which waste little of the last block."""
     whole = _slots(width)
-    return whole if whole <= min(128, most) else max(16, min(64, most))
+    return whole if whole <= min(128, max_columns) else max(16, min(64, max_columns))
 
 
-def _slots(least: int) -> int:
-    return max(16, 1 << (least - 1).bit_length())
+def _slots(size: int) -> int:
+    return max(16, 1 << (size - 1).bit_length())

@@ -1,12 +1,14 @@
-"""Phrases: two words that stand together more often than their counts explain become one (Mikolov et al. 2013b, eq. 6).
+"""Phrases: pairs of words that occur together more often than by chance become one word (Mikolov et al. 2013b, eq. 6).
 
-Words that the vocabulary lacks are not in a corpus, so that "new RARE york" counts as "new york" here, as in word2vec.
+Unknown words are not in a corpus, so "new RARE york" counts as "new york" here, as in word2vec.
 
-Shapes: N words of the corpus, V words of the vocabulary, P phrases, C pairs.
+Shapes: V words of the vocabulary, P phrases, C pairs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,20 +16,29 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nlptl.pretraining.word2vec.corpus import Corpus, mapped_ids, told_when_full
+from nlptl.pretraining.word2vec.corpus import Corpus, mapped_ids
+from nlptl.pretraining.word2vec.scanned_pile import disk_errors_in
 
-JOINT = "_"  # between the words of a phrase; the tokenizers here leave it in no word of their own
-CHUNK = 1 << 22  # words whose pairs are sorted at once: 100 MB
-MOST_PAIRS = 50_000_000  # pairs that are counted at once, 0.8 GB; beyond, the rarest are forgotten, as word2phrase does
+JOINT = "_"  # between the words of a phrase; no word of these tokenizers has it
+SORTED_WORDS = 1 << 22  # words whose pairs are sorted at once: 100 MB
+MAX_COUNTED_PAIRS = 50_000_000  # 0.8 GB; of more, the rarest are forgotten, as in word2phrase
 Ids = NDArray[np.int32]
 
 
+@contextlib.contextmanager
+def joined_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Iterator[tuple[Corpus, Ids]]:
+    """Yield the corpus with its phrases joined, in a temporary file, and their ids (P, 3)."""
+    pairs = find_phrases(corpus, min_count=min_count, threshold=threshold)
+    with tempfile.TemporaryDirectory(prefix="nlptl-phrases-") as folder:
+        yield merge(corpus, pairs, Path(folder))
+
+
 def find_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Ids:
-    """Return the pairs (P, 2) of words that make a phrase, the highest score first.
+    """Return pairs (P, 2) of words that make a phrase, highest score first.
 
         score(a, b) = (count(a b) - min_count) / (count(a) count(b)) N > threshold
 
-    N is the number of words, as in word2phrase. Pairs that occur less than `min_count` times are none.
+    N is the number of words, as in word2phrase. A phrase occurs at least `min_count` times.
     """
     keys, counts = _pair_counts(corpus, min_count)
     often = counts >= min_count
@@ -42,11 +53,10 @@ def find_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Ids:
 
 
 def merge(corpus: Corpus, pairs: Ids, folder: Path) -> tuple[Corpus, Ids]:
-    """Return the corpus with its phrases joined, from left to right, and their ids (P, 3): both words' and the phrase's.
+    """Join phrases from left to right. Return the corpus and phrase ids (P, 3): two words and their phrase.
 
-    The phrases, spelt "new_york", come behind the vocabulary, unless it has them already; counts of their parts fall.
-    Pairs of which none is left to join are no phrases. The new ids live in a file in `folder`; DataError when the disk
-    is full.
+    Phrases, spelt "new_york", follow the vocabulary, unless it has them. Counts of their parts fall. Pairs that never
+    come to be joined are dropped. The new ids are in a file in `folder`. Raises DataError if the disk is full.
     """
     words = len(corpus.counts)
     keys = pairs[:, 0].astype(np.int64) * words + pairs[:, 1]
@@ -65,7 +75,7 @@ def merge(corpus: Corpus, pairs: Ids, folder: Path) -> tuple[Corpus, Ids]:
 
 
 def _named(corpus: Corpus, pairs: Ids) -> tuple[list[str], Ids]:
-    """Return the vocabulary with the phrases, and their ids (P, 3)."""
+    """Return the vocabulary with phrases, and phrase ids (P, 3)."""
     vocabulary = list(corpus.words)
     known = {word: index for index, word in enumerate(vocabulary)}
     ids = []
@@ -79,7 +89,7 @@ def _named(corpus: Corpus, pairs: Ids) -> tuple[list[str], Ids]:
 
 
 def _write_joined(corpus: Corpus, phrases: Ids, words: int, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Write the joined ids to `path` and return counts (V,) and the lengths of all texts."""
+    """Write the joined ids to `path`. Return counts (V,) and the lengths of texts."""
     keys = phrases[:, 0].astype(np.int64) * words + phrases[:, 1]
     order = np.argsort(keys)
     starts = np.zeros(words, np.bool_)
@@ -87,7 +97,7 @@ def _write_joined(corpus: Corpus, phrases: Ids, words: int, path: Path) -> tuple
     counts = np.zeros(words, np.int64)
     counts[0] = corpus.counts[0]
     lengths = [np.zeros(0, np.int64)]
-    with told_when_full(path.parent), path.open("wb") as file:
+    with disk_errors_in(path.parent), path.open("wb") as file:
         for part, old in _parts(corpus):
             out, new, used = np.empty(len(part), np.int32), old.copy(), np.zeros(len(phrases), np.int64)
             left = _join(part, new, keys[order], phrases[order, 2].astype(np.int64), starts, out, used)
@@ -97,14 +107,14 @@ def _write_joined(corpus: Corpus, phrases: Ids, words: int, path: Path) -> tuple
     return counts, np.concatenate(lengths)
 
 
-def _pair_counts(corpus: Corpus, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return all pairs of neighbours as a V + b, ascending, and their counts (C,)."""
+def _pair_counts(corpus: Corpus, min_count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs of neighbours as a V + b (C,), ascending, and their counts (C,)."""
     keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     words = len(corpus.counts)
-    often = corpus.counts >= least  # a rarer word is in no phrase
+    often = corpus.counts >= min_count  # phrases need frequent words
     for part, lengths in _parts(corpus):
         inside = np.ones(len(part), np.bool_)
-        inside[np.cumsum(lengths)[lengths > 0] - 1] = False  # the last word of a text has no right neighbour
+        inside[np.cumsum(lengths)[lengths > 0] - 1] = False  # last words of texts
         left, right = part[:-1][inside[:-1]].astype(np.int64), part[1:][inside[:-1]]
         both = often[left] & often[right]
         new, of_new = np.unique(left[both] * words + right[both], return_counts=True)
@@ -112,17 +122,17 @@ def _pair_counts(corpus: Corpus, least: int) -> tuple[NDArray[np.int64], NDArray
         keys, places = np.unique(merged, return_inverse=True)
         counts = np.bincount(places, weights=np.concatenate([counts, of_new]), minlength=len(keys)).astype(np.int64)
         forget = 1
-        while len(keys) > MOST_PAIRS:
+        while len(keys) > MAX_COUNTED_PAIRS:
             keys, counts = keys[counts > forget], counts[counts > forget]
             forget += 1
     return keys, counts
 
 
 def _parts(corpus: Corpus) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
-    """Yield runs of whole texts, of at most `CHUNK` words where texts allow it: their ids, and each text's length."""
+    """Yield ids and text lengths of groups of whole texts, of about SORTED_WORDS words."""
     first, offsets = 0, corpus.offsets
     while first < len(corpus):
-        last = int(np.searchsorted(offsets, offsets[first] + CHUNK, side="right")) - 1
+        last = int(np.searchsorted(offsets, offsets[first] + SORTED_WORDS, side="right")) - 1
         last = min(max(last, first + 1), len(corpus))
         yield np.array(corpus.ids[offsets[first] : offsets[last]]), np.diff(offsets[first : last + 1])
         first = last
@@ -133,10 +143,10 @@ def _join(
     ids: Ids, lengths: NDArray[np.int64], keys: NDArray[np.int64], values: NDArray[np.int64],
     starts: NDArray[np.bool_], out: Ids, used: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """Join pairs, keys (P,) ascending, from left to right in each text; return how many words are left.
+    """Join pairs, keys (P,) ascending, from left to right in each text. Return the number of words left.
 
-    With room in `out`, writes the new ids and, in place, the new lengths; a pair's id is its value. Else counts in `used`
-    (P,), by value, how often each pair is joined.
+    If `out` is not empty, write new ids to it and new lengths in place; the value of a pair is its id. Otherwise count in
+    `used` (P,), by value, how often each pair is joined.
     """
     words = len(starts)
     writes = len(out) > 0

@@ -1,4 +1,4 @@
-"""What a set of word vectors is worth: the skip-gram loss on a fixed sample of pairs, nearest neighbours."""
+"""Quality of word vectors: loss on a fixed sample of pairs, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.pretraining.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.sampling import noise_weights
 
 FloatArray = NDArray[np.float32]
-BLOCK = 200  # words compared with all others at once: 200 rows of a million cosines are 0.8 GB
-CHANGED, SHOWN = 3, 3  # most changed words that are told, and their neighbours
+BLOCK_ROWS = 200  # words compared with all others at once: 200 rows of a million cosines are 0.8 GB
+SHOWN_WORDS, SHOWN_NEIGHBOURS = 3, 3
 
 
 class SampledLoss:
-    """Skip-gram loss with negative sampling on pairs drawn once, so that epochs and engines compare.
+    """Skip-gram loss on pairs drawn once, so that epochs and engines compare.
 
     loss = mean over pairs (c, o) of  -log s(v_c . u_o) - sum over n of log s(-v_c . u_n)
 
-    with s the logistic function and the negatives n drawn from counts ** 0.75 (Mikolov et al. 2013b, eq. 4).
+    s is the logistic function, n are noise words drawn by counts ** 0.75 (Mikolov et al. 2013b, eq. 4).
     """
 
     def __init__(self, corpus: Corpus, *, window: int, negatives: int, seed: int, pairs: int = 4_000) -> None:
         generator = np.random.default_rng(seed)
         self._centres, self._contexts = _draw_pairs(corpus, window, pairs, generator)
-        weights = corpus.counts.astype(np.float64) ** 0.75
-        weights[0] = 0.0
+        weights = noise_weights(corpus.counts)
         self._negatives = generator.choice(len(weights), (len(self._centres), negatives), p=weights / weights.sum())
 
     def __call__(self, vectors: FloatArray, contexts: FloatArray) -> float | None:
-        """Return the loss of input vectors (V, D) and output vectors (V, D), both indexed by the corpus's ids.
-
-        None for a corpus without pairs, such as texts of one word each.
-        """
+        """Return the loss of input vectors (V, D) and output vectors (V, D); None for a corpus without pairs."""
         if not len(self._centres):
             return None
         centre = vectors[self._centres]
@@ -46,19 +43,19 @@ class SampledLoss:
 
 @dataclasses.dataclass(frozen=True)
 class NeighbourhoodChange:
-    """How the nearest neighbours of some words differ between two tables of vectors."""
+    """Difference of nearest neighbours between two tables of vectors."""
 
     words: int
-    """Words that were compared."""
+    """Number of compared words."""
     count: int
-    """Neighbours of each."""
+    """Number of neighbours of each."""
     kept: float
-    """Share of the neighbours that stayed, from 0 to 1; the mean over words."""
+    """Share of neighbours that stayed, from 0 to 1; the mean over words."""
     most_changed: dict[str, tuple[list[str], list[str]]]
-    """The words that kept fewest, with their nearest neighbours before and after."""
+    """Words that kept fewest neighbours, with neighbours before and after."""
 
     def sentence(self) -> str:
-        """Tell it."""
+        """Return the difference as a sentence."""
         told = "; ".join(
             f"{word}: {', '.join(before)} became {', '.join(after)}"
             for word, (before, after) in self.most_changed.items()
@@ -72,33 +69,33 @@ class NeighbourhoodChange:
 def neighbourhood_change(
     words: Sequence[str], before: FloatArray, after: FloatArray, rows: NDArray[np.integer[Any]], *, count: int = 10
 ) -> NeighbourhoodChange:
-    """Compare the `count` nearest neighbours of the words `rows`, by cosine, before and after a training.
+    """Compare nearest neighbours, by cosine, of the words `rows` before and after a training.
 
-    Neighbours are looked for among the words that both tables (V, D) have; a row of NaN in `before` is a new word.
+    Neighbours are words of both tables (V, D). A row of NaN in `before` is a new word.
     """
     known = np.flatnonzero(~np.isnan(before[:, 0]))
     known = known[known > 0]
     count = min(count, len(known) - 1)
     old, new = (_nearest_rows(table, rows, known, count=count) for table in (before, after))
     kept = np.array([len(set(a) & set(b)) / max(1, count) for a, b in zip(old.tolist(), new.tolist(), strict=True)])
-    changed = [i for i in np.argsort(kept, kind="stable")[:CHANGED].tolist() if kept[i] < 1]
-    return NeighbourhoodChange(
-        words=len(rows), count=count, kept=round(float(kept.mean()), 4),
-        most_changed={
-            words[rows[i]]: ([words[j] for j in old[i][:SHOWN]], [words[j] for j in new[i][:SHOWN]]) for i in changed
-        },
-    )  # fmt: skip
+    changed = [i for i in np.argsort(kept, kind="stable")[:SHOWN_WORDS].tolist() if kept[i] < 1]
+
+    def shown(neighbours: NDArray[np.integer[Any]]) -> list[str]:
+        return [words[j] for j in neighbours[:SHOWN_NEIGHBOURS]]
+
+    most_changed = {words[rows[i]]: (shown(old[i]), shown(new[i])) for i in changed}
+    return NeighbourhoodChange(len(rows), count, round(float(kept.mean()), 4), most_changed)
 
 
 def _nearest_rows(
     vectors: FloatArray, rows: NDArray[np.integer[Any]], among: NDArray[np.integer[Any]], *, count: int
 ) -> NDArray[np.integer[Any]]:
-    """Return for each of `rows` the `count` nearest words (rows, count) of `among`, nearest first, itself left out."""
+    """Return the `count` nearest other words of `among` for each of `rows` (rows, count), nearest first."""
     unit = vectors[among] / np.maximum(np.linalg.norm(vectors[among], axis=1, keepdims=True), 1e-12)
     place = {int(word): i for i, word in enumerate(among)}
     found = []
-    for begin in range(0, len(rows), BLOCK):
-        own = np.array([place[int(row)] for row in rows[begin : begin + BLOCK]], np.int64)
+    for begin in range(0, len(rows), BLOCK_ROWS):
+        own = np.array([place[int(row)] for row in rows[begin : begin + BLOCK_ROWS]], np.int64)
         cosines = unit[own] @ unit.T
         cosines[np.arange(len(own)), own] = -np.inf
         best = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
@@ -107,19 +104,19 @@ def _nearest_rows(
     return np.concatenate(found)
 
 
-def frequent_words(words: Sequence[str], counts: NDArray[np.int64], *, most: int) -> list[int]:
-    """Return ids of the most frequent words that mean something by themselves: no function words."""
+def frequent_words(words: Sequence[str], counts: NDArray[np.int64], *, count: int) -> list[int]:
+    """Return ids of the most frequent content words: no function words, no short words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     order = np.argsort(-counts, kind="stable")
     telling = (int(i) for i in order if i and len(words[i]) > 3 and words[i] not in ENGLISH_STOP_WORDS and counts[i])
-    return [index for index, _ in zip(telling, range(most), strict=False)]
+    return [index for index, _ in zip(telling, range(count), strict=False)]
 
 
 def _draw_pairs(
     corpus: Corpus, window: int, pairs: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Draw pairs of words at most `window` apart inside one text; texts of one word have none."""
+    """Draw pairs of words of one text, at most `window` apart."""
     places = generator.integers(0, len(corpus.ids), pairs * 2)
     shifts = generator.integers(1, window + 1, pairs * 2) * generator.choice([-1, 1], pairs * 2)
     text = np.searchsorted(corpus.offsets, places, side="right") - 1

@@ -1,16 +1,18 @@
-"""A pile of text on its way to a corpus: read once, then spelt in word ids once its vocabulary is known.
+"""Pile of text, read once, then encoded as word ids when its vocabulary is known.
 
-A compiled scanner cuts texts at ASCII whitespace and writes the numbers of the chunks to disk; the tokenizer sees every
-distinct chunk once, which gives the words and their counts, and a second pass turns chunks into word ids. That is exact,
-because no rule of the tokenizer looks across ASCII whitespace but the one for <br />, which the scanner knows.
+A compiled scanner cuts texts at ASCII whitespace and writes chunk numbers to disk. The tokenizer sees each distinct chunk
+once, which gives the words and their counts. A second pass turns chunks into word ids. That is exact: of the tokenizer's
+rules only the one for <br /> looks across ASCII whitespace, and the scanner knows it.
 
-In memory: the distinct words of the pile; its distinct chunks up to TABLE_BYTES, beyond which they are turned into words
-and forgotten; a block of text and its chunks. On disk: four bytes a chunk, given back as they become four bytes a word.
+Memory holds the distinct words, a block of text, and distinct chunks up to TABLE_BYTES; beyond, they are turned into words
+and forgotten. Disk holds four bytes a chunk, replaced by four bytes a word.
+
 Shapes: C chunks, W words of all chunks, V words of the vocabulary.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections import defaultdict
@@ -23,22 +25,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.data.table import arrow_strings
+from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import scanner
-from nlptl.pretraining.word2vec.chunks import Chunks, Texts, words_of_chunks
-from nlptl.pretraining.word2vec.corpus import told_when_full
+from nlptl.pretraining.word2vec.chunks import Chunks, Utf8Texts, words_of_chunks
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, UNKNOWN_ID
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-BLOCK_BYTES = 1 << 23  # of text that a thread scans at once
-TABLE_BYTES = 1 << 28  # of all threads' tables of chunks
-ROWS = 1_000  # texts of a list that are encoded in UTF-8 at once
-ALONE_BYTES = 1 << 16  # of text below which one thread is as fast as two
+BLOCK_BYTES = 1 << 23  # text of one thread's scan
+TABLE_BYTES = 1 << 28  # chunk tables of all threads
+ROWS = 1_000  # texts encoded in UTF-8 at once
+ALONE_BYTES = 1 << 16  # less text is scanned by one thread as fast as by two
 
 
-class Words:
-    """All words of a pile, numbered as they were met, with their counts."""
+class WordCounts:
+    """Counts of a pile's words, numbered in order of appearance."""
 
     def __init__(self) -> None:
         self._numbers: defaultdict[str, int] = defaultdict()
@@ -46,7 +48,7 @@ class Words:
         self._counts = np.zeros(1 << 10, np.int64)
 
     def number(self, words: Sequence[str], counts: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Return the numbers of words (W,), each counted so many times more."""
+        """Return the numbers of words (W,) and add their counts (W,)."""
         found = np.fromiter(map(self._numbers.__getitem__, words), np.int32, len(words))
         missing = len(self._numbers) - len(self._counts)
         if missing > 0:
@@ -55,7 +57,7 @@ class Words:
         return found
 
     def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-        """Return the words by id and their counts (V,)."""
+        """Return the vocabulary by id and its counts (V,)."""
         counts = self._counts[: len(self._numbers)]
         spelt = list(self._numbers)
         by_spelling = sorted(spelt[number] for number in np.flatnonzero(counts >= min_count).tolist())
@@ -70,7 +72,7 @@ class Words:
         return [UNKNOWN, *learnt, *extra], np.concatenate([[unknown], known]).astype(np.int64)
 
     def ids(self, vocabulary: Sequence[str]) -> NDArray[np.int32]:
-        """Return the id of each word's number; UNKNOWN_ID where the vocabulary lacks it."""
+        """Return the id of each word number; UNKNOWN_ID if the vocabulary lacks the word."""
         ids = np.full(len(self._numbers), UNKNOWN_ID, np.int32)
         for index, word in enumerate(vocabulary):
             number = self._numbers.get(word)
@@ -81,18 +83,18 @@ class Words:
 
 @dataclasses.dataclass
 class _Generation:
-    """Blocks of chunks that were scanned with the same tables."""
+    """Blocks of chunks scanned with the same tables."""
 
     name: str
     blocks: list[list[tuple[int, int]]] = dataclasses.field(default_factory=list)
-    """Of each block the parts, one a table: its chunks and its texts."""
+    """Chunks and texts of each part of a block, one part a table."""
 
 
 class ScannedPile:
-    """Texts as files of chunks in a folder, and the words that their chunks are made of."""
+    """Utf8Texts as files of chunk numbers in a folder, and the words of the chunks."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, threads: int) -> None:
-        self.words = Words()
+        self.words = WordCounts()
         self._folder, self._tokenizer = folder, tokenizer
         self._tables = [Chunks() for _ in range(threads)]
         self._generations = [_Generation("0")]
@@ -105,7 +107,7 @@ class ScannedPile:
         self._pool.shutdown(cancel_futures=True)
 
     def read(self, batches: Iterable[Sequence[str] | Any]) -> None:
-        """Scan all texts and count their words; `batches` are lists of texts or Arrow string arrays."""
+        """Scan all texts and count their words."""
         for block in _blocks(batches, BLOCK_BYTES * len(self._tables)):
             parts = _parts(block, len(self._tables))
             found = list(self._pool.map(Chunks.scan, self._tables, parts))
@@ -118,10 +120,10 @@ class ScannedPile:
         self._turn_into_words()
 
     def encode(self, vocabulary: Sequence[str], path: Path) -> list[NDArray[np.int64]]:
-        """Write the ids of all known words to `path`, consume the chunks, and return the lengths of all texts in parts."""
+        """Write the ids of all known words to `path` and delete the chunks. Return the lengths of texts in parts."""
         ids = self.words.ids(vocabulary)
         lengths: list[NDArray[np.int64]] = []
-        with told_when_full(self._folder), path.open("wb") as file:
+        with disk_errors_in(self._folder), path.open("wb") as file:
             for generation in self._generations[:-1]:
                 spans, words = self._spelling(generation, ids)
                 for number, sizes in enumerate(generation.blocks):
@@ -135,7 +137,7 @@ class ScannedPile:
         return lengths
 
     def _turn_into_words(self) -> None:
-        """Split the tables' chunks into words, keep which chunk has which on disk, and begin new tables."""
+        """Split all chunks into words, write each chunk's words to disk, and start new tables."""
         name = self._generations[-1].name
         merged, others = self._tables[0], self._tables[1:]
         places = [np.arange(len(merged)), *(merged.absorb(other) for other in others)]
@@ -157,7 +159,7 @@ class ScannedPile:
     def _spelling(
         self, generation: _Generation, ids: NDArray[np.int32]
     ) -> tuple[list[NDArray[np.int64]], NDArray[np.int32]]:
-        """Return for each table (2, C) where each chunk's words begin and end, and the ids of those that are known."""
+        """Return the spans (2, C) of each table's chunks in the known words, and the ids of these."""
         words = ids[np.fromfile(self._folder / f"{generation.name}-words", np.int32)]
         known = words != UNKNOWN_ID
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
@@ -165,24 +167,36 @@ class ScannedPile:
         return [before[np.fromfile(path, np.int64).reshape(2, -1)] for path in paths], words[known]
 
     def _write(self, name: str, arrays: Iterable[NDArray[Any]]) -> None:
-        with told_when_full(self._folder), (self._folder / name).open("wb") as file:
+        with disk_errors_in(self._folder), (self._folder / name).open("wb") as file:
             for array in arrays:
                 file.write(array.data)
+
+
+@contextlib.contextmanager
+def disk_errors_in(folder: Path) -> Iterator[None]:
+    """Turn an OSError of writing to `folder` into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot write the encoded corpus ({error.strerror}); it needs four bytes a word. "
+            "Free space or set TMPDIR to another disk."
+        ) from None
 
 
 def _spelt(
     chunks: NDArray[np.int32], texts: int, spans: NDArray[np.int64], words: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the word ids of chunks and the number of words of each text."""
+    """Return the word ids of chunks and the word count of each text."""
     out = np.empty(scanner.spelt_length(chunks, spans), np.int32)
     lengths = np.zeros(texts, np.int64)
     scanner.spell(chunks, spans, words, out, lengths)
     return out, lengths
 
 
-def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Texts]:
-    """Put batches together until they hold `size` bytes."""
-    pending: list[Texts] = []
+def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Utf8Texts]:
+    """Join batches into blocks of `size` bytes."""
+    pending: list[Utf8Texts] = []
     for texts in _texts(batches):
         pending.append(texts)
         if sum(len(content) for content, _ in pending) >= size:
@@ -192,7 +206,7 @@ def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Texts
         yield _joined(pending)
 
 
-def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Texts]:
+def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Utf8Texts]:
     for batch in batches:
         if hasattr(batch, "buffers"):
             yield arrow_strings(batch)
@@ -200,24 +214,24 @@ def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Texts]:
             yield from (_listed_texts(batch[first : first + ROWS]) for first in range(0, len(batch), ROWS))
 
 
-def _listed_texts(batch: Sequence[str]) -> Texts:
+def _listed_texts(batch: Sequence[str]) -> Utf8Texts:
     encoded = [text.encode() for text in batch]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return np.frombuffer(b"".join(encoded), np.uint8), offsets
 
 
-def _joined(parts: Sequence[Texts]) -> Texts:
+def _joined(parts: Sequence[Utf8Texts]) -> Utf8Texts:
     if len(parts) == 1:
         return parts[0]
     shifts = np.cumsum([0, *(len(content) for content, _ in parts)])
     offsets = [offsets[1:] + shift for (_, offsets), shift in zip(parts, shifts.tolist(), strict=False)]
     content = np.concatenate([content for content, _ in parts])
-    content.flags.writeable = False  # like a buffer of Arrow's: numba compiles once more for what can be written to
+    content.flags.writeable = False  # like Arrow's buffers: numba compiles anew for writeable arrays
     return content, np.concatenate([np.zeros(1, np.int64), *offsets])
 
 
-def _parts(block: Texts, threads: int) -> list[Texts]:
-    """Cut a block between texts into parts of about equal bytes, at most one a thread."""
+def _parts(block: Utf8Texts, threads: int) -> list[Utf8Texts]:
+    """Split a block between texts into parts of about equal bytes, at most one a thread."""
     content, offsets = block
     wanted = max(1, min(threads, len(content) // ALONE_BYTES))
     cuts = np.searchsorted(offsets, [len(content) * part // wanted for part in range(1, wanted)])

@@ -1,6 +1,6 @@
-"""The inner loops of a corpus, compiled by numba: text bytes → ids of chunks → ids of words.
+"""Compiled loops of a corpus: bytes of text → chunk numbers → word ids.
 
-A chunk is what stands between ASCII whitespace. Chunk 0 is the end of a text.
+A chunk is text between ASCII whitespace. Chunk 0 is the end of a text.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-USED, NEEDED = 0, 1  # places in Table.sizes: chunks so far, and arena bytes for the chunk that found no room
-POSITION, TEXT, WRITTEN = 0, 1, 2  # places in a scan's state
-SEPARATOR = 0xFF  # ends every chunk in the arena; no byte of UTF-8
-LOW, HIGH, CHUNK, COUNT = 0, 1, 2, 3  # places in a slot
-_SHORT = 16  # bytes that LOW and HIGH hold, so that most chunks are found without a look into the arena
+USED, NEEDED = 0, 1  # indices of Table.sizes: chunks so far, and arena bytes that the next chunk needs
+POSITION, TEXT, WRITTEN = 0, 1, 2  # indices of a scan's state
+SEPARATOR = 0xFF  # after each chunk in the arena; no byte of UTF-8
+LOW, HIGH, CHUNK, COUNT = 0, 1, 2, 3  # indices of a slot
+_SHORT = 16  # bytes in LOW and HIGH, so that most look-ups need no arena
 _BYTE, _TOP, _HALF = np.uint64(8), np.uint64(56), np.uint64(32)
 _OFFSET, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a, 64 bits
 _MIX, _MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -23,15 +23,15 @@ _ID = np.uint64(0xFFFFFFFF)
 
 
 class Table(NamedTuple):
-    """Distinct chunks with their counts: open addressing, at most half full."""
+    """Hash table of chunks and their counts: open addressing, at most half full."""
 
     slots: NDArray[np.uint64]
-    """(S, 4) LOW and HIGH, the bytes of a short chunk or hashes of a long one; CHUNK, its length (upper half) and number,
-    0 for an empty slot; COUNT. S is a power of two. Half a cache line: one miss a look-up."""
+    """(S, 4) LOW and HIGH: bytes of a short chunk, or hashes of a long one; CHUNK: length (upper half) and number, 0 if
+    empty; COUNT. S is a power of two. A slot is half a cache line: one miss a look-up."""
     ends: NDArray[np.int64]
-    """(C,) where each chunk ends in the arena; it begins one byte after the end of the one before."""
+    """(C,) end of each chunk in the arena. It starts one byte after the end of the one before."""
     arena: NDArray[np.uint8]
-    """All chunks end to end, SEPARATOR after each."""
+    """All chunks, SEPARATOR after each."""
     sizes: NDArray[np.int64]
     """(2,) USED and NEEDED."""
 
@@ -51,7 +51,7 @@ def _is_space(byte: int) -> bool:
 
 @_inlined
 def _is_open_break(content: NDArray[np.uint8], begin: int, end: int) -> bool:
-    """Say whether a chunk ends in <br, after which the tokenizer looks across whitespace for /> or >."""
+    """Return whether a chunk ends in <br, after which the tokenizer looks across whitespace for />."""
     if end - begin < 3 or content[end - 3] != 60:
         return False
     return bool((content[end - 2] | 32) == 98 and (content[end - 1] | 32) == 114)
@@ -76,7 +76,7 @@ def _spells(table: Table, chunk: int, content: NDArray[np.uint8], begin: int, en
 
 @_compiled
 def _added(table: Table, content: NDArray[np.uint8], begin: int, end: int) -> int:
-    """Append a new chunk and return its number, or 0 when the table has no room for it."""
+    """Append a new chunk. Return its number, or 0 if the table must grow."""
     chunk = table.sizes[USED]
     start = table.ends[chunk - 1] + 1
     if chunk == len(table.ends) or 2 * chunk >= len(table.slots) or start + end - begin >= len(table.arena):
@@ -92,7 +92,7 @@ def _added(table: Table, content: NDArray[np.uint8], begin: int, end: int) -> in
 
 @_inlined
 def _find(slots: NDArray[np.uint64], low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
-    """Return the slot of a short chunk, or the empty one where it belongs."""
+    """Return the slot of a short chunk, or its empty slot."""
     last = np.uint64(len(slots) - 1)
     slot = _first_slot(low, high, last)
     while slots[slot, CHUNK] != 0 and not (
@@ -106,7 +106,7 @@ def _find(slots: NDArray[np.uint64], low: np.uint64, high: np.uint64, length: np
 def _find_long(
     table: Table, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
 ) -> np.uint64:
-    """Return the slot of a long chunk, or the empty one where it belongs."""
+    """Return the slot of a long chunk, or its empty slot."""
     slots, length = table.slots, np.uint64(end - begin) << _HALF
     slot = _find(slots, low, high, length)
     while slots[slot, CHUNK] != 0 and not _spells(table, np.int64(slots[slot, CHUNK] & _ID), content, begin, end):
@@ -126,7 +126,7 @@ def _hash(content: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
 def _filled(
     table: Table, slot: np.uint64, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
 ) -> bool:
-    """Put a new chunk into an empty slot; False when the table has no room for it."""
+    """Put a new chunk into an empty slot. Return False if the table must grow."""
     chunk = _added(table, content, begin, end)
     if chunk:
         table.slots[slot, LOW], table.slots[slot, HIGH] = low, high
@@ -142,10 +142,9 @@ def scan(
     state: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> bool:
-    """Write the chunks of all texts to `out`, each text ended by 0; False when the table has to grow first.
+    """Write the chunks of all texts to `out`, 0 after each text. Return False if the table must grow.
 
-    `offsets` (texts + 1,) says where texts begin in `content`; `state` holds POSITION, TEXT and WRITTEN, at which the
-    next call goes on.
+    `offsets` (texts + 1,) are the starts of texts in `content`. `state` is where the next call goes on.
     """
     slots, written, position = table.slots, state[WRITTEN], state[POSITION]
     for text in range(state[TEXT], len(offsets) - 1):
@@ -186,7 +185,7 @@ def scan(
 
 @_compiled
 def absorb(table: Table, other: Table, counts: NDArray[np.int64], first: int, places: NDArray[np.int64]) -> int:
-    """Add the chunks of `other` from `first` on and tell their `places`; return the first that found no room."""
+    """Add the chunks of `other` from `first` on and write their `places`. Return the first that needs a larger table."""
     slots = table.slots
     for chunk in range(first, other.sizes[USED]):
         low, high = np.uint64(0), np.uint64(0)
@@ -208,7 +207,7 @@ def absorb(table: Table, other: Table, counts: NDArray[np.int64], first: int, pl
 
 @_compiled
 def rehash(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
-    """Move all slots of a table into `new`, which is larger and all zero."""
+    """Move all slots of a table into `new`, larger and all zero."""
     for source in range(len(old)):
         if old[source, CHUNK] != 0:
             slot = _first_slot(old[source, LOW], old[source, HIGH], np.uint64(len(new) - 1))
@@ -220,7 +219,7 @@ def rehash(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
 
 @_compiled
 def read_counts(slots: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
-    """Write how often each chunk occurs to `counts` (chunks,)."""
+    """Write the count of each chunk to `counts` (chunks,)."""
     for slot in range(len(slots)):
         if slots[slot, CHUNK] != 0:
             counts[np.int64(slots[slot, CHUNK] & _ID)] = np.int64(slots[slot, COUNT])
@@ -228,7 +227,7 @@ def read_counts(slots: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
 
 @_compiled
 def spelt_length(chunks: NDArray[np.int32], spans: NDArray[np.int64]) -> int:
-    """Return the number of words of chunks; see `spell`."""
+    """Return the number of words of chunks."""
     words = 0
     for chunk in chunks:
         words += spans[1, chunk] - spans[0, chunk]
@@ -243,10 +242,7 @@ def spell(
     out: NDArray[np.int32],
     lengths: NDArray[np.int64],
 ) -> None:
-    """Write the words of each chunk to `out` and the number of words of each text to `lengths`.
-
-    Chunk c has words[spans[0, c] : spans[1, c]].
-    """
+    """Write the words of each chunk, words[spans[0, c] : spans[1, c]], to `out` and word counts of texts to `lengths`."""
     written = text = last = 0
     for chunk in chunks:
         if chunk == 0:

@@ -1,11 +1,10 @@
-"""The inner loops of skip-gram as machine vectors: LLVM instructions that numba compiles for the processor it runs on.
+"""Inner loops of skip-gram as LLVM vector instructions, compiled by numba for the processor at hand.
 
-numba's own loops reach half the speed of the same kernel in C (two cores, AVX2, dim 100: 1.0 M kept words a second against
-2.1 M), because LLVM does not keep a block of sums in registers across a loop that it has vectorised itself. Written out as
-vectors they reach that of C (2.2 M), with no compiler to ship. The vectors are 16 floats wide where the processor has
-AVX-512, else 8; numba's cache is keyed by processor, so that a home directory shared by different machines is safe.
+Written out as vectors they are as fast as C (two cores, AVX2, dim 100: 2.2 M kept words a second against 2.1 M). numba's own
+loops reach 1.0 M, because LLVM does not keep a block of sums in registers across a loop that it vectorised itself. Vectors
+are 16 floats wide with AVX-512, else 8. numba keys its cache by processor, so machines can share a home directory.
 
-All addresses are plain integers, all rows lie on 64 bytes and have a multiple of 16 floats; nothing is checked here.
+Addresses are plain integers. Rows are aligned to 64 bytes and have a multiple of 16 floats. Nothing is checked.
 
 Shapes: M context rows of a window, K = 6 output rows that share them, D floats a row.
 """
@@ -21,9 +20,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-OUTPUTS = 6  # K: with two context rows at once, 12 sums and their operands fill the 16 registers of AVX2
-LANES = 8  # numbers of a row of coefficients: K of them, then zeros
-ROW_FLOATS = 16  # rows are padded to a multiple of this: one cache line, one register of AVX-512
+OUTPUTS = 6  # K: 12 sums of two context rows, and their operands, fill the 16 registers of AVX2
+LANES = 8  # a row of coefficients: K numbers, then zeros
+ROW_FLOATS = 16  # padding of rows: one cache line, one register of AVX-512
 _WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 _ALIGNED = 32
 
@@ -42,10 +41,9 @@ def step(
         g[m, k] = towards[k] - scale[k] * s(v[m] . u[k])      s the logistic function (Mikolov et al. 2013b, eq. 4)
         v[m] += sum over k of g[m, k] u[k];   u[k] += sum over m of g[m, k] v[m]
 
-    `towards` and `scale` (8,) hold the learning rate for what is to be done with each output row: (rate, rate) for a
-    positive, (0, rate) for a noise word, (0, 0) for none. `inputs` (M,) and `outputs` (6,) are addresses of int64
-    addresses of rows, an odd M followed by one more that is only read; `gradients` (M + 1, 8) is room for g. An output
-    row may stand several times in `outputs`.
+    (towards[k], scale[k]) is (rate, rate) for a positive, (0, rate) for a noise word, (0, 0) for none. `inputs` (M,) and
+    `outputs` (6,) are addresses of int64 addresses of rows; an odd M is followed by one more that is only read.
+    `gradients` (M + 1, 8) is a buffer for g. An output row may occur several times in `outputs`.
     """
     signature = types.void(*[types.int64] * 7)
 
@@ -94,7 +92,7 @@ def add_difference(typing: Any, target: Any, row: Any, copy: Any, floats: Any) -
 
 @intrinsic
 def subtract(typing: Any, row: Any, copy: Any, floats: Any) -> tuple[Any, Any]:
-    """Take the row of D floats at `copy` off `row`."""
+    """Subtract the row of D floats at `copy` from `row`."""
     signature = types.void(*[types.int64] * 3)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
@@ -124,7 +122,7 @@ def add(typing: Any, target: Any, source: Any, floats: Any) -> tuple[Any, Any]:
 
 @intrinsic
 def scale_into(typing: Any, row: Any, copy: Any, factor: Any, floats: Any) -> tuple[Any, Any]:
-    """Multiply the row of D floats at `row` by the float32 `factor` and write it to `copy` too."""
+    """Multiply the row of D floats at `row` by float32 `factor`, and copy it to `copy`."""
     signature = types.void(types.int64, types.int64, types.float32, types.int64)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
@@ -141,7 +139,7 @@ def scale_into(typing: Any, row: Any, copy: Any, factor: Any, floats: Any) -> tu
 
 @intrinsic
 def prefetch(typing: Any, row: Any, floats: Any) -> tuple[Any, Any]:
-    """Ask for the cache lines of a row that is about to be written."""
+    """Prefetch the cache lines of a row for writing."""
     signature = types.void(types.int64, types.int64)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
@@ -185,7 +183,7 @@ def _gradients(
 def _updates(
     builder: Builder, inputs: Value, addresses: list[Value], gradients: Value, rows: Value, bytes_a_row: Value
 ) -> None:
-    """Add all products of g and rows to the rows, one register's width of all rows after the other."""
+    """Add all products of g and rows to the rows, one register's width at a time."""
     with cgutils.for_range_slice(builder, _int(0), bytes_a_row, _int(4 * _WIDTH), _INT64) as (place, _loop):
         before = [_load(builder, address, place, _WIDE) for address in addresses]
         moved = [_zeros(builder) for _ in range(OUTPUTS)]
@@ -199,13 +197,13 @@ def _updates(
                 new = _fma(builder, factors, before[k], new)
                 builder.store(_fma(builder, factors, old, builder.load(moved[k])), moved[k])
             _store(builder, new, address, place)
-        for k in range(OUTPUTS):  # read again: the same row may stand here twice
+        for k in range(OUTPUTS):  # read again: a row may occur twice
             total = builder.fadd(_load(builder, addresses[k], place, _WIDE), builder.load(moved[k]))
             _store(builder, total, addresses[k], place)
 
 
 def _totals(builder: Builder, vectors: list[Value]) -> Value:
-    """Return the sum of each of six wide vectors as one vector of eight lanes, the last two zero."""
+    """Return the sums of six wide vectors as one vector of eight lanes, the last two zero."""
     none = ir.Constant(_EIGHT, [0.0] * LANES)
     if _WIDTH > LANES:
         low, high = list(range(LANES)), list(range(LANES, _WIDTH))
@@ -224,7 +222,7 @@ def _totals(builder: Builder, vectors: list[Value]) -> Value:
 
 
 def _logistic(builder: Builder, x: Value) -> Value:
-    """Return 1 / (1 + e^-x), x cut off at ±20, to 3e-6: 2^y = 2^n 2^f by the Taylor series of 2^f, |f| <= 1/2."""
+    """Return 1 / (1 + e^-x), x clipped to ±20, to 3e-6: 2^y = 2^n 2^f by the Taylor series of 2^f, |f| <= 1/2."""
     top, bottom = _eight(20.0), _eight(-20.0)
     x = builder.select(builder.fcmp_ordered("<", x, top), x, top)
     x = builder.select(builder.fcmp_ordered(">", x, bottom), x, bottom)

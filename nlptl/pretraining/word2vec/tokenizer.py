@@ -1,9 +1,9 @@
-"""Text to words: a word-level tokenizer of the `tokenizers` library, built from settings and saved as tokenizer.json."""
+"""Word-level tokenizer of the `tokenizers` library, built from settings."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import Config
@@ -29,23 +29,23 @@ _EMOTICON = r"[:;=]['\-]?[)(dpo/|*3]|<3"
 
 
 class TextSettings(Config):
-    """How text becomes words for static vectors."""
+    """Settings of the split into words."""
 
     preset: Literal["plain", "tweets"] = "plain"
-    """plain keeps words only; tweets also keeps emoji, emoticons, ! and ?, turns @mentions into <user> and links
-    into <url>, drops the # of hashtags and shortens elongations (soooo -> soo)."""
+    """plain keeps words only. tweets also keeps emoji, emoticons, ! and ?, replaces @mentions by <user> and links by
+    <url>, drops the # of hashtags and shortens elongations (soooo to soo)."""
     unicode: Literal["NFC", "NFKC", "none"] = "NFKC"
-    """Unicode normalisation; NFKC also folds width and ligature variants together."""
+    """Unicode normalisation. NFKC also merges width and ligature variants."""
     lowercase: bool = True
-    """Fold case; switch off only for vectors that tell cases apart."""
+    """Fold case. false suits only vectors that tell cases apart."""
     stop_words: bool = False
-    """Remove English function words (scikit-learn's list). Skip-gram's subsampling usually makes this needless."""
+    """Remove English function words (scikit-learn's list). Subsampling usually makes this needless."""
     keep_negations: bool = True
-    """With stop_words: keep not, never, without, ... ; dropping them turns opinions around, so it warns."""
+    """With stop_words: keep not, never, without and so on. false reverses opinions, so it warns."""
 
 
 def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
-    """Build the tokenizer that `settings` describe, with an empty vocabulary (only [UNK], id 0)."""
+    """Return a tokenizer with an empty vocabulary (only [UNK], id 0)."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(r"<[bB][rR][ \t\r\n\f\v]*/?>"), " ")]
@@ -72,7 +72,7 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
 
 
 def stop_words(settings: TextSettings) -> frozenset[str]:
-    """Return the words that `settings` remove; warns when negations are among them."""
+    """Return the words to remove. Warns if negations are among them."""
     if not settings.stop_words:
         return frozenset()
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -80,8 +80,8 @@ def stop_words(settings: TextSettings) -> frozenset[str]:
     if settings.keep_negations:
         return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
     warnings.warn(
-        "text.keep_negations: false drops not, never and their like, so 'not good' reads as 'good'; "
-        "keep them unless the labels are topics.",
+        "text.keep_negations: false drops not, never and similar words, so 'not good' becomes 'good'. "
+        "Keep them unless the labels are topics.",
         UserWarning,
         stacklevel=2,
     )
@@ -89,7 +89,7 @@ def stop_words(settings: TextSettings) -> frozenset[str]:
 
 
 def set_vocabulary(tokenizer: Tokenizer, words: Sequence[str]) -> None:
-    """Give `tokenizer` exactly these words in this order; the first must be [UNK]."""
+    """Set the vocabulary to these words in this order. The first must be [UNK]."""
     from tokenizers import models
 
     vocabulary = {word: index for index, word in enumerate(words)}
@@ -102,11 +102,3 @@ def vocabulary_of(tokenizer: Tokenizer) -> list[str]:
     """Return the tokenizer's words by id."""
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
-
-
-def words_of(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    """Yield each text's words as the tokenizer splits them, known or not."""
-    for batch in batches:
-        for text in batch:
-            normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
-            yield [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

@@ -14,8 +14,8 @@ import torch
 import triton.language as tl
 
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, Watch, initial_vectors
-from nlptl.pretraining.word2vec.gpu_engine import _Run, alias_table, train
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, initial_vectors
+from nlptl.pretraining.word2vec.gpu_engine import _GpuTraining, noise_table, train
 from nlptl.pretraining.word2vec.gpu_kernels import INTERPRETED, train_segments
 from nlptl.pretraining.word2vec.gpu_tuning import Tile, Tuning
 from nlptl.pretraining.word2vec.quality import SampledLoss
@@ -54,7 +54,7 @@ def test_a_step_is_that_of_the_reference(tile: Tile, window: int, operand: objec
     corpus = corpus_of([generator.integers(1, 12, length) for length in (9, 1, 13)], 12)
     texts = np.repeat(np.arange(3), np.diff(corpus.offsets)).astype(np.int32)
     tables = generator.normal(size=(2, 12, 24)).astype(np.float32)
-    aliases, cuts = alias_table(corpus.counts.astype(np.float64) ** 0.75)
+    aliases, cuts = noise_table(corpus.counts.astype(np.float64) ** 0.75)
     inputs, outputs = (torch.from_numpy(table.copy()).to(DEVICE) for table in tables)
     expected = tables.astype(np.float64)
     caps = np.where(np.arange(12) % 3 == 0, 0.02, 1.0).astype(np.float32)
@@ -79,8 +79,8 @@ def test_training_learns_which_words_stand_together() -> None:
     losses: list[float | None] = []
     words: list[int] = []
     measure = SampledLoss(corpus, window=4, negatives=5, seed=1)
-    watch = Watch(after_epoch=lambda _, v, u: losses.append(measure(v, u)), advance=words.append)
-    trained = train(corpus, task, start=None, watch=watch)
+    callbacks = Callbacks(after_epoch=lambda _, v, u: losses.append(measure(v, u)), advance=words.append)
+    trained = train(corpus, task, start=None, callbacks=callbacks)
     assert losses[-1] < losses[0] < 6 * np.log(2)
     assert (trained.kept_words, sum(words)) == (3 * 192, 3 * 192)
     assert trained.vectors.shape == (9, 12)
@@ -93,14 +93,14 @@ def test_training_learns_which_words_stand_together() -> None:
 
 def test_pairs_do_not_cross_texts() -> None:
     corpus = corpus_of([np.array([1 + i % 5]) for i in range(20)], 6)
-    trained = train(corpus, TASK, start=None, watch=Watch())
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks())
     np.testing.assert_array_equal(trained.vectors, initial_vectors(6, TASK))
     assert trained.kept_words == 40
 
 
 def test_a_corpus_without_words_leaves_the_first_vectors() -> None:
     corpus = Corpus(np.zeros(0, np.int32), np.zeros(3, np.int64), np.array([7, 0, 0]))
-    trained = train(corpus, TASK, start=None, watch=Watch())
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks())
     np.testing.assert_array_equal(trained.vectors, initial_vectors(3, TASK))
     assert trained.kept_words == 0
 
@@ -111,7 +111,7 @@ def test_training_goes_on_from_given_vectors() -> None:
     start[2] = 5.0
     given = start.copy()
     task = dataclasses.replace(TASK, epochs=1, learning_rate=1e-6)
-    trained = train(corpus, task, start=start, watch=Watch())
+    trained = train(corpus, task, start=start, callbacks=Callbacks())
     np.testing.assert_allclose(trained.vectors[2], 5.0, atol=1e-3)
     np.testing.assert_allclose(trained.vectors[1], initial_vectors(9, task)[1], atol=1e-3)
     np.testing.assert_array_equal(start, given)
@@ -124,7 +124,7 @@ class _Killed(Exception):
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     corpus = two_clusters(2)
     task = dataclasses.replace(TASK, subsample=0.2, epochs=3)
-    whole = train(corpus, task, start=None, watch=Watch())
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
 
     def die(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
         if epoch == 2:
@@ -132,15 +132,17 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 
     checkpoints = Checkpoints(tmp_path, "here", every_steps=1)
     with pytest.raises(_Killed):
-        train(corpus, task, start=None, watch=Watch(after_epoch=die, checkpoints=checkpoints))
+        train(corpus, task, start=None, callbacks=Callbacks(after_epoch=die, checkpoints=checkpoints))
     epochs: list[int] = []
     words: list[int] = []
-    watch = Watch(after_epoch=lambda epoch, *_: epochs.append(epoch), checkpoints=checkpoints, advance=words.append)
-    resumed = train(corpus, task, start=None, watch=watch)
+    callbacks = Callbacks(
+        after_epoch=lambda epoch, *_: epochs.append(epoch), checkpoints=checkpoints, advance=words.append
+    )
+    resumed = train(corpus, task, start=None, callbacks=callbacks)
     assert epochs == [2, 3]
     assert (words[0], sum(words)) == (48, 3 * 48)
     np.testing.assert_allclose(resumed.vectors, whole.vectors, atol=0 if INTERPRETED else 1e-5)
-    again = train(corpus, task, start=None, watch=watch)
+    again = train(corpus, task, start=None, callbacks=callbacks)
     np.testing.assert_array_equal(again.vectors, resumed.vectors)
     assert (again.kept_words, epochs) == (whole.kept_words, [2, 3])
 
@@ -150,19 +152,19 @@ def test_a_checkpoint_of_another_engine_is_not_taken_up(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, "here", every_steps=1)
     checkpoints.keep(1, lambda: ({"vectors": torch.zeros(1)}, {"engine": "cpu"}), last=True)
     task = dataclasses.replace(TASK, epochs=0)
-    trained = train(corpus, task, start=None, watch=Watch(checkpoints=checkpoints))
+    trained = train(corpus, task, start=None, callbacks=Callbacks(checkpoints=checkpoints))
     np.testing.assert_array_equal(trained.vectors, initial_vectors(9, task))
 
 
 def test_subsampling_keeps_each_word_at_its_rate() -> None:
     generator = np.random.default_rng(2)
     corpus = corpus_of([generator.choice(4, 200_000, p=[0, 0.8, 0.15, 0.05])], 4)
-    run = _Run(corpus, dataclasses.replace(TASK, subsample=0.01), None, Tuning())
+    run = _GpuTraining(corpus, dataclasses.replace(TASK, subsample=0.01), None, Tuning())
     words, texts = run._subsampled(0, seed=5)
     again, _ = run._subsampled(0, seed=5)
     assert torch.equal(words, again)
     assert len(words) == len(texts)
     kept = np.bincount(words.cpu(), minlength=4)[1:]
-    chances = keep_probability(corpus.counts, 0.01)[1:]
-    noise = np.sqrt(corpus.counts[1:] * chances * (1 - chances))
-    assert np.all(np.abs(kept - corpus.counts[1:] * chances) < 5 * noise)
+    expected = keep_probability(corpus.counts, 0.01)[1:]
+    noise = np.sqrt(corpus.counts[1:] * expected * (1 - expected))
+    assert np.all(np.abs(kept - corpus.counts[1:] * expected) < 5 * noise)

@@ -32,7 +32,7 @@ SETTINGS = [
     TextSettings(preset="tweets", stop_words=True, unicode="NFC"),
     TextSettings(unicode="none", lowercase=False),
 ]
-PIECES = [
+FRAGMENTS = [
     "the", "The", "don't", "don’t", "not", "'", "co-op", "ﬁne", "½", "İ", "ΟΔΟΣ", "e\u0301", "\u0301", "a\u0327\u0301",
     "東京は", "テスト", "한국어", "ｂｒ", "＜ｂｒ ＞", "<br", "<BR", "<br/", "<br />", "<br\n/>", "<bR\x0b\t>", "/>", ">", "<",
     "@user", "@", ".@x", "www.", "http://", "https://a.b/c?d", "soooo", "oo",
@@ -41,7 +41,7 @@ PIECES = [
     "[UNK", "x" * 15, "y" * 16, "z" * 17, "q" * 70,
 ]  # fmt: skip
 TEXT = st.one_of(
-    st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
+    st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
     st.text(st.characters(codec="utf-8", exclude_categories=["Cn"]), max_size=20),
 )
 
@@ -122,7 +122,7 @@ def test_blocks_tables_and_threads_change_nothing(
 ) -> None:
     monkeypatch.setattr(scanned_pile, "TABLE_BYTES", table_bytes)
     generator = np.random.default_rng(3)
-    texts = ["".join(generator.choice(PIECES, generator.integers(0, 20)).tolist()) for _ in range(200)]
+    texts = ["".join(generator.choice(FRAGMENTS, generator.integers(0, 20)).tolist()) for _ in range(200)]
     expected = reference(text_settings, texts, min_count=2, known=["zzz"])
     arrays = [
         pa.array(texts[:90]).slice(0, 70),
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     folder, told = str(caught.value).split(": ", 1)
     assert Path(folder).parent == tmp_path
     assert told == (
-        "the encoded corpus cannot be written (No space left on device); it needs four bytes a word. "
+        "cannot write the encoded corpus (No space left on device); it needs four bytes a word. "
         "Free space or set TMPDIR to another disk."
     )
     assert not list(tmp_path.iterdir())

@@ -11,11 +11,19 @@ from nlptl.models.neighbours import nearest
 from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import cpu_engine
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.cpu_engine import LEAST_RATE, pieces, train
-from nlptl.pretraining.word2vec.cpu_kernels import Grams, Plan, Tables, Texts, aligned_zeros, room_for, train_pieces
-from nlptl.pretraining.word2vec.engines import SkipGramTask, Watch
+from nlptl.pretraining.word2vec.cpu_engine import MIN_LEARNING_RATE, segment_begins, train
+from nlptl.pretraining.word2vec.cpu_kernels import (
+    EpochParameters,
+    Grams,
+    SegmentedTexts,
+    Tables,
+    aligned_zeros,
+    new_workspace,
+    train_segments,
+)
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
 from nlptl.pretraining.word2vec.quality import SampledLoss
-from nlptl.pretraining.word2vec.sampling import Sampling, alias_table, keep_probability, sampling_of
+from nlptl.pretraining.word2vec.sampling import Sampling, keep_probability, sampling_of
 from nlptl.training.checkpoints import Checkpoints
 from tests.pretraining.word2vec.test_engine import TASK, TEXTS, small_corpus
 
@@ -50,12 +58,14 @@ def test_one_centre_is_a_gradient_step_on_the_loss(floats: int, negatives: int) 
     for new, old in zip(tables, before, strict=True):
         new[:] = old
     rate = 0.05
-    plan = Plan(window=1, negatives=negatives, seed=np.uint64(1), first_rate=rate, rate_a_word=0.0, least_rate=0.0)
-    texts = Texts(np.array([1, 2], np.int32), np.array([0, 2], np.int64))
+    parameters = EpochParameters(
+        window=1, negatives=negatives, seed=np.uint64(1), first_rate=rate, rate_a_word=0.0, least_rate=0.0
+    )
+    texts = SegmentedTexts(np.array([1, 2], np.int32), np.array([0, 2], np.int64))
     texts.ids.flags.writeable = False
-    room = room_for(window=1, negatives=negatives, floats=floats)
+    workspace = new_workspace(window=1, negatives=negatives, floats=floats)
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    assert train_pieces(texts, one_noise_word(4, 3), tables, nothing, room, plan, 0, 1) == 2
+    assert train_segments(texts, one_noise_word(4, 3), tables, nothing, workspace, parameters, 0, 1) == 2
 
     v, u = before.vectors.astype(np.float64), before.contexts.astype(np.float64)
     for centre, context in ((1, 2), (2, 1)):
@@ -79,8 +89,10 @@ def test_the_step_is_the_gradient_of_the_loss() -> None:
     floats, rate = 16, 1e-3
     tables = tables_of(6, floats, seed=4)
     v, u = tables.vectors.astype(np.float64).copy(), tables.contexts.astype(np.float64).copy()
-    plan = Plan(window=1, negatives=5, seed=np.uint64(1), first_rate=rate, rate_a_word=0.0, least_rate=0.0)
-    texts = Texts(np.array([1, 2], np.int32), np.array([0, 2], np.int64))
+    parameters = EpochParameters(
+        window=1, negatives=5, seed=np.uint64(1), first_rate=rate, rate_a_word=0.0, least_rate=0.0
+    )
+    texts = SegmentedTexts(np.array([1, 2], np.int32), np.array([0, 2], np.int64))
     texts.ids.flags.writeable = False
 
     def loss(v: np.ndarray, u: np.ndarray) -> float:
@@ -88,8 +100,8 @@ def test_the_step_is_the_gradient_of_the_loss() -> None:
         return sum(np.logaddexp(0, -v[i] @ u[o]) + 5 * np.logaddexp(0, v[i] @ u[3]) for o, i in pairs)
 
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    room = room_for(window=1, negatives=5, floats=floats)
-    train_pieces(texts, one_noise_word(6, 3), tables, nothing, room, plan, 0, 1)
+    workspace = new_workspace(window=1, negatives=5, floats=floats)
+    train_segments(texts, one_noise_word(6, 3), tables, nothing, workspace, parameters, 0, 1)
     for table, now, at in ((v, tables.vectors, (2, 5)), (u, tables.contexts, (3, 7)), (u, tables.contexts, (1, 0))):
         moved = (now[at] - table[at]) / rate
         table[at] += 1e-4
@@ -104,12 +116,14 @@ def test_a_noise_word_that_is_the_centre_is_no_noise() -> None:
     floats = 16
     tables = tables_of(3, floats)
     before = tables.contexts.copy()
-    texts = Texts(np.array([1, 1], np.int32), np.array([0, 2], np.int64))
+    texts = SegmentedTexts(np.array([1, 1], np.int32), np.array([0, 2], np.int64))
     texts.ids.flags.writeable = False
-    plan = Plan(window=1, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0)
+    parameters = EpochParameters(
+        window=1, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0
+    )
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    room = room_for(window=1, negatives=5, floats=floats)
-    train_pieces(texts, one_noise_word(3, 1), tables, nothing, room, plan, 0, 1)
+    workspace = new_workspace(window=1, negatives=5, floats=floats)
+    train_segments(texts, one_noise_word(3, 1), tables, nothing, workspace, parameters, 0, 1)
     assert (tables.contexts[1] - before[1]) @ tables.vectors[1] > 0  # only drawn nearer
     np.testing.assert_array_equal(tables.contexts[2], before[2])
 
@@ -117,18 +131,21 @@ def test_a_noise_word_that_is_the_centre_is_no_noise() -> None:
 def test_pairs_never_cross_texts() -> None:
     tables = tables_of(5, 16)
     before = tables.vectors.copy()
-    texts = Texts(np.array([1, 2, 3, 4], np.int32), np.array([0, 1, 2, 3, 4], np.int64))
+    texts = SegmentedTexts(np.array([1, 2, 3, 4], np.int32), np.array([0, 1, 2, 3, 4], np.int64))
     texts.ids.flags.writeable = False
-    plan = Plan(window=5, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0)
+    parameters = EpochParameters(
+        window=5, negatives=5, seed=np.uint64(1), first_rate=0.05, rate_a_word=0.0, least_rate=0.0
+    )
     nothing = Grams(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    room = room_for(window=5, negatives=5, floats=16)
-    train_pieces(texts, one_noise_word(5, 4), tables, nothing, room, plan, 0, 4)
+    workspace = new_workspace(window=5, negatives=5, floats=16)
+    train_segments(texts, one_noise_word(5, 4), tables, nothing, workspace, parameters, 0, 4)
     np.testing.assert_array_equal(tables.vectors, before)
 
 
 def test_noise_is_drawn_as_counts_to_the_three_quarters() -> None:
-    weights = np.array([0, 1000, 500, 50, 3, 1]) ** 0.75
-    threshold, alias = alias_table(weights)
+    counts = np.array([9, 1000, 500, 50, 3, 1])
+    _, threshold, alias = sampling_of(counts, 0.0)
+    weights = np.append(0.0, counts[1:] ** 0.75)
     below = threshold[1:] / 2**32
     share = np.zeros(6)
     np.add.at(share, np.arange(1, 6), below / 5)
@@ -146,7 +163,7 @@ def test_subsampling_keeps_what_word2vec_keeps() -> None:
     texts = [" ".join(np.random.default_rng(1).permutation(["a"] * 900 + ["b"] * 90 + ["c"] * 10))] * 20
     corpus = small_corpus(texts)
     task = SkipGramTask(dim=4, window=2, negatives=1, subsample=0.01, epochs=2, learning_rate=0.01, seed=1)
-    kept = train(corpus, task, start=None, watch=Watch()).kept_words
+    kept = train(corpus, task, start=None, callbacks=Callbacks()).kept_words
     assert kept == pytest.approx(2 * 20 * (expected * [900, 90, 10]).sum(), rel=0.05)
 
 
@@ -156,11 +173,11 @@ def test_training_learns_and_repeats() -> None:
     passed: list[int] = []
     measure = SampledLoss(corpus, window=4, negatives=5, seed=1)
 
-    def hear(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
+    def add_loss(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
         losses.append(measure(vectors, contexts))
 
-    trained = train(corpus, TASK, start=None, watch=Watch(advance=passed.append, after_epoch=hear))
-    again = train(corpus, TASK, start=None, watch=Watch()).vectors
+    trained = train(corpus, TASK, start=None, callbacks=Callbacks(advance=passed.append, after_epoch=add_loss))
+    again = train(corpus, TASK, start=None, callbacks=Callbacks()).vectors
     np.testing.assert_array_equal(trained.vectors, again)
     assert sum(passed) == 15 * len(corpus.ids)
     assert trained.kept_words == 15 * len(corpus.ids)
@@ -171,24 +188,24 @@ def test_training_learns_and_repeats() -> None:
 
 
 def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_engine, "SMALL", 0)
+    monkeypatch.setattr(cpu_engine, "MIN_THREADED_WORDS", 0)
     corpus = small_corpus(TEXTS * 20)
     passed: list[int] = []
     task = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=3, learning_rate=0.05, seed=3, threads=3)
-    trained = train(corpus, task, start=None, watch=Watch(advance=passed.append))
+    trained = train(corpus, task, start=None, callbacks=Callbacks(advance=passed.append))
     assert sum(passed) == 3 * len(corpus.ids)
     names = ["[UNK]", *sorted({word for text in TEXTS for word in text.split()})]
     assert {word for word, _ in nearest(names, trained.vectors, names.index("cat"), count=3)} == {"dog", "pet", "fur"}
 
 
 def test_a_fault_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_engine, "SMALL", 0)
+    monkeypatch.setattr(cpu_engine, "MIN_THREADED_WORDS", 0)
 
     def fail(_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(small_corpus(TEXTS * 20), TASK, start=None, watch=Watch(advance=fail))
+        train(small_corpus(TEXTS * 20), TASK, start=None, callbacks=Callbacks(advance=fail))
 
 
 @pytest.mark.parametrize("spelling", [None, Spelling(buckets=50)])
@@ -198,7 +215,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, spelling: Sp
         dim=12, window=4, negatives=5, subsample=1e-2, epochs=6, learning_rate=0.05, seed=3, deterministic=True,
         spelling=spelling,
     )  # fmt: skip
-    whole = train(corpus, task, start=None, watch=Watch())
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
 
     def stop(epoch: int, *_: object) -> None:
         notes["seen"].append(epoch)
@@ -208,15 +225,15 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, spelling: Sp
     notes: dict[str, list[int]] = {"seen": []}
     kept = Checkpoints(tmp_path / "c", identity="x", every_steps=1)
     with pytest.raises(KeyboardInterrupt):
-        train(corpus, task, start=None, watch=Watch(after_epoch=stop, checkpoints=kept, notes=notes))
+        train(corpus, task, start=None, callbacks=Callbacks(after_epoch=stop, checkpoints=kept, notes=notes))
     epochs: list[int] = []
     after: dict[str, list[int]] = {}
     passed: list[int] = []
-    watch = Watch(
+    callbacks = Callbacks(
         advance=passed.append, after_epoch=lambda epoch, *_: epochs.append(epoch),
         checkpoints=Checkpoints(tmp_path / "c", identity="x", every_steps=1), notes=after,
     )  # fmt: skip
-    resumed = train(corpus, task, start=None, watch=watch)
+    resumed = train(corpus, task, start=None, callbacks=callbacks)
     assert epochs == [4, 5, 6]
     assert after["seen"] == [1, 2, 3]
     assert sum(passed) == 6 * len(corpus.ids)
@@ -232,9 +249,16 @@ def test_training_goes_on_from_given_vectors() -> None:
     start[2] = 0.5
     for spelling in (None, Spelling(buckets=100)):
         task = SkipGramTask(
-            dim=12, window=4, negatives=5, subsample=0, epochs=1, learning_rate=LEAST_RATE, seed=3, spelling=spelling
+            dim=12,
+            window=4,
+            negatives=5,
+            subsample=0,
+            epochs=1,
+            learning_rate=MIN_LEARNING_RATE,
+            seed=3,
+            spelling=spelling,
         )
-        trained = train(corpus, task, start=start, watch=Watch()).vectors
+        trained = train(corpus, task, start=start, callbacks=Callbacks()).vectors
         np.testing.assert_allclose(trained[2], 0.5, atol=5e-3)
         assert np.abs(trained[1]).max() < 0.2
 
@@ -245,7 +269,7 @@ def test_a_word_is_the_mean_of_itself_and_its_n_grams() -> None:
     task = SkipGramTask(
         dim=12, window=4, negatives=5, subsample=0, epochs=2, learning_rate=0.05, seed=3, spelling=spelling
     )
-    trained = train(corpus, task, start=None, watch=Watch())
+    trained = train(corpus, task, start=None, callbacks=Callbacks())
     ids, begins = bucket_ids(corpus.words[1:], spelling)
     assert trained.buckets.ids.tolist() == sorted(set(ids.tolist()))
     assert np.isfinite(trained.buckets.vectors).all()
@@ -256,12 +280,12 @@ def test_a_word_is_the_mean_of_itself_and_its_n_grams() -> None:
     assert 0 < np.abs(own).max() < 2
 
 
-def test_long_texts_are_cut_into_pieces() -> None:
-    assert pieces(np.array([0, 4, 4, 15]), longest=5).tolist() == [0, 4, 4, 9, 14, 15]
-    assert pieces(np.array([0, 4, 4]), longest=5).tolist() == [0, 4, 4]
-    assert pieces(np.array([0, 10]), longest=5).tolist() == [0, 5, 10]
+def test_long_texts_are_cut_into_segments() -> None:
+    assert segment_begins(np.array([0, 4, 4, 15]), max_words=5).tolist() == [0, 4, 4, 9, 14, 15]
+    assert segment_begins(np.array([0, 4, 4]), max_words=5).tolist() == [0, 4, 4]
+    assert segment_begins(np.array([0, 10]), max_words=5).tolist() == [0, 5, 10]
 
 
 def test_an_empty_corpus_trains_nothing() -> None:
     corpus = Corpus(np.zeros(0, np.int32), np.zeros(1, np.int64), np.array([0, 3, 2]), ("[UNK]", "a", "b"))
-    assert train(corpus, TASK, start=None, watch=Watch()).kept_words == 0
+    assert train(corpus, TASK, start=None, callbacks=Callbacks()).kept_words == 0

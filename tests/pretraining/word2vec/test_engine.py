@@ -7,7 +7,7 @@ import pytest
 
 from nlptl.models.neighbours import nearest
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
-from nlptl.pretraining.word2vec.engines import SkipGramTask, Watch, initial_vectors
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask, initial_vectors
 from nlptl.pretraining.word2vec.gensim_engine import train
 from nlptl.pretraining.word2vec.quality import SampledLoss
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
@@ -27,11 +27,11 @@ def test_training_repeats_and_learns() -> None:
     losses: list[float] = []
     measure = SampledLoss(corpus, window=4, negatives=5, seed=1)
 
-    def hear(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
+    def add_loss(_: int, vectors: np.ndarray, contexts: np.ndarray) -> None:
         losses.append(measure(vectors, contexts))
 
-    first = train(corpus, TASK, start=None, watch=Watch(after_epoch=hear)).vectors
-    second = train(corpus, TASK, start=None, watch=Watch()).vectors
+    first = train(corpus, TASK, start=None, callbacks=Callbacks(after_epoch=add_loss)).vectors
+    second = train(corpus, TASK, start=None, callbacks=Callbacks()).vectors
     np.testing.assert_array_equal(first, second)
     assert len(losses) == 15
     assert losses[-1] < losses[0]
@@ -46,7 +46,7 @@ def test_training_goes_on_from_given_vectors() -> None:
     start = np.full((len(corpus.counts), 12), np.nan, np.float32)
     start[2] = 5.0
     task = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=1, learning_rate=1e-6, seed=3)
-    trained = train(corpus, task, start=start, watch=Watch()).vectors
+    trained = train(corpus, task, start=start, callbacks=Callbacks()).vectors
     np.testing.assert_allclose(trained[2], 5.0, atol=1e-3)
     np.testing.assert_allclose(trained[1], initial_vectors(len(corpus.counts), task)[1], atol=1e-3)
 

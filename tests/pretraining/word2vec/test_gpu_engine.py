@@ -19,8 +19,8 @@ import torch
 from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec import gpu_engine
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import SkipGramTask, Watch
-from nlptl.pretraining.word2vec.gpu_engine import alias_table, available, train
+from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
+from nlptl.pretraining.word2vec.gpu_engine import available, noise_table, train
 from nlptl.pretraining.word2vec.gpu_tuning import Tile, Tuning, highest_rates, tile_for
 from nlptl.pretraining.word2vec.sampling import keep_probability
 from tests.pretraining.word2vec import gpu_reference
@@ -77,7 +77,7 @@ def test_the_reference_is_the_gradient_of_its_loss() -> None:
     inputs, outputs = generator.normal(size=(2, 7, 4))
     tile = Tile(centres=4, slots=16, contexts=16, noise=6, block=16, warps=4)
     words, texts = np.array([1, 2, 3, 1, 4]), np.array([0, 0, 0, 1, 1])
-    aliases, cuts = alias_table(np.array([0.0, 2, 1, 1, 1, 1, 1]))
+    aliases, cuts = noise_table(np.array([0.0, 2, 1, 1, 1, 1, 1]))
     drawn = gpu_reference.draws(words, texts, aliases, cuts, number=0, key=9, window=3, tile=tile)
     assert (1, 3) in drawn.pairs or (2, 3) in drawn.pairs
     assert not {(3, 1), (3, 4)} & set(drawn.pairs[-2:])  # texts end between the third and the fourth word
@@ -95,12 +95,12 @@ def test_the_reference_is_the_gradient_of_its_loss() -> None:
 def test_a_shared_pool_weighs_as_much_as_noise_words_of_their_own() -> None:
     generator = np.random.default_rng(0)
     inputs, outputs = generator.normal(size=(2, 6, 3))
-    chances = np.array([0, 0.4, 0.3, 0.1, 0.1, 0.1])
+    probabilities = np.array([0, 0.4, 0.3, 0.1, 0.1, 0.1])
     pair = [(1, 2)]
     exact = gpu_reference.slopes(inputs, outputs, gpu_reference.Draws(pair, np.array([2])), 0)[0][1].copy()
     for word in (1, 3, 4, 5):  # not 2, the positive itself
-        exact -= 5 * chances[word] / (1 + np.exp(-inputs[1] @ outputs[word])) * outputs[word]
-    pools = generator.choice(6, (4_000, 16), p=chances)
+        exact -= 5 * probabilities[word] / (1 + np.exp(-inputs[1] @ outputs[word])) * outputs[word]
+    pools = generator.choice(6, (4_000, 16), p=probabilities)
     means = [gpu_reference.slopes(inputs, outputs, gpu_reference.Draws(pair, pool), 5)[0][1] for pool in pools]
     error = np.std(means, axis=0) / np.sqrt(len(means))
     assert np.all(np.abs(np.mean(means, axis=0) - exact) < 4 * error)
@@ -116,16 +116,16 @@ def test_an_alias_table_draws_by_weight() -> None:
     counts = np.array([50, *(1_000_000 // np.arange(1, 2_000))])
     weights = counts**0.75
     weights[0] = 0.0
-    aliases, cuts = alias_table(weights)
-    chances = cuts / len(cuts) + np.bincount(aliases, (1.0 - cuts) / len(cuts), minlength=len(cuts))
-    np.testing.assert_allclose(chances, weights / weights.sum(), atol=1e-8)
+    aliases, cuts = noise_table(weights)
+    drawn = cuts / len(cuts) + np.bincount(aliases, (1.0 - cuts) / len(cuts), minlength=len(cuts))
+    np.testing.assert_allclose(drawn, weights / weights.sum(), atol=1e-8)
     assert cuts[0] == 0.0
 
 
 def test_a_word_without_weight_is_never_drawn() -> None:
     generator = np.random.default_rng(0)
     for size in range(2, 200):
-        aliases, cuts = alias_table(np.append(0.0, generator.integers(1, 4, size)) ** 0.75)
+        aliases, cuts = noise_table(np.append(0.0, generator.integers(1, 4, size)) ** 0.75)
         assert cuts[0] == 0.0
         assert aliases.all()
 
@@ -162,25 +162,11 @@ def test_frequent_words_learn_slower_where_much_trains_at_once() -> None:
     assert many[3] > TASK.learning_rate
 
 
-def test_what_only_the_cpu_does_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_engine, "_cuda", lambda: True)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    task = replace(TASK, deterministic=True, spelling=object())  # type: ignore[arg-type]
-    with pytest.raises(ConfigError) as caught:
-        train(CORPUS, task, start=None, watch=Watch())
-    assert caught.value.faults == (
-        "engine: found gpu with subwords, whose vectors it does not train; expected an engine that does. "
-        "Choose engine: cpu.",
-        "engine: found gpu with deterministic: true, but a GPU's additions race and no two runs give the same bits; "
-        "expected an engine that repeats. Choose engine: cpu.",
-    )
-
-
 def test_a_machine_without_triton_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert not available()
     with pytest.raises(ConfigError) as caught:
-        train(CORPUS, TASK, start=None, watch=Watch())
+        train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
         "engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
         "Install nlptl[gpu] or choose engine: cpu."
@@ -193,7 +179,7 @@ def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert not available()
     with pytest.raises(ConfigError) as caught:
-        train(CORPUS, TASK, start=None, watch=Watch())
+        train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
         "engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
         "Check torch.cuda.is_available() or choose engine: cpu."

@@ -44,7 +44,7 @@ def test_gensim_finds_and_joins_the_same(
 ) -> None:
     from gensim.models.phrases import Phrases
 
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(module, "SORTED_WORDS", chunk)
     rows = texts()
     corpus = small_corpus(rows)
     judge = Phrases(
@@ -102,8 +102,8 @@ def test_no_phrases_leave_the_corpus_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_rarest_pairs_are_forgotten_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 5)
-    monkeypatch.setattr(module, "CHUNK", 200)
+    monkeypatch.setattr(module, "MAX_COUNTED_PAIRS", 5)
+    monkeypatch.setattr(module, "SORTED_WORDS", 200)
     corpus = small_corpus(texts())
     pairs = find_phrases(corpus, min_count=3, threshold=2.0)
     found = {"_".join(corpus.words[i] for i in pair) for pair in pairs.tolist()}
@@ -116,6 +116,6 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         merge(corpus, np.array([[1, 2]], np.int32), tmp_path / "gone")
     assert str(caught.value) == (
-        f"{tmp_path / 'gone'}: the encoded corpus cannot be written (No such file or directory); it needs four bytes a word. "
+        f"{tmp_path / 'gone'}: cannot write the encoded corpus (No such file or directory); it needs four bytes a word. "
         "Free space or set TMPDIR to another disk."
     )

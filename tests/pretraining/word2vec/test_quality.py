@@ -45,4 +45,4 @@ def test_more_neighbours_than_words() -> None:
 
 def test_frequent_words_mean_something() -> None:
     words = ["[UNK]", "their", "cat", "films", "story", "never seen"]
-    assert frequent_words(words, np.array([9, 8, 7, 6, 5, 0]), most=5) == [3, 4]
+    assert frequent_words(words, np.array([9, 8, 7, 6, 5, 0]), count=5) == [3, 4]

@@ -1,0 +1,72 @@
+"""Encoder of word vectors, learnt or read from a file.
+
+Shapes: V words, D dimension, P phrases.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nlptl.models.encoder import Encoder
+from nlptl.models.pooling import Pooling
+from nlptl.models.spelling import Spelling
+from nlptl.models.subwords import Subwords
+from nlptl.models.word_vector_files.reading import read_counts, read_vectors
+from nlptl.models.word_vectors import WordVectors
+from nlptl.pretraining.word2vec.engines import Buckets, FloatArray
+from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, TextSettings, set_vocabulary, untrained_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+ZIPF_COUNT = 10_000_000  # count of the most frequent word in a file without counts
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularyVectors:
+    """Vectors of a vocabulary, with counts, n-grams and phrases."""
+
+    tokenizer: Tokenizer
+    vectors: FloatArray
+    """(V, D)."""
+    counts: NDArray[np.int64]
+    """(V,)."""
+    buckets: Buckets | None = None
+    spelling: Spelling | None = None
+    phrases: NDArray[np.int32] | None = None
+    """(P, 3) ids of two words and their phrase."""
+
+    def encoder(self) -> Encoder:
+        """Return an encoder with mean pooling."""
+        subwords = None
+        if self.buckets is not None and self.spelling is not None:
+            ids, vectors = torch.from_numpy(self.buckets.ids), torch.from_numpy(self.buckets.vectors)
+            subwords = Subwords(self.spelling, ids, vectors)
+        table = WordVectors(
+            torch.from_numpy(np.ascontiguousarray(self.vectors)), torch.from_numpy(np.array(self.counts)),
+            subwords=subwords, phrases=None if self.phrases is None else torch.from_numpy(self.phrases),
+        )  # fmt: skip
+        return Encoder(self.tokenizer, table, Pooling("mean")).eval()
+
+
+def vectors_from_file(path: Path, settings: TextSettings) -> VocabularyVectors:
+    """Return the vectors of a file. Without a file of counts, Zipf's law gives them: files are sorted by frequency."""
+    words, vectors = read_vectors(path)
+    known = [index for index, word in enumerate(words) if word != UNKNOWN]
+    words = [UNKNOWN, *(words[index] for index in known)]
+    tokenizer = untrained_tokenizer(settings)
+    set_vocabulary(tokenizer, words)
+    table = np.vstack([np.zeros((1, vectors.shape[1]), np.float32), vectors[known]])
+    counted = read_counts(path)
+    if counted is not None:
+        counts = np.array([counted.get(word, 0) for word in words], np.int64)
+    else:
+        zipf = np.maximum(1, ZIPF_COUNT // np.arange(1, len(table)))
+        counts = np.concatenate([[0], zipf]).astype(np.int64)
+    return VocabularyVectors(tokenizer, table, counts)
