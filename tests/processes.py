@@ -18,6 +18,7 @@ from nlptl.data import TextData
 from nlptl.errors import DataError
 from nlptl.pretraining.encoders.continued import continue_training
 from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, SimCSE
+from nlptl.runs.chain import Chain
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -133,6 +134,6 @@ def run(path: Path, out: Path) -> None:
 def run_and_fail(path: Path, out: Path) -> None:
     """Run a pipeline file whose check fails on process 1."""
     if processes().index == 1:
-        with mock.patch.object(Pipeline, "check", side_effect=DataError("disk: gone.")):
+        with mock.patch.object(Chain, "check", side_effect=DataError("disk: gone.")):
             run(path, out)
     run(path, out)

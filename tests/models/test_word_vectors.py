@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.evaluation.classifier_evaluation import unknown_share
-from nlptl.finetuning.methods.union import Full
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -210,8 +209,8 @@ def test_unseen_words_still_count_as_unknown() -> None:
     assert unknown_share(encoder(), table_of) == 0.5
 
 
-@pytest.mark.parametrize("update", [{"method": "head"}, Full(encoder_learning_rate=0.05)])
-def test_fine_tuning(update: object, context: RunContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("update", [{"method": "head"}, {"method": "full", "encoder_learning_rate": 0.05}])
+def test_fine_tuning(update: dict[str, object], context: RunContext, tmp_path: Path) -> None:
     texts, labels = small_reviews(24)
     labelled = TextData(unlabelled=small_reviews(40)[0], labelled=(texts, labels))
     given = SentenceVectors(pooling="sif").run(encoder(), data=labelled, context=context)

@@ -112,7 +112,7 @@ def test_a_run_of_two_processes_is_one_run(two: Path) -> None:
     told = (two / "stderr").read_text()
     for stage in ("1-bert", "2-sentence_vectors", "3-classification_head", "4-finetune"):
         assert told.count(f"{stage}: kept, nothing it depends on has changed.") == 1, "the second run, told once"
-    assert (two / "stdout").read_text().count("On the test texts:") == 1
+    assert (two / "stdout").read_text().count("Test: accuracy ") == 1
 
 
 def test_a_failure_of_process_0_ends_all_with_its_sentence(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_torchrun_starts_one_run_and_ends_it_where_one_process_fails(tmp_path: P
     assert failed.stdout == ""
     done = start()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("On the test texts:") == 1
+    assert done.stdout.count("Test: accuracy ") == 1
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, index: int, count: int, main: float = 0.0) -> None:
