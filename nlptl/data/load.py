@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import check_rows, names_shown
+from nlptl.data.row_checks import EmptyText, check_rows, names_shown
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
 from nlptl.data.table import TextTable, check_whole_characters, concatenate
@@ -20,13 +21,6 @@ from nlptl.errors import DataError
 from nlptl.progress import Progress
 
 _PARTS = ("unlabelled", "source", "labelled", "validation", "test")
-_TESTED_BY = {
-    "validation": ("test",),
-    "labelled": ("test", "validation"),
-    "source": ("test", "validation"),
-    "unlabelled": ("test", "validation"),
-}
-"""Parts that must not share texts with each part. `test` itself is never changed."""
 
 
 def load_data(
@@ -36,14 +30,17 @@ def load_data(
 
     `where` is the YAML path of the settings. Raises DataError for the first fault.
     """
-    parts = {
-        name: _read(name, settings, where=f"{where}.{name}", progress=progress)
-        for name in _PARTS
-        if getattr(settings, name)
-    }
+    named = [name for name in _PARTS if getattr(settings, name)]
+    parts = {name: _read(name, settings, where=f"{where}.{name}", progress=progress) for name in named}
     tables = {name: part.table for name, part in parts.items()}
     names = None if settings.label_names is None else LabelNames.of(settings.label_names)
-    _check_labels(parts, names, settings, f"{where}.label_names")
+    defining = [tables[name] for name in ("labelled", "source") if name in tables]
+    for table in defining:
+        LabelSet.of(table)
+    if names is not None and not defining:
+        LabelSet.named(names.labels(), where=f"{where}.label_names")
+    place = partial(_place, parts, settings.empty_text)
+    check_labels(tables, names, where=f"{where}.label_names", place=place)
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
     if settings.shots is not None:
@@ -62,7 +59,7 @@ def load_table(
     """Read one source, with the column names of `settings`. Raises DataError for the first fault."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=labelled, where=where)
-    return load(opened, empty_text=settings.empty_text).table
+    return load(opened, empty_text=settings.empty_text)[0]
 
 
 def stream_texts(source: str, *, settings: DataSettings | None = None, where: str = "data") -> Iterator[list[str]]:
@@ -98,33 +95,24 @@ class _ReadPart:
 
 def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
-    places = (
-        {f"{where}.{i}": source for i, source in enumerate(sources)} if isinstance(sources, list) else {where: sources}
-    )
-    inputs = [
-        open_source(source, settings=settings, labelled=name != "unlabelled", where=place)
-        for place, source in places.items()
-    ]
+    listed = sources if isinstance(sources, list) else [sources]
+    places = [f"{where}.{i}" for i in range(len(listed))] if isinstance(sources, list) else [where]
+    opened = partial(open_source, settings=settings, labelled=name != "unlabelled")
+    inputs = [opened(source, where=place) for source, place in zip(listed, places, strict=True)]
     loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
-    return _ReadPart(inputs, concatenate([part.table for part in loaded]), sum(part.skipped for part in loaded))
+    tables, skipped = zip(*loaded, strict=True)
+    return _ReadPart(inputs, concatenate(tables), sum(skipped))
 
 
-def _check_labels(parts: Mapping[str, _ReadPart], names: LabelNames | None, settings: DataSettings, where: str) -> None:
-    tables = {name: part.table for name, part in parts.items()}
-    defining = [tables[name] for name in ("labelled", "source") if name in tables]
-    for table in defining:
-        LabelSet.of(table)
-    if names is not None and not defining:
-        LabelSet.named(names.labels(), where=where)
-
-    def place(part: str, row: int) -> str:
-        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
-
-    check_labels(tables, names, where=where, place=place)
+def _place(parts: Mapping[str, _ReadPart], empty_text: EmptyText, part: str, row: int) -> str:
+    return place_of_row(parts[part].inputs[0], row, empty_text=empty_text)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
-    """Remove leaks from `tables`. Return the number of duplicates of each part, and the leaks."""
+    """Remove leaks from `tables`. Return the number of duplicates of each part, and the leaks.
+
+    Tests come first: validation gives way to the test, other parts to both, and the test is never changed.
+    """
     duplicates: dict[str, int] = {}
     leaks: list[Leak] = []
     tests: dict[str, Hashes] = {}
@@ -133,13 +121,11 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
             continue
         hashes = text_hashes(tables[name])
         leaky = np.zeros(len(hashes), dtype=np.bool_)
-        for other in _TESTED_BY.get(name, ()):
-            if other in tests:
-                found = occurs_in(hashes, tests[other])
-                if found.any():
-                    count = int(found.sum())
-                    leaks.append(Leak(name, other, count, examples(tables[name], found), drop))
-                leaky |= found
+        for other, held_out in tests.items():
+            found = occurs_in(hashes, held_out)
+            if found.any():
+                leaks.append(Leak(name, other, int(found.sum()), examples(tables[name], found), drop))
+            leaky |= found
         duplicates[name] = count_duplicates(hashes)
         if name in ("test", "validation"):
             tests[name] = hashes
@@ -156,7 +142,5 @@ def _check_what_is_left(parts: Mapping[str, _ReadPart], tables: Mapping[str, Tex
             raise DataError(f"{read.name}: all {len(read)} rows also occur in the test or validation data. {remedy}")
         lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
         if lost:
-            shown = names_shown(sorted(lost))
-            raise DataError(
-                f"{read.name}: all rows of label {shown} also occur in the test or validation data. {remedy}"
-            )
+            rows = f"all rows of label {names_shown(sorted(lost))}"
+            raise DataError(f"{read.name}: {rows} also occur in the test or validation data. {remedy}")

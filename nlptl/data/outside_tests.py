@@ -50,11 +50,10 @@ def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, Te
     """
     if like.labelled is None:
         raise DataError("redraw: data.labelled is not set, which says how many examples to draw. Set it.")
-    shots = min(Counter(like.labelled.labels()).values())
-    drawn = draw_shots(pool, shots, seed)
+    drawn = draw_shots(pool, min(Counter(like.labelled.labels()).values()), seed)
     if len(drawn) == len(pool):
         raise DataError(
-            f"{pool.name}: all {len(pool)} rows would be drawn for training, which leaves none for the test. Add rows, or "
-            "remove `redraw`."
+            f"{pool.name}: all {len(pool)} rows would be drawn for training, which leaves none for the test. "
+            "Add rows, or remove `redraw`."
         )
     return drawn, pool.keep(~occurs_in(text_hashes(pool), text_hashes(drawn)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal
@@ -20,6 +20,20 @@ class Columns:
 
     text: str = "text"
     label: str | None = None
+
+    def wanted(self) -> list[str]:
+        """Return the names: the texts' column, and the labels' if they are read."""
+        return [self.text] if self.label is None else [self.text, self.label]
+
+    def check(self, found: Collection[str], at: str) -> None:
+        """Raise DataError if a column is not among those `found`."""
+        for kind, column in zip(("text", "label"), self.wanted(), strict=False):
+            if column not in found:
+                names = [str(name) for name in found]
+                raise DataError(
+                    f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
+                    f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
+                )
 
 
 @dataclass(frozen=True)
@@ -68,12 +82,11 @@ def label_name(label: object, *, at: str) -> str:
 
     Raises DataError for an empty label, and for one that is neither a string nor a whole number.
     """
+    is_nan = isinstance(label, float) and label != label
+    if label is None or is_nan or (isinstance(label, str) and not label.strip()):
+        raise DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")
     if isinstance(label, str):
-        if not label.strip():
-            raise _empty_label(at)
         return label
-    if label is None or (isinstance(label, float) and label != label):
-        raise _empty_label(at)
     value = label.item() if type(label).__module__ == "numpy" and hasattr(label, "item") else label
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
@@ -111,15 +124,6 @@ def names_by_label(names: object) -> dict[str, str]:
             raise ValueError(f"the name of the label {label!r} is empty. Write a few words that say what it means.")
         found[label] = name
     return found
-
-
-def no_column(at: str, column: str, found: Iterable[object], *, kind: Literal["text", "label"]) -> DataError:
-    """Return the error for a missing column."""
-    names = [str(name) for name in found]
-    return DataError(
-        f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
-        f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
-    )
 
 
 def no_rows(name: str) -> DataError:
@@ -165,7 +169,3 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
         if labels is not None and raw.labels is not None:
             labels.append(label_name(raw.labels[index], at=at))
     return Rows(lines, texts, labels)
-
-
-def _empty_label(at: str) -> DataError:
-    return DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")

@@ -18,12 +18,11 @@ from nlptl.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Label = str | int | bool | float
-"""Label in a user's data; inside a table it is always a string."""
+Label = str | int | bool | float  # in a user's data; inside a table it is always a string
 
 _BATCH_ROWS = 10_000
+# Mean length of a run of kept rows below which a list of row numbers is smaller than a list of slices.
 _MIN_ROWS_PER_SLICE = 16
-"""Mean length of a run of kept rows below which a list of row numbers is smaller than a list of slices."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,9 @@ class TextTable:
     """Checked rows with the string columns "text" and, optionally, "label". Large tables are memory-mapped files."""
 
     dataset: Dataset = field(repr=False, compare=False)
-    name: str
-    """Source of the rows, such as a file's path."""
-    digest: str
-    """sha256 of the texts and labels in order. It does not depend on file format, batches or cache."""
-    mapped: Path | None = field(default=None, repr=False, compare=False)
-    """Arrow stream file with exactly these rows, if there is one."""
+    name: str  # source of the rows, such as a file's path
+    digest: str  # sha256 of the texts and labels in order, whatever the file format, batches or cache
+    mapped: Path | None = field(default=None, repr=False, compare=False)  # Arrow stream file with exactly these rows
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[Label] | None = None, *, name: str) -> TextTable:
@@ -45,7 +41,8 @@ class TextTable:
             raise DataError(
                 f"{name}: the number of texts is {len(texts)}, that of labels {len(labels)}. Give one label for each text."
             )
-        return table_in_memory([RawRows(range(1, len(texts) + 1), texts, labels)], origin=Origin(name))
+        raw, tally = RawRows(range(1, len(texts) + 1), texts, labels), Tally()
+        return table_in_memory(arrow_batches([raw], origin=Origin(name), empty_text="refuse", tally=tally), tally, name)
 
     @property
     def has_labels(self) -> bool:
@@ -104,26 +101,25 @@ class TextTable:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> TextTable:
         """Return the rows where `mask` (one value a row) is true. A mapped table stays mapped."""
-        digest = _digest_of(self._kept_batches(mask))
-        return TextTable(_kept(self.dataset, mask, digest), self.name, digest)
-
-    def _kept_batches(self, mask: npt.NDArray[np.bool_]) -> Iterator[Any]:
         import pyarrow as pa
 
-        start = 0
+        tally, start = Tally(), 0
         for batch in self.record_batches():
-            yield batch.filter(pa.array(mask[start : start + batch.num_rows]))
+            tally.update(batch.filter(pa.array(mask[start : start + batch.num_rows])))
             start += batch.num_rows
+        digest = tally.hexdigest()
+        return TextTable(_kept(self.dataset, mask, digest), self.name, digest)
 
     def _column(self, name: str) -> list[str]:
         return [value for batch in self.record_batches() for value in batch.column(name).to_pylist()]
 
 
-class Digest:
-    """Running sha256 over texts and labels, independent of their division into batches."""
+class Tally:
+    """Running sha256 over texts and labels, independent of their division into batches, and counts of rows."""
 
     def __init__(self) -> None:
         self.rows = 0
+        self.skipped = 0  # rows without text
         self._hashes: dict[str, tuple[Any, Any]] = {}
 
     def update(self, batch: Any) -> None:
@@ -145,15 +141,6 @@ class Digest:
         return whole.hexdigest()
 
 
-class Tally:
-    """Digest and number of skipped rows of a stream of `arrow_batches`."""
-
-    def __init__(self) -> None:
-        self.digest = Digest()
-        self.skipped = 0
-        """Rows without text that were skipped."""
-
-
 def arrow_batches(raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText, tally: Tally) -> Iterator[Any]:
     """Check rows, add them to `tally` and yield them as Arrow record batches."""
     for found in raw:
@@ -161,25 +148,21 @@ def arrow_batches(raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyTe
         tally.skipped += len(found.texts) - len(rows.texts)
         if rows.texts:
             batch = _arrow_batch(rows, origin)
-            tally.digest.update(batch)
+            tally.update(batch)
             yield batch
-    if tally.digest.rows == 0:
+    if tally.rows == 0:
         raise no_rows(origin.name)
 
 
-def table_in_memory(
-    raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText = "refuse", tally: Tally | None = None
-) -> TextTable:
-    """Return checked rows as a table in memory."""
+def table_in_memory(batches: Iterable[Any], tally: Tally, name: str) -> TextTable:
+    """Return the record batches of `arrow_batches`, which fill `tally`, as a table in memory."""
     import datasets
     import pyarrow as pa
 
-    tally = tally or Tally()
-    batches = list(arrow_batches(raw, origin=origin, empty_text=empty_text, tally=tally))
     table = datasets.table.InMemoryTable(pa.Table.from_batches(batches).combine_chunks())
     # Without a fingerprint, datasets would compute one by pickling the whole table.
-    digest = tally.digest.hexdigest()
-    return TextTable(datasets.Dataset(table, fingerprint=digest[:16]), origin.name, digest)
+    digest = tally.hexdigest()
+    return TextTable(datasets.Dataset(table, fingerprint=digest[:16]), name, digest)
 
 
 def concatenate(tables: Sequence[TextTable]) -> TextTable:
@@ -236,10 +219,10 @@ def arrow_strings(array: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
 
 
 def _digest_of(batches: Iterable[Any]) -> str:
-    digest = Digest()
+    tally = Tally()
     for batch in batches:
-        digest.update(batch)
-    return digest.hexdigest()
+        tally.update(batch)
+    return tally.hexdigest()
 
 
 def _kept(dataset: Dataset, mask: npt.NDArray[np.bool_], digest: str) -> Dataset:
