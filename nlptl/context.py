@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from nlptl.training.checkpoints import Checkpoints
 
-
 Device = Literal["auto", "cpu", "cuda"]
 Number = int | float | str
 
@@ -31,8 +30,7 @@ class Record:
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
-        self.trainable_parameters = 0
-        """Parameters that the stage trains; the manifest keeps them."""
+        self.trainable_parameters = 0  # of the stage; the manifest keeps them
 
     def row(self, **values: Number) -> None:
         """Add a row of history, such as an epoch and its loss."""
@@ -56,22 +54,14 @@ class Record:
 class RunContext:
     """Where and how a stage runs. The defaults suit use from Python."""
 
-    seed: int = 13
-    """Seed of all generators of the stage."""
-    device: Device = "auto"
-    """`auto` uses a GPU if there is one."""
+    seed: int = 13  # of all generators of the stage
+    device: Device = "auto"  # uses a GPU if there is one
     progress: Progress = dataclasses.field(default_factory=SilentProgress)
-    """Display of long work."""
     record: Record = dataclasses.field(default_factory=Record)
-    """Receiver of history and findings."""
-    checkpoint_folder: Path | None = None
-    """Folder for checkpoints. None disables checkpointing."""
-    run_identity: str = ""
-    """Identity of the running stage. Checkpoints with another identity are ignored."""
-    checkpoint_every_steps: int | None = None
-    """Steps between checkpoints. None writes one a minute."""
-    tracker: Tracker = dataclasses.field(default_factory=SilentTracker)
-    """Receiver of settings, losses and scores of the whole run; see `nlptl.runs.trackers`."""
+    checkpoint_folder: Path | None = None  # None disables checkpointing
+    run_identity: str = ""  # of the running stage; checkpoints with another identity are ignored
+    checkpoint_every_steps: int | None = None  # None writes a checkpoint a minute
+    tracker: Tracker = dataclasses.field(default_factory=SilentTracker)  # of the whole run
 
     def log_step(self, name: str, step: int, loss: float) -> None:
         """Report the loss of one step of the training `name`."""
@@ -83,11 +73,8 @@ class RunContext:
             return None
         from nlptl.training.checkpoints import Checkpoints
 
-        return Checkpoints(
-            self.checkpoint_folder / name,
-            identity=f"{self.run_identity}/{name}",
-            every_steps=self.checkpoint_every_steps,
-        )
+        folder, identity = self.checkpoint_folder / name, f"{self.run_identity}/{name}"
+        return Checkpoints(folder, identity=identity, every_steps=self.checkpoint_every_steps)
 
     def torch_device(self) -> torch.device:
         """Return the torch device. Of several processes, each takes the GPU with its local index.

@@ -15,7 +15,7 @@ from nlptl.data.report import DataReport, PartReport
 from nlptl.data.row_checks import EmptyText, check_rows, names_shown
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
-from nlptl.data.table import TextTable, check_whole_characters, concatenate
+from nlptl.data.table import TextTable, arrow_batch, concatenate
 from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
@@ -68,8 +68,7 @@ def stream_texts(source: str, *, settings: DataSettings | None = None, where: st
     opened = open_source(source, settings=settings, labelled=False, where=where)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
-        check_whole_characters(rows, opened.origin)
-        yield list(rows.texts)
+        yield arrow_batch(rows, opened.origin).column("text").to_pylist()
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,7 @@ def names_by_label(names: object) -> dict[str, str]:
     for given, name in names.items():
         if isinstance(given, bool):
             raise ValueError(
-                f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in "
-                "quotes."
+                f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
             )
         try:
             label = label_name(given, at="label_names")
@@ -161,8 +160,7 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
             if empty_text == "skip":
                 continue
             raise DataError(
-                f"{at}: the text is empty. "
-                "Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
+                f"{at}: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
             )
         lines.append(line)
         texts.append(text)

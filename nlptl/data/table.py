@@ -147,7 +147,7 @@ def arrow_batches(raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyTe
         rows = check_rows(found, origin=origin, empty_text=empty_text)
         tally.skipped += len(found.texts) - len(rows.texts)
         if rows.texts:
-            batch = _arrow_batch(rows, origin)
+            batch = arrow_batch(rows, origin)
             tally.update(batch)
             yield batch
     if tally.rows == 0:
@@ -176,20 +176,13 @@ def concatenate(tables: Sequence[TextTable]) -> TextTable:
     return TextTable(dataset, ", ".join(table.name for table in tables), digest)
 
 
-def _arrow_batch(rows: Rows, origin: Origin) -> Any:
+def arrow_batch(rows: Rows, origin: Origin) -> Any:
+    """Return rows as a record batch. Half of a UTF-16 surrogate pair, which no tokenizer accepts, raises DataError."""
     import pyarrow as pa
 
     columns = {"text": rows.texts} if rows.labels is None else {"text": rows.texts, "label": rows.labels}
     try:
         return pa.RecordBatch.from_pydict(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-    except UnicodeEncodeError:
-        raise _half_a_character(rows, origin) from None
-
-
-def check_whole_characters(rows: Rows, origin: Origin) -> None:
-    """Raise DataError for a text with half of a UTF-16 surrogate pair, which no tokenizer accepts."""
-    try:
-        "".join(rows.texts).encode()
     except UnicodeEncodeError:
         raise _half_a_character(rows, origin) from None
 
