@@ -83,10 +83,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_folder_atomically(folder: Path, write: Callable[[Path], T]) -> T:
-    """Replace a folder by a draft that `write` fills, and return its result. Readers never see a part.
-
-    Raises StorageError for a full disk or a missing permission; the old folder then stays.
-    """
+    """Replace a folder like `write_atomically` and return what `write` returns. StorageError leaves the old folder."""
     with _draft(folder) as draft:
         draft.mkdir(parents=True)
         result = write(draft)
@@ -102,10 +99,7 @@ def write_folder_atomically(folder: Path, write: Callable[[Path], T]) -> T:
 
 
 def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str]) -> Manifest:
-    """Replace `folder` by a draft that `write` fills, with a manifest of all files.
-
-    Raises ArtifactError where the old folder holds other files than `files` and those of its manifest.
-    """
+    """Replace `folder`, manifest included. Raises ArtifactError if it holds files that are not in `files` or its old manifest."""
     folder = folder if folder.name else folder.absolute()
 
     def write_all(draft: Path) -> Manifest:
@@ -186,10 +180,7 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Lock a run folder for this process. The kernel releases it even after kill -9.
-
-    Raises ArtifactError with the holder's process id when another process holds it.
-    """
+    """Lock a run folder; the kernel unlocks it even after kill -9. ArtifactError names the process that already holds it."""
     with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -26,7 +26,7 @@ class Record:
 
     def __init__(self, on_row: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
         """`on_row(group, values, step)` is called for each row as it is added. `group` joins the row's strings with '/'."""
-        self._on_row = on_row
+        self._on_row = on_row or (lambda group, values, step: None)
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
@@ -35,13 +35,11 @@ class Record:
     def row(self, **values: Number) -> None:
         """Add a row of history, such as an epoch and its loss."""
         self.history.append(values)
-        if self._on_row is not None:
-            self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
+        self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
 
     def step(self, training: str, step: int, loss: float) -> None:
         """Pass the loss of one step to `on_row`. It is not kept."""
-        if self._on_row is not None:
-            self._on_row(f"{training}/steps", {"loss": loss}, step)
+        self._on_row(f"{training}/steps", {"loss": loss}, step)
 
     def add_finding(self, name: str, value: Any, sentence: str = "") -> None:
         """Keep a finding (plain JSON values) and the sentence that reports it."""
@@ -77,10 +75,7 @@ class RunContext:
         return Checkpoints(folder, identity=identity, every_steps=self.checkpoint_every_steps)
 
     def torch_device(self) -> torch.device:
-        """Return the torch device. Of several processes, each takes the GPU with its local index.
-
-        Raises ConfigError if there is no such GPU.
-        """
+        """Return the torch device: of several processes, each takes the GPU with its local index, or raises ConfigError."""
         import torch
 
         available = torch.cuda.is_available()

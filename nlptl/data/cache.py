@@ -23,10 +23,7 @@ def cache_folder() -> Path:
 
 
 def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> tuple[TextTable, int]:
-    """Return the table cached under `key`, and the number of its empty rows that were skipped.
-
-    If there is none, write the rows of `batches` to the cache. Raises DataError if that fails.
-    """
+    """Return the table cached under `key` and the number of skipped rows. A new one is written from `batches`, or DataError."""
     path = cache_folder() / f"{key}.{_FORMAT}.arrow"
     found = _open(path, name)
     if found is None:

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_hub(source: HubSource, *, where: str) -> tuple[Dataset, str | None]:
-    """Return one split and its commit, if known. `where` is the source's YAML path.
-
-    Only data files are read; no code of a data set is run. Raises DataError if the split cannot be loaded.
-    """
+    """Return one split and its commit, if known. Only data files are read; no code is run. DataError begins with `where`."""
     import datasets
 
     owner, name, *config = source.hub.split("/")

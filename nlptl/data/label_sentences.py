@@ -26,10 +26,7 @@ class LabelSentences:
 
 
 def spoken(label: str) -> str | None:
-    """Return a label in words: "Refund_not_showing_up" becomes "Refund not showing up", "SciTech" "Sci Tech".
-
-    None if it has no meaning in words: a number, a single character, signs.
-    """
+    """Return a label in words, "SciTech" as "Sci Tech". None if it has none: a number, a single character, signs."""
     words = re.sub(r"(?<=[^\W\d_])(?<=[a-z])(?=[A-Z])", " ", label)
     words = " ".join(re.sub(r"[_\-/+|:.]+", " ", words).split())
     letters = sum(character.isalpha() for character in words)

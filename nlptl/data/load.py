@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import EmptyText, check_rows, names_shown
+from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
 from nlptl.data.table import TextTable, arrow_batch, concatenate
@@ -26,10 +25,7 @@ _PARTS = ("unlabelled", "source", "labelled", "validation", "test")
 def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
-    """Read and check all parts that `settings` names, drop leaks, and draw shots by `seed`.
-
-    `where` is the YAML path of the settings. Raises DataError for the first fault.
-    """
+    """Read and check all parts, drop leaks, draw shots by `seed`. DataError names the first fault at the YAML path `where`."""
     named = [name for name in _PARTS if getattr(settings, name)]
     parts = {name: _read(name, settings, where=f"{where}.{name}", progress=progress) for name in named}
     tables = {name: part.table for name, part in parts.items()}
@@ -39,7 +35,10 @@ def load_data(
         LabelSet.of(table)
     if names is not None and not defining:
         LabelSet.named(names.labels(), where=f"{where}.label_names")
-    place = partial(_place, parts, settings.empty_text)
+
+    def place(part: str, row: int) -> str:
+        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
+
     check_labels(tables, names, where=f"{where}.label_names", place=place)
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
@@ -94,28 +93,22 @@ class _ReadPart:
 
 def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
-    listed = sources if isinstance(sources, list) else [sources]
-    places = [f"{where}.{i}" for i in range(len(listed))] if isinstance(sources, list) else [where]
-    opened = partial(open_source, settings=settings, labelled=name != "unlabelled")
-    inputs = [opened(source, where=place) for source, place in zip(listed, places, strict=True)]
+    named = (
+        [(f"{where}.{i}", one) for i, one in enumerate(sources)] if isinstance(sources, list) else [(where, sources)]
+    )
+    is_labelled = name != "unlabelled"
+    inputs = [open_source(one, settings=settings, labelled=is_labelled, where=place) for place, one in named]
     loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
     tables, skipped = zip(*loaded, strict=True)
     return _ReadPart(inputs, concatenate(tables), sum(skipped))
 
 
-def _place(parts: Mapping[str, _ReadPart], empty_text: EmptyText, part: str, row: int) -> str:
-    return place_of_row(parts[part].inputs[0], row, empty_text=empty_text)
-
-
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
-    """Remove leaks from `tables`. Return the number of duplicates of each part, and the leaks.
-
-    Tests come first: validation gives way to the test, other parts to both, and the test is never changed.
-    """
+    """Remove leaks from `tables`. Return the number of duplicates of each part, and the leaks."""
     duplicates: dict[str, int] = {}
     leaks: list[Leak] = []
     tests: dict[str, Hashes] = {}
-    for name in reversed(_PARTS):
+    for name in reversed(_PARTS):  # the test, which is never changed; validation gives way to it, other parts to both
         if name not in tables:
             continue
         hashes = text_hashes(tables[name])

@@ -36,10 +36,7 @@ def file_kind(path: Path) -> str:
 
 
 def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
-    """Stream the rows of `path`; only a few megabytes are in memory at a time.
-
-    Raises DataError with file and line where the format is violated.
-    """
+    """Stream the rows of `path`, a few megabytes at a time. Raises DataError with file and line for a wrong format."""
     kind = file_kind(path)
     if kind == ".txt":
         return _read_txt(path)

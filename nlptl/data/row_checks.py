@@ -67,10 +67,7 @@ class Rows:
 
 
 def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
-    """Return the rows of `raw` with their labels as strings; "skip" leaves out empty texts.
-
-    Raises DataError for the first bad row.
-    """
+    """Return checked rows with their labels as strings; "skip" leaves out empty texts. DataError names the first bad row."""
     texts = list(raw.texts)
     if _all_filled_strings(texts) and (raw.labels is None or _all_filled_strings(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
@@ -78,10 +75,7 @@ def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
 
 
 def label_name(label: object, *, at: str) -> str:
-    """Return a label as a string: 1, 1.0 and True become "1".
-
-    Raises DataError for an empty label, and for one that is neither a string nor a whole number.
-    """
+    """Return a label as a string: 1, 1.0 and True become "1". DataError if it is empty, or no string or whole number."""
     is_nan = isinstance(label, float) and label != label
     if label is None or is_nan or (isinstance(label, str) and not label.strip()):
         raise DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")
@@ -96,18 +90,14 @@ def label_name(label: object, *, at: str) -> str:
 
 
 def names_by_label(names: object) -> dict[str, str]:
-    """Return the name of each label, the label as `label_name` returns it.
-
-    Raises ValueError with a message that does not name the place. True and False are refused, although a table may
-    contain them: YAML also reads the labels yes, no, on and off as such.
-    """
+    """Return the name of each label. Raises ValueError with a message that does not name the place."""
     if not isinstance(names, Mapping) or not names:
         raise ValueError(
             f"{shown(names)} names no labels. Give each label a few words that say what it means, or remove the setting."
         )
     found: dict[str, str] = {}
     for given, name in names.items():
-        if isinstance(given, bool):
+        if isinstance(given, bool):  # refused here, although a table may contain them
             raise ValueError(
                 f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
             )
@@ -148,7 +138,7 @@ def _all_filled_strings(values: Sequence[object]) -> bool:
 def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
     lines: list[int] = []
     texts: list[str] = []
-    labels: list[str] | None = None if raw.labels is None else []
+    labels: list[str] = []
     for index, (line, text) in enumerate(zip(raw.lines, raw.texts, strict=True)):
         at = origin.at(line)
         if text is not None and not isinstance(text, str):
@@ -164,6 +154,6 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
             )
         lines.append(line)
         texts.append(text)
-        if labels is not None and raw.labels is not None:
+        if raw.labels is not None:
             labels.append(label_name(raw.labels[index], at=at))
-    return Rows(lines, texts, labels)
+    return Rows(lines, texts, None if raw.labels is None else labels)

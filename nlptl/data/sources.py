@@ -76,10 +76,7 @@ def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[Raw
 def open_source(
     source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str
 ) -> OpenedSource:
-    """Open one source of `settings`. `where` is its YAML path.
-
-    Raises DataError for a missing or unsupported file, and for a Hub data set that cannot be loaded.
-    """
+    """Open one source, whose YAML path is `where`. Raises DataError if that is missing, unsupported or cannot be loaded."""
     if isinstance(source, str):
         source = FileSource(file=source)
     label = (source.label or settings.label_column) if labelled else None
@@ -93,10 +90,7 @@ def open_source(
 
 
 def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | None = None) -> tuple[TextTable, int]:
-    """Read all rows of `source` into a table: in memory, or through the cache on disk if the source is big.
-
-    Return it, and the number of rows without text that were skipped.
-    """
+    """Read a source into a table, in memory or through the cache. Return it and the number of skipped rows without text."""
     name = source.origin.name
     with (progress or SilentProgress()).task(f"reading {name}", total=source.megabytes, unit="MB") as task:
 
@@ -116,10 +110,7 @@ def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | No
 
 
 def place_of_row(source: OpenedSource, index: int, *, empty_text: EmptyText) -> str:
-    """Return the place, such as "test.csv:17", of row `index` (counted from 0) of the table read from `source`.
-
-    Reads the source again up to that row, so that tables need not keep line numbers.
-    """
+    """Return the place of row `index` (from 0), such as "test.csv:17". Read again, since tables keep no line numbers."""
     for found in source.rows():
         rows = check_rows(found, origin=source.origin, empty_text=empty_text)
         if index < len(rows.lines):

@@ -15,10 +15,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Yield each block of lines with the number of its first line, counted from 1. Only "\n" ends a line.
-
-    A byte-order mark is removed. Raises DataError for bytes that are not UTF-8.
-    """
+    r"""Yield blocks of lines that only "\n" ends, with the first line (from 1), without byte-order mark. DataError if not UTF-8."""
     line, offset = 1, 0
     for block in _whole_lines(path):
         if offset == 0 and block.startswith(_UTF16_MARKS):

@@ -65,10 +65,7 @@ class TextData:
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, else of `source`, else of `label_names`, sorted.
-
-        Raises DataError if there are none, or only one.
-        """
+        """Sorted labels of `labelled`, else of `source`, else of `label_names`. Raises DataError for fewer than two."""
         naming = self.source if self.labelled is None else self.labelled
         if naming is not None:
             return LabelSet.of(naming)
@@ -116,10 +113,7 @@ class LabelSet:
 
     @classmethod
     def of(cls, table: TextTable) -> LabelSet:
-        """Return the labels of `table`, sorted by number if all are whole numbers, else by name.
-
-        Raises DataError if there is only one label.
-        """
+        """Return the labels of `table`, sorted by number if all are numbers, else by name. Raises DataError for one label only."""
         names = _in_order(set(table.labels()))
         if len(names) < 2:
             raise DataError(
@@ -161,10 +155,7 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 def check_labels(
     tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str, place: Callable[[str, int], str]
 ) -> None:
-    """Raise DataError unless all parts and `names` have the labels of `labelled`, else of `source`, else of `names`.
-
-    `where` is the YAML path of the names; `place(part, i)` returns the place of row i of a part.
-    """
+    """Raise DataError unless all parts have the labels of `labelled`, else of `source`, else of `names` (at `where`)."""
     known = tables.get("labelled", tables.get("source", names))
     if isinstance(known, TextTable) and names is not None:
         _check_known(names.labels(), known, place=lambda _: where, remedy="remove its name")
@@ -199,7 +190,7 @@ def _texts_table(value: TextsLike, *, name: str) -> TextTable:
         return value
     if isinstance(value, Dataset):
         return load(open_dataset(value, name, Columns()), empty_text="refuse")[0]
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if not _is_list(value):
         raise DataError(
             f"{name}: {shown(value)} ({type(value).__name__}) is not a list of texts. Put the texts in a list."
         )
