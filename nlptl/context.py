@@ -61,10 +61,6 @@ class RunContext:
     checkpoint_every_steps: int | None = None  # None writes a checkpoint a minute
     tracker: Tracker = dataclasses.field(default_factory=SilentTracker)  # of the whole run
 
-    def log_step(self, name: str, step: int, loss: float) -> None:
-        """Report the loss of one step of the training `name`."""
-        self.record.step(name, step, loss)
-
     def checkpoints(self, name: str) -> Checkpoints | None:
         """Return the checkpoints of the training `name`, from which it resumes; None if checkpointing is disabled."""
         if self.checkpoint_folder is None:

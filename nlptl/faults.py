@@ -219,12 +219,10 @@ def _such_as(found: object, expected: object) -> str:
     item = _bare(arguments[0]) if arguments else None
     name, tags = _tags(item)
     example: object = None
-    if isinstance(found, str) and tags:
-        example = {name: found if found in tags else _closest(found, tags) or tags[0]}
-    elif (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
+    if (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
         example = found
     elif tags:
-        example = {name: tags[0]}
+        example = {name: (isinstance(found, str) and _closest(found, tags)) or tags[0]}
     elif typing.get_origin(item) is typing.Literal:
         options = typing.get_args(item)
         example = found if found in options else options[0]

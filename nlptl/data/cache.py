@@ -52,9 +52,8 @@ def _open(path: Path, name: str) -> tuple[TextTable, int] | None:
         dataset = datasets.Dataset.from_file(str(path))
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
-    if dataset.num_rows != facts["rows"]:
-        return None
-    return TextTable(dataset, name, facts["digest"], mapped=path), int(facts["skipped"])
+    table = TextTable(dataset, name, facts["digest"], mapped=path)
+    return (table, int(facts["skipped"])) if len(table) == facts["rows"] else None
 
 
 def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:

@@ -132,6 +132,6 @@ def _check_file(path: Path, *, labelled: bool, where: str) -> None:
         raise DataError(f"{where}: {path} is a folder. Give the path of a file in it.")
     if file_kind(path) == ".txt" and labelled:
         raise DataError(
-            f"{where}: {path} has no labels, since it is a .txt file. Use a .csv, .tsv, .jsonl or .parquet file with a text "
-            "and a label in each row."
+            f"{where}: {path} has no labels, since it is a .txt file. "
+            "Use a .csv, .tsv, .jsonl or .parquet file with a text and a label in each row."
         )

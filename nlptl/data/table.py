@@ -93,7 +93,7 @@ class TextTable:
             mask[rows] = True
             return self.keep(mask)
         chosen = TextTable(self.dataset.select(rows), self.name, "")
-        return dataclasses.replace(chosen, digest=_digest_of(chosen.record_batches()))
+        return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
 
     def row_place(self, index: int) -> str:
         """Return the place of row `index` (counted from 0) for an error message, such as "labelled, row 3"."""
@@ -117,10 +117,12 @@ class TextTable:
 class Tally:
     """Running sha256 over texts and labels, independent of their division into batches, and counts of rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Iterable[Any] = ()) -> None:
         self.rows = 0
         self.skipped = 0  # rows without text
         self._hashes: dict[str, tuple[Any, Any]] = {}
+        for batch in batches:
+            self.update(batch)
 
     def update(self, batch: Any) -> None:
         """Add the rows of an Arrow record batch whose columns are strings without nulls."""
@@ -172,8 +174,8 @@ def concatenate(tables: Sequence[TextTable]) -> TextTable:
     if len(tables) == 1:
         return tables[0]
     dataset = datasets.concatenate_datasets([table.dataset for table in tables])
-    digest = _digest_of(batch for table in tables for batch in table.record_batches())
-    return TextTable(dataset, ", ".join(table.name for table in tables), digest)
+    tally = Tally(batch for table in tables for batch in table.record_batches())
+    return TextTable(dataset, ", ".join(table.name for table in tables), tally.hexdigest())
 
 
 def arrow_batch(rows: Rows, origin: Origin) -> Any:
@@ -209,13 +211,6 @@ def arrow_strings(array: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
     width = np.int64 if pa.types.is_large_string(array.type) else np.int32
     offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
     return np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
-
-
-def _digest_of(batches: Iterable[Any]) -> str:
-    tally = Tally()
-    for batch in batches:
-        tally.update(batch)
-    return tally.hexdigest()
 
 
 def _kept(dataset: Dataset, mask: npt.NDArray[np.bool_], digest: str) -> Dataset:
