@@ -102,6 +102,7 @@ def _positions(at: str, header: list[str], columns: Columns) -> tuple[int, int |
 
 
 def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
+    wanted = set(columns.wanted())
     for first, block in read_blocks(path):
         lines: list[int] = []
         texts: list[object] = []
@@ -110,7 +111,8 @@ def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
             if not source or source.isspace():
                 continue
             row = _json_object(source, f"{path}:{line}")
-            columns.check(row, f"{path}:{line}")
+            if not wanted <= row.keys():
+                columns.check(row, f"{path}:{line}")
             lines.append(line)
             texts.append(row[columns.text])
             if columns.label is not None:

@@ -37,7 +37,7 @@ class TextData:
     labelled: TextTable | None  # the few labelled examples from which the classifier learns
     validation: TextTable | None  # held-out labelled examples: for choosing methods, early stopping and calibration
     test: TextTable | None  # labelled examples for the final scores; nothing learns from them
-    label_names: LabelNames | None  # labels in words, if given
+    label_names: LabelNames | None  # labels in words; may leave some out; the label set if nothing is labelled
 
     def __init__(
         self,
@@ -49,10 +49,7 @@ class TextData:
         test: LabelledLike | None = None,
         label_names: NamesLike | LabelNames | None = None,
     ) -> None:
-        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1.
-
-        `label_names` says what labels mean. It may leave some out; without labelled examples it is the label set.
-        """
+        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1."""
         values = {"source": source, "labelled": labelled, "validation": validation, "test": test}
         tables = {name: _labelled_table(value, name=name) for name, value in values.items() if value is not None}
         if unlabelled is not None:
