@@ -182,7 +182,15 @@ class SkipGram(Stage):
             if count < 2:
                 found = f"{count} words occur at least {self.min_count} times; skip-gram needs two."
                 raise DataError(f"{pile[0].name}: {found} Lower skipgram's min_count or add text.")
-            corpus, phrases = self._join_phrases(corpus, files, context)
+            phrases: NDArray[np.int32] | None = None
+            if self.phrases is not None:
+                from nlptl.pretraining.word2vec.phrases import joined_phrases
+
+                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
+                told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
+                context.record.add_finding("phrases", len(phrases), told)
+                phrases = phrases if len(phrases) else None
             set_vocabulary(tokenizer, corpus.words)
             start = None if vectors is None else placed_vectors(corpus.words, words, vectors)
             trained = self._train(corpus, start, context)
@@ -191,20 +199,6 @@ class SkipGram(Stage):
             if start is not None:
                 add_change(corpus, start, trained.vectors, context.record)
             return VocabularyVectors(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
-
-    def _join_phrases(
-        self, corpus: Corpus, files: contextlib.ExitStack, context: RunContext
-    ) -> tuple[Corpus, NDArray[np.int32] | None]:
-        """Return the corpus with its phrases joined, and their ids (P, 3). `files` closes its temporary file."""
-        if self.phrases is None:
-            return corpus, None
-        from nlptl.pretraining.word2vec.phrases import joined_phrases
-
-        joined, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
-        shown = ", ".join(joined.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
-        told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
-        context.record.add_finding("phrases", len(phrases), told)
-        return joined, phrases if len(phrases) else None
 
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> TrainedVectors:
         from nlptl.pretraining.word2vec.findings import recording_callbacks

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,11 @@ def corpus_of(
     """
     from nlptl.pretraining.word2vec.scanned_pile import ScannedPile
 
+    threads = threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)
     with tempfile.TemporaryDirectory(prefix="nlptl-corpus-") as name:
         path = Path(name) / "ids"
-        with ScannedPile(Path(name), tokenizer, threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)) as pile:
+        with ThreadPoolExecutor(threads) as pool:
+            pile = ScannedPile(Path(name), tokenizer, pool, threads)
             pile.read(batches)
             words, counts = pile.words.vocabulary(min_count, known_words)
             set_vocabulary(tokenizer, words)

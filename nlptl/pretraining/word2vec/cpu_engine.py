@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nlptl.models.spelling import Spelling, bucket_ids
@@ -21,6 +21,9 @@ from nlptl.pretraining.word2vec.corpus import Corpus, blocks
 from nlptl.pretraining.word2vec.engines import Buckets, Callbacks, FloatArray, SkipGramTask, TrainedVectors
 from nlptl.pretraining.word2vec.sampling import sampling_of
 from nlptl.pretraining.word2vec.simd import ROW_FLOATS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK_WORDS = 50_000  # words that a thread takes at once
 
@@ -35,7 +38,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     training = _CpuTraining(corpus, task, start)
     one = task.deterministic or len(corpus.ids) < engines.MIN_THREADED_WORDS
     threads = 1 if one else task.threads or len(os.sched_getaffinity(0))
-    resumed = callbacks.resume("cpu", training.tensors())
+    resumed = callbacks.resume("cpu", training.tensors)
     first, kept, seconds = resumed.get("epochs", 0), resumed.get("kept_words", 0), 0.0
     callbacks.advance(first * len(corpus.ids))
     for epoch in range(first, task.epochs):
@@ -46,7 +49,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
             callbacks.after_epoch(epoch + 1, training.vectors(), training.contexts())
         if epoch + 1 < task.epochs:
             counters = {"engine": "cpu", "epochs": epoch + 1, "kept_words": kept}
-            callbacks.keep(epoch + 1, training.tensors(), counters)
+            callbacks.keep(epoch + 1, training.tensors, counters)
     vectors = np.ascontiguousarray(training.vectors())
     return TrainedVectors(vectors, kept, training.buckets(), compile_seconds=compile_seconds, train_seconds=seconds)
 
@@ -139,8 +142,10 @@ class _CpuTraining:
         result: FloatArray = kernels.composed(self._tables.vectors, self._tables.grams, *self._grams)
         return result
 
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
         """Return the tables, not copied."""
+        import torch
+
         return {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
 
 

@@ -6,7 +6,7 @@ Shapes: V words, D dimension, S buckets of n-grams in use.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nlptl.training.checkpoints import Checkpoints
 
 FloatArray = NDArray[np.float32]
+Tensors = Callable[[], "dict[str, Tensor]"]  # called when a checkpoint is read or due: it loads torch
 MIN_LEARNING_RATE = 1e-4  # rate at the end, as in word2vec.c and gensim
 MIN_THREADED_WORDS = 1_000_000  # smaller corpora train on one thread: threads gain little, and one repeats exactly
 
@@ -51,20 +52,20 @@ class Callbacks:
     checkpoints: Checkpoints | None = None  # to write; the engine resumes from the newest one of its own
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)  # state of `after_epoch` (JSON), in checkpoints
 
-    def resume(self, engine: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def resume(self, engine: str, tensors: Tensors) -> dict[str, Any]:
         """Load the newest checkpoint of `engine` into `tensors`. Return its counters, none without a checkpoint."""
         found = None if self.checkpoints is None else self.checkpoints.newest()
         if found is None or found[1].get("engine") != engine:
             return {}
-        for name, tensor in tensors.items():
+        for name, tensor in tensors().items():
             tensor.copy_(found[0][name])
         self.notes.update(found[1]["notes"])
         return found[1]
 
-    def keep(self, epoch: int, tensors: dict[str, Tensor], counters: dict[str, Any], *, last: bool = False) -> None:
+    def keep(self, epoch: int, tensors: Tensors, counters: dict[str, Any], *, last: bool = False) -> None:
         """Write a checkpoint after `epoch` epochs if one is due, or after the last."""
         if self.checkpoints is not None:
-            self.checkpoints.keep(epoch, lambda: (tensors, {**counters, "notes": self.notes}), last=last)
+            self.checkpoints.keep(epoch, lambda: (tensors(), {**counters, "notes": self.notes}), last=last)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,8 +44,7 @@ def train(
     """
     _check_machine()
     run = _GpuTraining(corpus, task, start, tuning or Tuning())
-    tensors = {"inputs": run.inputs, "outputs": run.outputs}
-    resumed = callbacks.resume("gpu", tensors)
+    resumed = callbacks.resume("gpu", run.tensors)
     done, kept = resumed.get("epoch", 0), resumed.get("kept_words", 0)
     callbacks.advance(done * len(corpus.ids))
     seconds = 0.0
@@ -56,7 +55,7 @@ def train(
         if callbacks.after_epoch is not None:
             callbacks.after_epoch(epoch + 1, run.table(run.inputs), run.table(run.outputs))
         counters = {"engine": "gpu", "epoch": epoch + 1, "kept_words": kept}
-        callbacks.keep(epoch + 1, tensors, counters, last=epoch + 1 == task.epochs)
+        callbacks.keep(epoch + 1, run.tensors, counters, last=epoch + 1 == task.epochs)
     vectors = run.table(run.inputs)
     vectors[0] = 0.0
     return TrainedVectors(vectors, kept, train_seconds=seconds)
@@ -106,6 +105,10 @@ class _GpuTraining:
         self._segments = max(1, min(segments, len(corpus.ids) // tuning.words_per_segment))
         shares = np.maximum(_shares(corpus.counts * keep), _shares(weights))
         self._caps = moved(highest_rates(shares, task, tuning, at_once=self._segments * self._tile.centres))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tables, not copied."""
+        return {"inputs": self.inputs, "outputs": self.outputs}
 
     def table(self, table: Tensor) -> FloatArray:
         """Return a copy (V, D) of a table in main memory."""

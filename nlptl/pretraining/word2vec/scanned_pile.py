@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,19 +83,12 @@ class WordCounts:
 class ScannedPile:
     """Utf8Texts as files of chunk numbers in a folder, and the words of the chunks."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, threads: int) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, pool: ThreadPoolExecutor, threads: int) -> None:
         self.words = WordCounts()
-        self._folder, self._tokenizer = folder, tokenizer
+        self._folder, self._tokenizer, self._pool = folder, tokenizer, pool
         self._tables = [Chunks() for _ in range(threads)]
         self._generations: list[list[list[tuple[int, int]]]] = [[]]
         """Of each set of tables, the blocks scanned with it; of each block, the chunks and texts of its parts."""
-        self._pool = ThreadPoolExecutor(threads)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
 
     def read(self, batches: Iterable[Sequence[str] | Any]) -> None:
         """Scan all texts and count their words."""
