@@ -1,6 +1,4 @@
-"""Held-out accuracy on both domains, on examples that neither method nor head has seen.
-
-The caller must know that the encoder has not seen them. `Head.has_learnt` tells it if the head learnt with the encoder.
+"""Held-out accuracy on both domains. The caller must know that the encoder has not seen the examples.
 
 Shapes: n examples, B held-out examples.
 """
@@ -26,10 +24,8 @@ NO_GAIN = "within the noise, no gain is shown"
 class Hits:
     """Held-out examples, and whether a method predicted each one right."""
 
-    rows: Tensor
-    """(B,) row numbers."""
-    right: Tensor
-    """(B,) bool."""
+    rows: Tensor  # (B,) row numbers
+    right: Tensor  # (B,) bool
 
     def of(self, wanted: Tensor) -> np.ndarray:
         """Return 1 (right) or 0 for those rows for which `wanted` (n,) is true."""
@@ -45,10 +41,8 @@ class BothDomains:
     target: Interval | None
     target_none: Interval | None
     target_gain: PairedDifference | None
-    target_p: float | None
-    """Exact sign test over the target's examples that only one of the two predicts right."""
-    counts: tuple[int, int]
-    """Number of held-out examples of source and target."""
+    target_p: float | None  # exact sign test over the target's examples that only one of the two predicts right
+    counts: tuple[int, int]  # number of held-out examples of source and target
 
     def sentence(self, name: str) -> str:
         """Tell both; a gain or loss is claimed only if interval and sign test show it."""

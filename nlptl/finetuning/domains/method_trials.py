@@ -27,20 +27,13 @@ CONFIDENCE = 0.95
 class CandidateResult:
     """Result of reverse validation for one candidate against none."""
 
-    name: str
-    """Name of the method, with its place among the candidates if the name is not unique."""
-    score: float
-    """Mean Brier score: 0 is best, 2 worst."""
-    none: float
-    """Mean Brier score of none on the same texts."""
-    gain: Interval
-    """None's score minus the candidate's."""
-    constant: float
-    """Score of a constant answer: the label shares of the training texts."""
-    above_constant: Interval
-    """The constant's score minus the candidate's; an over-confident none can be worse than the constant."""
-    accuracy: Interval
-    """Accuracy of the candidate minus that of none."""
+    name: str  # name of the method, with its place among the candidates if the name is not unique
+    score: float  # mean Brier score: 0 is best, 2 worst
+    none: float  # mean Brier score of none on the same texts
+    gain: Interval  # none's score minus the candidate's
+    constant: float  # score of a constant answer: the label shares of the training texts
+    above_constant: Interval  # the constant's score minus the candidate's; an over-confident none can be worse
+    accuracy: Interval  # accuracy of the candidate minus that of none
 
     @property
     def is_shown(self) -> bool:
@@ -63,8 +56,7 @@ class AdaptationChoice:
     """Chosen method and the reasons."""
 
     method: AdaptationMethod
-    number: int | None
-    """Its place among the candidates, from 0; None for none."""
+    number: int | None  # its place among the candidates, from 0; None for none
     tried: tuple[CandidateResult, ...]
 
     def sentence(self) -> str:
@@ -79,19 +71,14 @@ class AdaptationChoice:
 
 
 def choose_method(
-    none: AdaptationMethod,
-    candidates: Sequence[AdaptationMethod],
-    domains: Domains,
-    *,
-    folds: int,
-    seed: int,
+    none: AdaptationMethod, candidates: Sequence[AdaptationMethod], domains: Domains, *, folds: int, seed: int,
     tick: Callable[[], None] = lambda: None,
-) -> AdaptationChoice:
+) -> AdaptationChoice:  # fmt: skip
     """Take the candidate with the surest gain in reverse validation, or none if no gain is beyond the noise.
 
     A gain must beat none and the labels' shares alone: a method that hides all labels scores as the shares do, better
     than a none that is confident and wrong. It must not lower the accuracy. Each interval is a paired bootstrap over the
-    source texts, with a level that the candidates share (Bonferroni). `tick` is called after each fit and its way back.
+    source texts, with a level that the candidates share (Bonferroni).
     """
     tried: list[CandidateResult] = []
     level = 1 - (1 - CONFIDENCE) / len(candidates)
@@ -117,26 +104,19 @@ def choose_method(
 class ReverseScores:
     """Scores of reverse validation for each held-out source text, fold by fold."""
 
-    scores: NDArray[np.float64]
-    """(B,) Brier scores."""
-    right: NDArray[np.float64]
-    """(B,) 1 if the predicted label is the true one, else 0."""
+    scores: NDArray[np.float64]  # (B,) Brier scores
+    right: NDArray[np.float64]  # (B,) 1 if the predicted label is the true one, else 0
 
 
 def reverse_validation(
-    method: AdaptationMethod,
-    domains: Domains,
-    folds: Sequence[tuple[Tensor, Tensor]],
-    *,
-    seed: int,
+    method: AdaptationMethod, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int,
     tick: Callable[[], None] = lambda: None,
-) -> ReverseScores:
+) -> ReverseScores:  # fmt: skip
     """Test a method on held-out source texts, there and back (Zhong et al. 2010; Ganin et al. 2016).
 
-    A classifier that was adapted from source to target labels the target's texts. The same method adapts a second one
-    back from these labels. It is tested on source texts that neither has seen, so that only knowledge that survives both
-    ways scores. An encoder of `continue` does not change on the way back, only its head. The score is Brier's (1950), the
-    squared distance of the probabilities from the truth. The papers count errors, which need more texts to show a gain.
+    A classifier adapted from source to target labels the target's texts. The same method adapts a second one back from
+    these labels. It is tested on source texts that neither has seen. An encoder of `continue` does not change on the
+    way back, only its head. The papers count errors, which need more texts than Brier scores to show a gain.
     """
     scores: list[Tensor] = []
     right: list[Tensor] = []
@@ -178,11 +158,7 @@ def _compared(
         return paired_difference(first[None], second[None], seed=seed, level=level).difference
 
     return CandidateResult(
-        name=name,
-        score=float(after.scores.mean()),
-        none=float(none.scores.mean()),
-        gain=difference(after.scores, none.scores),
-        constant=float(constant.mean()),
-        above_constant=difference(after.scores, constant),
+        name=name, score=float(after.scores.mean()), none=float(none.scores.mean()), constant=float(constant.mean()),
+        gain=difference(after.scores, none.scores), above_constant=difference(after.scores, constant),
         accuracy=difference(none.right, after.right),
-    )
+    )  # fmt: skip
