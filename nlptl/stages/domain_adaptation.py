@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -58,8 +59,8 @@ class DomainAdaptation(Stage):
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """Return source and unlabelled, and labelled if given: labelled target examples join the training."""
-        wanted: frozenset[Part] = frozenset({"source", "unlabelled"})
-        return wanted | ({"labelled"} if data.labelled is not None else set())
+        wanted: list[Part] = ["source", "unlabelled"]
+        return frozenset([*wanted, "labelled"] if data.labelled is not None else wanted)
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse methods that train layers for an encoder without layers."""
@@ -72,8 +73,6 @@ class DomainAdaptation(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse a missing domain, and too few texts to compare the domains, to learn from or to hold out."""
-        from collections import Counter
-
         from nlptl.evaluation.shift import check_size
         from nlptl.pretraining.encoders.pile import MIN_TEXTS
 
@@ -102,9 +101,8 @@ class DomainAdaptation(Stage):
 
         `given` should have a fresh head. A trained one may know the examples: then no accuracy is recorded, and auto
         adapts nothing. A fresh head on an encoder that learnt from these labels hides that; both accuracies are too high.
-
-        Raises DataError for a domain without texts, ConfigError for a method that needs layers or does not converge, and
-        ArtifactError for vectors that are not finite.
+        DataError for a missing domain, ConfigError for a method that needs layers or does not converge, ArtifactError for
+        vectors that are not finite.
         """
         from nlptl.finetuning.domains.adaptation import adapted
         from nlptl.training.compute import precision_for

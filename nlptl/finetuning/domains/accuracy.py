@@ -75,23 +75,15 @@ def held_out_hits(
 def both_domains(none: Hits, taken: Hits, domains: Domains) -> BothDomains:
     """Compare the chosen method with none on the same folds."""
     is_source = domains.examples < domains.source_count
-    before, after = none.of(is_source), taken.of(is_source)
-    target_before, target_after = none.of(~is_source), taken.of(~is_source)
-    known = len(target_after) > 0
-    better, worse = int((target_after > target_before).sum()), int((target_after < target_before).sum())
-    return BothDomains(
-        source=_share(after),
-        source_none=_share(before),
-        target=_share(target_after) if known else None,
-        target_none=_share(target_before) if known else None,
-        target_gain=paired_difference(target_before[None], target_after[None]) if known else None,
-        target_p=sign_test(better, worse) if known else None,
-        counts=(len(after), len(target_after)),
-    )
-
-
-def _share(hits: np.ndarray) -> Interval:
-    return wilson(int(hits.sum()), len(hits))
+    source, source_none = (wilson(int(hits.sum()), len(hits)) for hits in (taken.of(is_source), none.of(is_source)))
+    before, after = none.of(~is_source), taken.of(~is_source)
+    counts = (int(is_source[taken.rows].sum()), len(after))
+    if not len(after):
+        return BothDomains(source, source_none, None, None, None, None, counts)
+    target, target_none = (wilson(int(hits.sum()), len(hits)) for hits in (after, before))
+    p = sign_test(int((after > before).sum()), int((after < before).sum()))
+    gain = paired_difference(before[None], after[None])
+    return BothDomains(source, source_none, target, target_none, gain, p, counts)
 
 
 def _beside(none: Interval, name: str) -> str:

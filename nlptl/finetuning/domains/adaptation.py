@@ -56,7 +56,11 @@ def adapted(
         training = choose_head_training(given, vectors, domains, settings, tick=lambda: task.advance(1))
     context.record.add_finding("head", {"epochs": training.choice.epochs, "l2": training.choice.l2})
     work = _Adaptation(folds, precision, given, domains, vectors, training, context)
-    return work.trained(work.chosen(adapt, shift))
+    method = work.chosen(adapt, shift)
+    work.add_accuracy(method)
+    fitted = method.fit(domains.task(domains.examples), seed=context.seed)
+    context.record.trainable_parameters = fitted.trainable
+    return fitted.classifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,15 +105,8 @@ class _Adaptation:
         self.context.record.add_finding("choice", found, choice.sentence())
         return choice.method
 
-    def trained(self, method: AdaptationMethod) -> TextClassifier:
-        """Record the accuracy on both domains, and return the method's classifier of all examples."""
-        self._add_accuracy(method)
-        fitted = method.fit(self.domains.task(self.domains.examples), seed=self.context.seed)
-        self.context.record.trainable_parameters = fitted.trainable
-        return fitted.classifier
-
-    def _add_accuracy(self, method: AdaptationMethod) -> None:
-        """Hold examples out in turn, unless the given classifier may know them."""
+    def add_accuracy(self, method: AdaptationMethod) -> None:
+        """Record the held-out accuracy on both domains, unless the given classifier may know the examples."""
         seed, record = self.context.seed, self.context.record
         if self.given.head.has_learnt:
             remedy = f"Test the classifier before trusting it, or {REMEDY}."

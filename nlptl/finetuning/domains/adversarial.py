@@ -6,7 +6,6 @@ Shapes: B texts, D dimension.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,23 +43,12 @@ def move_layers(token_model: Transformer, frozen: int) -> list[nn.Parameter]:
     return moving
 
 
-class _Reversal(torch.autograd.Function):
-    """R(x) = x with dR/dx = -λ I."""
-
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength
-        return vectors.view_as(vectors)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradient, None
-
-
 def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
     """Return vectors (B, D) unchanged; backwards their gradient is multiplied by -`strength`."""
-    reversed_: Tensor = _Reversal.apply(vectors, strength)  # type: ignore[no-untyped-call]
-    return reversed_
+    passed = vectors.view_as(vectors)  # whose hook leaves the gradients of other uses of `vectors` alone
+    if passed.requires_grad:
+        passed.register_hook(lambda gradient: -strength * gradient)  # type: ignore[no-untyped-call]
+    return passed
 
 
 def strength_at(progress: float) -> float:

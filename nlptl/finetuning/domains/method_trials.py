@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nlptl.evaluation.intervals import Interval, paired_difference
 from nlptl.finetuning.domains.task import AdaptationMethod, Domains, DomainTask
 from nlptl.training.distributed import broadcast
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 
@@ -82,16 +79,24 @@ def choose_method(
     """
     tried: list[CandidateResult] = []
     level = 1 - (1 - CONFIDENCE) / len(candidates)
+
+    def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+        return paired_difference(first[None], second[None], seed=seed, level=level).difference
+
     of_none: dict[bool, ReverseScores] = {}
     names = [candidate.name for candidate in candidates]
     for number, candidate in enumerate(candidates):
         splits = domains.folds(folds, seed=seed, once=candidate.costly)
         if candidate.costly not in of_none:
             of_none[candidate.costly] = reverse_validation(none, domains, splits, seed=seed, tick=tick)
-        after = reverse_validation(candidate, domains, splits, seed=seed, tick=tick)
+        before, after = of_none[candidate.costly], reverse_validation(candidate, domains, splits, seed=seed, tick=tick)
         constant = scores_of_shares(domains, splits)
-        name = f"{candidate.name} (candidates.{number})" if names.count(candidate.name) > 1 else candidate.name
-        tried.append(_compared(name, of_none[candidate.costly], after, constant, seed=seed, level=level))
+        tried.append(CandidateResult(
+            name=f"{candidate.name} (candidates.{number})" if names.count(candidate.name) > 1 else candidate.name,
+            score=float(after.scores.mean()), none=float(before.scores.mean()), constant=float(constant.mean()),
+            gain=difference(after.scores, before.scores), above_constant=difference(after.scores, constant),
+            accuracy=difference(before.right, after.right),
+        ))  # fmt: skip
     shown = [number for number, one in enumerate(tried) if one.is_shown]
     surest = max(shown or range(len(tried)), key=lambda number: tried[number].gain.low)
     surest = round(broadcast(surest))  # process 0 decides, since their arithmetic may differ in a bit
@@ -149,16 +154,3 @@ def brier(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Return the squared distance (B,) of probabilities (B, K) from the true label ids (B,): 0 to 2 (Brier 1950)."""
     truth = torch.nn.functional.one_hot(labels.cpu(), probabilities.shape[1])
     return (probabilities - truth).pow(2).sum(dim=1)
-
-
-def _compared(
-    name: str, none: ReverseScores, after: ReverseScores, constant: NDArray[np.float64], *, seed: int, level: float
-) -> CandidateResult:
-    def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
-        return paired_difference(first[None], second[None], seed=seed, level=level).difference
-
-    return CandidateResult(
-        name=name, score=float(after.scores.mean()), none=float(none.scores.mean()), constant=float(constant.mean()),
-        gain=difference(after.scores, none.scores), above_constant=difference(after.scores, constant),
-        accuracy=difference(none.right, after.right),
-    )  # fmt: skip

@@ -1,6 +1,6 @@
 """Methods that train the top of a transformer on the labels and on an alignment of the domains.
 
-Shapes: B texts, D dimension, K labels.
+Shapes: B texts, t texts of both domains, D dimension.
 """
 
 from __future__ import annotations
@@ -52,17 +52,9 @@ class MovingLayers:
     costly = True
 
     def __init__(
-        self,
-        given: TextClassifier,
-        texts: Sequence[str],
-        vectors: Tensor,
-        training: HeadTraining,
-        settings: LayerMethod,
-        *,
-        precision: Precision,
-        where: str,
-        context: RunContext,
-    ) -> None:
+        self, given: TextClassifier, texts: Sequence[str], vectors: Tensor, training: HeadTraining, settings: LayerMethod,
+        *, precision: Precision, where: str, context: RunContext,
+    ) -> None:  # fmt: skip
         """`vectors` (t, D) are those before training, to which a head is fitted first (Kumar et al. 2022)."""
         self.name: str = settings.method
         self._given, self._vectors, self._training, self._settings = given, vectors, training, settings
@@ -77,15 +69,12 @@ class MovingLayers:
         """Train a copy of encoder and fitted head on a task; ConfigError if the loss or a weight is not finite."""
         head = self._training.fitted(self._given, self._vectors[task.rows], task.labels, seed=seed)
         old = self._encoder
-        encoder = Encoder(
-            old.tokenizer, copy.deepcopy(old.transformer), copy.deepcopy(old.pooling), normalized=old.normalized
-        )
-        encoder.transformer.requires_grad_(False)
-        moving, alignment = self._prepared(encoder.transformer, seed)
-        self._train(encoder, head, moving, alignment.to(encoder.device), task, seed)
+        transformer, pooling = copy.deepcopy(old.transformer), copy.deepcopy(old.pooling)
+        encoder = Encoder(old.tokenizer, transformer, pooling, normalized=old.normalized)
+        moved = self._train(encoder, head, task, seed)
         encoder.requires_grad_(True)
         classifier = TextClassifier(encoder, head, self._given.labels).eval()
-        trained = sum(map(count_parameters, (head, encoder.pooling))) + sum(parameter.numel() for parameter in moving)
+        trained = count_parameters(head) + count_parameters(encoder.pooling) + moved
         return AdaptedClassifier(classifier, lambda rows: self._probabilities(classifier, rows), trained)
 
     def _prepared(self, token_model: Transformer, seed: int) -> tuple[list[nn.Parameter], nn.Module]:
@@ -96,15 +85,11 @@ class MovingLayers:
         moving = add_bottlenecks(token_model, frozen, width=settings.width, seed=seed, where=self._where)
         return moving, Discrepancy(settings.weight)
 
-    def _train(
-        self,
-        encoder: Encoder,
-        head: Head,
-        moving: list[nn.Parameter],
-        alignment: nn.Module,
-        task: DomainTask,
-        seed: int,
-    ) -> None:
+    def _train(self, encoder: Encoder, head: Head, task: DomainTask, seed: int) -> int:
+        """Train encoder and head; return the number of parameters of the token model that learnt."""
+        encoder.transformer.requires_grad_(False)
+        moving, alignment = self._prepared(encoder.transformer, seed)
+        alignment.to(encoder.device)
         above = [*head.parameters(), *encoder.pooling.parameters(), *alignment.parameters()]
         plan = _plan(task, self._settings, seed)
         steps = sum(map(len, plan))
@@ -125,16 +110,13 @@ class MovingLayers:
         job = TrainingJob(
             model=nn.ModuleList([encoder, head, alignment]),
             groups=[ParameterGroup(above, HEAD_RATE), ParameterGroup(moving, self._settings.learning_rate)],
-            batches=lambda epoch: plan[epoch - 1],
-            loss=loss,
-            epochs=self._settings.epochs,
-            seed=seed,
-            schedule=Schedule(steps, warmup=round(0.1 * steps), decay=round(0.3 * steps)),
-            precision=self._precision,
-        )
+            batches=lambda epoch: plan[epoch - 1], loss=loss, epochs=self._settings.epochs, seed=seed,
+            schedule=Schedule(steps, warmup=round(0.1 * steps), decay=round(0.3 * steps)), precision=self._precision,
+        )  # fmt: skip
         train(job, after_step=self._check_step)
         if not all(torch.isfinite(parameter).all() for parameter in [*above, *moving]):
             raise self._not_finite(f"weights were not finite after step {steps}")
+        return sum(parameter.numel() for parameter in moving)
 
     def _check_step(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
