@@ -121,7 +121,7 @@ class MovingLayers:
     def _check_step(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise self._not_finite(f"loss was {loss} at step {step}")
-        self._context.log_step(self.name, step, loss)
+        self._context.record.step(self.name, step, loss)
 
     def _not_finite(self, found: str) -> ConfigError:
         force = "strength" if isinstance(self._settings, Adversarial) else "weight"
