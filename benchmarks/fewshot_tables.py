@@ -74,7 +74,7 @@ def promises(bars: Sequence[dict[str, Any]]) -> Table:
     ]
     cut = sorted({name for bar in bars for name in (bar["limited"] if "seconds" in bar and "arms" not in bar else [])})
     timed = [f"SetFit was timed up to its limit on {', '.join(cut)}."] if cut else []
-    header = ["what", "measured", "interval or range", "bar"]
+    header = ["what", "measured", "interval or range", "target"]
     return header, lines, " ".join([*limits([bar for bar in bars if "arms" in bar]), *timed])
 
 

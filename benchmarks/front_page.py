@@ -14,7 +14,7 @@ LINES = (
     ("8 labels a class, points above SetFit, mean of 10 sets", "fewshot", "8 shots, mean of 10 sets: auto less setfit"),
     ("8 labels a class, points above logistic regression", "fewshot", "8 shots, mean of 10 sets: auto less lr"),
     ("64 labels a class, points above SetFit, mean of 7 sets", "fewshot", "64 shots, mean of 7 sets: auto less setfit"),
-    ("time to train, share of SetFit's, 9 sets", "fewshot", "8 shots, 9 sets: summed training time"),
+    ("training time as a fraction of SetFit's, 9 sets", "fewshot", "8 shots, 9 sets: summed training time"),
     ("20 labels and a pile, points above 20 labels alone", "fewshot", "imdb, 20 labels, 4 splits: auto+pile less auto"),
     ("word vectors, words a second over gensim's", "word2vec-speed", "enwiki2015, dim 100, 3 epochs: kept words/s"),
     ("full fine-tuning, times as fast as the Trainer", "finetune-speed", "emotion, full, 3 epochs: wall of Trainer"),
@@ -33,7 +33,7 @@ def summary(bars_of: Callable[[str], Sequence[Bar]]) -> tuple[list[str], list[li
     for text, name, start in LINES:
         bar = next(bar for bar in bars_of(name) if bar["name"].startswith(start))
         rows.append([text, f"{bar['value']:.3g}", interval(bar), promise(dict(bar))])
-    return ["measured", "value", "interval or range", "bar"], rows
+    return ["measured", "value", "interval or range", "target"], rows
 
 
 def interval(bar: Bar) -> str:

@@ -133,7 +133,7 @@ def bounds() -> str:
         for bar in result(name)["bars"]
         if "at_most" in bar or "at_least" in bar
     ]
-    return markdown(["what", "measured", "bar"], rows) + made_on("memory")
+    return markdown(["what", "measured", "target"], rows) + made_on("memory")
 
 
 def encode(name: str = "encode") -> str:
@@ -168,7 +168,18 @@ def finetune_speed(name: str = "finetune-speed") -> str:
             f"{middle(ours, 'tokens_per_second'):,.0f} / {middle(peer, 'tokens_per_second'):,.0f}",
             f"{most(ours):,.0f} / {most(peer):,.0f}",
         ])  # fmt: skip
-    header = ["set", "update", "peer", "epochs", "nlptl, s", "peer, s", "ratio (range)", "bar", "tokens/s", "peak MiB"]
+    header = [
+        "set",
+        "update",
+        "peer",
+        "epochs",
+        "nlptl, s",
+        "peer, s",
+        "ratio (range)",
+        "target",
+        "tokens/s",
+        "peak MiB",
+    ]
     return markdown(header, lines) + made_on(name)
 
 
@@ -265,7 +276,7 @@ def word2vec_growth() -> str:
 def word2vec_subwords() -> str:
     speeds = [bar for bar in result("word2vec-subwords")["bars"] if "ours" not in bar]
     lines = [[bar["name"].split(": ")[-1], ratio(bar), bar.get("at_least", "")] for bar in speeds]
-    return markdown(["n-grams", "ratio (range)", "bar"], lines) + "\n" + word2vec_quality("word2vec-subwords")
+    return markdown(["n-grams", "ratio (range)", "target"], lines) + "\n" + word2vec_quality("word2vec-subwords")
 
 
 def word2vec_deterministic() -> str:
@@ -277,7 +288,7 @@ def word2vec_deterministic() -> str:
 def corpus_encoding() -> str:
     bars = [bar for bar in result("corpus-encoding")["bars"] if "at_most" in bar]
     lines = [[bar["name"], ratio(bar), f"at most {bar['at_most']}"] for bar in bars]
-    return markdown(["what", "measured (range)", "bar"], lines) + made_on("corpus-encoding")
+    return markdown(["what", "measured (range)", "target"], lines) + made_on("corpus-encoding")
 
 
 def fewshot(name: str = "fewshot") -> str:

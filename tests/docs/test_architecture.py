@@ -13,13 +13,22 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^#### `([^`]+)`[^\n]*\n\n```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-CHAINS = """
+CHAINS = r"""
+import pytest
+
 from nlptl import Pipeline, RunContext, TextClassifier
+from nlptl.errors import DataError
 
 
 def probabilities(name: str) -> list[list[float]]:
     result = Pipeline.from_yaml(f"pipelines/{name}.yaml").run(f"runs/{name}", context=RunContext(device="cpu"))
     return [TextClassifier.load(stage.folder).predict_proba(["a lovely film"])[0].tolist() for stage in result.stages[3:]]
+
+
+def test_the_stage_is_refused_beside_validation_texts() -> None:
+    chain = Pipeline.from_yaml("pipelines/softer.yaml", assignments=["data.validation=data/reviews/held_out.csv"])
+    with pytest.raises(DataError, match=r"^here: stages\.4: found data\.validation, .* Drop data\.validation or this stage\.$"):
+        chain.check(where="here")
 
 
 def test_the_stage_softens() -> None:
@@ -31,7 +40,14 @@ def test_the_method_fits() -> None:
     (found,) = probabilities("nearest-mean")
     assert 0.5 < max(found) < 1
 """
-CHOSEN = "temperature or nearest or every_stage_and_method or softens or fits"
+CHOSEN = "temperature or nearest or every_stage_and_method or softens or fits or refused"
+OTHER = {
+    "temperature": "cooling",
+    "Temperature": "Cooling",
+    "nearest": "closest",
+    "Nearest": "Closest",
+    "softer": "milder",
+}
 
 
 def definitions(path: Path) -> set[str]:
@@ -57,14 +73,32 @@ def test_what_the_ways_name_is_there() -> None:
 
 
 def changed(text: str, block: str) -> str:
-    """Return a text after the hunks of a diff block; each stands in the text exactly once."""
+    """Return a text after the hunks of a diff block; each stands in the text exactly once.
+
+    `…` at the beginning of a line stands for what is there already, which may also break the line behind it.
+    """
     for hunk in block.split("@@\n")[1:]:
         lines = hunk.splitlines(keepends=True)
         assert {line[0] for line in lines} <= {" ", "+", "-"}, hunk
         old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
-        assert text.count(old) == 1, f"stands there {text.count(old)} times:\n{old}"
-        text = text.replace(old, new)
+        places = list(re.finditer(pattern(old), text))
+        assert len(places) == 1, f"stands there {len(places)} times:\n{old}"
+        new = new.strip("…\n") if old.startswith("…") else new
+        text = text[: places[0].start()] + new + text[places[0].end() :]
     return text
+
+
+def pattern(old: str) -> str:
+    return r"\s+".join(map(re.escape, old.strip("…\n").split())) if old.startswith("…") else re.escape(old)
+
+
+def under_other_names(blocks: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return the examples as somebody else's stage and method, which somebody has added before."""
+
+    def named(text: str) -> str:
+        return re.sub("|".join(OTHER), lambda found: OTHER[found[0]], text)
+
+    return [(path if language == "diff" else named(path), language, named(block)) for path, language, block in blocks]
 
 
 def copy_project(folder: Path, *, touched: list[str]) -> None:
@@ -87,10 +121,10 @@ def test_every_block_of_the_examples_is_carried_out() -> None:
 
 
 def test_the_examples_work(tmp_path: Path) -> None:
-    """Carry them out in a copy of the project; chains with them run, and they conform."""
+    """Carry them out in a copy of the project that has another new stage and method; they conform, and chains run."""
     blocks = BLOCK.findall(PAGE)
     copy_project(tmp_path, touched=[path for path, _, _ in blocks])
-    for path, language, block in blocks:
+    for path, language, block in [*under_other_names(blocks), *blocks]:
         file = tmp_path / path
         assert file.is_file() == (language == "diff"), path
         text = changed(file.read_text(encoding="utf-8"), block) if language == "diff" else block
@@ -115,4 +149,4 @@ def test_the_examples_work(tmp_path: Path) -> None:
         check=False,
     )
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
-    assert re.search(r"^7 passed", found.stdout, flags=re.MULTILINE), found.stdout
+    assert re.search(r"^8 passed", found.stdout, flags=re.MULTILINE), found.stdout
