@@ -18,6 +18,7 @@ from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
 __all__ = ["Config", "auto_or", "did_you_mean", "dump_yaml", "load_yaml", "override", "parse", "replace_at"]
 
 C = TypeVar("C", bound=BaseModel)
+SMALLEST = 1e-9  # that a positive setting may be
 # PyYAML raises these for a 13th month, a list as a key, !!int foo, or ten thousand brackets.
 YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -31,13 +32,14 @@ class Config(BaseModel):
 
 
 def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
-    """Return a validator that accepts "auto" or a number of at least `least`."""
+    """Return a validator that accepts "auto" or a number of at least `least`; the smallest positive one is told as "above 0"."""
     number = "a whole number" if kind is int else "a number"
+    bound = "above 0" if least == SMALLEST else f"of at least {least:g}"
 
     def checked(value: object) -> object:
         fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
         if value != "auto" and not (fits and least <= float(typing.cast("float", value)) < float("inf")):
-            expected = f"auto or {number} of at least {least:g}"
+            expected = f"auto or {number} {bound}"
             raise PydanticCustomError(
                 PREDICATE, "is {found}, but must be {expected}.", {"found": repr(value), "expected": expected}
             )
@@ -59,6 +61,8 @@ def parse(model: type[C], raw: object, *, where: str) -> C:
 def load_yaml(path: Path | str) -> object:
     """Read one YAML document of plain values. A duplicate key or a syntax error raises ConfigError with its line."""
     path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder. Give a YAML file.")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -70,6 +74,8 @@ def load_yaml(path: Path | str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if isinstance(error, _KeyGivenTwice):
+            raise ConfigError(f"{path}:{line}: {error.problem}. Remove one of the two.") from None
         raise ConfigError(
             f"{path}:{line}: this is not valid YAML ({error.problem}). Check the indentation, colons and brackets of this line."
         ) from None
@@ -116,6 +122,10 @@ def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -
     raise ConfigError(f"{where}: {key!r} cannot be set inside the plain value {raw!r}. Check the path.")
 
 
+class _KeyGivenTwice(yaml.constructor.ConstructorError):
+    """Key that a mapping holds twice."""
+
+
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a duplicate key."""
 
@@ -124,6 +134,6 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
+                raise _KeyGivenTwice(None, None, f"{key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)

@@ -160,7 +160,8 @@ def _predicate(fault: _LocatedFault) -> str:
     if kind in ("extra_forbidden", "invalid_key"):
         known = _field_names(fault.owner)
         unknown = f"is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
-        return f" {MOVED.get((_block_name(fault.owner), fault.path[-1]), unknown)}"
+        told = MOVED.get((_block_name(fault.owner), fault.path[-1])) or _further_inside(fault) or unknown
+        return f" {told}"
     if kind == "missing":
         return " is missing. It has no default, so it must be set."
     if kind == PREDICATE:
@@ -168,6 +169,25 @@ def _predicate(fault: _LocatedFault) -> str:
     if kind == "value_error":
         return f": {fault.message.removeprefix('Value error, ')}"
     return f" is {found}, but {_required_option(fault) or _required_value(fault)}"
+
+
+def _further_inside(fault: _LocatedFault) -> str:
+    """Say in which inner blocks an unknown name is a setting, and show it there; empty if it is in none."""
+    name, examples = fault.path[-1], {}
+    value = "..." if isinstance(fault.found, dict | list) else fault.found
+    for field, info in _fields(fault.owner).items():
+        tag, tags = _tags(info.annotation)
+        members = _union_members(info.annotation) or [_bare(info.annotation)]
+        known = [member for member in members if name in _field_names(member)]
+        if known:
+            example: dict[str, object] = {tag: _block_name(known[0])} if tag else {}
+            example[name] = (_closest(str(value), tags) or tags[0]) if name == tag else value
+            examples[info.alias or field] = _flow(example).replace("'...'", "...")
+    if not examples:
+        return ""
+    blocks = " or ".join(f"`{block}:`" for block in examples)
+    lines = " or ".join(f"{block}: {example}" for block, example in examples.items())
+    return f"is not a setting here. It stands inside {blocks}. Write {lines}."
 
 
 def _required_option(fault: _LocatedFault) -> str:
@@ -178,7 +198,8 @@ def _required_option(fault: _LocatedFault) -> str:
         return f"must be one of {', '.join(options)}.{did_you_mean(str(fault.found), options)}"
     if fault.kind == "union_tag_not_found":
         tag = str(fault.context.get("discriminator", "")).strip("'")
-        return f"must be a block with `{tag}: ...`. Add that line."
+        meant = _tagged(fault.found, tag, _tags(fault.expected)[1])
+        return f"must be a block with `{tag}: ...`. {f'Write {_flow(meant[0])}' if meant else 'Add that line'}."
     if fault.kind == NO_MEMBER and fault.choice is not None:
         return _one_of_members(fault.found, fault.choice.union)
     return ""
@@ -214,21 +235,32 @@ def _block(found: object, expected: object) -> str:
 
 
 def _such_as(found: object, expected: object) -> str:
-    """Return " such as [...]" with the value found, or one that may stand there, as the only item; else nothing."""
+    """Return " such as [...]" with what was found as items, or what may stand there; else nothing."""
     arguments = typing.get_args(expected)
     item = _bare(arguments[0]) if arguments else None
     name, tags = _tags(item)
-    example: object = None
-    if (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
-        example = found
+    examples: list[object] = []
+    if isinstance(found, dict) and tags and name not in found:
+        examples = [*_tagged(found, name, tags)] or [{name: tags[0]}]
+    elif (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
+        examples = [found]
     elif tags:
-        example = {name: (isinstance(found, str) and _closest(found, tags)) or tags[0]}
+        examples = [{name: (isinstance(found, str) and _closest(found, tags)) or tags[0]}]
     elif typing.get_origin(item) is typing.Literal:
         options = typing.get_args(item)
-        example = found if found in options else options[0]
-    if example is None:
-        return ""
-    return f" such as {yaml.safe_dump([example], default_flow_style=True, allow_unicode=True, width=1000).strip()}"
+        examples = [found if found in options else options[0]]
+    return f" such as {_flow(examples)}" if examples else ""
+
+
+def _tagged(found: object, name: str, tags: Sequence[str]) -> list[dict[object, object]]:
+    """Return the blocks that {tag: settings} means, each with its tag under `name`."""
+    blocks = found if isinstance(found, dict) else {}
+    return [{name: tag, **(inner if isinstance(inner, dict) else {})} for tag, inner in blocks.items() if tag in tags]
+
+
+def _flow(value: object) -> str:
+    """Return a value as YAML on one line."""
+    return str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1000)).strip()
 
 
 def _one_of_members(found: object, union: object) -> str:
@@ -247,7 +279,9 @@ def _one_of_members(found: object, union: object) -> str:
 
 
 def _closest(word: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+    """Return the known word that is most like `word`, upper or lower case; empty if none is."""
+    by_case = {one.casefold(): one for one in known}
+    return next((by_case[one] for one in difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)), "")
 
 
 def _fields(owner: object) -> Mapping[str, FieldInfo]:

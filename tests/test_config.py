@@ -110,7 +110,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             ", labelled: train.csv",
             "",
-            "p.yaml: stages.1: classification_head needs data.labelled, which is missing; it is read by this stage. "
+            "p.yaml: stages.1: classification_head needs data.labelled, which is missing. "
             "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
         ),
         (
@@ -149,6 +149,7 @@ def test_a_list_is_no_key(tmp_path: Path) -> None:
     [
         ("stages.2.update.epochs=foo", "is 'foo', but must be auto or a whole number of at least 1."),
         ("stages.2.update.epochs=true", "is True, but must be auto or a whole number of at least 1."),
+        ("stages.2.update.learning_rate=0", "is 0, but must be auto or a number above 0."),
         ("stages.2.update.l2=-1", "is -1, but must be auto or a number of at least 0."),
         ("stages.2.update.batch_size=1.5", "is 1.5, but must be auto or a whole number of at least 1."),
     ],
@@ -168,13 +169,21 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
-    assert faults(tmp_path, "seed: 1\nseed: 2\n") == (
-        "p.yaml:2: this is not valid YAML ('seed' is given twice). Check the indentation, colons and brackets of this line.",
-    )
+    assert faults(tmp_path, "seed: 1\nseed: 2\n") == ("p.yaml:2: 'seed' is given twice. Remove one of the two.",)
 
 
 def test_a_list_is_no_pipeline(tmp_path: Path) -> None:
     assert faults(tmp_path, "- 1\n") == ("p.yaml: found list; expected a block with data: and stages: . Write one.",)
+
+
+def test_an_empty_file_is_no_pipeline(tmp_path: Path) -> None:
+    assert faults(tmp_path, "# nothing yet\n") == ("p.yaml: the file is empty. Write data: and stages:.",)
+
+
+def test_a_folder_is_no_pipeline(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: is a folder. Give a YAML file."
 
 
 def test_a_missing_file_is_told() -> None:

@@ -121,6 +121,22 @@ def finetune(**settings: Any) -> dict[str, Any]:
         ),
         ({"priors": {"a": 1.5}}, "priors.a is 1.5, but must be less than 1."),
         ({"priors": {"a": "half"}}, "priors.a is 'half', but must be a number."),
+        (
+            {"method": "LoRA"},
+            "method is not a setting here. It stands inside `update:`. Write update: {method: lora}.",
+        ),
+        (
+            {"top_layers": 2},
+            "top_layers is not a setting here. It stands inside `update:`. Write update: {method: partial, top_layers: 2}.",
+        ),
+        (
+            {"augment": [{"kind": "typos"}]},
+            "augment is not a setting here. It stands inside `update:`. Write update: {method: contrastive, augment: ...}.",
+        ),
+        (
+            {"update": {"method": "LoRA"}},
+            "update.method is 'LoRA', but must be one of head, partial, full, lora, contrastive, auto. Did you mean 'lora'?",
+        ),
         ({"update": {"method": "head", "folds": "many"}}, "update.folds is 'many', but must be a whole number."),
     ],
 )
@@ -141,6 +157,20 @@ def test_stages_and_blocks_of_names() -> None:
     )
     assert faults({"stages": "skipgram"}) == (
         "p.yaml: stages is 'skipgram', but must be a list such as [{stage: skipgram}].",
+    )
+    assert faults({"stages": {"bert": {"weights": "minilm"}, "finetune": None}}) == (
+        "p.yaml: stages is {'bert': {'weights': 'minilm'}, 'finetune': None}, but must be a list such as "
+        "[{stage: bert, weights: minilm}, {stage: finetune}].",
+    )
+    assert faults({"stages": {"weights": "minilm"}}) == (
+        "p.yaml: stages is {'weights': 'minilm'}, but must be a list such as [{stage: skipgram}].",
+    )
+    assert faults({"stages": [{"bert": {"weights": "minilm"}}]}) == (
+        "p.yaml: stages.0 is {'bert': {'weights': 'minilm'}}, but must be a block with `stage: ...`. "
+        "Write {stage: bert, weights: minilm}.",
+    )
+    assert faults({"stages": [{"weights": "minilm"}]}) == (
+        "p.yaml: stages.0 is {'weights': 'minilm'}, but must be a block with `stage: ...`. Add that line.",
     )
     compare = {"arms": {"one": {}, 2: {}}, "tests": "test.csv"}
     assert faults({**finetune(), "compare": compare}) == (
@@ -203,4 +233,7 @@ def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
         "p.yaml: stages.2.update.pile is called pseudo_labels now. Rename it.",
     )
     bert = {"stage": "bert", "epochs": 3}
-    assert faults({"data": DATA, "stages": [bert, HEAD]})[0].startswith("p.yaml: stages.0.epochs is not a setting.")
+    assert faults({"data": DATA, "stages": [bert, HEAD]})[0] == (
+        "p.yaml: stages.0.epochs is not a setting here. It stands inside `scratch:` or `continue:`. "
+        "Write scratch: {epochs: 3} or continue: {objective: auto, epochs: 3}."
+    )

@@ -85,7 +85,7 @@ class Chain(Config):
         if part == "labels" or getattr(self.data, part) is not None or named:
             return
         raise ValueError(
-            f"{stage} needs data.{part}, which is missing; it is read by this stage. Add data.{part}: FILE"
+            f"{stage} needs data.{part}, which is missing. Add data.{part}: FILE"
             + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
         )
 

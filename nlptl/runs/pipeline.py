@@ -45,6 +45,8 @@ class Pipeline(Chain):
         Raises ConfigError with one sentence for every fault of the file.
         """
         raw = load_yaml(path)
+        if raw is None:
+            raise ConfigError(f"{path}: the file is empty. Write data: and stages:.")
         if not isinstance(raw, dict):
             raise ConfigError(
                 f"{path}: found {type(raw).__name__}; expected a block with data: and stages: . Write one."

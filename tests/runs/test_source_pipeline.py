@@ -59,12 +59,12 @@ def test_a_run_from_source_to_scores(chain: Path, review_files: Path) -> None:
     [
         (
             ["data.source=null"],
-            "stages.2: classification_head needs data.labelled, which is missing; it is read by this stage. "
+            "stages.2: classification_head needs data.labelled, which is missing. "
             "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
         ),
         (
             ["stages.3={stage: finetune}"],
-            "stages.3: finetune needs data.labelled, which is missing; it is read by this stage. "
+            "stages.3: finetune needs data.labelled, which is missing. "
             "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
         ),
         (

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nlptl.config import Config, auto_or
+from nlptl.config import SMALLEST, Config, auto_or
 
-Rate = Annotated[float | Literal["auto"], auto_or(float, least=1e-9)]
+Rate = Annotated[float | Literal["auto"], auto_or(float, least=SMALLEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 PrecisionSetting = Literal["auto", "float32", "tf32", "bfloat16"]
 

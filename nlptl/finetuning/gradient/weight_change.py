@@ -62,7 +62,7 @@ def weight_change_sentence(moved: dict[str, float]) -> str:
     told = ", ".join(f"{name} {100 * share:.2g} %" for name, share in moved.items() if share)
     still = [name for name, share in moved.items() if not share]
     return f"Weight change from the pretrained weights: {told}" + (
-        f"; {len(still)} parts did not change." if still else "."
+        f"; {len(still)} part{'s' * (len(still) != 1)} did not change." if still else "."
     )
 
 
