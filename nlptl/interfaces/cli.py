@@ -78,7 +78,7 @@ DeviceOption = Annotated[DeviceChoice, typer.Option(help="Compute on this device
 TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
 LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
 PriceOption = Annotated[
-    float | None, typer.Option(help="Tell the cost at this price for an hour of the machine.", show_default=False)
+    float | None, typer.Option(help="Print the cost, given the machine's price per hour.", show_default=False)
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.")]
 
@@ -106,7 +106,7 @@ def run(
     """Run a pipeline and print what came out.
 
     A finished stage is kept while nothing that it depends on changes.
-    torchrun and accelerate launch share the training between processes.
+    Start it with torchrun or accelerate launch to train in several processes.
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
@@ -133,7 +133,10 @@ def run(
 
 @app.command(epilog=_example("nlptl check pipelines/quickstart.yaml"))
 def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
-    """Check a pipeline and all of its data; train nothing."""
+    """Check a pipeline and all of its data; train nothing.
+
+    Exit code 2 means faults.
+    """
     from nlptl.runs.pipeline import Pipeline
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
@@ -164,7 +167,7 @@ def predict(
 ) -> None:
     """Predict the labels of texts.
 
-    Without TEXT and --file, each line of stdin is a text. Results appear while the input still flows.
+    Without TEXT and --file, each line of stdin is a text. Results appear after every 256 lines.
     """
     from nlptl.context import RunContext
     from nlptl.errors import ConfigError
@@ -188,7 +191,7 @@ def predict(
 def evaluate(
     run: RunArgument,
     test: Annotated[
-        Path, typer.Option(help="Score on the texts of a .csv, .tsv, .jsonl or .parquet file.", show_default=False)
+        Path, typer.Option(help="Labelled file to score on: .csv, .tsv, .jsonl or .parquet.", show_default=False)
     ],
     save: Annotated[Path | None, typer.Option(help="Write all scores to a JSON file too.", show_default=False)] = None,
     text_column: TextColumn = "text",
@@ -218,7 +221,7 @@ def evaluate(
 def neighbours(
     run: RunArgument,
     word: Annotated[str, typer.Argument(metavar="WORD", help="A word of the vocabulary.", show_default=False)],
-    count: Annotated[int, typer.Option(min=1, help="List so many words.")] = 10,
+    count: Annotated[int, typer.Option(min=1, help="Number of words to list.")] = 10,
 ) -> None:
     """List the words nearest to a word, with their cosines."""
     from nlptl.models.neighbours import nearest_words
@@ -241,7 +244,7 @@ def export(
 ) -> None:
     """Write word vectors as a file of another tool.
 
-    The first stage of RUN is taken, or the stage that RUN names.
+    Exports the vectors of RUN's first stage, which must be skipgram.
     """
     from nlptl.models.word_vector_files.export import export_vectors
     from nlptl.runs.folder import stage_folders
