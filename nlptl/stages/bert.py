@@ -97,7 +97,7 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Raise ConfigError for weights that are missing or unreadable."""
-        from nlptl.models.weight_checks import check_max_length
+        from nlptl.models.weights import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
@@ -232,8 +232,7 @@ def _check_pile(pile: Sequence[TextTable], where: str) -> None:
 def _add_attention(encoder: Encoder, context: RunContext) -> None:
     from nlptl.models import attention
 
-    used, why = attention.choose(encoder.transformer.attention, encoder.device)
-    context.record.add_finding("attention", used, why[0].upper() + why[1:])
+    context.record.add_finding("attention", "packed", attention.sentence_on(encoder.device))
 
 
 def _tokenize(encoder: Encoder, pile: Sequence[TextTable], context: RunContext, *, whole: bool) -> TokenPile:
