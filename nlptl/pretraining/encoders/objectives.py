@@ -5,7 +5,7 @@ Shared settings are inherited, because in YAML they stand flat beside those of e
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -96,12 +96,10 @@ class TSDAE(PileTrainingSettings):
 Objective = MaskedLM | SimCSE | TSDAE
 
 
-def _with_objective(value: Any) -> Any:
-    return {"objective": "auto", **value} if isinstance(value, dict) else value
-
-
 Continue = Annotated[
-    AutoObjective | MaskedLM | SimCSE | TSDAE | None, Field(discriminator="objective"), BeforeValidator(_with_objective)
+    AutoObjective | MaskedLM | SimCSE | TSDAE | None,
+    Field(discriminator="objective"),
+    BeforeValidator(lambda value: {"objective": "auto", **value} if isinstance(value, dict) else value),
 ]
 """Settings of `continue`, told apart by `objective`. The default is auto."""
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from nlptl.pretraining.encoders.objectives import Scratch
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # by id
+PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
 NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 MAX_LETTERS = 1_000  # entries for single characters; rarer ones, as in Chinese, become [UNK]
 
-PileReader = Callable[[str], Iterable[Sequence[str]]]
-"""Function that reads the pile in batches; its argument names the purpose."""
+PileReader = Callable[[str], Iterable[Sequence[str]]]  # reads the pile in batches; its argument names the purpose
 
 
 def fresh_encoder(settings: Scratch, texts: PileReader, *, seed: int) -> Encoder:
@@ -40,9 +40,9 @@ def fresh_encoder(settings: Scratch, texts: PileReader, *, seed: int) -> Encoder
         hidden_dropout_prob=settings.dropout,
         attention_probs_dropout_prob=settings.dropout,
         type_vocab_size=1,
-        pad_token_id=SPECIAL.index("[PAD]"),
+        pad_token_id=PAD,
     )
-    rule = TokenRule(special_tokens=True, unknown=SPECIAL.index("[UNK]"), max_length=settings.max_length)
+    rule = TokenRule(special_tokens=True, unknown=UNK, max_length=settings.max_length)
     special = dict(zip(NAMES, SPECIAL, strict=True))
     return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
 
@@ -86,9 +86,7 @@ def _bert_tokenizer(model: Any, settings: Scratch) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
-    )
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
