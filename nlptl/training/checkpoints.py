@@ -17,6 +17,7 @@ from nlptl.errors import ArtifactError
 if TYPE_CHECKING:
     from torch import Tensor
 
+EVERY_SECONDS = 60.0  # between two checkpoints; fewer lose less to a kill and write more
 TENSORS, COUNTERS = "tensors.safetensors", "counters.json"
 State = tuple["dict[str, Tensor]", dict[str, Any]]
 CHECKPOINT_NAME = re.compile(r"\.?step-[0-9]+(\.draft-(old-)?[0-9]+)?")
@@ -28,15 +29,12 @@ class Checkpoints:
 
     folder: Path
     identity: str
-    every_seconds: float = 60.0
-    """Shortest time between two. A shorter one loses less to a kill and writes more."""
-    every_steps: int | None = None
-    """Steps between two, in place of `every_seconds`."""
+    every_steps: int | None = None  # between two, in place of `EVERY_SECONDS`
     _last: float = dataclasses.field(default_factory=time.monotonic)
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
         """Write a checkpoint if one is due, or after the `last` step, and remove older ones."""
-        late = time.monotonic() - self._last >= self.every_seconds
+        late = time.monotonic() - self._last >= EVERY_SECONDS
         if last or (late if self.every_steps is None else step % self.every_steps == 0):
             self._write(step, *state())
             self._last = time.monotonic()
