@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import DataError
 from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
     from nlptl.models.weights import Weights
-    from nlptl.pretraining.encoders.continued import PretrainingResult
 
 DEFAULT_WEIGHTS = "minilm"
 ONE_THREAD_PARAMETERS = 1_000_000  # layers with fewer parameters train faster on one thread than on two
@@ -112,8 +111,7 @@ class Bert(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for a pile that is missing or too small."""
-        if self._trains:
-            _check_pile(self._pile(data), where)
+        self._pile(data, where)
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digest, name and commit of the weights."""
@@ -134,9 +132,7 @@ class Bert(Stage):
 
         context = context or RunContext()
         device = context.torch_device()
-        pile = self._pile(data)  # hashes every text of the pile
-        if self._trains:
-            _check_pile(pile, "bert")
+        pile = self._pile(data, "bert")  # hashes every text of the pile
         encoder, folder = self._first_encoder(pile, context)
         if self._trains:
             check_plain(encoder)
@@ -144,9 +140,8 @@ class Bert(Stage):
         used, why = attention.choose(encoder.transformer.attention, encoder.device)
         context.record.add_finding("attention", used, why[0].upper() + why[1:])
         with one_thread_if(count_parameters(encoder.transformer.layers) < ONE_THREAD_PARAMETERS):
-            trained = self._train(encoder, folder, pile, context)
+            context.record.trainable_parameters = self._train(encoder, folder, pile, context)
         context.record.add_finding("parameters", count_parameters(encoder))
-        context.record.trainable_parameters = trained
         return encoder.eval()
 
     def _first_encoder(self, pile: Sequence[TextTable], context: RunContext) -> tuple[Encoder, Path | None]:
@@ -187,8 +182,18 @@ class Bert(Stage):
             texts = watched(pile, "encoding the pile", context)
             tokens = token_pile(encoder, texts, whole=isinstance(settings, Scratch | MaskedLM), name=pile[0].name)
             result = continued.continue_training(encoder, settings, tokens, context, folder=folder, precision=precision)
-            _add_result(result, context)
             trained = result.trainable
+            name = "scratch" if result.objective == "scratch" else "continue"
+            for epoch, loss in enumerate(result.history, start=1):
+                context.record.row(training=name, epoch=epoch, loss=round(loss, 6))
+            finding = {
+                **{key: getattr(result, key) for key in ("objective", "steps", "texts", "held_out")},
+                "held_out_loss_before": result.before,
+                "held_out_loss_after": result.after,
+                "seconds": round(result.seconds, 3),
+                "tokens_per_second": round(result.tokens_per_second),
+            }
+            context.record.add_finding(name, finding, result.sentence())
         return trained
 
     def _fit_vocabulary(self, encoder: Encoder, pile: Sequence[TextTable], context: RunContext) -> None:
@@ -208,31 +213,16 @@ class Bert(Stage):
     def _found(self, where: str) -> Weights:
         from nlptl.models.weights import find_weights
 
-        if self.weights is None:
-            raise ConfigError(f"{where}.weights is not set. Give a name or a folder, for example `weights: minilm`.")
+        assert self.weights is not None
         return find_weights(self.weights, self.revision, where=where)
 
-    def _pile(self, data: TextData) -> list[TextTable]:
-        return pile_tables(data, self.reads(data))
+    def _pile(self, data: TextData, where: str) -> list[TextTable]:
+        """Return the texts to learn from, none if the stage does not train. Raise DataError for too few."""
+        pile = pile_tables(data, self.reads(data))
+        if self._trains and not pile:
+            raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
+        if pile:
+            from nlptl.pretraining.encoders.pile import check_size
 
-
-def _check_pile(pile: Sequence[TextTable], where: str) -> None:
-    from nlptl.pretraining.encoders.pile import check_size
-
-    if not pile:
-        raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
-    check_size(sum(map(len, pile)), name=pile[0].name)
-
-
-def _add_result(result: PretrainingResult, context: RunContext) -> None:
-    name = "scratch" if result.objective == "scratch" else "continue"
-    for epoch, loss in enumerate(result.history, start=1):
-        context.record.row(training=name, epoch=epoch, loss=round(loss, 6))
-    finding = {
-        **{name: getattr(result, name) for name in ("objective", "steps", "texts", "held_out")},
-        "held_out_loss_before": result.before,
-        "held_out_loss_after": result.after,
-        "seconds": round(result.seconds, 3),
-        "tokens_per_second": round(result.tokens_per_second),
-    }
-    context.record.add_finding(name, finding, result.sentence())
+            check_size(sum(map(len, pile)), name=pile[0].name)
+        return pile

@@ -121,7 +121,8 @@ class SentenceVectors(Stage):
     def _pooling(self, given: Encoder, data: TextData, context: RunContext) -> Pooling:
         import torch
 
-        from nlptl.models.pooling import Pooling
+        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
+        from nlptl.models.word_vectors import WordVectors
 
         mode = self.pooling
         if mode == "auto":
@@ -134,17 +135,10 @@ class SentenceVectors(Stage):
             return Pooling(mode)
         self.check_data(data, where="sentence_vectors")
         (part,) = self.reads(data)
-        return self._weighted(mode, given, getattr(data, part), context).to(given.device)
-
-    def _weighted(self, mode: str, given: Encoder, pile: TextTable, context: RunContext) -> Pooling:
-        """Fit tfidf or sif on the pile."""
-        import torch
-
-        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
-        from nlptl.models.word_vectors import WordVectors
-
+        pile: TextTable = getattr(data, part)
         if mode == "tfidf":
-            return Pooling("tfidf", token_weights=idf_weights(_frequency(given, pile, context, once=True), len(pile)))
+            weights = idf_weights(_frequency(given, pile, context, once=True), len(pile))
+            return Pooling("tfidf", token_weights=weights).to(given.device)
         table = given.token_model
         counts = table.counts if isinstance(table, WordVectors) else _frequency(given, pile, context, once=False)
         if isinstance(table, WordVectors) and table.subwords is not None:
@@ -157,10 +151,7 @@ class SentenceVectors(Stage):
 
 
 def _frequency(given: Encoder, pile: TextTable, context: RunContext, *, once: bool) -> Tensor:
-    """Return how often each token stands in the pile (V,), or in how many texts when it counts `once` a text.
-
-    Words that have a vector by their spelling alone count as none.
-    """
+    """Return the count of each token (V,), of its texts if `once`. Words with a vector by spelling alone count as none."""
     import torch
 
     frequency = torch.zeros(given.tokenizer.get_vocab_size(), dtype=torch.int64)

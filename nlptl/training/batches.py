@@ -39,13 +39,12 @@ def label_batches(labels: Tensor, *, batch_size: int, steps: int, generator: tor
 
     A step takes some of the labels, in turn, if `batch_size` is too small for all: its cost is the same for any data.
     """
-    rows = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels)]
+    rows = [_Cycle(torch.nonzero(labels == label).flatten().tolist(), generator) for label in torch.unique(labels)]
+    order = _Cycle(list(range(len(rows))), generator)
     at_once = max(1, min(len(rows), batch_size // 2))
     each = max(2, batch_size // at_once)
-    by_label = [_Cycle(part, generator) for part in rows]
-    order = _Cycle(list(range(len(rows))), generator)
     return [
-        torch.tensor([row for label in order.take(at_once) for row in by_label[label].take(each)]) for _ in range(steps)
+        torch.tensor([row for label in order.take(at_once) for row in rows[label].take(each)]) for _ in range(steps)
     ]
 
 
@@ -53,8 +52,7 @@ class _Cycle:
     """Items in random order, each once before any repeats."""
 
     def __init__(self, items: list[int], generator: torch.Generator) -> None:
-        self._items, self._generator = items, generator
-        self._queue: list[int] = []
+        self._items, self._generator, self._queue = items, generator, list[int]()
 
     def take(self, count: int) -> list[int]:
         """Return the next `count` items, all different, or as many as there are."""
@@ -107,7 +105,6 @@ def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torc
     """
     order = torch.randperm(len(lengths), generator=generator)
     budget = max(1, round(batch_size * float(lengths.double().mean())))
-    batches: list[Tensor] = []
-    for pool in torch.split(order, batch_size * BATCHES_PER_POOL):
-        batches += [pool[rows] for rows in length_sorted_batches(lengths[pool], budget=budget)]
+    pools = torch.split(order, batch_size * BATCHES_PER_POOL)
+    batches = [pool[rows] for pool in pools for rows in length_sorted_batches(lengths[pool], budget=budget)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

@@ -34,19 +34,12 @@ class Checkpoints:
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
         """Write a checkpoint if one is due, or after the `last` step, and remove older ones."""
-        late = time.monotonic() - self._last >= EVERY_SECONDS
-        if last or (late if self.every_steps is None else step % self.every_steps == 0):
-            self._write(step, *state())
-            self._last = time.monotonic()
-
-    def newest(self) -> State | None:
-        """Read the newest whole checkpoint of this identity, if any."""
-        found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
-        return next((state for place in found if (state := self._read(place)) is not None), None)
-
-    def _write(self, step: int, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
+        late = time.monotonic() - self._last >= EVERY_SECONDS
+        if not (last or (late if self.every_steps is None else step % self.every_steps == 0)):
+            return
+        tensors, counters = state()
         place = self.folder / f"step-{step:09d}"
 
         def write(draft: Path) -> None:
@@ -58,6 +51,12 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if path != place and CHECKPOINT_NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
+        self._last = time.monotonic()
+
+    def newest(self) -> State | None:
+        """Read the newest whole checkpoint of this identity, if any."""
+        found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
+        return next((state for place in found if (state := self._read(place)) is not None), None)
 
     def _read(self, place: Path) -> State | None:
         try:

@@ -41,9 +41,7 @@ class Schedule:
 
     def __call__(self, step: int) -> float:
         """Return the factor (0 to 1] of a step counted from 0."""
-        up = (step + 1) / (self.warmup + 1)
-        down = (self.steps - step) / (self.decay + 1)
-        return max(0.0, min(1.0, up, down))
+        return max(0.0, min(1.0, (step + 1) / (self.warmup + 1), (self.steps - step) / (self.decay + 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +50,11 @@ class TrainingJob(Generic[Item]):
 
     model: nn.Module
     groups: Sequence[ParameterGroup]
-    batches: Callable[[int], Iterable[Item]]
-    """Batches of an epoch, counted from 1. With `checkpoints` they must depend on the epoch alone."""
+    batches: Callable[[int], Iterable[Item]]  # of an epoch, from 1; with `checkpoints` they must depend on it alone
     loss: Callable[[Item], Tensor]  # mean () of a batch
     epochs: int  # most passes over the examples
     seed: int  # of dropout; the caller's random state is restored afterwards
-    optimiser: OptimiserName = "adamw"
-    """adamw suits batches and dropout. lbfgs takes far fewer passes for a smooth loss on one batch of all examples."""
+    optimiser: OptimiserName = "adamw"  # lbfgs takes far fewer passes for a smooth loss on one batch of all examples
     clip: float = 1.0  # largest norm of the whole gradient (adamw): smaller tames outliers, larger allows larger steps
     schedule: Schedule | None = None  # of the rates; its last step ends the training, None keeps the rates constant
     precision: Precision = "float32"  # of matrix products; weights and their updates stay in float32
@@ -105,7 +101,7 @@ class _Loop(Generic[Item]):
 
     def __init__(self, job: TrainingJob[Item], device: torch.device) -> None:
         self.job, self.device, self.here = job, device, processes()
-        self.shares = job.share is not None and self.here.count > 1
+        self.share = job.share if self.here.count > 1 else None
         self.parameters = [parameter for group in job.groups for parameter in group.parameters]
         groups = [{"params": list(group.parameters), "lr": group.learning_rate} for group in job.groups]
         self.optimiser: torch.optim.Optimizer = (
@@ -128,7 +124,7 @@ class _Loop(Generic[Item]):
             if self.is_over:
                 break
             self._set_rates()
-            if self.shares:  # seeds by process and step, so that a resume needs no other process's state
+            if self.share is not None:  # seeds by process and step, so that a resume needs no other process's state
                 seed_generators(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
             self.losses.append(self._train_on(batch))
             self.step, self.in_epoch = self.step + 1, self.in_epoch + 1
@@ -142,16 +138,14 @@ class _Loop(Generic[Item]):
         return mean
 
     def _train_on(self, batch: Item) -> Tensor:
-        part, weight = batch, 1.0
-        if self.job.share is not None and self.shares:
-            part, weight = self.job.share(batch, self.here.index, self.here.count)
+        part, weight = (batch, 1.0) if self.share is None else self.share(batch, self.here.index, self.here.count)
 
         def closure() -> Any:  # torch types it as float, yet wants the tensor
             self.optimiser.zero_grad()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.job.precision == "bfloat16"):
                 loss = self.job.loss(part) * weight
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.shares:
+            if self.share is not None:
                 loss = average_gradients(self.parameters, loss)
             if self.job.optimiser == "adamw":
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.job.clip)

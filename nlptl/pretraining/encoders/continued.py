@@ -10,7 +10,7 @@ from pathlib import Path
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder, count_parameters
-from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head, fresh_head
+from nlptl.models.masked_lm_head import carried_head, carries_head, fresh_head
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Objective, Scratch, SimCSE
 from nlptl.pretraining.encoders.pile import TokenPile, check_words
@@ -23,7 +23,6 @@ from nlptl.training.distributed import all_reduce_sum
 # Passes over the pile under `steps: auto`, and the bounds of its steps.
 AUTO_STEPS = {"mlm": (10, 100, 500), "simcse": (3, 50, 500), "tsdae": (10, 100, 500), "scratch": (40, 500, 5_000)}
 HEAD_LEARNING_RATE = 1e-3  # for a fresh head that learns alone
-MEASURES = {"tsdae": "TSDAE perplexity", "simcse": "SimCSE loss"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +33,12 @@ class PretrainingResult:
     steps: int
     texts: int  # for training
     held_out: int  # texts
-    before: float | None
-    """Mean loss on the held-out texts before training. None without any, or if they have nothing to predict."""
+    before: float | None  # mean loss on the held-out texts; None without any, or if they have nothing to predict
     after: float | None
-    history: list[float]
-    """Mean training loss of each epoch."""
+    history: list[float]  # mean training loss of each epoch
     seconds: float  # since the start, or since it resumed
     tokens_per_second: float  # read by all processes
-    trainable: int
-    """Trained parameters of the encoder, without heads that are dropped."""
+    trainable: int  # trained parameters of the encoder, without heads that are dropped
 
     def sentence(self) -> str:
         """Return the result as a sentence."""
@@ -53,7 +49,7 @@ class PretrainingResult:
         before, after = (
             value if self.objective == "simcse" else math.exp(min(value, 99.0)) for value in (self.before, self.after)
         )
-        measure = MEASURES.get(self.objective, "masked-LM perplexity")
+        measure = {"tsdae": "TSDAE perplexity", "simcse": "SimCSE loss"}.get(self.objective, "masked-LM perplexity")
         return (
             f"Held-out {measure}: {before:.4g} before, {after:.4g} after {self.steps} steps "
             f"({self.held_out} texts held out)."
@@ -102,21 +98,18 @@ def continue_training(
 ) -> PretrainingResult:  # fmt: skip
     """Train `encoder` on a pile, in place. `folder` holds its weights, if it was loaded.
 
-    Raises DataError if the pile has nothing to predict. Raises ConfigError, which names the `stage`, if the loss is not
-    finite.
+    Raises DataError if the pile has nothing to predict, and ConfigError, which names the `stage`, if the loss is not finite.
     """
     name = "scratch" if isinstance(settings, Scratch) else "continue"
     objective = "scratch" if isinstance(settings, Scratch) else settings.objective
     learnt, held_out = pile.split(settings.held_out, context.generator("held_out"))
     training = _training(encoder, settings, learnt, context, folder, precision, stage)
     passes, least, most = AUTO_STEPS[objective]
+    auto = max(least, min(most, -(-passes * len(learnt) // settings.batch_size)))
+    steps = auto if settings.steps == "auto" else settings.steps
     if settings.epochs is not None:
         batches = epoch_batches(learnt, settings, context, name=name)
         steps = sum(len(batches(epoch)) for epoch in range(1, settings.epochs + 1))
-    elif settings.steps == "auto":
-        steps = max(least, min(most, -(-passes * len(learnt) // settings.batch_size)))
-    else:
-        steps = settings.steps
     before = training.measure(held_out) if len(held_out) else None
     begin = time.monotonic()
     losses = train_on_pile(training, settings, context, name=name, steps=steps, precision=precision, stage=stage)
@@ -140,7 +133,12 @@ def _training(
             encoder, learnt, temperature=settings.temperature, batch_size=settings.batch_size, seed=seed
         )
     check_words(learnt)
-    head, fresh = _head(encoder, folder, learnt, context)
+    head = carried_head(folder) if folder is not None and carries_head(folder) else None
+    fresh = head is None
+    if head is None:
+        head = fresh_head(encoder.transformer, learnt.word_tokens(), context.generator("head"))
+    head.grow(encoder.transformer.word_embeddings.num_embeddings)
+    head.to(encoder.device)
     if isinstance(settings, TSDAE):
         check_lengths(learnt)
         deletion = Deletion(settings.deletion, context.generator("deletion").initial_seed())
@@ -157,17 +155,6 @@ def _training(
     return MaskedLMTraining(encoder, head, learnt, masking)
 
 
-def _head(encoder: Encoder, folder: Path | None, pile: TokenPile, context: RunContext) -> tuple[MaskedLMHead, bool]:
-    """Return a masked-LM head on the encoder's device, and whether it is fresh."""
-    token_model = encoder.transformer
-    if folder is None or not carries_head(folder):
-        return fresh_head(token_model, pile.word_tokens(), context.generator("head")).to(encoder.device), True
-    head = carried_head(folder)
-    head.grow(token_model.word_embeddings.num_embeddings)
-    return head.to(encoder.device), False
-
-
 def _mask_id(encoder: Encoder) -> int | None:
     name = encoder.transformer.special_tokens.get("mask_token")
-    found: int | None = None if name is None else encoder.tokenizer.token_to_id(name)
-    return found
+    return None if name is None else encoder.tokenizer.token_to_id(name)

@@ -1,7 +1,4 @@
-"""Settings of training on a pile: the objectives of `continue`, and `scratch`.
-
-Shared settings are inherited, because in YAML they stand flat beside those of each objective.
-"""
+"""Settings of training on a pile: the objectives of `continue`, and `scratch`."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from nlptl.config import Config, auto_or
 
 
 class PileTrainingSettings(Config):
-    """Length and measurement of a training on the pile."""
+    """Length and measurement of a training on the pile. Inherited, as YAML holds them flat beside those of each objective."""
 
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Number of updates. More learn the pile better and take longer. auto: ten passes over the pile within 100 and 500

@@ -87,20 +87,18 @@ def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: boo
 
     If the encoder reads sentence by sentence, each sentence is a text. Raises DataError for fewer than ten texts.
     """
-    ids: list[NDArray[np.int32]] = []
-    words: list[NDArray[np.int32]] = []
-    lengths: list[int] = []
+    parts: list[list[NDArray[np.int32]]] = []
+    sizes: list[int] = []
     seen: set[bytes] = set()
     for texts in batches:
-        new = list(_new_texts(encoder, texts, whole, seen))
-        lengths += [len(text) for text, _ in new]
-        if new:
-            ids.append(np.concatenate([text for text, _ in new]))
-            words.append(np.concatenate([numbers for _, numbers in new]))
-    check_size(len(lengths), name=name)
-    flat, numbers, sizes = np.concatenate(ids), np.concatenate(words), torch.tensor(lengths)
-    numbers[np.isin(flat, _wordless(encoder))] = NO_WORD
-    return TokenPile(flat, numbers, sizes, sizes.cumsum(0) - sizes, name)
+        if new := list(_new_texts(encoder, texts, whole, seen)):
+            sizes += [len(ids) for ids, _ in new]
+            parts.append([np.concatenate(arrays) for arrays in zip(*new, strict=True)])
+    check_size(len(sizes), name=name)
+    ids, words = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    words[np.isin(ids, _wordless(encoder))] = NO_WORD
+    lengths = torch.tensor(sizes)
+    return TokenPile(ids, words, lengths, lengths.cumsum(0) - lengths, name)
 
 
 def check_size(texts: int, *, name: str) -> None:

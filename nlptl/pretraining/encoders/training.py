@@ -102,15 +102,9 @@ def epoch_batches(
 
 
 def train_on_pile(
-    training: PileTraining,
-    settings: Objective | Scratch,
-    context: RunContext,
-    *,
-    name: str,
-    steps: int,
-    precision: Precision,
-    stage: str,
-) -> list[float]:
+    training: PileTraining, settings: Objective | Scratch, context: RunContext,
+    *, name: str, steps: int, precision: Precision, stage: str,
+) -> list[float]:  # fmt: skip
     """Train from the newest checkpoint, if any, to the last step. Return the mean loss of each epoch.
 
     `name` is that of checkpoints and random generators. Raises ConfigError, at `stage`, if the loss is not finite.

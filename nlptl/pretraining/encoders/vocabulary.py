@@ -56,17 +56,15 @@ class VocabularyReport:
 
     def sentence(self) -> str:
         """Return the report as a sentence."""
-        parts = [
+        told = (
             f"Vocabulary: {self.unknown_share:.1%} of the pile's words have unknown parts; a word has "
             f"{self.pieces_per_word:.2f} word pieces on average"
-        ]
-        for what, shown in (
-            (f"words of {FRAGMENTED_WORD_PIECES} word pieces or more", self.fragmented),
-            ("unknown words", self.unknown),
-        ):
+        )
+        fragmented = f"words of {FRAGMENTED_WORD_PIECES} word pieces or more"
+        for what, shown in ((fragmented, self.fragmented), ("unknown words", self.unknown)):
             if shown:
-                parts.append(f"frequent {what}: " + ", ".join(f"{word} ({number})" for word, number in shown.items()))
-        return "; ".join(parts) + "."
+                told += f"; frequent {what}: " + ", ".join(f"{word} ({number})" for word, number in shown.items())
+        return f"{told}."
 
 
 def count_words(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Counter[str]:
@@ -123,20 +121,21 @@ def extend_vocabulary(encoder: Encoder, words: Sequence[str]) -> None:
     from tokenizers import AddedToken
 
     token_model = encoder.transformer
-    word_pieces = [encoder.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in words]
-    known = [encoder.tokenizer.token_to_id(word) is not None for word in words]  # as part of longer words
+    word_pieces = {  # of words that are no entries yet, as part of longer words
+        word: encoder.tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        for word in words
+        if encoder.tokenizer.token_to_id(word) is None
+    }
     # lstrip includes the space before the word, a token of its own in byte-level and unigram tokenizers.
     encoder.tokenizer.add_tokens(
         [AddedToken(word, single_word=True, lstrip=True, normalized=True, special=False) for word in words]
     )
     vocabulary = encoder.tokenizer.get_vocab(with_added_tokens=True)
-    ids = [vocabulary[word] for word in words]
-    new_words = {index: parts for index, parts, kept in zip(ids, word_pieces, known, strict=True) if not kept}
+    new_words = {vocabulary[word]: ids for word, ids in word_pieces.items()}
     old = token_model.word_embeddings
-    rows = max(old.num_embeddings, *(i + 1 for i in ids))
+    rows = max(old.num_embeddings, *(vocabulary[word] + 1 for word in words))
     weight = _with_means(old.weight.detach(), new_words, rows)
-    new = nn.Embedding(rows, old.embedding_dim, old.padding_idx, _weight=weight)
-    token_model.model.set_input_embeddings(new)
+    token_model.model.set_input_embeddings(nn.Embedding(rows, old.embedding_dim, old.padding_idx, _weight=weight))
     token_model.model.config.vocab_size = rows
     pooling = encoder.pooling
     if len(pooling.token_weights):
