@@ -120,7 +120,7 @@ def train_on_pile(
                     f"{settings.learning_rate:g}; expected a finite number. Lower learning_rate."
                 )
             task.advance(step - done, f"loss {loss:.3f}")
-            context.log_step(name, step, loss)
+            context.record.step(name, step, loss)
             done = step
 
         job = TrainingJob(
