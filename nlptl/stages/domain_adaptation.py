@@ -1,12 +1,9 @@
-"""Stage three: adapt a classifier from a labelled source domain to a target domain with unlabelled texts.
-
-Shapes: n examples, t texts, D dimension, K labels.
-"""
+"""Stage three: adapt a classifier from a labelled source domain to a target domain with unlabelled texts."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -16,22 +13,14 @@ from nlptl.config import auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.domains.adapt_settings import Adapt, AutoAdaptation, Continue, Coral, NoAdaptation, OneMethod
-from nlptl.finetuning.domains.adaptation import Adaptation, encoded
 from nlptl.stages.stage import Need, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from nlptl.data import TextData
-    from nlptl.evaluation.shift import Shift
-    from nlptl.finetuning.domains.domain_heads import HeadTraining
     from nlptl.finetuning.domains.task import Domains
     from nlptl.models.classifier import TextClassifier
 
 MIN_EXAMPLES = 2  # of each label in the source: one to learn from, one to hold out
-MAX_PASSES = 50  # of L-BFGS, which has converged by then
-SHIFT_TEXTS = 1_000  # of each domain that measure the shift
-PERMUTATIONS = 999  # behind the p-value of MMD
 
 
 class DomainAdaptation(Stage):
@@ -70,8 +59,8 @@ class DomainAdaptation(Stage):
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """Return source and unlabelled, and labelled if given: labelled target examples join the training."""
-        wanted: frozenset[Part] = frozenset({"source", "unlabelled"})
-        return wanted | ({"labelled"} if data.labelled is not None else set())
+        wanted: list[Part] = ["source", "unlabelled"]
+        return frozenset([*wanted, "labelled"] if data.labelled is not None else wanted)
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse methods that train layers for an encoder without layers."""
@@ -84,9 +73,8 @@ class DomainAdaptation(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse a missing domain, and too few texts to compare the domains, to learn from or to hold out."""
-        from collections import Counter
-
         from nlptl.evaluation.shift import check_size
+        from nlptl.pretraining.encoders.pile import MIN_TEXTS
 
         if data.source is None:
             raise DataError(f"{where}: found no examples of the source domain; it learns from them. Give data.source.")
@@ -94,7 +82,12 @@ class DomainAdaptation(Stage):
             raise DataError(f"{where}: found no texts of the target domain; it adapts to them. Give data.unlabelled.")
         check_size(len(data.source), part="source", where=where)
         check_size(len(data.unlabelled), part="unlabelled", where=where)
-        self._check_continue(data, where)
+        continued = [path for path, method in self._methods() if isinstance(method, Continue)]
+        if continued and (distinct := len(set(data.unlabelled.texts()))) < MIN_TEXTS:
+            raise DataError(
+                f"{where}: {continued[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {MIN_TEXTS} to "
+                "continue training on. Add texts, or choose another method."
+            )
         once = set(zip(data.source.texts(), data.source.labels(), strict=True))
         label, count = min(Counter(label for _, label in once).items(), key=lambda item: (item[1], item[0]))
         if count < MIN_EXAMPLES:
@@ -103,44 +96,27 @@ class DomainAdaptation(Stage):
                 "ones, one of them to be held out. Add examples."
             )
 
-    def _check_continue(self, data: TextData, where: str) -> None:
-        """Refuse too few distinct target texts for continued pretraining."""
-        from nlptl.pretraining.encoders.pile import MIN_TEXTS
-
-        paths = [path for path, method in self._methods() if isinstance(method, Continue)]
-        assert data.unlabelled is not None
-        distinct = len(set(data.unlabelled.texts())) if paths else MIN_TEXTS
-        if distinct < MIN_TEXTS:
-            raise DataError(
-                f"{where}: {paths[0]}: found {distinct} distinct texts in data.unlabelled; expected at least {MIN_TEXTS} to "
-                "continue training on. Add texts, or choose another method."
-            )
-
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier for the target domain; `given` does not change, and test texts are not read.
 
-        `given` should have a fresh head. A trained one may know the examples, so that none can be held out: then no
-        accuracy is recorded, and auto adapts nothing. A fresh head on an encoder that learnt from these labels hides that,
-        and both accuracies are too high.
-
-        Raises DataError for a domain without texts, ConfigError for a method that needs layers or does not converge, and
-        ArtifactError for vectors that are not finite.
+        `given` should have a fresh head. A trained one may know the examples: then no accuracy is recorded, and auto
+        adapts nothing. A fresh head on an encoder that learnt from these labels hides that; both accuracies are too high.
+        DataError for a missing domain, ConfigError for a method that needs layers or does not converge, ArtifactError for
+        vectors that are not finite.
         """
+        from nlptl.finetuning.domains.adaptation import adapted
         from nlptl.training.compute import precision_for
 
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
-        kind = given.encoder.token_model.kind
+        kind, device = given.encoder.token_model.kind, context.torch_device()
         self.check_model(kind, where="domain_adaptation")
-        if kind == "transformer" and given.device != context.torch_device():
-            given = copy.deepcopy(given).to(context.torch_device())
-        domains = self._domains(given, data, context)
-        vectors = encoded(given, domains.texts, context)
-        shift = self._shift(vectors, domains, context)
-        training = self._training(given, vectors, domains, context)
-        precision = precision_for(self.precision, context.torch_device())
-        work = Adaptation(self.adapt, self.folds, precision, given, domains, vectors, training, context)
-        return work.trained(work.chosen(shift))
+        if kind == "transformer" and given.device != device:
+            given = copy.deepcopy(given).to(device)
+        return adapted(
+            given, self._domains(given, data, context), self.adapt, l2=None if self.l2 == "auto" else self.l2,
+            folds=self.folds, precision=precision_for(self.precision, device), context=context,
+        )  # fmt: skip
 
     def _methods(self) -> list[tuple[str, OneMethod]]:
         """Return the methods of the settings, each with its path."""
@@ -149,14 +125,18 @@ class DomainAdaptation(Stage):
         return [(f"adapt.candidates.{number}", method) for number, method in enumerate(self.adapt.candidates)]
 
     def _domains(self, given: TextClassifier, data: TextData, context: RunContext) -> Domains:
-        """Return the texts of both domains, numbered once."""
+        """Return the texts of both domains, numbered once; DataError if the head knows other labels."""
         import torch
 
         from nlptl.finetuning.domains.task import Domains
 
+        if set(data.label_set.names) != set(given.labels):
+            raise DataError(
+                f"domain_adaptation: the head knows the labels {', '.join(given.labels)}, the examples have "
+                f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
+            )
         assert data.source is not None
         assert data.unlabelled is not None
-        _check_labels(given, data)
         parts = [data.source] if data.labelled is None else [data.source, data.labelled]
         target = data.unlabelled.texts()
         if len(target) > self.target_texts:
@@ -165,39 +145,3 @@ class DomainAdaptation(Stage):
         names = [label for part in parts for label in part.labels()]
         texts = [text for part in parts for text in part.texts()]
         return Domains([*texts, *target], given.label_ids(names), len(data.source))
-
-    def _shift(self, vectors: Tensor, domains: Domains, context: RunContext) -> Shift:
-        from nlptl.evaluation.shift import shift_between
-        from nlptl.finetuning.domains.domain_heads import ONE_THREAD_NUMBERS
-        from nlptl.training.compute import one_thread_if
-
-        with one_thread_if(vectors.numel() < ONE_THREAD_NUMBERS):
-            found = shift_between(
-                vectors[: domains.source_count],
-                vectors[domains.unlabelled],
-                texts=SHIFT_TEXTS,
-                permutations=PERMUTATIONS,
-                seed=context.generator("shift").initial_seed(),
-            )
-        context.record.add_finding("shift", {**dataclasses.asdict(found), "is_shown": found.is_shown}, found.sentence())
-        return found
-
-    def _training(self, given: TextClassifier, vectors: Tensor, domains: Domains, context: RunContext) -> HeadTraining:
-        from nlptl.finetuning.domains.domain_heads import choose_head_training
-        from nlptl.finetuning.gradient.fitting import Settings
-
-        l2 = None if self.l2 == "auto" else self.l2
-        epochs = None if given.head.dropout else MAX_PASSES
-        settings = Settings(l2, epochs, batch_size=None, folds=self.folds, patience=1, seed=context.seed)
-        with context.progress.task("choosing the head's penalty", total=None, unit="fits") as task:
-            training = choose_head_training(given, vectors, domains, settings, tick=lambda: task.advance(1))
-        context.record.add_finding("head", {"epochs": training.choice.epochs, "l2": training.choice.l2})
-        return training
-
-
-def _check_labels(given: TextClassifier, data: TextData) -> None:
-    if set(data.label_set.names) != set(given.labels):
-        raise DataError(
-            f"domain_adaptation: the head knows the labels {', '.join(given.labels)}, the examples have "
-            f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
-        )

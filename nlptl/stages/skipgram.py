@@ -19,16 +19,17 @@ from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.spelling import Spelling
-from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine
-from nlptl.pretraining.word2vec.tokenizer import TextSettings
+from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors, read_vectors
+from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
+from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine
+from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, TrainedVectors, initial_vectors
+from nlptl.pretraining.word2vec.tokenizer import TextSettings, set_vocabulary, untrained_tokenizer, vocabulary_of
 from nlptl.stages.stage import ExpectedModel, Part, Stage
-from nlptl.stages.unlabelled import pile_parts, pile_tables, watched_arrays
+from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
-    from nlptl.pretraining.word2vec.corpus import Corpus
-    from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, TrainedVectors
     from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
 DEFAULT_DIM = 100
@@ -123,8 +124,6 @@ class SkipGram(Stage):
             )
         if self.vectors is None:
             return
-        from nlptl.models.word_vector_files.reading import inspect
-
         try:
             width = inspect(Path(self.vectors))[2]
         except DataError as error:
@@ -150,20 +149,14 @@ class SkipGram(Stage):
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digests of the `vectors` file and of its file of counts."""
-        from nlptl.models.word_vector_files.reading import counts_path
-
-        if self.vectors is None:
-            return {}
-        files = {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
+        files = dict(self.input_paths())
+        if self.vectors is not None:
+            files["counts"] = counts_path(Path(self.vectors))
         return {name: file_digest(path) for name, path in files.items() if path.is_file()}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
-        """Return an Encoder (mean pooling) of word vectors.
-
-        Raises DataError if the pile has fewer than two frequent words.
-        """
+        """Return an Encoder (mean pooling) of word vectors. Raises DataError if the pile has under two frequent words."""
         from nlptl.pretraining.word2vec.findings import add_neighbours
-        from nlptl.pretraining.word2vec.tokenizer import vocabulary_of
         from nlptl.pretraining.word2vec.vector_encoder import vectors_from_file
 
         context = context or RunContext()
@@ -177,19 +170,27 @@ class SkipGram(Stage):
         return learnt.encoder()
 
     def _learn(self, pile: Sequence[TextTable], context: RunContext) -> VocabularyVectors:
-        from nlptl.models.word_vector_files.reading import placed_vectors, read_vectors
-        from nlptl.pretraining.word2vec.corpus import corpus_of
         from nlptl.pretraining.word2vec.findings import add_change
-        from nlptl.pretraining.word2vec.tokenizer import set_vocabulary, untrained_tokenizer
         from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
         words, vectors = ([], None) if self.vectors is None else read_vectors(Path(self.vectors))
         tokenizer = untrained_tokenizer(self.text)
-        texts = watched_arrays(pile, "reading the pile", context)
+        texts = watched(pile, "reading the pile", context, arrays=True)
         with contextlib.ExitStack() as files:
             corpus = files.enter_context(corpus_of(tokenizer, texts, min_count=self.min_count, known_words=words))
-            self._check_words(corpus, pile[0].name)
-            corpus, phrases = self._join_phrases(corpus, files, context)
+            count = int((corpus.counts[1:] > 0).sum())
+            if count < 2:
+                found = f"{count} words occur at least {self.min_count} times; skip-gram needs two."
+                raise DataError(f"{pile[0].name}: {found} Lower skipgram's min_count or add text.")
+            phrases: NDArray[np.int32] | None = None
+            if self.phrases is not None:
+                from nlptl.pretraining.word2vec.phrases import joined_phrases
+
+                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
+                told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
+                context.record.add_finding("phrases", len(phrases), told)
+                phrases = phrases if len(phrases) else None
             set_vocabulary(tokenizer, corpus.words)
             start = None if vectors is None else placed_vectors(corpus.words, words, vectors)
             trained = self._train(corpus, start, context)
@@ -199,43 +200,26 @@ class SkipGram(Stage):
                 add_change(corpus, start, trained.vectors, context.record)
             return VocabularyVectors(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
 
-    def _check_words(self, corpus: Corpus, name: str) -> None:
-        count = int((corpus.counts[1:] > 0).sum())
-        if count < 2:
-            raise DataError(
-                f"{name}: {count} words occur at least {self.min_count} times; skip-gram needs two. "
-                "Lower skipgram's min_count or add text."
-            )
-
-    def _join_phrases(
-        self, corpus: Corpus, files: contextlib.ExitStack, context: RunContext
-    ) -> tuple[Corpus, NDArray[np.int32] | None]:
-        """Return the corpus with its phrases joined, and their ids (P, 3). `files` closes its temporary file."""
-        if self.phrases is None:
-            return corpus, None
-        from nlptl.pretraining.word2vec.phrases import joined_phrases
-
-        joined, phrases = files.enter_context(
-            joined_phrases(corpus, min_count=self.phrases.min_count, threshold=self.phrases.threshold)
-        )
-        shown = ", ".join(joined.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
-        told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
-        context.record.add_finding("phrases", len(phrases), told)
-        return joined, phrases if len(phrases) else None
-
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> TrainedVectors:
-        from nlptl.pretraining.word2vec.engine_choice import choose_engine
-        from nlptl.pretraining.word2vec.engines import TrainedVectors, initial_vectors
         from nlptl.pretraining.word2vec.findings import recording_callbacks
 
-        task, record = self._task(corpus, start, context), context.record
-        if task.epochs == 0:
+        record, dim = context.record, (self.dim or DEFAULT_DIM) if start is None else start.shape[1]
+        auto = max(5, min(100, -(-AUTO_WORDS // max(1, len(corpus.ids)))))
+        epochs = auto if self.epochs == "auto" else self.epochs
+        record.add_finding("epochs", epochs)
+        record.trainable_parameters = (len(corpus.counts) - 1) * dim if epochs else 0
+        task = SkipGramTask(
+            dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample, epochs=epochs,
+            learning_rate=self.learning_rate, seed=context.seed, deterministic=self.deterministic,
+            spelling=self.subwords,
+        )  # fmt: skip
+        if epochs == 0:
             return TrainedVectors(vectors=initial_vectors(len(corpus.counts), task, start), kept_words=0)
         name, engine = choose_engine(
             self.engine, device=context.device, subwords=task.spelling is not None, deterministic=task.deterministic
         )
         record.add_finding("engine", name)
-        with context.progress.task("skip-gram", total=task.epochs * len(corpus.ids), unit="words") as progress:
+        with context.progress.task("skip-gram", total=epochs * len(corpus.ids), unit="words") as progress:
             callbacks = recording_callbacks(corpus, task, progress, context)
             trained = engine(corpus, task, start=start, callbacks=callbacks)
         record.add_finding("kept_words", trained.kept_words)
@@ -243,17 +227,3 @@ class SkipGram(Stage):
         record.add_finding("compile_seconds", round(trained.compile_seconds, 3))
         trained.vectors[0] = 0.0
         return trained
-
-    def _task(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> SkipGramTask:
-        from nlptl.pretraining.word2vec.engines import SkipGramTask
-
-        dim = (self.dim or DEFAULT_DIM) if start is None else start.shape[1]
-        auto = max(5, min(100, -(-AUTO_WORDS // max(1, len(corpus.ids)))))
-        epochs = auto if self.epochs == "auto" else self.epochs
-        context.record.add_finding("epochs", epochs)
-        context.record.trainable_parameters = (len(corpus.counts) - 1) * dim if epochs else 0
-        return SkipGramTask(
-            dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample, epochs=epochs,
-            learning_rate=self.learning_rate, seed=context.seed, deterministic=self.deterministic,
-            spelling=self.subwords,
-        )  # fmt: skip

@@ -10,13 +10,12 @@ if TYPE_CHECKING:
 from nlptl.context import RunContext
 from nlptl.stages.stage import Part
 
-PILE: tuple[Part, ...] = ("unlabelled", "source", "labelled")
-"""Parts of the data whose texts may form a pile. Labels are not read."""
+PILE: tuple[Part, ...] = ("unlabelled", "source", "labelled")  # whose texts may form a pile; labels are not read
 
 
 def pile_parts(data: TextData, *, learns: bool, include_labelled: bool) -> frozenset[Part]:
     """Return the parts of `data` that form a pile. None unless the stage learns."""
-    wanted: tuple[Part, ...] = PILE if include_labelled else PILE[:1]
+    wanted = PILE if include_labelled else PILE[:1]
     return frozenset(part for part in wanted if learns and getattr(data, part) is not None)
 
 
@@ -33,19 +32,10 @@ def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
     return pile
 
 
-def watched(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[list[str]]:
-    """Yield the tables' texts in batches and advance the context's progress."""
+def watched(tables: Sequence[TextTable], name: str, context: RunContext, *, arrays: bool = False) -> Iterator[Any]:
+    """Yield the tables' texts in lists, or in Arrow string arrays, and advance the context's progress."""
     with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
         for table in tables:
-            for batch in table.batches():
+            for batch in (rows.column("text") for rows in table.record_batches()) if arrays else table.batches():
                 yield batch
                 task.advance(len(batch))
-
-
-def watched_arrays(tables: Sequence[TextTable], name: str, context: RunContext) -> Iterator[Any]:
-    """Yield the tables' texts as Arrow string arrays and advance the context's progress."""
-    with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:
-        for table in tables:
-            for batch in table.record_batches():
-                yield batch.column("text")
-                task.advance(batch.num_rows)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import nlptl.evaluation.shift
-import nlptl.finetuning.domains.coral
+import nlptl.finetuning.domains.adaptation
 import nlptl.finetuning.domains.domain_heads
 import nlptl.finetuning.domains.moving_layers
 import nlptl.pretraining.encoders.tsdae
@@ -394,10 +393,10 @@ def test_heads_are_fitted_on_one_thread_and_layers_on_the_callers(
 
         monkeypatch.setattr(where, name, watched)
 
-    watch(nlptl.evaluation.shift, "shift_between", "shift")
+    watch(nlptl.finetuning.domains.adaptation, "shift_between", "shift")
     watch(nlptl.finetuning.domains.domain_heads, "choose", "head choice")
     watch(nlptl.finetuning.domains.domain_heads, "fit_rows", "head")
-    watch(nlptl.finetuning.domains.coral, "aligned", "coral")
+    watch(nlptl.finetuning.domains.adaptation, "aligned", "coral")
     watch(nlptl.finetuning.domains.moving_layers, "train", "layers")
     watch(Encoder, "encode", "encoding")
     few = TextData(source=small_reviews(12), unlabelled=goods(12, start=100)[0])

@@ -7,18 +7,11 @@
     new.texts, new.rows, new.kinds      # each new text, the row of its original, its kind
     keep_label(new, texts, classifier.predict_proba, least=0.6).kept
 
-In YAML: a list of blocks told apart by `kind` (`Augmentation`): word_dropout, swap, eda, typos, masked_lm,
-back_translation. Each block makes `copies` new versions of each text. Blocks are not chained.
-
-A new text depends on its original, the settings and the seed alone. It is never empty or equal to its original.
-Mentions, hashtags, links and words with digits keep their spelling. Kanji, kana and hanzi are split into runs of one
-script. Other scripts without spaces, such as Thai, are one word up to the next space.
-
-`Augmenter` loads models (masked_lm, back_translation) once; `model_digests` gives the digests of their files.
-nlptl.finetuning.augmentation.ablation measures whether augmentation helps.
+Each block of settings makes `copies` new versions of each text; blocks are not chained. A new text depends on its
+original, the settings and the seed alone, and is never empty or equal to its original. Mentions, hashtags, links and
+words with digits keep their spelling. Kanji, kana and hanzi are split into runs of one script. Other scripts without
+spaces, such as Thai, are one word up to the next space. `augmentation_ablation` measures whether augmentation helps.
 """
-
-from __future__ import annotations
 
 from nlptl.finetuning.augmentation.augment_settings import (
     Augmentation,
@@ -35,18 +28,6 @@ from nlptl.finetuning.augmentation.model_digests import check_models, model_dige
 from nlptl.finetuning.augmentation.unigrams import Vocabulary
 
 __all__ = [
-    "Augmentation",
-    "Augmented",
-    "Augmenter",
-    "BackTranslation",
-    "Eda",
-    "LabelCheck",
-    "MaskedLMReplacement",
-    "Swap",
-    "Typos",
-    "Vocabulary",
-    "WordDropout",
-    "check_models",
-    "keep_label",
-    "model_digests",
-]
+    "Augmentation", "Augmented", "Augmenter", "BackTranslation", "Eda", "LabelCheck", "MaskedLMReplacement", "Swap",
+    "Typos", "Vocabulary", "WordDropout", "check_models", "keep_label", "model_digests",
+]  # fmt: skip

@@ -1,6 +1,6 @@
 """Ablation of augmentation: the same folds trained with and without the new texts.
 
-Shapes: B texts, n labelled examples, K labels, R repeats.
+Shapes: B texts, K labels.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from nlptl.errors import DataError
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.held_out import folds as stratified_folds
 from nlptl.evaluation.intervals import PairedDifference, paired_difference
-from nlptl.finetuning.augmentation import Augmented, Augmenter, keep_label
+from nlptl.finetuning.augmentation import Augmenter, keep_label
+from nlptl.finetuning.augmentation.label_check import Score
 
-Predict = Callable[[list[str]], NDArray[np.floating]]
-"""Probabilities (B, K) of texts."""
-Fit = Callable[[list[str], list[str]], Predict]
-"""Trains a fresh classifier on texts and labels, and returns its predictions as a function."""
+Fit = Callable[[list[str], list[str]], Score]  # trains a fresh classifier on texts and labels
 MIN_PROBABILITY = 1e-6  # in the log-loss
 
 
@@ -29,19 +27,14 @@ MIN_PROBABILITY = 1e-6  # in the log-loss
 class Ablation:
     """Effect of augmentation on held-out examples, against the original texts repeated as often."""
 
-    accuracy: PairedDifference
-    """Accuracy with augmentation minus without; above 0 it helps."""
-    log_loss: PairedDifference
-    """The same for the log-loss, in nats an example; below 0 it helps."""
-    without: tuple[float, float]
-    """Accuracy and log-loss without augmentation."""
+    accuracy: PairedDifference  # accuracy with augmentation minus without; above 0 it helps
+    log_loss: PairedDifference  # the same for the log-loss, in nats an example; below 0 it helps
+    without: tuple[float, float]  # accuracy and log-loss without augmentation
     examples: int
     folds: int
     repeats: int
-    added: float
-    """New texts for each training example, on average."""
-    dropped: float
-    """Share (0 to 1) of the new texts that the label check dropped."""
+    added: float  # new texts for each training example, on average
+    dropped: float  # share (0 to 1) of the new texts that the label check dropped
 
     def sentence(self) -> str:
         """Tell accuracy, log-loss and conclusion."""
@@ -66,32 +59,31 @@ class Ablation:
 
 
 def augmentation_ablation(
-    texts: Sequence[str],
-    labels: Sequence[str],
-    *,
-    names: Sequence[str],
-    fit: Fit,
-    augmenter: Augmenter,
-    seed: int = 0,
-    folds: int = 5,
-    repeats: int = 3,
-    least: float | None = None,
-) -> Ablation:
+    texts: Sequence[str], labels: Sequence[str], *, names: Sequence[str], fit: Fit, augmenter: Augmenter,
+    seed: int = 0, folds: int = 5, repeats: int = 3, least: float | None = None,
+) -> Ablation:  # fmt: skip
     """Measure by repeated stratified cross-validation what training on new texts changes.
 
     `names` are the K labels in the order of the prediction's columns. Training folds alone are augmented, anew in each
     repeat. The other arm repeats each original as often as it has new texts, since more texts weaken a fixed penalty.
-    `least` adds a label check (`keep_label`) by a classifier of the fold's originals. The cost is 2 x folds x repeats
-    fits, or 3 with the label check.
-
-    The intervals resample repeats and examples (`paired_difference`). They are somewhat too narrow, since examples share
-    training examples (Bengio & Grandvalet 2004). Raises DataError for a label with one example.
+    `least` adds a label check (`keep_label`) by a classifier of the fold's originals. The intervals are somewhat too
+    narrow, since examples share training examples (Bengio & Grandvalet 2004). DataError for a label with one example.
     """
     groups = duplicate_groups(texts, labels)
-    _check([labels[row] for row in groups.first])
+    counts = Counter(labels[row] for row in groups.first)
+    if len(counts) < 2 or min(counts.values()) < 2:
+        found = ", ".join(f"{count} of {label!r}" for label, count in sorted(counts.items())) or "no examples"
+        raise DataError(
+            f"ablation: found {found}; expected at least two labels with two different examples each, one to train on and "
+            "one to hold out. Add examples."
+        )
     truth = np.array([list(names).index(label) for label in labels])
     scores = np.zeros((2, 2, repeats, len(texts)))  # arm, score, repeat, example
-    arms = _Arms(list(texts), list(labels), truth.tolist(), fit, least)
+
+    def fitted(rows: list[int], more: Sequence[str], more_rows: Sequence[int]) -> Score:
+        """Train on examples and on `more` texts, which have the labels of `more_rows`."""
+        return fit([*(texts[i] for i in rows), *more], [labels[i] for i in [*rows, *more_rows]])
+
     made = added = base = 0
     for repeat in range(repeats):
         augmented = augmenter(texts, seed=seed + repeat)
@@ -99,48 +91,17 @@ def augmentation_ablation(
         for fold in splits:
             training, held_out = fold.training.tolist(), fold.held_out
             new = augmented.of_rows(training)
-            without, more, kept = arms.trained(training, new)
-            for arm, predict in enumerate((without, more)):
+            made, base = made + len(new), base + len(training)
+            if least is not None:
+                new = keep_label(new, texts, fitted(training, (), ()), labels=truth.tolist(), least=least).kept
+            added += len(new)
+            for arm, more in enumerate(([texts[row] for row in new.rows], new.texts)):
+                predict = fitted(training, more, new.rows)
                 scores[arm, :, repeat, held_out] = _scores(predict([texts[i] for i in held_out]), truth[held_out])
-            made, added, base = made + len(new), added + kept, base + len(training)
     accuracy, loss = (paired_difference(scores[0, kind], scores[1, kind], seed=seed) for kind in (0, 1))
     before = scores[0].mean(axis=(1, 2)).tolist()
     dropped = 1 - added / made if made else 0.0
     return Ablation(accuracy, loss, (before[0], before[1]), len(texts), len(splits), repeats, added / base, dropped)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Arms:
-    """Training of both arms of a fold."""
-
-    texts: list[str]
-    labels: list[str]
-    columns: list[int]
-    """Column of each label in the predictions."""
-    fit: Fit
-    least: float | None
-
-    def trained(self, training: list[int], new: Augmented) -> tuple[Predict, Predict, int]:
-        """Return the predictions without and with the new texts, and the number of these."""
-        if self.least is not None:
-            alone = self._fitted(training, (), ())
-            new = keep_label(new, self.texts, alone, labels=self.columns, least=self.least).kept
-        without = self._fitted(training, [self.texts[row] for row in new.rows], new.rows)
-        return without, self._fitted(training, new.texts, new.rows), len(new)
-
-    def _fitted(self, rows: list[int], more: Sequence[str], more_rows: Sequence[int]) -> Predict:
-        """Train on examples and on `more` texts, which have the labels of `more_rows`."""
-        return self.fit([*(self.texts[i] for i in rows), *more], [self.labels[i] for i in [*rows, *more_rows]])
-
-
-def _check(labels: Sequence[str]) -> None:
-    counts = Counter(labels)
-    if len(counts) < 2 or min(counts.values()) < 2:
-        found = ", ".join(f"{count} of {label!r}" for label, count in sorted(counts.items())) or "no examples"
-        raise DataError(
-            f"ablation: found {found}; expected at least two labels with two different examples each, one to train on and "
-            "one to hold out. Add examples."
-        )
 
 
 def _scores(probabilities: NDArray[np.floating], truth: NDArray[np.int64]) -> NDArray[np.float64]:

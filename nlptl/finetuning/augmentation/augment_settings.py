@@ -22,8 +22,7 @@ class Copying(Config):
 class WordDropout(Copying):
     """Drop words (Iyyer et al. 2015)."""
 
-    kind: Literal["word_dropout"] = "word_dropout"
-    """The name of this kind."""
+    kind: Literal["word_dropout"] = Field(default="word_dropout", description="The name of this kind.")
     share: float = Field(default=0.1, gt=0, lt=1)
     """Probability that a word is dropped; at least one goes and one stays. More makes the label depend less on single
     words, and more new texts lose their label."""
@@ -32,8 +31,7 @@ class WordDropout(Copying):
 class Swap(Copying):
     """Swap words."""
 
-    kind: Literal["swap"] = "swap"
-    """The name of this kind."""
+    kind: Literal["swap"] = Field(default="swap", description="The name of this kind.")
     share: float = Field(default=0.1, gt=0, le=1)
     """Share of the words that are swapped, at least one pair. More teaches that word order hardly matters. An encoder
     that averages word vectors learns nothing from it."""
@@ -47,8 +45,7 @@ class Eda(Copying):
     New words come from the texts at hand, by frequency, since there is no WordNet.
     """
 
-    kind: Literal["eda"] = "eda"
-    """The name of this kind."""
+    kind: Literal["eda"] = Field(default="eda", description="The name of this kind.")
     share: float = Field(default=0.1, gt=0, lt=1)
     """Share of the words that are edited, at least one. The paper's alpha: 0.05 for 500 examples and 0.1 for more. More
     gives more variety, and more new texts lose their label."""
@@ -64,8 +61,7 @@ class Eda(Copying):
 class Typos(Copying):
     """Mistype letters: press a neighbouring key, swap two letters, drop or double one."""
 
-    kind: Literal["typos"] = "typos"
-    """The name of this kind."""
+    kind: Literal["typos"] = Field(default="typos", description="The name of this kind.")
     share: float = Field(default=0.05, gt=0, lt=1)
     """Share of the letters a to z that are mistyped, at least one. People leave 0.01 to 0.03 uncorrected. From 0.1 on,
     most words are unknown to any vocabulary."""
@@ -74,8 +70,7 @@ class Typos(Copying):
 class MaskedLMReplacement(Copying):
     """Hide words and let a masked LM predict others (Wu et al. 2019, without their training on the labels)."""
 
-    kind: Literal["masked_lm"] = "masked_lm"
-    """The name of this kind."""
+    kind: Literal["masked_lm"] = Field(default="masked_lm", description="The name of this kind.")
     weights: str
     """Folder or name of an encoder with a masked-LM head, as in stage bert. Sentence encoders such as minilm have none.
     Weights trained further on similar texts predict more fitting words."""
@@ -91,8 +86,7 @@ class MaskedLMReplacement(Copying):
 class BackTranslation(Copying):
     """Translate into another language and back (Sennrich et al. 2016; Xie et al. 2020)."""
 
-    kind: Literal["back_translation"] = "back_translation"
-    """The name of this kind."""
+    kind: Literal["back_translation"] = Field(default="back_translation", description="The name of this kind.")
     forward: str
     """Folder of a sequence-to-sequence model in transformers' layout that translates into the other language."""
     backward: str
@@ -117,5 +111,4 @@ class BackTranslation(Copying):
 
 Augmentation = Annotated[
     WordDropout | Swap | Eda | Typos | MaskedLMReplacement | BackTranslation, Field(discriminator="kind")
-]
-"""One block of settings, told apart by `kind`."""
+]  # one block of settings, told apart by `kind`

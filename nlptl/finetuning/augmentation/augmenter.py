@@ -7,6 +7,7 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,15 +23,13 @@ from nlptl.finetuning.augmentation.augment_settings import (
     WordDropout,
 )
 from nlptl.finetuning.augmentation.typos import mistype
+from nlptl.finetuning.augmentation.unigrams import Vocabulary
 from nlptl.finetuning.augmentation.word_edits import drop_words, eda, swap_words
 
 if TYPE_CHECKING:
     import torch
 
-    from nlptl.finetuning.augmentation.unigrams import Vocabulary
-
-Editor = Callable[[str, Sequence[np.random.Generator]], list[str]]
-"""Makes one version of a text for each generator."""
+Editor = Callable[[str, Sequence[np.random.Generator]], list[str]]  # makes one version of a text for each generator
 MAX_DRAWS = 4  # for a version that differs from the text and its other versions
 
 
@@ -38,27 +37,18 @@ MAX_DRAWS = 4  # for a version that differs from the text and its other versions
 class Augmented:
     """New texts, in the order of their originals."""
 
-    texts: tuple[str, ...]
-    """No text is empty or equals its original or another version of it."""
-    rows: tuple[int, ...]
-    """Row of each original."""
-    kinds: tuple[str, ...]
-    """Kind of augmentation of each."""
-    repeated: Mapping[str, int]
-    """Missing versions of each kind: every draw repeated the text or another version."""
+    texts: tuple[str, ...]  # no text is empty or equals its original or another version of it
+    rows: tuple[int, ...]  # row of each original
+    kinds: tuple[str, ...]  # kind of augmentation of each
+    repeated: Mapping[str, int]  # missing versions of each kind: every draw repeated the text or another version
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def where(self, kept: Sequence[bool]) -> Augmented:
         """Return the new texts for which `kept` is true."""
-        stay = [place for place, stays in zip(range(len(self)), kept, strict=True) if stays]
-        return Augmented(
-            tuple(self.texts[place] for place in stay),
-            tuple(self.rows[place] for place in stay),
-            tuple(self.kinds[place] for place in stay),
-            self.repeated,
-        )
+        texts, rows = tuple(compress(self.texts, kept)), tuple(compress(self.rows, kept))
+        return Augmented(texts, rows, tuple(compress(self.kinds, kept)), self.repeated)
 
     def of_rows(self, rows: Collection[int]) -> Augmented:
         """Return the new texts of some originals, with the same row numbers."""
@@ -75,41 +65,25 @@ class Augmented:
 
 
 class Augmenter:
-    """List of augmentations, each prepared once and applied to the original texts.
-
-    A new text depends on its original, the settings, the seed and `words` alone.
-    """
+    """List of augmentations, each prepared once and applied to the original texts."""
 
     def __init__(
-        self,
-        settings: Sequence[Augmentation],
-        *,
-        words: Vocabulary | None = None,
-        device: torch.device | None = None,
+        self, settings: Sequence[Augmentation], *, words: Vocabulary | None = None, device: torch.device | None = None,
         where: str = "augment",
-    ) -> None:
-        """Prepare each kind: `words` serve eda, `device` runs the models.
-
-        Raises ConfigError if words or a model are missing or unfit. `where` is the path of the settings.
-        """
+    ) -> None:  # fmt: skip
+        """Prepare each kind: `words` serve eda, `device` runs models. ConfigError names the setting below `where`."""
         self._settings = tuple(settings)
-        self._editors = [
-            _editor(setting, words, device, f"{where}.{number}") for number, setting in enumerate(self._settings)
-        ]
+        self._editors = [_editor(setting, words, device, f"{where}.{i}") for i, setting in enumerate(self._settings)]
 
     def __call__(self, texts: Sequence[str], *, seed: int) -> Augmented:
         """Return `copies` new versions of each text by each kind."""
         found = [(new, row, kind) for row, text in enumerate(texts) for new, kind in self._versions(text, seed)]
+        kinds = tuple(kind for _, _, kind in found)
         repeated: Counter[str] = Counter()
         for setting in self._settings:
             repeated[setting.kind] += setting.copies * len(texts)
-        repeated.subtract(kind for _, _, kind in found)
-        return Augmented(
-            tuple(new for new, _, _ in found),
-            tuple(row for _, row, _ in found),
-            tuple(kind for _, _, kind in found),
-            dict(repeated),
-        )
+        repeated.subtract(kinds)
+        return Augmented(tuple(new for new, _, _ in found), tuple(row for _, row, _ in found), kinds, dict(repeated))
 
     def _versions(self, text: str, seed: int) -> list[tuple[str, str]]:
         """Return the new versions of a text and their kinds."""
@@ -140,34 +114,32 @@ def generator_of(seed: int, text: str, purpose: str) -> np.random.Generator:
 
 
 def _editor(setting: Augmentation, words: Vocabulary | None, device: torch.device | None, where: str) -> Editor:
+    edit: Callable[[str, np.random.Generator], str]
     if isinstance(setting, WordDropout):
-        return _each(functools.partial(drop_words, share=setting.share))
-    if isinstance(setting, Swap):
-        return _each(functools.partial(swap_words, share=setting.share, reach=setting.reach))
-    if isinstance(setting, Typos):
-        return _each(functools.partial(mistype, share=setting.share))
-    if isinstance(setting, Eda):
+        edit = functools.partial(drop_words, share=setting.share)
+    elif isinstance(setting, Swap):
+        edit = functools.partial(swap_words, share=setting.share, reach=setting.reach)
+    elif isinstance(setting, Typos):
+        edit = functools.partial(mistype, share=setting.share)
+    elif isinstance(setting, Eda):
         if setting.needs_words and words is None:
             raise ConfigError(
                 f"{where}: found the edits {', '.join(setting.edits)} and no words to draw from; expected some for replace "
                 "and insert. Give words, such as Vocabulary.of(texts), or set edits: [swap, delete]."
             )
-        return _each(functools.partial(eda, share=setting.share, edits=setting.edits, source=words))
-    return _model_editor(setting, device, where)
+        edit = functools.partial(eda, share=setting.share, edits=setting.edits, source=words)
+    else:
+        return _model_editor(setting, device, where)
+    return lambda text, generators: [edit(text, generator) for generator in generators]
 
 
 def _model_editor(setting: MaskedLMReplacement | BackTranslation, device: torch.device | None, where: str) -> Editor:
     import torch
 
+    from nlptl.finetuning.augmentation.back_translation import RoundTrip
+    from nlptl.finetuning.augmentation.word_filler import WordFiller
+
     device = device or torch.device("cpu")
     if isinstance(setting, MaskedLMReplacement):
-        from nlptl.finetuning.augmentation.word_filler import WordFiller
-
         return WordFiller.open(setting, device=device, where=where)
-    from nlptl.finetuning.augmentation.back_translation import RoundTrip
-
     return RoundTrip.open(setting, device=device, where=where)
-
-
-def _each(edit: Callable[[str, np.random.Generator], str]) -> Editor:
-    return lambda text, generators: [edit(text, generator) for generator in generators]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from nlptl.finetuning.augmentation.augment_settings import BackTranslation
 from nlptl.models.seq2seq import Seq2Seq
-
-if TYPE_CHECKING:
-    import torch
 
 
 class RoundTrip:
@@ -32,13 +29,12 @@ class RoundTrip:
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
         """Return a round trip of the text for each generator; the text itself if it is too long."""
-        seeds = [int(generator.integers(2**62)) for generator in generators]
-        return [self._there_and_back(text, seed) for seed in seeds]
+        return [self._there_and_back(text, int(generator.integers(2**62))) for generator in generators]
 
     def _there_and_back(self, text: str, seed: int) -> str:
         settings = self._settings
         there = self._forward.write(settings.forward_prefix + text, seed=seed, temperature=settings.temperature)
         if not there:
             return text
-        back = self._backward.write(settings.backward_prefix + there, seed=seed + 1, temperature=settings.temperature)
-        return back or text
+        read = settings.backward_prefix + there
+        return self._backward.write(read, seed=seed + 1, temperature=settings.temperature) or text

@@ -14,20 +14,16 @@ from numpy.typing import NDArray
 
 from nlptl.finetuning.augmentation.augmenter import Augmented
 
-Score = Callable[[list[str]], NDArray[np.floating]]
-"""Probabilities (B, K) of texts, such as TextClassifier.predict_proba."""
+Score = Callable[[list[str]], NDArray[np.floating]]  # probabilities (B, K), such as TextClassifier.predict_proba
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelCheck:
     """Result of the label check."""
 
-    kept: Augmented
-    """New texts that keep their label."""
-    dropped: Mapping[str, int]
-    """Number of dropped texts, by kind."""
-    checked: Mapping[str, int]
-    """Number of checked texts, by kind."""
+    kept: Augmented  # new texts that keep their label
+    dropped: Mapping[str, int]  # number of dropped texts, by kind
+    checked: Mapping[str, int]  # number of checked texts, by kind
 
     def sentence(self) -> str:
         """Tell how many texts of each kind were dropped."""
@@ -37,17 +33,12 @@ class LabelCheck:
 
 
 def keep_label(
-    augmented: Augmented,
-    texts: Sequence[str],
-    score: Score,
-    *,
-    labels: Sequence[int | None] | None = None,
+    augmented: Augmented, texts: Sequence[str], score: Score, *, labels: Sequence[int | None] | None = None,
     least: float = 0.5,
-) -> LabelCheck:
+) -> LabelCheck:  # fmt: skip
     """Keep new texts to which `score` gives the label of their original with at least `least`.
 
-    `texts` are the originals, `labels` their columns in the scores. An original without a label takes its own most
-    probable one.
+    `labels` are the columns of the original `texts`; one without a label takes its own most probable column.
     """
     if not len(augmented):
         return LabelCheck(augmented, {}, {})

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 def model_digests(settings: Sequence[Augmentation], *, where: str = "augment") -> Mapping[str, str]:
-    """Return the digest of each model by the path of its setting, such as "0.weights".
-
-    Raises ConfigError, beginning with `where` and that path, for a missing or unfit model.
-    """
+    """Return the digest of each model by the path of its setting, such as "0.weights"; ConfigError as `check_models`."""
     return {path: _digest(find()) for path, find in _models(settings, where)}
 
 

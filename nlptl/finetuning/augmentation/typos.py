@@ -8,23 +8,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from nlptl.finetuning.augmentation.word_edits import count_of
-from nlptl.finetuning.augmentation.words import SplitText, is_mark, is_protected
+from nlptl.finetuning.augmentation.words import is_mark, is_protected, placed_words
 
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))  # letters and how far the row is shifted, in keys
 _PLACES = {letter: (row, shift + i) for row, (keys, shift) in enumerate(_ROWS) for i, letter in enumerate(keys)}
 KEYBOARD = {
     letter: "".join(other for other in sorted(_PLACES) if 0 < math.dist(place, _PLACES[other]) < 1.3)
     for letter, place in _PLACES.items()
-}
-"""Neighbouring keys of each letter."""
+}  # neighbouring keys of each letter
 MIN_LETTERS_TO_DROP = 3  # of a word that may lose one
 
 
 def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
-    """Return the text with a `share` of its letters a to z mistyped, at least one if it has any.
-
-    A mistyped letter is, with equal probability, a neighbouring key, swapped with the next, dropped or doubled.
-    """
+    """Mistype a `share` of the letters a to z, at least one: a neighbouring key, swapped, dropped or doubled."""
     letters = dict(_letters(text))
     if not letters:
         return text
@@ -40,16 +36,13 @@ def mistype(text: str, generator: np.random.Generator, *, share: float) -> str:
 
 def _letters(text: str) -> Iterator[tuple[int, int]]:
     """Yield the place of each letter to mistype, and the number of such letters in its word."""
-    words, begin = SplitText.of(text), 0
-    for gap, word in zip(words.gaps, words.words, strict=False):
-        begin += len(gap)
+    for begin, word in placed_words(text):
         places = [
             begin + i
             for i, letter in enumerate(word)
             if letter.lower() in _PLACES and letter.isascii() and not (i + 1 < len(word) and is_mark(word[i + 1]))
         ]
         yield from ((place, len(places)) for place in places if not is_protected(word))
-        begin += len(word)
 
 
 def _mistype_one(pieces: list[str], place: int, letters: dict[int, int], generator: np.random.Generator) -> int:

@@ -19,20 +19,16 @@ from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """Words of a pile. Uninformative words are replaced more often, and by uninformative ones (Xie et al. 2020).
+    """Words of a pile, by which uninformative words are replaced more often (Xie et al. 2020, app. A.2).
 
-    A word of a text is chosen with weight C - tfidf (app. A.2), C the text's largest tf-idf. A word w of the pile
-    replaces it with weight max S - S(w), S = count times idf. Words that the pile lacks are the most informative.
+    A word of a text is chosen with weight C - tfidf, C the text's largest tf-idf. A word w of the pile replaces it with
+    weight max S - S(w), S = count times idf. Words that the pile lacks are the most informative.
     """
 
-    words: tuple[str, ...]
-    """V words in lower case, the most frequent first."""
-    idf: Mapping[str, float]
-    """Inverse document frequency of each word: log of texts over texts with the word."""
-    cumulative: NDArray[np.float64]
-    """(V,) summed probability of drawing this or an earlier word."""
-    texts: int
-    """Number of texts in the pile."""
+    words: tuple[str, ...]  # V words in lower case, the most frequent first
+    idf: Mapping[str, float]  # inverse document frequency of each word: log of texts over texts with the word
+    cumulative: NDArray[np.float64]  # (V,) summed probability of drawing this or an earlier word
+    texts: int  # number of texts in the pile
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Vocabulary:
@@ -53,7 +49,10 @@ class Vocabulary:
         words = sorted(counts, key=lambda word: (-counts[word], word))
         idf = {word: math.log(total / texts_with[word]) for word in words}
         score = np.array([counts[word] * idf[word] for word in words])
-        return cls(tuple(words), idf, _cumulative(score.max() - score), total)
+        weights = score.max() - score if np.ptp(score) else np.ones(len(words))
+        cumulative = np.cumsum(weights) / weights.sum()
+        cumulative[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not leave a gap below 1
+        return cls(tuple(words), idf, cumulative, total)
 
     def odds(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Return the weight (W,) with which each word is replaced."""
@@ -75,10 +74,3 @@ def plain(word: str) -> str:
     letters = word[begin:end]
     fits = not is_protected(word) and is_letters(letters.replace("'", "").replace("’", "").replace("-", ""))
     return letters.lower() if fits else ""
-
-
-def _cumulative(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    weights = weights if weights.any() else np.ones(len(weights))
-    summed: NDArray[np.float64] = np.cumsum(weights) / weights.sum()
-    summed[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not leave a gap below 1
-    return summed

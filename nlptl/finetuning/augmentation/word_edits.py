@@ -1,7 +1,4 @@
-"""Word edits: drop, swap, replace and insert (Iyyer et al. 2015; Wei & Zou 2019).
-
-Shapes: W words of a text.
-"""
+"""Word edits: drop, swap, replace and insert (Iyyer et al. 2015; Wei & Zou 2019)."""
 
 from __future__ import annotations
 
@@ -31,10 +28,17 @@ def drop_words(text: str, generator: np.random.Generator, *, share: float) -> st
 
 def swap_words(text: str, generator: np.random.Generator, *, share: float, reach: int | None = None) -> str:
     """Swap a `share` of the words in pairs at most `reach` apart (None: any distance)."""
-    words = SplitText.of(text)
-    for _ in range(count_of(share / 2, len(words.words))):
-        _swap_once(words.words, generator, reach or len(words.words))
-    return str(words)
+    split = SplitText.of(text)
+    words = split.words
+    reach = reach or len(words)
+    for _ in range(count_of(share / 2, len(words))):
+        for _ in range(MAX_PAIRS):
+            first = int(generator.integers(len(words)))
+            second = int(generator.integers(max(0, first - reach), min(len(words), first + reach + 1)))
+            if words[first] != words[second]:
+                words[first], words[second] = words[second], words[first]
+                break
+    return str(split)
 
 
 def replace_words(text: str, generator: np.random.Generator, *, share: float, source: Vocabulary) -> str:
@@ -81,16 +85,6 @@ def in_case_of(old: str, new: str) -> str:
     if old.isupper() and sum(character.isalpha() for character in old) > 1:
         return new.upper()
     return new[:1].upper() + new[1:] if old[:1].isupper() else new
-
-
-def _swap_once(words: list[str], generator: np.random.Generator, reach: int) -> None:
-    for _ in range(MAX_PAIRS):
-        first = int(generator.integers(len(words)))
-        low, high = max(0, first - reach), min(len(words), first + reach + 1)
-        second = int(generator.integers(low, high))
-        if words[first] != words[second]:
-            words[first], words[second] = words[second], words[first]
-            return
 
 
 def _chosen(words: SplitText, generator: np.random.Generator, share: float, source: Vocabulary) -> list[int]:

@@ -6,34 +6,27 @@ Shapes: C versions of a text, T tokens of it, M hidden tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import MaskedLMReplacement
 from nlptl.finetuning.augmentation.word_edits import count_of, in_case_of
-from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected, is_unspaced
+from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected, is_unspaced, placed_words
+from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
 from nlptl.models.packing import pack
 from nlptl.models.weights import Weights, find_weights
 
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
-
-    from nlptl.models.encoder import Encoder
-
 WORD_MARKS = ("##", "Ġ", "▁")  # of tokens that continue or begin a word
 
 
 class WordFiller:
-    """Replacement of words that are one token. Others are rare and carry the topic.
-
-    In kanji, kana and hanzi, which have no spaces, every token counts as a word.
-    """
+    """Replacement of words that are one token; others are rare and carry the topic. Of kanji, kana, hanzi: any token."""
 
     def __init__(self, encoder: Encoder, head: MaskedLMHead, mask_id: int, settings: MaskedLMReplacement) -> None:
         self._encoder, self._head, self._mask_id, self._settings = encoder, head, mask_id, settings
@@ -64,7 +57,11 @@ class WordFiller:
         versions = []
         for hidden, rows, generator in zip(chosen, self._logits(encoding.ids, chosen), generators, strict=True):
             new = [self._drawn(row, encoding.ids[place], generator) for row, place in zip(rows, hidden, strict=True)]
-            versions.append(_spliced(text, [spans[int(place)] for place in hidden], new))
+            version = text
+            for place, word in zip(hidden[::-1].tolist(), new[::-1], strict=True):
+                begin, end = spans[place]
+                version = version[:begin] + in_case_of(text[begin:end], word) + version[end:]
+            versions.append(version)
         return versions
 
     def _spans(self, text: str, encoding: Encoding) -> dict[int, tuple[int, int]]:
@@ -110,18 +107,14 @@ def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
     weights = find_weights(settings.weights, None, where=where)
     if not carries_head(weights.folder):
         raise ConfigError(
-            f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which "
-            "sentence encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose "
-            "another kind."
+            f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which sentence "
+            "encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose another kind."
         )
     return weights
 
 
 def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the spelling of each token and its group (V,); -1 is no word.
-
-    Tokens of a group may replace each other. They share the position in the word and the kind of script.
-    """
+    """Return the spelling of each token, and its group (V,) by position in the word and script; -1 is no word."""
     surfaces, group = [""] * rows, np.full(rows, -1)
     special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
     for token, number in tokenizer.get_vocab().items():
@@ -135,17 +128,5 @@ def _surfaces(tokenizer: Tokenizer, rows: int) -> tuple[list[str], NDArray[np.in
 
 def _word_spans(text: str) -> set[tuple[int, int]]:
     """Return the spans of the words of a text, without punctuation and protected words."""
-    words, begin, spans = SplitText.of(text), 0, set()
-    for gap, word in zip(words.gaps, words.words, strict=False):
-        begin += len(gap)
-        first, last = core(word)
-        if last and not is_protected(word):
-            spans.add((begin + first, begin + last))
-        begin += len(word)
-    return spans
-
-
-def _spliced(text: str, spans: list[tuple[int, int]], words: list[str]) -> str:
-    for (begin, end), word in zip(reversed(spans), reversed(words), strict=True):
-        text = text[:begin] + in_case_of(text[begin:end], word) + text[end:]
-    return text
+    cores = ((begin, core(word)) for begin, word in placed_words(text) if not is_protected(word))
+    return {(begin + first, begin + last) for begin, (first, last) in cores if last}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import unicodedata
+from collections.abc import Iterator
 
 _HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _VOICED = "\u3099\u309a"  # marks that follow kana of both kinds
@@ -26,8 +27,7 @@ class SplitText:
     """text = gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1], edited in place."""
 
     words: list[str]
-    gaps: list[str]
-    """One gap more than words; empty between scripts without spaces."""
+    gaps: list[str]  # one gap more than words; empty between scripts without spaces
 
     @classmethod
     def of(cls, text: str) -> SplitText:
@@ -56,6 +56,11 @@ class SplitText:
             self.gaps.insert(place + 1, gap)
         else:
             self.gaps.insert(place, gap if place else "")
+
+
+def placed_words(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each word of a text, and where it begins."""
+    return ((found.start(), found.group()) for found in _WORD.finditer(text))
 
 
 def is_protected(word: str) -> bool:

@@ -1,6 +1,4 @@
-"""Held-out accuracy on both domains, on examples that neither method nor head has seen.
-
-The caller must know that the encoder has not seen them. `Head.has_learnt` tells it if the head learnt with the encoder.
+"""Held-out accuracy on both domains. The caller must know that the encoder has not seen the examples.
 
 Shapes: n examples, B held-out examples.
 """
@@ -26,10 +24,8 @@ NO_GAIN = "within the noise, no gain is shown"
 class Hits:
     """Held-out examples, and whether a method predicted each one right."""
 
-    rows: Tensor
-    """(B,) row numbers."""
-    right: Tensor
-    """(B,) bool."""
+    rows: Tensor  # (B,) row numbers
+    right: Tensor  # (B,) bool
 
     def of(self, wanted: Tensor) -> np.ndarray:
         """Return 1 (right) or 0 for those rows for which `wanted` (n,) is true."""
@@ -45,10 +41,8 @@ class BothDomains:
     target: Interval | None
     target_none: Interval | None
     target_gain: PairedDifference | None
-    target_p: float | None
-    """Exact sign test over the target's examples that only one of the two predicts right."""
-    counts: tuple[int, int]
-    """Number of held-out examples of source and target."""
+    target_p: float | None  # exact sign test over the target's examples that only one of the two predicts right
+    counts: tuple[int, int]  # number of held-out examples of source and target
 
     def sentence(self, name: str) -> str:
         """Tell both; a gain or loss is claimed only if interval and sign test show it."""
@@ -81,23 +75,15 @@ def held_out_hits(
 def both_domains(none: Hits, taken: Hits, domains: Domains) -> BothDomains:
     """Compare the chosen method with none on the same folds."""
     is_source = domains.examples < domains.source_count
-    before, after = none.of(is_source), taken.of(is_source)
-    target_before, target_after = none.of(~is_source), taken.of(~is_source)
-    known = len(target_after) > 0
-    better, worse = int((target_after > target_before).sum()), int((target_after < target_before).sum())
-    return BothDomains(
-        source=_share(after),
-        source_none=_share(before),
-        target=_share(target_after) if known else None,
-        target_none=_share(target_before) if known else None,
-        target_gain=paired_difference(target_before[None], target_after[None]) if known else None,
-        target_p=sign_test(better, worse) if known else None,
-        counts=(len(after), len(target_after)),
-    )
-
-
-def _share(hits: np.ndarray) -> Interval:
-    return wilson(int(hits.sum()), len(hits))
+    source, source_none = (wilson(int(hits.sum()), len(hits)) for hits in (taken.of(is_source), none.of(is_source)))
+    before, after = none.of(~is_source), taken.of(~is_source)
+    counts = (int(is_source[taken.rows].sum()), len(after))
+    if not len(after):
+        return BothDomains(source, source_none, None, None, None, None, counts)
+    target, target_none = (wilson(int(hits.sum()), len(hits)) for hits in (after, before))
+    p = sign_test(int((after > before).sum()), int((after < before).sum()))
+    gain = paired_difference(before[None], after[None])
+    return BothDomains(source, source_none, target, target_none, gain, p, counts)
 
 
 def _beside(none: Interval, name: str) -> str:

@@ -15,15 +15,13 @@ LayerCount = Annotated[int | None, Field(ge=1, le=1000)]
 class NoAdaptation(Config):
     """Train the head on the source alone: the baseline of every method."""
 
-    method: Literal["none"] = "none"
-    """The name of this method."""
+    method: Literal["none"] = Field(default="none", description="The name of this method.")
 
 
 class Continue(Config):
     """Continue pretraining on the target's texts, then train a head on the source."""
 
-    method: Literal["continue"] = "continue"
-    """The name of this method."""
+    method: Literal["continue"] = Field(default="continue", description="The name of this method.")
     objective: Literal["tsdae", "simcse"] = "tsdae"
     """tsdae: denoising auto-encoder (Wang et al. 2021). simcse: contrastive, for encoders that were never trained to give
     sentence vectors. For masked LM, use stage bert, which has the head of the weights."""
@@ -43,8 +41,7 @@ class Continue(Config):
 class Coral(Config):
     """Give the source's sentence vectors the target's mean and covariance, then train a head (Sun et al. 2016)."""
 
-    method: Literal["coral"] = "coral"
-    """The name of this method."""
+    method: Literal["coral"] = Field(default="coral", description="The name of this method.")
     shrinkage: Annotated[float | Literal["auto"], auto_or(float, least=0)] = 0.9
     """Shrinkage of both covariances towards a sphere, from 0 to 1. Less aligns more directions and needs many texts; 1
     aligns mean and scale alone. auto: the estimate of Ledoit and Wolf (2004)."""
@@ -60,13 +57,11 @@ class Coral(Config):
 class Adversarial(Config):
     """Train top layers to predict the label and to hide the domain, by gradient reversal (DANN, Ganin et al. 2016)."""
 
-    method: Literal["adversarial"] = "adversarial"
-    """The name of this method."""
+    method: Literal["adversarial"] = Field(default="adversarial", description="The name of this method.")
     top_layers: LayerCount = 2
     """Number of layers that learn. More adapt more and take longer, since frozen layers run once per text. null: all."""
     strength: float = Field(default=0.3, ge=0)
-    """Factor of the reversed gradient at the end of its schedule. More hides the domain better, and can hide the labels
-    too."""
+    """Factor of the reversed gradient at the end of its schedule. More hides the domain better, and can hide labels too."""
     epochs: int = Field(default=3, ge=1)
     """Passes over the examples. More adapt more; without target labels nothing shows the best number, so few are safer."""
     batch_size: int = Field(default=32, ge=4)
@@ -78,13 +73,11 @@ class Adversarial(Config):
 class BottleneckAdapters(Config):
     """Train small networks in frozen layers to predict labels and align domains (UDApter, Malik et al. 2023)."""
 
-    method: Literal["adapters"] = "adapters"
-    """The name of this method."""
+    method: Literal["adapters"] = Field(default="adapters", description="The name of this method.")
     width: int = Field(default=32, ge=1, le=4096)
     """Units of the bottleneck. More can learn more."""
     top_layers: LayerCount = 2
-    """Number of layers with an adapter. More adapt more and take longer, since lower layers run once per text. null: all,
-    as in the paper."""
+    """Number of layers with an adapter. More adapt more and take longer: lower layers run once per text. null: all (the paper)."""
     weight: float = Field(default=1.0, ge=0)
     """Weight of the discrepancy (MMD²) beside the loss of the labels. More aligns the domains better."""
     epochs: int = Field(default=3, ge=1)

@@ -6,13 +6,10 @@ Shapes: B texts, D dimension.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nlptl.finetuning.domains.moving_layers import Recipe
 from nlptl.finetuning.gradient.layer_tuner import layers_above
 from nlptl.models.heads import Head
 from nlptl.models.transformer import Transformer
@@ -24,7 +21,7 @@ STEEPNESS = 10.0  # γ of the paper's schedule
 class DomainClassifier(nn.Module):
     """loss = cross-entropy of a one-hidden-layer classifier of domains over R_λ(x), λ = `strength` · schedule(progress)."""
 
-    def __init__(self, dim: int, seed: int, *, strength: float) -> None:
+    def __init__(self, dim: int, seed: int, strength: float) -> None:
         super().__init__()
         self._strength = strength
         self._head = Head(dim, 2, hidden=HIDDEN_UNITS)
@@ -38,37 +35,20 @@ class DomainClassifier(nn.Module):
         return nn.functional.cross_entropy(self._head(vectors), domains, weights)
 
 
-def adversarial(*, strength: float, where: str) -> Recipe:
-    """Return the recipe of DANN over the top layers; `strength` scales the reversed gradient."""
-    return Recipe(move_layers, lambda dim, seed: DomainClassifier(dim, seed, strength=strength), "strength", where)
-
-
-def move_layers(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
-    """Let the layers above the frozen ones learn, with the final norm; the embeddings do not change."""
-    del seed
+def move_layers(token_model: Transformer, frozen: int) -> list[nn.Parameter]:
+    """Let the layers above the frozen ones learn, with the final norm, and return their parameters."""
     moving = [parameter for part in reversed(layers_above(token_model, frozen)) for parameter in part.parameters()]
     for parameter in moving:
         parameter.requires_grad_(True)
     return moving
 
 
-class _Reversal(torch.autograd.Function):
-    """R(x) = x with dR/dx = -λ I."""
-
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength
-        return vectors.view_as(vectors)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradient, None
-
-
 def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
     """Return vectors (B, D) unchanged; backwards their gradient is multiplied by -`strength`."""
-    reversed_: Tensor = _Reversal.apply(vectors, strength)  # type: ignore[no-untyped-call]
-    return reversed_
+    passed = vectors.view_as(vectors)  # whose hook leaves the gradients of other uses of `vectors` alone
+    if passed.requires_grad:
+        passed.register_hook(lambda gradient: -strength * gradient)  # type: ignore[no-untyped-call]
+    return passed
 
 
 def strength_at(progress: float) -> float:

@@ -5,14 +5,11 @@ Shapes: B texts, D dimension.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
 from nlptl.evaluation.mmd import median_bandwidth, mmd_squared
-from nlptl.finetuning.domains.moving_layers import Recipe
 from nlptl.models.bottlenecks import Bottleneck, bottlenecks
 from nlptl.models.transformer import Transformer
 
@@ -22,7 +19,7 @@ KERNEL_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the bandwidth, for coarse and f
 class Discrepancy(nn.Module):
     """loss = `weight` · mean over kernels of the unbiased MMD² between the domains' vectors."""
 
-    def __init__(self, *, weight: float) -> None:
+    def __init__(self, weight: float) -> None:
         super().__init__()
         self._weight = weight
 
@@ -34,25 +31,20 @@ class Discrepancy(nn.Module):
         return self._weight * torch.stack(kernels).mean()
 
 
-def adapters(*, width: int, weight: float, where: str) -> Recipe:
-    """Return the recipe of the paper's joint variant: one adapter a layer learns labels and alignment.
+def add_bottlenecks(token_model: Transformer, frozen: int, *, width: int, seed: int, where: str) -> list[nn.Parameter]:
+    """Add an adapter to each layer above the frozen ones and return their parameters; ConfigError if it has some.
 
-    The discrepancy is that of the sentence vectors; the authors' code sums it over several layers, on a schedule.
-    A fit raises ConfigError if the encoder has bottleneck adapters already.
+    This is the paper's joint variant: one adapter a layer learns labels and alignment. The discrepancy is that of the
+    sentence vectors; the authors' code sums it over several layers, on a schedule.
     """
-
-    def prepare(token_model: Transformer, frozen: int, seed: int) -> Sequence[nn.Parameter]:
-        if len(token_model.bottlenecks):
-            raise ConfigError(
-                f"{where}: found an encoder that has bottleneck adapters already; expected one without. Choose "
-                "another method, or begin with plain weights."
-            )
-        generator = torch.Generator().manual_seed(seed)
-        token_model.bottlenecks = bottlenecks(token_model.dim, width, range(frozen + 1, token_model.used_depth + 1))
-        for adapter in token_model.bottlenecks.values():
-            assert isinstance(adapter, Bottleneck)
-            adapter.initialise(generator)
-        token_model.bottlenecks.to(token_model.device)
-        return list(token_model.bottlenecks.parameters())
-
-    return Recipe(prepare, lambda dim, seed: Discrepancy(weight=weight), "weight", where)
+    if len(token_model.bottlenecks):
+        raise ConfigError(
+            f"{where}: found an encoder that has bottleneck adapters already; expected one without. Choose "
+            "another method, or begin with plain weights."
+        )
+    generator = torch.Generator().manual_seed(seed)
+    token_model.bottlenecks = bottlenecks(token_model.dim, width, range(frozen + 1, token_model.used_depth + 1))
+    for adapter in token_model.bottlenecks.values():
+        assert isinstance(adapter, Bottleneck)
+        adapter.initialise(generator)
+    return list(token_model.bottlenecks.to(token_model.device).parameters())

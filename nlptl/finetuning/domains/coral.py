@@ -12,8 +12,7 @@ from torch import Tensor
 def aligned(source: Tensor, target: Tensor, *, shrinkage: float | None = None) -> Tensor:
     """Return source vectors (m, D) as (x - μ_s) C_s^(-1/2) C_t^(1/2) + μ_t of target vectors (n, D).
 
-    The paper centres each domain before; here the means move, which has the same effect. `shrunk_covariance` shrinks
-    both covariances. A shrinkage of 1 aligns mean and scale alone.
+    The paper centres each domain before; here the means move, which has the same effect.
     """
     one, other = source.double(), target.double()
     whiten = _power(shrunk_covariance(one, shrinkage), -0.5)

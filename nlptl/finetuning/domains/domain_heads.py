@@ -26,14 +26,10 @@ ONE_THREAD_NUMBERS = 1_000_000  # in the sentence vectors, below which one threa
 
 @dataclasses.dataclass(frozen=True)
 class HeadTraining:
-    """Training of every head of the stage on fixed vectors, so that methods differ in nothing else.
-
-    Methods that train layers begin with this head and then train it without the penalty.
-    """
+    """Training of every head on fixed vectors, so that methods differ in nothing else; layers train it further."""
 
     settings: Settings
-    choice: Choice
-    """Penalty and epochs."""
+    choice: Choice  # penalty and epochs
 
     def fitted(self, given: TextClassifier, vectors: Tensor, labels: Tensor, *, seed: int) -> Head:
         """Return a copy of the given head fitted to vectors (B, D) and label ids (B,)."""
@@ -57,47 +53,34 @@ def choose_head_training(
         return HeadTraining(settings, choose(update, examples, settings, tick=tick))
 
 
+@dataclasses.dataclass(eq=False)
 class FrozenVectors:
-    """Head on the sentence vectors of a frozen encoder, optionally aligned.
+    """Head on the sentence vectors of a frozen encoder: source-only, aligned, or after continued pretraining."""
 
-    Without `align` it is the source-only classifier, or continued pretraining if the encoder was trained on the target.
-    """
-
+    name: str
+    given: TextClassifier
+    vectors: Tensor  # (t, D) of all texts
+    training: HeadTraining
+    align: Callable[[Tensor, Tensor], Tensor] | None = None  # maps vectors of one domain to another
+    moved: int = 0  # parameters of the encoder that were trained before the head
     costly = False
-
-    def __init__(
-        self,
-        name: str,
-        given: TextClassifier,
-        vectors: Tensor,
-        training: HeadTraining,
-        *,
-        align: Callable[[Tensor, Tensor], Tensor] | None = None,
-        moved: int = 0,
-    ) -> None:
-        """`vectors` (t, D) are those of all texts; `align` maps vectors of one domain to another.
-
-        `moved` counts the encoder's parameters that were trained before the head.
-        """
-        self.name, self._moved = name, moved
-        self._given, self._vectors, self._training, self._align = given, vectors, training, align
 
     def fit(self, task: DomainTask, *, seed: int) -> AdaptedClassifier:
         """Train a head on the task's vectors, aligned if they are of the domain to start from."""
-        vectors = self._vectors[task.rows].clone()
-        if self._align is not None and len(task.here) > 1:
+        vectors = self.vectors[task.rows].clone()
+        if self.align is not None and len(task.here) > 1:
             own = torch.isin(task.rows, task.here)
-            with one_thread_if(self._vectors.numel() < ONE_THREAD_NUMBERS):
-                vectors[own] = self._align(vectors[own], self._vectors[task.there])
-        head = self._training.fitted(self._given, vectors, task.labels, seed=seed)
+            with one_thread_if(self.vectors.numel() < ONE_THREAD_NUMBERS):
+                vectors[own] = self.align(vectors[own], self.vectors[task.there])
+        head = self.training.fitted(self.given, vectors, task.labels, seed=seed)
 
         def probabilities(rows: Tensor) -> Tensor:
             with torch.inference_mode(), not_training(head):
-                logits: Tensor = head(self._vectors[rows].to(head.centre.device))
+                logits: Tensor = head(self.vectors[rows].to(head.centre.device))
                 return logits.double().softmax(dim=1).cpu()
 
-        classifier = TextClassifier(self._given.encoder, head, self._given.labels).eval()
-        return AdaptedClassifier(classifier, probabilities, self._moved + count_parameters(head))
+        classifier = TextClassifier(self.given.encoder, head, self.given.labels).eval()
+        return AdaptedClassifier(classifier, probabilities, self.moved + count_parameters(head))
 
 
 def _examples(labels: Tensor, label_count: int) -> Targets:

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nlptl.evaluation.intervals import Interval, paired_difference
 from nlptl.finetuning.domains.task import AdaptationMethod, Domains, DomainTask
 from nlptl.training.distributed import broadcast
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 
@@ -27,20 +24,13 @@ CONFIDENCE = 0.95
 class CandidateResult:
     """Result of reverse validation for one candidate against none."""
 
-    name: str
-    """Name of the method, with its place among the candidates if the name is not unique."""
-    score: float
-    """Mean Brier score: 0 is best, 2 worst."""
-    none: float
-    """Mean Brier score of none on the same texts."""
-    gain: Interval
-    """None's score minus the candidate's."""
-    constant: float
-    """Score of a constant answer: the label shares of the training texts."""
-    above_constant: Interval
-    """The constant's score minus the candidate's; an over-confident none can be worse than the constant."""
-    accuracy: Interval
-    """Accuracy of the candidate minus that of none."""
+    name: str  # name of the method, with its place among the candidates if the name is not unique
+    score: float  # mean Brier score: 0 is best, 2 worst
+    none: float  # mean Brier score of none on the same texts
+    gain: Interval  # none's score minus the candidate's
+    constant: float  # score of a constant answer: the label shares of the training texts
+    above_constant: Interval  # the constant's score minus the candidate's; an over-confident none can be worse
+    accuracy: Interval  # accuracy of the candidate minus that of none
 
     @property
     def is_shown(self) -> bool:
@@ -63,8 +53,7 @@ class AdaptationChoice:
     """Chosen method and the reasons."""
 
     method: AdaptationMethod
-    number: int | None
-    """Its place among the candidates, from 0; None for none."""
+    number: int | None  # its place among the candidates, from 0; None for none
     tried: tuple[CandidateResult, ...]
 
     def sentence(self) -> str:
@@ -79,32 +68,35 @@ class AdaptationChoice:
 
 
 def choose_method(
-    none: AdaptationMethod,
-    candidates: Sequence[AdaptationMethod],
-    domains: Domains,
-    *,
-    folds: int,
-    seed: int,
+    none: AdaptationMethod, candidates: Sequence[AdaptationMethod], domains: Domains, *, folds: int, seed: int,
     tick: Callable[[], None] = lambda: None,
-) -> AdaptationChoice:
+) -> AdaptationChoice:  # fmt: skip
     """Take the candidate with the surest gain in reverse validation, or none if no gain is beyond the noise.
 
     A gain must beat none and the labels' shares alone: a method that hides all labels scores as the shares do, better
     than a none that is confident and wrong. It must not lower the accuracy. Each interval is a paired bootstrap over the
-    source texts, with a level that the candidates share (Bonferroni). `tick` is called after each fit and its way back.
+    source texts, with a level that the candidates share (Bonferroni).
     """
     tried: list[CandidateResult] = []
     level = 1 - (1 - CONFIDENCE) / len(candidates)
+
+    def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+        return paired_difference(first[None], second[None], seed=seed, level=level).difference
+
     of_none: dict[bool, ReverseScores] = {}
     names = [candidate.name for candidate in candidates]
     for number, candidate in enumerate(candidates):
         splits = domains.folds(folds, seed=seed, once=candidate.costly)
         if candidate.costly not in of_none:
             of_none[candidate.costly] = reverse_validation(none, domains, splits, seed=seed, tick=tick)
-        after = reverse_validation(candidate, domains, splits, seed=seed, tick=tick)
+        before, after = of_none[candidate.costly], reverse_validation(candidate, domains, splits, seed=seed, tick=tick)
         constant = scores_of_shares(domains, splits)
-        name = f"{candidate.name} (candidates.{number})" if names.count(candidate.name) > 1 else candidate.name
-        tried.append(_compared(name, of_none[candidate.costly], after, constant, seed=seed, level=level))
+        tried.append(CandidateResult(
+            name=f"{candidate.name} (candidates.{number})" if names.count(candidate.name) > 1 else candidate.name,
+            score=float(after.scores.mean()), none=float(before.scores.mean()), constant=float(constant.mean()),
+            gain=difference(after.scores, before.scores), above_constant=difference(after.scores, constant),
+            accuracy=difference(before.right, after.right),
+        ))  # fmt: skip
     shown = [number for number, one in enumerate(tried) if one.is_shown]
     surest = max(shown or range(len(tried)), key=lambda number: tried[number].gain.low)
     surest = round(broadcast(surest))  # process 0 decides, since their arithmetic may differ in a bit
@@ -117,26 +109,19 @@ def choose_method(
 class ReverseScores:
     """Scores of reverse validation for each held-out source text, fold by fold."""
 
-    scores: NDArray[np.float64]
-    """(B,) Brier scores."""
-    right: NDArray[np.float64]
-    """(B,) 1 if the predicted label is the true one, else 0."""
+    scores: NDArray[np.float64]  # (B,) Brier scores
+    right: NDArray[np.float64]  # (B,) 1 if the predicted label is the true one, else 0
 
 
 def reverse_validation(
-    method: AdaptationMethod,
-    domains: Domains,
-    folds: Sequence[tuple[Tensor, Tensor]],
-    *,
-    seed: int,
+    method: AdaptationMethod, domains: Domains, folds: Sequence[tuple[Tensor, Tensor]], *, seed: int,
     tick: Callable[[], None] = lambda: None,
-) -> ReverseScores:
+) -> ReverseScores:  # fmt: skip
     """Test a method on held-out source texts, there and back (Zhong et al. 2010; Ganin et al. 2016).
 
-    A classifier that was adapted from source to target labels the target's texts. The same method adapts a second one
-    back from these labels. It is tested on source texts that neither has seen, so that only knowledge that survives both
-    ways scores. An encoder of `continue` does not change on the way back, only its head. The score is Brier's (1950), the
-    squared distance of the probabilities from the truth. The papers count errors, which need more texts to show a gain.
+    A classifier adapted from source to target labels the target's texts. The same method adapts a second one back from
+    these labels. It is tested on source texts that neither has seen. An encoder of `continue` does not change on the
+    way back, only its head. The papers count errors, which need more texts than Brier scores to show a gain.
     """
     scores: list[Tensor] = []
     right: list[Tensor] = []
@@ -169,20 +154,3 @@ def brier(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Return the squared distance (B,) of probabilities (B, K) from the true label ids (B,): 0 to 2 (Brier 1950)."""
     truth = torch.nn.functional.one_hot(labels.cpu(), probabilities.shape[1])
     return (probabilities - truth).pow(2).sum(dim=1)
-
-
-def _compared(
-    name: str, none: ReverseScores, after: ReverseScores, constant: NDArray[np.float64], *, seed: int, level: float
-) -> CandidateResult:
-    def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
-        return paired_difference(first[None], second[None], seed=seed, level=level).difference
-
-    return CandidateResult(
-        name=name,
-        score=float(after.scores.mean()),
-        none=float(none.scores.mean()),
-        gain=difference(after.scores, none.scores),
-        constant=float(constant.mean()),
-        above_constant=difference(after.scores, constant),
-        accuracy=difference(none.right, after.right),
-    )

@@ -1,6 +1,6 @@
 """Methods that train the top of a transformer on the labels and on an alignment of the domains.
 
-Shapes: B texts, D dimension, K labels.
+Shapes: B texts, t texts of both domains, D dimension.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
-from nlptl.finetuning.domains.adapt_settings import LayerMethod
+from nlptl.finetuning.domains.adapt_settings import Adversarial, LayerMethod
+from nlptl.finetuning.domains.adversarial import DomainClassifier, move_layers
+from nlptl.finetuning.domains.bottleneck_adapters import Discrepancy, add_bottlenecks
 from nlptl.finetuning.domains.domain_heads import HeadTraining
 from nlptl.finetuning.domains.task import AdaptedClassifier, DomainTask
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
@@ -33,30 +36,14 @@ MIN_TEXTS = 2  # of either domain in a batch, for an alignment
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Difference between one method of this kind and another."""
-
-    prepare: Callable[[Transformer, int, int], Sequence[nn.Parameter]]
-    """Prepares a copy, given the number of frozen layers and a seed; returns the parameters that learn."""
-    alignment: Callable[[int, int], nn.Module]
-    """Makes the alignment for a width D and a seed: the loss () of vectors (B, D) of two domains and the progress."""
-    force: str
-    """Name of the setting that scales the alignment."""
-    where: str
-    """Place of the settings, for errors."""
-
-
-@dataclasses.dataclass(frozen=True)
 class _Step:
     """One batch: examples, and texts of the other domain."""
 
-    rows: Tensor
-    labels: Tensor
-    here: Tensor
-    """(B,) bool: which rows are of the domain to start from."""
+    rows: Tensor  # (B,)
+    labels: Tensor  # (B,)
+    here: Tensor  # (B,) bool: which rows are of the domain to start from
     there: Tensor
-    progress: float
-    """Of the training, from 0 to 1."""
+    progress: float  # of the training, from 0 to 1
 
 
 class MovingLayers:
@@ -65,50 +52,44 @@ class MovingLayers:
     costly = True
 
     def __init__(
-        self,
-        given: TextClassifier,
-        texts: Sequence[str],
-        vectors: Tensor,
-        training: HeadTraining,
-        recipe: Recipe,
-        settings: LayerMethod,
-        *,
-        precision: Precision = "float32",
-        after_batch: Callable[[int], None] | None = None,
-        after_step: Callable[[int, float], None] | None = None,
-    ) -> None:
-        """`vectors` (t, D) are those before training, to which a head is fitted first (Kumar et al. 2022).
-
-        `after_batch` gets the number of texts in each batch of the frozen layers, `after_step` each step and its loss.
-        """
+        self, given: TextClassifier, texts: Sequence[str], vectors: Tensor, training: HeadTraining, settings: LayerMethod,
+        *, precision: Precision, where: str, context: RunContext,
+    ) -> None:  # fmt: skip
+        """`vectors` (t, D) are those before training, to which a head is fitted first (Kumar et al. 2022)."""
         self.name: str = settings.method
-        self._given, self._vectors, self._training = given, vectors, training
-        self._recipe, self._settings, self._precision, self._after_step = recipe, settings, precision, after_step
-        self._encoder = merged(given.encoder)
+        self._given, self._vectors, self._training, self._settings = given, vectors, training, settings
+        self._precision, self._where, self._context = precision, where, context
+        self._encoder, self._texts = merged(given.encoder), given.encoder.tokenized(texts)
         start = self._encoder.transformer
-        self._texts = given.encoder.tokenized(texts)
-        frozen = frozen_depth(start, settings.top_layers)
-        self._frozen_layers = FrozenLayers(start, self._texts, frozen, after_batch=after_batch)
+        with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
+            frozen = frozen_depth(start, settings.top_layers)
+            self._frozen_layers = FrozenLayers(start, self._texts, frozen, after_batch=task.advance)
 
     def fit(self, task: DomainTask, *, seed: int) -> AdaptedClassifier:
         """Train a copy of encoder and fitted head on a task; ConfigError if the loss or a weight is not finite."""
         head = self._training.fitted(self._given, self._vectors[task.rows], task.labels, seed=seed)
         old = self._encoder
-        encoder = Encoder(
-            old.tokenizer, copy.deepcopy(old.transformer), copy.deepcopy(old.pooling), normalized=old.normalized
-        )
-        for parameter in encoder.transformer.parameters():
-            parameter.requires_grad_(False)
-        moving = self._recipe.prepare(encoder.transformer, self._frozen_layers.layers, seed)
-        self._train(encoder, head, moving, task, seed)
-        for parameter in encoder.parameters():
-            parameter.requires_grad_(True)
+        transformer, pooling = copy.deepcopy(old.transformer), copy.deepcopy(old.pooling)
+        encoder = Encoder(old.tokenizer, transformer, pooling, normalized=old.normalized)
+        moved = self._train(encoder, head, task, seed)
+        encoder.requires_grad_(True)
         classifier = TextClassifier(encoder, head, self._given.labels).eval()
-        trained = sum(map(count_parameters, (head, encoder.pooling))) + sum(parameter.numel() for parameter in moving)
+        trained = count_parameters(head) + count_parameters(encoder.pooling) + moved
         return AdaptedClassifier(classifier, lambda rows: self._probabilities(classifier, rows), trained)
 
-    def _train(self, encoder: Encoder, head: Head, moving: Sequence[nn.Parameter], task: DomainTask, seed: int) -> None:
-        alignment = self._recipe.alignment(encoder.dim, seed).to(encoder.device)
+    def _prepared(self, token_model: Transformer, seed: int) -> tuple[list[nn.Parameter], nn.Module]:
+        """Return the parameters that learn, and the loss () of vectors (B, D) of two domains and the progress."""
+        settings, frozen = self._settings, self._frozen_layers.layers
+        if isinstance(settings, Adversarial):
+            return move_layers(token_model, frozen), DomainClassifier(self._encoder.dim, seed, settings.strength)
+        moving = add_bottlenecks(token_model, frozen, width=settings.width, seed=seed, where=self._where)
+        return moving, Discrepancy(settings.weight)
+
+    def _train(self, encoder: Encoder, head: Head, task: DomainTask, seed: int) -> int:
+        """Train encoder and head; return the number of parameters of the token model that learnt."""
+        encoder.transformer.requires_grad_(False)
+        moving, alignment = self._prepared(encoder.transformer, seed)
+        alignment.to(encoder.device)
         above = [*head.parameters(), *encoder.pooling.parameters(), *alignment.parameters()]
         plan = _plan(task, self._settings, seed)
         steps = sum(map(len, plan))
@@ -122,34 +103,31 @@ class MovingLayers:
                 here = own[step.here.to(own.device)]
                 if min(len(here), len(other)) < MIN_TEXTS:
                     return labelled
-                scaled = [(part - head.centre) / head.scale for part in (here, other)]
-                aligned: Tensor = alignment(scaled[0], scaled[1], step.progress)
+                here, other = ((part - head.centre) / head.scale for part in (here, other))
+                aligned: Tensor = alignment(here, other, step.progress)
                 return labelled + aligned
 
         job = TrainingJob(
             model=nn.ModuleList([encoder, head, alignment]),
-            groups=[ParameterGroup(above, HEAD_RATE), ParameterGroup(list(moving), self._settings.learning_rate)],
-            batches=lambda epoch: plan[epoch - 1],
-            loss=loss,
-            epochs=self._settings.epochs,
-            seed=seed,
-            schedule=Schedule(steps, warmup=round(0.1 * steps), decay=round(0.3 * steps)),
-            precision=self._precision,
-        )
+            groups=[ParameterGroup(above, HEAD_RATE), ParameterGroup(moving, self._settings.learning_rate)],
+            batches=lambda epoch: plan[epoch - 1], loss=loss, epochs=self._settings.epochs, seed=seed,
+            schedule=Schedule(steps, warmup=round(0.1 * steps), decay=round(0.3 * steps)), precision=self._precision,
+        )  # fmt: skip
         train(job, after_step=self._check_step)
         if not all(torch.isfinite(parameter).all() for parameter in [*above, *moving]):
             raise self._not_finite(f"weights were not finite after step {steps}")
+        return sum(parameter.numel() for parameter in moving)
 
     def _check_step(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise self._not_finite(f"loss was {loss} at step {step}")
-        if self._after_step is not None:
-            self._after_step(step, loss)
+        self._context.record.step(self.name, step, loss)
 
     def _not_finite(self, found: str) -> ConfigError:
+        force = "strength" if isinstance(self._settings, Adversarial) else "weight"
         return ConfigError(
-            f"{self._recipe.where}: {self.name}: the {found} with a learning rate of {self._settings.learning_rate:g}; "
-            f"expected finite numbers. Lower learning_rate or {self._recipe.force}."
+            f"{self._where}: {self.name}: the {found} with a learning rate of {self._settings.learning_rate:g}; "
+            f"expected finite numbers. Lower learning_rate or {force}."
         )
 
     def _probabilities(self, classifier: TextClassifier, rows: Tensor) -> Tensor:

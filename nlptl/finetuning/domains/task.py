@@ -24,10 +24,8 @@ class Domains:
     """Texts of a run: source examples, then labelled target examples, then unlabelled target texts."""
 
     texts: list[str]
-    labels: Tensor
-    """(n,) int64 label ids of the examples, which are the first n texts."""
-    source_count: int
-    """Number of source texts."""
+    labels: Tensor  # (n,) int64 label ids of the examples, which are the first n texts
+    source_count: int  # number of source texts
 
     @property
     def examples(self) -> Tensor:
@@ -45,18 +43,16 @@ class Domains:
         return duplicate_groups(self.texts[: len(self.labels)], self.labels.tolist())
 
     def folds(self, parts: int, *, seed: int, once: bool = False) -> list[tuple[Tensor, Tensor]]:
-        """Return (training, held-out) row numbers of the examples in each fold; with `once` only the first pair.
+        """Return (training, held-out) row numbers in each fold, stratified by label and domain; `once`: one fold.
 
-        Each label of either domain is dealt to the folds in equal shares. The source's rarest label limits `parts`.
+        The source's rarest label limits `parts`.
         """
         labels, groups = self.labels.cpu().numpy(), self.duplicates
         is_source = np.arange(len(labels)) < self.source_count
         distinct = labels[groups.first[is_source[groups.first]]]
         parts = min(parts, int(np.unique(distinct, return_counts=True)[1].min()))
-        found = dealt_folds(2 * labels + is_source, groups, parts=parts, seed=seed)
-        return [
-            (torch.from_numpy(one.training), torch.from_numpy(one.held_out)) for one in found[: 1 if once else None]
-        ]
+        found = dealt_folds(2 * labels + is_source, groups, parts=parts, seed=seed)[: 1 if once else None]
+        return [(torch.from_numpy(one.training), torch.from_numpy(one.held_out)) for one in found]
 
     def task(self, rows: Tensor) -> DomainTask:
         """Return the task to learn from the examples `rows` (B,) for the target domain."""
@@ -67,14 +63,10 @@ class Domains:
 class DomainTask:
     """Labels to learn for use in another domain. Rows are places among the texts of `Domains`."""
 
-    rows: Tensor
-    """(B,) texts to learn from."""
-    labels: Tensor
-    """(B,) their label ids."""
-    here: Tensor
-    """Rows of the domain to start from."""
-    there: Tensor
-    """Texts of the domain to adapt to, without labels."""
+    rows: Tensor  # (B,) texts to learn from
+    labels: Tensor  # (B,) their label ids
+    here: Tensor  # rows of the domain to start from
+    there: Tensor  # texts of the domain to adapt to, without labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +74,8 @@ class AdaptedClassifier:
     """Classifier that a method has trained."""
 
     classifier: TextClassifier
-    probabilities: Callable[[Tensor], Tensor]
-    """Returns the classifier's probabilities (B, K) of the texts with row numbers (B,)."""
-    trainable: int
-    """Number of parameters that learnt."""
+    probabilities: Callable[[Tensor], Tensor]  # (B, K) of the texts with row numbers (B,)
+    trainable: int  # number of parameters that learnt
 
     def predict(self, rows: Tensor) -> Tensor:
         """Return the label ids (B,) of the texts with row numbers (B,)."""
@@ -96,8 +86,7 @@ class AdaptationMethod(Protocol):
     """Method of adaptation; it holds what its fits share, such as vectors that are computed once."""
 
     name: str
-    costly: bool
-    """Whether a fit is so slow that examples are held out once instead of in turn."""
+    costly: bool  # whether a fit is so slow that examples are held out once instead of in turn
 
     def fit(self, task: DomainTask, *, seed: int) -> AdaptedClassifier:
         """Train a new classifier; the given one does not change."""

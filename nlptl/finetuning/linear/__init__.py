@@ -1,7 +1,5 @@
 """Linear heads on cached sentence vectors: logistic regression, LDA and ridge, with held-out predictions."""
 
-from __future__ import annotations
-
 from nlptl.evaluation.calibration import corrected_temperature, fit_temperature, log_losses
 from nlptl.finetuning.linear.fitted import FittedHead
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
@@ -12,19 +10,7 @@ from nlptl.finetuning.linear.ridge import fit_ridge
 from nlptl.finetuning.linear.solver_choice import HeadChoice, Solver, choose_head
 
 __all__ = [
-    "FittedHead",
-    "HeadChoice",
-    "LabelledVectors",
-    "LinearHead",
-    "Solver",
-    "choose_head",
-    "corrected_temperature",
-    "fit_lda",
-    "fit_logistic",
-    "fit_ridge",
-    "fit_temperature",
-    "log_losses",
-    "with_priors",
-    "with_temperature",
+    "FittedHead", "HeadChoice", "LabelledVectors", "LinearHead", "Solver", "choose_head", "corrected_temperature",
+    "fit_lda", "fit_logistic", "fit_ridge", "fit_temperature", "log_losses", "with_priors", "with_temperature",
     "write_head",
-]
+]  # fmt: skip

@@ -23,24 +23,15 @@ LOSS_TOLERANCE = 1e-6  # nats: losses that differ by less are equal
 class FittedHead:
     """Head fitted on all rows, with its out-of-fold predictions."""
 
-    method: str
-    """ridge, lda or logistic."""
-    head: LinearHead
-    """As fitted; its logits are not calibrated."""
-    strength: float
-    """The chosen penalty or shrinkage."""
-    out_of_fold_logits: Tensor
-    """(n, K): logits of each example by a head without it. NaN for the only row of a label."""
-    labels: Tensor
-    """Label ids of the examples (n,)."""
-    shares: Tensor
-    """Share of each label in the weight of the rows (K,). These are the priors of the head."""
-    temperature: float
-    """Temperature of the out-of-fold logits, or of the training logits if nothing was held out."""
-    loss: float | None
-    """Mean log-loss of the out-of-fold logits at this temperature, in nats. None if nothing was held out."""
-    how: str
-    """One sentence on the choice of the strength."""
+    method: str  # ridge, lda or logistic
+    head: LinearHead  # as fitted; its logits are not calibrated
+    strength: float  # the chosen penalty or shrinkage
+    out_of_fold_logits: Tensor  # (n, K): logits of each example by a head without it. NaN for the only row of a label.
+    labels: Tensor  # label ids of the examples (n,)
+    shares: Tensor  # share of each label in the weight of the rows (K,). These are the priors of the head.
+    temperature: float  # temperature of the out-of-fold logits, or of the training logits if nothing was held out
+    loss: float | None  # mean log-loss of the out-of-fold logits at it, in nats; None if nothing was held out
+    how: str  # one sentence on the choice of the strength
 
     @property
     def scored(self) -> Tensor:
@@ -82,10 +73,9 @@ def choose_strength(
 ) -> ChosenStrength | None:
     """Choose a strength by its out-of-fold logits (n, K). Return None if no example can be held out.
 
-    Each strength is scored by its mean log-loss at its own best temperature. The rule is that of one standard error
-    (Breiman et al. 1984), over paired differences: the strongest within it of the best wins. With few examples the
-    losses of very different strengths differ by chance. A strong choice then costs less, since the temperature undoes
-    plain shrinkage.
+    Each is scored by its mean log-loss at its own best temperature. The strongest within one standard error of the best
+    wins (Breiman et al. 1984), over paired differences. With few examples losses differ by chance, and a strong choice
+    costs less, since the temperature undoes plain shrinkage.
     """
     scored = vectors.can_be_held_out()
     if not bool(scored.any()):

@@ -22,37 +22,24 @@ NEVER = -1  # the fold of an example that is not held out
 class LabelledVectors:
     """Rows to fit: the examples, then the prototypes. `of` makes and checks them."""
 
-    rows: Tensor
-    """Vectors (N, D), float64."""
-    labels: Tensor
-    """Label ids (N,), int64."""
-    weights: Tensor
-    """Weight of each row (N,). An example counts its copies."""
-    examples: int
-    """Number n of examples; only these are held out and scored."""
+    rows: Tensor  # vectors (N, D), float64
+    labels: Tensor  # label ids (N,), int64
+    weights: Tensor  # weight of each row (N,). An example counts its copies.
+    examples: int  # number n of examples; only these are held out and scored
     label_count: int
 
     @classmethod
     def of(cls, vectors: Tensor, labels: Tensor, label_count: int, *, copies: Tensor | None = None) -> LabelledVectors:
-        """Check vectors (n, D) with label ids (n,) below `label_count`; DataError if they do not fit.
-
-        `copies` (n,) counts each example's copies in the data, one by default. Copies are held out together, since a
-        remaining one would give the answer away.
-        """
+        """Check vectors (n, D) and label ids (n,) below `label_count`, each with its copies (n,); DataError if unfit."""
         if label_count < MIN_LABELS:
             raise DataError(f"labels: found {label_count} in all; a head needs at least two. Give more labels.")
         _check(vectors, labels, label_count, what="vectors")
-        weights = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
-        if copies is not None:
-            weights = copies.to(weights)
+        ones = torch.ones(len(labels), dtype=torch.float64, device=vectors.device)
+        weights = ones if copies is None else copies.to(ones)
         return cls(vectors.detach().double(), labels.long(), weights, len(labels), label_count)
 
     def with_prototypes(self, vectors: Tensor, labels: Tensor, *, weight: float) -> LabelledVectors:
-        """Add prototypes (M, D), each worth `weight` examples.
-
-        A prototype is for example the vector of a sentence that names the label. Prototypes join every fit and are
-        never scored. A larger weight trusts them more.
-        """
+        """Add prototypes (M, D), such as vectors of label names, each worth `weight` examples in every fit."""
         if not 0 < weight < float("inf"):
             raise DataError(f"prototypes: weight is {weight:g}; expected a finite number above 0. Correct the weight.")
         _check(vectors, labels, self.label_count, what="prototypes")
@@ -80,10 +67,7 @@ class LabelledVectors:
         return sums
 
     def can_be_held_out(self) -> Tensor:
-        """Return whether the label of each example (n,) has another row.
-
-        The only row of a label is never held out. A head cannot predict an unseen label.
-        """
+        """Return whether the label of each example (n,) has another row; a head cannot predict an unseen label."""
         rows = torch.bincount(self.labels, minlength=self.label_count)
         return rows[self.labels[: self.examples]] > 1
 
@@ -97,17 +81,15 @@ class LabelledVectors:
         if len(held) <= one_out_up_to:
             fold[held] = torch.arange(len(held))
         else:
-            contents = (row.tobytes() for row in self.rows.cpu().numpy()[held.numpy()])
-            fold[held] = torch.from_numpy(
-                folds_by_content(self.labels.cpu().numpy()[held.numpy()], contents, parts=parts)
-            )
+            rows, labels = (part.cpu()[held].numpy() for part in (self.rows, self.labels))
+            fold[held] = torch.from_numpy(folds_by_content(labels, (row.tobytes() for row in rows), parts=parts))
         return fold
 
     def training_weights(self, fold: Tensor) -> Tensor:
         """Return each row's weight in the training of each fold (F, N); 0 if it is held out.
 
-        The remaining rows of a label share the weight of the held-out ones. Otherwise the label of a held-out example
-        would be rarer in its training. With few examples, a strong penalty would then look too bad.
+        The remaining rows of a label share the weight of the held-out ones. Otherwise the label would be rarer in the
+        training, and with few examples a strong penalty would look too bad.
         """
         count = int(fold.max()) + 1
         out = torch.zeros(count, len(self.rows), dtype=torch.bool, device=self.rows.device)

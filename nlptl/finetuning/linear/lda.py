@@ -23,9 +23,8 @@ MIN_SPREAD = 1e-10  # mean variance within the labels, in units of the variance 
 def fit_lda(vectors: LabelledVectors, *, shrinkages: Sequence[float] = SHRINKAGES) -> FittedHead:
     """Fit one Gaussian a label with the covariance (1 - shrinkage) C + shrinkage tr(C) / D I (Friedman 1989).
 
-    C is the pooled covariance within the labels. Leaving one out chooses among `shrinkages` in (0, 1]. 1 is the nearest
-    mean; less trusts the covariance more. If nothing can be held out, Ledoit & Wolf (2004) give the shrinkage. Label
-    shares are those of the rows' weights. Leaving an example out does not change them.
+    C is the pooled covariance within the labels. Leaving one out chooses among `shrinkages` in (0, 1]; 1 is the nearest
+    mean. If nothing can be held out, Ledoit & Wolf (2004) give it. Leaving an example out keeps the label shares.
     """
     within = _Within.of(vectors)
     chosen = choose_strength(vectors, shrinkages, [within.leave_one_out(shrinkage) for shrinkage in shrinkages])
@@ -41,16 +40,11 @@ class _Within:
 
     vectors: LabelledVectors
     span: Span
-    axes: Tensor
-    """(R, R) orthonormal, in the span."""
-    scatter: Tensor
-    """Weighted sum of squares around the label means along each axis (R,)."""
-    rows: Tensor
-    """(N, R)."""
-    means: Tensor
-    """(K, R)."""
-    label_weights: Tensor
-    """(K,)."""
+    axes: Tensor  # (R, R) orthonormal, in the span
+    scatter: Tensor  # weighted sum of squares around the label means along each axis (R,)
+    rows: Tensor  # (N, R)
+    means: Tensor  # (K, R)
+    label_weights: Tensor  # (K,)
 
     @classmethod
     def of(cls, vectors: LabelledVectors) -> _Within:

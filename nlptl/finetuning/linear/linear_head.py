@@ -19,10 +19,8 @@ from nlptl.models.heads import Head
 class LinearHead:
     """logits = weights x + bias."""
 
-    weights: Tensor
-    """(K, D), float64."""
-    bias: Tensor
-    """(K,), float64."""
+    weights: Tensor  # (K, D), float64
+    bias: Tensor  # (K,), float64
 
     def logits(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K), float64, of sentence vectors (B, D)."""
@@ -39,10 +37,9 @@ def with_temperature(head: LinearHead, temperature: float) -> LinearHead:
 
 
 def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) -> LinearHead:
-    """Return a head for new label `priors` above 0 instead of the `shares` (K,).
+    """Return a head for new label `priors` above 0 instead of the `shares` (K,); calibrate it first.
 
-    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4). Call
-    `with_temperature` first, since the formula holds for calibrated probabilities.
+    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4).
     """
     new = torch.as_tensor(priors, dtype=head.bias.dtype, device=head.bias.device)
     return LinearHead(head.weights, head.bias + (new / new.sum()).log() - (shares / shares.sum()).to(new).log())
@@ -50,11 +47,7 @@ def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) ->
 
 @torch.no_grad()
 def write_head(linear: LinearHead, head: Head) -> None:
-    """Write a linear head into a Head without hidden layer. The logits are then equal up to rounding.
-
-    `centre` and `scale` of the Head do not change: call `fit_scale` on the training vectors before. DataError for a
-    hidden layer or another shape.
-    """
+    """Write a linear head into a Head after its `fit_scale`; DataError for a hidden layer or another shape."""
     layer = head.layers[-1]
     if head.hidden or not isinstance(layer, torch.nn.Linear):
         raise DataError(

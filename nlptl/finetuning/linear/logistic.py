@@ -26,16 +26,12 @@ HEAD_TOLERANCE = 1e-13
 
 
 def fit_logistic(
-    vectors: LabelledVectors,
-    *,
-    penalties: Sequence[float] = PENALTIES,
-    one_out_up_to: int = MAX_EXAMPLES_ONE_OUT,
+    vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIES, one_out_up_to: int = MAX_EXAMPLES_ONE_OUT
 ) -> FittedHead:
     """Minimise mean log-loss + penalty / 2 |W'|² over W' (K, D) and free biases, on x' = (x - centre) / scale.
 
-    Penalties are above 0, in units of x' (see `Span`). A larger one flattens. scikit-learn's C is 1 / (N penalty) on
-    x', and twice that for two labels. Leaving one out chooses the penalty for up to `one_out_up_to` examples. For more
-    it is stratified cross-validation. Label shares stay as in all rows (`LabelledVectors.training_weights`).
+    Penalties are above 0, in units of x' (see `Span`). scikit-learn's C is 1 / (N penalty) on x', and twice that for two
+    labels. Up to `one_out_up_to` examples, leaving one out chooses the penalty; for more, stratified cross-validation.
     """
     sums = vectors.label_weights()
     span = span_of(vectors)
@@ -55,8 +51,8 @@ def fit_logistic(
 def _out_of_fold(vectors: LabelledVectors, span: Span, fold: Tensor, penalties: Sequence[float]) -> dict[float, Tensor]:
     """Return the held-out logits (n, K) for each penalty; 0 for examples that are never held out.
 
-    Large problems go from the strongest penalty down in batches. Each batch starts from the last solution. They stop
-    when the held-out loss is clearly worse, since the weakest penalties take the longest.
+    Large problems go from the strongest penalty down in batches, each from the last solution, until the held-out loss
+    is clearly worse: the weakest penalties take the longest.
     """
     weights = (vectors.training_weights(fold) / vectors.weights.sum()).T
     rows, folds = weights.shape

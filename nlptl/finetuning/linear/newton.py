@@ -22,14 +22,10 @@ MAX_HALVINGS = 30
 class Problems:
     """B problems: minimise sum_i weights_i loss(x_i theta, label_i) + penalty / 2 |theta|², with free biases."""
 
-    design: Tensor
-    """(N, P), the last column constant 1."""
-    labels: Tensor
-    """(N,)."""
-    weights: Tensor
-    """(N, B); each problem's sum to 1."""
-    penalties: Tensor
-    """(B,), above 0."""
+    design: Tensor  # (N, P), the last column constant 1
+    labels: Tensor  # (N,)
+    weights: Tensor  # (N, B); each problem's sum to 1
+    penalties: Tensor  # (B,), above 0
 
     def of(self, chosen: Tensor) -> Problems:
         """Return the problems `chosen` (indices)."""
@@ -67,10 +63,9 @@ class Problems:
 
 
 def minimise(problems: Problems, start: Tensor, *, tolerance: float) -> Tensor:
-    """Return theta (P, B, K) of every problem within about `tolerance` nats of its minimum, from `start`.
+    """Return theta (P, B, K) of every problem, by truncated Newton from `start` (Dembo, Eisenstat & Steihaug 1982).
 
-    The method is truncated Newton (Dembo, Eisenstat & Steihaug 1982). A problem is done when half its squared Newton
-    decrement is below `tolerance`.
+    A problem is done when half its squared Newton decrement is below `tolerance`, in nats.
     """
     theta = start.clone()
     active = torch.arange(theta.shape[1], device=theta.device)
@@ -105,9 +100,8 @@ def _newton_direction(problems: Problems, probabilities: Tensor, gradient: Tenso
         pushed = weighted * (moved - (probabilities * moved).sum(dim=2, keepdim=True))
         curved = problems.gathered(pushed) + shrinkage * search
         curvature = (search * curved).sum(dim=(0, 2))
-        least = MIN_CURVATURE_SHARE * (search.pow(2) / inverse).sum(
-            dim=(0, 2)
-        )  # equal biases for all labels change nothing
+        # equal biases for all labels change nothing
+        least = MIN_CURVATURE_SHARE * (search.pow(2) / inverse).sum(dim=(0, 2))
         length = torch.where(going, energy / torch.maximum(curvature, least).clamp(min=1e-300), 0)[:, None]
         solution = solution + length * search
         residual = residual - length * curved

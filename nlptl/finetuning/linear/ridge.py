@@ -24,13 +24,11 @@ def fit_ridge(vectors: LabelledVectors, *, penalties: Sequence[float] = PENALTIE
     """Regress +1 (the label) and -1 (any other) on x' = (x - centre) / scale, one regression a label.
 
     Minimises the mean squared error plus penalty |W'|² over W' (K, D) and unpenalised biases. Penalties are above 0, in
-    units of x' (see `Span`), and mean the same for every encoder. One eigendecomposition serves all of them. Leaving
-    example i out changes its residual to residual / (1 - h_ii), with h the hat matrix. h includes weights and intercept
-    (Allen 1974; Golub, Heath & Wahba 1979). Centre and scale of x' stay, which only fixes the unit.
+    units of x' (see `Span`). One eigendecomposition serves all of them. Leaving example i out changes its residual to
+    residual / (1 - h_ii), with h the hat matrix of weights and intercept (Allen 1974; Golub, Heath & Wahba 1979).
 
-    The remaining rows of a label share the weight of the example left out (`LabelledVectors.training_weights`). That
-    takes one decomposition a label and number of copies. Above `MAX_DECOMPOSITION_COST` the label becomes one example
-    rarer instead, which changes little with many examples.
+    The remaining rows of a label share the weight of the example left out (`LabelledVectors.training_weights`), by one
+    decomposition a label and number of copies. Above `MAX_DECOMPOSITION_COST` the label becomes one example rarer.
     """
     sums = vectors.label_weights()
     span = span_of(vectors)

@@ -14,30 +14,23 @@ from nlptl.finetuning.linear.logistic import fit_logistic
 from nlptl.finetuning.linear.ridge import fit_ridge
 
 Solver: TypeAlias = Literal["logistic", "lda", "ridge"]
-SOLVERS: Mapping[Solver, Callable[[LabelledVectors], FittedHead]] = {
-    "logistic": fit_logistic,
-    "lda": fit_lda,
-    "ridge": fit_ridge,
-}
-"""Simplest first."""
+SolverFit: TypeAlias = Callable[[LabelledVectors], FittedHead]
+SOLVERS: Mapping[Solver, SolverFit] = {"logistic": fit_logistic, "lda": fit_lda, "ridge": fit_ridge}  # simplest first
 
 
 @dataclasses.dataclass(frozen=True)
 class HeadChoice:
     """Head to use and the fit behind it."""
 
-    head: LinearHead
-    """Calibrated."""
+    head: LinearHead  # calibrated
     fitted: FittedHead
-    how: str
-    """One or two sentences on the choice of the kind and its strength."""
+    how: str  # one or two sentences on the choice of the kind and its strength
 
 
 def choose_head(vectors: LabelledVectors, *, methods: Sequence[Solver] = tuple(SOLVERS)) -> HeadChoice:
-    """Fit by every solver and take the first whose held-out log-loss is near the best.
+    """Take the first of `methods` whose held-out log-loss is within one paired standard error of the best.
 
-    Near means within one paired standard error over the held-out examples (Breiman et al. 1984). `methods` are in order
-    of preference. The first is taken if nothing can be held out.
+    The error is over the held-out examples (Breiman et al. 1984). The first is taken if nothing can be held out.
     """
     candidates = [SOLVERS[method](vectors) for method in methods]
     if candidates[0].loss is None:

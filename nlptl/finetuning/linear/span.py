@@ -24,14 +24,10 @@ class Span:
     lie in the span of the rows (representer theorem). The coordinates are uncorrelated.
     """
 
-    centre: Tensor
-    """Weighted mean of the rows (D,)."""
-    scale: Tensor
-    """Root mean square () of the centred rows; 1 if all rows are equal."""
-    basis: Tensor
-    """Orthonormal axes (D, R)."""
-    coordinates: Tensor
-    """z of each row (N, R)."""
+    centre: Tensor  # weighted mean of the rows (D,)
+    scale: Tensor  # root mean square () of the centred rows; 1 if all rows are equal
+    basis: Tensor  # orthonormal axes (D, R)
+    coordinates: Tensor  # z of each row (N, R)
 
     def head(self, weights: Tensor, bias: Tensor) -> LinearHead:
         """Return the head over the vectors whose logits are weights (K, R) z + bias (K,)."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.pretraining.word2vec import scanner
-from nlptl.pretraining.word2vec.scanner import NEEDED, SEPARATOR, TEXT, USED, WRITTEN, Table
+from nlptl.pretraining.word2vec.scanner import CHUNK, COUNT, NEEDED, SEPARATOR, USED, WRITTEN, Bytes, Ids, Longs, Table
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,20 +20,15 @@ if TYPE_CHECKING:
 GROUP = 1_000  # chunks tokenised at once
 FENCE = "\n\ue000\n"  # between them: no rule of the tokenizers here reaches across
 
-Utf8Texts = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Bytes of texts in UTF-8, and the start of each (texts + 1,)."""
+Utf8Texts = tuple[Bytes, Longs]  # texts in UTF-8, and the start of each (texts + 1,)
 
 
 class Chunks:
     """Growing table of distinct chunks."""
 
     def __init__(self) -> None:
-        self._table = Table(
-            slots=np.zeros((1 << 12, 4), np.uint64),
-            ends=np.zeros(1 << 11, np.int64),
-            arena=np.full(1 << 14, SEPARATOR, np.uint8),
-            sizes=np.array([1, 0], np.int64),
-        )
+        slots, ends = np.zeros((1 << 12, 4), np.uint64), np.zeros(1 << 11, np.int64)
+        self._table = Table(slots, ends, np.full(1 << 14, SEPARATOR, np.uint8), np.array([1, 0], np.int64))
         self._out = np.empty(0, np.int32)
 
     def __len__(self) -> int:
@@ -44,7 +39,7 @@ class Chunks:
         """Bytes of the table."""
         return sum(array.nbytes for array in self._table)
 
-    def scan(self, texts: Utf8Texts) -> NDArray[np.int32]:
+    def scan(self, texts: Utf8Texts) -> Ids:
         """Return the chunks of all texts, 0 after each text. The next call overwrites the array."""
         content, offsets = texts
         max_chunks = int(offsets[-1] - offsets[0]) // 2 + 2 * len(offsets)
@@ -53,16 +48,15 @@ class Chunks:
         state = np.array([offsets[0], 0, 0], np.int64)
         while not scanner.scan(self._table, content, offsets, state, self._out):
             self._grow()
-        assert state[TEXT] == len(offsets) - 1
         return self._out[: state[WRITTEN]]
 
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Longs:
         """Return the count (C,) of each chunk, 0 for chunk 0."""
-        counts = np.zeros(len(self), np.int64)
-        scanner.read_counts(self._table.slots, counts)
+        counts, slots = np.zeros(len(self), np.int64), self._table.slots
+        counts[slots[:, CHUNK].astype(np.uint32)] = slots[:, COUNT]  # an empty slot writes 0 for chunk 0
         return counts
 
-    def absorb(self, other: Chunks) -> NDArray[np.int64]:
+    def absorb(self, other: Chunks) -> Longs:
         """Add all chunks of another table. Return their numbers here, by their numbers there."""
         places = np.zeros(len(other), np.int64)
         counts, done = other.counts(), 1
@@ -83,15 +77,14 @@ class Chunks:
         used, needed = int(sizes[USED]), int(sizes[NEEDED])
         if used == len(ends) or 2 * used >= len(slots):
             ends = _longer(ends, 2 * len(ends))
-            larger = np.zeros((2 * len(slots), 4), np.uint64)
-            scanner.rehash(slots, larger)
-            slots = larger
+            old, slots = slots, np.zeros((2 * len(slots), 4), np.uint64)
+            scanner.rehash(old, slots)
         if int(ends[used - 1]) + needed >= len(arena):
             arena = _longer(arena, 2 * len(arena) + needed)
         self._table = Table(slots, ends, arena, sizes)
 
 
-def words_of_chunks(tokenizer: Tokenizer, chunks: Chunks) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+def words_of_chunks(tokenizer: Tokenizer, chunks: Chunks) -> Iterator[tuple[Longs, list[str]]]:
     """Yield for each group of chunks the number of words of each, and all words.
 
     A chunk's words do not depend on its neighbours, so a group is tokenised as one string.
@@ -104,7 +97,7 @@ def words_of_chunks(tokenizer: Tokenizer, chunks: Chunks) -> Iterator[tuple[NDAr
             yield _split(tokenizer, group.replace(bytes([SEPARATOR]), FENCE.encode()).decode().split(FENCE))
 
 
-def _split(tokenizer: Tokenizer, chunks: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+def _split(tokenizer: Tokenizer, chunks: Sequence[str]) -> tuple[Longs, list[str]]:
     joined = FENCE.join(chunks)
     normal: Any = tokenizer.normalizer.normalize_str(joined) if tokenizer.normalizer else joined
     parts = normal.split(FENCE) if len(chunks) > 1 else [normal]

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,8 @@ MAX_SCAN_THREADS = 16  # each holds a table of chunks and a block of text
 class Corpus:
     """Texts as word ids, concatenated."""
 
-    ids: NDArray[np.int32]
-    """(N,) ids of all known words."""
-    offsets: NDArray[np.int64]
-    """(texts + 1,) start of each text in `ids`."""
+    ids: NDArray[np.int32]  # (N,) all known words
+    offsets: NDArray[np.int64]  # (texts + 1,) start of each text in `ids`
     counts: NDArray[np.int64]
     """(V,) count of each id; counts[0] is the number of unknown words, which are not in `ids`."""
     words: Sequence[str] = ()
@@ -53,13 +52,9 @@ class Corpus:
 
 @contextlib.contextmanager
 def corpus_of(
-    tokenizer: Tokenizer,
-    batches: Iterable[Sequence[str] | Any],
-    *,
-    min_count: int,
-    known_words: Sequence[str] = (),
+    tokenizer: Tokenizer, batches: Iterable[Sequence[str] | Any], *, min_count: int, known_words: Sequence[str] = (),
     threads: int | None = None,
-) -> Iterator[Corpus]:
+) -> Iterator[Corpus]:  # fmt: skip
     """Set the vocabulary of `tokenizer` and yield the texts as a Corpus, whose file is deleted after the block.
 
     The vocabulary holds every word that occurs `min_count` times, most frequent first, ties by spelling, then the other
@@ -68,15 +63,26 @@ def corpus_of(
     """
     from nlptl.pretraining.word2vec.scanned_pile import ScannedPile
 
+    threads = threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)
     with tempfile.TemporaryDirectory(prefix="nlptl-corpus-") as name:
         path = Path(name) / "ids"
-        with ScannedPile(Path(name), tokenizer, threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)) as pile:
+        with ThreadPoolExecutor(threads) as pool:
+            pile = ScannedPile(Path(name), tokenizer, pool, threads)
             pile.read(batches)
             words, counts = pile.words.vocabulary(min_count, known_words)
             set_vocabulary(tokenizer, words)
             lengths = pile.encode(words, path)
         offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
         yield Corpus(ids=mapped_ids(path), offsets=offsets, counts=counts, words=words)
+
+
+def blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]]:
+    """Yield blocks of texts (first, end) of at most `size` words, or of one longer text."""
+    first = 0
+    while first < len(begins) - 1:
+        last = max(int(np.searchsorted(begins, begins[first] + size, side="right")) - 1, first + 1)
+        yield first, last
+        first = last
 
 
 def mapped_ids(path: Path) -> NDArray[np.int32]:

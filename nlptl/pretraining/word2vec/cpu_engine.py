@@ -5,34 +5,25 @@ Shapes: V words, D dimension (padded to 16 in training), P segments of text, S b
 
 from __future__ import annotations
 
-import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import cpu_kernels as kernels
-from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import (
-    MIN_LEARNING_RATE,
-    MIN_THREADED_WORDS,
-    Buckets,
-    Callbacks,
-    FloatArray,
-    SkipGramTask,
-    TrainedVectors,
-    initial_vectors,
-)
+from nlptl.pretraining.word2vec import engines
+from nlptl.pretraining.word2vec.corpus import Corpus, blocks
+from nlptl.pretraining.word2vec.engines import Buckets, Callbacks, FloatArray, SkipGramTask, TrainedVectors
 from nlptl.pretraining.word2vec.sampling import sampling_of
 from nlptl.pretraining.word2vec.simd import ROW_FLOATS
 
 if TYPE_CHECKING:
-    from nlptl.training.checkpoints import State
+    from torch import Tensor
 
 BLOCK_WORDS = 50_000  # words that a thread takes at once
 
@@ -45,19 +36,20 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     """
     compile_seconds = compile_kernels()
     training = _CpuTraining(corpus, task, start)
-    one = task.deterministic or len(corpus.ids) < MIN_THREADED_WORDS
+    one = task.deterministic or len(corpus.ids) < engines.MIN_THREADED_WORDS
     threads = 1 if one else task.threads or len(os.sched_getaffinity(0))
-    kept, first = training.resumed(callbacks)
-    seconds = 0.0
+    resumed = callbacks.resume("cpu", training.tensors)
+    first, kept, seconds = resumed.get("epochs", 0), resumed.get("kept_words", 0), 0.0
+    callbacks.advance(first * len(corpus.ids))
     for epoch in range(first, task.epochs):
         begin = time.monotonic()
         kept += training.train_epoch(epoch, threads, callbacks.advance)
         seconds += time.monotonic() - begin
-        if callbacks.needs_vectors:
+        if callbacks.after_epoch is not None:
             callbacks.after_epoch(epoch + 1, training.vectors(), training.contexts())
-        if callbacks.checkpoints is not None and epoch + 1 < task.epochs:
-            state = functools.partial(training.state, epoch + 1, kept, callbacks.notes)
-            callbacks.checkpoints.keep(epoch + 1, state)
+        if epoch + 1 < task.epochs:
+            counters = {"engine": "cpu", "epochs": epoch + 1, "kept_words": kept}
+            callbacks.keep(epoch + 1, training.tensors, counters)
     vectors = np.ascontiguousarray(training.vectors())
     return TrainedVectors(vectors, kept, training.buckets(), compile_seconds=compile_seconds, train_seconds=seconds)
 
@@ -86,7 +78,7 @@ class _CpuTraining:
         words, floats = len(corpus.counts), -(-task.dim // ROW_FLOATS) * ROW_FLOATS
         rows = (words, words, len(self._bucket_ids))
         self._tables = kernels.Tables(*(kernels.aligned_zeros(count, floats) for count in rows))
-        self._set_first(initial_vectors(words, task, start), start)
+        self._set_first(engines.initial_vectors(words, task, start), start)
 
     def _set_first(self, vectors: FloatArray, start: FloatArray | None) -> None:
         """Set the first vectors. With subwords, the mean of a word's parts is its row of `start`."""
@@ -94,10 +86,9 @@ class _CpuTraining:
             self._tables.vectors[:, : self._task.dim] = vectors
             return
         generator = np.random.default_rng([self._task.seed, 1])
-        shape, limit = (len(self._tables.grams), self._task.dim), np.float32(1 / self._task.dim)
-        first = generator.random(shape, np.float32)
+        first = generator.random((len(self._tables.grams), self._task.dim), np.float32)
         first -= np.float32(0.5)
-        np.multiply(first, 2 * limit, out=self._tables.grams[:, : self._task.dim])
+        np.multiply(first, 2 * np.float32(1 / self._task.dim), out=self._tables.grams[:, : self._task.dim])
         self._tables.vectors[:, : self._task.dim] = 2 * vectors  # as wide as those of n-grams, as in fastText
         if start is not None:
             given = ~np.isnan(start[:, 0])
@@ -108,26 +99,30 @@ class _CpuTraining:
     def train_epoch(self, epoch: int, threads: int, advance: Callable[[int], None]) -> int:
         """Pass over the corpus once. Return the number of kept words."""
         task, begins = self._task, self._texts.begins
-        fall = (task.learning_rate - MIN_LEARNING_RATE) / (max(1, self._words) * task.epochs)
-        parameters = kernels.EpochParameters(
-            task.window, task.negatives, _seed_of(task.seed, epoch), rate_a_word=fall, least_rate=MIN_LEARNING_RATE,
-            first_rate=task.learning_rate - fall * self._words * epoch,
-        )  # fmt: skip
-        floats = self._tables.vectors.shape[1]
-        free = [
-            kernels.new_workspace(window=task.window, negatives=task.negatives, floats=floats) for _ in range(threads)
-        ]
-        blocks = list(_blocks(begins, size=max(1, min(BLOCK_WORDS, self._words // (8 * threads)))))
+        window, negatives, floats = task.window, task.negatives, self._tables.vectors.shape[1]
+        fall = (task.learning_rate - engines.MIN_LEARNING_RATE) / (max(1, self._words) * task.epochs)
+        first_rate = task.learning_rate - fall * self._words * epoch
+        seed = np.random.SeedSequence([task.seed, epoch]).generate_state(1, np.uint64)[0]
+        plan = kernels.EpochParameters(window, negatives, seed, first_rate, fall, engines.MIN_LEARNING_RATE)
+        free = [kernels.new_workspace(window=window, negatives=negatives, floats=floats) for _ in range(threads)]
+        given = self._texts, self._sampling, self._tables, self._grams
 
-        def train_block(block: tuple[int, int]) -> tuple[int, int]:
+        def train_block(first: int, last: int) -> tuple[int, int]:
             workspace = free.pop()  # list.pop and append are atomic
-            kept = kernels.train_segments(
-                self._texts, self._sampling, self._tables, self._grams, workspace, parameters, *block
-            )
+            kept = kernels.train_segments(*given, workspace, plan, first, last)
             free.append(workspace)
-            return int(kept), int(begins[block[1]] - begins[block[0]])
+            return int(kept), int(begins[last] - begins[first])
 
-        return _run_blocks(train_block, blocks, threads, advance)
+        total, pool = 0, ThreadPoolExecutor(threads)
+        size = max(1, min(BLOCK_WORDS, self._words // (8 * threads)))
+        try:
+            for done in as_completed([pool.submit(train_block, *block) for block in blocks(begins, size=size)]):
+                kept, passed = done.result()
+                total += kept
+                advance(passed)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the running blocks still end
+        return total
 
     def vectors(self) -> FloatArray:
         """Return input vectors (V, D); a view without subwords."""
@@ -147,24 +142,11 @@ class _CpuTraining:
         result: FloatArray = kernels.composed(self._tables.vectors, self._tables.grams, *self._grams)
         return result
 
-    def state(self, epochs: int, kept: int, notes: dict[str, Any]) -> State:
-        """Return the content of a checkpoint."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tables, not copied."""
         import torch
 
-        tensors = {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
-        return tensors, {"engine": "cpu", "epochs": epochs, "kept_words": kept, "notes": notes}
-
-    def resumed(self, callbacks: Callbacks) -> tuple[int, int]:
-        """Load the newest checkpoint, if there is one. Return words kept and epochs done so far."""
-        found = callbacks.checkpoints.newest() if callbacks.checkpoints is not None else None
-        if found is None or found[1].get("engine") != "cpu":
-            return 0, 0
-        tensors, counters = found
-        for name, table in self._tables._asdict().items():
-            table[:] = tensors[name].numpy()
-        callbacks.notes.update(counters["notes"])
-        callbacks.advance(self._words * counters["epochs"])
-        return counters["kept_words"], counters["epochs"]
+        return {name: torch.from_numpy(table) for name, table in self._tables._asdict().items()}
 
 
 def ngrams_of(words: Sequence[str], spelling: Spelling | None) -> tuple[kernels.Grams, NDArray[np.int32]]:
@@ -189,47 +171,8 @@ def segment_begins(offsets: NDArray[np.int64], *, max_words: int) -> NDArray[np.
     return np.concatenate([begins + number * max_words, offsets[-1:]])
 
 
-def _blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]]:
-    """Yield blocks of segments (first, end) of at least `size` words."""
-    first = 0
-    while first < len(begins) - 1:
-        last = int(np.searchsorted(begins, begins[first] + size))
-        last = min(max(last, first + 1), len(begins) - 1)
-        yield first, last
-        first = last
-
-
-def _run_blocks(
-    train_block: Callable[[tuple[int, int]], tuple[int, int]],
-    blocks: list[tuple[int, int]],
-    threads: int,
-    advance: Callable[[int], None],
-) -> int:
-    """Train on all blocks, in order on one thread. Return the number of kept words."""
-    total = 0
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="nlptl-skip-gram") if threads > 1 else None
-    try:
-        if pool is None:
-            results: Iterator[tuple[int, int]] = map(train_block, blocks)
-        else:
-            results = (
-                future.result() for future in as_completed([pool.submit(train_block, block) for block in blocks])
-            )
-        for kept, passed in results:
-            total += kept
-            advance(passed)
-    finally:
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)  # after Ctrl-C the running blocks still end
-    return total
-
-
 def _read_only(ids: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return a read-only view, as mapped files are: numba compiles anew for writeable arrays."""
     view = np.asarray(ids).view()
     view.flags.writeable = False
     return view
-
-
-def _seed_of(seed: int, epoch: int) -> np.uint64:
-    return np.uint64(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]))

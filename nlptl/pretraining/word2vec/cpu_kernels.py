@@ -1,12 +1,10 @@
 """Skip-gram with negative sampling over segments of text on one core.
 
 Threads share the tables without locks (Recht et al. 2011): a lost update is rare and does no harm. Draws depend on seed,
-epoch and segment alone, so one thread repeats exactly.
-
-For each centre word, its context words and noise words make one small matrix product. All pairs of the centre share the
-noise words (Ji et al. 2016). The context rows stay in a ring in the cache while the window slides over them, and their
-change is written once, when they leave it. As in word2vec.c the context word is the input and predicts the centre word,
-which is the same sum over pairs.
+epoch and segment alone, so one thread repeats exactly. For each centre word, its context words and noise words make one
+small matrix product. All pairs of the centre share the noise words (Ji et al. 2016). The context rows stay in a ring in
+the cache while the window slides over them, and their change is written once, when they leave it. As in word2vec.c the
+context word is the input and predicts the centre word, which is the same sum over pairs.
 
 Shapes: V words, D dimension (padded to 16), P segments of text, S rows of n-grams.
 """
@@ -19,63 +17,48 @@ import numpy as np
 from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
+from nlptl.pretraining.word2vec import simd
 from nlptl.pretraining.word2vec.sampling import Sampling
-from nlptl.pretraining.word2vec.simd import (
-    LANES,
-    OUTPUTS,
-    add,
-    add_difference,
-    enter,
-    prefetch,
-    scale_into,
-    step,
-    subtract,
-)
 
 MAX_SEGMENT_WORDS = 10_000  # longer texts are cut, as in gensim
 AHEAD = 2  # centres whose rows are prefetched
 FloatArray = NDArray[np.float32]
+Ids = NDArray[np.int32]
 GOLDEN = uint64(0x9E3779B97F4A7C15)
 
 
 class SegmentedTexts(NamedTuple):
     """Corpus, cut into segments."""
 
-    ids: NDArray[np.int32]
-    begins: NDArray[np.int64]
-    """(P + 1,) start of each segment in `ids`; none is longer than MAX_SEGMENT_WORDS."""
+    ids: Ids
+    begins: NDArray[np.int64]  # (P + 1,) start of each segment in `ids`; none is longer than MAX_SEGMENT_WORDS
 
 
 class Tables(NamedTuple):
     """Trained tables."""
 
-    vectors: NDArray[np.float32]
-    """(V, D) input vectors; with n-grams the words' own parts."""
-    contexts: NDArray[np.float32]
-    """(V, D) output vectors."""
-    grams: NDArray[np.float32]
-    """(S, D) vectors of n-grams; (0, D) without."""
+    vectors: FloatArray  # (V, D) input vectors; with n-grams the words' own parts
+    contexts: FloatArray  # (V, D) output vectors
+    grams: FloatArray  # (S, D) vectors of n-grams; (0, D) without
 
 
 class Grams(NamedTuple):
     """N-grams of each word; empty without subwords."""
 
-    rows: NDArray[np.int32]
-    begins: NDArray[np.int64]
-    """(V + 1,) start of each word in `rows`."""
+    rows: Ids
+    begins: NDArray[np.int64]  # (V + 1,) start of each word in `rows`
 
 
 class Workspace(NamedTuple):
     """Scratch buffers of one thread."""
 
-    rows: NDArray[np.float32]
-    """(2 * ring + 1, D) the ring's rows, their copies, and a row of zeros."""
-    words: NDArray[np.int32]
-    reach: NDArray[np.int32]
-    noise: NDArray[np.int32]
+    rows: FloatArray  # (2 * ring + 1, D) the ring's rows, their copies, and a row of zeros
+    words: Ids
+    reach: Ids
+    noise: Ids
     inputs: NDArray[np.int64]
     outputs: NDArray[np.int64]
-    gradients: NDArray[np.float32]
+    gradients: FloatArray
 
 
 class EpochParameters(NamedTuple):
@@ -83,12 +66,9 @@ class EpochParameters(NamedTuple):
 
     window: int
     negatives: int
-    seed: np.uint64
-    """Seed of the epoch."""
-    first_rate: float
-    """Learning rate at the epoch's first word."""
-    rate_a_word: float
-    """Decrease of the learning rate from word to word."""
+    seed: np.uint64  # of the epoch
+    first_rate: float  # learning rate at the epoch's first word
+    rate_a_word: float  # decrease of the learning rate from word to word
     least_rate: float
 
 
@@ -101,12 +81,12 @@ def new_workspace(*, window: int, negatives: int, floats: int) -> Workspace:
         reach=np.empty(MAX_SEGMENT_WORDS, np.int32),
         noise=np.empty(MAX_SEGMENT_WORDS * negatives, np.int32),
         inputs=np.empty(contexts, np.int64),
-        outputs=np.empty(OUTPUTS, np.int64),
-        gradients=np.empty((contexts + 2, LANES), np.float32),
+        outputs=np.empty(simd.OUTPUTS, np.int64),
+        gradients=np.empty((contexts + 2, simd.LANES), np.float32),
     )
 
 
-def aligned_zeros(rows: int, floats: int) -> NDArray[np.float32]:
+def aligned_zeros(rows: int, floats: int) -> FloatArray:
     """Return zeros (rows, floats), aligned to 64 bytes."""
     memory = np.zeros(rows * floats + 16, np.float32)
     begin = -memory.ctypes.data % 64 // 4
@@ -154,12 +134,12 @@ def drawn(texts: SegmentedTexts, sampling: Sampling, room: Workspace, plan: Epoc
 def _enter(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None:
     """Copy a word's input vector into the ring: its own, or the mean of it and its n-grams'."""
     floats = tables.vectors.shape[1]
-    enter(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
+    simd.enter(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
     if len(grams.rows):
         begin, end = grams.begins[word], grams.begins[word + 1]
         for i in range(begin, end):
-            add(row, tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, floats)
-        scale_into(row, copy, np.float32(1) / np.float32(end - begin + 1), floats)
+            simd.add(row, tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, floats)
+        simd.scale_into(row, copy, np.float32(1) / np.float32(end - begin + 1), floats)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -167,27 +147,25 @@ def _leave(tables: Tables, grams: Grams, word: int, row: int, copy: int) -> None
     """Add the change of a row in the ring to the vectors of the word and of its n-grams."""
     floats = tables.vectors.shape[1]
     if not len(grams.rows):
-        add_difference(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
+        simd.add_difference(tables.vectors.ctypes.data + word * floats * 4, row, copy, floats)
         return
-    subtract(row, copy, floats)
-    add(tables.vectors.ctypes.data + word * floats * 4, row, floats)
+    simd.subtract(row, copy, floats)
+    simd.add(tables.vectors.ctypes.data + word * floats * 4, row, floats)
     for i in range(grams.begins[word], grams.begins[word + 1]):
-        add(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, row, floats)
+        simd.add(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, row, floats)
 
 
 @njit(nogil=True, error_model="numpy")
 def _prefetch(tables: Tables, grams: Grams, word: int) -> None:
     floats = tables.vectors.shape[1]
-    prefetch(tables.vectors.ctypes.data + word * floats * 4, floats)
+    simd.prefetch(tables.vectors.ctypes.data + word * floats * 4, floats)
     if len(grams.rows):
         for i in range(grams.begins[word], grams.begins[word + 1]):
-            prefetch(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, floats)
+            simd.prefetch(tables.grams.ctypes.data + np.int64(grams.rows[i]) * floats * 4, floats)
 
 
 @njit(nogil=True, error_model="numpy")
-def _train_centre(
-    tables: Tables, room: Workspace, plan: EpochParameters, centre: int, rows: int, rate: np.float32
-) -> None:
+def _train_centre(tables: Tables, room: Workspace, plan: EpochParameters, centre: int, rows: int, rate: Any) -> None:
     """Take gradient steps for one centre word: `rows` context rows against six targets at a time."""
     floats = tables.contexts.shape[1]
     base, zeros = tables.contexts.ctypes.data, room.rows.ctypes.data + (len(room.rows) - 1) * floats * 4
@@ -195,7 +173,7 @@ def _train_centre(
     towards, scale = room.gradients[-2], room.gradients[-1]
     done = 0  # of 1 + negatives targets, the centre word first
     while done <= plan.negatives:
-        for k in range(OUTPUTS):
+        for k in range(simd.OUTPUTS):
             target = done + k
             towards[k] = rate if target == 0 else 0
             room.outputs[k] = zeros
@@ -205,11 +183,11 @@ def _train_centre(
                 if target == 0 or other != word:
                     room.outputs[k] = base + np.int64(other) * floats * 4
                     scale[k] = rate
-        step(
+        simd.step(
             room.inputs.ctypes.data, room.outputs.ctypes.data, towards.ctypes.data, scale.ctypes.data,
             room.gradients.ctypes.data, rows, floats,
         )  # fmt: skip
-        done += OUTPUTS
+        done += simd.OUTPUTS
 
 
 @njit(nogil=True, error_model="numpy")
@@ -229,9 +207,7 @@ def _inputs_of(room: Workspace, centre: int, kept: int, ring: int) -> int:
 
 
 @njit(nogil=True, error_model="numpy")
-def _train_piece(
-    tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters, kept: int, rate: np.float32
-) -> None:
+def _train_piece(tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters, kept: int, rate: Any) -> None:
     """Slide the window over the kept words of a segment."""
     floats = tables.vectors.shape[1]
     row_bytes, ring = floats * 4, 2 * plan.window + 1
@@ -249,9 +225,9 @@ def _train_piece(
             _enter(tables, grams, room.words[entered], base + slot, copies + slot)
             entered += 1
         if centre + AHEAD < kept:
-            prefetch(contexts + np.int64(room.words[centre + AHEAD]) * row_bytes, floats)
+            simd.prefetch(contexts + np.int64(room.words[centre + AHEAD]) * row_bytes, floats)
             for i in range((centre + AHEAD) * plan.negatives, (centre + AHEAD + 1) * plan.negatives):
-                prefetch(contexts + np.int64(room.noise[i]) * row_bytes, floats)
+                simd.prefetch(contexts + np.int64(room.noise[i]) * row_bytes, floats)
         if entered + AHEAD < kept:
             _prefetch(tables, grams, room.words[entered + AHEAD])
         rows = _inputs_of(room, centre, kept, ring)
@@ -264,15 +240,9 @@ def _train_piece(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def train_segments(
-    texts: SegmentedTexts,
-    sampling: Sampling,
-    tables: Tables,
-    grams: Grams,
-    room: Workspace,
-    plan: EpochParameters,
-    first: int,
-    last: int,
-) -> int:
+    texts: SegmentedTexts, sampling: Sampling, tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters,
+    first: int, last: int,
+) -> int:  # fmt: skip
     """Train on segments `first` to `last` - 1 in order. Return the number of kept words."""
     total = 0
     for piece in range(first, last):
@@ -284,9 +254,7 @@ def train_segments(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def composed(
-    vectors: FloatArray, gram_vectors: FloatArray, rows: NDArray[np.int32], begins: NDArray[np.int64]
-) -> FloatArray:
+def composed(vectors: FloatArray, gram_vectors: FloatArray, rows: Ids, begins: NDArray[np.int64]) -> FloatArray:
     """Return the mean (V, D) of each word's own vector and those of its n-grams."""
     result = vectors.copy()
     for word in range(len(vectors)):

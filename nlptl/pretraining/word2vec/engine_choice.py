@@ -36,13 +36,10 @@ def choose_engine(
 
 def check_engine(wanted: EngineName, *, subwords: bool, deterministic: bool, where: str = "skipgram") -> None:
     """Raise ConfigError for what the wanted engine cannot do."""
+    fault = ""
     if subwords and wanted in ("gpu", "gensim"):
-        raise ConfigError(
-            f"{where}.subwords: found engine {wanted}, which cannot train them; expected engine cpu. "
-            "Choose engine: cpu or auto."
-        )
-    if deterministic and wanted == "gpu":
-        raise ConfigError(
-            f"{where}.deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim. "
-            "Choose engine: cpu or auto."
-        )
+        fault = f"subwords: found engine {wanted}, which cannot train them; expected engine cpu"
+    elif deterministic and wanted == "gpu":
+        fault = "deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim"
+    if fault:
+        raise ConfigError(f"{where}.{fault}. Choose engine: cpu or auto.")

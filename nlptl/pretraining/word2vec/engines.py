@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nlptl.models.spelling import Spelling
     from nlptl.pretraining.word2vec.corpus import Corpus
     from nlptl.training.checkpoints import Checkpoints
 
 FloatArray = NDArray[np.float32]
+Tensors = Callable[[], "dict[str, Tensor]"]  # called when a checkpoint is read or due: it loads torch
 MIN_LEARNING_RATE = 1e-4  # rate at the end, as in word2vec.c and gensim
 MIN_THREADED_WORDS = 1_000_000  # smaller corpora train on one thread: threads gain little, and one repeats exactly
 
@@ -27,59 +30,50 @@ class SkipGramTask:
     """Hyperparameters of one training."""
 
     dim: int
-    window: int
-    """Maximum distance of context words; drawn from 1..window for each centre word."""
-    negatives: int
-    """Noise words of a pair."""
-    subsample: float
-    """Share above which a frequent word is dropped at random. 0 keeps all."""
+    window: int  # maximum distance of context words; drawn from 1..window for each centre word
+    negatives: int  # noise words of a pair
+    subsample: float  # share above which a frequent word is dropped at random; 0 keeps all
     epochs: int
-    learning_rate: float
-    """Learning rate at the start; it falls linearly to MIN_LEARNING_RATE."""
+    learning_rate: float  # at the start; it falls linearly to MIN_LEARNING_RATE
     seed: int
-    deterministic: bool = False
-    """Give the same bits on every run on the same machine: one thread, fixed order."""
-    threads: int | None = None
-    """Threads of a CPU engine. None takes all cores."""
-    spelling: Spelling | None = None
-    """N-grams that have vectors too (Bojanowski et al. 2017). None trains words alone."""
-
-
-def _ignore_words(words: int) -> None:
-    del words
-
-
-def _ignore_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
-    del epoch, vectors, contexts
+    deterministic: bool = False  # same bits on every run on the same machine: one thread, fixed order
+    threads: int | None = None  # of a CPU engine; None takes all cores
+    spelling: Spelling | None = None  # n-grams that have vectors too (Bojanowski et al. 2017)
 
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
     """Callbacks of an engine, and its checkpoints."""
 
-    advance: Callable[[int], None] = _ignore_words
+    advance: Callable[[int], None] = lambda words: None
     """Called with a number of corpus words (before subsampling) that have been passed."""
-    after_epoch: Callable[[int, FloatArray, FloatArray], None] = _ignore_epoch
-    """Called with the epochs done, input vectors (V, D) and output vectors (V, D) by corpus id."""
-    checkpoints: Checkpoints | None = None
-    """Checkpoints to write. The engine resumes from the newest one of its own."""
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """State of `after_epoch` (JSON), kept in checkpoints."""
+    after_epoch: Callable[[int, FloatArray, FloatArray], None] | None = None
+    """Called with the epochs done, input vectors (V, D) and output vectors (V, D) by corpus id, which cost a copy."""
+    checkpoints: Checkpoints | None = None  # to write; the engine resumes from the newest one of its own
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)  # state of `after_epoch` (JSON), in checkpoints
 
-    @property
-    def needs_vectors(self) -> bool:
-        """True if `after_epoch` is set; the vectors for it cost a copy."""
-        return self.after_epoch is not _ignore_epoch
+    def resume(self, engine: str, tensors: Tensors) -> dict[str, Any]:
+        """Load the newest checkpoint of `engine` into `tensors`. Return its counters, none without a checkpoint."""
+        found = None if self.checkpoints is None else self.checkpoints.newest()
+        if found is None or found[1].get("engine") != engine:
+            return {}
+        for name, tensor in tensors().items():
+            tensor.copy_(found[0][name])
+        self.notes.update(found[1]["notes"])
+        return found[1]
+
+    def keep(self, epoch: int, tensors: Tensors, counters: dict[str, Any], *, last: bool = False) -> None:
+        """Write a checkpoint after `epoch` epochs if one is due, or after the last."""
+        if self.checkpoints is not None:
+            self.checkpoints.keep(epoch, lambda: (tensors(), {**counters, "notes": self.notes}), last=last)
 
 
 @dataclasses.dataclass(frozen=True)
 class Buckets:
     """Vectors of the n-grams in the vocabulary; all others are zero."""
 
-    ids: NDArray[np.int32]
-    """(S,) bucket numbers, ascending."""
-    vectors: FloatArray
-    """(S, D)."""
+    ids: NDArray[np.int32]  # (S,) bucket numbers, ascending
+    vectors: FloatArray  # (S, D)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +86,8 @@ class TrainedVectors:
     kept_words: int
     """Words kept by subsampling, over all epochs, including those before a resume. 0 if the engine does not count."""
     buckets: Buckets | None = None
-    """Vectors of n-grams. None without them."""
     compile_seconds: float = 0.0
-    """Seconds to compile the kernels."""
-    train_seconds: float = 0.0
-    """Seconds of the passes over the corpus alone. 0 if the engine does not measure."""
+    train_seconds: float = 0.0  # of the passes over the corpus alone; 0 if the engine does not measure
 
 
 class Engine(Protocol):

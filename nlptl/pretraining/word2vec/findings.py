@@ -25,22 +25,16 @@ COMPARED_WORDS = 1_000  # frequent words whose neighbours before and after are c
 def recording_callbacks(corpus: Corpus, task: SkipGramTask, progress: Task, context: RunContext) -> Callbacks:
     """Return callbacks that record the loss of each epoch, also of epochs before a resume, and keep checkpoints."""
     measure = SampledLoss(corpus, window=task.window, negatives=task.negatives, seed=context.seed)
-    losses: list[float | None] = []
-    notes = {"losses": losses}
-
-    def add_row(epoch: int) -> None:
-        loss = notes["losses"][epoch - 1]
-        context.record.row(epoch=epoch, **({} if loss is None else {"loss": round(loss, 6)}))
+    notes: dict[str, list[float | None]] = {"losses": []}
 
     def after_epoch(epoch: int, vectors: FloatArray, contexts: FloatArray) -> None:
         notes["losses"].append(measure(vectors, contexts))
         for number in (*range(len(context.record.history) + 1, epoch), epoch):
-            add_row(number)
-        loss = notes["losses"][-1]
+            loss = notes["losses"][number - 1]
+            context.record.row(epoch=number, **({} if loss is None else {"loss": round(loss, 6)}))
         progress.advance(0, f"epoch {epoch}/{task.epochs}{'' if loss is None else f', loss {loss:.3f}'}")
 
-    checkpoints = context.checkpoints("skip-gram")
-    return Callbacks(progress.advance, after_epoch, checkpoints=checkpoints, notes=notes)
+    return Callbacks(progress.advance, after_epoch, context.checkpoints("skip-gram"), notes)
 
 
 def add_change(corpus: Corpus, before: FloatArray, after: FloatArray, record: Record) -> None:

@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
+from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import (
-    MIN_THREADED_WORDS,
-    Callbacks,
-    FloatArray,
-    SkipGramTask,
-    TrainedVectors,
-    initial_vectors,
-)
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, TrainedVectors, initial_vectors
 
 MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 
@@ -33,7 +27,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     from gensim.models.callbacks import CallbackAny2Vec
 
     vectors = initial_vectors(len(corpus.counts), task, start)
-    one = task.deterministic or len(corpus.ids) < MIN_THREADED_WORDS
+    one = task.deterministic or len(corpus.ids) < engines.MIN_THREADED_WORDS
     model = Word2Vec(
         vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
         sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
@@ -50,21 +44,17 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
         def on_epoch_end(self, model: Word2Vec) -> None:
             self.epochs += 1
             callbacks.advance(len(corpus.ids))
-            callbacks.after_epoch(
-                self.epochs,
-                _by_id(vectors, rows, model.wv.vectors),
-                _by_id(np.zeros_like(vectors), rows, model.syn1neg),
-            )
+            if callbacks.after_epoch is not None:
+                contexts = _by_id(np.zeros_like(vectors), rows, model.syn1neg)
+                callbacks.after_epoch(self.epochs, _by_id(vectors, rows, model.wv.vectors), contexts)
 
     with tempfile.TemporaryDirectory(prefix="nlptl-gensim-") as folder:
         path = Path(folder) / "corpus.txt"
         try:
             _write_lines(corpus, path)
         except OSError as error:
-            raise DataError(
-                f"{folder}: cannot write gensim's corpus file ({error.strerror}). "
-                "Free space or set TMPDIR to another disk."
-            ) from None
+            reason = f"cannot write gensim's corpus file ({error.strerror})"
+            raise DataError(f"{folder}: {reason}. Free space or set TMPDIR to another disk.") from None
         kept, _ = model.train(
             corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
             callbacks=[AfterEpoch()],

@@ -8,33 +8,24 @@ Shapes: V words, D dimension, W columns of a table (D, padded with zeros).
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError
+from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.engines import (
-    MIN_LEARNING_RATE,
-    Callbacks,
-    FloatArray,
-    SkipGramTask,
-    TrainedVectors,
-    initial_vectors,
-)
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, TrainedVectors, initial_vectors
 from nlptl.pretraining.word2vec.gpu_tuning import Tuning, highest_rates, row_width, tile_for
 from nlptl.pretraining.word2vec.sampling import alias_table, keep_probability, noise_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from nlptl.training.checkpoints import State
 
 SHARD_WORDS = 2**24  # words trained at once: bounds memory, and positions are counted in 32 bits
 
@@ -49,26 +40,25 @@ def train(
 ) -> TrainedVectors:
     """Train on the GPU; see Engine.
 
-    Takes 8 bytes of GPU memory a corpus word and 8 D a vocabulary word. Checkpoints stand between epochs. It trains no
-    subwords, and bits do not repeat. Raises ConfigError without CUDA or triton.
+    Takes 8 bytes of GPU memory a corpus word and 8 D a vocabulary word. Raises ConfigError without CUDA or triton.
     """
     _check_machine()
     run = _GpuTraining(corpus, task, start, tuning or Tuning())
-    done, kept = run.resume(callbacks)
+    resumed = callbacks.resume("gpu", run.tensors)
+    done, kept = resumed.get("epoch", 0), resumed.get("kept_words", 0)
     callbacks.advance(done * len(corpus.ids))
     seconds = 0.0
     for epoch in range(done, task.epochs):
         begin = time.monotonic()
         kept += run.epoch(epoch, callbacks)
         seconds += time.monotonic() - begin
-        if callbacks.needs_vectors:
+        if callbacks.after_epoch is not None:
             callbacks.after_epoch(epoch + 1, run.table(run.inputs), run.table(run.outputs))
-        if callbacks.checkpoints is not None:
-            state = functools.partial(run.state, epoch + 1, kept, callbacks.notes)
-            callbacks.checkpoints.keep(epoch + 1, state, last=epoch + 1 == task.epochs)
+        counters = {"engine": "gpu", "epoch": epoch + 1, "kept_words": kept}
+        callbacks.keep(epoch + 1, run.tensors, counters, last=epoch + 1 == task.epochs)
     vectors = run.table(run.inputs)
     vectors[0] = 0.0
-    return TrainedVectors(vectors=vectors, kept_words=kept, train_seconds=seconds)
+    return TrainedVectors(vectors, kept, train_seconds=seconds)
 
 
 def noise_table(weights: NDArray[np.float64]) -> tuple[NDArray[np.int32], FloatArray]:
@@ -89,53 +79,40 @@ class _GpuTraining:
 
         from nlptl.pretraining.word2vec import gpu_kernels
 
-        self._task, self._tuning = task, tuning
-        self._kernels = gpu_kernels
+        def moved(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+        self._task, self._tuning, self._kernels = task, tuning, gpu_kernels
         self._device = torch.device("cpu" if gpu_kernels.INTERPRETED else "cuda")
         table = np.zeros((len(corpus.counts), row_width(task.dim)), np.float32)
         table[:, : task.dim] = initial_vectors(len(corpus.counts), task, start)
-        self.inputs = self._moved(table)
-        """(V, W) input vectors, of context words."""
-        self.outputs = torch.zeros_like(self.inputs)
-        """(V, W) output vectors, of centre and noise words."""
-        self._words = self._moved(np.array(corpus.ids, np.int32))
-        lengths = self._moved(np.diff(corpus.offsets))
+        self.inputs = moved(table)  # (V, W) of context words
+        self.outputs = torch.zeros_like(self.inputs)  # (V, W) of centre and noise words
+        self._words = moved(np.array(corpus.ids, np.int32))
         numbers = torch.arange(len(corpus), dtype=torch.int32, device=self._device)
-        self._texts = torch.repeat_interleave(numbers, lengths)
+        self._texts = torch.repeat_interleave(numbers, moved(np.diff(corpus.offsets)))
         weights = noise_weights(corpus.counts)
         aliases, cuts = noise_table(weights) if weights.any() else (np.zeros(1, np.int32), np.ones(1, np.float32))
-        self._aliases, self._cuts = self._moved(aliases), self._moved(cuts)
+        self._aliases, self._cuts = moved(aliases), moved(cuts)
         keep = keep_probability(corpus.counts, task.subsample).astype(np.float32)
-        self._keep = self._moved(keep) if task.subsample else None
+        self._keep = moved(keep) if task.subsample else None
         self._tile = tile_for(task, tuning)
-        on_cpu = self._device.type == "cpu"
-        processors = 1 if on_cpu else torch.cuda.get_device_properties(self._device).multi_processor_count
-        segments = int(processors) * tuning.segments_per_processor
+        self._wait: Callable[[], object] = lambda: None
+        segments = tuning.segments_per_processor
+        if self._device.type == "cuda":
+            self._wait = torch.cuda.synchronize
+            segments *= int(torch.cuda.get_device_properties(self._device).multi_processor_count)
         self._segments = max(1, min(segments, len(corpus.ids) // tuning.words_per_segment))
         shares = np.maximum(_shares(corpus.counts * keep), _shares(weights))
-        at_once = self._segments * self._tile.centres
-        self._caps = self._moved(highest_rates(shares, task, tuning, at_once=at_once))
+        self._caps = moved(highest_rates(shares, task, tuning, at_once=self._segments * self._tile.centres))
 
-    def resume(self, callbacks: Callbacks) -> tuple[int, int]:
-        """Load the newest checkpoint of this engine. Return epochs done and words kept so far."""
-        found = callbacks.checkpoints.newest() if callbacks.checkpoints is not None else None
-        if found is None or found[1].get("engine") != "gpu":
-            return 0, 0
-        tensors, counters = found
-        self.inputs.copy_(tensors["inputs"])
-        self.outputs.copy_(tensors["outputs"])
-        callbacks.notes.update(counters["notes"])
-        return int(counters["epoch"]), int(counters["kept_words"])
-
-    def state(self, epoch: int, kept: int, notes: dict[str, Any]) -> State:
-        """Return the content of a checkpoint after `epoch` epochs."""
-        counters = {"engine": "gpu", "epoch": epoch, "kept_words": kept, "notes": notes}
-        return {"inputs": self.inputs, "outputs": self.outputs}, counters
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tables, not copied."""
+        return {"inputs": self.inputs, "outputs": self.outputs}
 
     def table(self, table: Tensor) -> FloatArray:
         """Return a copy (V, D) of a table in main memory."""
-        copy: FloatArray = np.array(table[:, : self._task.dim].cpu().numpy(), np.float32)
-        return copy
+        return np.array(table[:, : self._task.dim].cpu().numpy(), np.float32)
 
     def epoch(self, epoch: int, callbacks: Callbacks) -> int:
         """Pass over the corpus once. Return the number of kept words."""
@@ -189,25 +166,13 @@ class _GpuTraining:
 
     def _rate(self, epochs: float) -> float:
         begin = self._task.learning_rate
-        return begin - (begin - min(begin, MIN_LEARNING_RATE)) * epochs / self._task.epochs
-
-    def _moved(self, array: NDArray[np.generic]) -> Tensor:
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-    def _wait(self) -> None:
-        import torch
-
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
+        return begin - (begin - min(begin, engines.MIN_LEARNING_RATE)) * epochs / self._task.epochs
 
 
 def _shares(weights: NDArray[np.floating]) -> FloatArray:
     """Return weights (V,) as shares of their sum, 0 for the unknown word."""
     weights = np.append(0.0, weights[1:])
-    shares: FloatArray = (weights / max(1e-9, weights.sum())).astype(np.float32)
-    return shares
+    return np.asarray(weights / max(1e-9, weights.sum()), np.float32)
 
 
 def _check_machine() -> None:

@@ -20,10 +20,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-INTERPRETED: bool = triton.knobs.runtime.interpret
-"""True if the kernels run in Triton's interpreter, on CPU tensors (TRITON_INTERPRET=1 at import)."""
-HALF, SINGLE = tl.bfloat16, tl.float32
-"""Values of OPERAND, the precision of products. Sums are float32."""
+INTERPRETED: bool = triton.knobs.runtime.interpret  # by Triton, on CPU tensors (TRITON_INTERPRET=1 at import)
+HALF, SINGLE = tl.bfloat16, tl.float32  # values of OPERAND, the precision of products; sums are float32
 NOISE_STREAM = tl.constexpr(1 << 30)  # first random number of noise; those of windows start at 0
 
 
@@ -91,10 +89,7 @@ def _train_tile(
     pairs: tl.tensor, rate: tl.tensor,
     WIDTH: tl.constexpr, NEGATIVES: tl.constexpr, NOISE: tl.constexpr, BLOCK: tl.constexpr, OPERAND: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Take one gradient step on the rows of a tile, from their values before it.
-
-    The first block of columns stays in registers; others (WIDTH > BLOCK) are read twice.
-    """
+    """Take one gradient step on the rows of a tile, from their values before it. Columns beyond BLOCK are read twice."""
     has_context = tl.sum(pairs.to(tl.int32), 1) > 0
     has_centre = tl.sum(pairs.to(tl.int32), 0) > 0
     has_noise = noise >= 0
@@ -158,10 +153,7 @@ def _rows(
     table: tl.tensor, words: tl.tensor, is_wanted: tl.tensor, begin: tl.tensor,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, OPERAND: tl.constexpr,
 ) -> tl.tensor:  # fmt: skip
-    """Return B columns of the words' rows, zero where not wanted.
-
-    .cg reads the shared cache: a processor's own would hide additions of others.
-    """
+    """Return B columns of the words' rows, zero where not wanted. .cg: a processor's own cache would hide additions."""
     columns = begin + tl.arange(0, BLOCK)
     places = (table + words.to(tl.int64) * WIDTH)[:, None] + columns[None, :]
     mask = is_wanted[:, None] & (columns < WIDTH)[None, :]

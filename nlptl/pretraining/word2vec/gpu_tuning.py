@@ -21,21 +21,15 @@ class Tuning:
     words_per_segment: int = 8_192
     """Corpus words of each segment that trains at once. Fewer train more segments on stale rows, which costs quality on
     small corpora."""
-    segments_per_processor: int = 1
-    """Segments at once on each processor of the GPU. More hide latency, but stale rows cost quality."""
-    tiles_per_launch: int = 256
-    """Maximum tiles of a segment between two reports of progress."""
-    centres: int = 16
-    """Centre words of a tile. A tensor core's smallest matrix has 16 rows."""
-    noise_per_centre: int = 2
-    """Noise words of a tile for each centre. More lower the variance and move more memory."""
+    segments_per_processor: int = 1  # at once; more hide latency, but stale rows cost quality
+    tiles_per_launch: int = 256  # maximum tiles of a segment between two reports of progress
+    centres: int = 16  # of a tile; a tensor core's smallest matrix has 16 rows
+    noise_per_centre: int = 2  # noise words of a tile; more lower the variance and move more memory
     longest_step: float = 8.0
     """Maximum change that all segments are expected to add to a row, as a multiple of other rows. Lower keeps frequent
     words, which every segment holds, from overshooting."""
-    warps: int = 4
-    """Warps of 32 threads a segment. Windows beyond 24 get twice as many."""
-    half: bool = True
-    """Multiply in bfloat16 and add in float32. The tables are float32 either way. The interpreter ignores it."""
+    warps: int = 4  # of 32 threads a segment; windows beyond 24 get twice as many
+    half: bool = True  # multiply in bfloat16, add in float32; tables are float32 either way; the interpreter ignores it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +38,9 @@ class Tile:
 
     centres: int
     slots: int
-    contexts: int
-    """Slots for context words: the centres and a window on both sides."""
-    noise: int
-    """Noise words that all pairs share."""
-    block: int
-    """Columns of a row in one step."""
+    contexts: int  # slots for context words: the centres and a window on both sides
+    noise: int  # noise words that all pairs share
+    block: int  # columns of a row in one step
     warps: int
 
 
@@ -62,14 +53,9 @@ def tile_for(task: SkipGramTask, tuning: Tuning) -> Tile:
     """Return the tile for the centres and their widest contexts."""
     contexts = _slots(2 * task.window + tuning.centres)
     noise = _slots(max(tuning.noise_per_centre * tuning.centres, task.negatives))
-    return Tile(
-        centres=tuning.centres,
-        slots=_slots(tuning.centres),
-        contexts=contexts,
-        noise=noise,
-        block=_block(row_width(task.dim), max_columns=4096 // max(contexts, noise)),
-        warps=tuning.warps if contexts <= 64 else 2 * tuning.warps,
-    )
+    block = _block(row_width(task.dim), max_columns=4096 // max(contexts, noise))
+    warps = tuning.warps if contexts <= 64 else 2 * tuning.warps
+    return Tile(tuning.centres, _slots(tuning.centres), contexts, noise, block, warps)
 
 
 def highest_rates(shares: FloatArray, task: SkipGramTask, tuning: Tuning, *, at_once: int) -> FloatArray:
@@ -79,8 +65,7 @@ def highest_rates(shares: FloatArray, task: SkipGramTask, tuning: Tuning, *, at_
     the minimum, more each time. A lower rate bounds their sum and keeps the minimum where it is.
     """
     terms = (1 + task.negatives) * (task.window + 1)
-    rates: FloatArray = (tuning.longest_step / (terms * (1 + at_once * shares))).astype(np.float32)
-    return rates
+    return np.asarray(tuning.longest_step / (terms * (1 + at_once * shares)), np.float32)
 
 
 def _block(width: int, *, max_columns: int) -> int:

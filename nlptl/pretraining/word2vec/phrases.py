@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nlptl.pretraining.word2vec.corpus import Corpus, mapped_ids
+from nlptl.pretraining.word2vec.corpus import Corpus, blocks, mapped_ids
 from nlptl.pretraining.word2vec.scanned_pile import disk_errors_in
 
 JOINT = "_"  # between the words of a phrase; no word of these tokenizers has it
@@ -58,53 +58,40 @@ def merge(corpus: Corpus, pairs: Ids, folder: Path) -> tuple[Corpus, Ids]:
     Phrases, spelt "new_york", follow the vocabulary, unless it has them. Counts of their parts fall. Pairs that never
     come to be joined are dropped. The new ids are in a file in `folder`. Raises DataError if the disk is full.
     """
-    words = len(corpus.counts)
-    keys = pairs[:, 0].astype(np.int64) * words + pairs[:, 1]
     used = np.zeros(len(pairs), np.int64)
+    keys, order, starts = _lookup(pairs, len(corpus.counts))
+    for part, lengths in _parts(corpus):
+        _join(part, lengths, keys, order, starts, np.zeros(0, np.int32), used)
+    vocabulary, phrases = _named(corpus, pairs[used > 0])
+    words, path, offsets = len(vocabulary), folder / "ids", [np.zeros(1, np.int64)]
+    keys, order, starts = _lookup(phrases, words)
+    counts = np.zeros(words, np.int64)
+    counts[0] = corpus.counts[0]
+    with disk_errors_in(folder), path.open("wb") as file:
+        for part, lengths in _parts(corpus):
+            out = np.empty(len(part), np.int32)
+            left = _join(part, lengths, keys, phrases[order, 2].astype(np.int64), starts, out, np.zeros(0, np.int64))
+            counts += np.bincount(out[:left], minlength=words)
+            offsets.append(lengths)
+            file.write(out[:left].data)
+    return Corpus(mapped_ids(path), np.cumsum(np.concatenate(offsets)), counts, vocabulary), phrases
+
+
+def _lookup(pairs: Ids, words: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return ascending keys of pairs (P, 2), their places (P,) in `pairs`, and which words (V,) begin one."""
+    keys = pairs[:, 0].astype(np.int64) * words + pairs[:, 1]
+    order = np.argsort(keys)
     starts = np.zeros(words, np.bool_)
     starts[pairs[:, 0]] = True
-    order = np.argsort(keys)
-    for part, lengths in _parts(corpus):
-        _join(part, lengths, keys[order], order, starts, np.zeros(0, np.int32), used)
-    pairs = pairs[used > 0]
-    vocabulary, phrases = _named(corpus, pairs)
-    path = folder / "ids"
-    counts = _write_joined(corpus, phrases, len(vocabulary), path)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[1])])
-    return Corpus(mapped_ids(path), offsets, counts[0], vocabulary), phrases
+    return keys[order], order, starts
 
 
 def _named(corpus: Corpus, pairs: Ids) -> tuple[list[str], Ids]:
     """Return the vocabulary with phrases, and phrase ids (P, 3)."""
-    vocabulary = list(corpus.words)
-    known = {word: index for index, word in enumerate(vocabulary)}
-    ids = []
-    for first, second in pairs.tolist():
-        phrase = f"{vocabulary[first]}{JOINT}{vocabulary[second]}"
-        if phrase not in known:
-            known[phrase] = len(vocabulary)
-            vocabulary.append(phrase)
-        ids.append(known[phrase])
-    return vocabulary, np.concatenate([pairs, np.array(ids, np.int32).reshape(-1, 1)], axis=1)
-
-
-def _write_joined(corpus: Corpus, phrases: Ids, words: int, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Write the joined ids to `path`. Return counts (V,) and the lengths of texts."""
-    keys = phrases[:, 0].astype(np.int64) * words + phrases[:, 1]
-    order = np.argsort(keys)
-    starts = np.zeros(words, np.bool_)
-    starts[phrases[:, 0]] = True
-    counts = np.zeros(words, np.int64)
-    counts[0] = corpus.counts[0]
-    lengths = [np.zeros(0, np.int64)]
-    with disk_errors_in(path.parent), path.open("wb") as file:
-        for part, old in _parts(corpus):
-            out, new, used = np.empty(len(part), np.int32), old.copy(), np.zeros(len(phrases), np.int64)
-            left = _join(part, new, keys[order], phrases[order, 2].astype(np.int64), starts, out, used)
-            counts += np.bincount(out[:left], minlength=words)
-            lengths.append(new)
-            file.write(out[:left].data)
-    return counts, np.concatenate(lengths)
+    words = corpus.words
+    known = {word: index for index, word in enumerate(words)}
+    ids = [known.setdefault(f"{words[a]}{JOINT}{words[b]}", len(known)) for a, b in pairs.tolist()]
+    return list(known), np.concatenate([pairs, np.array(ids, np.int32).reshape(-1, 1)], axis=1)
 
 
 def _pair_counts(corpus: Corpus, min_count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -130,12 +117,9 @@ def _pair_counts(corpus: Corpus, min_count: int) -> tuple[NDArray[np.int64], NDA
 
 def _parts(corpus: Corpus) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
     """Yield ids and text lengths of groups of whole texts, of about SORTED_WORDS words."""
-    first, offsets = 0, corpus.offsets
-    while first < len(corpus):
-        last = int(np.searchsorted(offsets, offsets[first] + SORTED_WORDS, side="right")) - 1
-        last = min(max(last, first + 1), len(corpus))
-        yield np.array(corpus.ids[offsets[first] : offsets[last]]), np.diff(offsets[first : last + 1])
-        first = last
+    for first, last in blocks(corpus.offsets, size=SORTED_WORDS):
+        offsets = corpus.offsets[first : last + 1]
+        yield np.array(corpus.ids[offsets[0] : offsets[-1]]), np.diff(offsets)
 
 
 @njit(cache=True, nogil=True)

@@ -13,6 +13,8 @@ from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.sampling import noise_weights
 
 FloatArray = NDArray[np.float32]
+Ids = NDArray[np.int32]
+Rows = NDArray[np.integer[Any]]
 BLOCK_ROWS = 200  # words compared with all others at once: 200 rows of a million cosines are 0.8 GB
 SHOWN_WORDS, SHOWN_NEIGHBOURS = 3, 3
 
@@ -45,29 +47,21 @@ class SampledLoss:
 class NeighbourhoodChange:
     """Difference of nearest neighbours between two tables of vectors."""
 
-    words: int
-    """Number of compared words."""
-    count: int
-    """Number of neighbours of each."""
-    kept: float
-    """Share of neighbours that stayed, from 0 to 1; the mean over words."""
-    most_changed: dict[str, tuple[list[str], list[str]]]
-    """Words that kept fewest neighbours, with neighbours before and after."""
+    words: int  # compared
+    count: int  # of neighbours of each
+    kept: float  # share of neighbours that stayed, from 0 to 1; the mean over words
+    most_changed: dict[str, tuple[list[str], list[str]]]  # words that kept fewest, with neighbours before and after
 
     def sentence(self) -> str:
         """Return the difference as a sentence."""
-        told = "; ".join(
-            f"{word}: {', '.join(before)} became {', '.join(after)}"
-            for word, (before, after) in self.most_changed.items()
-        )
-        return (
-            f"Of {self.words} frequent old words' {self.count} nearest neighbours {self.kept:.0%} stayed"
-            f"{'. Most changed: ' + told if told else ''}."
-        )
+        lists = {word: [", ".join(near) for near in both] for word, both in self.most_changed.items()}
+        told = "; ".join(f"{word}: {before} became {after}" for word, (before, after) in lists.items())
+        stayed = f"Of {self.words} frequent old words' {self.count} nearest neighbours {self.kept:.0%} stayed"
+        return f"{stayed}. Most changed: {told}." if told else f"{stayed}."
 
 
 def neighbourhood_change(
-    words: Sequence[str], before: FloatArray, after: FloatArray, rows: NDArray[np.integer[Any]], *, count: int = 10
+    words: Sequence[str], before: FloatArray, after: FloatArray, rows: Rows, *, count: int = 10
 ) -> NeighbourhoodChange:
     """Compare nearest neighbours, by cosine, of the words `rows` before and after a training.
 
@@ -80,16 +74,14 @@ def neighbourhood_change(
     kept = np.array([len(set(a) & set(b)) / max(1, count) for a, b in zip(old.tolist(), new.tolist(), strict=True)])
     changed = [i for i in np.argsort(kept, kind="stable")[:SHOWN_WORDS].tolist() if kept[i] < 1]
 
-    def shown(neighbours: NDArray[np.integer[Any]]) -> list[str]:
+    def shown(neighbours: Rows) -> list[str]:
         return [words[j] for j in neighbours[:SHOWN_NEIGHBOURS]]
 
     most_changed = {words[rows[i]]: (shown(old[i]), shown(new[i])) for i in changed}
     return NeighbourhoodChange(len(rows), count, round(float(kept.mean()), 4), most_changed)
 
 
-def _nearest_rows(
-    vectors: FloatArray, rows: NDArray[np.integer[Any]], among: NDArray[np.integer[Any]], *, count: int
-) -> NDArray[np.integer[Any]]:
+def _nearest_rows(vectors: FloatArray, rows: Rows, among: Rows, *, count: int) -> Rows:
     """Return the `count` nearest other words of `among` for each of `rows` (rows, count), nearest first."""
     unit = vectors[among] / np.maximum(np.linalg.norm(vectors[among], axis=1, keepdims=True), 1e-12)
     place = {int(word): i for i, word in enumerate(among)}
@@ -113,9 +105,7 @@ def frequent_words(words: Sequence[str], counts: NDArray[np.int64], *, count: in
     return [index for index, _ in zip(telling, range(count), strict=False)]
 
 
-def _draw_pairs(
-    corpus: Corpus, window: int, pairs: int, generator: np.random.Generator
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _draw_pairs(corpus: Corpus, window: int, pairs: int, generator: np.random.Generator) -> tuple[Ids, Ids]:
     """Draw pairs of words of one text, at most `window` apart."""
     places = generator.integers(0, len(corpus.ids), pairs * 2)
     shifts = generator.integers(1, window + 1, pairs * 2) * generator.choice([-1, 1], pairs * 2)

@@ -17,22 +17,17 @@ FULL = 2**32
 class Sampling(NamedTuple):
     """Probabilities as 32-bit integers, to be compared with 32 random bits."""
 
-    keep: NDArray[np.uint32]
-    """(V,) an occurrence is kept if 32 random bits are at most this; 2**32 - 1 keeps all."""
-    threshold: NDArray[np.uint32]
-    """(V,) alias table: slot j, uniform in 1..V - 1, gives j if 32 random bits are below threshold[j]."""
-    alias: NDArray[np.int32]
-    """(V,) alias table: the word that slot j gives otherwise."""
+    keep: NDArray[np.uint32]  # (V,) an occurrence is kept if 32 random bits are at most this; 2**32 - 1 keeps all
+    threshold: NDArray[np.uint32]  # (V,) slot j, uniform in 1..V - 1, gives j if 32 random bits are below threshold[j]
+    alias: NDArray[np.int32]  # (V,) the word that slot j gives otherwise
 
 
 def sampling_of(counts: NDArray[np.int64], subsample: float) -> Sampling:
     """Return the tables for word counts (V,)."""
-    known = counts.copy()
-    known[0] = 0
     probabilities, alias = alias_table(noise_weights(counts)[1:])
     threshold = np.concatenate([np.zeros(1, np.uint32), _as_bits(probabilities)])
     aliases = np.concatenate([np.zeros(1, np.int32), alias.astype(np.int32) + 1])
-    return Sampling(_as_bits(keep_probability(known, subsample)), threshold, aliases)
+    return Sampling(_as_bits(keep_probability(counts, subsample)), threshold, aliases)
 
 
 def noise_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,13 +13,12 @@ Shapes: C chunks, W words of all chunks, V words of the vocabulary.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from nlptl.data.table import arrow_strings
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import scanner
 from nlptl.pretraining.word2vec.chunks import Chunks, Utf8Texts, words_of_chunks
+from nlptl.pretraining.word2vec.scanner import Ids, Longs
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, UNKNOWN_ID
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WordCounts:
         self._numbers.default_factory = self._numbers.__len__
         self._counts = np.zeros(1 << 10, np.int64)
 
-    def number(self, words: Sequence[str], counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    def number(self, words: Sequence[str], counts: Longs) -> Ids:
         """Return the numbers of words (W,) and add their counts (W,)."""
         found = np.fromiter(map(self._numbers.__getitem__, words), np.int32, len(words))
         missing = len(self._numbers) - len(self._counts)
@@ -56,7 +56,7 @@ class WordCounts:
         np.add.at(self._counts, found, counts)
         return found
 
-    def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], Longs]:
         """Return the vocabulary by id and its counts (V,)."""
         counts = self._counts[: len(self._numbers)]
         spelt = list(self._numbers)
@@ -71,63 +71,46 @@ class WordCounts:
         unknown = counts.sum() - known.sum()
         return [UNKNOWN, *learnt, *extra], np.concatenate([[unknown], known]).astype(np.int64)
 
-    def ids(self, vocabulary: Sequence[str]) -> NDArray[np.int32]:
+    def ids(self, vocabulary: Sequence[str]) -> Ids:
         """Return the id of each word number; UNKNOWN_ID if the vocabulary lacks the word."""
         ids = np.full(len(self._numbers), UNKNOWN_ID, np.int32)
         for index, word in enumerate(vocabulary):
-            number = self._numbers.get(word)
-            if number is not None:
-                ids[number] = index
+            if word in self._numbers:
+                ids[self._numbers[word]] = index
         return ids
-
-
-@dataclasses.dataclass
-class _Generation:
-    """Blocks of chunks scanned with the same tables."""
-
-    name: str
-    blocks: list[list[tuple[int, int]]] = dataclasses.field(default_factory=list)
-    """Chunks and texts of each part of a block, one part a table."""
 
 
 class ScannedPile:
     """Utf8Texts as files of chunk numbers in a folder, and the words of the chunks."""
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer, threads: int) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer, pool: ThreadPoolExecutor, threads: int) -> None:
         self.words = WordCounts()
-        self._folder, self._tokenizer = folder, tokenizer
+        self._folder, self._tokenizer, self._pool = folder, tokenizer, pool
         self._tables = [Chunks() for _ in range(threads)]
-        self._generations = [_Generation("0")]
-        self._pool = ThreadPoolExecutor(threads)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._generations: list[list[list[tuple[int, int]]]] = [[]]
+        """Of each set of tables, the blocks scanned with it; of each block, the chunks and texts of its parts."""
 
     def read(self, batches: Iterable[Sequence[str] | Any]) -> None:
         """Scan all texts and count their words."""
         for block in _blocks(batches, BLOCK_BYTES * len(self._tables)):
             parts = _parts(block, len(self._tables))
             found = list(self._pool.map(Chunks.scan, self._tables, parts))
-            generation = self._generations[-1]
-            self._write(f"{generation.name}-{len(generation.blocks)}", found)
-            sizes = [(len(chunks), len(offsets) - 1) for chunks, (_, offsets) in zip(found, parts, strict=True)]
-            generation.blocks.append(sizes)
+            blocks = self._generations[-1]
+            self._write(f"{len(self._generations)}-{len(blocks)}", found)
+            blocks.append([(len(chunks), len(part[1]) - 1) for chunks, part in zip(found, parts, strict=True)])
             if sum(table.size for table in self._tables) > TABLE_BYTES:
                 self._turn_into_words()
         self._turn_into_words()
 
-    def encode(self, vocabulary: Sequence[str], path: Path) -> list[NDArray[np.int64]]:
+    def encode(self, vocabulary: Sequence[str], path: Path) -> list[Longs]:
         """Write the ids of all known words to `path` and delete the chunks. Return the lengths of texts in parts."""
         ids = self.words.ids(vocabulary)
-        lengths: list[NDArray[np.int64]] = []
+        lengths: list[Longs] = []
         with disk_errors_in(self._folder), path.open("wb") as file:
-            for generation in self._generations[:-1]:
-                spans, words = self._spelling(generation, ids)
-                for number, sizes in enumerate(generation.blocks):
-                    block = self._folder / f"{generation.name}-{number}"
+            for name, blocks in enumerate(self._generations[:-1], start=1):
+                spans, words = self._spelling(name, ids)
+                for number, sizes in enumerate(blocks):
+                    block = self._folder / f"{name}-{number}"
                     chunks = np.split(np.fromfile(block, np.int32), np.cumsum([size for size, _ in sizes])[:-1])
                     block.unlink()
                     spelt = self._pool.map(_spelt, chunks, [texts for _, texts in sizes], spans, [words] * len(sizes))
@@ -138,32 +121,30 @@ class ScannedPile:
 
     def _turn_into_words(self) -> None:
         """Split all chunks into words, write each chunk's words to disk, and start new tables."""
-        name = self._generations[-1].name
-        merged, others = self._tables[0], self._tables[1:]
+        name = len(self._generations)
+        merged, *others = self._tables
         places = [np.arange(len(merged)), *(merged.absorb(other) for other in others)]
         counts, first = merged.counts(), 1
         lengths, words = [np.zeros(1, np.int64)], [np.zeros(0, np.int32)]
         for of_chunks, found in words_of_chunks(self._tokenizer, merged):
-            occurrences = counts[first : first + len(of_chunks)]
+            last = first + len(of_chunks)
             lengths.append(of_chunks)
-            words.append(self.words.number(found, np.repeat(occurrences, of_chunks)))
-            first += len(of_chunks)
+            words.append(self.words.number(found, np.repeat(counts[first:last], of_chunks)))
+            first = last
         ends = np.cumsum(np.concatenate(lengths))
         begins = ends - np.concatenate(lengths)
         for number, of_table in enumerate(places):
             self._write(f"{name}-spans-{number}", [begins[of_table], ends[of_table]])
         self._write(f"{name}-words", words)
-        self._generations.append(_Generation(str(len(self._generations))))
+        self._generations.append([])
         self._tables = [Chunks() for _ in self._tables]
 
-    def _spelling(
-        self, generation: _Generation, ids: NDArray[np.int32]
-    ) -> tuple[list[NDArray[np.int64]], NDArray[np.int32]]:
+    def _spelling(self, name: int, ids: Ids) -> tuple[list[Longs], Ids]:
         """Return the spans (2, C) of each table's chunks in the known words, and the ids of these."""
-        words = ids[np.fromfile(self._folder / f"{generation.name}-words", np.int32)]
+        words = ids[np.fromfile(self._folder / f"{name}-words", np.int32)]
         known = words != UNKNOWN_ID
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
-        paths = [self._folder / f"{generation.name}-spans-{number}" for number in range(len(self._tables))]
+        paths = [self._folder / f"{name}-spans-{number}" for number in range(len(self._tables))]
         return [before[np.fromfile(path, np.int64).reshape(2, -1)] for path in paths], words[known]
 
     def _write(self, name: str, arrays: Iterable[NDArray[Any]]) -> None:
@@ -178,18 +159,13 @@ def disk_errors_in(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"{folder}: cannot write the encoded corpus ({error.strerror}); it needs four bytes a word. "
-            "Free space or set TMPDIR to another disk."
-        ) from None
+        reason = f"cannot write the encoded corpus ({error.strerror}); it needs four bytes a word."
+        raise DataError(f"{folder}: {reason} Free space or set TMPDIR to another disk.") from None
 
 
-def _spelt(
-    chunks: NDArray[np.int32], texts: int, spans: NDArray[np.int64], words: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _spelt(chunks: Ids, texts: int, spans: Longs, words: Ids) -> tuple[Ids, Longs]:
     """Return the word ids of chunks and the word count of each text."""
-    out = np.empty(scanner.spelt_length(chunks, spans), np.int32)
-    lengths = np.zeros(texts, np.int64)
+    out, lengths = np.empty(np.diff(spans, axis=0)[0, chunks].sum(), np.int32), np.zeros(texts, np.int64)
     scanner.spell(chunks, spans, words, out, lengths)
     return out, lengths
 
@@ -210,14 +186,10 @@ def _texts(batches: Iterable[Sequence[str] | Any]) -> Iterator[Utf8Texts]:
     for batch in batches:
         if hasattr(batch, "buffers"):
             yield arrow_strings(batch)
-        else:
-            yield from (_listed_texts(batch[first : first + ROWS]) for first in range(0, len(batch), ROWS))
-
-
-def _listed_texts(batch: Sequence[str]) -> Utf8Texts:
-    encoded = [text.encode() for text in batch]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    return np.frombuffer(b"".join(encoded), np.uint8), offsets
+            continue
+        for first in range(0, len(batch), ROWS):
+            encoded = [text.encode() for text in batch[first : first + ROWS]]
+            yield np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64)
 
 
 def _joined(parts: Sequence[Utf8Texts]) -> Utf8Texts:

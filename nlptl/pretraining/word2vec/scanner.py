@@ -19,29 +19,23 @@ _SHORT = 16  # bytes in LOW and HIGH, so that most look-ups need no arena
 _BYTE, _TOP, _HALF = np.uint64(8), np.uint64(56), np.uint64(32)
 _OFFSET, _PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)  # FNV-1a, 64 bits
 _MIX, _MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-_ID = np.uint64(0xFFFFFFFF)
+_ID = np.uint64(0xFFFFFFFF)  # lower half of CHUNK: the number
+Bytes = NDArray[np.uint8]
+Ids = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Slots = NDArray[np.uint64]
+_compiled, _inlined = njit(cache=True, nogil=True), njit(cache=True, nogil=True, forceinline=True)
 
 
 class Table(NamedTuple):
     """Hash table of chunks and their counts: open addressing, at most half full."""
 
-    slots: NDArray[np.uint64]
+    slots: Slots
     """(S, 4) LOW and HIGH: bytes of a short chunk, or hashes of a long one; CHUNK: length (upper half) and number, 0 if
     empty; COUNT. S is a power of two. A slot is half a cache line: one miss a look-up."""
-    ends: NDArray[np.int64]
-    """(C,) end of each chunk in the arena. It starts one byte after the end of the one before."""
-    arena: NDArray[np.uint8]
-    """All chunks, SEPARATOR after each."""
-    sizes: NDArray[np.int64]
-    """(2,) USED and NEEDED."""
-
-
-def _compiled(function: Any) -> Any:
-    return njit(function, cache=True, nogil=True)
-
-
-def _inlined(function: Any) -> Any:
-    return njit(function, cache=True, nogil=True, forceinline=True)
+    ends: Longs  # (C,) end of each chunk in the arena. It starts one byte after the end of the one before.
+    arena: Bytes  # all chunks, SEPARATOR after each
+    sizes: Longs  # (2,) USED and NEEDED
 
 
 @_inlined
@@ -50,7 +44,7 @@ def _is_space(byte: int) -> bool:
 
 
 @_inlined
-def _is_open_break(content: NDArray[np.uint8], begin: int, end: int) -> bool:
+def _is_open_break(content: Bytes, begin: int, end: int) -> bool:
     """Return whether a chunk ends in <br, after which the tokenizer looks across whitespace for />."""
     if end - begin < 3 or content[end - 3] != 60:
         return False
@@ -64,7 +58,7 @@ def _first_slot(low: np.uint64, high: np.uint64, last: np.uint64) -> np.uint64:
 
 
 @_compiled
-def _spells(table: Table, chunk: int, content: NDArray[np.uint8], begin: int, end: int) -> bool:
+def _spells(table: Table, chunk: int, content: Bytes, begin: int, end: int) -> bool:
     start = table.ends[chunk - 1] + 1
     if table.ends[chunk] - start != end - begin:
         return False
@@ -74,24 +68,8 @@ def _spells(table: Table, chunk: int, content: NDArray[np.uint8], begin: int, en
     return same == end
 
 
-@_compiled
-def _added(table: Table, content: NDArray[np.uint8], begin: int, end: int) -> int:
-    """Append a new chunk. Return its number, or 0 if the table must grow."""
-    chunk = table.sizes[USED]
-    start = table.ends[chunk - 1] + 1
-    if chunk == len(table.ends) or 2 * chunk >= len(table.slots) or start + end - begin >= len(table.arena):
-        table.sizes[NEEDED] = end - begin + 1
-        return 0
-    for place in range(end - begin):  # a slice would take numba four seconds to compile
-        table.arena[start + place] = content[begin + place]
-    table.arena[start + end - begin] = SEPARATOR
-    table.ends[chunk] = start + end - begin
-    table.sizes[USED] = chunk + 1
-    return int(chunk)
-
-
 @_inlined
-def _find(slots: NDArray[np.uint64], low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
+def _find(slots: Slots, low: np.uint64, high: np.uint64, length: np.uint64) -> np.uint64:
     """Return the slot of a short chunk, or its empty slot."""
     last = np.uint64(len(slots) - 1)
     slot = _first_slot(low, high, last)
@@ -103,9 +81,7 @@ def _find(slots: NDArray[np.uint64], low: np.uint64, high: np.uint64, length: np
 
 
 @_compiled
-def _find_long(
-    table: Table, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
-) -> np.uint64:
+def _find_long(table: Table, content: Bytes, begin: int, end: int, low: np.uint64, high: np.uint64) -> np.uint64:
     """Return the slot of a long chunk, or its empty slot."""
     slots, length = table.slots, np.uint64(end - begin) << _HALF
     slot = _find(slots, low, high, length)
@@ -115,7 +91,7 @@ def _find_long(
 
 
 @_compiled
-def _hash(content: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
+def _hash(content: Bytes, begin: int, end: int) -> np.uint64:
     key = _OFFSET
     for place in range(begin, end):
         key = (key ^ np.uint64(content[place])) * _PRIME
@@ -123,25 +99,25 @@ def _hash(content: NDArray[np.uint8], begin: int, end: int) -> np.uint64:
 
 
 @_compiled
-def _filled(
-    table: Table, slot: np.uint64, content: NDArray[np.uint8], begin: int, end: int, low: np.uint64, high: np.uint64
-) -> bool:
-    """Put a new chunk into an empty slot. Return False if the table must grow."""
-    chunk = _added(table, content, begin, end)
-    if chunk:
-        table.slots[slot, LOW], table.slots[slot, HIGH] = low, high
-        table.slots[slot, CHUNK] = (np.uint64(end - begin) << _HALF) | np.uint64(chunk)
-    return bool(chunk != 0)
+def _filled(table: Table, slot: Any, content: Bytes, begin: int, end: int, low: Any, high: Any) -> bool:
+    """Append a new chunk and put it into an empty slot. Return False if the table must grow."""
+    chunk = table.sizes[USED]
+    start = table.ends[chunk - 1] + 1
+    if chunk == len(table.ends) or 2 * chunk >= len(table.slots) or start + end - begin >= len(table.arena):
+        table.sizes[NEEDED] = end - begin + 1
+        return False
+    for place in range(end - begin):  # a slice would take numba four seconds to compile
+        table.arena[start + place] = content[begin + place]
+    table.arena[start + end - begin] = SEPARATOR
+    table.ends[chunk] = start + end - begin
+    table.sizes[USED] = chunk + 1
+    table.slots[slot, LOW], table.slots[slot, HIGH] = low, high
+    table.slots[slot, CHUNK] = (np.uint64(end - begin) << _HALF) | np.uint64(chunk)
+    return True
 
 
 @_compiled
-def scan(
-    table: Table,
-    content: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    state: NDArray[np.int64],
-    out: NDArray[np.int32],
-) -> bool:
+def scan(table: Table, content: Bytes, offsets: Longs, state: Longs, out: Ids) -> bool:
     """Write the chunks of all texts to `out`, 0 after each text. Return False if the table must grow.
 
     `offsets` (texts + 1,) are the starts of texts in `content`. `state` is where the next call goes on.
@@ -184,7 +160,7 @@ def scan(
 
 
 @_compiled
-def absorb(table: Table, other: Table, counts: NDArray[np.int64], first: int, places: NDArray[np.int64]) -> int:
+def absorb(table: Table, other: Table, counts: Longs, first: int, places: Longs) -> int:
     """Add the chunks of `other` from `first` on and write their `places`. Return the first that needs a larger table."""
     slots = table.slots
     for chunk in range(first, other.sizes[USED]):
@@ -206,7 +182,7 @@ def absorb(table: Table, other: Table, counts: NDArray[np.int64], first: int, pl
 
 
 @_compiled
-def rehash(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+def rehash(old: Slots, new: Slots) -> None:
     """Move all slots of a table into `new`, larger and all zero."""
     for source in range(len(old)):
         if old[source, CHUNK] != 0:
@@ -218,30 +194,7 @@ def rehash(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
 
 
 @_compiled
-def read_counts(slots: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
-    """Write the count of each chunk to `counts` (chunks,)."""
-    for slot in range(len(slots)):
-        if slots[slot, CHUNK] != 0:
-            counts[np.int64(slots[slot, CHUNK] & _ID)] = np.int64(slots[slot, COUNT])
-
-
-@_compiled
-def spelt_length(chunks: NDArray[np.int32], spans: NDArray[np.int64]) -> int:
-    """Return the number of words of chunks."""
-    words = 0
-    for chunk in chunks:
-        words += spans[1, chunk] - spans[0, chunk]
-    return words
-
-
-@_compiled
-def spell(
-    chunks: NDArray[np.int32],
-    spans: NDArray[np.int64],
-    words: NDArray[np.int32],
-    out: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-) -> None:
+def spell(chunks: Ids, spans: Longs, words: Ids, out: Ids, lengths: Longs) -> None:
     """Write the words of each chunk, words[spans[0, c] : spans[1, c]], to `out` and word counts of texts to `lengths`."""
     written = text = last = 0
     for chunk in chunks:

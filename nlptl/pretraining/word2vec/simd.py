@@ -12,6 +12,7 @@ Shapes: M context rows of a window, K = 6 output rows that share them, D floats 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -45,7 +46,6 @@ def step(
     `outputs` (6,) are addresses of int64 addresses of rows; an odd M is followed by one more that is only read.
     `gradients` (M + 1, 8) is a buffer for g. An output row may occur several times in `outputs`.
     """
-    signature = types.void(*[types.int64] * 7)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
         inputs, outputs, towards, scale, gradients, rows, floats = arguments
@@ -56,74 +56,36 @@ def step(
         _updates(builder, inputs, addresses, gradients, rows, bytes_a_row)
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(*[types.int64] * 7), codegen
 
 
 @intrinsic
 def enter(typing: Any, source: Any, row: Any, copy: Any, floats: Any) -> tuple[Any, Any]:
     """Copy a row of D floats from `source` to `row` and to `copy`."""
-    signature = types.void(*[types.int64] * 4)
-
-    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
-        source, row, copy, floats = arguments
-        with _along(builder, floats) as (place, _loop):
-            value = _load(builder, source, place, _WIDE)
-            _store(builder, value, row, place)
-            _store(builder, value, copy, place)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    return _row_wise(3, reads=(0,), writes=(1, 2), combine=lambda _, value: value)
 
 
 @intrinsic
 def add_difference(typing: Any, target: Any, row: Any, copy: Any, floats: Any) -> tuple[Any, Any]:
     """Add `row` - `copy` to the row of D floats at `target`."""
-    signature = types.void(*[types.int64] * 4)
-
-    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
-        target, row, copy, floats = arguments
-        with _along(builder, floats) as (place, _loop):
-            moved = builder.fsub(_load(builder, row, place, _WIDE), _load(builder, copy, place, _WIDE))
-            _store(builder, builder.fadd(_load(builder, target, place, _WIDE), moved), target, place)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    return _row_wise(3, reads=(1, 2, 0), writes=(0,), combine=lambda b, row, copy, old: b.fadd(old, b.fsub(row, copy)))
 
 
 @intrinsic
 def subtract(typing: Any, row: Any, copy: Any, floats: Any) -> tuple[Any, Any]:
     """Subtract the row of D floats at `copy` from `row`."""
-    signature = types.void(*[types.int64] * 3)
-
-    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
-        row, copy, floats = arguments
-        with _along(builder, floats) as (place, _loop):
-            moved = builder.fsub(_load(builder, row, place, _WIDE), _load(builder, copy, place, _WIDE))
-            _store(builder, moved, row, place)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    return _row_wise(2, reads=(0, 1), writes=(0,), combine=lambda b, row, copy: b.fsub(row, copy))
 
 
 @intrinsic
 def add(typing: Any, target: Any, source: Any, floats: Any) -> tuple[Any, Any]:
     """Add the row of D floats at `source` to the one at `target`."""
-    signature = types.void(*[types.int64] * 3)
-
-    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
-        target, source, floats = arguments
-        with _along(builder, floats) as (place, _loop):
-            total = builder.fadd(_load(builder, target, place, _WIDE), _load(builder, source, place, _WIDE))
-            _store(builder, total, target, place)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    return _row_wise(2, reads=(0, 1), writes=(0,), combine=lambda b, old, more: b.fadd(old, more))
 
 
 @intrinsic
 def scale_into(typing: Any, row: Any, copy: Any, factor: Any, floats: Any) -> tuple[Any, Any]:
     """Multiply the row of D floats at `row` by float32 `factor`, and copy it to `copy`."""
-    signature = types.void(types.int64, types.int64, types.float32, types.int64)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
         row, copy, factor, floats = arguments
@@ -134,28 +96,24 @@ def scale_into(typing: Any, row: Any, copy: Any, factor: Any, floats: Any) -> tu
             _store(builder, value, copy, place)
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(types.int64, types.int64, types.float32, types.int64), codegen
 
 
 @intrinsic
 def prefetch(typing: Any, row: Any, floats: Any) -> tuple[Any, Any]:
     """Prefetch the cache lines of a row for writing."""
-    signature = types.void(types.int64, types.int64)
 
     def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
         row, floats = arguments
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(builder, _int(0), builder.mul(floats, _int(4)), _int(64), _INT64) as (
-            place,
-            _loop,
-        ):
+        with _along(builder, floats, step=64) as (place, _):
             address = builder.inttoptr(builder.add(row, place), pointer)
             builder.call(function, [address, _INT32(1), _INT32(3), _INT32(1)])  # to write, keep it near, data
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(types.int64, types.int64), codegen
 
 
 def _gradients(
@@ -192,8 +150,7 @@ def _updates(
             old = new = _load(builder, address, place, _WIDE)
             first = builder.mul(row, _int(4 * LANES))
             for k in range(OUTPUTS):
-                gradient = _load(builder, gradients, builder.add(first, _int(4 * k)), _FLOAT, 4)
-                factors = _broadcast(builder, gradient)
+                factors = _broadcast(builder, _load(builder, gradients, builder.add(first, _int(4 * k)), _FLOAT, 4))
                 new = _fma(builder, factors, before[k], new)
                 builder.store(_fma(builder, factors, old, builder.load(moved[k])), moved[k])
             _store(builder, new, address, place)
@@ -238,9 +195,24 @@ def _logistic(builder: Builder, x: Value) -> Value:
     return builder.fdiv(_eight(1.0), builder.fadd(power, _eight(1.0)))
 
 
-def _along(builder: Builder, floats: Value) -> Any:
+def _row_wise(
+    rows: int, *, reads: tuple[int, ...], writes: tuple[int, ...], combine: Callable[..., Value]
+) -> tuple[Any, Any]:
+    """Return an intrinsic of `rows` addresses and D: registers of rows `reads`, combined, go to rows `writes`."""
+
+    def codegen(context: Any, builder: Builder, _: Any, arguments: list[Value]) -> Value:
+        with _along(builder, arguments[-1]) as (place, _loop):
+            value = combine(builder, *[_load(builder, arguments[row], place, _WIDE) for row in reads])
+            for row in writes:
+                _store(builder, value, arguments[row], place)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * (rows + 1)), codegen
+
+
+def _along(builder: Builder, floats: Value, step: int = 4 * _WIDTH) -> Any:
     """Return a loop over the byte offsets of a row's registers."""
-    return cgutils.for_range_slice(builder, _int(0), builder.mul(floats, _int(4)), _int(4 * _WIDTH), _INT64)
+    return cgutils.for_range_slice(builder, _int(0), builder.mul(floats, _int(4)), _int(step), _INT64)
 
 
 def _int(value: int) -> Value:

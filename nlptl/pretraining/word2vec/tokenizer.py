@@ -79,12 +79,8 @@ def stop_words(settings: TextSettings) -> frozenset[str]:
 
     if settings.keep_negations:
         return frozenset(ENGLISH_STOP_WORDS) - NEGATIONS
-    warnings.warn(
-        "text.keep_negations: false drops not, never and similar words, so 'not good' becomes 'good'. "
-        "Keep them unless the labels are topics.",
-        UserWarning,
-        stacklevel=2,
-    )
+    lost = "text.keep_negations: false drops not, never and similar words, so 'not good' becomes 'good'."
+    warnings.warn(f"{lost} Keep them unless the labels are topics.", UserWarning, stacklevel=2)
     return frozenset(ENGLISH_STOP_WORDS) | NEGATIONS
 
 

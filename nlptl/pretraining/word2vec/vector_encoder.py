@@ -33,14 +33,11 @@ class VocabularyVectors:
     """Vectors of a vocabulary, with counts, n-grams and phrases."""
 
     tokenizer: Tokenizer
-    vectors: FloatArray
-    """(V, D)."""
-    counts: NDArray[np.int64]
-    """(V,)."""
+    vectors: FloatArray  # (V, D)
+    counts: NDArray[np.int64]  # (V,)
     buckets: Buckets | None = None
     spelling: Spelling | None = None
-    phrases: NDArray[np.int32] | None = None
-    """(P, 3) ids of two words and their phrase."""
+    phrases: NDArray[np.int32] | None = None  # (P, 3) ids of two words and their phrase
 
     def encoder(self) -> Encoder:
         """Return an encoder with mean pooling."""

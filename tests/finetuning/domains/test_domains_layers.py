@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.finetuning.domains.adapt_settings import Adversarial, BottleneckAdapters, LayerMethod
-from nlptl.finetuning.domains.adversarial import DomainClassifier, adversarial
-from nlptl.finetuning.domains.bottleneck_adapters import Discrepancy, adapters
+from nlptl.finetuning.domains.adversarial import DomainClassifier
+from nlptl.finetuning.domains.bottleneck_adapters import Discrepancy
 from nlptl.finetuning.domains.moving_layers import MovingLayers, _plan
 from nlptl.finetuning.domains.task import Domains, DomainTask
 from nlptl.models.classifier import TextClassifier
@@ -24,31 +25,29 @@ from tests.conftest import small_reviews
 from tests.finetuning.domains.tasks import TRAINING, given
 from tests.models.tiny import DIM, tiny_encoder
 
-HERE = "domain_adaptation"
-RECIPES = {
-    "adversarial": adversarial(strength=0.5, where=HERE),
-    "adapters": adapters(width=4, weight=1.0, where=HERE),
-}
+METHODS = {"adversarial": Adversarial(strength=0.5), "adapters": BottleneckAdapters(width=4, weight=1.0)}
 
 
 def layer_settings(name: str, **changes: Any) -> LayerMethod:
-    kind = {"adversarial": Adversarial, "adapters": BottleneckAdapters}[name]
-    return kind(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, **changes})
+    return METHODS[name].model_copy(update={"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, **changes})
+
+
+def moving_layers(classifier: TextClassifier, texts: list[str], settings: LayerMethod) -> MovingLayers:
+    vectors = torch.from_numpy(classifier.encoder.encode(texts))
+    return MovingLayers(
+        classifier, texts, vectors, TRAINING, settings, precision="float32", where="domain_adaptation",
+        context=RunContext(device="cpu"),
+    )  # fmt: skip
 
 
 def method(name: str, **changes: Any) -> tuple[MovingLayers, Domains, TextClassifier]:
     texts, labels = small_reviews(24)
     domains = Domains(texts, torch.tensor([int(label == "positive") for label in labels[:14]]), 14)
     classifier = given()
-    vectors = torch.from_numpy(classifier.encoder.encode(texts))
-    return (
-        MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], layer_settings(name, **changes)),
-        domains,
-        classifier,
-    )
+    return moving_layers(classifier, texts, layer_settings(name, **changes)), domains, classifier
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("top_layers", [1, 2, None])
 def test_saved_predictions_are_those_of_the_fit(name: str, top_layers: int | None, tmp_path: Path) -> None:
     made, domains, classifier = method(name, top_layers=top_layers)
@@ -81,15 +80,14 @@ def test_the_right_parts_move() -> None:
     assert fitted.trainable == head + sum(parameter.numel() for parameter in new_model.bottlenecks.parameters())
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", METHODS)
 def test_the_query_of_attention_pooling_counts_as_trained(name: str) -> None:
     texts, labels = small_reviews(24)
     domains = Domains(texts, torch.tensor([int(label == "positive") for label in labels[:14]]), 14)
     plain = tiny_encoder("bert")
     encoder = Encoder(plain.tokenizer, plain.token_model, Pooling("attention", query=torch.zeros(DIM))).eval()
     classifier = TextClassifier(encoder, Head(DIM, 2), ["no", "yes"]).eval()
-    vectors = torch.from_numpy(encoder.encode(texts))
-    made = MovingLayers(classifier, texts, vectors, TRAINING, RECIPES[name], layer_settings(name, top_layers=1))
+    made = moving_layers(classifier, texts, layer_settings(name, top_layers=1))
     fitted = made.fit(domains.task(domains.examples), seed=0)
     before = dict(classifier.named_parameters())
     moved = {

@@ -9,9 +9,9 @@ import pytest
 
 from nlptl.models.neighbours import nearest
 from nlptl.models.spelling import Spelling, bucket_ids
-from nlptl.pretraining.word2vec import cpu_engine
+from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus
-from nlptl.pretraining.word2vec.cpu_engine import MIN_LEARNING_RATE, segment_begins, train
+from nlptl.pretraining.word2vec.cpu_engine import segment_begins, train
 from nlptl.pretraining.word2vec.cpu_kernels import (
     EpochParameters,
     Grams,
@@ -21,7 +21,7 @@ from nlptl.pretraining.word2vec.cpu_kernels import (
     new_workspace,
     train_segments,
 )
-from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
+from nlptl.pretraining.word2vec.engines import MIN_LEARNING_RATE, Callbacks, SkipGramTask
 from nlptl.pretraining.word2vec.quality import SampledLoss
 from nlptl.pretraining.word2vec.sampling import Sampling, keep_probability, sampling_of
 from nlptl.training.checkpoints import Checkpoints
@@ -188,7 +188,7 @@ def test_training_learns_and_repeats() -> None:
 
 
 def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_engine, "MIN_THREADED_WORDS", 0)
+    monkeypatch.setattr(engines, "MIN_THREADED_WORDS", 0)
     corpus = small_corpus(TEXTS * 20)
     passed: list[int] = []
     task = SkipGramTask(dim=12, window=4, negatives=5, subsample=0, epochs=3, learning_rate=0.05, seed=3, threads=3)
@@ -199,7 +199,7 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_in_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_engine, "MIN_THREADED_WORDS", 0)
+    monkeypatch.setattr(engines, "MIN_THREADED_WORDS", 0)
 
     def fail(_: int) -> None:
         raise KeyboardInterrupt

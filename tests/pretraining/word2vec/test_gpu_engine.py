@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from nlptl.errors import ConfigError
-from nlptl.pretraining.word2vec import gpu_engine
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask
 from nlptl.pretraining.word2vec.gpu_engine import available, noise_table, train
@@ -175,7 +174,7 @@ def test_a_machine_without_triton_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setattr(gpu_engine, "_cuda", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert not available()
     with pytest.raises(ConfigError) as caught:
