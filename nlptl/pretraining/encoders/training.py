@@ -2,153 +2,137 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
 
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.pretraining.encoders.pile import Draw, TokenPile
-from nlptl.training.batches import share_of_rows, shuffled_length_batches
+from nlptl.training.batches import length_sorted_batches, share_of_rows, shuffled_length_batches
 from nlptl.training.compute import Precision
-from nlptl.training.distributed import all_reduce_sum
 from nlptl.training.loop import ParameterGroup, Schedule, TrainingJob, train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from nlptl.models.encoder import Encoder
-    from nlptl.pretraining.encoders.objectives import PileTrainingSettings
+    from nlptl.pretraining.encoders.objectives import Objective, Scratch
+
+MEASURE_TOKENS = 4096  # tokens of a batch when measuring
 
 
-class PileTraining(Protocol):
+class PileTraining(ABC):
     """Objective on a pile, ready to be trained and measured."""
 
-    encoder: Encoder
-    module: nn.Module
-    """Module with the whole state of the training."""
-    tokens: int
-    """Tokens that the encoder has read in training."""
+    module: nn.Module  # with the whole state of the training
+
+    def __init__(self, encoder: Encoder, pile: TokenPile) -> None:
+        self.encoder, self.pile = encoder, pile
+        self.tokens = 0  # that the encoder has read in training
 
     def groups(self, learning_rate: float) -> list[ParameterGroup]:
         """Return the parameters to train."""
+        return [ParameterGroup(list(self.module.parameters()), learning_rate)]
 
+    @abstractmethod
     def loss(self, draw: Draw) -> Tensor:
         """Return the mean loss () of a draw."""
 
+    @abstractmethod
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
         """Return the part of a draw for one process, and its weight."""
 
+    @abstractmethod
     def measure(self, pile: TokenPile) -> float | None:
         """Return the mean loss, equal for equal weights; None if there is nothing to predict."""
 
 
-@dataclasses.dataclass(frozen=True)
-class AutoSteps:
-    """Number of steps under `steps: auto`: some passes over the pile, within bounds."""
+class TokenPrediction(PileTraining):
+    """Training by the cross-entropy of predicted tokens. Processes weigh their texts by these tokens."""
 
-    passes: int
-    min_steps: int
-    max_steps: int
+    measured_texts: ClassVar[int] = 1  # fewer held-out texts are measured several times
 
+    @abstractmethod
+    def loss_sum(self, pile: TokenPile, draw: Draw) -> tuple[Tensor, int, int]:
+        """Return the summed loss () of a draw, the number of predicted tokens, and that of tokens read."""
 
-@dataclasses.dataclass(frozen=True)
-class Hyperparameters:
-    """Hyperparameters of one training."""
+    @abstractmethod
+    def predicted(self, draw: Draw) -> int:
+        """Return the number of predicted tokens of a draw."""
 
-    name: str
-    """Name of its checkpoints and random generators."""
-    steps: int
-    batch_size: int
-    """Texts of mean length in a step."""
-    learning_rate: float
-    warmup: float
-    """Share of the steps."""
-    stage: str = "bert"
-    """Place of the settings, for error messages."""
+    def loss(self, draw: Draw) -> Tensor:
+        """Return the mean loss () of the predicted tokens."""
+        total, predicted, read = self.loss_sum(self.pile, draw)
+        self.tokens += read
+        return total / max(1, predicted)
 
-    @property
-    def schedule(self) -> Schedule:
-        """Linear warm-up, then linear decay to zero."""
-        up = round(self.warmup * self.steps)
-        return Schedule(self.steps, warmup=up, decay=self.steps - up)
+    def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
+        """Return the texts of one process, weighted by their predicted tokens."""
+        part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
+        mine = self.predicted(part) if len(draw.rows) > process else 0
+        return part, processes * mine / max(1, self.predicted(draw))
 
-
-@dataclasses.dataclass(frozen=True)
-class TrainingHistory:
-    """Losses and speed of one training."""
-
-    epoch_losses: list[float]
-    seconds: float
-    """Seconds since the start, or since it resumed."""
-    tokens: int
-    """Tokens read in these seconds by all processes."""
+    @torch.inference_mode()
+    def measure(self, pile: TokenPile) -> float | None:
+        """Return the mean loss under fixed draws. Its exponential is the perplexity."""
+        total, predicted = 0.0, 0
+        self.encoder.eval(), self.module.eval()
+        for again in range(min(50, -(-self.measured_texts // len(pile)))):
+            for rows in length_sorted_batches(pile.lengths, budget=MEASURE_TOKENS):
+                loss, count, _ = self.loss_sum(pile, Draw(-again, rows))
+                total, predicted = total + float(loss), predicted + count
+        return total / predicted if predicted else None
 
 
-def weighted_share(draw: Draw, process: int, processes: int, predicted: Callable[[Draw], int]) -> tuple[Draw, float]:
-    """Return the texts of one process, weighted by their predicted tokens."""
-    part = Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0])
-    mine = predicted(part) if len(draw.rows) > process else 0
-    return part, processes * mine / max(1, predicted(draw))
+def epoch_batches(
+    pile: TokenPile, settings: Objective | Scratch, context: RunContext, *, name: str
+) -> Callable[[int], list[Draw]]:
+    """Return a function that draws the batches of an epoch by the seed, `name` and the epoch alone."""
 
+    def batches(epoch: int) -> list[Draw]:
+        generator = context.generator(f"{name}/{epoch}")
+        found = shuffled_length_batches(pile.lengths, batch_size=settings.batch_size, generator=generator)
+        return [Draw(epoch, rows) for rows in found]
 
-def epoch_batches(pile: TokenPile, epoch: int, *, name: str, batch_size: int, context: RunContext) -> list[Draw]:
-    """Return the batches of an epoch. They depend on the seed, `name` and `epoch` alone."""
-    generator = context.generator(f"{name}/{epoch}")
-    found = shuffled_length_batches(pile.lengths, batch_size=batch_size, generator=generator)
-    return [Draw(epoch, rows) for rows in found]
-
-
-def step_count(
-    settings: PileTrainingSettings, pile: TokenPile, auto: AutoSteps, *, name: str, batch_size: int, context: RunContext
-) -> int:
-    """Return the number of steps that the settings ask for on this pile."""
-    if settings.epochs is not None:
-        batches = functools.partial(epoch_batches, pile, name=name, batch_size=batch_size, context=context)
-        return sum(len(batches(epoch)) for epoch in range(1, settings.epochs + 1))
-    if settings.steps != "auto":
-        return settings.steps
-    return max(auto.min_steps, min(auto.max_steps, -(-auto.passes * len(pile) // batch_size)))
+    return batches
 
 
 def train_on_pile(
-    training: PileTraining, pile: TokenPile, parameters: Hyperparameters, context: RunContext, *, precision: Precision
-) -> TrainingHistory:
-    """Train to the last step, from the newest checkpoint if there is one.
+    training: PileTraining, settings: Objective | Scratch, context: RunContext,
+    *, name: str, steps: int, precision: Precision, stage: str,
+) -> list[float]:  # fmt: skip
+    """Train from the newest checkpoint, if any, to the last step. Return the mean loss of each epoch.
 
-    Raises ConfigError if the loss is not finite.
+    `name` is that of checkpoints and random generators. Raises ConfigError, at `stage`, if the loss is not finite.
     """
-    begin = time.monotonic()
-    done = 0
-    with context.progress.task(parameters.name.replace("_", " "), total=parameters.steps, unit="steps") as task:
+    done, warmup = 0, round(settings.warmup * steps)
+    with context.progress.task(name.replace("_", " "), total=steps, unit="steps") as task:
 
         def after_step(step: int, loss: float) -> None:
             nonlocal done
             if not math.isfinite(loss):
                 raise ConfigError(
-                    f"{parameters.stage}: the loss of {parameters.name} was {loss} at step {step} with a learning rate of "
-                    f"{parameters.learning_rate:g}; expected a finite number. Lower learning_rate."
+                    f"{stage}: the loss of {name} was {loss} at step {step} with a learning rate of "
+                    f"{settings.learning_rate:g}; expected a finite number. Lower learning_rate."
                 )
             task.advance(step - done, f"loss {loss:.3f}")
-            context.record.step(parameters.name, step, loss)
+            context.record.step(name, step, loss)
             done = step
 
         job = TrainingJob(
             model=training.module,
-            groups=training.groups(parameters.learning_rate),
-            batches=functools.partial(
-                epoch_batches, pile, name=parameters.name, batch_size=parameters.batch_size, context=context
-            ),
+            groups=training.groups(settings.learning_rate),
+            batches=epoch_batches(training.pile, settings, context, name=name),
             loss=training.loss,
-            epochs=parameters.steps,
-            seed=context.generator(f"{parameters.name}/dropout").initial_seed(),
-            schedule=parameters.schedule,
+            epochs=steps,
+            seed=context.generator(f"{name}/dropout").initial_seed(),
+            schedule=Schedule(steps, warmup=warmup, decay=steps - warmup),
             precision=precision,
             share=training.share,
-            checkpoints=context.checkpoints(parameters.name),
+            checkpoints=context.checkpoints(name),
         )
-        losses = train(job, after_step=after_step)
-    return TrainingHistory(losses, time.monotonic() - begin, round(all_reduce_sum(training.tokens)))
+        return train(job, after_step=after_step)
