@@ -22,20 +22,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Bert",
-    "ClassificationHead",
-    "DomainAdaptation",
-    "Encoder",
-    "FineTune",
-    "Pipeline",
-    "RunContext",
-    "SentenceVectors",
-    "SkipGram",
-    "TextClassifier",
-    "TextData",
-    "__version__",
-    "load_data",
-]
+    "Bert", "ClassificationHead", "DomainAdaptation", "Encoder", "FineTune", "Pipeline", "RunContext",
+    "SentenceVectors", "SkipGram", "TextClassifier", "TextData", "__version__", "load_data",
+]  # fmt: skip
 
 _MODULES = {
     "Bert": "nlptl.stages.bert",

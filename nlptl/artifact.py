@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from pydantic import Field
 
@@ -23,43 +23,29 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
 
-RUN_SETTINGS = "pipeline.yaml"
-"""Resolved settings in a run's folder. `nlptl.runs.folder` describes the rest."""
+RUN_SETTINGS = "pipeline.yaml"  # resolved settings in a run's folder; `nlptl.runs.folder` describes the rest
 
 Kind = Literal["encoder", "classifier"]
+T = TypeVar("T")
 
 
 class Manifest(Config):
     """Kind and origin of a published folder. Written last: a folder without it is unfinished."""
 
     format_version: int = FORMAT_VERSION
-    """Version of the folder's layout. Any other version is refused."""
     kind: Kind
-    """Kind of artifact in the folder."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the stage that made it, with all defaults."""
-    identity: str = ""
-    """Digest of settings, stage version, seed, data and parent. Empty for a folder saved by hand."""
-    parent: str = ""
-    """Identity of the artifact that the stage was given. Empty for a first stage."""
-    data: dict[str, str] = Field(default_factory=dict)
-    """Digest of each part of the data that the stage read."""
+    settings: dict[str, Any] = Field(default_factory=dict)  # of the stage that made it, with all defaults
+    identity: str = ""  # digest of settings, stage version, seed, data and parent; empty for a folder saved by hand
+    parent: str = ""  # identity of the artifact that the stage was given; empty for a first stage
+    data: dict[str, str] = Field(default_factory=dict)  # digest of each part of the data that the stage read
     versions: dict[str, str] = Field(default_factory=dict)
-    """Versions of the libraries that made it."""
     seed: int | None = None
-    """Seed of the run."""
     seconds: float = 0.0
-    """Wall time of the stage."""
     device: str = "cpu"
-    """Device of the stage."""
     trainable_parameters: int = 0
-    """Parameters that the stage trained."""
     total_parameters: int = 0
-    """Parameters in the folder."""
-    report: dict[str, Any] = Field(default_factory=dict)
-    """Findings of the stage, such as nearest neighbours or chosen epochs."""
-    files: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 of every other file of the folder."""
+    report: dict[str, Any] = Field(default_factory=dict)  # findings, such as nearest neighbours or chosen epochs
+    files: dict[str, str] = Field(default_factory=dict)  # SHA-256 of every other file of the folder
 
 
 def digest_of(value: object) -> str:
@@ -76,13 +62,9 @@ def file_digest(path: Path) -> str:
 
 def library_versions() -> dict[str, str]:
     """Return the installed versions of the libraries that shape results, without importing them."""
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import distributions
 
-    found: dict[str, str] = {}
-    for name in VERSIONED:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {name: found.version for name in VERSIONED for found in list(distributions(name=name))[:1]}
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -92,54 +74,44 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part."""
-    draft = _draft(path)
-    with told_as_storage_error(path):
-        try:
-            with draft.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+    with _draft(path) as draft:
+        with draft.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
 
 
-def write_folder_atomically(folder: Path, write: Callable[[Path], object]) -> None:
-    """Replace a folder by a draft that `write` fills. Readers see the old or the new folder, never a part.
-
-    Raises StorageError for a full disk or a missing permission; the old folder then stays.
-    """
-    draft = _draft(folder)
-    with told_as_storage_error(folder):
-        try:
-            draft.mkdir(parents=True)
-            write(draft)
-            _sync(draft)
-            _swap(draft, folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+def write_folder_atomically(folder: Path, write: Callable[[Path], T]) -> T:
+    """Replace a folder like `write_atomically` and return what `write` returns. StorageError leaves the old folder."""
+    with _draft(folder) as draft:
+        draft.mkdir(parents=True)
+        result = write(draft)
+        for path in (*_files_in(draft), draft):
+            _sync(path)
+        old = folder.with_name(f".{folder.name}.draft-old-{uuid.uuid4().int}")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(draft, folder)
+        shutil.rmtree(old, ignore_errors=True)
+        _sync(folder.parent)
+        return result
 
 
 def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str]) -> Manifest:
-    """Replace `folder` by a draft that `write` fills, with a manifest of all files.
-
-    Raises ArtifactError where the old folder holds other files than `files` and those of its manifest.
-    """
+    """Replace `folder`, manifest included. Raises ArtifactError if it holds files that are not in `files` or its old manifest."""
     folder = folder if folder.name else folder.absolute()
-    published = manifest
 
-    def write_all(draft: Path) -> None:
-        nonlocal published
+    def write_all(draft: Path) -> Manifest:
         write(draft)
         digests = {path.relative_to(draft).as_posix(): file_digest(path) for path in _files_in(draft)}
         published = manifest.model_copy(update={"files": digests})
         (draft / MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return published
 
     with told_as_storage_error(folder):
         check_replaceable(folder, files)
-    write_folder_atomically(folder, write_all)
-    return published
+    return write_folder_atomically(folder, write_all)
 
 
 def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
@@ -149,7 +121,12 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        _check_version(path, raw.get("format_version"))
+        found = raw.get("format_version")
+        if isinstance(found, int) and found != FORMAT_VERSION:
+            than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
+            raise ArtifactError(
+                f"{path}: format version {found} is {than} than {FORMAT_VERSION}, which this nlptl reads. {remedy}."
+            )
         manifest = Manifest.model_validate(raw)
     except FileNotFoundError:
         raise ArtifactError(
@@ -157,22 +134,13 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         ) from None
     except (OSError, ValueError, AttributeError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
-            f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. "
-            "Run the stage again."
+            f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
         ) from None
     if kind is not None and manifest.kind != kind:
         raise ArtifactError(
             f"{folder}: holds an artifact of kind {manifest.kind}; expected {kind}. Give another folder."
         )
     return manifest
-
-
-def _check_version(path: Path, found: object) -> None:
-    if isinstance(found, int) and found != FORMAT_VERSION:
-        than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
-        raise ArtifactError(
-            f"{path}: format version {found} is {than} than {FORMAT_VERSION}, which this nlptl reads. {remedy}."
-        )
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -212,10 +180,7 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Lock a run folder for this process. The kernel releases it even after kill -9.
-
-    Raises ArtifactError with the holder's process id when another process holds it.
-    """
+    """Lock a run folder; the kernel unlocks it even after kill -9. ArtifactError names the process that already holds it."""
     with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -240,7 +205,7 @@ def sweep(folder: Path, has_name: Callable[[str], bool]) -> None:
     for path in folder.glob(".*.draft-*"):
         name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
         if name and has_name(name[1]):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def check_replaceable(folder: Path, files: Collection[str]) -> None:
@@ -272,35 +237,28 @@ def append_lines(path: Path, lines: str) -> None:
         os.fsync(file.fileno())
 
 
-def _draft(path: Path) -> Path:
-    """Return a fresh name beside `path`, of the form that `sweep` removes."""
-    return path.with_name(f".{path.name}.draft-{uuid.uuid4().int}")
+@contextlib.contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Lend a fresh name beside `path`, of the form that `sweep` removes, and remove what is left there."""
+    draft = path.with_name(f".{path.name}.draft-{uuid.uuid4().int}")
+    with told_as_storage_error(path):
+        try:
+            yield draft
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(draft)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _swap(draft: Path, folder: Path) -> None:
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.draft-old-{uuid.uuid4().int}")
-        os.rename(folder, old)
-        os.rename(draft, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(draft, folder)
-    _sync_folder(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    for path in _files_in(folder):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -312,17 +270,13 @@ def told_as_storage_error(path: Path) -> Iterator[None]:
     """Turn a disk's refusal into StorageError; safetensors hides its own in SafetensorError."""
     try:
         yield
-    except OSError as error:
-        raise StorageError(_disk_sentence(path, error)) from None
     except Exception as error:
-        if type(error).__name__ == "SafetensorError":
-            raise StorageError(_disk_sentence(path, error)) from None
-        raise
-
-
-def _disk_sentence(path: Path, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error)
-    return f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StorageError(
+            f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
+        ) from None
 
 
 def stage_folder(run: Path, number: int, stage: object) -> Path:

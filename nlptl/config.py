@@ -47,10 +47,7 @@ def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
 
 
 def parse(model: type[C], raw: object, *, where: str) -> C:
-    """Validate `raw` (plain dicts, lists, scalars) as `model`.
-
-    Raises ConfigError with all faults of `raw`. `where` names the file or object that holds them.
-    """
+    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:

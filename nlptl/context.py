@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from nlptl.training.checkpoints import Checkpoints
 
-
 Device = Literal["auto", "cpu", "cuda"]
 Number = int | float | str
 
@@ -27,23 +26,20 @@ class Record:
 
     def __init__(self, on_row: Callable[[str, Mapping[str, Number], int | None], None] | None = None) -> None:
         """`on_row(group, values, step)` is called for each row as it is added. `group` joins the row's strings with '/'."""
-        self._on_row = on_row
+        self._on_row = on_row or (lambda group, values, step: None)
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
-        self.trainable_parameters = 0
-        """Parameters that the stage trains; the manifest keeps them."""
+        self.trainable_parameters = 0  # of the stage; the manifest keeps them
 
     def row(self, **values: Number) -> None:
         """Add a row of history, such as an epoch and its loss."""
         self.history.append(values)
-        if self._on_row is not None:
-            self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
+        self._on_row("/".join(str(value) for value in values.values() if isinstance(value, str)), values, None)
 
     def step(self, training: str, step: int, loss: float) -> None:
         """Pass the loss of one step to `on_row`. It is not kept."""
-        if self._on_row is not None:
-            self._on_row(f"{training}/steps", {"loss": loss}, step)
+        self._on_row(f"{training}/steps", {"loss": loss}, step)
 
     def add_finding(self, name: str, value: Any, sentence: str = "") -> None:
         """Keep a finding (plain JSON values) and the sentence that reports it."""
@@ -56,26 +52,14 @@ class Record:
 class RunContext:
     """Where and how a stage runs. The defaults suit use from Python."""
 
-    seed: int = 13
-    """Seed of all generators of the stage."""
-    device: Device = "auto"
-    """`auto` uses a GPU if there is one."""
+    seed: int = 13  # of all generators of the stage
+    device: Device = "auto"  # uses a GPU if there is one
     progress: Progress = dataclasses.field(default_factory=SilentProgress)
-    """Display of long work."""
     record: Record = dataclasses.field(default_factory=Record)
-    """Receiver of history and findings."""
-    checkpoint_folder: Path | None = None
-    """Folder for checkpoints. None disables checkpointing."""
-    run_identity: str = ""
-    """Identity of the running stage. Checkpoints with another identity are ignored."""
-    checkpoint_every_steps: int | None = None
-    """Steps between checkpoints. None writes one a minute."""
-    tracker: Tracker = dataclasses.field(default_factory=SilentTracker)
-    """Receiver of settings, losses and scores of the whole run; see `nlptl.runs.trackers`."""
-
-    def log_step(self, name: str, step: int, loss: float) -> None:
-        """Report the loss of one step of the training `name`."""
-        self.record.step(name, step, loss)
+    checkpoint_folder: Path | None = None  # None disables checkpointing
+    run_identity: str = ""  # of the running stage; checkpoints with another identity are ignored
+    checkpoint_every_steps: int | None = None  # None writes a checkpoint a minute
+    tracker: Tracker = dataclasses.field(default_factory=SilentTracker)  # of the whole run
 
     def checkpoints(self, name: str) -> Checkpoints | None:
         """Return the checkpoints of the training `name`, from which it resumes; None if checkpointing is disabled."""
@@ -83,17 +67,11 @@ class RunContext:
             return None
         from nlptl.training.checkpoints import Checkpoints
 
-        return Checkpoints(
-            self.checkpoint_folder / name,
-            identity=f"{self.run_identity}/{name}",
-            every_steps=self.checkpoint_every_steps,
-        )
+        folder, identity = self.checkpoint_folder / name, f"{self.run_identity}/{name}"
+        return Checkpoints(folder, identity=identity, every_steps=self.checkpoint_every_steps)
 
     def torch_device(self) -> torch.device:
-        """Return the torch device. Of several processes, each takes the GPU with its local index.
-
-        Raises ConfigError if there is no such GPU.
-        """
+        """Return the torch device: of several processes, each takes the GPU with its local index, or raises ConfigError."""
         import torch
 
         available = torch.cuda.is_available()

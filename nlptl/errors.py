@@ -1,12 +1,4 @@
-"""Errors that a user can act on; every message consists of full sentences.
-
-NlptlError            anything below
-├── ConfigError       a setting is wrong; names the YAML path
-├── DataError         a data file, row or label is wrong; names file and line
-├── ArtifactError     a folder of results is missing, damaged or locked
-│   └── StorageError  the machine refused to write: disk full, no permission
-└── ProcessError      another process of the run failed
-"""
+"""Errors that a user can act on; every message consists of full sentences."""
 
 from __future__ import annotations
 
@@ -23,7 +15,7 @@ class NlptlError(Exception):
 
 
 class ConfigError(NlptlError):
-    """Wrong settings. `faults` holds one message a fault; `str()` joins them by line."""
+    """Wrong settings. `faults` holds one message a fault, with its YAML path; `str()` joins them by line."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
@@ -31,7 +23,7 @@ class ConfigError(NlptlError):
 
 
 class DataError(NlptlError):
-    """Data file, row or label that the run cannot use."""
+    """Data file, row or label that the run cannot use. The message names file and line."""
 
 
 class ArtifactError(NlptlError):

@@ -12,26 +12,23 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 if typing.TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 NO_BLOCK = ("model_type", "dict_type", "model_attributes_type")
 NO_LIST = ("list_type", "tuple_type", "set_type")
 NO_OPTION = ("union_tag_invalid", "literal_error", "enum")
-PLAIN_VALUES = {
+PLAIN_VALUES = {  # what each of pydantic's faults of a plain value expects
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     "finite_number": "a finite number",
     "string_type": "a text; put it in quotes",
 }
-"""What each of pydantic's faults of a plain value expects."""
-PREDICATE = "predicate"
-"""Fault of our own validators whose message continues the sentence that the setting's path begins."""
-NO_MEMBER = "no_member"
-"""Fault of ours: a value that no member of a union accepts."""
-WRONG_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN_VALUES, "none_required")
-"""Faults that only say that a value has another type than a member of a union."""
-UNION_MEMBERS = (
+PREDICATE = "predicate"  # of our own validators: the message continues the sentence that the setting's path begins
+NO_MEMBER = "no_member"  # of ours: a value that no member of a union accepts
+WRONG_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN_VALUES, "none_required")  # than that of a member of a union
+UNION_MEMBERS = (  # how pydantic's name of a union's member begins, its types, and its description
     (("literal[",), (typing.Literal,), ""),
     (("dict[", "constrained-dict"), (dict, Mapping), "a block such as {name: value}"),
     (("list[", "constrained-list", "tuple["), (list, tuple, Sequence), "a list such as [a, b]"),
@@ -41,10 +38,9 @@ UNION_MEMBERS = (
     (("str", "constrained-str"), (str,), "a text"),
     (("none",), (type(None),), "null"),
 )
-"""Members of a union: how pydantic's name of one begins, its types, and its description."""
 
 BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
-MOVED = {
+MOVED = {  # where a setting of an earlier version went, by the name of its block and its own
     **{("finetune", name): f"moved into the block update, to the methods that learn by gradient (head with solver "
        f"iterative, partial, full, lora). Write update: {{method: ..., {name}: ...}}." for name in BY_GRADIENT},
     ("finetune", "precision"): "moved into the block update. Write update: {method: ..., precision: ...}.",
@@ -54,7 +50,6 @@ MOVED = {
     ("domain_adaptation", "permutations"): "is gone; the shift is always tested by 999 permutations. Remove it.",
     ("domain_adaptation", "shift_texts"): "is gone; the shift is always measured on 1,000 texts a domain. Remove it.",
 }  # fmt: skip
-"""Where a setting of an earlier version went, by the name of its block and its own."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -73,8 +68,7 @@ def fault_sentences(model: type[BaseModel], error: ValidationError, where: str) 
     """Yield a sentence for each fault of a value that was validated as `model`; `where` names the file."""
     located = [_LocatedFault.of(model, fault) for fault in error.errors(include_url=False)]
     for fault in _nearest([fault for fault in located if not fault.is_consequence]):
-        sentence = f"{where}: {'.'.join(fault.path)}" if fault.path else where
-        sentence += _predicate(fault)
+        sentence = (f"{where}: {'.'.join(fault.path)}" if fault.path else where) + _predicate(fault)
         yield sentence if sentence.endswith((".", "?")) else sentence + "."
 
 
@@ -82,26 +76,20 @@ def fault_sentences(model: type[BaseModel], error: ValidationError, where: str) 
 class _Choice:
     """Union whose members all refused a value."""
 
-    depth: int
-    """Length of the path to it."""
+    depth: int  # length of the path to it
     union: object
-    member: int | str
-    """pydantic's name of the member that a fault is about."""
+    member: int | str  # pydantic's name of the member that a fault is about
 
 
 @dataclasses.dataclass(frozen=True)
 class _LocatedFault:
     """Fault with its place."""
 
-    path: tuple[str, ...]
-    """In the YAML."""
-    owner: object
-    """Type of the block that holds the last name of the path."""
-    expected: object
-    """Type that the value at the path must have."""
+    path: tuple[str, ...]  # in the YAML
+    owner: object  # type of the block that holds the last name of the path
+    expected: object  # type that the value at the path must have
     choice: _Choice | None
-    of_key: bool
-    """Whether the fault is in a name rather than in its value."""
+    of_key: bool  # whether the fault is in a name rather than in its value
     kind: str
     message: str
     found: object
@@ -110,18 +98,15 @@ class _LocatedFault:
     @property
     def is_consequence(self) -> bool:
         """Whether it only follows from others: pydantic counts items of a list that it refused as missing."""
-        least = self.context.get("min_length")
-        return (
-            self.kind == "too_short" and isinstance(self.found, list) and len(self.found) >= typing.cast("int", least)
-        )
+        least = typing.cast("int", self.context.get("min_length"))
+        return self.kind == "too_short" and isinstance(self.found, list) and len(self.found) >= least
 
     @classmethod
     def of(cls, model: type[BaseModel], fault: ErrorDetails) -> _LocatedFault:
         """Turn pydantic's location, which also names members of unions, into the path in the YAML."""
         path: list[str] = []
         annotation: object = model
-        owner: object = model
-        choice: _Choice | None = None
+        owner, choice = annotation, None
         loc = [part for part in fault["loc"] if part != "[key]"]
         for part in loc:
             annotation = _bare(annotation)
@@ -158,11 +143,8 @@ def _nearest(faults: Sequence[_LocatedFault]) -> Iterator[_LocatedFault]:
 
 
 def _of_union(faults: Sequence[_LocatedFault]) -> Sequence[_LocatedFault]:
-    meant = [
-        fault
-        for fault in faults
-        if fault.choice is not None and (len(fault.path) > fault.choice.depth or fault.kind not in WRONG_TYPE)
-    ]
+    located = [(fault, fault.choice) for fault in faults if fault.choice is not None]
+    meant = [fault for fault, choice in located if len(fault.path) > choice.depth or fault.kind not in WRONG_TYPE]
     if meant:
         return [fault for fault in meant if fault.choice == meant[0].choice]
     if len({fault.choice for fault in faults}) <= 1:
@@ -185,7 +167,7 @@ def _predicate(fault: _LocatedFault) -> str:
         return f" {fault.message}"
     if kind == "value_error":
         return f": {fault.message.removeprefix('Value error, ')}"
-    return f" is {found}, but {_required_option(fault) or _required_shape(fault) or _required_value(fault)}"
+    return f" is {found}, but {_required_option(fault) or _required_value(fault)}"
 
 
 def _required_option(fault: _LocatedFault) -> str:
@@ -202,8 +184,7 @@ def _required_option(fault: _LocatedFault) -> str:
     return ""
 
 
-def _required_shape(fault: _LocatedFault) -> str:
-    """Return "must be …" for a block, a list or another length; empty for other faults."""
+def _required_value(fault: _LocatedFault) -> str:
     if fault.kind in NO_BLOCK:
         return _block(fault.found, fault.expected)
     if fault.kind in NO_LIST:
@@ -213,10 +194,6 @@ def _required_shape(fault: _LocatedFault) -> str:
         most_or_least, bound = bounds[fault.kind]
         count = fault.context[bound]
         return f"must have {most_or_least} {count} item{'s' * (count != 1)}."
-    return ""
-
-
-def _required_value(fault: _LocatedFault) -> str:
     if fault.kind in PLAIN_VALUES:
         return f"must be {PLAIN_VALUES[fault.kind]}"
     message = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
@@ -227,10 +204,8 @@ def _block(found: object, expected: object) -> str:
     """Require a block, and show one."""
     name, tags = _tags(expected)
     if not tags:
-        known = _field_names(expected)
-        return (
-            f"must be a block of settings ({', '.join(known)})." if known else "must be a block such as {name: value}."
-        )
+        known = ", ".join(_field_names(expected))
+        return f"must be a block of settings ({known})." if known else "must be a block such as {name: value}."
     close = _closest(found, tags) if isinstance(found, str) else ""
     if close and found == close:
         return f"must be a block such as {{{name}: {found}}}."
@@ -244,12 +219,10 @@ def _such_as(found: object, expected: object) -> str:
     item = _bare(arguments[0]) if arguments else None
     name, tags = _tags(item)
     example: object = None
-    if isinstance(found, str) and tags:
-        example = {name: found if found in tags else _closest(found, tags) or tags[0]}
-    elif (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
+    if (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
         example = found
     elif tags:
-        example = {name: tags[0]}
+        example = {name: (isinstance(found, str) and _closest(found, tags)) or tags[0]}
     elif typing.get_origin(item) is typing.Literal:
         options = typing.get_args(item)
         example = found if found in options else options[0]
@@ -277,31 +250,28 @@ def _closest(word: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
 
 
+def _fields(owner: object) -> Mapping[str, FieldInfo]:
+    """Return the settings of a block, by name; nothing for other types."""
+    return owner.model_fields if isinstance(owner, type) and issubclass(owner, BaseModel) else {}
+
+
 def _field_names(owner: object) -> list[str]:
-    if isinstance(owner, type) and issubclass(owner, BaseModel):
-        return [info.alias or name for name, info in owner.model_fields.items()]
-    return []
+    return [info.alias or name for name, info in _fields(owner).items()]
 
 
 def _block_name(owner: object) -> str:
     """Return the value by which a block is told apart in its union; empty for a block that stands in none."""
-    fields = owner.model_fields.values() if isinstance(owner, type) and issubclass(owner, BaseModel) else ()
-    tags = (info.default for info in fields if typing.get_args(info.annotation) == (info.default,))
+    tags = (info.default for info in _fields(owner).values() if typing.get_args(info.annotation) == (info.default,))
     return next((tag for tag in tags if isinstance(tag, str)), "")
 
 
 def _tags(annotation: object) -> tuple[str, list[str]]:
     """Return the field whose value selects a block of a union, and its values; nothing for other types."""
-    members = _union_members(annotation)
-    blocks = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
-    if not blocks or len([member for member in members if member is not type(None)]) > len(blocks):
-        return "", []
-    for name in blocks[0].model_fields:
-        values = [
-            typing.get_args(block.model_fields[name].annotation) for block in blocks if name in block.model_fields
-        ]
+    members = [member for member in _union_members(annotation) if member is not type(None)]
+    for name in _fields(members[0]) if members else ():
+        values = [typing.get_args(_fields(member)[name].annotation) for member in members if name in _fields(member)]
         tags = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
-        if len(tags) == len(blocks):
+        if len(tags) == len(members):
             return name, tags
     return "", []
 
@@ -336,8 +306,8 @@ def _answers_to(member: object, part: int | str) -> bool:
     """Return whether `part` is pydantic's name of the union member: its class, its tag, or its type."""
     if getattr(member, "__name__", None) == part or str(member) == part:
         return True
-    if isinstance(member, type) and issubclass(member, BaseModel):
-        return any(part in typing.get_args(info.annotation) for info in member.model_fields.values())
+    if any(part in typing.get_args(info.annotation) for info in _fields(member).values()):
+        return True
     return any(str(part).startswith(names) and _is_one_of(member, kinds) for names, kinds, _ in UNION_MEMBERS)
 
 
@@ -347,10 +317,9 @@ def _is_one_of(member: object, kinds: tuple[object, ...]) -> bool:
 
 def _inside(annotation: object, part: int | str) -> object:
     """Return the type of the value under a name, or at a position of a list."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, info in annotation.model_fields.items():
-            if part in (name, info.alias):
-                return info.annotation
+    for name, info in _fields(annotation).items():
+        if part in (name, info.alias):
+            return info.annotation
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) in (list, tuple, Sequence) and arguments:
         return arguments[0]

@@ -18,8 +18,7 @@ _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB1331
 def keyed_uniform(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
     """Return uniform numbers in [0, 1) that depend only on `keys`, which are broadcast against each other.
 
-    splitmix64 (Steele et al. 2014) mixes the keys in order. A mask drawn by seed, epoch, text and word is therefore
-    the same after a resume, in any batch and on any number of processes.
+    splitmix64 (Steele et al. 2014) mixes them in order: a mask stays the same after a resume and in any batch or process.
     """
     mixed = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):

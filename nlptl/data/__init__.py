@@ -12,25 +12,7 @@ from nlptl.data.table import Label, TextTable
 from nlptl.data.text_data import LabelledLike, LabelNames, LabelSet, TextData, TextsLike
 
 __all__ = [
-    "DataReport",
-    "DataSettings",
-    "FileSource",
-    "HubSource",
-    "Label",
-    "LabelNames",
-    "LabelSet",
-    "LabelledLike",
-    "Leak",
-    "PartReport",
-    "Source",
-    "TextData",
-    "TextTable",
-    "TextsLike",
-    "draw_shots",
-    "load_data",
-    "load_table",
-    "redraw",
-    "rows_not_in",
-    "stream_texts",
-    "without_texts_of",
-]
+    "DataReport", "DataSettings", "FileSource", "HubSource", "Label", "LabelNames", "LabelSet", "LabelledLike",
+    "Leak", "PartReport", "Source", "TextData", "TextTable", "TextsLike", "draw_shots", "load_data", "load_table",
+    "redraw", "rows_not_in", "stream_texts", "without_texts_of",
+]  # fmt: skip

@@ -14,8 +14,7 @@ from nlptl.errors import DataError, StorageError
 
 _FORMAT = 1
 _FACTS = b"nlptl"
-_BLANK_FACTS = b"#" * 192
-"""Placeholder for the facts: a stream begins with its schema, which holds them, but they are known last."""
+_BLANK_FACTS = b"#" * 192  # placeholder: a stream begins with its schema, which holds the facts, but they come last
 
 
 def cache_folder() -> Path:
@@ -24,14 +23,18 @@ def cache_folder() -> Path:
 
 
 def cached_table(key: str, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> tuple[TextTable, int]:
-    """Return the table cached under `key`, and the number of its empty rows that were skipped.
-
-    If there is none, write the rows of `batches` to the cache. Raises DataError if that fails.
-    """
+    """Return the table cached under `key` and the number of skipped rows. A new one is written from `batches`, or DataError."""
     path = cache_folder() / f"{key}.{_FORMAT}.arrow"
     found = _open(path, name)
     if found is None:
-        _write(path, name=name, batches=batches)
+        try:
+            with told_as_storage_error(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda file: _stream(file, batches))
+        except StorageError as error:
+            raise DataError(
+                f"{error} {name} is large, so its rows are kept there. Set NLPTL_CACHE to a folder on another disk."
+            ) from None
         found = _open(path, name)
     if found is None:
         raise DataError(f"{path}: the cached table cannot be read back. Set NLPTL_CACHE to a folder on another disk.")
@@ -49,21 +52,8 @@ def _open(path: Path, name: str) -> tuple[TextTable, int] | None:
         dataset = datasets.Dataset.from_file(str(path))
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
         return None
-    if dataset.num_rows != facts["rows"]:
-        return None
-    return TextTable(dataset, name, facts["digest"], mapped=path), int(facts["skipped"])
-
-
-def _write(path: Path, *, name: str, batches: Callable[[Tally], Iterator[Any]]) -> None:
-    """Write the table, whole or not at all."""
-    try:
-        with told_as_storage_error(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: _stream(file, batches))
-    except StorageError as error:
-        raise DataError(
-            f"{error} {name} is large, so its rows are kept there. Set NLPTL_CACHE to a folder on another disk."
-        ) from None
+    table = TextTable(dataset, name, facts["digest"], mapped=path)
+    return (table, int(facts["skipped"])) if len(table) == facts["rows"] else None
 
 
 def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
@@ -77,14 +67,9 @@ def _stream(file: BinaryIO, batches: Callable[[Tally], Iterator[Any]]) -> None:
         stream.write_batch(first.replace_schema_metadata(schema.metadata))
         for batch in rows:
             stream.write_batch(batch.replace_schema_metadata(schema.metadata))
-    facts = {"digest": tally.digest.hexdigest(), "rows": tally.digest.rows, "skipped": tally.skipped}
-    _fill_in(file, json.dumps(facts).encode())
-
-
-def _fill_in(file: BinaryIO, facts: bytes) -> None:
-    """Overwrite the placeholder in the schema, byte for byte."""
+    facts = {"digest": tally.hexdigest(), "rows": tally.rows, "skipped": tally.skipped}
     with open(file.name, "rb") as written:
         file.flush()
         at = written.read(1 << 16).index(_BLANK_FACTS)
-    file.seek(at)
-    file.write(facts.ljust(len(_BLANK_FACTS)))
+    file.seek(at)  # the facts overwrite the placeholder, byte for byte
+    file.write(json.dumps(facts).encode().ljust(len(_BLANK_FACTS)))

@@ -24,8 +24,8 @@ class FileSource(Config):
 
     @model_validator(mode="after")
     def _a_txt_file_has_no_columns(self) -> FileSource:
-        names = [PurePath(self.file.lower().removesuffix(".gz")).suffix, self.text, self.label]
-        if names[0] == ".txt" and names[1:] != [None, None]:
+        is_txt = PurePath(self.file.lower().removesuffix(".gz")).suffix == ".txt"
+        if is_txt and (self.text, self.label) != (None, None):
             raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
         return self
 
@@ -54,16 +54,10 @@ class HubSource(Config):
 
 
 def _source_kind(value: object) -> str | None:
-    if value is None:
-        return "NoneType"
-    if isinstance(value, (str, FileSource, HubSource, list)):
+    if isinstance(value, str | FileSource | HubSource | list | None):
         return type(value).__name__
-    if isinstance(value, dict):
-        if "file" in value:
-            return "FileSource"
-        if value.keys() & {"hub", "split", "revision"}:
-            return "HubSource"
-    return None
+    names = value.keys() if isinstance(value, dict) else set()
+    return "FileSource" if "file" in names else "HubSource" if names & {"hub", "split", "revision"} else None
 
 
 _by_kind = Discriminator(

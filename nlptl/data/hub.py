@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_hub(source: HubSource, *, where: str) -> tuple[Dataset, str | None]:
-    """Return one split and its commit, if known. `where` is the source's YAML path.
-
-    Only data files are read; no code of a data set is run. Raises DataError if the split cannot be loaded.
-    """
+    """Return one split and its commit, if known. Only data files are read; no code is run. DataError begins with `where`."""
     import datasets
 
     owner, name, *config = source.hub.split("/")
@@ -27,7 +24,9 @@ def load_hub(source: HubSource, *, where: str) -> tuple[Dataset, str | None]:
         )
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{where}: {_reason(source, error)}") from error
-    return dataset, _resolved_revision(dataset)
+    # The addresses of the downloaded files are of the form hf://datasets/OWNER/NAME@COMMIT/FILE.
+    found = re.search(r"@([0-9a-f]{40})/", " ".join(map(str, dataset.info.download_checksums or {})))
+    return dataset, None if found is None else found.group(1)
 
 
 def _reason(source: HubSource, error: Exception) -> str:
@@ -35,7 +34,10 @@ def _reason(source: HubSource, error: Exception) -> str:
 
     message = first_line(error)
     if "Unknown split" in message:
-        return _no_split(source, message)
+        known = re.findall(r"'([^']+)'", message.partition("Should be one of")[2])
+        there = f"; its splits are {', '.join(known)}" if known else ""
+        meant = did_you_mean(source.split, known)
+        return f"the data set {source.hub!r} has no split {source.split!r}{there}.{meant} Correct the split."
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
         return (
             f"the Hugging Face Hub has no data set {source.hub!r} ({message}). Check that the name is OWNER/NAME, or log in "
@@ -53,24 +55,8 @@ def _reason(source: HubSource, error: Exception) -> str:
     )
 
 
-def _no_split(source: HubSource, message: str) -> str:
-    known = re.findall(r"'([^']+)'", message.partition("Should be one of")[2])
-    there = f"; its splits are {', '.join(known)}" if known else ""
-    meant = did_you_mean(source.split, known)
-    return f"the data set {source.hub!r} has no split {source.split!r}{there}.{meant} Correct the split."
-
-
 def _save_command(source: HubSource) -> str:
     owner, name, *config = source.hub.split("/")
     arguments = ", ".join(repr(argument) for argument in [f"{owner}/{name}", *config])
     split = source.split.partition("[")[0]
     return f"load_dataset({arguments}, split={source.split!r}).to_parquet('{split}.parquet')"
-
-
-def _resolved_revision(dataset: Dataset) -> str | None:
-    """Return the commit in the addresses of the downloaded files, hf://datasets/owner/name@COMMIT/file."""
-    for address in dataset.info.download_checksums or {}:
-        found = re.search(r"@([0-9a-f]{40})/", str(address))
-        if found:
-            return found.group(1)
-    return None

@@ -1,7 +1,4 @@
-"""Label sentences: the name of a label in words, and sentences that contain it.
-
-Shapes: K labels, M sentences.
-"""
+"""Label sentences: the name of a label in words, and sentences that contain it."""
 
 from __future__ import annotations
 
@@ -13,28 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nlptl.data import LabelNames
 
+# Sentences in which {} is replaced by a label's name. Several average out the wording of each.
 TEMPLATES = ("This is {}.", "The text is {}.", "It is about {}.", "{}")
-"""Sentences in which {} is replaced by a label's name. Several average out the wording of each."""
 
 
 @dataclass(frozen=True)
 class LabelSentences:
     """Sentences that name the labels; none if some label has no meaning in words."""
 
-    texts: tuple[str, ...] = ()
-    """M sentences: all labels in the first template, then in the next."""
-    labels: tuple[int, ...] = ()
-    """(M,) label ids of the sentences."""
+    texts: tuple[str, ...] = ()  # M sentences: all labels in the first template, then in the next
+    labels: tuple[int, ...] = ()  # (M,) label ids of the sentences
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 def spoken(label: str) -> str | None:
-    """Return a label in words: "Refund_not_showing_up" becomes "Refund not showing up", "SciTech" "Sci Tech".
-
-    None if it has no meaning in words: a number, a single character, signs.
-    """
+    """Return a label in words, "SciTech" as "Sci Tech". None if it has none: a number, a single character, signs."""
     words = re.sub(r"(?<=[^\W\d_])(?<=[a-z])(?=[A-Z])", " ", label)
     words = " ".join(re.sub(r"[_\-/+|:.]+", " ", words).split())
     letters = sum(character.isalpha() for character in words)
@@ -47,8 +39,7 @@ def label_sentences(
 ) -> LabelSentences:
     """Return sentences that name `labels`: by their name in `names`, if there is one, else by the label itself.
 
-    If one label has no meaning in words, there are no sentences at all: labels with and without sentences cannot be
-    compared.
+    No sentences at all if one label has no meaning in words: labels with and without sentences cannot be compared.
     """
     found = [(names.get(label) if names is not None else None) or spoken(label) for label in labels]
     words = [word for word in found if word is not None]

@@ -1,7 +1,6 @@
 """Duplicates and leaks: texts that occur twice in a part, and texts that a part shares with its tests.
 
-Texts are compared by 64-bit hashes; ten million rows take 80 MB. Two sets of that size share a hash by accident once
-in 180,000 runs.
+Texts are compared by 64-bit hashes. Two sets of ten million rows (80 MB each) share one by accident once in 180,000 runs.
 """
 
 from __future__ import annotations
@@ -26,10 +25,8 @@ class Leak:
     part: str
     also_in: str
     rows: int
-    examples: tuple[str, ...]
-    """Up to three of the texts, cut to 200 characters."""
+    examples: tuple[str, ...]  # up to three of the texts, cut to 200 characters
     dropped: bool
-    """Whether the rows were left out of `part`."""
 
 
 def text_hashes(table: TextTable) -> Hashes:
@@ -46,11 +43,8 @@ def text_hashes(table: TextTable) -> Hashes:
 def count_duplicates(hashes: Hashes) -> int:
     """Return how many rows repeat an earlier one. Sorts `hashes` in place."""
     hashes.sort()
-    chunks = range(0, len(hashes) - 1, _CHUNK_ROWS)
-    return sum(
-        int(np.count_nonzero(hashes[a + 1 : a + 1 + _CHUNK_ROWS] == hashes[a : a + _CHUNK_ROWS][: len(hashes) - 1 - a]))
-        for a in chunks
-    )
+    later, earlier, chunks = hashes[1:], hashes[:-1], range(0, len(hashes), _CHUNK_ROWS)
+    return sum(int(np.count_nonzero(later[a : a + _CHUNK_ROWS] == earlier[a : a + _CHUNK_ROWS])) for a in chunks)
 
 
 def occurs_in(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:

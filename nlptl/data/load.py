@@ -14,36 +14,32 @@ from nlptl.data.report import DataReport, PartReport
 from nlptl.data.row_checks import check_rows, names_shown
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
-from nlptl.data.table import TextTable, check_whole_characters, concatenate
+from nlptl.data.table import TextTable, arrow_batch, concatenate
 from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 
 _PARTS = ("unlabelled", "source", "labelled", "validation", "test")
-_TESTED_BY = {
-    "validation": ("test",),
-    "labelled": ("test", "validation"),
-    "source": ("test", "validation"),
-    "unlabelled": ("test", "validation"),
-}
-"""Parts that must not share texts with each part. `test` itself is never changed."""
 
 
 def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
-    """Read and check all parts that `settings` names, drop leaks, and draw shots by `seed`.
-
-    `where` is the YAML path of the settings. Raises DataError for the first fault.
-    """
-    parts = {
-        name: _read(name, settings, where=f"{where}.{name}", progress=progress)
-        for name in _PARTS
-        if getattr(settings, name)
-    }
+    """Read and check all parts, drop leaks, draw shots by `seed`. DataError names the first fault at the YAML path `where`."""
+    named = [name for name in _PARTS if getattr(settings, name)]
+    parts = {name: _read(name, settings, where=f"{where}.{name}", progress=progress) for name in named}
     tables = {name: part.table for name, part in parts.items()}
     names = None if settings.label_names is None else LabelNames.of(settings.label_names)
-    _check_labels(parts, names, settings, f"{where}.label_names")
+    defining = [tables[name] for name in ("labelled", "source") if name in tables]
+    for table in defining:
+        LabelSet.of(table)
+    if names is not None and not defining:
+        LabelSet.named(names.labels(), where=f"{where}.label_names")
+
+    def place(part: str, row: int) -> str:
+        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
+
+    check_labels(tables, names, where=f"{where}.label_names", place=place)
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
     if settings.shots is not None:
@@ -62,7 +58,7 @@ def load_table(
     """Read one source, with the column names of `settings`. Raises DataError for the first fault."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=labelled, where=where)
-    return load(opened, empty_text=settings.empty_text).table
+    return load(opened, empty_text=settings.empty_text)[0]
 
 
 def stream_texts(source: str, *, settings: DataSettings | None = None, where: str = "data") -> Iterator[list[str]]:
@@ -71,8 +67,7 @@ def stream_texts(source: str, *, settings: DataSettings | None = None, where: st
     opened = open_source(source, settings=settings, labelled=False, where=where)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
-        check_whole_characters(rows, opened.origin)
-        yield list(rows.texts)
+        yield arrow_batch(rows, opened.origin).column("text").to_pylist()
 
 
 @dataclass(frozen=True)
@@ -98,29 +93,14 @@ class _ReadPart:
 
 def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
-    places = (
-        {f"{where}.{i}": source for i, source in enumerate(sources)} if isinstance(sources, list) else {where: sources}
+    named = (
+        [(f"{where}.{i}", one) for i, one in enumerate(sources)] if isinstance(sources, list) else [(where, sources)]
     )
-    inputs = [
-        open_source(source, settings=settings, labelled=name != "unlabelled", where=place)
-        for place, source in places.items()
-    ]
+    is_labelled = name != "unlabelled"
+    inputs = [open_source(one, settings=settings, labelled=is_labelled, where=place) for place, one in named]
     loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
-    return _ReadPart(inputs, concatenate([part.table for part in loaded]), sum(part.skipped for part in loaded))
-
-
-def _check_labels(parts: Mapping[str, _ReadPart], names: LabelNames | None, settings: DataSettings, where: str) -> None:
-    tables = {name: part.table for name, part in parts.items()}
-    defining = [tables[name] for name in ("labelled", "source") if name in tables]
-    for table in defining:
-        LabelSet.of(table)
-    if names is not None and not defining:
-        LabelSet.named(names.labels(), where=where)
-
-    def place(part: str, row: int) -> str:
-        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
-
-    check_labels(tables, names, where=where, place=place)
+    tables, skipped = zip(*loaded, strict=True)
+    return _ReadPart(inputs, concatenate(tables), sum(skipped))
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
@@ -128,18 +108,16 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
     duplicates: dict[str, int] = {}
     leaks: list[Leak] = []
     tests: dict[str, Hashes] = {}
-    for name in reversed(_PARTS):
+    for name in reversed(_PARTS):  # the test, which is never changed; validation gives way to it, other parts to both
         if name not in tables:
             continue
         hashes = text_hashes(tables[name])
         leaky = np.zeros(len(hashes), dtype=np.bool_)
-        for other in _TESTED_BY.get(name, ()):
-            if other in tests:
-                found = occurs_in(hashes, tests[other])
-                if found.any():
-                    count = int(found.sum())
-                    leaks.append(Leak(name, other, count, examples(tables[name], found), drop))
-                leaky |= found
+        for other, held_out in tests.items():
+            found = occurs_in(hashes, held_out)
+            if found.any():
+                leaks.append(Leak(name, other, int(found.sum()), examples(tables[name], found), drop))
+            leaky |= found
         duplicates[name] = count_duplicates(hashes)
         if name in ("test", "validation"):
             tests[name] = hashes
@@ -156,7 +134,5 @@ def _check_what_is_left(parts: Mapping[str, _ReadPart], tables: Mapping[str, Tex
             raise DataError(f"{read.name}: all {len(read)} rows also occur in the test or validation data. {remedy}")
         lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
         if lost:
-            shown = names_shown(sorted(lost))
-            raise DataError(
-                f"{read.name}: all rows of label {shown} also occur in the test or validation data. {remedy}"
-            )
+            rows = f"all rows of label {names_shown(sorted(lost))}"
+            raise DataError(f"{read.name}: {rows} also occur in the test or validation data. {remedy}")

@@ -15,21 +15,19 @@ from nlptl.errors import DataError
 
 
 def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool = True) -> TextData:
-    """Return `data` without the rows whose text occurs in one of `tests`.
+    """Return `data` without the rows whose text occurs in one of `tests`; with `drop=False` all rows stay.
 
-    With `drop=False` all rows stay and only the labels are checked. Raises DataError if a test has a label that the
-    examples lack, or if nothing is left of a part.
+    Raises DataError if a test has a label that the examples lack, or if nothing is left of a part.
     """
     held_out = np.concatenate([text_hashes(test) for test in tests])
     kept: dict[str, TextTable | None] = {}
     for part in ("unlabelled", "source", "labelled", "validation"):
-        table: TextTable | None = getattr(data, part)
+        table = kept[part] = getattr(data, part)
         if table is not None and drop:
             leaky = occurs_in(text_hashes(table), held_out)
             if leaky.all():
                 raise DataError(f"{table.name}: all {len(table)} rows also occur in the test texts. Add other rows.")
-            table = table.keep(~leaky) if leaky.any() else table
-        kept[part] = table
+            kept[part] = table.keep(~leaky) if leaky.any() else table
     known = kept["labelled"] or kept["source"] or data.label_names
     if known is not None:
         for test in tests:
@@ -44,17 +42,13 @@ def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:
 
 
 def redraw(pool: TextTable, *, like: TextData, seed: int) -> tuple[TextTable, TextTable]:
-    """Draw from `pool` as many examples of each label as the rarest label of `like.labelled` has.
-
-    Return them, and the rest of the pool without their texts.
-    """
+    """Draw from `pool` as many examples of each label as the rarest of `like.labelled` has. Return them and the rest."""
     if like.labelled is None:
         raise DataError("redraw: data.labelled is not set, which says how many examples to draw. Set it.")
-    shots = min(Counter(like.labelled.labels()).values())
-    drawn = draw_shots(pool, shots, seed)
+    drawn = draw_shots(pool, min(Counter(like.labelled.labels()).values()), seed)
     if len(drawn) == len(pool):
         raise DataError(
-            f"{pool.name}: all {len(pool)} rows would be drawn for training, which leaves none for the test. Add rows, or "
-            "remove `redraw`."
+            f"{pool.name}: all {len(pool)} rows would be drawn for training, which leaves none for the test. "
+            "Add rows, or remove `redraw`."
         )
     return drawn, pool.keep(~occurs_in(text_hashes(pool), text_hashes(drawn)))

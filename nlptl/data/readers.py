@@ -7,23 +7,21 @@ import io
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, Origin, RawRows, no_column, no_rows
+from nlptl.data.row_checks import Columns, RawRows, no_rows
 from nlptl.data.text_blocks import read_blocks, read_bytes
 from nlptl.errors import DataError, first_line
 from nlptl.faults import shown
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 
-_BATCH_ROWS = 2_000
-"""2,000 rows fit into the processor's cache, which makes CSV about a fifth faster than batches of 10,000."""
-_MAX_FIELD_CHARACTERS = 1 << 24
-"""Limit at which an unclosed quote is reported, before it swallows the rest of a huge file."""
+_BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
+_MAX_FIELD_CHARACTERS = 1 << 24  # an unclosed quote is reported here, before it swallows the rest of a huge file
 
 
 def file_kind(path: Path) -> str:
@@ -38,10 +36,7 @@ def file_kind(path: Path) -> str:
 
 
 def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
-    """Stream the rows of `path`; only a few megabytes are in memory at a time.
-
-    Raises DataError with file and line where the format is violated.
-    """
+    """Stream the rows of `path`, a few megabytes at a time. Raises DataError with file and line for a wrong format."""
     kind = file_kind(path)
     if kind == ".txt":
         return _read_txt(path)
@@ -50,11 +45,6 @@ def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
     if kind == ".parquet":
         return _read_parquet(path, columns)
     return _read_csv(path, columns, delimiter="\t" if kind == ".tsv" else ",")
-
-
-def file_origin(path: Path) -> Origin:
-    """Return the origin of the rows in `path`: counted in lines, in a parquet file in rows."""
-    return Origin(str(path), "rows" if file_kind(path) == ".parquet" else "lines")
 
 
 def _read_txt(path: Path) -> Iterator[RawRows]:
@@ -73,8 +63,12 @@ def _read_csv(path: Path, columns: Columns, *, delimiter: str) -> Iterator[RawRo
         raise no_rows(str(path))
     text, label = _positions(f"{path}:{header_line}", header, columns)
     while batch := list(itertools.islice(records, _BATCH_ROWS)):
-        if {len(record) for _, record in batch} != {len(header)}:
-            raise _other_width(batch, path, len(header))
+        for line, record in batch:
+            if (count := len(record)) != len(header):
+                raise DataError(
+                    f"{path}:{line}: the row has {count} field{'s' * (count != 1)}, the header {len(header)}. "
+                    'Put a field that contains the separator in "quotes".'
+                )
         labels = None if label is None else [record[label] for _, record in batch]
         yield RawRows([line for line, _ in batch], [record[text] for _, record in batch], labels)
 
@@ -99,26 +93,16 @@ def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[t
         csv.field_size_limit(usual_limit)
 
 
-def _other_width(batch: list[tuple[int, list[str]]], path: Path, width: int) -> DataError:
-    line, count = next((line, len(record)) for line, record in batch if len(record) != width)
-    return DataError(
-        f"{path}:{line}: the row has {count} field{'s' * (count != 1)}, the header {width}. Put a field that contains the "
-        'separator in "quotes".'
-    )
-
-
 def _positions(at: str, header: list[str], columns: Columns) -> tuple[int, int | None]:
     for column in (columns.text, columns.label):
         if header.count(column or "") > 1:
             raise DataError(f"{at}: there are two columns {column!r}. Rename one of them.")
-    if columns.text not in header:
-        raise no_column(at, columns.text, header, kind="text")
-    if columns.label is not None and columns.label not in header:
-        raise no_column(at, columns.label, header, kind="label")
+    columns.check(header, at)
     return header.index(columns.text), None if columns.label is None else header.index(columns.label)
 
 
 def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
+    wanted = set(columns.wanted())
     for first, block in read_blocks(path):
         lines: list[int] = []
         texts: list[object] = []
@@ -127,14 +111,12 @@ def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
             if not source or source.isspace():
                 continue
             row = _json_object(source, f"{path}:{line}")
-            if columns.text not in row:
-                raise no_column(f"{path}:{line}", columns.text, row, kind="text")
-            if columns.label is not None:
-                if columns.label not in row:
-                    raise no_column(f"{path}:{line}", columns.label, row, kind="label")
-                labels.append(row[columns.label])
+            if not wanted <= row.keys():
+                columns.check(row, f"{path}:{line}")
             lines.append(line)
             texts.append(row[columns.text])
+            if columns.label is not None:
+                labels.append(row[columns.label])
         if lines:
             yield RawRows(lines, texts, None if columns.label is None else labels)
 
@@ -162,36 +144,34 @@ def _read_parquet(path: Path, columns: Columns) -> Iterator[RawRows]:
     with _plain(path) as plain:
         try:
             file = pq.ParquetFile(plain, pre_buffer=False, buffer_size=1 << 20)
-            found = file.schema_arrow.names
-            _positions(str(path), found, columns)
-            wanted = [columns.text] + ([] if columns.label is None else [columns.label])
-            names = label_names(file.schema_arrow, columns.label)
-            start = 1
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                yield arrow_rows(batch, columns, start=start, names=names)
-                start += batch.num_rows
+            _positions(str(path), file.schema_arrow.names, columns)
+            batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=columns.wanted())
+            yield from arrow_rows(batches, columns, file.schema_arrow)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{path}: the parquet file is damaged ({first_line(error)}). Write or copy it again."
             ) from None
 
 
-def arrow_rows(batch: Any, columns: Columns, *, start: int, names: list[str] | None) -> RawRows:
-    """Return an Arrow batch as rows numbered from `start`, with ClassLabel ids replaced by their `names`."""
-    labels = None if columns.label is None else batch.column(columns.label).to_pylist()
-    if labels is not None and names is not None:
-        labels = [names[label] if label is not None and 0 <= label < len(names) else None for label in labels]
-    return RawRows(range(start, start + batch.num_rows), batch.column(columns.text).to_pylist(), labels)
+def arrow_rows(batches: Iterable[Any], columns: Columns, schema: Any) -> Iterator[RawRows]:
+    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`."""
+    names = _label_names(schema, columns.label)
+    start = 1
+    for batch in batches:
+        labels = None if columns.label is None else batch.column(columns.label).to_pylist()
+        if labels is not None and names is not None:
+            labels = [names[label] if label is not None and 0 <= label < len(names) else None for label in labels]
+        yield RawRows(range(start, start + batch.num_rows), batch.column(columns.text).to_pylist(), labels)
+        start += batch.num_rows
 
 
-def label_names(schema: Any, column: str | None) -> list[str] | None:
+def _label_names(schema: Any, column: str | None) -> list[str] | None:
     """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema; None for other columns."""
     if column is None or b"huggingface" not in (schema.metadata or {}):
         return None
     from datasets import Features
 
-    feature = Features.from_arrow_schema(schema).get(column)
-    names = getattr(feature, "names", None)
+    names = getattr(Features.from_arrow_schema(schema).get(column), "names", None)
     return None if names is None else list(names)
 
 
@@ -204,16 +184,12 @@ def _plain(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nlptl-") as folder:
         copy = Path(folder) / "rows.parquet"
         with copy.open("wb") as file:
-            _unpack(path, file)
+            for chunk in read_bytes(path):
+                try:
+                    file.write(chunk)
+                except OSError as error:
+                    raise DataError(
+                        f"{path}: the file cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}). "
+                        "Free disk space there, or set TMPDIR to another folder."
+                    ) from None
         yield copy
-
-
-def _unpack(path: Path, file: BinaryIO) -> None:
-    for chunk in read_bytes(path):
-        try:
-            file.write(chunk)
-        except OSError as error:
-            raise DataError(
-                f"{path}: the file cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}). Free disk space there, "
-                "or set TMPDIR to another folder."
-            ) from None

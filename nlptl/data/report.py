@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from nlptl.data.leaks import Leak
 from nlptl.faults import shown
 
-_UNEVEN_RATIO = 10
-"""Ratio of the largest label's rows to the smallest's at which the report mentions it."""
+_UNEVEN_RATIO = 10  # of the largest label's rows to the smallest's, at which the report mentions it
 
 
 @dataclass(frozen=True)
@@ -18,33 +18,22 @@ class PartReport:
     """Counts of one part of the data."""
 
     source: str
-    """Source of the rows."""
-    rows_read: int
-    """Rows with a text."""
-    rows_used: int
-    """Rows left after leaks are dropped and shots are drawn."""
-    empty_skipped: int
-    """Rows without text that were skipped."""
-    duplicates: int
-    """Rows read whose text repeats an earlier row."""
-    labels: Mapping[str, int] | None
-    """Rows used of each label; None for unlabelled text."""
-    digest: str
-    """sha256 of the rows used."""
-    revisions: tuple[str, ...] = ()
-    """Commits of Hub data sets, where known."""
+    rows_read: int  # rows with a text
+    rows_used: int  # rows left after leaks are dropped and shots are drawn
+    empty_skipped: int  # rows without text that were skipped
+    duplicates: int  # rows read whose text repeats an earlier row
+    labels: Mapping[str, int] | None  # rows used of each label; None for unlabelled text
+    digest: str  # sha256 of the rows used
+    revisions: tuple[str, ...] = ()  # commits of Hub data sets, where known
 
 
 @dataclass(frozen=True)
 class DataReport:
     """Report on all parts of the data."""
 
-    parts: Mapping[str, PartReport]
-    """By name, among unlabelled, source, labelled, validation and test."""
-    leaks: tuple[Leak, ...]
-    """Texts that a part shares with its tests."""
-    shots: int | None
-    """Rows drawn of each label; None if all are used."""
+    parts: Mapping[str, PartReport]  # by name, among unlabelled, source, labelled, validation and test
+    leaks: tuple[Leak, ...]  # texts that a part shares with its tests
+    shots: int | None  # rows drawn of each label; None if all are used
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
@@ -53,14 +42,12 @@ class DataReport:
     def sentences(self) -> list[str]:
         """Return the findings that a person should read, a sentence each."""
         told = [sentence for name, part in self.parts.items() for sentence in _part_sentences(name, part)]
-        return [*told, *map(_leak_sentence, self.leaks), *self._shots_sentence()]
-
-    def _shots_sentence(self) -> list[str]:
+        told += map(_leak_sentence, self.leaks)
         part = self.parts.get("labelled")
-        if self.shots is None or part is None or part.labels is None:
-            return []
-        drawn = f"{_rows(self.shots)} of each of {len(part.labels)} labels"
-        return [f"labelled: {drawn} drawn, {part.rows_used} of {_rows(part.rows_read)} in all."]
+        if self.shots is not None and part is not None and part.labels is not None:
+            drawn = f"{_rows(self.shots)} of each of {len(part.labels)} labels"
+            told.append(f"labelled: {drawn} drawn, {part.rows_used} of {_rows(part.rows_read)} in all.")
+        return told
 
 
 def _part_sentences(name: str, part: PartReport) -> list[str]:
@@ -71,12 +58,9 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {_rows(part.rows_read)} {verb} the text of an earlier row.")
     if part.labels:
-        most = max(part.labels, key=lambda label: part.labels[label] if part.labels else 0)
-        least = min(part.labels, key=lambda label: part.labels[label] if part.labels else 0)
-        if part.labels[most] >= _UNEVEN_RATIO * part.labels[least]:
-            told.append(
-                f"{name}: label {most!r} has {_rows(part.labels[most])}, label {least!r} only {part.labels[least]}."
-            )
+        most, least = (choose(part.labels.items(), key=itemgetter(1)) for choose in (max, min))
+        if most[1] >= _UNEVEN_RATIO * least[1]:
+            told.append(f"{name}: label {most[0]!r} has {_rows(most[1])}, label {least[0]!r} only {least[1]}.")
     return told
 
 

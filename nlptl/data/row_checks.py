@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal
@@ -20,6 +20,20 @@ class Columns:
 
     text: str = "text"
     label: str | None = None
+
+    def wanted(self) -> list[str]:
+        """Return the names: the texts' column, and the labels' if they are read."""
+        return [self.text] if self.label is None else [self.text, self.label]
+
+    def check(self, found: Collection[str], at: str) -> None:
+        """Raise DataError if a column is not among those `found`."""
+        for kind, column in zip(("text", "label"), self.wanted(), strict=False):
+            if column not in found:
+                names = [str(name) for name in found]
+                raise DataError(
+                    f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
+                    f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
+                )
 
 
 @dataclass(frozen=True)
@@ -53,10 +67,7 @@ class Rows:
 
 
 def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
-    """Return the rows of `raw` with their labels as strings; "skip" leaves out empty texts.
-
-    Raises DataError for the first bad row.
-    """
+    """Return checked rows with their labels as strings; "skip" leaves out empty texts. DataError names the first bad row."""
     texts = list(raw.texts)
     if _all_filled_strings(texts) and (raw.labels is None or _all_filled_strings(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
@@ -64,16 +75,12 @@ def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
 
 
 def label_name(label: object, *, at: str) -> str:
-    """Return a label as a string: 1, 1.0 and True become "1".
-
-    Raises DataError for an empty label, and for one that is neither a string nor a whole number.
-    """
+    """Return a label as a string: 1, 1.0 and True become "1". DataError if it is empty, or no string or whole number."""
+    is_nan = isinstance(label, float) and label != label
+    if label is None or is_nan or (isinstance(label, str) and not label.strip()):
+        raise DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")
     if isinstance(label, str):
-        if not label.strip():
-            raise _empty_label(at)
         return label
-    if label is None or (isinstance(label, float) and label != label):
-        raise _empty_label(at)
     value = label.item() if type(label).__module__ == "numpy" and hasattr(label, "item") else label
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
@@ -83,21 +90,16 @@ def label_name(label: object, *, at: str) -> str:
 
 
 def names_by_label(names: object) -> dict[str, str]:
-    """Return the name of each label, the label as `label_name` returns it.
-
-    Raises ValueError with a message that does not name the place. True and False are refused, although a table may
-    contain them: YAML also reads the labels yes, no, on and off as such.
-    """
+    """Return the name of each label. Raises ValueError with a message that does not name the place."""
     if not isinstance(names, Mapping) or not names:
         raise ValueError(
             f"{shown(names)} names no labels. Give each label a few words that say what it means, or remove the setting."
         )
     found: dict[str, str] = {}
     for given, name in names.items():
-        if isinstance(given, bool):
+        if isinstance(given, bool):  # refused here, although a table may contain them
             raise ValueError(
-                f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in "
-                "quotes."
+                f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
             )
         try:
             label = label_name(given, at="label_names")
@@ -111,15 +113,6 @@ def names_by_label(names: object) -> dict[str, str]:
             raise ValueError(f"the name of the label {label!r} is empty. Write a few words that say what it means.")
         found[label] = name
     return found
-
-
-def no_column(at: str, column: str, found: Iterable[object], *, kind: Literal["text", "label"]) -> DataError:
-    """Return the error for a missing column."""
-    names = [str(name) for name in found]
-    return DataError(
-        f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
-        f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
-    )
 
 
 def no_rows(name: str) -> DataError:
@@ -145,7 +138,7 @@ def _all_filled_strings(values: Sequence[object]) -> bool:
 def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
     lines: list[int] = []
     texts: list[str] = []
-    labels: list[str] | None = None if raw.labels is None else []
+    labels: list[str] = []
     for index, (line, text) in enumerate(zip(raw.lines, raw.texts, strict=True)):
         at = origin.at(line)
         if text is not None and not isinstance(text, str):
@@ -157,15 +150,10 @@ def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) ->
             if empty_text == "skip":
                 continue
             raise DataError(
-                f"{at}: the text is empty. "
-                "Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
+                f"{at}: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
             )
         lines.append(line)
         texts.append(text)
-        if labels is not None and raw.labels is not None:
+        if raw.labels is not None:
             labels.append(label_name(raw.labels[index], at=at))
-    return Rows(lines, texts, labels)
-
-
-def _empty_label(at: str) -> DataError:
-    return DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")
+    return Rows(lines, texts, None if raw.labels is None else labels)

@@ -9,10 +9,9 @@ from nlptl.errors import DataError
 
 
 def draw_shots(table: TextTable, shots: int, seed: int) -> TextTable:
-    """Draw `shots` rows of each label, in the table's order.
+    """Draw `shots` rows of each label, in the table's order. Raises DataError for a label with fewer rows.
 
     With the same seed, a smaller draw is part of every larger one: learning curves grow by adding rows.
-    Raises DataError for a label with fewer rows.
     """
     labels = np.asarray(table.labels(), dtype=np.object_)
     names, counts = np.unique(labels, return_counts=True)

@@ -18,12 +18,11 @@ from nlptl.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Label = str | int | bool | float
-"""Label in a user's data; inside a table it is always a string."""
+Label = str | int | bool | float  # in a user's data; inside a table it is always a string
 
 _BATCH_ROWS = 10_000
+# Mean length of a run of kept rows below which a list of row numbers is smaller than a list of slices.
 _MIN_ROWS_PER_SLICE = 16
-"""Mean length of a run of kept rows below which a list of row numbers is smaller than a list of slices."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,9 @@ class TextTable:
     """Checked rows with the string columns "text" and, optionally, "label". Large tables are memory-mapped files."""
 
     dataset: Dataset = field(repr=False, compare=False)
-    name: str
-    """Source of the rows, such as a file's path."""
-    digest: str
-    """sha256 of the texts and labels in order. It does not depend on file format, batches or cache."""
-    mapped: Path | None = field(default=None, repr=False, compare=False)
-    """Arrow stream file with exactly these rows, if there is one."""
+    name: str  # source of the rows, such as a file's path
+    digest: str  # sha256 of the texts and labels in order, whatever the file format, batches or cache
+    mapped: Path | None = field(default=None, repr=False, compare=False)  # Arrow stream file with exactly these rows
 
     @classmethod
     def from_lists(cls, texts: Sequence[str], labels: Sequence[Label] | None = None, *, name: str) -> TextTable:
@@ -45,7 +41,8 @@ class TextTable:
             raise DataError(
                 f"{name}: the number of texts is {len(texts)}, that of labels {len(labels)}. Give one label for each text."
             )
-        return table_in_memory([RawRows(range(1, len(texts) + 1), texts, labels)], origin=Origin(name))
+        raw, tally = RawRows(range(1, len(texts) + 1), texts, labels), Tally()
+        return table_in_memory(arrow_batches([raw], origin=Origin(name), empty_text="refuse", tally=tally), tally, name)
 
     @property
     def has_labels(self) -> bool:
@@ -96,7 +93,7 @@ class TextTable:
             mask[rows] = True
             return self.keep(mask)
         chosen = TextTable(self.dataset.select(rows), self.name, "")
-        return dataclasses.replace(chosen, digest=_digest_of(chosen.record_batches()))
+        return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
 
     def row_place(self, index: int) -> str:
         """Return the place of row `index` (counted from 0) for an error message, such as "labelled, row 3"."""
@@ -104,27 +101,28 @@ class TextTable:
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> TextTable:
         """Return the rows where `mask` (one value a row) is true. A mapped table stays mapped."""
-        digest = _digest_of(self._kept_batches(mask))
-        return TextTable(_kept(self.dataset, mask, digest), self.name, digest)
-
-    def _kept_batches(self, mask: npt.NDArray[np.bool_]) -> Iterator[Any]:
         import pyarrow as pa
 
-        start = 0
+        tally, start = Tally(), 0
         for batch in self.record_batches():
-            yield batch.filter(pa.array(mask[start : start + batch.num_rows]))
+            tally.update(batch.filter(pa.array(mask[start : start + batch.num_rows])))
             start += batch.num_rows
+        digest = tally.hexdigest()
+        return TextTable(_kept(self.dataset, mask, digest), self.name, digest)
 
     def _column(self, name: str) -> list[str]:
         return [value for batch in self.record_batches() for value in batch.column(name).to_pylist()]
 
 
-class Digest:
-    """Running sha256 over texts and labels, independent of their division into batches."""
+class Tally:
+    """Running sha256 over texts and labels, independent of their division into batches, and counts of rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Iterable[Any] = ()) -> None:
         self.rows = 0
+        self.skipped = 0  # rows without text
         self._hashes: dict[str, tuple[Any, Any]] = {}
+        for batch in batches:
+            self.update(batch)
 
     def update(self, batch: Any) -> None:
         """Add the rows of an Arrow record batch whose columns are strings without nulls."""
@@ -145,41 +143,28 @@ class Digest:
         return whole.hexdigest()
 
 
-class Tally:
-    """Digest and number of skipped rows of a stream of `arrow_batches`."""
-
-    def __init__(self) -> None:
-        self.digest = Digest()
-        self.skipped = 0
-        """Rows without text that were skipped."""
-
-
 def arrow_batches(raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText, tally: Tally) -> Iterator[Any]:
     """Check rows, add them to `tally` and yield them as Arrow record batches."""
     for found in raw:
         rows = check_rows(found, origin=origin, empty_text=empty_text)
         tally.skipped += len(found.texts) - len(rows.texts)
         if rows.texts:
-            batch = _arrow_batch(rows, origin)
-            tally.digest.update(batch)
+            batch = arrow_batch(rows, origin)
+            tally.update(batch)
             yield batch
-    if tally.digest.rows == 0:
+    if tally.rows == 0:
         raise no_rows(origin.name)
 
 
-def table_in_memory(
-    raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText = "refuse", tally: Tally | None = None
-) -> TextTable:
-    """Return checked rows as a table in memory."""
+def table_in_memory(batches: Iterable[Any], tally: Tally, name: str) -> TextTable:
+    """Return the record batches of `arrow_batches`, which fill `tally`, as a table in memory."""
     import datasets
     import pyarrow as pa
 
-    tally = tally or Tally()
-    batches = list(arrow_batches(raw, origin=origin, empty_text=empty_text, tally=tally))
     table = datasets.table.InMemoryTable(pa.Table.from_batches(batches).combine_chunks())
     # Without a fingerprint, datasets would compute one by pickling the whole table.
-    digest = tally.digest.hexdigest()
-    return TextTable(datasets.Dataset(table, fingerprint=digest[:16]), origin.name, digest)
+    digest = tally.hexdigest()
+    return TextTable(datasets.Dataset(table, fingerprint=digest[:16]), name, digest)
 
 
 def concatenate(tables: Sequence[TextTable]) -> TextTable:
@@ -189,24 +174,17 @@ def concatenate(tables: Sequence[TextTable]) -> TextTable:
     if len(tables) == 1:
         return tables[0]
     dataset = datasets.concatenate_datasets([table.dataset for table in tables])
-    digest = _digest_of(batch for table in tables for batch in table.record_batches())
-    return TextTable(dataset, ", ".join(table.name for table in tables), digest)
+    tally = Tally(batch for table in tables for batch in table.record_batches())
+    return TextTable(dataset, ", ".join(table.name for table in tables), tally.hexdigest())
 
 
-def _arrow_batch(rows: Rows, origin: Origin) -> Any:
+def arrow_batch(rows: Rows, origin: Origin) -> Any:
+    """Return rows as a record batch. Half of a UTF-16 surrogate pair, which no tokenizer accepts, raises DataError."""
     import pyarrow as pa
 
     columns = {"text": rows.texts} if rows.labels is None else {"text": rows.texts, "label": rows.labels}
     try:
         return pa.RecordBatch.from_pydict(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
-    except UnicodeEncodeError:
-        raise _half_a_character(rows, origin) from None
-
-
-def check_whole_characters(rows: Rows, origin: Origin) -> None:
-    """Raise DataError for a text with half of a UTF-16 surrogate pair, which no tokenizer accepts."""
-    try:
-        "".join(rows.texts).encode()
     except UnicodeEncodeError:
         raise _half_a_character(rows, origin) from None
 
@@ -233,13 +211,6 @@ def arrow_strings(array: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
     width = np.int64 if pa.types.is_large_string(array.type) else np.int32
     offsets = np.frombuffer(offsets_buffer, width)[array.offset : array.offset + len(array) + 1].astype(np.int64)
     return np.frombuffer(content, np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
-
-
-def _digest_of(batches: Iterable[Any]) -> str:
-    digest = Digest()
-    for batch in batches:
-        digest.update(batch)
-    return digest.hexdigest()
 
 
 def _kept(dataset: Dataset, mask: npt.NDArray[np.bool_], digest: str) -> Dataset:

@@ -6,7 +6,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from nlptl.errors import DataError
 
@@ -16,10 +15,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Yield each block of lines with the number of its first line, counted from 1. Only "\n" ends a line.
-
-    A byte-order mark is removed. Raises DataError for bytes that are not UTF-8.
-    """
+    r"""Yield blocks of lines that only "\n" ends, with the first line (from 1), without byte-order mark. DataError if not UTF-8."""
     line, offset = 1, 0
     for block in _whole_lines(path):
         if offset == 0 and block.startswith(_UTF16_MARKS):
@@ -30,7 +26,12 @@ def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
         try:
             text = block[mark:].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _not_utf8(path, block, mark + error.start, line=line, offset=offset) from None
+            at = mark + error.start
+            line += block.count(b"\n", 0, at)
+            raise DataError(
+                f"{path}:{line}: byte 0x{block[at]:02x} at offset {offset + at} is not UTF-8. "
+                "Save the file as UTF-8, or correct this line."
+            ) from None
         if text:
             yield line, text
         line += block.count(b"\n")
@@ -39,8 +40,9 @@ def read_blocks(path: Path) -> Iterator[tuple[int, str]]:
 
 def read_bytes(path: Path) -> Iterator[bytes]:
     """Yield the bytes of `path` in chunks, unpacked if its name ends in .gz. Raises DataError."""
+    is_gzip = path.name.lower().endswith(".gz")
     try:
-        with _open(path) as file:
+        with gzip.open(path, "rb") if is_gzip else path.open("rb", buffering=0) as file:
             while chunk := file.read(_BLOCK_BYTES):
                 yield chunk
     except EOFError:
@@ -57,10 +59,6 @@ def read_bytes(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.name.lower().endswith(".gz") else path.open("rb", buffering=0)
-
-
 def _whole_lines(path: Path) -> Iterator[bytes]:
     pending: list[bytes] = []
     for chunk in read_bytes(path):
@@ -72,11 +70,3 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         pending = [tail] if tail else []
     if pending:
         yield b"".join(pending)
-
-
-def _not_utf8(path: Path, block: bytes, at: int, *, line: int, offset: int) -> DataError:
-    line += block.count(b"\n", 0, at)
-    return DataError(
-        f"{path}:{line}: byte 0x{block[at]:02x} at offset {offset + at} is not UTF-8. Save the file as UTF-8, or correct "
-        "this line."
-    )

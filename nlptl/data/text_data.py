@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown, no_column
+from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown
 from nlptl.data.sources import load, open_dataset
 from nlptl.data.table import Label, TextTable
 from nlptl.errors import DataError
@@ -20,32 +20,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
 
-TextsLike: TypeAlias = "Sequence[str] | Dataset | TextTable"
-"""Texts: a list of strings, a 🤗 data set with a column "text", or a TextTable."""
+TextsLike: TypeAlias = "Sequence[str] | Dataset | TextTable"  # a data set has a column "text"
 LabelledLike: TypeAlias = (
     "tuple[Sequence[str], Sequence[Label]] | Sequence[tuple[str, Label]] | pd.DataFrame | Dataset | TextTable"
 )
 """Labelled examples: a pair of lists, a list of pairs, or a table with the columns "text" and "label"."""
-NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"
-"""Names of labels: a few words for each label."""
+NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"  # a few words for each label
 
 
 @dataclass(frozen=True, init=False)
 class TextData:
     """Parts of a run's data; a missing part is None."""
 
-    unlabelled: TextTable | None
-    """Texts for pretraining, and those of the target domain."""
-    source: TextTable | None
-    """Labelled examples of another domain."""
-    labelled: TextTable | None
-    """The few labelled examples from which the classifier learns."""
-    validation: TextTable | None
-    """Held-out labelled examples: for choosing methods, early stopping and calibration."""
-    test: TextTable | None
-    """Labelled examples for the final scores. Nothing learns from them."""
-    label_names: LabelNames | None
-    """Labels in words, if given."""
+    unlabelled: TextTable | None  # texts for pretraining, and those of the target domain
+    source: TextTable | None  # labelled examples of another domain
+    labelled: TextTable | None  # the few labelled examples from which the classifier learns
+    validation: TextTable | None  # held-out labelled examples: for choosing methods, early stopping and calibration
+    test: TextTable | None  # labelled examples for the final scores; nothing learns from them
+    label_names: LabelNames | None  # labels in words; may leave some out; the label set if nothing is labelled
 
     def __init__(
         self,
@@ -57,10 +49,7 @@ class TextData:
         test: LabelledLike | None = None,
         label_names: NamesLike | LabelNames | None = None,
     ) -> None:
-        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1.
-
-        `label_names` says what labels mean. It may leave some out; without labelled examples it is the label set.
-        """
+        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1."""
         values = {"source": source, "labelled": labelled, "validation": validation, "test": test}
         tables = {name: _labelled_table(value, name=name) for name, value in values.items() if value is not None}
         if unlabelled is not None:
@@ -73,31 +62,22 @@ class TextData:
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """The labels of `labelled`, else of `source`, else of `label_names`, sorted.
-
-        Raises DataError if there are none, or only one.
-        """
-        if self._naming is not None:
-            return LabelSet.of(self._naming)
+        """Sorted labels of `labelled`, else of `source`, else of `label_names`. Raises DataError for fewer than two."""
+        naming = self.source if self.labelled is None else self.labelled
+        if naming is not None:
+            return LabelSet.of(naming)
         if self.label_names is None:
             raise DataError(
                 "labelled: without labelled examples or label_names there are no labels. Add labelled examples."
             )
         return LabelSet.named(self.label_names.labels(), where="label_names")
 
-    @property
-    def _naming(self) -> TextTable | None:
-        """Part whose rows define the labels."""
-        return self.source if self.labelled is None else self.labelled
-
 
 @dataclass(frozen=True)
 class LabelNames:
     """Names of labels: what each means, in words."""
 
-    pairs: tuple[tuple[str, str], ...]
-    """Labels with their names, sorted by label."""
-
+    pairs: tuple[tuple[str, str], ...]  # labels with their names, sorted by label
     name: ClassVar[str] = "label_names"
 
     @classmethod
@@ -130,27 +110,24 @@ class LabelSet:
 
     @classmethod
     def of(cls, table: TextTable) -> LabelSet:
-        """Return the labels of `table`, sorted by number if all are whole numbers, else by name.
-
-        Raises DataError if there is only one label.
-        """
-        names = set(table.labels())
+        """Return the labels of `table`, sorted by number if all are numbers, else by name. Raises DataError for one label only."""
+        names = _in_order(set(table.labels()))
         if len(names) < 2:
             raise DataError(
                 f"{table.name}: all {len(table)} rows have the label {names_shown(names)}. Add rows with another label."
             )
-        return cls(_in_order(names))
+        return cls(names)
 
     @classmethod
     def named(cls, names: Iterable[str], *, where: str) -> LabelSet:
         """Return labels in the order of `of`. Raises DataError if there are fewer than two."""
-        found = set(names)
+        found = _in_order(set(names))
         if len(found) < 2:
             raise DataError(
                 f"{where}: only the label {names_shown(found)} has a name. Without labelled examples, all labels need names: "
                 "give at least two."
             )
-        return cls(_in_order(found))
+        return cls(found)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -161,37 +138,27 @@ class LabelSet:
         try:
             return [positions[label] for label in labels]
         except KeyError as error:
-            unknown = str(error.args[0])
+            unknown, meant = error.args[0], did_you_mean(error.args[0], self.names)
             raise DataError(
-                f"labels: {unknown!r} is none of the labels {names_shown(self.names)}."
-                f"{did_you_mean(unknown, self.names)} Correct the label."
+                f"labels: {unknown!r} is none of the labels {names_shown(self.names)}.{meant} Correct the label."
             ) from None
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
-    if all(re.fullmatch(r"-?[0-9]+", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    return tuple(sorted(names))
+    are_numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if are_numbers else 0, name)))
 
 
 def check_labels(
     tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str, place: Callable[[str, int], str]
 ) -> None:
-    """Raise DataError unless all parts and `names` have the labels of `labelled`, else of `source`, else of `names`.
-
-    `where` is the YAML path of the names; `place(part, i)` returns the place of row i of a part.
-    """
-    defining = [tables[part] for part in ("labelled", "source") if part in tables]
-    known = defining[0] if defining else names
-    if known is None:
-        return
-    if names is not None and defining:
-        _check_known(names.labels(), defining[0], place=lambda _: where, remedy="remove its name")
-    pairs = [(part, known) for part in ("source", "validation", "test")]
-    if len(defining) > 1:
-        pairs.append(("labelled", defining[1]))
+    """Raise DataError unless all parts have the labels of `labelled`, else of `source`, else of `names` (at `where`)."""
+    known = tables.get("labelled", tables.get("source", names))
+    if isinstance(known, TextTable) and names is not None:
+        _check_known(names.labels(), known, place=lambda _: where, remedy="remove its name")
+    pairs = [(part, known) for part in ("source", "validation", "test")] + [("labelled", tables.get("source"))]
     for part, other in pairs:
-        if part in tables and tables[part] is not other:
+        if part in tables and other is not None and tables[part] is not other:
             check_known_labels(tables[part], other, place=partial(place, part))
 
 
@@ -219,8 +186,8 @@ def _texts_table(value: TextsLike, *, name: str) -> TextTable:
     if isinstance(value, TextTable):
         return value
     if isinstance(value, Dataset):
-        return load(open_dataset(value, name, Columns()), empty_text="refuse").table
-    if isinstance(value, str) or not isinstance(value, Sequence):
+        return load(open_dataset(value, name, Columns()), empty_text="refuse")[0]
+    if not _is_list(value):
         raise DataError(
             f"{name}: {shown(value)} ({type(value).__name__}) is not a list of texts. Put the texts in a list."
         )
@@ -235,34 +202,24 @@ def _labelled_table(value: LabelledLike, *, name: str) -> TextTable:
         value.labels()
         return value
     if isinstance(value, Dataset):
-        return load(open_dataset(value, name, Columns(label="label")), empty_text="refuse").table
+        return load(open_dataset(value, name, Columns(label="label")), empty_text="refuse")[0]
     if isinstance(value, pd.DataFrame):
-        texts = cast("list[str]", _frame_column(value, "text", name))
-        return TextTable.from_lists(texts, _frame_column(value, "label", name), name=name)
+        Columns(label="label").check(value.columns, name)
+        columns = (value[column].astype(object) for column in ("text", "label"))
+        return TextTable.from_lists(*(column.where(column.notna(), None).tolist() for column in columns), name=name)
+    if not _is_list(value):
+        raise DataError(
+            f"{name}: {shown(value)} ({type(value).__name__}) is not a set of examples. Give (texts, labels), a list of "
+            "pairs (text, label), a pandas DataFrame or a datasets.Dataset."
+        )
     if isinstance(value, tuple) and len(value) == 2 and all(_is_list(part) for part in value):
-        pair = cast("tuple[Sequence[str], Sequence[Label]]", value)
-        return TextTable.from_lists(*pair, name=name)
-    return _table_of_pairs(cast("Sequence[tuple[str, Label]]", value), name=name)
+        return TextTable.from_lists(*cast("tuple[Sequence[str], Sequence[Label]]", value), name=name)
+    pairs = cast("Sequence[tuple[str, Label]]", value)
+    for number, pair in enumerate(pairs, 1):
+        if not _is_list(pair) or len(pair) != 2:
+            raise DataError(f"{Origin(name).at(number)}: {shown(pair)} is not a pair (text, label).")
+    return TextTable.from_lists([text for text, _ in pairs], [label for _, label in pairs], name=name)
 
 
 def _is_list(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _frame_column(frame: pd.DataFrame, column: str, name: str) -> list[Label]:
-    if column not in frame.columns:
-        raise no_column(name, column, frame.columns, kind="text" if column == "text" else "label")
-    values = frame[column].astype(object)
-    return values.where(values.notna(), None).tolist()
-
-
-def _table_of_pairs(pairs: Sequence[tuple[str, Label]], *, name: str) -> TextTable:
-    if not _is_list(pairs):
-        raise DataError(
-            f"{name}: {shown(pairs)} ({type(pairs).__name__}) is not a set of examples. Give (texts, labels), a list of "
-            "pairs (text, label), a pandas DataFrame or a datasets.Dataset."
-        )
-    for number, pair in enumerate(pairs, 1):
-        if not _is_list(pair) or len(pair) != 2:
-            raise DataError(f"{Origin(name).at(number)}: {shown(pair)} is not a pair (text, label).")
-    return TextTable.from_lists([pair[0] for pair in pairs], [pair[1] for pair in pairs], name=name)

@@ -168,7 +168,7 @@ class Adaptation:
             return MovingLayers(
                 self.given, texts, self.vectors, self.training, recipe, adapt, precision=self.precision,
                 after_batch=task.advance,
-                after_step=lambda step, loss: self.context.log_step(adapt.method, step, loss),
+                after_step=lambda step, loss: self.context.record.step(adapt.method, step, loss),
             )  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def train_on_pile(
                     f"{parameters.learning_rate:g}; expected a finite number. Lower learning_rate."
                 )
             task.advance(step - done, f"loss {loss:.3f}")
-            context.log_step(parameters.name, step, loss)
+            context.record.step(parameters.name, step, loss)
             done = step
 
         job = TrainingJob(

@@ -1,0 +1,102 @@
+"""Labelled examples: numbered once, encoded once, drawn from the pile without themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlptl.context import RunContext
+from nlptl.data import TextData
+from nlptl.errors import DataError
+from nlptl.finetuning.examples import LabelledExamples
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune
+from tests.conftest import small_reviews
+from tests.models.tiny import tiny_encoder
+
+LABELS = ("negative", "positive")
+
+
+class Counting:
+    """Encoder that counts what it is asked to encode; a vector is the text's length."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode(self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None) -> np.ndarray:
+        self.texts += texts
+        if after_batch is not None:
+            after_batch(len(texts))
+        return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), min_size=1, max_size=12), st.integers(0, 3))
+def test_each_distinct_example_is_encoded_once(texts: list[str], seed: int) -> None:
+    labels = [LABELS[(len(text) + seed) % 2] for text in texts]
+    data = TextData(labelled=([*texts, "dddd", "eeeee"], [*labels, *LABELS]))
+    examples, encoder = LabelledExamples.of(data, LABELS), Counting()
+    some: Any = encoder
+    rows = list(range(0, len(examples), 2))
+    first = examples.frozen_vectors(some)
+    part = examples.select(rows).frozen_vectors(some)
+    assert examples.frozen_vectors(some) is first
+    assert first.flatten().tolist() == [len(text) for text in examples.texts]
+    assert torch.equal(part, first[rows])
+    assert sorted(encoder.texts) == sorted({*texts, "dddd", "eeeee"})
+
+
+def test_ids_follow_the_classifier_and_not_the_order_of_the_file() -> None:
+    examples = LabelledExamples.of(TextData(labelled=(["a", "b", "c"], ["x", "y", "x"])), ("y", "x"))
+    assert examples.label_ids.tolist() == [1, 0, 1]
+    assert examples.label_counts().tolist() == [1, 2]
+    assert examples.label_shares().tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert examples.label_shares(balanced=True).tolist() == [0.5, 0.5]
+
+
+def test_a_part_has_neither_validation_texts_nor_a_pile() -> None:
+    data = TextData(labelled=small_reviews(6), validation=small_reviews(4, start=50), unlabelled=["a text"])
+    examples = LabelledExamples.of(data, LABELS)
+    assert examples.validation is not None
+    assert len(examples.validation.texts) == len(examples.validation.label_ids) == 4
+    part = examples.select([5, 0])
+    assert (part.texts, part.validation, part.unlabelled) == ([examples.texts[5], examples.texts[0]], None, None)
+    assert part.draw_unlabelled(3, RunContext().generator("pile")) == []
+
+
+def test_names_alone_make_examples_without_texts() -> None:
+    examples = LabelledExamples.of(TextData(label_names={"negative": "bad", "positive": "good"}), LABELS)
+    assert (len(examples), examples.label_count) == (0, 2)
+    assert examples.label_shares().tolist() == [0.5, 0.5]
+    assert examples.sentences(["{}!"]).texts == ("bad!", "good!")
+
+
+def test_other_labels_than_the_head_knows_are_told() -> None:
+    with pytest.raises(DataError) as caught:
+        LabelledExamples.of(TextData(labelled=(["a", "b"], ["x", "y"])), LABELS)
+    assert str(caught.value) == (
+        "finetune: the head knows the labels negative, positive, the data have x, y; both must be equal. Attach a fresh "
+        "classification_head."
+    )
+
+
+@pytest.mark.parametrize("update", [{"method": "head"}, {"method": "head", "solver": "logistic"}, {"method": "auto"}])
+def test_a_fine_tuning_encodes_its_examples_once(update: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, context = TextData(labelled=small_reviews(12)), RunContext(seed=1, device="cpu")
+    given = ClassificationHead().run(tiny_encoder("bert"), data=data, context=context)
+    seen: list[str] = []
+    encode = type(given.encoder).encode
+
+    def watched(self: Any, texts: Sequence[str], **settings: Any) -> Any:
+        seen.extend(texts)
+        return encode(self, texts, **settings)
+
+    monkeypatch.setattr(type(given.encoder), "encode", watched)
+    FineTune(update=update).run(given, data=data, context=context)
+    assert all(seen.count(text) <= 1 for text in small_reviews(12)[0])
