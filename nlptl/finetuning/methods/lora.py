@@ -49,17 +49,13 @@ class Lora(GradientSettings, Method):
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose adapters and head have learnt the labels."""
-        from nlptl.finetuning.gradient.layer_tuner import Rates
-        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS, LayerPlan, fit_supervised
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan, Rates
+        from nlptl.finetuning.gradient.supervised import Supervised
 
-        rates = Rates(
-            self.head_rate(HEAD_RATE_OVER_LAYERS),
-            5e-4 if self.encoder_learning_rate == "auto" else self.encoder_learning_rate,
-            warmup=self.warmup,
-            dropout=self.dropout,
-        )
+        rate = 5e-4 if self.encoder_learning_rate == "auto" else self.encoder_learning_rate
+        rates = Rates(self.head_rate(over_layers=True), rate, warmup=self.warmup, dropout=self.dropout)
         plan = LayerPlan(rates, self.top_layers, self.adapters(given.encoder.transformer.architecture))
-        return fit_supervised(given, examples, context, self, plan)
+        return Supervised(given, examples, context, self).fitted(plan)
 
     def adapters(self, architecture: Architecture) -> LoraAdapters:
         """Return LoRA's settings for an architecture; ConfigError names a target that it does not have."""

@@ -118,7 +118,7 @@ def test_cached_frozen_layers_change_no_gradient(
     fit = update.start(torch.arange(24))
     plain = update._start  # no trunk at all: embeddings and all layers in one pass
     rows = torch.tensor([3, 1, 20, 7])
-    batch = update.batch(rows)
+    batch = update.texts.batch(rows)
     with torch.no_grad():
         expected = fit.head(given.encoder.pooled(plain(batch), batch))
         torch.testing.assert_close(fit.logits(rows), expected, atol=1e-5, rtol=1e-4)
