@@ -16,7 +16,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.evaluation.duplicates import duplicate_groups
-from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
+from nlptl.finetuning.contrastive.contrastive_fit import _names_help, _says_more
 from nlptl.finetuning.contrastive.pseudo_labels import WAYS, HeldOutTrial, PseudoLabelling, _gate, texts_to_pass
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import (

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters
+from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder, side_by_side

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from nlptl.evaluation.held_out import Split, folds
+from nlptl.finetuning.contrastive.contrastive_training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.contrastive.rows import Contrast
-from nlptl.finetuning.contrastive.training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.gradient.layer_tuner import LayerFit
 from nlptl.finetuning.linear import LinearHead, fit_temperature, log_losses
 from nlptl.training.distributed import broadcast

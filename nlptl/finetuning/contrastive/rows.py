@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nlptl.context import RunContext
 from nlptl.data.label_sentences import LabelSentences
-from nlptl.finetuning.contrastive.training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
+from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerPlan, LayerTuner
 from nlptl.finetuning.linear import LabelledVectors, LinearHead, fit_logistic, with_priors

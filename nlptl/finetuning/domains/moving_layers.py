@@ -22,7 +22,7 @@ from nlptl.finetuning.domains.domain_heads import HeadTraining
 from nlptl.finetuning.domains.task import AdaptedClassifier, DomainTask
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import frozen_depth
-from nlptl.finetuning.gradient.lora import merged
+from nlptl.finetuning.gradient.lora_adapters import merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, count_parameters, not_training
 from nlptl.models.heads import Head

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
-from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters, merged
+from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters, merged
 from nlptl.finetuning.gradient.tuner import Fit
 from nlptl.finetuning.gradient.weight_change import Work, forward_flops
 from nlptl.models.classifier import TextClassifier

@@ -14,10 +14,10 @@ from nlptl.context import RunContext
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows, fit_until, fits_of
 from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings
 from nlptl.finetuning.gradient.head_tuner import HeadTuner
 from nlptl.finetuning.gradient.layer_tuner import LayerPlan, LayerTuner
-from nlptl.finetuning.gradient.lora import merged
-from nlptl.finetuning.gradient.settings import GradientSettings
+from nlptl.finetuning.gradient.lora_adapters import merged
 from nlptl.finetuning.gradient.tuner import Fit, Tuner
 from nlptl.finetuning.gradient.weight_change import weight_change, weight_change_sentence
 from nlptl.finetuning.gradient.word_vector_tuner import WordVectorTuner

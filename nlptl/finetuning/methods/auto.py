@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import PrecisionSetting
+from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 from nlptl.finetuning.methods.contrastive import Contrastive, PseudoLabels
 from nlptl.finetuning.methods.head import HeadOnly

@@ -10,7 +10,7 @@ from nlptl.config import Config, auto_or
 from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import Augmentation
-from nlptl.finetuning.gradient.settings import PrecisionSetting, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting, Rate, Share
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ class Contrastive(Method):
         """Return a classifier whose layers have learnt from pairs of texts, under a fitted linear head."""
         from nlptl.finetuning.augmentation import Augmented
         from nlptl.finetuning.augmentation.checked import checked_versions
-        from nlptl.finetuning.contrastive.classifier import contrastive_classifier
+        from nlptl.finetuning.contrastive.contrastive_fit import contrastive_classifier
+        from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings, batch_size_for
         from nlptl.finetuning.contrastive.rows import ContrastiveTask
-        from nlptl.finetuning.contrastive.training import ContrastiveSettings, batch_size_for
         from nlptl.training.compute import precision_for
 
         if given.head.hidden:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from nlptl.finetuning.gradient.settings import GradientSettings
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.config import auto_or
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import GradientSettings, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
 from nlptl.finetuning.method import Fitted, Method
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import GradientSettings, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
 from nlptl.finetuning.method import Fitted, Method
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.finetuning.examples import LabelledExamples
-    from nlptl.finetuning.gradient.lora import LoraAdapters
+    from nlptl.finetuning.gradient.lora_adapters import LoraAdapters
     from nlptl.models.architectures import Architecture
     from nlptl.models.classifier import TextClassifier
 
@@ -59,7 +59,7 @@ class Lora(GradientSettings, Method):
 
     def adapters(self, architecture: Architecture) -> LoraAdapters:
         """Return LoRA's settings for an architecture; ConfigError names a target that it does not have."""
-        from nlptl.finetuning.gradient.lora import LoraAdapters
+        from nlptl.finetuning.gradient.lora_adapters import LoraAdapters
 
         known = {"linear": architecture.linear_targets, "attention": architecture.attention_targets}
         names = tuple(self.targets) if isinstance(self.targets, list) else known[self.targets]

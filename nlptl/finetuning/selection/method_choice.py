@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nlptl.evaluation.calibration import corrected_temperature, log_probabilities
 from nlptl.evaluation.held_out import halves, split
-from nlptl.finetuning.contrastive.training import batch_size_for, passes_for, steps_for
+from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.distributed import broadcast

@@ -14,8 +14,8 @@ from nlptl.models.masked_lm_head import carried_head, carries_head, fresh_head
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Objective, Scratch, SimCSE
 from nlptl.pretraining.encoders.pile import TokenPile, check_words
+from nlptl.pretraining.encoders.pile_training import PileTraining, epoch_batches, train_on_pile
 from nlptl.pretraining.encoders.simcse import SimCSETraining, has_dropout
-from nlptl.pretraining.encoders.training import PileTraining, epoch_batches, train_on_pile
 from nlptl.pretraining.encoders.tsdae import Deletion, TSDAETraining, check_lengths
 from nlptl.training.compute import Precision
 from nlptl.training.distributed import all_reduce_sum

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nlptl.models.packing import Batch
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
-from nlptl.pretraining.encoders.training import TokenPrediction
+from nlptl.pretraining.encoders.pile_training import TokenPrediction
 from nlptl.randomness import keyed_uniform
 
 if TYPE_CHECKING:

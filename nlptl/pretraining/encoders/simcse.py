@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nlptl.models.packing import Batch
 from nlptl.pretraining.encoders.pile import Draw, TokenPile
-from nlptl.pretraining.encoders.training import PileTraining
+from nlptl.pretraining.encoders.pile_training import PileTraining
 from nlptl.randomness import seeded
 from nlptl.training.batches import length_sorted_batches, share_of_rows
 from nlptl.training.collectives import gathered

@@ -16,7 +16,7 @@ from nlptl.errors import DataError
 from nlptl.models.masked_lm_head import INITIAL_STD
 from nlptl.models.packing import Batch
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
-from nlptl.pretraining.encoders.training import TokenPrediction
+from nlptl.pretraining.encoders.pile_training import TokenPrediction
 from nlptl.randomness import keyed_uniform
 from nlptl.training.loop import ParameterGroup
 

@@ -19,7 +19,7 @@ from nlptl.finetuning.gradient import frozen_layers as frozen_layers_module
 from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets, train_fit
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates, dropouts
-from nlptl.finetuning.gradient.lora import LoraAdapters, merged
+from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, merged
 from nlptl.finetuning.gradient.weight_change import forward_flops, weight_change
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder

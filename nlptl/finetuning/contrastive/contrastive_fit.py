@@ -14,9 +14,9 @@ from torch import Tensor
 
 from nlptl.errors import DataError
 from nlptl.evaluation.calibration import fit_temperature
+from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings
 from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling, with_pile
 from nlptl.finetuning.contrastive.rows import Contrast, ContrastiveTask
-from nlptl.finetuning.contrastive.training import ContrastiveSettings
 from nlptl.finetuning.contrastive.zero_shot import name_vectors, names_alone
 from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerPlan
 from nlptl.finetuning.linear import FittedHead, LabelledVectors, LinearHead, fit_logistic, with_temperature, write_head
