@@ -12,9 +12,11 @@ from pathlib import Path
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
     [
-        "torch._dynamo", "accelerate", "datasets", "peft", "sklearn.metrics", "transformers.models.bert.modeling_bert",
+        "torch._dynamo", "accelerate", "datasets", "gensim.models", "peft", "sklearn.feature_extraction.text",
+        "sklearn.metrics", "sklearn.model_selection", "transformers.models.bert.modeling_bert",
         "nlptl.interfaces.cli", "nlptl.models.foreign_encoder", "nlptl.pretraining.encoders.continued",
         "nlptl.pretraining.encoders.scratch", "tests.processes", "tests.pretraining.test_resume",
+        "tests.runs.test_pipeline", "nlptl.finetuning.gradient.cross_validation",
     ]
 )  # fmt: skip
 

@@ -1,7 +1,4 @@
-"""Temperature scaling: one temperature for a head's probabilities, fitted on logits of held-out examples.
-
-Shapes: n examples, K labels.
-"""
+"""Temperature scaling of a head's probabilities, fitted on n held-out logits over K labels."""
 
 from __future__ import annotations
 
@@ -10,17 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-INVERSE_TEMPERATURES = (1e-2, 1e4)
-"""Range of the search, for logits with a standard deviation of 1."""
+INVERSE_TEMPERATURES = (1e-2, 1e4)  # range of the search, for logits with a standard deviation of 1
 MAX_STEPS = 60
-TOLERANCE = 1e-9
-"""Relative change of the inverse temperature at which the search ends."""
-MIN_PROBABILITY = 1e-300
-"""Probability below which the logarithm is that of this one."""
-ROUNDING_SPREAD = 1e-9
-"""Spread of logits, relative to the largest, below which it is rounding error."""
-PRIOR_STRENGTH = 20.0
-"""Prior strength, in texts, of a classifier's own probabilities when fresh texts correct them."""
+TOLERANCE = 1e-9  # relative change of the inverse temperature at which the search ends
+MIN_PROBABILITY = 1e-300  # below which the logarithm is that of this one
+ROUNDING_SPREAD = 1e-9  # of logits, relative to the largest, below which it is rounding error
+PRIOR_STRENGTH = 20.0  # in texts, of a classifier's own probabilities when fresh texts correct them
 
 
 def log_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -37,9 +29,8 @@ def fit_temperature(logits: Tensor, labels: Tensor, *, label_noise_rate: float |
     """Return the temperature that minimises the log-loss of smoothed labels (Guo et al. 2017; Platt 1999).
 
     A label has probability 1 - r; the other labels share r, the `label_noise_rate` (0 to 1). Its default 1 / (n + 2) is
-    the pseudo-count of Platt's targets. With it, 8 correct examples give probabilities of about 0.9, not 1; with hundreds
-    it has hardly any effect. A larger rate gives flatter probabilities. The loss is convex in the inverse temperature.
-    If the logits contradict the labels, the result is the highest temperature of the search.
+    the pseudo-count of Platt's targets: 8 correct examples give probabilities of about 0.9, not 1. The loss is convex in
+    the inverse temperature. If the logits contradict the labels, the result is the highest temperature of the search.
     """
     count, width = logits.shape
     scores, unit = _standardised(logits)
@@ -56,9 +47,7 @@ def corrected_temperature(
     """Return the temperature that corrects calibrated logits (n, K) by the labels (n,) of fresh texts.
 
     It minimises the log-loss of targets that mix the labels, with share n / (n + `prior_strength`), and the softmax of
-    the logits. A larger prior strength moves the temperature less; without texts the result is 1. `weights` (n,) are the
-    weights of the texts, equal by default; n is then their effective number (Kish 1965), (sum of weights)² / sum of
-    squares.
+    the logits; without texts the result is 1. With `weights` (n,) of the texts, n is their effective number (Kish 1965).
     """
     weights = logits.new_ones(len(logits)) if weights is None else weights.to(logits)
     if not bool(weights.sum() > 0):

@@ -1,7 +1,4 @@
-"""Duplicate groups of labelled texts, so that a held-out text has no copy in the training part.
-
-Shapes: n labelled examples, G groups.
-"""
+"""Duplicate groups (G) of n labelled texts, so that a held-out text has no copy in the training part."""
 
 from __future__ import annotations
 
@@ -16,10 +13,8 @@ from numpy.typing import NDArray
 class DuplicateGroups:
     """Groups of examples with the same text and label, in order of first occurrence."""
 
-    first: NDArray[np.int64]
-    """(G,) first row of each group, ascending."""
-    owner: NDArray[np.int64]
-    """(n,) group of each row, from 0."""
+    first: NDArray[np.int64]  # (G,) first row of each group, ascending
+    owner: NDArray[np.int64]  # (n,) group of each row, from 0
 
     @property
     def copies(self) -> NDArray[np.int64]:
@@ -34,6 +29,5 @@ class DuplicateGroups:
 def duplicate_groups(texts: Sequence[str], labels: Sequence[Hashable]) -> DuplicateGroups:
     """Return the duplicate groups of labelled texts. The same text under another label is no duplicate."""
     known: dict[tuple[str, Hashable], int] = {}
-    owner = [known.setdefault(pair, len(known)) for pair in zip(texts, labels, strict=True)]
-    _, first = np.unique(np.asarray(owner, dtype=np.int64), return_index=True)
-    return DuplicateGroups(first, np.asarray(owner, dtype=np.int64))
+    owner = np.array([known.setdefault(pair, len(known)) for pair in zip(texts, labels, strict=True)], dtype=np.int64)
+    return DuplicateGroups(np.unique(owner, return_index=True)[1], owner)

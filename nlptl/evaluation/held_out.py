@@ -1,10 +1,7 @@
 """Hold-out: which rows are learnt from and which are scored. Copies of a text with its label always stay together.
 
-`folds` serves cross-validation. `split` and `halves` serve a comparison of trainings that are too slow for it. `dealt_folds`
-serves strata with fewer rows than folds. `folds_by_content` needs no seed. `draw_evenly` draws the rows of a quick trial.
-A caller scores `Split.held_out`, with copies, or `Split.once`, each distinct row once.
-
-Shapes: n rows, D distinct ones.
+`folds` serves cross-validation; `split` and `halves` serve a comparison of trainings that are too slow for it;
+`dealt_folds` serves strata with fewer rows than folds. Shapes: n rows.
 """
 
 from __future__ import annotations
@@ -25,12 +22,9 @@ Rows = NDArray[np.int64]
 class Split:
     """Row numbers of one hold-out."""
 
-    training: Rows
-    """Rows to learn from, ascending."""
-    held_out: Rows
-    """Rows to score, ascending, copies included."""
-    once: Rows
-    """First row of each held-out group, in the order of the draw."""
+    training: Rows  # to learn from, ascending
+    held_out: Rows  # to score, ascending, copies included
+    once: Rows  # first row of each held-out group, in the order of the draw
 
 
 def folds(labels: Rows, groups: DuplicateGroups | None, *, parts: int, seed: int) -> list[Split]:
@@ -50,10 +44,7 @@ def folds(labels: Rows, groups: DuplicateGroups | None, *, parts: int, seed: int
 
 
 def split(labels: Rows, groups: DuplicateGroups | None, *, held_out: int, seed: int) -> Split:
-    """Hold out `held_out` distinct rows, evenly by label id (n,).
-
-    Every label keeps a row to learn from if at most half of the rows are held out. `groups` None: no copies.
-    """
+    """Hold out `held_out` distinct rows, evenly by label id (n,). Every label keeps a row if at most half are held out."""
     groups = groups or _alone(len(labels))
     return _split(groups, *_parts(labels[groups.first], held_out, seed))
 
@@ -67,10 +58,7 @@ def halves(labels: Rows, groups: DuplicateGroups, *, seed: int) -> list[Split]:
 
 
 def dealt_folds(strata: Rows, groups: DuplicateGroups, *, parts: int, seed: int) -> list[Split]:
-    """Shuffle each stratum of (n,) numbers and deal it to `parts` folds from the first on.
-
-    A stratum with fewer distinct rows than `parts` is missing in the last folds.
-    """
+    """Shuffle each stratum of (n,) numbers and deal it to `parts` folds. A small one is missing in the last folds."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -83,10 +71,9 @@ def dealt_folds(strata: Rows, groups: DuplicateGroups, *, parts: int, seed: int)
 
 
 def folds_by_content(labels: Rows, contents: Iterable[bytes], *, parts: int) -> Rows:
-    """Return the fold (n,) of each row, dealt label by label in the order of a content hash.
+    """Return the fold (n,) of each row, dealt label by label in the order of a content hash, whatever the rows' order.
 
-    The order of the rows changes nothing. Each label is dealt on from the fold where the last one stopped, so that folds
-    differ by at most one row.
+    Each label is dealt on from the fold where the last one stopped, so that folds differ by at most one row.
     """
     digests = [hashlib.sha256(content).digest() for content in contents]
     fold = np.empty(len(labels), dtype=np.int64)
@@ -97,21 +84,18 @@ def folds_by_content(labels: Rows, contents: Iterable[bytes], *, parts: int) -> 
 def draw_evenly(labels: Rows, *, count: int, seed: int) -> Rows:
     """Return `count` row numbers, ascending, drawn at random and evenly by label id (n,)."""
     order = np.random.default_rng(seed).permutation(len(labels))
-    rank = np.empty(len(labels), dtype=np.int64)  # of each row within its label
+    shuffled = labels[order]
+    rank = np.empty(len(labels), dtype=np.int64)  # of each shuffled row within its label
     for label in np.unique(labels):
-        own = order[labels[order] == label]
-        rank[own] = np.arange(len(own))
-    drawn: Rows = np.sort(order[np.argsort(rank[order], kind="stable")][:count])
-    return drawn
+        rank[shuffled == label] = np.arange(np.count_nonzero(shuffled == label))
+    return np.asarray(np.sort(order[np.argsort(rank, kind="stable")][:count]))
 
 
 def _alone(rows: int) -> DuplicateGroups:
-    """Return groups in which each row stands alone."""
     return DuplicateGroups(np.arange(rows), np.arange(rows))
 
 
 def _split(groups: DuplicateGroups, training: Rows, held_out: Rows) -> Split:
-    """Return the rows of the groups with these numbers."""
     return Split(groups.rows_of(training), groups.rows_of(held_out), groups.first[held_out])
 
 

@@ -1,7 +1,6 @@
 """Intervals of scores: Wilson for counts, the bootstrap for other scores, a two-level bootstrap over seeds and items.
 
-Shapes: S seeds (or splits), I items (test texts), N items of one test set, R resamples. Each function draws from one
-generator made from its `seed`; the same arguments give the same interval.
+Shapes: S seeds (or splits), I items (test texts), N items of one test set, R resamples.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
 """An (S, I) array if all seeds are scored on the same items; a list of S 1-D arrays if each split has its own."""
 
-_MAX_ELEMENTS = 4_000_000
-"""Size of one array of resamples, which bounds memory."""
+_MAX_ELEMENTS = 4_000_000  # of one array of resamples, which bounds memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +38,13 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class PairedDifference:
-    """Difference of two arms on the same seeds and items.
-
-    `difference` is second − first. `wins`, `ties` and `losses` count the seeds with a higher, equal (to 1e-12) or lower
-    mean in the second arm. `p_value` is that of the `sign_test` over seeds, which ignores the variation between items.
-    """
+    """Difference (second − first) of two arms on the same seeds and items."""
 
     difference: Interval
-    wins: int
-    ties: int
+    wins: int  # seeds with a higher mean in the second arm
+    ties: int  # to 1e-12
     losses: int
-    p_value: float
+    p_value: float  # of the `sign_test` over seeds, which ignores the variation between items
 
 
 def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
@@ -61,8 +55,8 @@ def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
     _check_settings(1, level)
     if not 0 <= successes <= total or total == 0:
         raise DataError(
-            f"wilson: {successes} successes of {total} is no proportion. Give a total of at least 1, and at most as many "
-            "successes."
+            f"wilson: {successes} successes of {total} is no proportion. "
+            "Give a total of at least 1, and at most as many successes."
         )
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
     value = successes / total
@@ -74,88 +68,66 @@ def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
     return Interval(value=value, low=low, high=high, level=level)
 
 
-def bootstrap(
-    statistic: Callable[..., Any],
-    *arrays: npt.ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-    vectorised: bool = False,
-) -> Interval:
+def bootstrap(statistic: Callable[..., Any], *arrays: npt.ArrayLike, resamples: int = 1000, seed: int = 0) -> Interval:
     """Return the percentile bootstrap interval of `statistic` over items (Efron & Tibshirani 1993, ch. 13).
 
     `arrays` have N items on their first axis and are resampled together, so that pairs stay pairs. `statistic` maps
-    arrays of their shape to a number. With `vectorised` it maps arrays (R, N, ...) to (R,), which is much faster.
-
-    The interval covers the sampling of items. It is a single point if all items agree, however few they are. Raises
-    DataError if there are no items, lengths differ, or the statistic is not finite.
+    arrays (R, N, ...) to (R,). The interval covers the sampling of items. It is a single point if all items agree,
+    however few they are. Raises DataError if there are no items, lengths differ, or the statistic is not finite.
     """
-    _check_settings(resamples, level)
+    _check_settings(resamples)
     items = [np.asarray(array) for array in arrays]
     sizes = {array.shape[0] if array.ndim else 0 for array in items}
     if len(sizes) != 1 or 0 in sizes:
         raise DataError(
-            f"bootstrap: the arrays have {', '.join(str(size) for size in sorted(sizes)) or 'no'} items. Give one or more "
-            "arrays of equal length, with at least one item."
+            f"bootstrap: the arrays have {', '.join(str(size) for size in sorted(sizes)) or 'no'} items. "
+            "Give one or more arrays of equal length, with at least one item."
         )
     size = sizes.pop()
-
-    def evaluate(chosen: npt.NDArray[np.int64]) -> Floats:
-        drawn = [array[chosen] for array in items]
-        values = statistic(*drawn) if vectorised else [statistic(*one) for one in zip(*drawn, strict=True)]
-        return np.asarray(values, dtype=np.float64)
-
     rng = np.random.default_rng(seed)
-    draws = [evaluate(rng.integers(0, size, (count, size))) for count in chunks(resamples, size)]
-    return percentile_interval(float(evaluate(np.arange(size)[None])[0]), np.concatenate(draws), level=level)
+    samples = (rng.integers(0, size, (count, size)) for count in chunks(resamples, size))
+    draws = [statistic(*(array[sample] for array in items)) for sample in samples]
+    return percentile_interval(float(statistic(*(array[None] for array in items))[0]), np.concatenate(draws))
 
 
-def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
-    """Return the mean score of several seeds with a two-level bootstrap interval.
+def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> Interval:
+    """Return the mean score of several seeds (or the mean of splits' means) with a two-level bootstrap interval.
 
     For an (S, I) array, seeds and items are resampled independently (pigeonhole bootstrap, Owen 2007; conservative if
-    seeds hardly differ). For a list of S arrays, splits are resampled, then their items; the value is the mean of the
-    splits' means.
-
-    The interval covers seeds and test items. It does **not** cover the choice of the training rows, unless each seed
-    drew its own. With one seed it covers items only; few seeds understate their own variation. Raises DataError if a
-    score is missing or not finite.
+    seeds hardly differ). For a list of S arrays, splits are resampled, then their items. The interval does **not** cover
+    the choice of the training rows, unless each seed drew its own. With one seed it covers items only; few seeds
+    understate their own variation. Raises DataError if a score is missing or not finite.
     """
-    _check_settings(resamples, level)
-    draws = _draws(_rows(scores), isinstance(scores, np.ndarray), resamples, seed)
-    return percentile_interval(float(draws[0]), draws[1:], level=level)
+    _check_settings(resamples)
+    return _two_level_interval(_rows(scores), isinstance(scores, np.ndarray), resamples, seed)
 
 
 def paired_difference(
     first: Scores, second: Scores, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> PairedDifference:
-    """Return the `hierarchical_mean` of second − first, for two arms scored on the same seeds and items.
+    """Return the `hierarchical_mean` of second − first. Raises DataError if the arms differ in seeds or items.
 
     Both arms share each draw of seeds and items, so that common variation cancels: equal arms give exactly 0 [0, 0].
-    Raises DataError if the arms differ in seeds or items.
     """
     _check_settings(resamples, level)
     before, after = _rows(first), _rows(second)
     sizes = [[row.size for row in arm] for arm in (before, after)]
-    shared_items = isinstance(first, np.ndarray)
-    if sizes[0] != sizes[1] or shared_items != isinstance(second, np.ndarray):
+    if sizes[0] != sizes[1] or isinstance(first, np.ndarray) != isinstance(second, np.ndarray):
         raise DataError(
             f"paired difference: the first arm has {sizes[0]} items by seed, the second {sizes[1]}. Score both arms with the "
             "same seeds on the same test texts, as two arrays or as two lists."
         )
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    draws = _draws(differences, shared_items, resamples, seed)
     means = [float(row.mean()) for row in differences]
     wins, losses = sum(mean > 1e-12 for mean in means), sum(mean < -1e-12 for mean in means)
-    interval = percentile_interval(float(draws[0]), draws[1:], level=level)
+    interval = _two_level_interval(differences, isinstance(first, np.ndarray), resamples, seed, level)
     return PairedDifference(interval, wins, len(means) - wins - losses, losses, p_value=sign_test(wins, losses))
 
 
 def sign_test(wins: int, losses: int) -> float:
     """Return the exact two-sided p-value of wins and losses that are equally likely (Dixon & Mood 1946).
 
-    Ties are not counted. Without wins and losses the p-value is 1; below 0.05 it needs six wins and no loss. Over the
-    items on which two classifiers disagree, it is McNemar's exact test (1947).
+    Over the items on which two classifiers disagree, it is McNemar's exact test (1947).
     """
     trials = wins + losses
     tail: int = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
@@ -169,8 +141,8 @@ def percentile_interval(value: float, draws: Floats, *, level: float = 0.95) -> 
     """
     if not (math.isfinite(value) and np.isfinite(draws).all()):
         raise DataError(
-            "bootstrap: the statistic is not finite on the items, or on a resample of them. Let it return a finite number "
-            "where it is undefined."
+            "bootstrap: the statistic is not finite on the items, or on a resample of them. "
+            "Let it return a finite number where it is undefined."
         )
     ends = (float(end) for end in np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
     low, high = (value if math.isclose(end, value, rel_tol=1e-12, abs_tol=1e-12) else end for end in ends)
@@ -183,11 +155,13 @@ def chunks(resamples: int, size: int) -> Iterator[int]:
     yield from (min(step, resamples - start) for start in range(0, resamples, step))
 
 
-def _draws(rows: list[Floats], shared_items: bool, resamples: int, seed: int) -> Floats:
-    """Return the mean of the rows' means, and its two-level resamples: (1 + R,)."""
+def _two_level_interval(
+    rows: list[Floats], shared_items: bool, resamples: int, seed: int, level: float = 0.95
+) -> Interval:
+    """Return the mean of the rows' means, with the interval of its two-level resamples."""
     rng = np.random.default_rng(seed)
     draws = _crossed(np.stack(rows), resamples, rng) if shared_items else _nested(rows, resamples, rng)
-    return np.concatenate([[np.mean([row.mean() for row in rows])], draws])
+    return percentile_interval(float(np.mean([row.mean() for row in rows])), draws, level=level)
 
 
 def _crossed(scores: Floats, resamples: int, rng: np.random.Generator) -> Floats:
@@ -224,7 +198,7 @@ def _rows(scores: Scores) -> list[Floats]:
     return rows
 
 
-def _check_settings(resamples: int, level: float) -> None:
+def _check_settings(resamples: int, level: float = 0.95) -> None:
     if resamples < 1 or not 0 < level < 1:
         raise ConfigError(
             f"interval: resamples is {resamples} and level {level}, but resamples must be at least 1 and level between 0 and "

@@ -1,7 +1,4 @@
-"""Maximum mean discrepancy (MMD): the distance of two samples of vectors, in the means of a kernel's features.
-
-Shapes: m source vectors, n target vectors, D dimension, R permutations.
-"""
+"""Maximum mean discrepancy (MMD): the distance of m source and n target vectors, in the means of a kernel's features."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ from torch import Tensor
 
 from nlptl.evaluation.intervals import chunks
 
-MIN_SQUARED_BANDWIDTH = 1e-12
-"""Bandwidth of samples whose vectors are all equal."""
+MIN_SQUARED_BANDWIDTH = 1e-12  # of samples whose vectors are all equal
 
 
 def squared_distances(one: Tensor, other: Tensor) -> Tensor:
@@ -35,8 +31,7 @@ def rbf_kernel(one: Tensor, other: Tensor, bandwidth: Tensor) -> Tensor:
 def mmd_squared(source: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
     """Return the unbiased estimate () of MMD² (Gretton et al. 2012, eq. 3), which may be negative.
 
-    MMD² = mean of k(x, x') over x ≠ x' + mean of k(y, y') over y ≠ y' - 2 · mean of k(x, y). Each sample needs at least
-    two vectors.
+    MMD² = mean of k(x, x') over x ≠ x' + mean of k(y, y') over y ≠ y' - 2 · mean of k(x, y), for m, n ≥ 2.
     """
 
     def within(vectors: Tensor) -> Tensor:
@@ -49,18 +44,16 @@ def mmd_squared(source: Tensor, target: Tensor, bandwidth: Tensor) -> Tensor:
 def permutation_test(source: Tensor, target: Tensor, *, permutations: int, seed: int) -> tuple[float, float]:
     """Return MMD² at the median bandwidth, and its p-value under R random permutations of source and target.
 
-    p = (1 + permutations with at least this MMD²) / (1 + R), which is valid for any R (Phipson & Smyth 2010). Memory does
-    not grow with R.
+    p = (1 + permutations with at least this MMD²) / (1 + R), which is valid for any R (Phipson & Smyth 2010).
     """
     vectors = torch.cat([source, target]).double()
     kernel = rbf_kernel(vectors, vectors, median_bandwidth(vectors)).fill_diagonal_(0)
     generator = torch.Generator().manual_seed(seed)
-    m, count = len(source), len(vectors)
-    seen = _permuted_values(torch.arange(count)[None], kernel, m)[0]
-    reached = 0
+    count, reached = len(vectors), 0
+    seen = _permuted_values(torch.arange(count)[None], kernel, len(source))[0]
     for size in chunks(permutations, count):
         orders = torch.stack([torch.randperm(count, generator=generator) for _ in range(size)])
-        reached += int((_permuted_values(orders, kernel, m) >= seen - 1e-12).sum())
+        reached += int((_permuted_values(orders, kernel, len(source)) >= seen - 1e-12).sum())
     return float(seen), (1 + reached) / (1 + permutations)
 
 

@@ -1,4 +1,4 @@
-"""Scores of predicted labels, each with an interval.
+"""Scores of predicted labels and of trained classifiers, each with an interval.
 
 Shapes: N test texts, K labels, R resamples, M non-empty confusion cells. Intervals have level 0.95. They cover the choice
 of test texts, but neither the seed (see `nlptl.evaluation.intervals`) nor the training rows.
@@ -7,41 +7,38 @@ of test texts, but neither the seed (see `nlptl.evaluation.intervals`) nor the t
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.artifact import write_text_atomically
-from nlptl.errors import ArtifactError, DataError
+from nlptl.errors import DataError
 from nlptl.evaluation.intervals import Floats, Interval, bootstrap, chunks, percentile_interval, wilson
 
-BINS = 15
-"""Number of equal-width bins of the calibration error (Guo et al. 2017)."""
+if TYPE_CHECKING:
+    from nlptl.context import RunContext
+    from nlptl.data import TextTable
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.models.encoder import Encoder
 
-MIN_PROBABILITY = 1e-7
-"""Lower limit of probabilities in the log loss, so that one certain mistake costs 16.1 and not infinity."""
+BINS = 15  # of equal width, of the calibration error (Guo et al. 2017)
+MIN_PROBABILITY = 1e-7  # in the log loss, so that one certain mistake costs 16.1 and not infinity
 
 Ids = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelScores:
-    """Scores of one label, each in [0, 1], with Wilson intervals.
-
-    `precision` is None if the label was never predicted, `recall` if no test text has it; `f1` is then 0. `support` is
-    the number of test texts with the label.
-    """
+    """Scores of one label, each in [0, 1], with Wilson intervals. `f1` is 0 where one of them is None."""
 
     label: str
-    precision: Interval | None
-    recall: Interval | None
+    precision: Interval | None  # None if the label was never predicted
+    recall: Interval | None  # None if no test text has the label
     f1: float
-    support: int
+    support: int  # test texts with the label
 
     def summary_line(self) -> str:
         """Return the scores as one line of text."""
@@ -54,9 +51,8 @@ class LabelScores:
 class Evaluation:
     """Scores of a classifier on a test set; `evaluate_predictions` defines them.
 
-    `confusion` has K × K counts, with a row for each true label and a column for each predicted one, in the order of
-    `per_label`. `mcc` is in [-1, 1], `log_loss` in nats in [0, 16.2], the other scores in [0, 1]. `log_loss` and
-    `expected_calibration_error` are None without probabilities.
+    `mcc` is in [-1, 1], `log_loss` in nats in [0, 16.2], the other scores in [0, 1]. `log_loss` and
+    `expected_calibration_error` are None without probabilities. `confusion` has K × K counts, true labels by predicted.
     """
 
     rows: int
@@ -73,10 +69,8 @@ class Evaluation:
         labels = f"{len(self.per_label)} label{'s' * (len(self.per_label) != 1)}"
         lines = [f"accuracy {self.accuracy} on {_texts(self.rows)}", f"macro-F1 {self.macro_f1} over {labels}"]
         lines.append(f"Matthews correlation {self.mcc:z.3f}")
-        if self.log_loss is not None:
-            lines.append(f"log loss {self.log_loss}")
-        if self.expected_calibration_error is not None:
-            lines.append(f"expected calibration error {self.expected_calibration_error}")
+        optional = {"log loss": self.log_loss, "expected calibration error": self.expected_calibration_error}
+        lines += [f"{name} {interval}" for name, interval in optional.items() if interval is not None]
         return lines + [scores.summary_line() for scores in self.per_label]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,60 +78,29 @@ class Evaluation:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], *, where: str = "evaluation") -> Evaluation:
-        """Read what `to_dict` returned; anything else raises ArtifactError, which names `where`."""
-        from pydantic import TypeAdapter, ValidationError
+    def from_dict(cls, raw: Mapping[str, Any]) -> Evaluation:
+        """Read what `to_dict` returned. Raises pydantic's ValidationError for anything else."""
+        from pydantic import TypeAdapter
 
-        try:
-            return TypeAdapter(cls).validate_python(raw)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            at = ".".join(str(part) for part in fault["loc"]) or "the whole"
-            raise ArtifactError(
-                f"{where}: is no Evaluation ({at}: {fault['msg']}); expected what Evaluation.save wrote. Evaluate again."
-            ) from None
-
-    def save(self, path: Path | str) -> None:
-        """Write a JSON file, whole or not at all; StorageError when it cannot be written."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text_atomically(Path(path), text + "\n")
-
-    @classmethod
-    def load(cls, path: Path | str) -> Evaluation:
-        """Read what `save` wrote; ArtifactError when the file is missing or damaged."""
-        try:
-            raw = json.loads(Path(path).read_bytes())
-        except (OSError, ValueError) as error:
-            raise ArtifactError(
-                f"{path}: cannot be read ({getattr(error, 'strerror', error)}); expected what Evaluation.save wrote. "
-                "Check the path, or evaluate again."
-            ) from None
-        return cls.from_dict(raw, where=str(path))
+        return TypeAdapter(cls).validate_python(raw)
 
 
 def evaluate_predictions(
-    *,
-    labels: Sequence[str],
-    predicted: Sequence[str],
-    probabilities: npt.ArrayLike | None,
-    names: Sequence[str],
-    seed: int = 0,
-    resamples: int = 1000,
-) -> Evaluation:
+    *, labels: Sequence[str], predicted: Sequence[str], probabilities: npt.ArrayLike | None, names: Sequence[str],
+    seed: int = 0, resamples: int = 1000,
+) -> Evaluation:  # fmt: skip
     """Score `predicted` (N) against `labels` (N). `names` (K) are all labels; `probabilities` (N, K) follow their order.
 
     - accuracy: with a Wilson interval (1927).
-    - macro_f1: mean F1 of all `names`, as scikit-learn's f1_score(labels=names, average="macro", zero_division=0).
-      Percentile bootstrap over texts. A label of the test set that a resample misses is left out of that resample's
-      mean: counting it as 0 would pull the interval below the value. The interval is too narrow if labels have few
-      texts; without a single error it is one point, unlike that of the accuracy.
+    - macro_f1: mean F1 of all `names`, 0 for an undefined one. Percentile bootstrap over texts. A label of the test set
+      that a resample misses is left out of that resample's mean: counting it as 0 would pull the interval below the
+      value. It is too narrow if labels have few texts; without a single error it is one point, unlike the accuracy's.
     - mcc: Matthews correlation of K labels (Gorodkin 2004); 0 if it is undefined, as with one label.
     - log_loss: mean −ln p(true label), with p at least 1e-7. Percentile bootstrap.
     - expected_calibration_error: Σ over bins of |correct − Σ confidence| / N (Guo et al. 2017, eq. 3), where confidence
       is the probability of the predicted label. The 15 bins are (0, 1/15], (1/15, 2/15], …, and 0 is in the first. The
       estimate is biased upwards, and that of a resample twice. The interval is therefore the basic bootstrap (the
-      percentiles mirrored at the value), clipped to [0, 1] and extended to the value. For a calibrated model and few
-      texts it is still too high.
+      percentiles mirrored at the value), clipped to [0, 1] and extended to the value; for few texts still too high.
 
     Raises DataError if there are no texts, lengths or shapes differ, a label is not in `names`, or a row of
     probabilities is invalid (finite, in [0, 1], sum 1 ± 0.001).
@@ -145,13 +108,13 @@ def evaluate_predictions(
     from sklearn.metrics import f1_score
 
     true, guessed, checked = _checked(labels, predicted, probabilities, names)
-    every = range(len(names))
     confusion: Ids = np.bincount(true * len(names) + guessed, minlength=len(names) ** 2).reshape(len(names), -1)
-    f1 = [float(score) for score in f1_score(true, guessed, labels=every, average=None, zero_division=0)]
+    f1 = f1_score(true, guessed, labels=range(len(names)), average=None, zero_division=0).tolist()
     drawn = _resample_macro_f1(confusion, resamples=resamples, seed=seed)
     log_loss = calibration_error = None
     if checked is not None:
-        log_loss = _log_loss(true, checked, resamples=resamples, seed=seed)
+        losses = np.abs(np.log(np.clip(checked[np.arange(len(true)), true], MIN_PROBABILITY, 1.0)))
+        log_loss = bootstrap(lambda drawn: drawn.mean(axis=1), losses, resamples=resamples, seed=seed)
         calibration_error = _calibration_error(true, guessed, checked, resamples=resamples, seed=seed)
     return Evaluation(
         rows=len(true),
@@ -161,8 +124,44 @@ def evaluate_predictions(
         log_loss=log_loss,
         expected_calibration_error=calibration_error,
         per_label=tuple(_label_scores(name, index, confusion, f1[index]) for index, name in enumerate(names)),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        confusion=tuple(map(tuple, confusion.tolist())),
     )
+
+
+def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
+    """Read a classifier, a transformer onto the context's device. Word vectors are faster on the CPU."""
+    from nlptl.models.classifier import TextClassifier
+
+    device = context.torch_device()
+    classifier = TextClassifier.load(folder)
+    return classifier.to(device) if classifier.encoder.token_model.kind == "transformer" else classifier
+
+
+def evaluate_classifier(
+    classifier: TextClassifier, table: TextTable, *, seed: int = 0, after_batch: Callable[[int], None]
+) -> Evaluation:
+    """Score a classifier on a labelled table. Raises DataError for a label that it does not know."""
+    labels = table.labels()
+    if unknown := sorted(set(labels) - set(classifier.labels)):
+        raise DataError(
+            f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "
+            "Remove these rows, or train with the label."
+        )
+    probabilities = classifier.predict_proba(table.texts(), after_batch=after_batch)
+    predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
+    return evaluate_predictions(
+        labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels, seed=seed
+    )
+
+
+def unknown_share(encoder: Encoder, table: TextTable) -> float:
+    """Return the share (0 to 1) of a table's tokens that are unknown to `encoder`."""
+    words = known = 0
+    for texts in table.batches(1_000):
+        for encoding in encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+            words += len(encoding.ids)
+            known += sum(token != encoder.token_model.rule.unknown for token in encoding.ids)
+    return round(1 - known / max(1, words), 4)
 
 
 def _label_scores(name: str, index: int, confusion: Ids, f1: float) -> LabelScores:
@@ -196,17 +195,10 @@ def _matthews(confusion: Ids) -> float:
     return covariance / math.sqrt(scale) if scale else 0.0
 
 
-def _log_loss(true: Ids, probabilities: Floats, *, resamples: int, seed: int) -> Interval:
-    losses = np.abs(np.log(np.clip(probabilities[np.arange(len(true)), true], MIN_PROBABILITY, 1.0)))
-    return bootstrap(lambda drawn: drawn.mean(axis=1), losses, resamples=resamples, seed=seed, vectorised=True)
-
-
 def _calibration_error(true: Ids, guessed: Ids, probabilities: Floats, *, resamples: int, seed: int) -> Interval:
     confidence = probabilities[np.arange(len(true)), guessed]
     bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence, side="left")
-    mirror = bootstrap(
-        _binned_gap, bins, (true == guessed) - confidence, resamples=resamples, seed=seed, vectorised=True
-    )
+    mirror = bootstrap(_binned_gap, bins, (true == guessed) - confidence, resamples=resamples, seed=seed)
     value = mirror.value
     low, high = max(0.0, 2 * value - mirror.high), min(1.0, 2 * value - mirror.low)
     return dataclasses.replace(mirror, low=min(low, value), high=max(high, value))
@@ -228,8 +220,8 @@ def _checked(
 ) -> tuple[Ids, Ids, Floats | None]:
     if not names or len(set(names)) != len(names):
         raise DataError(
-            f"evaluation: the label names are {list(names)}, but must be one or more different ones. Give them in the order "
-            "of the classifier's labels."
+            f"evaluation: the label names are {list(names)}, but must be one or more different ones. "
+            "Give them in the order of the classifier's labels."
         )
     if len(labels) == 0:
         raise DataError("evaluation: the test set is empty. Give at least one labelled text.")
@@ -239,22 +231,24 @@ def _checked(
             "the labelled texts."
         )
     true, guessed = _ids(labels, names, "label"), _ids(predicted, names, "predicted label")
-    shape = (len(labels), len(names))
-    return true, guessed, None if probabilities is None else _checked_probabilities(probabilities, shape)
+    return (
+        true,
+        guessed,
+        None if probabilities is None else _checked_probabilities(probabilities, len(labels), len(names)),
+    )
 
 
 def _ids(labels: Sequence[str], names: Sequence[str], kind: str) -> Ids:
     ids = {name: index for index, name in enumerate(names)}
-    for position, label in enumerate(labels, start=1):
-        if label not in ids:
-            raise DataError(
-                f"evaluation: the {kind} {label!r} of text {position} is not among the label names {list(names)}. Correct "
-                "the label, or leave the text out."
-            )
+    if unknown := next((place for place, label in enumerate(labels, start=1) if label not in ids), 0):
+        raise DataError(
+            f"evaluation: the {kind} {labels[unknown - 1]!r} of text {unknown} is not among the label names {list(names)}. "
+            "Correct the label, or leave the text out."
+        )
     return np.array([ids[label] for label in labels], dtype=np.int64)
 
 
-def _checked_probabilities(given: npt.ArrayLike, shape: tuple[int, int]) -> Floats:
+def _checked_probabilities(given: npt.ArrayLike, *shape: int) -> Floats:
     probabilities = np.asarray(given, dtype=np.float64)
     if probabilities.shape != shape:
         raise DataError(

@@ -16,22 +16,17 @@ from nlptl.evaluation.mmd import permutation_test
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MIN_TEXTS = 10
-"""Texts that each domain needs for a test."""
-SIGNIFICANCE = 0.05
-"""Probability of reporting a shift where there is none, for the two tests together."""
+MIN_TEXTS = 10  # of each domain, for a test
+SIGNIFICANCE = 0.05  # probability of reporting a shift where there is none, for the two tests together
 
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
     """Result of the two shift tests."""
 
-    texts: int
-    """Number compared of each domain."""
-    accuracy: Interval
-    """Share (0 to 1) of held-out texts to whose domain a classifier assigns them; guessing gives 0.5."""
-    accuracy_p: float
-    """Probability of at least this accuracy if the domains are equal."""
+    texts: int  # of each domain
+    accuracy: Interval  # of a classifier of the domain on held-out texts; guessing gives 0.5
+    accuracy_p: float  # probability of at least this accuracy if the domains are equal
     mmd_squared: float
     mmd_p: float
 

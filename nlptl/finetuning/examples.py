@@ -26,31 +26,23 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ValidationExamples:
-    """Held-out labelled texts that the user gives."""
+    """V held-out labelled texts that the user gives."""
 
     texts: list[str]
-    """V texts."""
-    label_ids: Tensor
-    """(V,) int64, on the CPU."""
+    label_ids: Tensor  # (V,) int64, on the CPU
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledExamples:
     """Everything that one fine-tuning reads of the data. Make it with `LabelledExamples.of`."""
 
-    texts: list[str]
-    """n texts; none where the labels' names are all that is known."""
-    label_ids: Tensor
-    """(n,) int64, on the CPU: positions in `labels`."""
-    labels: tuple[str, ...]
-    """K names, in the order of the classifier's outputs."""
-    groups: DuplicateGroups
-    """Which examples repeat another's text and label."""
+    texts: list[str]  # n texts; none where the labels' names are all that is known
+    label_ids: Tensor  # (n,) int64, on the CPU: positions in `labels`
+    labels: tuple[str, ...]  # K names, in the order of the classifier's outputs
+    groups: DuplicateGroups  # which examples repeat another's text and label
     validation: ValidationExamples | None = None
-    label_names: LabelNames | None = None
-    """What the labels mean in words, where the user says so."""
-    unlabelled: TextTable | None = None
-    """The pile."""
+    label_names: LabelNames | None = None  # what the labels mean in words, where the user says so
+    unlabelled: TextTable | None = None  # the pile
     _vectors: dict[int, tuple[Encoder, Tensor]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -76,15 +68,9 @@ class LabelledExamples:
             return texts, torch.tensor(LabelSet(tuple(labels)).ids(names), dtype=torch.int64)
 
         texts, ids = numbered(data.labelled)
-        return cls(
-            texts,
-            ids,
-            tuple(labels),
-            duplicate_groups(texts, ids.tolist()),
-            None if data.validation is None else ValidationExamples(*numbered(data.validation)),
-            data.label_names,
-            data.unlabelled,
-        )
+        groups = duplicate_groups(texts, ids.tolist())
+        validation = None if data.validation is None else ValidationExamples(*numbered(data.validation))
+        return cls(texts, ids, tuple(labels), groups, validation, data.label_names, data.unlabelled)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -102,8 +88,7 @@ class LabelledExamples:
 
     def label_shares(self, *, balanced: bool = False) -> Tensor:
         """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least."""
-        counts = self.label_counts().double().clamp(min=1)
-        counts = counts.fill_(1) if balanced else counts
+        counts = self.label_counts().double().clamp(min=1, max=1 if balanced else None)
         return counts / counts.sum()
 
     def sentences(self, templates: Sequence[str] = TEMPLATES) -> LabelSentences:
@@ -116,10 +101,9 @@ class LabelledExamples:
 
         texts, chosen = [self.texts[row] for row in rows], torch.as_tensor(rows, dtype=torch.int64)
         ids = self.label_ids[chosen]
+        groups = duplicate_groups(texts, ids.tolist())
         known = {key: (encoder, vectors[chosen]) for key, (encoder, vectors) in self._vectors.items()}
-        return LabelledExamples(
-            texts, ids, self.labels, duplicate_groups(texts, ids.tolist()), label_names=self.label_names, _vectors=known
-        )
+        return LabelledExamples(texts, ids, self.labels, groups, label_names=self.label_names, _vectors=known)
 
     def frozen_vectors(self, encoder: Encoder, *, progress: Progress | None = None) -> Tensor:
         """Return the sentence vectors (n, D) of an encoder that does not learn, on the CPU.

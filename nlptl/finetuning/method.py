@@ -43,16 +43,13 @@ class Method(Config, ABC):
 
     needs_layers: ClassVar[bool] = False
     """Whether it needs layers that can learn, which word vectors have not."""
+    needs_linear_head: ClassVar[bool] = False
+    """Whether a head with a hidden layer is refused."""
 
     @property
     def title(self) -> str:
         """Name in messages."""
         return str(getattr(self, "method", type(self).__name__))
-
-    @property
-    def needs_linear_head(self) -> bool:
-        """Whether a head with a hidden layer is refused."""
-        return False
 
     @property
     def reads_unlabelled(self) -> bool:

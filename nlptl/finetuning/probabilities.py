@@ -13,21 +13,17 @@ from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from nlptl.context import Record
     from nlptl.finetuning.examples import LabelledExamples, ValidationExamples
     from nlptl.models.classifier import TextClassifier
-    from nlptl.models.heads import Head
 
-MIN_VALIDATION_TEXTS = 20
-"""Validation texts from which they correct probabilities."""
-MAX_WEIGHT = 5.0
-"""Largest weight of a validation text whose label is rare there."""
-UNCALIBRATED_STRENGTH = 2.0
-"""Prior strength, in texts, of probabilities that were never calibrated."""
+MIN_VALIDATION_TEXTS = 20  # from which they correct probabilities
+MAX_WEIGHT = 5.0  # of a validation text whose label is rare there
+UNCALIBRATED_STRENGTH = 2.0  # prior strength, in texts, of probabilities that were never calibrated
 
 Priors = Literal["observed", "uniform"] | dict[str, float]
 
@@ -36,12 +32,9 @@ Priors = Literal["observed", "uniform"] | dict[str, float]
 class Calibration:
     """What may correct the probabilities of a fit."""
 
-    by_validation: bool = True
-    """Whether `data.validation` may; False where it has stopped the training."""
-    temperature: float = 1.0
-    """Temperature by which the logits are to be divided, as held-out examples say."""
+    by_validation: bool = True  # whether `data.validation` may; False where it has stopped the training
+    temperature: float = 1.0  # by which the logits are to be divided, as the `held_out` examples say
     held_out: int = 0
-    """How many held-out examples say so; 0 for none."""
 
 
 def calibrated(
@@ -51,22 +44,17 @@ def calibrated(
 
     Validation texts decide where they say enough, else the held-out examples of `calibration`.
     """
+    temperature, told = calibration.temperature, f"{calibration.held_out} held-out examples"
     found = None
     if calibration.by_validation and examples.validation is not None:
         found = _by_validation(classifier, examples, examples.validation, record)
+        if found is not None:
+            temperature, told = found, f"{len(examples.validation.texts)} validation texts"
     if found is None and not calibration.held_out:
         return classifier
-    temperature, told = calibration.temperature, f"{calibration.held_out} held-out examples"
-    if found is not None and examples.validation is not None:
-        temperature, told = found, f"{len(examples.validation.texts)} validation texts"
     told = f"The probabilities are corrected on {told} (temperature {temperature:.2f})."
     record.add_finding("temperature", temperature, told)
-
-    def divide(head: Head) -> None:
-        head.last_linear.weight.div_(temperature)
-        head.last_linear.bias.div_(temperature)
-
-    return _with_head(classifier, divide)
+    return _corrected(classifier, temperature=temperature)
 
 
 def _by_validation(
@@ -85,15 +73,11 @@ def _by_validation(
     counts = torch.bincount(labels, minlength=len(classifier.labels))
     short = ""
     if len(labels) < MIN_VALIDATION_TEXTS:
-        short = (
-            f"found {len(labels)} texts, too few to correct probabilities by; expected {MIN_VALIDATION_TEXTS} at least. "
-            "Add some"
-        )
+        expected = f"expected {MIN_VALIDATION_TEXTS} at least. Add some"
+        short = f"found {len(labels)} texts, too few to correct probabilities by; {expected}"
     elif not bool((counts > 0).all()):
-        missing = classifier.labels[int(counts.argmin())]
-        short = (
-            f"found no text of the label {missing!r}; expected some of each label to correct probabilities by. Add them"
-        )
+        expected = "expected some of each label to correct probabilities by. Add them"
+        short = f"found no text of the label {classifier.labels[int(counts.argmin())]!r}; {expected}"
     if short:
         record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.")
         return None
@@ -131,21 +115,29 @@ def at_priors(classifier: TextClassifier, priors: Priors, learnt: Tensor) -> Tex
         return classifier
     even = 1 / len(classifier.labels)
     shares = [priors[label] if isinstance(priors, dict) else even for label in classifier.labels]
-    shift = torch.tensor(shares, dtype=torch.float64).log() - learnt.log()
-
-    def move(head: Head) -> None:
-        head.last_linear.bias.add_(shift.to(head.last_linear.bias))
-
-    return _with_head(classifier, move)
+    shift = moved_to_priors(0.0, torch.tensor(shares, dtype=torch.float64), learnt)
+    return _corrected(classifier, shift=shift)
 
 
-def _with_head(classifier: TextClassifier, change: Callable[[Head], None]) -> TextClassifier:
-    """Return the classifier under a copy of its head that `change` has changed."""
+def moved_to_priors(bias: Tensor | float, new: Tensor, learnt: Tensor) -> Tensor:
+    """Return a bias (K,) after log(new / learnt) was added for `new` shares of the labels instead of those that were learnt.
+
+    That is Bayes' rule (Saerens, Latinne & Decaestecker 2002, eq. 2.4).
+    """
+    return bias + new.log() - learnt.log()
+
+
+def _corrected(classifier: TextClassifier, *, temperature: float = 1.0, shift: Tensor | None = None) -> TextClassifier:
+    """Return the classifier under a copy of its head with logits divided by `temperature`, then moved by `shift` (K,)."""
     import torch
 
     from nlptl.models.classifier import TextClassifier
 
     head = copy.deepcopy(classifier.head)
+    last = head.last_linear
     with torch.no_grad():
-        change(head)
+        for parameter in (last.weight, last.bias):
+            parameter.div_(temperature)
+        if shift is not None:
+            last.bias.add_(shift.to(last.bias))
     return TextClassifier(classifier.encoder, head, classifier.labels).eval()

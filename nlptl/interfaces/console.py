@@ -48,8 +48,7 @@ class LineProgress:
 class _LineTask:
     def __init__(self, progress: LineProgress, name: str, total: float | None, unit: str) -> None:
         self._progress, self._name, self._total, self._unit = progress, name, total, unit
-        self._done, self._note = 0.0, ""
-        self._begin = time.monotonic()
+        self._begin, self._done, self._note = time.monotonic(), 0.0, ""
         self._next = self._begin + LINE_EVERY[0]
 
     def advance(self, amount: float, note: str = "") -> None:
@@ -59,20 +58,17 @@ class _LineTask:
         if now >= self._next and self._done:
             seconds = now - self._begin
             self._next = now + min(LINE_EVERY[1], max(LINE_EVERY[0], seconds / 2))
-            self._progress.say(self._line(seconds))
+            parts = [_rate(self._done, seconds, self._unit)]
+            if self._total:
+                parts.insert(0, f"{min(100, 100 * self._done / self._total):.0f} %")
+                parts.append(f"{clock(max(0.0, self._total - self._done) * seconds / self._done)} left")
+            self._progress.say(f"{self._name}: " + ", ".join([*parts, self._note] if self._note else parts))
 
     def close(self) -> None:
         seconds = time.monotonic() - self._begin
         if seconds >= LINE_EVERY[0]:
             rate = _rate(self._done, seconds, self._unit)
             self._progress.say(f"{self._name}: done, {human(self._done)} {self._unit} in {clock(seconds)} ({rate})")
-
-    def _line(self, seconds: float) -> str:
-        parts = [_rate(self._done, seconds, self._unit)]
-        if self._total:
-            parts.insert(0, f"{min(100, 100 * self._done / self._total):.0f} %")
-            parts.append(f"{clock(max(0.0, self._total - self._done) * seconds / self._done)} left")
-        return f"{self._name}: " + ", ".join([*parts, self._note] if self._note else parts)
 
 
 class BarProgress:
@@ -108,16 +104,14 @@ class BarProgress:
 class _BarTask:
     def __init__(self, bar: RichBar, identity: TaskID, unit: str) -> None:
         self._bar, self._identity, self._unit = bar, identity, unit
-        self._begin, self._done, self._shown = time.monotonic(), 0.0, False
-        self._note = ""
+        self._begin, self._done, self._note = time.monotonic(), 0.0, ""
 
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
-        seconds = time.monotonic() - self._begin
-        if not self._shown and seconds >= BAR_AFTER:
-            self._shown = True
-            self._bar.start()
         self._note = note or self._note
+        seconds = time.monotonic() - self._begin
+        if seconds >= BAR_AFTER:
+            self._bar.start()  # does nothing once it has started
         rate = _rate(self._done, seconds, self._unit)
         self._bar.update(self._identity, advance=amount, rate=rate, note=self._note)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from nlptl.errors import DataError
@@ -18,8 +18,9 @@ BATCH_LINES = 256  # lines of stdin in one batch: few, so that results appear wh
 
 
 def prediction_lines(
-    classifier: TextClassifier, batches: Iterable[list[str]], *, form: Literal["csv", "jsonl"], proba: bool
-) -> Iterator[str]:
+    classifier: TextClassifier, batches: Iterable[list[str]], *, form: Literal["csv", "jsonl"], proba: bool,
+    after_batch: Callable[[int], None],
+) -> Iterator[str]:  # fmt: skip
     """Yield a line for each text: its label and, with `proba`, the probability of every label."""
     if form == "csv":
         yield _csv_line(["text", "label", *(f"p_{label}" for label in classifier.labels if proba)])
@@ -27,11 +28,10 @@ def prediction_lines(
         for text, row in zip(texts, classifier.predict_proba(texts), strict=True):
             label = classifier.labels[int(row.argmax())]
             shares = {name: round(float(p), 6) for name, p in zip(classifier.labels, row, strict=True)} if proba else {}
-            if form == "csv":
-                yield _csv_line([text, label, *map(str, shares.values())])
-            else:
-                found = {"text": text, "label": label, **({"probabilities": shares} if proba else {})}
-                yield json.dumps(found, ensure_ascii=False)
+            found = {"text": text, "label": label, **({"probabilities": shares} if proba else {})}
+            as_csv = form == "csv"
+            yield _csv_line([text, label, *shares.values()]) if as_csv else json.dumps(found, ensure_ascii=False)
+        after_batch(len(texts))
 
 
 def lines_in_batches(stream: TextIO) -> Iterator[list[str]]:
@@ -53,7 +53,7 @@ def lines_in_batches(stream: TextIO) -> Iterator[list[str]]:
         yield batch
 
 
-def _csv_line(cells: list[str]) -> str:
+def _csv_line(cells: Sequence[str | float]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(cells)
     return buffer.getvalue()

@@ -15,10 +15,10 @@ from nlptl.runs.runner import read_scores
 from nlptl.runs.studies.comparison import read_comparison
 
 if TYPE_CHECKING:
-    from nlptl.evaluation.intervals import PairedDifference
+    from nlptl.evaluation.intervals import Interval
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.runner import RunResult, RunScores
-    from nlptl.runs.studies.comparison import ComparisonResult, TestResult
+    from nlptl.runs.studies.comparison import ComparisonResult
 
 WIDTH = 100  # columns that a printed line may take
 
@@ -32,10 +32,8 @@ def wrapped(line: str) -> str:
 
 def begin_line(pipeline: Pipeline) -> str:
     """Tell what a run is about to do."""
-    stages = f"Stages: {', '.join(stage.stage for stage in pipeline.stages)}."
-    if pipeline.compare is None:
-        return stages
-    return f"{stages} Then a comparison of {len(pipeline.compare.arms)} arms on {pipeline.compare.seeds} seeds."
+    stages, compare = f"Stages: {', '.join(stage.stage for stage in pipeline.stages)}.", pipeline.compare
+    return stages + (f" Then a comparison of {len(compare.arms)} arms on {compare.seeds} seeds." if compare else "")
 
 
 def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iterator[str]:
@@ -47,8 +45,7 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iter
     if result.scores is not None:
         yield from _score_lines(result.scores)
     if result.comparison is not None:
-        yield ""
-        yield from comparison_lines(result.comparison)
+        yield from ("", *comparison_lines(result.comparison))
 
 
 def next_lines(result: RunResult) -> Iterator[str]:
@@ -64,28 +61,33 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
     yield f"{run}"
-    rows = [_stage_row(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
+    counts = [f"{human(one.trainable_parameters)} / {human(one.total_parameters)}" for one in manifests]
+    times = [clock(manifest.seconds) for manifest in manifests]
+    rows = list(zip([folder.name for folder in folders], times, counts, strict=True))
     yield from table(["stage", "time", "trainable / total parameters"], rows)
     if price_per_hour is not None:
         yield cost_line(sum(manifest.seconds for manifest in manifests), price_per_hour, "all stages")
-    for folder, manifest in zip(folders, manifests, strict=True) if details else ():
-        yield ""
-        yield from _stage_lines(folder, manifest)
     if details:
+        for folder, manifest in zip(folders, manifests, strict=True):
+            yield from ("", *_stage_lines(folder, manifest))
         versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
-        yield ""
-        yield f"Made with {versions}."
-    yield from _saved_scores(run, manifests[-1].identity, details=details)
+        yield from ("", f"Made with {versions}.")
+    scores, comparison = read_scores(run), read_comparison(run)
+    if scores is not None and scores.identity == manifests[-1].identity:
+        yield from ("", *_score_lines(scores, details=details))
+    if comparison is not None:
+        yield from ("", *comparison_lines(comparison))
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     """Tell each test as a table of arms, then what the tables show."""
     for found in result.results:
         yield f"Accuracy on {found.test} in %, {found.seeds} seeds [95 % interval]:"
-        yield from table(
-            ["", "accuracy", "difference in points", "better/equal/worse"], list(_arm_rows(result.arms, found))
-        )
-        yield ""
+        cells = [_percent(accuracy, ".1f") for accuracy in found.accuracies]
+        differences = ["", *(_percent(one.difference, "+.1f") for one in found.differences)]
+        counts = ["", *(f"{one.wins}/{one.ties}/{one.losses}" for one in found.differences)]
+        rows = list(zip(result.arms, cells, differences, counts, strict=True))
+        yield from (*table(["", "accuracy", "difference in points", "better/equal/worse"], rows), "")
     yield result.sentence
 
 
@@ -107,28 +109,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
         yield "  ".join(cell.ljust(width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
 
 
-def _arm_rows(arms: Sequence[str], found: TestResult) -> Iterator[list[str]]:
-    differences: list[PairedDifference | None] = [None, *found.differences]
-    for arm, accuracy, difference in zip(arms, found.accuracies, differences, strict=True):
-        yield [arm, _percent(accuracy.value, accuracy.low, accuracy.high), *_difference_cells(difference)]
-
-
-def _difference_cells(found: PairedDifference | None) -> list[str]:
-    if found is None:
-        return ["", ""]
-    low, value, high = (
-        100 * number for number in (found.difference.low, found.difference.value, found.difference.high)
-    )
-    return [f"{value:+.1f} [{low:+.1f}, {high:+.1f}]", f"{found.wins}/{found.ties}/{found.losses}"]
-
-
-def _percent(value: float, low: float, high: float) -> str:
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _stage_row(folder: Path, manifest: Manifest) -> list[str]:
-    parameters = f"{human(manifest.trainable_parameters)} / {human(manifest.total_parameters)}"
-    return [folder.name, clock(manifest.seconds), parameters]
+def _percent(found: Interval, form: str) -> str:
+    value, low, high = (format(100 * number, form) for number in (found.value, found.low, found.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -149,18 +132,6 @@ def _score_lines(scores: RunScores, *, details: bool = False) -> Iterator[str]:
     accuracy, *others = scores.evaluation.summary_lines()
     yield f"Test: {accuracy}."
     yield from (f"  {line}" for line in others if details)
-
-
-def _saved_scores(run: Path, identity: str, *, details: bool) -> Iterator[str]:
-    """Tell a folder's scores of the stage with this identity, and its comparison."""
-    scores = read_scores(run)
-    if scores is not None and scores.identity == identity:
-        yield ""
-        yield from _score_lines(scores, details=details)
-    comparison = read_comparison(run)
-    if comparison is not None:
-        yield ""
-        yield from comparison_lines(comparison)
 
 
 def _plain(value: object) -> str:

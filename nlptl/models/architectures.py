@@ -33,10 +33,8 @@ class HeadParts:
     dense: str
     norm: str
     decoder: str
-    activation: str | None
-    """None: GELU, which has no attribute of its own."""
-    markers: tuple[str, ...] = ()
-    """Names of tensors, one of which must be in the file for the head to be there, besides the head's own."""
+    activation: str | None = None  # None: GELU, which has no attribute of its own
+    markers: tuple[str, ...] = ()  # names of tensors, one of which must be in the file besides the head's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,51 +44,37 @@ class Architecture:
     head: HeadParts
     layers: str = "encoder.layer"
     word_embeddings: str = "embeddings.word_embeddings"
-    projection: str | None = None
-    """Map from the embeddings' width to the hidden width."""
+    projection: str | None = None  # map from the embeddings' width to the hidden width
     final_norm: str | None = None
     rotary: str | None = None
     first_position: Literal["zero", "after_padding"] = "zero"
-    pooler: bool = False
-    """Whether the class adds a pooler, which would be untrained."""
-    attention_targets: tuple[str, ...] = ("query", "value")
-    """Linear maps that LoRA adapts by default (Hu et al. 2021)."""
-    linear_targets: tuple[str, ...] = ("query", "key", "value", "dense")
-    """All linear maps of a layer."""
-    parts: LayerParts | None = LayerParts()
-    """None for layers that are not post-norm."""
+    pooler: bool = False  # whether the class adds a pooler, which would be untrained
+    attention_targets: tuple[str, ...] = ("query", "value")  # as in LoRA (Hu et al. 2021)
+    linear_targets: tuple[str, ...] = ("query", "key", "value", "dense")  # all linear maps of a layer
+    parts: LayerParts | None = LayerParts()  # None for layers that are not post-norm
 
     def positions(self, max_position_embeddings: int, pad_token_id: int) -> int:
         """Return how many tokens have a position. RoBERTa's family counts from behind the padding id."""
         return max_position_embeddings - (pad_token_id + 1 if self.first_position == "after_padding" else 0)
 
 
-_TRANSFORM, _GENERATOR = "cls.predictions.transform", "generator_predictions"
-_ROBERTA = Architecture(
-    HeadParts("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", None),
-    first_position="after_padding",
-    pooler=True,
+_DISTILBERT = LayerParts(
+    query="attention.q_lin", key="attention.k_lin", value="attention.v_lin", output="attention.out_lin",
+    attention_norm="sa_layer_norm", up="ffn.lin1", activation="ffn.activation", down="ffn.lin2",
+    output_norm="output_layer_norm",
+)  # fmt: skip
+_CLS, _GENERATOR = "cls.predictions", "generator_predictions"
+_BERT = HeadParts(
+    f"{_CLS}.transform.dense", f"{_CLS}.transform.LayerNorm", f"{_CLS}.decoder", f"{_CLS}.transform.transform_act_fn"
 )
+_ROBERTA = HeadParts("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder")
 ARCHITECTURES = {
-    "bert": Architecture(
-        HeadParts(
-            f"{_TRANSFORM}.dense",
-            f"{_TRANSFORM}.LayerNorm",
-            "cls.predictions.decoder",
-            f"{_TRANSFORM}.transform_act_fn",
-        ),
-        pooler=True,
+    "bert": Architecture(_BERT, pooler=True),
+    **dict.fromkeys(
+        ("roberta", "xlm-roberta", "camembert"), Architecture(_ROBERTA, first_position="after_padding", pooler=True)
     ),
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
     "electra": Architecture(
-        HeadParts(
-            f"{_GENERATOR}.dense",
-            f"{_GENERATOR}.LayerNorm",
-            "generator_lm_head",
-            f"{_GENERATOR}.activation",
-        ),
+        HeadParts(f"{_GENERATOR}.dense", f"{_GENERATOR}.LayerNorm", "generator_lm_head", f"{_GENERATOR}.activation"),
         projection="embeddings_project",
     ),
     "distilbert": Architecture(
@@ -98,17 +82,7 @@ ARCHITECTURES = {
         layers="transformer.layer",
         attention_targets=("q_lin", "v_lin"),
         linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
-        parts=LayerParts(
-            query="attention.q_lin",
-            key="attention.k_lin",
-            value="attention.v_lin",
-            output="attention.out_lin",
-            attention_norm="sa_layer_norm",
-            up="ffn.lin1",
-            activation="ffn.activation",
-            down="ffn.lin2",
-            output_norm="output_layer_norm",
-        ),
+        parts=_DISTILBERT,
     ),
     # ModernBERT's sequence classifier has head.dense too; only its masked LM has a decoder.
     "modernbert": Architecture(

@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 ATTENTION_NAME = "nlptl_packed"
-AttentionChoice = Literal["auto", "packed", "sdpa", "eager"]
 Kernel = Literal["varlen", "flash_attn", "grouped"]
 HALF_PRECISION = (torch.float16, torch.bfloat16)
 MAX_HEAD_DIM = 256  # of the flash kernels, which also want a multiple of 8
@@ -25,26 +25,21 @@ MAX_HEAD_DIM = 256  # of the flash kernels, which also want a multiple of 8
 class PackedTexts:
     """Boundaries of the texts in a packed batch, as the kernels want them."""
 
-    cu_seqlens: Tensor
-    """(B + 1,) int32. Text b is rows cu_seqlens[b] to cu_seqlens[b + 1]."""
-    max_seqlen: int
-    """Tokens of the longest text."""
-    runs: tuple[tuple[int, int, int], ...]
-    """(first row, texts G, tokens T) of each run of neighbours of equal length."""
+    cu_seqlens: Tensor  # (B + 1,) int32; text b is rows cu_seqlens[b] to cu_seqlens[b + 1]
+    max_seqlen: int  # tokens of the longest text
+    runs: tuple[tuple[int, int, int], ...]  # (first row, texts G, tokens T) of each run of neighbours of equal length
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> PackedTexts:
         """Build it from the tokens of each text. Sorted texts give few runs, and few runs are fast."""
         runs: list[tuple[int, int, int]] = []
         row = 0
-        for length in lengths:
-            if runs and runs[-1][2] == length:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1, length)
-            else:
-                runs.append((row, 1, length))
-            row += length
+        for length, texts in ((length, len(list(group))) for length, group in itertools.groupby(lengths)):
+            if length:
+                runs.append((row, texts, length))
+            row += texts * length
         cu_seqlens = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
-        return cls(cu_seqlens, max(lengths, default=0), tuple(run for run in runs if run[2]))
+        return cls(cu_seqlens, max(lengths, default=0), tuple(runs))
 
 
 def packed_attention(
@@ -62,9 +57,8 @@ def packed_attention(
     """Return softmax(Q K^T * scaling) V within each text: (1, N, H, E) of query, key, value (1, H, N, E).
 
     With `sliding_window` w a token attends to those less than w away (ModernBERT's local layers). The mask is ignored.
-    Attention weights are never dropped, since most fused kernels cannot, and all devices should train alike.
+    No attention weight is dropped, since most fused kernels cannot, and all devices should train alike.
     """
-    del module, attention_mask
     kernel = kernel_for(query.device, query.dtype, query.shape[-1])
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if kernel == "grouped":
@@ -95,10 +89,8 @@ def _flash(
     if kernel == "flash_attn":
         from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
 
-        out: Tensor = flash_attn_varlen_func(
-            q, k, v, starts, starts, max_seqlen, max_seqlen, softmax_scale=scaling, window_size=reach
-        )
-        return out
+        limits = (starts, starts, max_seqlen, max_seqlen)
+        return cast("Tensor", flash_attn_varlen_func(q, k, v, *limits, softmax_scale=scaling, window_size=reach))
     from torch.nn.attention.varlen import varlen_attn
 
     result = varlen_attn(q, k, v, starts, starts, max_seqlen, max_seqlen, scale=scaling, window_size=reach)
@@ -129,14 +121,11 @@ def _equally_long(
     """Return (G, T, H, E) of query, key, value (G T, H, E)."""
     _, texts, tokens = run
     q, k, v = (tensor.view(texts, tokens, *tensor.shape[1:]).transpose(1, 2) for tensor in (q, k, v))
-    mask = None if window is None or window >= tokens else _band(tokens, window, q.device)
-    out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
-    return out.transpose(1, 2)
-
-
-def _band(tokens: int, window: int, device: torch.device) -> Tensor:
-    position = torch.arange(tokens, device=device)
-    return (position[:, None] - position[None, :]).abs() < window
+    mask = None
+    if window is not None and window < tokens:
+        position = torch.arange(tokens, device=q.device)
+        mask = (position[:, None] - position[None, :]).abs() < window
+    return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling).transpose(1, 2)
 
 
 @functools.cache
@@ -149,18 +138,16 @@ def register() -> None:
     AttentionMaskInterface.register(ATTENTION_NAME, lambda *_args, **_kwargs: None)
 
 
-def choose(wanted: AttentionChoice, device: torch.device) -> tuple[str, str]:
-    """Return the attention for `device` ("packed", "sdpa" or "eager") and one sentence on why."""
-    if wanted != "auto":
-        return wanted, f"attention: {wanted}, as the settings say."
+def sentence_on(device: torch.device) -> str:
+    """Return a sentence on how attention is computed on `device`, and why."""
     if device.type == "cuda":
         kernel = {
             "varlen": "torch's variable-length kernel in half precision",
             "flash_attn": "flash-attn's variable-length kernel in half precision",
             "grouped": "SDPA on texts of equal length",
         }[_flash_kernel()]
-        return "packed", f"attention: packed; this GPU uses {kernel}, without padding."
-    return "packed", (
-        "attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which measured faster "
+        return f"Attention: packed; this GPU uses {kernel}, without padding."
+    return (
+        "Attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which measured faster "
         "than padding."
     )

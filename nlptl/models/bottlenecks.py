@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nlptl.artifact import read_tensors
-from nlptl.errors import ArtifactError
+from nlptl.models.pretrained import fill
 
 BOTTLENECKS = "bottlenecks.safetensors"
 INITIAL_STD = 0.02  # of the down-projection's weights; the up-projection begins at zero
@@ -59,8 +59,6 @@ def settings_of(adapters: nn.ModuleDict) -> dict[str, Any]:
 
 def write(adapters: nn.ModuleDict, folder: Path) -> None:
     """Write the tensors into a folder, if there are any."""
-    from safetensors.torch import save_file
-
     if len(adapters):
         save_file({name: tensor.contiguous() for name, tensor in adapters.state_dict().items()}, folder / BOTTLENECKS)
 
@@ -71,11 +69,5 @@ def read(folder: Path, settings: dict[str, Any], dim: int) -> nn.ModuleDict:
     if found is None:
         return nn.ModuleDict()
     adapters = bottlenecks(dim, found["width"], found["layers"])
-    try:
-        adapters.load_state_dict({name: t.clone() for name, t in read_tensors(folder / BOTTLENECKS).items()})
-    except RuntimeError:
-        raise ArtifactError(
-            f"{folder / BOTTLENECKS}: does not fit the adapters that encoder.json describes; the folder is damaged. Run the "
-            "stage again."
-        ) from None
+    fill(adapters, folder / BOTTLENECKS, what="the adapters that encoder.json describes")
     return adapters

@@ -1,8 +1,7 @@
 """A transformer's layers without autograd on a CPU, in buffers that all layers share.
 
-The results equal those of transformers' own layers bit for bit. Writing into buffers costs less than allocating every
-result, and keeps the caches warm: 3 to 8 % more tokens a second on two cores. Shapes: N packed tokens, D dimension,
-F width of the feed-forward network.
+Results equal those of transformers' layers bit for bit. Buffers cost less than allocating every result, and keep the
+caches warm: 3 to 8 % more tokens a second on two cores. Shapes: N packed tokens, D dimension.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,21 +36,15 @@ class PlainLayer:
     def of(cls, layer: nn.Module, parts: LayerParts) -> PlainLayer | None:
         """Take a layer apart, or return None if it has an adapter, a hook or a map without bias."""
         found = {name: operator.attrgetter(path)(layer) for name, path in dataclasses.asdict(parts).items()}
-        linear = [found[name] for name in ("query", "key", "value", "output", "up", "down")]
-        norms = [found["attention_norm"], found["output_norm"]]
-        plain = (
-            all(type(part) is nn.Linear and part.bias is not None for part in linear)
-            and all(type(part) is nn.LayerNorm for part in norms)
-            and not any(module._forward_hooks or module._forward_pre_hooks for module in layer.modules())
-        )
-        return cls(**found) if plain else None
+        kinds = {name: nn.LayerNorm if name.endswith("norm") else nn.Linear for name in found if name != "activation"}
+        plain = all(type(found[name]) is kind and found[name].bias is not None for name, kind in kinds.items())
+        hooked = any(module._forward_hooks or module._forward_pre_hooks for module in layer.modules())
+        return cls(**found) if plain and not hooked else None
 
 
 def plain_layers(layers: Iterable[nn.Module], parts: LayerParts | None) -> list[PlainLayer] | None:
     """Take layers apart, or return None if one is not plain or the architecture is not post-norm."""
-    if parts is None:
-        return None
-    found = [PlainLayer.of(layer, parts) for layer in layers]
+    found = [PlainLayer.of(layer, parts) if parts else None for layer in layers]
     plain = [layer for layer in found if layer is not None]
     return plain if len(plain) == len(found) else None
 
@@ -73,8 +66,7 @@ def run_layer(layer: PlainLayer, hidden: Tensor, packed: PackedTexts, heads: int
     attend_into(buffers.attended.view(split), query.view(split), key.view(split), value.view(split), packed)
     attended = layer.attention_norm(_mapped(layer.output, buffers.attended, buffers.query).add_(hidden))
     wide = _activated(layer.activation, _mapped(layer.up, attended, buffers.feed_forward))
-    result: Tensor = layer.output_norm(_mapped(layer.down, wide, buffers.key).add_(attended))
-    return result
+    return cast("Tensor", layer.output_norm(_mapped(layer.down, wide, buffers.key).add_(attended)))
 
 
 def _mapped(linear: nn.Linear, rows: Tensor, out: Tensor) -> Tensor:
@@ -83,8 +75,5 @@ def _mapped(linear: nn.Linear, rows: Tensor, out: Tensor) -> Tensor:
 
 def _activated(activation: Any, rows: Tensor) -> Tensor:
     """Apply an activation, in place if it is the exact GELU, which most checkpoints have."""
-    if getattr(activation, "act", None) is nn.functional.gelu:
-        gelu: Tensor = torch.ops.aten.gelu_(rows)
-        return gelu
-    other: Tensor = activation(rows)
-    return other
+    exact = getattr(activation, "act", None) is nn.functional.gelu
+    return cast("Tensor", torch.ops.aten.gelu_(rows) if exact else activation(rows))

@@ -8,28 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nlptl.artifact import (
-    Manifest,
-    is_run,
-    last_stage,
-    library_versions,
-    publish,
-    read_json,
-    read_manifest,
-    read_tensors,
-    verify,
-)
+from nlptl import artifact
 from nlptl.data import LabelSet
-from nlptl.errors import ArtifactError
-from nlptl.models.encoder import PROBES, TOLERANCE, Encoder, count_parameters, not_training
+from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
+from nlptl.models.pretrained import fill
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
@@ -42,9 +34,7 @@ class TextClassifier(nn.Module):
         super().__init__()
         if head.label_count != len(labels):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
-        self.encoder = encoder
-        self.head = head
-        self.labels = tuple(labels)
+        self.encoder, self.head, self.labels = encoder, head, tuple(labels)
 
     @property
     def device(self) -> torch.device:
@@ -57,8 +47,7 @@ class TextClassifier(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits (B, K)."""
-        logits: Tensor = self.head(self.encoder(batch))
-        return logits
+        return cast("Tensor", self.head(self.encoder(batch)))
 
     def predict_proba(
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
@@ -67,8 +56,7 @@ class TextClassifier(nn.Module):
         vectors = self.encoder.encode(texts, after_batch=after_batch)
         with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
-        probabilities: NDArray[np.float64] = torch.softmax(logits.double(), dim=1).cpu().numpy()
-        return probabilities
+        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text."""
@@ -81,49 +69,33 @@ class TextClassifier(nn.Module):
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
-        manifest = Manifest(kind="classifier", versions=library_versions(), total_parameters=count_parameters(self))
-        publish(Path(folder), self.write_files, manifest, files=self.files())
+        total, versions = count_parameters(self), artifact.library_versions()
+        manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
+        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
 
     def write_files(self, folder: Path) -> None:
-        """Write the classifier's files into an existing folder; `save` does it safely."""
-        from safetensors.torch import save_file
-
+        """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        self._check_written(folder)
-
-    def _check_written(self, folder: Path) -> None:
-        """Read the files again and compare. Raises ArtifactError if they differ, before anything is published."""
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
-        apart = abs(self.predict_proba(texts) - again.predict_proba(texts)).max()
-        if not apart <= TOLERANCE:
-            raise ArtifactError(
-                f"{folder}: the classifier reads back with other probabilities (by {apart:.2g}) than it was saved with; "
-                "expected the same ones, so nothing was published. This is a fault of nlptl: please report it."
-            )
+        check_read_back(folder, "classifier", "probabilities", self.predict_proba(texts), again.predict_proba(texts))
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
         """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
         folder = Path(folder)
-        folder = last_stage(folder) if is_run(folder) else folder
-        verify(folder, read_manifest(folder, kind="classifier"))
+        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+        artifact.verify(folder, artifact.read_manifest(folder, kind="classifier"))
         return cls.read_files(folder)
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings = read_json(folder / SETTINGS)
+        settings = artifact.read_json(folder / SETTINGS)
         head = Head.from_settings(settings["head"])
-        try:
-            head.load_state_dict(dict(read_tensors(folder / HEAD)))
-        except RuntimeError:
-            raise ArtifactError(
-                f"{folder / HEAD}: does not fit the head that {SETTINGS} describes; the folder is damaged. "
-                "Run the stage again."
-            ) from None
+        fill(head, folder / HEAD, what=f"the head that {SETTINGS} describes")
         return cls(Encoder.read_files(folder), head, settings["labels"]).eval()

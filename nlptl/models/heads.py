@@ -6,7 +6,7 @@ Shapes: B texts, D dimension, H hidden units, K labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,7 @@ MIN_SPREAD = 1e-8  # below it all vectors are equal, and dividing would blow up 
 class Head(nn.Module):
     """logits = W x' + b, or W2 f(W1 x' + b1) + b2 with a hidden layer (H,); x' = (x - centre) / scale.
 
-    `centre` (D,) and `scale` () are fitted on the training vectors, so that learning rates and penalties do not depend
-    on the encoder's units. One scale for all dimensions keeps the geometry.
+    `centre` (D,) and `scale` () of the training vectors make learning rates independent of the encoder's units.
     """
 
     centre: Tensor
@@ -33,13 +32,8 @@ class Head(nn.Module):
         self.activation, self.dropout = activation, dropout
         self.register_buffer("centre", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(()))
-        if hidden:
-            between = nn.Sigmoid() if activation == "sigmoid" else nn.GELU()
-            self.layers = nn.Sequential(
-                _linear(dim, hidden), between, nn.Dropout(dropout), _linear(hidden, label_count)
-            )
-        else:
-            self.layers = nn.Sequential(nn.Dropout(dropout), _linear(dim, label_count))
+        below = [zero_linear(dim, hidden), nn.Sigmoid() if activation == "sigmoid" else nn.GELU()] if hidden else []
+        self.layers = nn.Sequential(*below, nn.Dropout(dropout), zero_linear(hidden or dim, label_count))
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw fresh weights, Xavier-uniform with zero biases (Glorot & Bengio 2010). A linear head begins at zero."""
@@ -60,20 +54,16 @@ class Head(nn.Module):
     @property
     def has_learnt(self) -> bool:
         """Whether it was trained or scaled to examples. A fresh head has zero centre and biases."""
-        biases = [parameter for parameter in self.parameters() if parameter.ndim == 1]
-        return bool(self.centre.any()) or any(bool(bias.any()) for bias in biases)
+        return any(bool(zero.any()) for zero in (self.centre, *self.parameters()) if zero.ndim == 1)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K) of sentence vectors (B, D)."""
-        logits: Tensor = self.layers((vectors - self.centre) / self.scale)
-        return logits
+        return cast("Tensor", self.layers((vectors - self.centre) / self.scale))
 
     @property
     def last_linear(self) -> nn.Linear:
         """The layer that gives the logits."""
-        last = self.layers[-1]
-        assert isinstance(last, nn.Linear)
-        return last
+        return cast("nn.Linear", self.layers[-1])
 
     def settings(self) -> dict[str, int | float | str]:
         """Return what `from_settings` needs. Files call the number of labels `labels`."""
@@ -86,11 +76,9 @@ class Head(nn.Module):
         return cls(label_count=settings["labels"], **{name: v for name, v in settings.items() if name != "labels"})
 
 
-def _linear(inputs: int, outputs: int) -> nn.Linear:
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     """Return a layer of zeros, since nn.Linear's own initialisation would draw from the caller's random state."""
-    with torch.device("meta"):
-        layer = nn.Linear(inputs, outputs)
-    layer.to_empty(device="cpu")
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

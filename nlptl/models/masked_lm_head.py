@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from nlptl.artifact import read_json
 from nlptl.models.architectures import ARCHITECTURES
-from nlptl.models.pretrained import load_masked_lm, quiet
+from nlptl.models.heads import zero_linear
+from nlptl.models.pretrained import LOCAL, quiet
 from nlptl.models.transformer import Transformer
 
 INITIAL_STD = 0.02  # of fresh weights, as in BERT
@@ -32,8 +34,7 @@ class MaskedLMHead(nn.Module):
         self, dense: nn.Linear, activation: Any, norm: nn.Module, bias: Tensor, table: Tensor | None = None
     ) -> None:
         super().__init__()
-        self.dense, self.norm = dense, norm
-        self.activation = activation
+        self.dense, self.norm, self.activation = dense, norm, activation
         self.bias = nn.Parameter(bias)
         self.table = None if table is None else nn.Parameter(table)
 
@@ -56,19 +57,38 @@ class MaskedLMHead(nn.Module):
 
 def carries_head(folder: Path) -> bool:
     """Say whether the weights in `folder` hold the whole masked-LM head. Transformers would draw the rest at random."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
     kind = read_json(folder / "config.json").get("model_type")
     if kind not in ARCHITECTURES:
         return False
+    whole = folder / "model.safetensors"
+    if whole.is_file():  # transformers prefers the one file to an index, too
+        with safe_open(whole, framework="pt") as file:
+            names = set(file.keys())
+    else:
+        names = set(read_json(folder / "model.safetensors.index.json")["weight_map"])
     # The oldest files use TensorFlow's names for the weight and the bias of a norm.
-    names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in _tensor_names(folder)}
+    names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in names}
     names = {name.replace("LayerNorm.beta", "LayerNorm.bias") for name in names}
-    markers = ARCHITECTURES[kind].head.markers
-    return all(map(names.intersection, [*_head_tensors(folder), *([markers] if markers else [])]))
+    with quiet(), torch.device("meta"):
+        model = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder, **LOCAL))
+    possible: dict[Tensor, set[str]] = {}  # names in a file, by tensor
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        possible.setdefault(parameter, set()).add(name)
+    possible.pop(model.get_input_embeddings().weight)  # tied, usually
+    parts = ARCHITECTURES[kind].head
+    head = [operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder)]
+    tensors = [possible[parameter] for part in head for parameter in part.parameters() if parameter in possible]
+    return all(map(names.intersection, [*tensors, *([parts.markers] if parts.markers else [])]))
 
 
 def carried_head(folder: Path) -> MaskedLMHead:
     """Return the masked-LM head of weights that carry one."""
-    model = load_masked_lm(folder)
+    from transformers import AutoModelForMaskedLM
+
+    with quiet():
+        model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **LOCAL).eval()
     parts = ARCHITECTURES[model.config.model_type].head
     dense, norm, decoder = (operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder))
     activation = nn.functional.gelu if parts.activation is None else operator.attrgetter(parts.activation)(model)
@@ -80,35 +100,7 @@ def carried_head(folder: Path) -> MaskedLMHead:
 def fresh_head(encoder: Transformer, tokens: NDArray[np.int32], generator: torch.Generator) -> MaskedLMHead:
     """Return a head with random weights. Its bias is the log-frequency of each token among `tokens` (N,)."""
     rows, width = encoder.word_embeddings.weight.shape
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        dense = nn.Linear(encoder.dim, width)
-        dense.weight.normal_(std=INITIAL_STD, generator=generator)
-        dense.bias.zero_()
+    dense = zero_linear(encoder.dim, width)
+    nn.init.normal_(dense.weight, std=INITIAL_STD, generator=generator)
     counts = torch.bincount(torch.from_numpy(tokens).long(), minlength=rows)
     return MaskedLMHead(dense, nn.functional.gelu, nn.LayerNorm(width), ((counts + 1) / (counts.sum() + rows)).log())
-
-
-def _head_tensors(folder: Path) -> list[set[str]]:
-    """Return the possible names in a file of each tensor of the head, without the tied word embeddings."""
-    from transformers import AutoConfig, AutoModelForMaskedLM
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    with quiet(), torch.device("meta"):
-        model = AutoModelForMaskedLM.from_config(config)
-    names: dict[Tensor, set[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(parameter, set()).add(name)
-    names.pop(model.get_input_embeddings().weight)
-    parts = ARCHITECTURES[config.model_type].head
-    head = [operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder)]
-    return [names[parameter] for module in head for parameter in module.parameters() if parameter in names]
-
-
-def _tensor_names(folder: Path) -> set[str]:
-    from safetensors import safe_open
-
-    whole = folder / "model.safetensors"
-    if not whole.is_file():  # transformers prefers the one file to an index, too
-        return set(read_json(folder / "model.safetensors.index.json")["weight_map"])
-    with safe_open(whole, framework="pt") as file:
-        return set(file.keys())

@@ -27,9 +27,7 @@ def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, flo
     vectors = table.vectors.detach()
     if ids[0] < len(vectors):
         return nearest(words, vectors.numpy(), ids[0], count=count)
-    asked = table.rows(
-        torch.tensor(ids)
-    ).detach()  # an unseen word, whose vector follows from its spelling, as one more row
+    asked = table.rows(torch.tensor(ids)).detach()  # an unseen word, as one more row
     return nearest([*words, word], torch.cat([vectors, asked]).numpy(), len(words), count=count)
 
 

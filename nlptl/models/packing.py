@@ -1,19 +1,18 @@
 """Texts to batches of token ids, packed end to end without padding.
 
-Shapes: B texts of a batch, N packed tokens, M segments of a batch, n all texts.
+Shapes: B texts of a batch, N packed tokens, M segments of a batch, n all texts, D dimension.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from nlptl.models.attention import PackedTexts
 
 TEXTS_AT_ONCE = 1_000  # given to the tokenizer in one call
 
@@ -22,26 +21,19 @@ TEXTS_AT_ONCE = 1_000  # given to the tokenizer in one call
 class TokenRule:
     """How a token model wants its texts tokenised."""
 
-    special_tokens: bool = False
-    """Whether the tokenizer adds [CLS], [SEP] and the like."""
-    drop: int | None = None
-    """Id of tokens that are left out."""
-    unknown: int | None = None
-    """Id of tokens outside the vocabulary."""
-    max_length: int | None = None
-    """Tokens after which a text is cut off, special ones included."""
-    sentence_start: int | None = None
-    """Id of the token that begins each sentence; None reads texts whole."""
+    special_tokens: bool = False  # whether the tokenizer adds [CLS], [SEP] and the like
+    drop: int | None = None  # id of tokens that are left out
+    unknown: int | None = None  # id of tokens outside the vocabulary
+    max_length: int | None = None  # tokens after which a text is cut off, special ones included
+    sentence_start: int | None = None  # id of the token that begins each sentence; None reads texts whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Packed token ids of some texts. A text without known tokens has length 0."""
 
-    input_ids: Tensor
-    """(N,) int64 ids, text after text."""
-    lengths: Tensor
-    """(B,) int64 tokens per text, on the CPU. They sum to N."""
+    input_ids: Tensor  # (N,) int64 ids, text after text
+    lengths: Tensor  # (B,) int64 tokens per text, on the CPU; they sum to N
     segments: Tensor | None = None
     """(M,) int64 tokens per sentence, on the CPU, all positive. Attention does not cross segments. None: one segment per text."""
 
@@ -73,14 +65,10 @@ class Batch:
 class TokenizedTexts:
     """Token ids of many texts in one tensor, from which batches are picked without Python lists."""
 
-    ids: Tensor
-    """(N,) int64 ids of all texts, end to end."""
-    lengths: Tensor
-    """(n,) int64 tokens of each text."""
-    begins: Tensor
-    """(n,) int64 position of each text's first token in `ids`."""
-    sentence_start: int | None = None
-    """As in `TokenRule`."""
+    ids: Tensor  # (N,) int64 ids of all texts, end to end
+    lengths: Tensor  # (n,) int64 tokens of each text
+    begins: Tensor  # (n,) int64 position of each text's first token in `ids`
+    sentence_start: int | None = None  # as in `TokenRule`
 
     @classmethod
     def of(cls, ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> TokenizedTexts:
@@ -100,9 +88,37 @@ class TokenizedTexts:
 
     def places(self, rows: Tensor) -> Tensor:
         """Return the positions (N,) in `ids` of the tokens of the texts (B,)."""
-        lengths = self.lengths[rows]
-        shift = self.begins[rows] - (lengths.cumsum(0) - lengths)
-        return torch.repeat_interleave(shift, lengths) + torch.arange(int(lengths.sum()))
+        return _places(self.begins[rows], self.lengths[rows])
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Place of each token in front of the layers, (1, N, D) end to end. Attention stays within a segment."""
+
+    position_ids: Tensor
+    packed: PackedTexts
+    order: Tensor | None  # (N,) the token at each place, if segments were sorted by length
+
+    @classmethod
+    def end_to_end(cls, batch: Batch, first_position: int) -> Layout:
+        """Lay a batch end to end. Segments are sorted by length, since neighbours of equal length share a kernel call."""
+        device, segments = batch.input_ids.device, batch.by_segment()
+        order = None
+        if batch.segments is not None:
+            by_length = torch.argsort(segments.lengths, stable=True)
+            begins = segments.lengths.cumsum(0) - segments.lengths
+            order = _places(begins[by_length], segments.lengths[by_length]).to(device)
+            segments = Batch(batch.input_ids[order], segments.lengths[by_length])
+        packed = PackedTexts.of(segments.lengths.tolist(), device)
+        return cls((segments.positions() + first_position)[None], packed, order)
+
+    def lay_out(self, rows: Tensor) -> Tensor:
+        """Bring (N, ...) into the layout, (1, N, ...)."""
+        return (rows if self.order is None else rows[self.order])[None]
+
+    def take_out(self, hidden: Tensor) -> Tensor:
+        """Bring (1, N, D) back to (N, D)."""
+        return hidden[0] if self.order is None else hidden[0][self.order.argsort()]
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
@@ -110,11 +126,8 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> lis
     ids: list[list[int]] = []
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
         part = list(texts[begin : begin + TEXTS_AT_ONCE])
-        encodings = tokenizer.encode_batch_fast(part, add_special_tokens=rule.special_tokens)
-        if rule.drop is None:
-            ids.extend(encoding.ids for encoding in encodings)
-        else:
-            ids.extend([i for i in encoding.ids if i != rule.drop] for encoding in encodings)
+        found = (encoding.ids for encoding in tokenizer.encode_batch_fast(part, add_special_tokens=rule.special_tokens))
+        ids.extend(found if rule.drop is None else ([i for i in text if i != rule.drop] for text in found))
     return ids
 
 
@@ -123,6 +136,12 @@ def pack(ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> 
     lengths = torch.tensor([len(text) for text in ids], dtype=torch.int64)
     tokens = torch.tensor([token for text in ids for token in text], dtype=torch.int64)
     return Batch(tokens, lengths, _segments(tokens, lengths, sentence_start))
+
+
+def _places(begins: Tensor, lengths: Tensor) -> Tensor:
+    """Return the positions (N,) of the tokens of texts with these first positions and lengths (B,)."""
+    shift = begins - (lengths.cumsum(0) - lengths)
+    return torch.repeat_interleave(shift, lengths) + torch.arange(int(lengths.sum()))
 
 
 def _segments(ids: Tensor, lengths: Tensor, sentence_start: int | None) -> Tensor | None:

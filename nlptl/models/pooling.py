@@ -68,7 +68,10 @@ class Pooling(nn.Module):
             index = text[:, None].expand_as(token_vectors)
             return pooled.scatter_reduce(0, index, token_vectors, "amax", include_self=False)
         if self.query is not None:
-            weights = self._attention(token_vectors, text, len(lengths))
+            scores = token_vectors @ self.query / token_vectors.shape[1] ** 0.5
+            highest = scores.new_full((len(lengths),), float("-inf")).scatter_reduce(0, text, scores.detach(), "amax")
+            shares = torch.exp(scores - highest[text])
+            weights = shares / shares.new_zeros(len(lengths)).index_add(0, text, shares)[text]
             return pooled.index_add(0, text, token_vectors * weights[:, None])
         if self.is_fitted:
             known = batch.input_ids < len(self.token_weights)
@@ -80,15 +83,6 @@ class Pooling(nn.Module):
             return pooled / total.clamp(min=1e-12)[:, None]
         pooled = pooled / lengths.clamp(min=1)[:, None]
         return remove_component(pooled, self.common_component) if len(self.common_component) else pooled
-
-    def _attention(self, token_vectors: Tensor, text: Tensor, texts: int) -> Tensor:
-        """Return a(w) of each token (N,). They sum to 1 in each text."""
-        assert self.query is not None
-        scores = token_vectors @ self.query / token_vectors.shape[1] ** 0.5
-        highest = scores.new_full((texts,), float("-inf")).scatter_reduce(0, text, scores.detach(), "amax")
-        shares = torch.exp(scores - highest[text])
-        total = shares.new_zeros(texts).index_add(0, text, shares)
-        return shares / total[text]
 
 
 def remove_component(vectors: Tensor, component: Tensor) -> Tensor:
@@ -109,7 +103,5 @@ def idf_weights(text_frequency: Tensor, texts: int) -> Tensor:
 
 def first_component(second_moment: Tensor) -> Tensor:
     """Return the unit eigenvector (D,) of the largest eigenvalue of X^T X (D, D). Its largest entry is positive."""
-    component = torch.linalg.eigh(second_moment.double()).eigenvectors[:, -1]
-    largest = component[component.abs().argmax()]
-    signed: Tensor = component * torch.sign(largest)
-    return signed.float()
+    component: Tensor = torch.linalg.eigh(second_moment.double()).eigenvectors[:, -1]
+    return (component * torch.sign(component[component.abs().argmax()])).float()

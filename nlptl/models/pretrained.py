@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from nlptl.artifact import read_json
+from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
 from nlptl.models.architectures import architecture_of
 from nlptl.randomness import seeded
@@ -19,8 +20,8 @@ from nlptl.randomness import seeded
 if TYPE_CHECKING:
     from peft import PeftModel
 
-ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-"""Names of the files of an adapter, as PEFT writes them."""
+ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")  # of PEFT
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # arguments of transformers' from_pretrained
 
 
 def load_model(folder: Path) -> Any:
@@ -31,28 +32,22 @@ def load_model(folder: Path) -> Any:
     from transformers import AutoConfig, AutoModel
 
     with reasons():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, **LOCAL)
         extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         with quiet():
             model, report = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True,
-                trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True, **extra,
+                folder, config=config, dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
+                output_loading_info=True, **LOCAL, **extra,
             )  # fmt: skip
-    _check_filled(report)
+    if report["mismatched_keys"]:
+        name, found, expected = min(report["mismatched_keys"])
+        raise ValueError(f"{name} is {tuple(found)} where config.json asks for {tuple(expected)}")
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""))
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise ValueError(f"{name} holds numbers that are not finite")
     return model.eval()
-
-
-def load_masked_lm(folder: Path) -> Any:
-    """Load encoder and masked-LM head in float32 from a folder whose weights carry both."""
-    from transformers import AutoModelForMaskedLM
-
-    with quiet():
-        return AutoModelForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
-        ).eval()
 
 
 def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
@@ -63,14 +58,12 @@ def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
         return BertModel(BertConfig(**sizes), add_pooling_layer=False).eval()
 
 
-def _check_filled(report: dict[str, Any]) -> None:
-    """Raise ValueError if transformers' loading report names weights that are missing or of another shape."""
-    if report["mismatched_keys"]:
-        name, found, expected = min(report["mismatched_keys"])
-        raise ValueError(f"{name} is {tuple(found)} where config.json asks for {tuple(expected)}")
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ValueError(f"{missing[0]} is missing" + (f", and {len(missing) - 1} more" if missing[1:] else ""))
+def fill(module: nn.Module, path: Path, *, what: str) -> None:
+    """Load the tensors of a file into a module. Raises ArtifactError if they do not fit `what` describes it."""
+    try:
+        module.load_state_dict(dict(read_tensors(path)))
+    except RuntimeError:
+        raise ArtifactError(f"{path}: does not fit {what}; the folder is damaged. Run the stage again.") from None
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
@@ -79,8 +72,7 @@ def save_adapter(adapter: PeftModel, folder: Path) -> None:
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / ADAPTER_SETTINGS
-    settings = {**read_json(path), "base_model_name_or_path": None}
-    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(read_json(path) | {"base_model_name_or_path": None}, indent=2) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
@@ -109,7 +101,7 @@ def reasons() -> Iterator[None]:
     except (
         OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
     ) as error:  # fmt: skip
-        raise ValueError(first_line(error).rstrip(".:")) from None
+        raise ValueError(first_line(error)) from None
 
 
 @contextlib.contextmanager
@@ -117,8 +109,7 @@ def quiet() -> Iterator[None]:
     """Silence transformers' own reports and progress bars."""
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

@@ -1,7 +1,6 @@
 """Sentences of a long text, found by their punctuation and tokenised each as a segment of its own.
 
-The exact boundaries matter little, since the vectors of a text's sentences are averaged. A text without such
-punctuation, such as Thai, stays whole.
+Boundaries matter little, since the sentences' vectors are averaged. A text without such punctuation (Thai) stays whole.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
 
 from nlptl.errors import ConfigError
 from nlptl.models.packing import TokenRule, tokenize
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-MIN_SENTENCE_BYTES = 30
-"""Shorter sentences (in UTF-8) join the next one, the last one the one before: an exclamation alone says little."""
+MIN_SENTENCE_BYTES = 30  # in UTF-8; a shorter sentence joins the next one, the last one the one before
 MIN_CUT_TOKENS = 4  # of the sentence at the end of a cut text: two and the special ones
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*|\n")
@@ -63,8 +59,7 @@ def rule_for(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where:
 def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
     """Return each text's token ids: its sentences end to end, each with its special tokens, cut at `rule.max_length`.
 
-    Special tokens count, so a text of many sentences is cut a little earlier than a text that is read whole. A sentence
-    start that is written out in a text is dropped.
+    Special tokens count, so many sentences are cut a little earlier. A sentence start written out in a text is dropped.
     """
     parts = [sentences(text) for text in texts]
     tokenized = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
@@ -77,10 +72,7 @@ def _joined(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
     for sentence in tokenized:
         own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]
         left = len(own) if rule.max_length is None else rule.max_length - len(ids)
-        if len(own) <= left:
-            ids += own
-            continue
-        if left >= MIN_CUT_TOKENS:
-            ids += [*own[: left - 1], own[-1]]
-        break
+        if len(own) > left:
+            return [*ids, *own[: left - 1], own[-1]] if left >= MIN_CUT_TOKENS else ids
+        ids += own
     return ids

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from nlptl.errors import ConfigError
-from nlptl.models.foreign_tokenizer import UNBOUNDED_LENGTH
-from nlptl.models.pretrained import quiet, reasons
+from nlptl.models.foreign_encoder import UNBOUNDED_LENGTH
+from nlptl.models.pretrained import LOCAL, quiet, reasons
 from nlptl.randomness import seeded
 
 MAX_LENGTH_RATIO, MAX_EXTRA_TOKENS = 2, 16  # output tokens: at most ratio * input + extra
@@ -25,22 +25,35 @@ class Seq2Seq:
     @classmethod
     def open(cls, folder: Path, *, device: torch.device, where: str) -> Seq2Seq:
         """Load a folder in transformers' layout in float32; ConfigError, beginning with `where`, if it holds no model."""
+        from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
         try:
-            with reasons():
-                model, tokenizer = _loaded(folder)
+            with reasons(), quiet():
+                if not folder.is_dir():
+                    raise ValueError("there is no such folder")
+                config = AutoConfig.from_pretrained(folder, **LOCAL)
+                if not config.is_encoder_decoder:
+                    raise ValueError(f"a model of type {config.model_type} only reads")
+                model, report = AutoModelForSeq2SeqLM.from_pretrained(
+                    folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
+                )
+                if report["missing_keys"]:  # transformers would draw it at random
+                    raise ValueError(f"{min(report['missing_keys'])} is missing")
+                tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         except ValueError as error:
             raise ConfigError(
                 f"{where}: {folder}: holds no sequence-to-sequence model that transformers reads ({error}); expected "
                 "config.json, model.safetensors and a tokenizer, such as of a Marian or T5 model. Check the folder."
             ) from None
-        return cls(model.to(device), tokenizer)
+        return cls(model.eval().to(device), tokenizer)
 
     @torch.inference_mode()
     def write(self, text: str, *, seed: int, temperature: float) -> str:
         """Return a text sampled with `seed`, given `text`. It is empty if `text` is longer than the model reads."""
         device = self._model.device
         ids = self._tokenizer(text, return_tensors="pt").input_ids.to(device)
-        max_length = self._max_length()
+        limits = [self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", None)]
+        max_length = min((limit for limit in limits if limit and limit < UNBOUNDED_LENGTH), default=UNBOUNDED_LENGTH)
         most = min(MAX_LENGTH_RATIO * ids.shape[1] + MAX_EXTRA_TOKENS, max_length - 1)
         if ids.shape[1] > max_length or most < 1:
             return ""
@@ -50,26 +63,3 @@ class Seq2Seq:
                 num_beams=1, max_new_tokens=most,
             )  # fmt: skip
         return str(self._tokenizer.decode(written[0], skip_special_tokens=True)).strip()
-
-    def _max_length(self) -> int:
-        limits = [self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", None)]
-        return min((limit for limit in limits if limit and limit < UNBOUNDED_LENGTH), default=UNBOUNDED_LENGTH)
-
-
-def _loaded(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
-
-    if not folder.is_dir():
-        raise ValueError("there is no such folder")
-    local = {"local_files_only": True, "trust_remote_code": False}
-    with quiet():
-        config = AutoConfig.from_pretrained(folder, **local)
-        if not config.is_encoder_decoder:
-            raise ValueError(f"a model of type {config.model_type} only reads")
-        model, report = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
-        )
-        if report["missing_keys"]:  # transformers would draw it at random
-            raise ValueError(f"{min(report['missing_keys'])} is missing")
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-    return model.eval(), tokenizer

@@ -1,7 +1,6 @@
 """Words as character n-grams, hashed into buckets (Bojanowski et al. 2017).
 
 Hashes equal those of the fastText program, so that its models can be written.
-
 Shapes: N characters of a block of words, L lengths of n-grams from `min` on.
 """
 
@@ -70,24 +69,13 @@ def _hashes(words: Sequence[str], spelling: Spelling) -> tuple[NDArray[np.uint32
     running = np.full(len(begins), BASIS)
     for length in range(1, max_length + 1):
         here = np.flatnonzero(np.arange(len(begins)) + length <= ends)
-        last = here + length - 1
-        _add_character(running, here, signed, begins[last], widths[last])
+        last, width = begins[here + length - 1], widths[here + length - 1]
+        for byte in range(MAX_CHARACTER_BYTES):  # hash one more character into `running`
+            rows = here[has := width > byte]
+            running[rows] = (running[rows] ^ signed[last[has] + byte]) * PRIME
         if length >= spelling.min:
             kept = here[~first[here] & (here + 1 < ends[here])] if length == 1 else here
             found[kept, length - spelling.min] = running[kept]
             exists[kept, length - spelling.min] = True
     grams = np.bincount(word, weights=exists.sum(axis=1), minlength=len(words)).astype(np.int64)
     return found[exists], grams
-
-
-def _add_character(
-    running: NDArray[np.uint32],
-    rows: NDArray[np.intp],
-    signed: NDArray[np.uint32],
-    begins: NDArray[np.intp],
-    widths: NDArray[np.intp],
-) -> None:
-    """Hash one more character into `running` at `rows`. It has `widths` bytes from `begins` on."""
-    for byte in range(MAX_CHARACTER_BYTES):
-        has = widths > byte
-        running[rows[has]] = (running[rows[has]] ^ signed[begins[has] + byte]) * PRIME

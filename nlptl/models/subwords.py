@@ -23,9 +23,8 @@ MAX_REMEMBERED = 200_000  # unseen words that are remembered from call to call: 
 class Subwords(nn.Module):
     """v(w) = (1/|G(w)|) sum over the n-grams g in G(w) of buckets[hash(g)]: fastText's rule for unseen words.
 
-    Only buckets that occurred in training are kept. The others are zero, where fastText has untrained random numbers.
-    A word without a kept n-gram stays unknown. Unseen words are numbered as they occur, in this process and this copy
-    only. Inside `held` no number is forgotten. Buckets are not trained further, so copies share their memory.
+    Only buckets that occurred in training are kept, so a word without a kept n-gram stays unknown. Unseen words are
+    numbered as they occur, in this copy only; inside `held` no number is forgotten. Copies share the buckets' memory.
     """
 
     bucket_ids: Tensor
@@ -49,7 +48,9 @@ class Subwords(nn.Module):
         with self._lock:
             new = [word for word in wanted if word not in self._numbers]
             ids, offsets = bucket_ids(new, self.spelling)
-            rows, met = self._rows(ids)
+            known = self.bucket_ids.cpu().numpy()
+            rows = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
+            met = known[rows] == ids if len(known) else np.zeros(len(ids), np.bool_)
             for word, begin, end in zip(new, offsets[:-1], offsets[1:], strict=True):
                 grams = rows[begin:end][met[begin:end]]
                 self._numbers[word] = len(self._grams) if len(grams) else None
@@ -73,12 +74,6 @@ class Subwords(nn.Module):
         table = self.buckets.new_zeros(self.spelling.buckets, self.buckets.shape[1])
         table[self.bucket_ids.long()] = self.buckets.detach()
         return table
-
-    def _rows(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return each bucket's row, and whether it has one."""
-        known = self.bucket_ids.cpu().numpy()
-        rows = np.searchsorted(known, ids).clip(max=max(0, len(known) - 1))
-        return rows, known[rows] == ids if len(known) else np.zeros(len(ids), np.bool_)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -8,37 +8,35 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
-from nlptl.models.attention import AttentionChoice
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
-from nlptl.models.layout import Layout, Mask
-from nlptl.models.packing import Batch, TokenRule, tokenize
+from nlptl.models.packing import Batch, Layout, TokenRule, tokenize
 from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from tokenizers import Tokenizer
 
 LayerChoice = int | Literal["mean"]
 CPU_TOKEN_BUDGET = 1024  # tokens a batch when encoding: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
-ADAPTER = "adapter"
-"""Folder of an adapter in PEFT's layout, inside the folder of an encoder."""
-FILES = frozenset({
+NO_MASKS = {"full_attention": None, "sliding_attention": None}  # packed attention needs none
+ADAPTER = "adapter"  # folder of an adapter in PEFT's layout, inside the folder of an encoder
+FILES = frozenset({  # of all that `Transformer.save` writes, under any version of transformers
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", bottlenecks.BOTTLENECKS, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),
 })  # fmt: skip
-"""Names of all files that `Transformer.save` writes, under any version of transformers."""
 
 
 class Transformer(nn.Module):
@@ -57,17 +55,14 @@ class Transformer(nn.Module):
     def __init__(self, model: Any, rule: TokenRule, *, special_tokens: dict[str, str]) -> None:
         """`model` is a base model of transformers (no task head), `special_tokens` its "cls_token" and the like."""
         super().__init__()
-        self.model = model
-        self.rule = rule
-        self.special_tokens = special_tokens
+        self.model, self.rule, self.special_tokens = model, rule, special_tokens
         self.architecture = architecture_of(model.config.model_type)
         self.layer: LayerChoice = self.depth
+        # The adapter in `model`, if any. The tuple keeps it from being registered as a submodule.
         self.adapters: tuple[PeftModel, ...] = ()
-        """The adapter in `model`, if any. The tuple keeps it from being registered as a submodule."""
-        self.bottlenecks = nn.ModuleDict()
-        """Bottleneck adapters by the number of the layer below them, counted from 1."""
-        self.attention: AttentionChoice = "auto"
-        self._implementation = ""
+        self.bottlenecks = nn.ModuleDict()  # by the number of the layer below them, counted from 1
+        after_padding = self.architecture.first_position == "after_padding"
+        self._first_position = model.config.pad_token_id + 1 if after_padding else 0
 
     @property
     def dim(self) -> int:
@@ -87,8 +82,7 @@ class Transformer(nn.Module):
     @property
     def layers(self) -> nn.ModuleList:
         """The layers, lowest first."""
-        found: nn.ModuleList = operator.attrgetter(self.architecture.layers)(self.model)
-        return found
+        return cast("nn.ModuleList", operator.attrgetter(self.architecture.layers)(self.model))
 
     @property
     def depth(self) -> int:
@@ -103,26 +97,21 @@ class Transformer(nn.Module):
     @property
     def word_embeddings(self) -> nn.Embedding:
         """The table of token embeddings."""
-        found: nn.Embedding = operator.attrgetter(self.architecture.word_embeddings)(self.model)
-        return found
+        return cast("nn.Embedding", operator.attrgetter(self.architecture.word_embeddings)(self.model))
 
     @property
     def projection(self) -> nn.Module | None:
         """Map from the embeddings' width to D, if they differ."""
-        found: nn.Module | None = getattr(self.model, self.architecture.projection or "", None)
-        return found
+        return cast("nn.Module | None", getattr(self.model, self.architecture.projection or "", None))
 
     @property
     def final_norm(self) -> nn.Module | None:
         """Norm after the last layer, if the architecture has one."""
-        found: nn.Module | None = getattr(self.model, self.architecture.final_norm or "", None)
-        return found
+        return cast("nn.Module | None", getattr(self.model, self.architecture.final_norm or "", None))
 
     def below_layers(self) -> Iterator[nn.Module]:
         """Yield the modules below the first layer: the projection, if any, and the embeddings."""
-        if self.projection is not None:
-            yield self.projection
-        yield self.model.embeddings
+        yield from filter(None, (self.projection, self.model.embeddings))
 
     @property
     def frozen_width(self) -> int:
@@ -131,9 +120,7 @@ class Transformer(nn.Module):
 
     def read(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's token ids."""
-        if self.rule.sentence_start is not None:
-            return tokenize_by_sentence(tokenizer, texts, self.rule)
-        return tokenize(tokenizer, texts, self.rule)
+        return (tokenize if self.rule.sentence_start is None else tokenize_by_sentence)(tokenizer, texts, self.rule)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return token vectors (N, D)."""
@@ -142,7 +129,8 @@ class Transformer(nn.Module):
     def lower(self, batch: Batch, layers: int) -> Tensor:
         """Return what the embeddings and the first `layers` layers give (N, frozen_width), as input of `upper`."""
         layout = self._layout(batch)
-        hidden, total = self._run(self._embedded(batch, layout), None, layout, 0, layers)
+        embedded = self._embedded(layout.lay_out(batch.input_ids), layout.position_ids)
+        hidden, total = self._run(embedded, None, layout, 0, layers)
         return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
 
     def upper(self, frozen_layers: Tensor, batch: Batch, layers: int) -> Tensor:
@@ -151,35 +139,40 @@ class Transformer(nn.Module):
         state = layout.lay_out(frozen_layers)
         hidden, total = (state[..., : self.dim], state[..., self.dim :]) if self.layer == "mean" else (state, None)
         hidden, total = self._run(hidden, total, layout, layers, self.used_depth)
-        if total is not None:
-            hidden = total / self.depth
-        return layout.take_out(hidden)
+        return layout.take_out(hidden if total is None else total / self.depth)
 
     def decode(self, batch: Batch, memory: Sequence[Tensor]) -> Tensor:
         """Return token vectors (N, D) of a causal decoder that shares the encoder's weights.
 
         `memory` has one (B, D) a layer, which is added to the layer's input at every token of the text.
         """
-        layout = self._causal_layout(batch)
-        hidden = self._embedded(batch, layout)
-        arguments = self._layer_arguments(hidden, layout)
+        self._use_attention("sdpa")
+        segments = batch.by_segment()
+        places = (segments.text_of_token(), segments.positions())
+        position = torch.arange(max(segments.lengths.tolist(), default=0), device=self.device)
+        distance = (position[:, None] - position[None, :])[None, None]
+        masks = {"full_attention": distance >= 0}  # padding comes last and is thus never attended to
+        if self.architecture.rotary:
+            masks["sliding_attention"] = (distance >= 0) & (distance <= self.model.config.sliding_window)
+        ids = batch.input_ids.new_zeros(len(segments.lengths), len(position)).index_put(places, batch.input_ids)
+        position_ids = (position + self._first_position).expand(ids.shape)
+        hidden = self._embedded(ids, position_ids)
+        arguments = self._layer_arguments(hidden, position_ids, masks)
         for vectors, layer in zip(memory, self.layers, strict=True):
             hidden = layer(hidden + vectors[:, None], **arguments(layer))
-        return layout.take_out(hidden if self.final_norm is None else self.final_norm(hidden))
+        return (hidden if self.final_norm is None else self.final_norm(hidden))[places]
 
-    def _embedded(self, batch: Batch, layout: Layout) -> Tensor:
+    def _embedded(self, ids: Tensor, position_ids: Tensor) -> Tensor:
         """Return the input of the first layer, (1, N, D) or (B, T, D)."""
-        embedded: Tensor = self.model.embeddings(
-            input_ids=layout.lay_out(batch.input_ids),
-            **({} if self.architecture.rotary else {"position_ids": layout.position_ids}),
-        )
+        places = {} if self.architecture.rotary else {"position_ids": position_ids}
+        embedded: Tensor = self.model.embeddings(input_ids=ids, **places)
         return embedded if self.projection is None else self.projection(embedded)
 
     def _run(
         self, hidden: Tensor, total: Tensor | None, layout: Layout, begin: int, end: int
     ) -> tuple[Tensor, Tensor | None]:
         """Run layers `begin` to `end`. With layer "mean" also sum up their outputs."""
-        arguments = self._layer_arguments(hidden, layout)
+        arguments = self._layer_arguments(hidden, layout.position_ids, packed=layout.packed)
         if self.layer == "mean" and total is None:
             total = torch.zeros_like(hidden)
         if not hidden.numel():  # only texts without tokens, which transformers' layers cannot reshape
@@ -197,76 +190,43 @@ class Transformer(nn.Module):
 
     def _buffered(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
         """Return a function that runs a layer in buffers, or None if something is trained or the layers are not plain."""
-        device = hidden.device.type
-        if torch.is_grad_enabled() or self.training or layout.packed is None or device != "cpu":
+        if torch.is_grad_enabled() or self.training or hidden.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return None
-        plain = None if torch.is_autocast_enabled(device) else plain_layers(self.layers, self.architecture.parts)
-        if not plain:
+        if not (plain := plain_layers(self.layers, self.architecture.parts)):
             return None
         packed, heads = layout.packed, int(self.model.config.num_attention_heads)
         buffers = Buffers(hidden[0], plain)
         parts = dict(zip(self.layers, plain, strict=True))
         return lambda layer, given: run_layer(parts[layer], given[0], packed, heads, buffers)[None]
 
-    def _layer_arguments(self, hidden: Tensor, layout: Layout) -> Any:
-        shared: dict[str, Any] = {} if layout.packed is None else {"packed": layout.packed}
+    def _layer_arguments(
+        self, hidden: Tensor, position_ids: Tensor, masks: Mapping[str, Tensor | None] = NO_MASKS, **shared: Any
+    ) -> Callable[[Any], dict[str, Any]]:
+        """Return a function from a layer to its arguments. `masks` (1, 1, T, T) are by the kind of a layer's attention."""
         if self.architecture.rotary is None:
-            return lambda _: {"attention_mask": layout.mask, **shared}
-        rotary = getattr(self.model, self.architecture.rotary)
-        kinds = set(self.model.config.layer_types)
-        rotations = {kind: rotary(hidden, layout.position_ids, kind) for kind in kinds}
-
-        def arguments(layer: Any) -> dict[str, Any]:
-            mask = layout.mask[layer.attention_type] if isinstance(layout.mask, dict) else layout.mask
-            return {"attention_mask": mask, "position_embeddings": rotations[layer.attention_type], **shared}
-
-        return arguments
+            return lambda _: {"attention_mask": masks["full_attention"], **shared}
+        rotary, kinds = getattr(self.model, self.architecture.rotary), set(self.model.config.layer_types)
+        rotations = {kind: {"position_embeddings": rotary(hidden, position_ids, kind)} for kind in kinds}
+        return lambda layer: {
+            "attention_mask": masks[layer.attention_type],
+            **rotations[layer.attention_type],
+            **shared,
+        }
 
     def _layout(self, batch: Batch) -> Layout:
-        first = self.model.config.pad_token_id + 1 if self.architecture.first_position == "after_padding" else 0
-        if self._use_attention() == "packed":
-            return Layout.end_to_end(batch, first)
-        return Layout.padded(batch, first, self._mask)
+        self._use_attention(attention.ATTENTION_NAME)
+        return Layout.end_to_end(batch, self._first_position)
 
-    def _causal_layout(self, batch: Batch) -> Layout:
-        """Return a padded layout with a causal mask. Padding comes last and is thus never attended to."""
-        before, self.attention = self.attention, "sdpa"
-        layout = self._layout(batch)
-        self.attention = before
-        position = torch.arange(layout.position_ids.shape[1], device=self.device)
-        past = (position[:, None] >= position[None, :])[None, None]
-        if self.architecture.rotary is None:
-            return dataclasses.replace(layout, mask=past)
-        near = past & (position[:, None] - position[None, :] <= self.model.config.sliding_window)
-        return dataclasses.replace(layout, mask={"full_attention": past, "sliding_attention": near})
-
-    def _mask(self, batch: Batch, max_seqlen: int) -> Mask:
-        from transformers.masking_utils import create_bidirectional_mask, create_bidirectional_sliding_window_mask
-
-        device = batch.input_ids.device
-        keep = torch.arange(max_seqlen, device=device)[None] < batch.lengths[:, None].to(device)
-        like = self.word_embeddings.weight.new_empty(len(batch.lengths), max_seqlen, 1)
-        arguments = {"config": self.model.config, "inputs_embeds": like, "attention_mask": keep}
-        full: Tensor | None = create_bidirectional_mask(**arguments)
-        if self.architecture.rotary is None:
-            return full
-        return {"full_attention": full, "sliding_attention": create_bidirectional_sliding_window_mask(**arguments)}
-
-    def _use_attention(self) -> str:
-        """Set the attention that the settings choose, and return its name."""
-        choice = attention.choose(self.attention, self.device)[0]
-        implementation = attention.ATTENTION_NAME if choice == "packed" else choice
-        if implementation != self._implementation:
+    def _use_attention(self, name: str) -> None:
+        if self.model.config._attn_implementation != name:
             attention.register()
             with quiet():
-                self.model.set_attn_implementation(implementation)
-            self._implementation = implementation
-        return choice
+                self.model.set_attn_implementation(name)
 
     @contextlib.contextmanager
     def reading(self, layer: LayerChoice | None) -> Iterator[None]:
         """Select a layer's output inside the block, where threads may compute at once. Raises ConfigError if there is none."""
-        self._use_attention()  # threads must not find it half set
+        self._use_attention(attention.ATTENTION_NAME)  # threads must not find it half set
         before = self.layer
         self.layer = before if layer is None else self.layer_number(layer)
         try:
@@ -278,25 +238,27 @@ class Transformer(nn.Module):
         """Return a layer counted from the embeddings (0) upwards, or "mean". Raises ConfigError if there is no such layer."""
         if layer == "mean":
             return layer
-        number = layer if isinstance(layer, int) else None
-        if number is None or not -self.depth - 1 <= number <= self.depth:
+        if not isinstance(layer, int) or not -self.depth - 1 <= layer <= self.depth:
             raise ConfigError(
                 f"layer: found {layer!r}; expected 'mean' or a number from {-self.depth - 1} to {self.depth}, since this "
                 f"encoder has {self.depth} layers. Choose one of them."
             )
-        return number if number >= 0 else self.depth + 1 + number
+        return layer % (self.depth + 1)
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
         """Write encoder and tokenizer in transformers' layout, and an adapter in PEFT's into the folder `adapter`."""
-        from safetensors.torch import save_file
         from transformers import PreTrainedTokenizerFast
 
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens
         ).save_pretrained(str(folder))
         self.model.config.save_pretrained(folder)
-        base = {name: tensor.contiguous() for name, tensor in self._base_state().items()}
-        save_file(base, folder / "model.safetensors", metadata={"format": "pt"})
+        weights = {  # by transformers' names, without those of an adapter
+            name.replace(".base_layer.", "."): tensor.contiguous()
+            for name, tensor in self.model.state_dict().items()
+            if ".lora_" not in name
+        }
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
         for adapter in self.adapters:
             save_adapter(adapter, folder / ADAPTER)
         bottlenecks.write(self.bottlenecks, folder)
@@ -304,7 +266,7 @@ class Transformer(nn.Module):
     def settings(self) -> dict[str, Any]:
         """Return what `load` needs besides the files of transformers. Files call the maximum length `longest`."""
         rule = {"longest" if name == "max_length" else name: v for name, v in dataclasses.asdict(self.rule).items()}
-        return {"layer": self.layer, "attention": self.attention, "special_tokens": self.special_tokens,
+        return {"layer": self.layer, "attention": "auto", "special_tokens": self.special_tokens,
                 "rule": rule, **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 
     @classmethod
@@ -314,24 +276,12 @@ class Transformer(nn.Module):
             model = load_model(folder)
         except ValueError as error:
             raise ArtifactError(
-                f"{folder}: holds no encoder that transformers reads ({error}); the folder is damaged. "
-                "Run the stage again."
+                f"{folder}: holds no encoder that transformers reads ({error}); the folder is damaged. Run the stage again."
             ) from None
         rule = {"max_length" if name == "longest" else name: value for name, value in settings["rule"].items()}
         found = cls(model, TokenRule(**rule), special_tokens=settings["special_tokens"])
-        found.layer, found.attention = settings["layer"], settings["attention"]
+        found.layer = settings["layer"]
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
         found.bottlenecks = bottlenecks.read(folder, settings, found.dim)
         return found
-
-    def _base_state(self) -> dict[str, Tensor]:
-        """Return the weights by transformers' names, without those of an adapter."""
-        if not self.adapters:
-            state: dict[str, Tensor] = self.model.state_dict()
-            return state
-        return {
-            name.replace(".base_layer.", "."): tensor
-            for name, tensor in self.model.state_dict().items()
-            if ".lora_" not in name
-        }

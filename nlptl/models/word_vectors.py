@@ -6,11 +6,13 @@ Shapes: V words, D dimension, N packed tokens, P phrases.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
@@ -20,24 +22,16 @@ from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.training.batches import TOKEN_BUDGET
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tokenizers import Tokenizer
-
 WORD_VECTORS = "word_vectors.safetensors"
 TOKENIZER = "tokenizer.json"
-WORD_VECTOR_FILES = frozenset({WORD_VECTORS, TOKENIZER})
-"""Names of all files that `WordVectors.save` writes."""
 UNKNOWN_ID = 0
-EVERY_TOKEN = TokenRule()
 
 
 class WordVectors(nn.Module):
     """token_vectors[n] = vectors[input_ids[n]] (Mikolov et al. 2013). Row 0 is the unknown word and stays zero.
 
-    With `subwords`, an unseen word has an id of V or more and the vector of its spelling. Such an id is valid for this
-    object only, and only inside `reading`. With `phrases`, neighbouring words are read as one.
+    With `subwords`, an unseen word has the vector of its spelling and an id of V or more, valid for this object and only
+    inside `reading`. With `phrases`, neighbouring words are read as one.
     """
 
     kind: ClassVar[Literal["word_vectors"]] = "word_vectors"
@@ -79,9 +73,8 @@ class WordVectors(nn.Module):
             return tokenize(tokenizer, texts, self.rule)
         found: list[list[int]] = []
         for begin in range(0, len(texts), TEXTS_AT_ONCE):
-            rows = texts[begin : begin + TEXTS_AT_ONCE]
-            spelt = self.subwords
-            ids = tokenize(tokenizer, rows, EVERY_TOKEN) if spelt is None else self._spelt(spelt, tokenizer, rows)
+            rows, spelt = texts[begin : begin + TEXTS_AT_ONCE], self.subwords
+            ids = tokenize(tokenizer, rows, TokenRule()) if spelt is None else self._spelt(spelt, tokenizer, rows)
             if self._pairs:
                 ids = [merged(text, self._pairs) for text in ids]
             found.extend([i for i in text if i != UNKNOWN_ID] for text in ids)
@@ -113,12 +106,9 @@ class WordVectors(nn.Module):
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
         """Write vectors, counts, buckets, phrases and tokenizer into `folder`."""
-        from safetensors.torch import save_file
-
         tensors = {"vectors": self.vectors.detach().contiguous(), "counts": self.counts}
-        if self.subwords is not None:
-            tensors["bucket_ids"] = self.subwords.bucket_ids.contiguous()
-            tensors["buckets"] = self.subwords.buckets.detach().contiguous()
+        if (spelt := self.subwords) is not None:
+            tensors |= {"bucket_ids": spelt.bucket_ids.contiguous(), "buckets": spelt.buckets.detach().contiguous()}
         if self.phrases is not None:
             tensors["phrases"] = self.phrases.contiguous()
         save_file(tensors, folder / WORD_VECTORS)
@@ -129,22 +119,24 @@ class WordVectors(nn.Module):
         """Read what `save` wrote, given what `settings` returned."""
         tensors = read_tensors(folder / WORD_VECTORS)
         spelling = settings.get("subwords")
-        subwords = (
-            None if spelling is None else Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
-        )
+        subwords = spelling and Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
         return cls(tensors["vectors"], tensors["counts"], subwords=subwords, phrases=tensors.get("phrases"))
 
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return all token ids, unseen words by their spelling."""
         normal = [tokenizer.normalizer.normalize_str(text) for text in texts]
-        encodings = _splitter(tokenizer).encode_batch(normal, add_special_tokens=False)
+        splitter = Tokenizer(
+            tokenizer.model
+        )  # without normalizer: offsets apply to normalised texts; shares the vocabulary
+        splitter.pre_tokenizer = tokenizer.pre_tokenizer
+        encodings = splitter.encode_batch(normal, add_special_tokens=False)
         ids = [encoding.ids for encoding in encodings]
         unseen: dict[tuple[int, int], str] = {}  # (row, place): word
         for row, text in enumerate(ids):
             if UNKNOWN_ID in text:
                 offsets = encodings[row].offsets
-                for place in (place for place, index in enumerate(text) if index == UNKNOWN_ID):
-                    unseen[row, place] = normal[row][slice(*offsets[place])]
+                places = (place for place, index in enumerate(text) if index == UNKNOWN_ID)
+                unseen |= {(row, place): normal[row][slice(*offsets[place])] for place in places}
         numbers = subwords.numbers(unseen.values())
         for (row, place), word in unseen.items():
             number = numbers[word]
@@ -165,12 +157,3 @@ def merged(ids: Sequence[int], pairs: Mapping[tuple[int, int], int]) -> list[int
         else:
             found[-1] = both
     return found
-
-
-def _splitter(tokenizer: Tokenizer) -> Tokenizer:
-    """Return the tokenizer without its normalizer, whose offsets then apply to normalised texts."""
-    from tokenizers import Tokenizer
-
-    splitter = Tokenizer(tokenizer.model)  # shares the vocabulary
-    splitter.pre_tokenizer = tokenizer.pre_tokenizer
-    return splitter

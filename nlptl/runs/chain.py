@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
@@ -12,7 +12,7 @@ from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config
 from nlptl.data import DataSettings, TextData, load_data
 from nlptl.errors import ConfigError, DataError
-from nlptl.stages.stage import ExpectedModel, Need, Part, Stage
+from nlptl.stages.stage import ExpectedModel, Need, Stage
 from nlptl.stages.union import AnyStage
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 class StageIdentity:
     """Digests of everything that a stage's result depends on."""
 
-    own: str
-    """Of the stage and all before it."""
-    parent: str
-    """`own` of the stage before; empty for the first."""
-    data: Mapping[str, str]
-    """Of each part of the data that the stage reads."""
+    own: str  # of the stage and all before it
+    parent: str  # `own` of the stage before; empty for the first
+    data: Mapping[str, str]  # of each part of the data that the stage reads
 
 
 class ExternalDigests:
@@ -121,42 +118,22 @@ class Chain(Config):
             stage.check_chain(model, data, where=f"{where}.{number}")
             model = stage.expected_model(model)
 
-    def identities(self, data: TextData, digests: ExternalDigests) -> list[StageIdentity]:
-        """Return the identity of each stage's result in a run."""
-        return list(self._identities(data, digests, self.seed, always=True))
+    def identities(self, data: TextData, digests: ExternalDigests, *, trial: int | None = None) -> list[StageIdentity]:
+        """Return the identity of each stage's result in a run, or under the seed of a `trial`.
 
-    def work(self, data: TextData, digests: ExternalDigests, *, seed: int) -> tuple[str, ...]:
-        """Return a digest of each stage's work. The seed enters from the first random stage on.
-
-        Equal digests mean equal results, so trials can share them.
+        A trial's seed enters from the first random stage on, so that trials share the work before.
         """
-        return tuple(identity.own for identity in self._identities(data, digests, seed, always=False))
-
-    def _identities(
-        self, data: TextData, digests: ExternalDigests, seed: int, *, always: bool
-    ) -> Iterator[StageIdentity]:
-        parent, seeded = "", always
+        found, parent, seed = list[StageIdentity](), "", self.seed if trial is None else None
         for stage in self.stages:
-            read: dict[str, str] = {part: part_digest(data, part) for part in sorted(stage.reads(data))}
-            seeded = seeded or stage.is_random
-            own = digest_of(
-                {
-                    "settings": stage.model_dump(mode="json"),
-                    "version": stage.version,
-                    "seed": seed if seeded else None,
-                    "data": read,
-                    "outside": digests.of(stage),
-                    "parent": parent,
-                }
-            )
-            yield StageIdentity(own, parent, read)
-            parent = own
-
-
-def part_digest(data: TextData, part: Part) -> str:
-    """Return the digest of a part of the data that is there."""
-    digest: str = getattr(data, part).digest
-    return digest
+            read: dict[str, str] = {part: getattr(data, part).digest for part in sorted(stage.reads(data))}
+            seed = trial if seed is None and stage.is_random else seed
+            shaped_by = {
+                "settings": stage.model_dump(mode="json"), "version": stage.version, "seed": seed, "data": read,
+                "outside": digests.of(stage), "parent": parent,
+            }  # fmt: skip
+            found.append(StageIdentity(digest_of(shaped_by), parent, read))
+            parent = found[-1].own
+        return found
 
 
 def kind_words(kind: Kind | None) -> str:

@@ -21,17 +21,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl.artifact import (
-    MANIFEST,
-    RUN_SETTINGS,
-    Manifest,
-    check_replaceable,
-    is_ours,
-    read_manifest,
-    sweep,
-    verify,
-    write_text_atomically,
-)
+from nlptl import artifact
+from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.stages.union import stage_names
 
@@ -44,8 +35,7 @@ DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "hi
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
 CHECKPOINTS = ".checkpoints"
-STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")
-"""Number and name of a stage, also of one that this version does not have."""
+STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
 
 
@@ -57,7 +47,7 @@ def checkpoint_folder(stage: Path) -> Path:
 def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
     """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
     (folder / COMPARISON).unlink(missing_ok=True)  # made again of its rows, which stay while they fit
-    sweep(folder, lambda name: name in FILES or STAGE_FOLDER.fullmatch(name) is not None)
+    artifact.sweep(folder, lambda name: name in FILES or STAGE_FOLDER.fullmatch(name) is not None)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_json(folder / DATA_REPORT, data_report)
 
@@ -71,7 +61,7 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     """Raise ArtifactError where the run would replace something that nlptl did not write."""
     files = stage_files()
     for stage in stages:
-        check_replaceable(stage, files)
+        artifact.check_replaceable(stage, files)
     settings = folder / RUN_SETTINGS
     if settings.is_file() and not settings.read_bytes().startswith(MARK.encode()):
         raise ArtifactError(
@@ -90,8 +80,9 @@ def stage_files() -> frozenset[str]:
 def await_main(folder: Path, settings: str) -> None:
     """Wait until this process sees the settings of process 0. Raises ConfigError after ten seconds."""
     for _ in range(TRIES):
-        if _holds(folder / RUN_SETTINGS, settings):
-            return
+        with contextlib.suppress(OSError):
+            if (folder / RUN_SETTINGS).read_text(encoding="utf-8") == settings:
+                return
         time.sleep(0.5)
     raise not_shared(folder / RUN_SETTINGS)
 
@@ -109,16 +100,14 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
-    kind = read_manifest(folder).kind
-    return Encoder.load(folder) if kind == "encoder" else TextClassifier.load(folder)
+    return (Encoder if read_manifest(folder).kind == "encoder" else TextClassifier).load(folder)
 
 
 def kept_stage(stage: Path, identity: str) -> Manifest | None:
     """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
     with contextlib.suppress(ArtifactError):
-        manifest = read_manifest(stage)
-        if manifest.identity == identity:
-            verify(stage, manifest)
+        if (manifest := read_manifest(stage)).identity == identity:
+            artifact.verify(stage, manifest)
             return manifest
     return None
 
@@ -126,16 +115,17 @@ def kept_stage(stage: Path, identity: str) -> Manifest | None:
 def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:
     """Remove the stages of an earlier pipeline and all checkpoints. Other folders are told.
 
-    A folder goes when all its files are nlptl's and its manifest names its stage. Without manifest, its name must be
-    that of a stage.
+    A folder goes if all its files are nlptl's and its manifest, or without one its name, is that of a stage.
     """
     files, known = stage_files(), stage_names()
     for path in sorted(folder.glob("[1-9]*-*")):
         name = STAGE_FOLDER.fullmatch(path.name)
         if name is None or path in keep or not path.is_dir():
             continue
-        stage = _stage_in(path)
-        if is_ours(path, files) and (stage == name[2] or (stage is None and name[2] in known)):
+        stage = None  # without a readable manifest
+        with contextlib.suppress(ArtifactError):
+            stage = read_manifest(path).settings.get("stage", "")
+        if artifact.is_ours(path, files) and (stage == name[2] or (stage is None and name[2] in known)):
             shutil.rmtree(path, ignore_errors=True)
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
@@ -152,23 +142,8 @@ def stage_folders(run: Path) -> list[Path]:
     numbered = {
         int(name[1]): path
         for path in run.glob("[1-9]*-*")
-        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_ours(path, files)
+        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and artifact.is_ours(path, files)
     }
-    if not numbered and (run / MANIFEST).is_file():
-        return [run]
-    if not numbered:
+    if not numbered and not (run / MANIFEST).is_file():
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")
-    return [numbered[number] for number in sorted(numbered)]
-
-
-def _stage_in(folder: Path) -> object:
-    """Return the stage in a folder. None without a readable manifest."""
-    with contextlib.suppress(ArtifactError):
-        return read_manifest(folder).settings.get("stage", "")
-    return None
-
-
-def _holds(path: Path, text: str) -> bool:
-    with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8") == text
-    return False
+    return [numbered[number] for number in sorted(numbered)] or [run]

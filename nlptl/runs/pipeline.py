@@ -13,8 +13,7 @@ from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.runs.chain import Chain, ExternalDigests, kind_words
 from nlptl.runs.runner import RunResult, check_outside, context_here, run_chain
-from nlptl.runs.studies.arms import Study
-from nlptl.runs.studies.settings import Comparison
+from nlptl.runs.studies.arms import Comparison, Study
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
@@ -62,14 +61,17 @@ class Pipeline(Chain):
     def run(self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline") -> RunResult:
         """Check, then run into `folder`. A stage whose identity has not changed is kept.
 
-        Under torchrun or accelerate launch every process calls this method. All train, process 0 writes and reports.
-        Raises ConfigError or DataError before training, ArtifactError for a folder that is in use or cannot be
-        written, ProcessError when another process fails.
+        Under torchrun or accelerate launch every process calls this method. Raises ConfigError or DataError before
+        training, ArtifactError for a folder in use or without write permission, ProcessError if another process fails.
         """
         folder, context = Path(folder), context_here(context, self.seed)
         with main_process_first():
             context.torch_device()
-            self._check_processes(where)
+            if self.compare is not None and (count := processes().count) > 1:
+                raise ConfigError(
+                    f"{where}: compare: found {count} processes; a comparison runs in one. "
+                    "Run it without torchrun or accelerate launch, or drop compare."
+                )
             check_outside(self, folder, where)
             digests = ExternalDigests()
             data, report = super().check(where=where, progress=context.progress)
@@ -82,10 +84,3 @@ class Pipeline(Chain):
             return None
         chain = Chain(seed=self.seed, data=self.data, stages=self.stages)
         return Study.of(chain, self.compare, data, where=f"{where}: compare", digests=digests)
-
-    def _check_processes(self, where: str) -> None:
-        if self.compare is not None and processes().count > 1:
-            raise ConfigError(
-                f"{where}: compare: found {processes().count} processes; a comparison runs in one. Run it without torchrun "
-                "or accelerate launch, or drop compare."
-            )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
 from nlptl.config import dump_yaml
-from nlptl.context import Number, Record, RunContext
-from nlptl.errors import ConfigError, NlptlError
+from nlptl.context import Record, RunContext
+from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
@@ -26,7 +28,6 @@ from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
-    from nlptl.evaluation.scores import Evaluation
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
 
@@ -44,12 +45,9 @@ class StageOutcome:
 class RunScores:
     """Content of evaluation.json: scores of the last stage on the test texts."""
 
-    identity: str
-    """Of the last stage."""
-    test: str
-    """Digest of the test texts."""
-    unknown_shares: Mapping[str, float]
-    """Share of unknown words in each part of the data."""
+    identity: str  # of the last stage
+    test: str  # digest of the test texts
+    unknown_shares: Mapping[str, float]  # share of unknown words in each part of the data
     evaluation: Evaluation
 
 
@@ -60,8 +58,7 @@ class RunResult:
     folder: Path
     stages: tuple[StageOutcome, ...]
     data: DataReport
-    scores: RunScores | None
-    """None without test texts, and where the last stage is no classifier."""
+    scores: RunScores | None  # None without test texts, and where the last stage is no classifier
     comparison: ComparisonResult | None
 
     @property
@@ -95,7 +92,18 @@ def run_chain(
 ) -> RunResult:  # fmt: skip
     """Run a checked chain into `folder`, score its last stage, and run the study."""
     places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
-    with _begun(chain, folder, places, report, context):
+    settings = chain.model_dump(mode="json")
+    text = on_disk.MARK + dump_yaml(settings)
+    with contextlib.ExitStack() as held:
+        with main_process_first() as here:
+            if here.is_main:
+                on_disk.check_folder(folder, places)
+                held.enter_context(run_lock(folder))
+                on_disk.begin(folder, settings=text, data_report=report.to_json())
+                held.callback(context.tracker.finish)
+                context.tracker.start(folder, settings)
+            else:
+                on_disk.await_main(folder, text)
         outcomes = _run_stages(chain, places, identities, data, context)
         with main_process_first() as here:
             if here.is_main:
@@ -109,26 +117,6 @@ def run_chain(
     return RunResult(folder, tuple(outcomes), report, scores, compared)
 
 
-@contextlib.contextmanager
-def _begun(
-    chain: Chain, folder: Path, places: Sequence[Path], report: DataReport, context: RunContext
-) -> Iterator[None]:
-    """Write the settings, and hold the run's lock and tracker."""
-    settings = chain.model_dump(mode="json")
-    text = on_disk.MARK + dump_yaml(settings)
-    with contextlib.ExitStack() as held:
-        with main_process_first() as here:
-            if here.is_main:
-                on_disk.check_folder(folder, places)
-                held.enter_context(run_lock(folder))
-                on_disk.begin(folder, settings=text, data_report=report.to_json())
-                held.callback(context.tracker.finish)
-                context.tracker.start(folder, settings)
-            else:
-                on_disk.await_main(folder, text)
-        yield
-
-
 def _run_stages(
     chain: Chain, places: Sequence[Path], identities: Sequence[StageIdentity], data: TextData, context: RunContext
 ) -> list[StageOutcome]:
@@ -137,8 +125,7 @@ def _run_stages(
     for stage, place, identity in zip(chain.stages, places, identities, strict=True):
         outcome: StageOutcome | None = None
         with main_process_first() as here:
-            kept = on_disk.kept_stage(place, identity.own)
-            if kept is not None:
+            if kept := on_disk.kept_stage(place, identity.own):
                 context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                 artifact, outcome = None, StageOutcome(place, kept, kept=True)
             elif artifact is None and outcomes:
@@ -161,66 +148,55 @@ def _run_stage(
     from nlptl.models.encoder import count_parameters
 
     checkpoints = on_disk.checkpoint_folder(place)
-    record = Record(functools.partial(_track_row, context.tracker, place.name))
+    record = _tracked_record(context.tracker, place.name)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     manifest = Manifest(
-        kind=stage.gives,
-        settings=stage.model_dump(mode="json"),
-        identity=identity.own,
-        parent=identity.parent,
-        data=dict(identity.data),
-        versions=library_versions(),
-        seed=context.seed,
-        seconds=round(time.monotonic() - start, 3),
-        device=str(artifact.device),
-        trainable_parameters=record.trainable_parameters,
-        total_parameters=count_parameters(artifact),
+        kind=stage.gives, settings=stage.model_dump(mode="json"), identity=identity.own, parent=identity.parent,
+        data=dict(identity.data), versions=library_versions(), seed=context.seed,
+        seconds=round(time.monotonic() - start, 3), device=str(artifact.device),
+        trainable_parameters=record.trainable_parameters, total_parameters=count_parameters(artifact),
         report={**record.report, "sentences": record.sentences},
-    )
+    )  # fmt: skip
+
+    def write(draft: Path) -> None:
+        artifact.write_files(draft)
+        lines = "".join(json.dumps(row) + "\n" for row in record.history)
+        (draft / on_disk.HISTORY).write_text(lines, encoding="utf-8")
+
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
-        manifest = _publish_stage(place, artifact, record, manifest) if here.is_main else read_manifest(place)
         if here.is_main:
+            manifest = publish(place, write, manifest, files=on_disk.stage_files())
             shutil.rmtree(checkpoints, ignore_errors=True)
+        else:
+            manifest = read_manifest(place)
     context.progress.say(" ".join([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1]]))
     return artifact, StageOutcome(place, manifest, kept=False)
-
-
-def _publish_stage(place: Path, artifact: Any, record: Record, manifest: Manifest) -> Manifest:
-    def write(folder: Path) -> None:
-        artifact.write_files(folder)
-        lines = "".join(json.dumps(row) + "\n" for row in record.history)
-        (folder / on_disk.HISTORY).write_text(lines, encoding="utf-8")
-
-    return publish(place, write, manifest, files=on_disk.stage_files())
 
 
 def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
     """Log a stage's findings. The history of a kept stage is logged again for this tracker."""
     name, manifest = outcome.folder.name, outcome.manifest
     if outcome.kept:
-        again = Record(functools.partial(_track_row, tracker, name))
+        again = _tracked_record(tracker, name)
         for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").splitlines():
             again.row(**json.loads(line))
     figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
     tracker.log(f"{name}/report", {**figures, **manifest.report})
 
 
-def _track_row(tracker: Tracker, stage: str, group: str, values: Mapping[str, Number], step: int | None) -> None:
-    tracker.log(f"{stage}/{group}" if group else stage, values, step)
+def _tracked_record(tracker: Tracker, stage: str) -> Record:
+    return Record(lambda group, values, step: tracker.log(f"{stage}/{group}" if group else stage, values, step))
 
 
 def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
     """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
-    from nlptl.evaluation.classifier_evaluation import evaluate_classifier, load_classifier, unknown_share
-
     path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
-    old = read_scores(folder)
-    if old is not None and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+    if (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
@@ -228,16 +204,12 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    on_disk.write_json(path, {**vars(scores), "evaluation": evaluation.to_dict()})
+    on_disk.write_json(path, dataclasses.asdict(scores))
     return scores
 
 
 def read_scores(run: Path) -> RunScores | None:
     """Read a run's scores. None when they are missing or damaged."""
-    from nlptl.evaluation.scores import Evaluation
-
-    with contextlib.suppress(NlptlError, KeyError, TypeError):
-        raw = read_json(run / on_disk.EVALUATION)
-        evaluation = Evaluation.from_dict(raw["evaluation"])
-        return RunScores(raw["identity"], raw["test"], raw["unknown_shares"], evaluation)
+    with contextlib.suppress(ArtifactError, ValidationError):
+        return TypeAdapter(RunScores).validate_python(read_json(run / on_disk.EVALUATION))
     return None

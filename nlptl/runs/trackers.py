@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import json
 import os
@@ -18,8 +17,8 @@ from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError, first_line
 from nlptl.runs.folder import TRACKING
 
+# Trackers by name; each needs one of its packages.
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "mlflow": ("mlflow",), "wandb": ("wandb",)}
-"""Trackers by name; each needs one of its packages."""
 _NO_NAME = re.compile(r"[^\w./ -]")  # MLflow takes no other characters
 
 
@@ -34,68 +33,65 @@ class NamedTrackers:
         for name in names:
             _check(name)
         self.names = tuple(dict.fromkeys(names))
-        self._open: list[_Open] = []
+        self._open: dict[str, Any] = {}
         self._rows: Counter[str] = Counter()
 
     def start(self, folder: Path, settings: Mapping[str, Any]) -> None:
         """Open every tracker; ConfigError for one that cannot start."""
-        place = folder.absolute() / TRACKING
-        name = f"{folder.absolute().name}-{datetime.now():%Y%m%d-%H%M%S}"
-        plain = {path: _scalar(value) for path, value in _leaves(settings, ".")}
-        for tracker in self.names:
+        place, project = folder.absolute() / TRACKING, folder.absolute().name
+        run = f"{project}-{datetime.now():%Y%m%d-%H%M%S}"
+        plain = {
+            path: value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+            for path, value in _leaves(settings, ".")
+        }
+        for name in self.names:
             try:
                 place.mkdir(parents=True, exist_ok=True)
-                opened = _OPENERS[tracker](place, folder.absolute().name, name)
-                opened.tracker.start()
-                self._open.append(opened)
-                opened.tracker.store_init_configuration(plain)
+                tracker = _opened(name, place, project, run)
+                tracker.start()
+                self._open[name] = tracker
+                tracker.store_init_configuration(plain)
             except Exception as error:  # whatever a tracker raises when its server or account is not there
                 raise ConfigError(
-                    f"--tracker: found {tracker}, which cannot begin ({first_line(error)}); expected one that is set up. "
+                    f"--tracker: found {name}, which cannot begin ({first_line(error)}); expected one that is set up. "
                     "Follow its own instructions, or drop it."
                 ) from error
 
     def log(self, group: str, values: Mapping[str, object], step: int | None = None) -> None:
         """Log the numbers among `values` as GROUP/NAME."""
-        numbers = dict(_numbers(values))
         if step is None:
             self._rows[group] += 1
             step = self._rows[group]
+        group = _NO_NAME.sub("_", group)
+        numbers = {
+            f"{group}/{_NO_NAME.sub('_', path)}": value for path, value in _leaves(values, "/")
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }  # fmt: skip
         if numbers:
-            self._tell(lambda opened: opened.log(_NO_NAME.sub("_", group), numbers, step))
+            self._tell(lambda name, tracker: _log(name, tracker, group, numbers, step))
 
     def finish(self) -> None:
         """Close every tracker."""
-        self._tell(lambda opened: opened.tracker.finish())
+        self._tell(lambda name, tracker: tracker.finish())
         self._open.clear()
 
-    def _tell(self, say: Callable[[_Open], None]) -> None:
-        for opened in list(self._open):
+    def _tell(self, say: Callable[[str, Any], None]) -> None:
+        for name, tracker in list(self._open.items()):
             try:
-                say(opened)
+                say(name, tracker)
             except Exception as error:  # a full disk or a lost network must not end the training that is tracked
-                self._open.remove(opened)
+                del self._open[name]
                 warnings.warn(
-                    f"{opened.name} stopped tracking ({first_line(error)}); the run goes on without it.", stacklevel=2
+                    f"{name} stopped tracking ({first_line(error)}); the run goes on without it.", stacklevel=2
                 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Open:
-    """An open tracker of Accelerate."""
-
-    name: str
-    tracker: Any
-    steps_are_values: bool = False
-    """Log a group's step as a value. wandb's own steps count over the whole run."""
-
-    def log(self, group: str, numbers: Mapping[str, float], step: int) -> None:
-        named = {f"{group}/{_NO_NAME.sub('_', name)}": number for name, number in numbers.items()}
-        if not self.steps_are_values:
-            self.tracker.log(named, step=step)
-            return
-        self.tracker.tracker.define_metric(f"{group}/*", step_metric=f"{group}/step")
-        self.tracker.log({**named, f"{group}/step": step})
+def _log(name: str, tracker: Any, group: str, numbers: Mapping[str, float], step: int) -> None:
+    if name != "wandb":
+        tracker.log(numbers, step=step)
+    else:  # whose own steps count over the whole run
+        tracker.tracker.define_metric(f"{group}/*", step_metric=f"{group}/step")
+        tracker.log({**numbers, f"{group}/step": step})
 
 
 def flat_scores(scores: Mapping[str, Any]) -> dict[str, object]:
@@ -131,54 +127,27 @@ def _is_installed(package: str) -> bool:
     return found is not None and found.origin is not None  # a mere folder, such as wandb's own ./wandb, has none
 
 
-def _tensorboard(place: Path, project: str, name: str) -> _Open:
-    from accelerate.tracking import TensorBoardTracker
+def _opened(tracker: str, place: Path, project: str, name: str) -> Any:
+    """Return a tracker of Accelerate."""
+    from accelerate import tracking
 
-    return _Open("tensorboard", TensorBoardTracker(name, str(place / "tensorboard")))
-
-
-def _mlflow(place: Path, project: str, name: str) -> _Open:
+    if tracker == "tensorboard":
+        return tracking.TensorBoardTracker(name, str(place / "tensorboard"))
+    if tracker == "wandb":
+        return tracking.WandBTracker(project, name=name, **({} if "WANDB_DIR" in os.environ else {"dir": str(place)}))
     import mlflow  # type: ignore[import-not-found, unused-ignore]
-    from accelerate.tracking import MLflowTracker
 
     if "MLFLOW_TRACKING_URI" in os.environ:
-        return _Open("mlflow", MLflowTracker(project, run_name=name))
+        return tracking.MLflowTracker(project, run_name=name)
     mlflow.set_tracking_uri(f"sqlite:///{place / 'mlflow.db'}")  # its plain files are no longer taken since MLflow 3
-    return _Open("mlflow", MLflowTracker(project, run_name=name, logging_dir=(place / "mlflow").as_uri()))
-
-
-def _wandb(place: Path, project: str, name: str) -> _Open:
-    from accelerate.tracking import WandBTracker
-
-    where = {} if "WANDB_DIR" in os.environ else {"dir": str(place)}
-    return _Open("wandb", WandBTracker(project, name=name, **where), steps_are_values=True)
-
-
-_OPENERS: Mapping[str, Callable[[Path, str, str], _Open]] = {
-    "tensorboard": _tensorboard,
-    "mlflow": _mlflow,
-    "wandb": _wandb,
-}
+    return tracking.MLflowTracker(project, run_name=name, logging_dir=(place / "mlflow").as_uri())
 
 
 def _leaves(value: object, separator: str, path: str = "") -> Iterator[tuple[str, object]]:
-    items: Iterator[tuple[object, object]]
-    if isinstance(value, Mapping):
-        items = iter(value.items())
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        items = iter(enumerate(value))
-    else:
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        value = dict(enumerate(value))
+    if not isinstance(value, Mapping):
         yield path, value
         return
-    for key, item in items:
+    for key, item in value.items():
         yield from _leaves(item, separator, f"{path}{separator}{key}" if path else str(key))
-
-
-def _numbers(values: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    for path, value in _leaves(values, "/"):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            yield path, value
-
-
-def _scalar(value: object) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)

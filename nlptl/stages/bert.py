@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
-from nlptl.errors import ConfigError, DataError
-from nlptl.pretraining.encoders.objectives import Continue, Scratch
+from nlptl.errors import DataError
+from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
     from nlptl.models.weights import Weights
-    from nlptl.pretraining.encoders.continued import PretrainingResult
-    from nlptl.pretraining.encoders.pile import TokenPile
-    from nlptl.training.compute import Precision
 
 DEFAULT_WEIGHTS = "minilm"
 ONE_THREAD_PARAMETERS = 1_000_000  # layers with fewer parameters train faster on one thread than on two
@@ -72,9 +69,8 @@ class Bert(Stage):
         for name in ("weights", "revision", "extend_vocabulary"):
             if self.scratch is not None and getattr(self, name):
                 remedy = ". Raise scratch.vocabulary_size instead" if name == "extend_vocabulary" else ""
-                raise ValueError(
-                    f"found {name}: {getattr(self, name)} and scratch; set one or the other, not both{remedy}"
-                )
+                found = f"{name}: {getattr(self, name)} and scratch"
+                raise ValueError(f"found {found}; set one or the other, not both{remedy}")
         return self
 
     @property
@@ -97,7 +93,7 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Raise ConfigError for weights that are missing or unreadable."""
-        from nlptl.models.weight_checks import check_max_length
+        from nlptl.models.weights import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
@@ -115,8 +111,7 @@ class Bert(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for a pile that is missing or too small."""
-        if self._trains:
-            _check_pile(self._pile(data), where)
+        self._pile(data, where)
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digest, name and commit of the weights."""
@@ -130,24 +125,22 @@ class Bert(Stage):
 
         Raises ConfigError for settings that do not suit the weights, DataError for a pile that is too small.
         """
+        from nlptl.models import attention
+        from nlptl.models.encoder import count_parameters
         from nlptl.pretraining.encoders.continued import check_plain
-        from nlptl.training.compute import one_thread_if, precision_for
+        from nlptl.training.compute import one_thread_if
 
         context = context or RunContext()
         device = context.torch_device()
-        pile = self._pile(data)  # hashes every text of the pile
-        if self._trains:
-            _check_pile(pile, "bert")
+        pile = self._pile(data, "bert")  # hashes every text of the pile
         encoder, folder = self._first_encoder(pile, context)
         if self._trains:
             check_plain(encoder)
         encoder.to(device)
-        _add_attention(encoder, context)
-        layers = sum(parameter.numel() for parameter in encoder.transformer.layers.parameters())
-        with one_thread_if(layers < ONE_THREAD_PARAMETERS):
-            trained = self._train(encoder, folder, pile, precision_for(self.precision, device), context)
-        context.record.add_finding("parameters", sum(parameter.numel() for parameter in encoder.parameters()))
-        context.record.trainable_parameters = trained
+        context.record.add_finding("attention", "packed", attention.sentence_on(encoder.device))
+        with one_thread_if(count_parameters(encoder.transformer.layers) < ONE_THREAD_PARAMETERS):
+            context.record.trainable_parameters = self._train(encoder, folder, pile, context)
+        context.record.add_finding("parameters", count_parameters(encoder))
         return encoder.eval()
 
     def _first_encoder(self, pile: Sequence[TextTable], context: RunContext) -> tuple[Encoder, Path | None]:
@@ -166,32 +159,40 @@ class Bert(Stage):
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
         return pretrained_encoder(found.folder, max_length=self.max_length), found.folder
 
-    def _train(
-        self,
-        encoder: Encoder,
-        folder: Path | None,
-        pile: Sequence[TextTable],
-        precision: Precision,
-        context: RunContext,
-    ) -> int:
+    def _train(self, encoder: Encoder, folder: Path | None, pile: Sequence[TextTable], context: RunContext) -> int:
         """Train `encoder` in place. Return the number of trained parameters."""
         from nlptl.pretraining.encoders import continued
+        from nlptl.pretraining.encoders.pile import token_pile
+        from nlptl.training.compute import precision_for
 
-        trained = 0
+        precision = precision_for(self.precision, encoder.device)
         if self.scratch is not None:
-            tokens = _tokenize(encoder, pile, context, whole=True)
             size = encoder.tokenizer.get_vocab_size()
             context.record.add_finding("vocabulary_size", size, f"Vocabulary: {size:,} entries learnt from the pile.")
-            result = continued.train_from_scratch(encoder, self.scratch, tokens, context, precision=precision)
-            trained = _add_result(result, context, "scratch")
         elif self._trains:
             self._fit_vocabulary(encoder, pile, context)
-        if self.continue_ is not None:
-            settings = continued.resolve_objective(self.continue_, encoder, folder)
+        trained = 0
+        wanted: list[Scratch | Continue] = [self.scratch, self.continue_]
+        for wish in wanted:
+            if wish is None:
+                continue
+            settings = continued.resolve_objective(wish, encoder, folder)
             continued.check_objective(settings, encoder)
-            tokens = _tokenize(encoder, pile, context, whole=settings.objective == "mlm")
+            texts = watched(pile, "encoding the pile", context)
+            tokens = token_pile(encoder, texts, whole=isinstance(settings, Scratch | MaskedLM), name=pile[0].name)
             result = continued.continue_training(encoder, settings, tokens, context, folder=folder, precision=precision)
-            trained = _add_result(result, context, "continue")
+            trained = result.trainable
+            name = "scratch" if result.objective == "scratch" else "continue"
+            for epoch, loss in enumerate(result.history, start=1):
+                context.record.row(training=name, epoch=epoch, loss=round(loss, 6))
+            finding = {
+                **{key: getattr(result, key) for key in ("objective", "steps", "texts", "held_out")},
+                "held_out_loss_before": result.before,
+                "held_out_loss_after": result.after,
+                "seconds": round(result.seconds, 3),
+                "tokens_per_second": round(result.tokens_per_second),
+            }
+            context.record.add_finding(name, finding, result.sentence())
         return trained
 
     def _fit_vocabulary(self, encoder: Encoder, pile: Sequence[TextTable], context: RunContext) -> None:
@@ -205,56 +206,22 @@ class Bert(Stage):
         if self.extend_vocabulary:
             new = vocabulary.most_useful(words, self.extend_vocabulary)
             vocabulary.extend_vocabulary(encoder, new)
-            shown = ", ".join(new[: vocabulary.MAX_SHOWN_WORDS]) + (
-                ", …" if len(new) > vocabulary.MAX_SHOWN_WORDS else ""
-            )
+            shown = ", ".join(new[: vocabulary.MAX_SHOWN_WORDS] + ["…"] * (len(new) > vocabulary.MAX_SHOWN_WORDS))
             context.record.add_finding("new_words", new, f"{len(new)} words were added to the vocabulary: {shown}.")
 
     def _found(self, where: str) -> Weights:
         from nlptl.models.weights import find_weights
 
-        if self.weights is None:
-            raise ConfigError(f"{where}.weights is not set. Give a name or a folder, for example `weights: minilm`.")
+        assert self.weights is not None
         return find_weights(self.weights, self.revision, where=where)
 
-    def _pile(self, data: TextData) -> list[TextTable]:
-        return pile_tables(data, self.reads(data))
+    def _pile(self, data: TextData, where: str) -> list[TextTable]:
+        """Return the texts to learn from, none if the stage does not train. Raise DataError for too few."""
+        pile = pile_tables(data, self.reads(data))
+        if self._trains and not pile:
+            raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
+        if pile:
+            from nlptl.pretraining.encoders.pile import check_size
 
-
-def _check_pile(pile: Sequence[TextTable], where: str) -> None:
-    from nlptl.pretraining.encoders.pile import check_size
-
-    if not pile:
-        raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
-    check_size(sum(map(len, pile)), name=pile[0].name)
-
-
-def _add_attention(encoder: Encoder, context: RunContext) -> None:
-    from nlptl.models import attention
-
-    used, why = attention.choose(encoder.transformer.attention, encoder.device)
-    context.record.add_finding("attention", used, why[0].upper() + why[1:])
-
-
-def _tokenize(encoder: Encoder, pile: Sequence[TextTable], context: RunContext, *, whole: bool) -> TokenPile:
-    from nlptl.pretraining.encoders.pile import token_pile
-
-    return token_pile(encoder, watched(pile, "encoding the pile", context), whole=whole, name=pile[0].name)
-
-
-def _add_result(result: PretrainingResult, context: RunContext, name: str) -> int:
-    """Record a result. Return the number of trained parameters."""
-    for epoch, loss in enumerate(result.history, start=1):
-        context.record.row(training=name, epoch=epoch, loss=round(loss, 6))
-    finding = {
-        "objective": result.objective,
-        "steps": result.steps,
-        "texts": result.texts,
-        "held_out": result.held_out,
-        "held_out_loss_before": result.before,
-        "held_out_loss_after": result.after,
-        "seconds": round(result.seconds, 3),
-        "tokens_per_second": round(result.tokens_per_second),
-    }
-    context.record.add_finding(name, finding, result.sentence())
-    return result.trainable
+            check_size(sum(map(len, pile)), name=pile[0].name)
+        return pile

@@ -56,10 +56,7 @@ class ClassificationHead(Stage):
         return dataclasses.replace(before, hidden=self.hidden)
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
-        """Return a TextClassifier over a copy of `given` for the labels of `data`, by whatever part names them.
-
-        Raises DataError where none does.
-        """
+        """Return a TextClassifier over a copy of `given` for the labels of `data`. Raises DataError where none are named."""
         from nlptl.models.classifier import TextClassifier
         from nlptl.models.heads import Head
 

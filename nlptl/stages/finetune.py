@@ -1,7 +1,4 @@
-"""Stage three: a classifier learns the labelled examples, by one of the methods under `update:`.
-
-Shapes: K labels.
-"""
+"""Stage three: a classifier learns the labelled examples, by one of the methods under `update:`."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
@@ -24,6 +21,9 @@ if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
 
+# A label that YAML reads as a whole number is a name in a data file.
+LabelName = Annotated[str, BeforeValidator(lambda label: str(label) if type(label) is int else label)]
+
 
 class FineTune(Stage):
     """Train a classifier on the labelled examples."""
@@ -32,18 +32,10 @@ class FineTune(Stage):
     """The name of this stage."""
     update: AnyMethod = HeadOnly()
     """The method: what learns, and how."""
-    priors: Literal["observed", "uniform"] | dict[str, Annotated[float, Field(gt=0, lt=1)]] = "observed"
+    priors: Literal["observed", "uniform"] | dict[LabelName, Annotated[float, Field(gt=0, lt=1)]] = "observed"
     """How frequent each label will be where the classifier is used: as it was trained (observed), all alike, or a share for
     each label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002); the old ones are those of the
     examples, or all alike under label_weights: balanced."""
-
-    @field_validator("priors", mode="before")
-    @classmethod
-    def _labels_are_names(cls, value: object) -> object:
-        """Take labels that YAML reads as whole numbers for the names that they are in a data file."""
-        if not isinstance(value, dict):
-            return value
-        return {str(label) if type(label) is int else label: share for label, share in value.items()}
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"

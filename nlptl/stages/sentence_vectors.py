@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nlptl.models.pooling import Pooling
     from nlptl.models.transformer import Transformer
 
-
 FITTED_ON: tuple[Part, ...] = ("unlabelled", "labelled")  # the first of these that is there
 
 
@@ -58,8 +57,7 @@ class SentenceVectors(Stage):
         """The pile for tfidf and sif, or the labelled texts where there is no pile."""
         if self.pooling not in ("auto", "tfidf", "sif"):
             return frozenset()
-        present: tuple[Part, ...] = tuple(part for part in FITTED_ON if getattr(data, part) is not None)
-        return frozenset(present[:1])
+        return frozenset([part for part in FITTED_ON if getattr(data, part) is not None][:1])
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Take the layers away where the embeddings (layer 0) or a layer counted from the last are read."""
@@ -68,23 +66,16 @@ class SentenceVectors(Stage):
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse over word vectors what only layers and first tokens can give."""
-        if token_model == "transformer":
-            return
+        found, lack = None, "; expected mean, max, tfidf or sif there. Choose one"
+        alone = "; expected it only with a transformer. Drop it"
         if self.pooling in ("cls", "attention"):
-            raise ConfigError(
-                f"{where}.pooling: found {self.pooling} over word vectors; expected mean, max, tfidf or sif there. "
-                "Choose one, or begin the chain with stage: bert."
-            )
-        if self.layer != "last":
-            raise ConfigError(
-                f"{where}.layer: found {self.layer} over word vectors, which have no layers; expected it only with a "
-                "transformer. Drop it, or begin the chain with stage: bert."
-            )
-        if self.by_sentence:
-            raise ConfigError(
-                f"{where}.by_sentence: found true over word vectors, which know no sentences; expected it only with a "
-                "transformer. Drop it, or begin the chain with stage: bert."
-            )
+            found = f"pooling: found {self.pooling}"
+        elif self.layer != "last":
+            found, lack = f"layer: found {self.layer}", f", which have no layers{alone}"
+        elif self.by_sentence:
+            found, lack = "by_sentence: found true", f", which know no sentences{alone}"
+        if found and token_model != "transformer":
+            raise ConfigError(f"{where}.{found} over word vectors{lack}, or begin the chain with stage: bert.")
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to fit on."""
@@ -111,10 +102,8 @@ class SentenceVectors(Stage):
             if self.layer != "last":
                 token_model.layer = token_model.layer_number(self.layer)
             if self.by_sentence is not None:
-                token_model.rule = rule_for(
-                    token_model.rule, given.tokenizer, by_sentence=self.by_sentence,
-                    where="sentence_vectors.by_sentence",
-                )  # fmt: skip
+                rule, where = token_model.rule, "sentence_vectors.by_sentence"
+                token_model.rule = rule_for(rule, given.tokenizer, by_sentence=self.by_sentence, where=where)
                 self._check_refitted(given, token_model)
         normalized = given.normalized if self.normalize is None else self.normalize
         plain = Encoder(given.tokenizer, token_model, given.pooling, normalized=normalized).eval()
@@ -132,7 +121,8 @@ class SentenceVectors(Stage):
     def _pooling(self, given: Encoder, data: TextData, context: RunContext) -> Pooling:
         import torch
 
-        from nlptl.models.pooling import Pooling
+        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
+        from nlptl.models.word_vectors import WordVectors
 
         mode = self.pooling
         if mode == "auto":
@@ -145,17 +135,10 @@ class SentenceVectors(Stage):
             return Pooling(mode)
         self.check_data(data, where="sentence_vectors")
         (part,) = self.reads(data)
-        return self._weighted(mode, given, getattr(data, part), context).to(given.device)
-
-    def _weighted(self, mode: str, given: Encoder, pile: TextTable, context: RunContext) -> Pooling:
-        """Fit tfidf or sif on the pile."""
-        import torch
-
-        from nlptl.models.pooling import Pooling, idf_weights, sif_weights
-        from nlptl.models.word_vectors import WordVectors
-
+        pile: TextTable = getattr(data, part)
         if mode == "tfidf":
-            return Pooling("tfidf", token_weights=idf_weights(_frequency(given, pile, context, once=True), len(pile)))
+            weights = idf_weights(_frequency(given, pile, context, once=True), len(pile))
+            return Pooling("tfidf", token_weights=weights).to(given.device)
         table = given.token_model
         counts = table.counts if isinstance(table, WordVectors) else _frequency(given, pile, context, once=False)
         if isinstance(table, WordVectors) and table.subwords is not None:
@@ -168,10 +151,7 @@ class SentenceVectors(Stage):
 
 
 def _frequency(given: Encoder, pile: TextTable, context: RunContext, *, once: bool) -> Tensor:
-    """Return how often each token stands in the pile (V,), or in how many texts when it counts `once` a text.
-
-    Words that have a vector by their spelling alone count as none.
-    """
+    """Return the count of each token (V,), of its texts if `once`. Words with a vector by spelling alone count as none."""
     import torch
 
     frequency = torch.zeros(given.tokenizer.get_vocab_size(), dtype=torch.int64)

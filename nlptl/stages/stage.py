@@ -28,12 +28,9 @@ TokenModelKind = Literal["word_vectors", "transformer"]
 class ExpectedModel:
     """Model of a chain as its settings describe it, before anything runs."""
 
-    token_model: TokenModelKind | None = None
-    """None where no stage has said."""
-    has_layers: bool = False
-    """Whether the encoder certainly has layers that training can change."""
-    hidden: int = 0
-    """Units of the head's hidden layer. 0 for a linear head or no head."""
+    token_model: TokenModelKind | None = None  # None where no stage has said
+    has_layers: bool = False  # whether the encoder certainly has layers that training can change
+    hidden: int = 0  # units of the head's hidden layer; 0 for a linear head or no head
 
 
 class Stage(Config, ABC):
@@ -45,12 +42,9 @@ class Stage(Config, ABC):
     stage: str
     """The name of this stage."""
 
-    takes: ClassVar[Kind | None]
-    """Kind of the artifact that `run` is given; None for a first stage."""
-    gives: ClassVar[Kind]
-    """Kind of the artifact that `run` returns."""
-    version: ClassVar[int]
-    """Raised when the same settings give other results."""
+    takes: ClassVar[Kind | None]  # kind of the artifact that `run` is given; None for a first stage
+    gives: ClassVar[Kind]  # kind of the artifact that `run` returns
+    version: ClassVar[int]  # raised when the same settings give other results
     runs_on_all_processes: ClassVar[bool] = False
     """Whether all processes run the stage together. Otherwise process 0 runs it and the others load its result."""
 
@@ -91,10 +85,7 @@ class Stage(Config, ABC):
         """Raise ConfigError for settings that do not fit this kind of encoder."""
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Raise ConfigError for settings that do not fit the stages before.
-
-        `data` is None while only the settings are known.
-        """
+        """Raise ConfigError for settings that do not fit the stages before. `data` is None while it is not known."""
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data from which the stage cannot learn."""

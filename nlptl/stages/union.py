@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typing
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -21,5 +20,4 @@ AnyStage = Annotated[
 
 def stage_names() -> frozenset[str]:
     """Return the names of all stages."""
-    union, _ = typing.get_args(AnyStage)
-    return frozenset(stage.model_fields["stage"].default for stage in typing.get_args(union))
+    return frozenset(stage.model_fields["stage"].default for stage in get_args(get_args(AnyStage)[0]))

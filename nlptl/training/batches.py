@@ -15,9 +15,7 @@ BATCHES_PER_POOL = 16  # batches whose texts are sorted by length together: more
 def share_of_rows(rows: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
     """Return a process's share of the rows (B,), every n-th, and its weight. One without rows gets the first at weight 0."""
     part = rows[process::processes]
-    if not len(part):
-        return rows[:1], 0.0
-    return part, processes * len(part) / len(rows)
+    return (part, processes * len(part) / len(rows)) if len(part) else (rows[:1], 0.0)
 
 
 def shuffled_batches(rows: int, *, batch_size: int, generator: torch.Generator) -> Iterable[Tensor]:
@@ -28,10 +26,7 @@ def shuffled_batches(rows: int, *, batch_size: int, generator: torch.Generator) 
 
 def batch_size_for(rows: int) -> int:
     """Return rows / 32 as a power of two within 8 to 256, so that small data gets enough steps."""
-    size = 8
-    while size < 256 and size * 2 <= rows // 32:
-        size *= 2
-    return size
+    return 1 << min(8, max(3, (rows // 32).bit_length() - 1))
 
 
 def most_epochs_for(rows: int, batch_size: int, *, steps: int = 400, least: int = 20, most: int = 400) -> int:
@@ -43,18 +38,13 @@ def label_batches(labels: Tensor, *, batch_size: int, steps: int, generator: tor
     """Return the rows (B,) of each step: equally many of each label, at least two.
 
     A step takes some of the labels, in turn, if `batch_size` is too small for all: its cost is the same for any data.
-    The rows of a label are shuffled again after each pass over them.
     """
-    rows = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels)]
+    rows = [_Cycle(torch.nonzero(labels == label).flatten().tolist(), generator) for label in torch.unique(labels)]
+    order = _Cycle(list(range(len(rows))), generator)
     at_once = max(1, min(len(rows), batch_size // 2))
     each = max(2, batch_size // at_once)
-    by_label = [_Cycle(part, generator) for part in rows]
-    order = _Cycle(list(range(len(rows))), generator)
     return [
-        torch.tensor(
-            [row for label in order.take(at_once) for row in by_label[label].take(min(each, len(rows[label])))]
-        )
-        for _ in range(steps)
+        torch.tensor([row for label in order.take(at_once) for row in rows[label].take(each)]) for _ in range(steps)
     ]
 
 
@@ -62,11 +52,11 @@ class _Cycle:
     """Items in random order, each once before any repeats."""
 
     def __init__(self, items: list[int], generator: torch.Generator) -> None:
-        self._items, self._generator = items, generator
-        self._queue: list[int] = []
+        self._items, self._generator, self._queue = items, generator, list[int]()
 
     def take(self, count: int) -> list[int]:
-        """Return the next `count` items, all different. There must be as many."""
+        """Return the next `count` items, all different, or as many as there are."""
+        count = min(count, len(self._items))
         if len(self._queue) < count:
             order = torch.randperm(len(self._items), generator=self._generator).tolist()
             waiting = set(self._queue)
@@ -88,10 +78,9 @@ def token_budget_batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) 
 
 
 def shrinking_batches(lengths: Sequence[int], *, budget: int, workers: int) -> Iterator[range]:
-    """Cut rows, in order, into batches of at most `budget` tokens that shrink towards the end.
+    """Cut rows, in order, into batches of at most `budget` tokens and half of a worker's share of what is left.
 
-    All workers finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987). A batch is at most
-    half of a worker's share of what is left, down to `MIN_SHARED_TOKENS`.
+    All workers then finish at almost the same time (guided self-scheduling, Polychronopoulos & Kuck 1987).
     """
     left, begin = sum(lengths), 0
     while begin < len(lengths):
@@ -116,7 +105,6 @@ def shuffled_length_batches(lengths: Tensor, *, batch_size: int, generator: torc
     """
     order = torch.randperm(len(lengths), generator=generator)
     budget = max(1, round(batch_size * float(lengths.double().mean())))
-    batches: list[Tensor] = []
-    for pool in torch.split(order, batch_size * BATCHES_PER_POOL):
-        batches += [pool[rows] for rows in length_sorted_batches(lengths[pool], budget=budget)]
+    pools = torch.split(order, batch_size * BATCHES_PER_POOL)
+    batches = [pool[rows] for pool in pools for rows in length_sorted_batches(lengths[pool], budget=budget)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

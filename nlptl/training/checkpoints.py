@@ -17,6 +17,7 @@ from nlptl.errors import ArtifactError
 if TYPE_CHECKING:
     from torch import Tensor
 
+EVERY_SECONDS = 60.0  # between two checkpoints; fewer lose less to a kill and write more
 TENSORS, COUNTERS = "tensors.safetensors", "counters.json"
 State = tuple["dict[str, Tensor]", dict[str, Any]]
 CHECKPOINT_NAME = re.compile(r"\.?step-[0-9]+(\.draft-(old-)?[0-9]+)?")
@@ -28,27 +29,17 @@ class Checkpoints:
 
     folder: Path
     identity: str
-    every_seconds: float = 60.0
-    """Shortest time between two. A shorter one loses less to a kill and writes more."""
-    every_steps: int | None = None
-    """Steps between two, in place of `every_seconds`."""
+    every_steps: int | None = None  # between two, in place of `EVERY_SECONDS`
     _last: float = dataclasses.field(default_factory=time.monotonic)
 
     def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
         """Write a checkpoint if one is due, or after the `last` step, and remove older ones."""
-        late = time.monotonic() - self._last >= self.every_seconds
-        if last or (late if self.every_steps is None else step % self.every_steps == 0):
-            self._write(step, *state())
-            self._last = time.monotonic()
-
-    def newest(self) -> State | None:
-        """Read the newest whole checkpoint of this identity, if any."""
-        found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
-        return next((state for place in found if (state := self._read(place)) is not None), None)
-
-    def _write(self, step: int, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
+        late = time.monotonic() - self._last >= EVERY_SECONDS
+        if not (last or (late if self.every_steps is None else step % self.every_steps == 0)):
+            return
+        tensors, counters = state()
         place = self.folder / f"step-{step:09d}"
 
         def write(draft: Path) -> None:
@@ -60,6 +51,12 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if path != place and CHECKPOINT_NAME.fullmatch(path.name):
                 shutil.rmtree(path, ignore_errors=True)
+        self._last = time.monotonic()
+
+    def newest(self) -> State | None:
+        """Read the newest whole checkpoint of this identity, if any."""
+        found = sorted(self.folder.glob("step-*"), key=lambda path: path.name, reverse=True)
+        return next((state for place in found if (state := self._read(place)) is not None), None)
 
     def _read(self, place: Path) -> State | None:
         try:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from typing import Literal
 
 import torch
 
 Precision = Literal["float32", "tf32", "bfloat16"]
-PrecisionChoice = Literal["auto", "float32", "tf32", "bfloat16"]
 
 
-def precision_for(choice: PrecisionChoice, device: torch.device) -> Precision:
+def precision_for(choice: Precision | Literal["auto"], device: torch.device) -> Precision:
     """Return the precision of training: for auto, bfloat16 where the hardware has it, which measured faster."""
     if choice != "auto":
         return choice
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    flags: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if flags.get("avx512_bf16") or flags.get("amx_bf16") else "float32"
 
 
 @contextlib.contextmanager
@@ -34,12 +33,6 @@ def matrix_products(precision: Precision, device: torch.device) -> Iterator[None
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-@functools.cache
-def _cpu_has_bfloat16() -> bool:
-    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
 
 
 @contextlib.contextmanager

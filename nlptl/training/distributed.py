@@ -1,7 +1,6 @@
 """Several processes of one run: which this one is, and messages between them.
 
-torchrun or accelerate launch starts the processes; Accelerate connects them. All run the same stages on the same data
-with the same seeds. They share only the steps of gradient descent (`nlptl.training.collectives`).
+All run the same stages on the same data with the same seeds. They share only the steps of gradient descent.
 """
 
 from __future__ import annotations
@@ -22,18 +21,15 @@ if TYPE_CHECKING:
     import torch
 
 PATIENCE = timedelta(days=30)  # process 0 may work alone for long, for example on word vectors
-GPU_BACKEND = "cuda:nccl,cpu:gloo"
 
 
 @dataclasses.dataclass(frozen=True)
 class Processes:
     """One process among those of the run."""
 
-    index: int = 0
-    """Process 0 locks, writes, publishes and reports."""
+    index: int = 0  # process 0 locks, writes, publishes and reports
     count: int = 1
-    local_index: int = 0
-    """Index on this machine, and of this process's GPU."""
+    local_index: int = 0  # on this machine, and of this process's GPU
 
     @property
     def is_main(self) -> bool:
@@ -132,7 +128,7 @@ def _connected() -> tuple[Processes, Any]:
     gpu = torch.cuda.is_available()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="OMP_NUM_THREADS")
-        state = PartialState(cpu=not gpu, **({"backend": GPU_BACKEND} if gpu else {}))
+        state = PartialState(cpu=not gpu, **({"backend": "cuda:nccl,cpu:gloo"} if gpu else {}))
     if state.num_processes == 1:
         return Processes(), None
     control = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
@@ -146,9 +142,7 @@ def _gather_messages(own: str) -> list[str]:
     here, control = _connected()
     encoded = torch.tensor(list(own.encode("utf-8")), dtype=torch.uint8)
     sizes = [int(size) for size in _all_gather(torch.tensor([len(encoded)]), here.count, control)]
-    buffer = torch.zeros(max(sizes), dtype=torch.uint8)
-    if not len(buffer):
-        return [""] * here.count
+    buffer = torch.zeros(max(1, *sizes), dtype=torch.uint8)
     buffer[: len(encoded)] = encoded
     parts = _all_gather(buffer, here.count, control)
     return [bytes(part[:size].tolist()).decode("utf-8") for part, size in zip(parts, sizes, strict=True)]

@@ -1,8 +1,4 @@
-"""The one training loop, for one process or several.
-
-Every training by gradient goes through `train`. Its `TrainingJob` holds what differs: the module, the learning rates of
-its parameters, the batches, the loss, and the checkpoints.
-"""
+"""The one training loop, for one process or several."""
 
 from __future__ import annotations
 
@@ -32,8 +28,7 @@ class ParameterGroup:
 
     parameters: Sequence[nn.Parameter]
     learning_rate: float
-    begin: int = 0
-    """Epochs for which they stay frozen: gradual unfreezing (Howard & Ruder 2018)."""
+    begin: int = 0  # epochs for which they stay frozen: gradual unfreezing (Howard & Ruder 2018)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,38 +41,27 @@ class Schedule:
 
     def __call__(self, step: int) -> float:
         """Return the factor (0 to 1] of a step counted from 0."""
-        up = (step + 1) / (self.warmup + 1)
-        down = (self.steps - step) / (self.decay + 1)
-        return max(0.0, min(1.0, up, down))
+        return max(0.0, min(1.0, (step + 1) / (self.warmup + 1), (self.steps - step) / (self.decay + 1)))
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob(Generic[Item]):
-    """Definition of one training."""
+    """Definition of one training by gradient."""
 
     model: nn.Module
     groups: Sequence[ParameterGroup]
-    batches: Callable[[int], Iterable[Item]]
-    """Batches of an epoch, counted from 1. With `checkpoints` they must depend on the epoch alone."""
-    loss: Callable[[Item], Tensor]
-    """Mean loss () of a batch."""
-    epochs: int
-    """Most passes over the examples."""
-    seed: int
-    """Seed of dropout. The caller's random state is restored afterwards."""
-    optimiser: OptimiserName = "adamw"
-    """adamw suits batches and dropout. lbfgs takes far fewer passes for a smooth loss on one batch of all examples."""
-    clip: float = 1.0
-    """Largest norm of the whole gradient (adamw). Smaller tames outliers, larger allows larger steps."""
-    schedule: Schedule | None = None
-    """Schedule of the rates, whose last step ends the training; None keeps them constant."""
-    precision: Precision = "float32"
-    """Precision of matrix products. Weights and their updates stay in float32."""
+    batches: Callable[[int], Iterable[Item]]  # of an epoch, from 1; with `checkpoints` they must depend on it alone
+    loss: Callable[[Item], Tensor]  # mean () of a batch
+    epochs: int  # most passes over the examples
+    seed: int  # of dropout; the caller's random state is restored afterwards
+    optimiser: OptimiserName = "adamw"  # lbfgs takes far fewer passes for a smooth loss on one batch of all examples
+    clip: float = 1.0  # largest norm of the whole gradient (adamw): smaller tames outliers, larger allows larger steps
+    schedule: Schedule | None = None  # of the rates; its last step ends the training, None keeps the rates constant
+    precision: Precision = "float32"  # of matrix products; weights and their updates stay in float32
     share: Callable[[Item, int, int], tuple[Item, float]] | None = None
     """Part of a batch for process i of n, and its weight n * part / whole: the mean of all gradients is that of the batch.
     None: every process computes the whole batch and exchanges nothing, as small jobs and L-BFGS need."""
-    checkpoints: Checkpoints | None = None
-    """Checkpoints from which a killed run resumes exactly; None keeps none."""
+    checkpoints: Checkpoints | None = None  # from which a killed run resumes exactly; None keeps none
 
 
 def train(
@@ -91,10 +75,9 @@ def train(
     The optimiser is AdamW (Loshchilov & Hutter 2019) or L-BFGS (Nocedal 1980). AdamW has no weight decay, since
     penalties belong to the loss. It corrects its bias, without which small data collapses (Mosbach et al. 2021).
     `after_epoch(epoch, mean loss)` may return True to stop. It must leave the model in training mode.
-    `after_step(step, loss)` counts from 1. After a resume it is not called for earlier steps. Without a schedule the
-    state after e epochs does not depend on `epochs`: cross-validation reads every number of epochs off one run. With
-    checkpoints a killed training resumes mid-epoch with the same result. Processes that share batches begin with the
-    parameters of process 0, which decides when all stop.
+    `after_step(step, loss)` counts from 1, and is not called again after a resume. Without a schedule the state after e
+    epochs does not depend on `epochs`: cross-validation reads every number of epochs off one run. Processes that share
+    batches begin with the parameters of process 0, which decides when all stop.
     """
     device = next(job.model.parameters()).device
     loop = _Loop(job, device)
@@ -104,7 +87,10 @@ def train(
         for epoch in range(loop.epoch, job.epochs + 1):
             mean = loop.run_epoch(epoch, after_step)
             stop = after_epoch is not None and after_epoch(epoch, mean)
-            if broadcast(stop or loop.is_over or (job.optimiser == "lbfgs" and _has_converged(loop.history))):
+            # L-BFGS has converged when three passes improve the loss by less than one part in 100,000.
+            last = loop.history[-4:] if job.optimiser == "lbfgs" else []
+            converged = len(last) == 4 and last[0] - last[3] < 1e-5 * max(1e-3, abs(last[3]))
+            if broadcast(stop or loop.is_over or converged):
                 break
     job.model.eval()
     return loop.history
@@ -114,11 +100,15 @@ class _Loop(Generic[Item]):
     """State of one training: optimiser, counters, history."""
 
     def __init__(self, job: TrainingJob[Item], device: torch.device) -> None:
-        self.job, self.device = job, device
-        self.here = processes()
-        self.shares = job.share is not None and self.here.count > 1
-        self.optimiser = _optimiser(job)
+        self.job, self.device, self.here = job, device, processes()
+        self.share = job.share if self.here.count > 1 else None
         self.parameters = [parameter for group in job.groups for parameter in group.parameters]
+        groups = [{"params": list(group.parameters), "lr": group.learning_rate} for group in job.groups]
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+            if job.optimiser == "adamw"
+            else torch.optim.LBFGS(self.parameters, max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+        )
         self.step, self.epoch, self.in_epoch = 0, 1, 0
         self.history: list[float] = []
         self.losses: list[Tensor] = []
@@ -134,7 +124,8 @@ class _Loop(Generic[Item]):
             if self.is_over:
                 break
             self._set_rates()
-            self._seed_dropout()
+            if self.share is not None:  # seeds by process and step, so that a resume needs no other process's state
+                seed_generators(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
             self.losses.append(self._train_on(batch))
             self.step, self.in_epoch = self.step + 1, self.in_epoch + 1
             if after_step is not None:
@@ -147,27 +138,20 @@ class _Loop(Generic[Item]):
         return mean
 
     def _train_on(self, batch: Item) -> Tensor:
-        part, weight = batch, 1.0
-        if self.job.share is not None and self.shares:
-            part, weight = self.job.share(batch, self.here.index, self.here.count)
+        part, weight = (batch, 1.0) if self.share is None else self.share(batch, self.here.index, self.here.count)
 
         def closure() -> Any:  # torch types it as float, yet wants the tensor
             self.optimiser.zero_grad()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.job.precision == "bfloat16"):
                 loss = self.job.loss(part) * weight
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.shares:
+            if self.share is not None:
                 loss = average_gradients(self.parameters, loss)
             if self.job.optimiser == "adamw":
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.job.clip)
             return loss
 
         return torch.as_tensor(self.optimiser.step(closure)).detach()
-
-    def _seed_dropout(self) -> None:
-        """Seed dropout on shared batches by process and step, so that a resume needs no other process's state."""
-        if self.shares:
-            seed_generators(self.job.seed + 1_000_003 * self.here.index + 1_000_000_007 * self.step, self.device)
 
     def _set_rates(self) -> None:
         for group, settings in zip(self.optimiser.param_groups, self.job.groups, strict=True):
@@ -178,22 +162,19 @@ class _Loop(Generic[Item]):
                     parameter.requires_grad_(self.epoch > settings.begin)
 
     def resume(self) -> None:
-        """Load the newest checkpoint, if any."""
+        """Load the newest checkpoint, if any. Raise ProcessError if process 0 found another."""
         found = self.job.checkpoints.newest() if self.job.checkpoints is not None else None
-        self._check_same(0 if found is None else found[1]["step"])
-        if found is not None:
-            self._load(*found)
-        if self.here.count > 1:
-            begin_equal(self.parameters)
-
-    def _check_same(self, step: int) -> None:
-        """Raise ProcessError if this process found another checkpoint than process 0."""
+        step = 0 if found is None else found[1]["step"]
         main = round(broadcast(step))
         if main != step:
             raise ProcessError(
                 f"process {self.here.index}: found the checkpoint of step {step}, process 0 that of step {main}; expected "
                 "both to see the same folder. Choose one with --out on a disk that all machines share."
             )
+        if found is not None:
+            self._load(*found)
+        if self.here.count > 1:
+            begin_equal(self.parameters)
 
     def _load(self, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         self.job.model.load_state_dict({name[6:]: t for name, t in tensors.items() if name.startswith("model.")})
@@ -220,16 +201,3 @@ class _Loop(Generic[Item]):
         tensors["losses"] = torch.stack(self.losses) if self.losses else torch.zeros(0)
         counters = {"step": self.step, "epoch": self.epoch, "in_epoch": self.in_epoch, "history": self.history}
         return tensors, counters
-
-
-def _has_converged(history: Sequence[float]) -> bool:
-    """Say whether the last three passes improved the loss by less than one part in 100,000."""
-    return len(history) > 3 and history[-4] - history[-1] < 1e-5 * max(1e-3, abs(history[-1]))
-
-
-def _optimiser(job: TrainingJob[Item]) -> torch.optim.Optimizer:
-    if job.optimiser == "lbfgs":
-        parameters = [parameter for group in job.groups for parameter in group.parameters]
-        return torch.optim.LBFGS(parameters, max_iter=1, history_size=20, line_search_fn="strong_wolfe")
-    groups = [{"params": list(group.parameters), "lr": group.learning_rate} for group in job.groups]
-    return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)

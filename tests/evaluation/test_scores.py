@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn import metrics
 
-from nlptl.errors import ArtifactError, DataError
+from nlptl.errors import DataError
 from nlptl.evaluation.intervals import wilson
 from nlptl.evaluation.scores import BINS, Evaluation, evaluate_predictions
 
@@ -255,62 +255,11 @@ def test_json_round_trip_is_exact(rows: list[tuple[str, str]]) -> None:
         assert Evaluation.from_dict(json.loads(text)) == evaluation
 
 
-def test_a_saved_evaluation_loads_equal_and_replaces_the_old_file(tmp_path: Path) -> None:
-    evaluation = evaluate_predictions(**random_case(0), resamples=20)
-    path = tmp_path / "evaluation.json"
-    path.write_text("old")
-    evaluation.save(path)
-    assert Evaluation.load(path) == evaluation
-    assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json"]
-    assert json.loads(path.read_text(encoding="utf-8"))["rows"] == 120
-
-
-def test_a_save_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "evaluation.json"
-    path.write_text("old")
-    monkeypatch.setattr("nlptl.artifact.os.replace", refuse)
-    with pytest.raises(ArtifactError) as caught:
-        evaluate_predictions(**random_case(0), resamples=5).save(path)
-    assert str(caught.value) == (
-        f"{path}: cannot be written (No space left on device); nothing was left half-written. Free space or choose another "
-        "folder."
-    )
-    assert path.read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize(("folder", "reason"), [("absent", "No such file or directory"), ("file", "Not a directory")])
-def test_a_save_into_no_folder_is_refused(tmp_path: Path, folder: str, reason: str) -> None:
-    (tmp_path / "file").touch()
-    path = tmp_path / folder / "evaluation.json"
-    with pytest.raises(ArtifactError) as caught:
-        evaluate_predictions(**random_case(0), resamples=5).save(path)
-    assert str(caught.value) == (
-        f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
-    )
-
-
-def test_a_file_that_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "evaluation.json"
-    with pytest.raises(ArtifactError) as caught:
-        Evaluation.load(path)
-    assert str(caught.value) == (
-        f"{path}: cannot be read (No such file or directory); expected what Evaluation.save wrote. Check the path, or "
-        "evaluate again."
-    )
-    path.write_text('{"rows": "many"}')
-    with pytest.raises(ArtifactError) as caught:
-        Evaluation.load(path)
-    assert str(caught.value) == (
-        f"{path}: is no Evaluation (rows: Input should be a valid integer, unable to parse string as an integer); expected "
-        "what Evaluation.save wrote. Evaluate again."
-    )
-    path.write_text("{")
-    with pytest.raises(ArtifactError, match=r"evaluation.json: cannot be read \(Expecting property name"):
-        Evaluation.load(path)
+def test_a_damaged_evaluation_is_refused() -> None:
+    raw = evaluate_predictions(**random_case(0), resamples=5).to_dict()
+    for damaged in ({}, {**raw, "rows": "many"}, {**raw, "per_label": 1}):
+        with pytest.raises(ValidationError):
+            Evaluation.from_dict(damaged)
 
 
 def test_summary_lines_are_plain_text() -> None:

@@ -16,7 +16,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.evaluation.duplicates import duplicate_groups
-from nlptl.finetuning.contrastive.classifier import _names_help, _says_more
+from nlptl.finetuning.contrastive.contrastive_fit import _names_help, _says_more
 from nlptl.finetuning.contrastive.pseudo_labels import WAYS, HeldOutTrial, PseudoLabelling, _gate, texts_to_pass
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import (
@@ -36,7 +36,6 @@ from nlptl.finetuning.selection.method_choice import (
     ExampleStatistics,
     by_rule,
     by_trial,
-    resolution,
     selection_rows,
     trial_on_examples,
     trial_on_validation,
@@ -196,9 +195,10 @@ def test_auto_over_word_vectors_trains_the_head(reviews: TextData) -> None:
 
 
 def test_few_examples_are_decided_by_rule_and_many_by_trial() -> None:
-    assert resolution(16) > 0.2 > resolution(400)
     ruled = [by_rule(ExampleStatistics(n, 2, n // 2, word_vectors=False, has_label_words=False)) for n in (16, 2)]
     assert [chosen and chosen.method for chosen in ruled] == ["contrastive", "head"]
+    assert ruled[0] is not None
+    assert "only where they differ by 22 points or more" in ruled[0].why
     assert by_rule(ExampleStatistics(4928, 77, 64, word_vectors=False, has_label_words=True)) is None
     assert by_rule(ExampleStatistics(128, 2, 64, word_vectors=False, has_label_words=True)) is None
     assert by_rule(ExampleStatistics(1000, 77, 8, word_vectors=False, has_label_words=True)) is not None
@@ -625,7 +625,7 @@ def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monk
         data = with_validation(small_reviews(validation, start=300))
     found = []
     for temperature in (1.0, 3.0):
-        monkeypatch.setattr(choice, "_temperature", lambda *_, told=temperature: told)
+        monkeypatch.setattr(choice, "corrected_temperature", lambda *_, told=temperature: told)
         classifier, context = run(data, update={"method": "auto"})
         told = f"The probabilities are corrected on 24 held-out examples (temperature {temperature:.2f})."
         assert context.record.sentences[-1] == told

@@ -11,8 +11,11 @@ from nlptl.runs.studies.comparison import ComparisonResult
 def compared(*arms: str) -> ComparisonResult:
     difference = PairedDifference(Interval(0.3, 0.2, 0.4), 3, 1, 0, 0.25)
     accuracies = tuple(Interval(0.5 + 0.3 * (number > 0), 0.4, 0.9) for number in range(len(arms)))
-    result = comparison.TestResult("200 held-out reviews", 200, 4, accuracies, (difference,) * (len(arms) - 1), False)
-    return ComparisonResult(arms, (result,), "All is well.")
+    differences = (difference,) * (len(arms) - 1)
+    result = comparison.TestResult(
+        test="200 held-out reviews", texts=200, seeds=4, accuracies=accuracies, differences=differences, redrawn=False
+    )
+    return ComparisonResult(arms=arms, results=(result,), sentence="All is well.")
 
 
 def test_each_arm_is_a_row() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.models import attention
-from nlptl.models.attention import PackedTexts, choose, kernel_for, packed_attention
+from nlptl.models.attention import PackedTexts, kernel_for, packed_attention, sentence_on
 from nlptl.models.packing import pack
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder
 
@@ -254,31 +254,26 @@ def test_transformers_knows_the_function_and_makes_no_mask_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "kernel", "chosen", "sentence"),
+    ("device", "kernel", "sentence"),
     [
-        ("sdpa", CPU, "", "sdpa", "attention: sdpa, as the settings say."),
-        ("packed", CUDA, "", "packed", "attention: packed, as the settings say."),
         (
-            "auto", CPU, "", "packed",
-            "attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which "
+            CPU, "",
+            "Attention: packed; on a CPU SDPA runs on texts of equal length, without mask and padding, which "
             "measured faster than padding.",
         ),
         (
-            "auto", CUDA, "varlen", "packed",
-            "attention: packed; this GPU uses torch's variable-length kernel in half precision, without padding.",
+            CUDA, "varlen",
+            "Attention: packed; this GPU uses torch's variable-length kernel in half precision, without padding.",
         ),
         (
-            "auto", CUDA, "flash_attn", "packed",
-            "attention: packed; this GPU uses flash-attn's variable-length kernel in half precision, without padding.",
+            CUDA, "flash_attn",
+            "Attention: packed; this GPU uses flash-attn's variable-length kernel in half precision, without padding.",
         ),
-        (
-            "auto", CUDA, "grouped", "packed",
-            "attention: packed; this GPU uses SDPA on texts of equal length, without padding.",
-        ),
+        (CUDA, "grouped", "Attention: packed; this GPU uses SDPA on texts of equal length, without padding."),
     ],
 )  # fmt: skip
-def test_the_choice_is_told(
-    wanted: Any, device: torch.device, kernel: str, chosen: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+def test_the_attention_is_told(
+    device: torch.device, kernel: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "_flash_kernel", lambda: kernel)
-    assert choose(wanted, device) == (chosen, sentence)
+    assert sentence_on(device) == sentence

@@ -17,13 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.finetuning.gradient.lora import LoraAdapters, add_adapters
+from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
-from nlptl.models.encoder import Encoder
+from nlptl.models.encoder import Encoder, side_by_side
 from nlptl.models.packing import Batch, TokenRule, pack
 from nlptl.models.pretrained import load_model
-from nlptl.models.threads import side_by_side
 from nlptl.models.transformer import LayerChoice, Transformer
 from tests.models.tiny import (
     DIM,
@@ -39,7 +38,6 @@ from tests.models.tiny import (
 
 LENGTHS = (7, 3, 20, 1, 12, 12, POSITIONS)  # the longest reach beyond the local window of ModernBERT
 LAYER_CHOICES: tuple[LayerChoice, ...] = (LAYERS, 2, 0, "mean")
-WAYS = ("packed", "sdpa", "eager")
 
 
 @functools.cache
@@ -98,10 +96,8 @@ def oracle(model_type: str, dtype: torch.dtype) -> tuple[torch.Tensor, dict[str,
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-@pytest.mark.parametrize("way", WAYS)
-def test_token_vectors_and_gradients_are_transformers_own(model_type: str, way: Any) -> None:
+def test_token_vectors_and_gradients_are_transformers_own(model_type: str) -> None:
     ours = tiny_transformer(model_type)
-    ours.attention = way
     vectors = ours(batch_of(model_type))
     found, (expected, right) = gradients(ours.model, vectors), oracle(model_type, torch.float32)
     torch.testing.assert_close(vectors, expected, atol=2e-5, rtol=1e-4)
@@ -156,10 +152,8 @@ def test_layers_that_are_not_plain_stay_with_transformers(change: str) -> None:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-@pytest.mark.parametrize("way", ["packed", "sdpa"])
-def test_in_bfloat16_they_are_as_near_to_float32_as_transformers_own(model_type: str, way: Any) -> None:
+def test_in_bfloat16_they_are_as_near_to_float32_as_transformers_own(model_type: str) -> None:
     ours = tiny_transformer(model_type).bfloat16()
-    ours.attention = way
     vectors = ours(batch_of(model_type))
     (exact, _), (expected, right) = oracle(model_type, torch.float32), oracle(model_type, torch.bfloat16)
     assert vectors.dtype == torch.bfloat16
@@ -191,14 +185,10 @@ def test_each_layer_is_transformers_own(model_type: str, layer: LayerChoice) -> 
 
 
 @pytest.mark.parametrize("layer", LAYER_CHOICES)
-@pytest.mark.parametrize(
-    ("model_type", "way"), [*((kind, "packed") for kind in MODEL_TYPES), ("roberta", "sdpa"), ("modernbert", "eager")]
-)
-def test_lower_and_upper_layers_make_the_whole_wherever_they_are_cut(
-    model_type: str, layer: LayerChoice, way: Any
-) -> None:
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_lower_and_upper_layers_make_the_whole_wherever_they_are_cut(model_type: str, layer: LayerChoice) -> None:
     model, batch = tiny_transformer(model_type), batch_of(model_type)
-    model.attention, model.layer = way, layer
+    model.layer = layer
     whole = model(batch)
     found = gradients(model.model, whole) if layer != 0 else {}
     for cut in range(model.used_depth + 1):
@@ -255,11 +245,9 @@ def test_batch_size_and_sorting_change_no_sentence_vector(texts: list[str], budg
         np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_texts_without_tokens(model_type: str, way: Any) -> None:
+def test_texts_without_tokens(model_type: str) -> None:
     model = tiny_transformer(model_type)
-    model.attention = way
     for layer in ("mean", LAYERS):
         model.layer = layer
         assert model(pack([])).shape == model(pack([[], []])).shape == (0, DIM)
@@ -268,17 +256,15 @@ def test_texts_without_tokens(model_type: str, way: Any) -> None:
     assert all(bool(gradient.isfinite().all()) for gradient in gradients(model.model, with_an_empty_one).values())
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_only_padded_attention_drops_its_weights(way: Any) -> None:
+def test_no_attention_weights_are_dropped() -> None:
     model = tiny_transformer("bert", attention_probs_dropout_prob=0.4, hidden_dropout_prob=0.0)
-    model.attention = way
     batch = batch_of("bert")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         still = model(batch)
         first, second = model.train()(batch), model(batch)
         again = model.eval()(batch)
-    assert torch.allclose(first, second, atol=1e-3) == (way == "packed")
+    assert torch.allclose(first, second, atol=1e-3)
     assert torch.equal(still, again)
 
 
@@ -338,16 +324,16 @@ def test_encode_drops_nothing_and_leaves_the_mode_as_it_is() -> None:
 
 def test_a_copy_is_a_whole_of_its_own() -> None:
     model, batch = tiny_transformer("modernbert"), batch_of("modernbert")
-    model.layer, model.attention = 2, "sdpa"
+    model.layer = 2
     with torch.no_grad():
         before = model(batch)
         twin = copy.deepcopy(model)
         assert torch.equal(twin(batch), before)
-        twin.attention = "packed"
         for parameter in twin.parameters():
             parameter.mul_(1.5)
         assert not torch.allclose(twin(batch), before, atol=1e-2)
         assert torch.equal(model(batch), before)
+        model.decode(batch, torch.zeros(model.depth, len(batch.lengths), model.dim))  # padded, with a mask
     assert (model.model.config._attn_implementation, twin.model.config._attn_implementation) == (
         "sdpa",
         attention.ATTENTION_NAME,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.evaluation.classifier_evaluation import unknown_share
+from nlptl.evaluation.scores import unknown_share
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder

@@ -14,7 +14,7 @@ from tokenizers.models import BPE
 
 from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.encoder import Encoder
-from nlptl.models.foreign_tokenizer import SPECIAL_TOKENS
+from nlptl.models.foreign_encoder import SPECIAL_TOKENS
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.transformer import Transformer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
 from nlptl.models.masked_lm_head import fresh_head
-from nlptl.pretraining.encoders.continued import PretrainingResult, continue_training, train_from_scratch
+from nlptl.pretraining.encoders.continued import PretrainingResult, continue_training
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, MaskedLM, Objective, Scratch
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
@@ -44,9 +43,8 @@ def tsdae_training(pile: TokenPile) -> TSDAETraining:
 def test_a_pile_of_unknown_words_is_refused(settings: Objective | Scratch) -> None:
     encoder, context = tiny_encoder("bert"), RunContext(device="cpu")
     pile = small_pile(encoder, UNKNOWN)
-    train = train_from_scratch if isinstance(settings, Scratch) else functools.partial(continue_training, folder=None)
     with pytest.raises(DataError) as caught:
-        train(encoder, settings, pile, context, precision="float32")
+        continue_training(encoder, settings, pile, context, folder=None, precision="float32")
     assert str(caught.value) == (
         "pile: the tokenizer knows no word of the 19 texts; expected some words to predict. Give "
         "other texts, or weights whose tokenizer knows their script."

@@ -64,9 +64,6 @@ def test_dropout_of_attention_alone_counts_where_it_is_applied(model_type: str) 
     plain = {"modernbert": {"attention_dropout": 0.1}, "distilbert": {"dropout": 0.0, "attention_dropout": 0.1}}
     changes = plain.get(model_type, {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.1})
     encoder = tiny_encoder(model_type, **changes)
-    encoder.token_model.attention = "eager"
-    assert has_dropout(encoder)
-    encoder.token_model.attention = "packed"
     assert has_dropout(encoder) == (model_type == "modernbert"), "which drops what comes out of its attention, too"
 
 
@@ -124,9 +121,7 @@ def test_the_decoder_sees_the_past_and_the_memory_alone(model_type: str) -> None
     changed[10:] = ids[3]
     batch = pack([ids.tolist(), changed.tolist()[:-2]])
     with torch.no_grad():
-        attention = model.attention
         out = model.decode(batch, [torch.stack([m[0], m[0]]) for m in memory])
-        assert model.attention == attention
         first, second = out.split(batch.lengths.tolist())
         torch.testing.assert_close(first[:10], second[:10], rtol=1e-4, atol=1e-5)
         assert not torch.allclose(first[10:-2], second[10:])

@@ -47,7 +47,7 @@ def test_other_examples_are_told_apart() -> None:
     found = summarise([*rows("large", 0.5, 0.8), *rows("others", 0.5, 0.5, redrawn=True)], ("a", "b"), seed=1)
     assert "With other labelled examples for each seed, 'b' is not shown to differ from 'a'." in found.sentence
     assert "This speaks of these texts, not of other data." in found.sentence
-    assert found.to_json()["results"][1]["redrawn"] is True
+    assert [result.redrawn for result in found.results] == [False, True]
     assert found.results[0].differences[0].wins == 6
 
 
@@ -67,13 +67,16 @@ def test_every_arm_is_set_against_the_first() -> None:
     assert lines[0] == "Accuracy on large in %, 6 seeds [95 % interval]:"
     assert [line.split(" ")[0] for line in lines[3:8]] == ["a", "b", "c", "d", "e"]
     assert "0/0/6" in lines[5] or "0/0/6" in lines[6]
-    assert len(found.to_json()["results"][0]["differences"]) == 4
+    assert len(found.results[0].differences) == 4
 
 
 def test_a_summary_is_read_back(tmp_path: Path) -> None:
     found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
     assert read_comparison(tmp_path) is None
-    (tmp_path / "comparison.json").write_text(json.dumps(found.to_json()))
+    raw = found.model_dump(mode="json", by_alias=True)
+    assert list(raw) == ["arms", "sentence", "results"]
+    assert list(raw["results"][0]) == ["test", "texts", "seeds", "differences", "redrawn", "accuracy"]
+    (tmp_path / "comparison.json").write_text(json.dumps(raw))
     assert read_comparison(tmp_path) == found
     (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')
     assert read_comparison(tmp_path) is None

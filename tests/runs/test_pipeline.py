@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import multiprocessing.process
 import os
-import random
 import signal
-import time
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from nlptl.runs import runner
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
+from tests.forked import FORKED
 from tests.models.tiny import tiny_folder
 
 TEXTS = ["a good and lovely film", "the plot is awful and dull", "no known words qqq"]
@@ -236,57 +236,65 @@ def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
     )
 
 
-PRELOADED = [
-    "torch._dynamo", "nlptl.finetuning.gradient.cross_validation", "nlptl.models.classifier", "gensim.models",
-    "accelerate", "sklearn.model_selection",
-    "sklearn.feature_extraction.text", "sklearn.metrics", "datasets", "tests.runs.test_pipeline",
-]  # fmt: skip
-
-
-def _in_child(path: str, out: str) -> None:
+def _in_child(path: str, out: str, killed_at: int | None, writes: str | None) -> None:
+    """Run, and die by kill -9 just before the file operation `killed_at`, counted from 0 in order."""
     import torch
 
     torch.set_num_threads(1)
+    operations = 0
+
+    def before(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal operations
+        if _is_write(event, arguments) and any(str(one).startswith(out) for one in arguments):
+            if operations == killed_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            operations += 1
+
+    sys.addaudithook(before)
     run(Path(path), Path(out))
+    if writes is not None:
+        Path(writes).write_text(str(operations))
+
+
+def _is_write(event: str, arguments: tuple[object, ...]) -> bool:
+    """Say whether an audit event is about to change a disk."""
+    opened_to_write = (
+        event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR) != 0
+    )
+    return opened_to_write or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
+
+
+def _start(*arguments: object) -> multiprocessing.process.BaseProcess:
+    child = FORKED.Process(target=_in_child, args=arguments)
+    child.start()
+    return child
+
+
+def _ended(*children: multiprocessing.process.BaseProcess) -> list[int | None]:
+    for child in children:
+        child.join(240)
+    return [child.exitcode for child in children]
 
 
 def test_kill_at_ten_moments(review_files: Path) -> None:
-    """Kill -9, then the same command: the predictions are those of an undisturbed run."""
-    path = review_files / "small.yaml"
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(PRELOADED)
-
-    def start(out: Path) -> multiprocessing.process.BaseProcess:
-        child = server.Process(target=_in_child, args=(str(path), str(out)))
-        child.start()
-        return child
-
-    start(review_files / "warm").join()
-    begin = time.monotonic()
-    child = start(review_files / "calm")
-    child.join()
-    whole = time.monotonic() - begin
-    assert child.exitcode == 0
-    expected = TextClassifier.load(review_files / "calm").predict_proba(TEXTS)
-    moments = random.Random(5)
-    killed = 0
-    for number in range(10):
-        out = review_files / f"killed-{number}"
-        child = start(out)
-        child.join(moments.uniform(0, whole))
-        if child.is_alive():
-            assert child.pid is not None
-            os.kill(child.pid, signal.SIGKILL)
-            killed += 1
-        child.join()
-        for folder in out.glob("[0-9]*") if out.exists() else []:
-            assert (folder / "manifest.json").is_file(), "a stage's folder is there whole or not at all"
-        child = start(out)
-        child.join()
-        assert child.exitcode == 0
-        assert not list(out.glob(".*.draft-*"))
-        np.testing.assert_array_equal(TextClassifier.load(out).predict_proba(TEXTS), expected)
-    assert killed >= 3
+    """Kill -9 between two file operations, then the same command: the predictions are those of an undisturbed run."""
+    path, calm, writes = str(review_files / "small.yaml"), review_files / "calm", review_files / "writes"
+    assert _ended(_start(path, str(calm), None, str(writes))) == [0]
+    expected = TextClassifier.load(calm).predict_proba(TEXTS)
+    operations = int(writes.read_text())
+    moments = [operations * number // 10 for number in range(10)]
+    assert len(set(moments)) == 10
+    outs = [review_files / f"killed-{moment}" for moment in moments]
+    for two in (slice(start, start + 2) for start in range(0, 10, 2)):  # side by side
+        killed = [_start(path, str(out), moment, None) for out, moment in zip(outs[two], moments[two], strict=True)]
+        assert _ended(*killed) == [-signal.SIGKILL] * 2
+        for out in outs[two]:
+            for folder in out.glob("[0-9]*"):
+                assert (folder / "manifest.json").is_file(), "a stage's folder is there whole or not at all"
+        assert _ended(*[_start(path, str(out), None, None) for out in outs[two]]) == [0, 0]
+        for out in outs[two]:
+            assert not list(out.glob(".*.draft-*"))
+            np.testing.assert_array_equal(TextClassifier.load(out).predict_proba(TEXTS), expected)
 
 
 def compared(review_files: Path) -> Path:

@@ -55,9 +55,8 @@ class FakeTracker:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
     made = FakeTracker()
-    opened = tracking._Open("tensorboard", made)
     monkeypatch.setattr(tracking, "_is_installed", lambda package: True)
-    monkeypatch.setattr(tracking, "_OPENERS", {"tensorboard": lambda place, project, name: opened})
+    monkeypatch.setattr(tracking, "_opened", lambda tracker, place, project, name: made)
     return made
 
 
@@ -112,9 +111,10 @@ def test_steps_and_trainings_are_groups_of_their_own(fake: FakeTracker, tmp_path
     ]  # fmt: skip
 
 
-def test_wandb_gets_the_step_as_a_value() -> None:
-    fake = FakeTracker()
-    tracking._Open("wandb", fake, steps_are_values=True).log("a", {"loss": 1.0, "F1 %": 2.0}, 3)
+def test_wandb_gets_the_step_as_a_value(fake: FakeTracker, tmp_path: Path) -> None:
+    tracker = NamedTrackers(["wandb"])
+    tracker.start(tmp_path, {})
+    tracker.log("a", {"loss": 1.0, "F1 %": 2.0}, 3)
     assert fake.told == [("a/loss", 1.0, None), ("a/F1 _", 2.0, None), ("a/step", 3, None)]
     assert fake.axes == [("a/*", "a/step")]
 
@@ -194,14 +194,14 @@ def test_accelerates_trackers_are_built_as_they_are_declared(tmp_path: Path, mon
     uris: list[str] = []
     monkeypatch.setitem(sys.modules, "mlflow", types.SimpleNamespace(set_tracking_uri=uris.append))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    opened = {name: make(tmp_path, "small", "small-1") for name, make in tracking._OPENERS.items()}
+    opened = {name: tracking._opened(name, tmp_path, "small", "small-1") for name in tracking.PACKAGES}
     assert {name: one.name for name, one in opened.items()} == {name: name for name in tracking.PACKAGES}
-    assert opened["tensorboard"].tracker.run_name == "small-1"
+    assert opened["tensorboard"].run_name == "small-1"
     assert uris == [f"sqlite:///{tmp_path / 'mlflow.db'}"]
-    assert (opened["mlflow"].tracker.experiment_name, opened["mlflow"].tracker.run_name) == ("small", "small-1")
-    assert opened["wandb"].tracker.init_kwargs == {"name": "small-1", "dir": str(tmp_path)}
+    assert (opened["mlflow"].experiment_name, opened["mlflow"].run_name) == ("small", "small-1")
+    assert opened["wandb"].init_kwargs == {"name": "small-1", "dir": str(tmp_path)}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
-    tracking._OPENERS["mlflow"](tmp_path, "small", "small-1")
+    tracking._opened("mlflow", tmp_path, "small", "small-1")
     assert len(uris) == 1, "the user's own server stays"
 
 
@@ -252,7 +252,7 @@ def test_only_a_transformer_goes_to_the_device(monkeypatch: pytest.MonkeyPatch) 
     import torch
 
     from nlptl.data import TextData
-    from nlptl.evaluation.classifier_evaluation import load_classifier
+    from nlptl.evaluation.scores import load_classifier
     from nlptl.stages.classification_head import ClassificationHead
     from tests.conftest import small_reviews
     from tests.models.tiny import tiny_encoder

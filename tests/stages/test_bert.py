@@ -101,8 +101,7 @@ def test_every_field_is_documented() -> None:
         ),
         (
             {"attention": "sdpa"},
-            "here: attention: no such setting. Known here: stage, weights, revision, scratch, continue, extend_vocabulary, "
-            "include_labelled, max_length, precision.",
+            "here: attention is gone; nlptl chooses how attention is computed. Remove it.",
         ),
         (
             {"continue": {"objective": "mlmm"}},

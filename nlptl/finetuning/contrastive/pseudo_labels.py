@@ -1,9 +1,8 @@
 """The unlabelled pile in fine-tuning: pseudo-labels with aligned shares, behind a gate that the labelled texts decide.
 
-The supervised training labels the pile. Of each label its most certain texts are kept, after the predicted shares of the
-labels were brought to the expected ones (distribution alignment: Berthelot et al. 2020; AdaMatch, Roelofs et al. 2022), so that
-no label can swallow the others. A student then learns from both, its augmented views of a text pulled to the same label
-(consistency: FixMatch, Sohn et al. 2020), which contrastive training does for every pair.
+The supervised training labels the pile. Each label keeps its most certain texts, after the predicted shares of the labels
+were brought to the expected ones (distribution alignment: Berthelot et al. 2020; AdaMatch, Roelofs et al. 2022). A student then
+learns from both, its augmented views of a text pulled to the same label (consistency: FixMatch, Sohn et al. 2020).
 
 Shapes: n labelled texts, P texts of the pile, D dimension, K labels, B rows.
 """
@@ -19,15 +18,14 @@ import torch
 from torch import Tensor
 
 from nlptl.evaluation.held_out import Split, folds
+from nlptl.finetuning.contrastive.contrastive_training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.contrastive.rows import Contrast
-from nlptl.finetuning.contrastive.training import PASSES, batch_size_for, passes_for, steps_for
 from nlptl.finetuning.gradient.layer_tuner import LayerFit
 from nlptl.finetuning.linear import LinearHead, fit_temperature, log_losses
 from nlptl.training.distributed import broadcast
 
-Gate = Literal["auto", "always"]
-Way = Literal["nothing", "head", "student"]
-OPEN: tuple[Way, ...] = ("nothing", "head", "student")  # how far the gate opens
+OPEN = ("nothing", "head", "student")  # how far the gate opens
+WAYS = ("without", "in the head", "in training")
 ALIGNMENT_ROUNDS = 50
 
 
@@ -35,22 +33,17 @@ ALIGNMENT_ROUNDS = 50
 class PseudoLabelling:
     """Settings of pseudo-labelling."""
 
-    share: float = 0.25
-    """Share of the pile that gets pseudo-labels, the most certain texts first."""
-    steps: int | None = None
-    """Steps of the student; None for as many as its texts ask for."""
-    gate: Gate = "auto"
-    """auto lets the labelled texts decide; always uses the pile unseen."""
-    folds: int = 2
-    """Parts of the cross-fitting by which they decide."""
+    share: float = 0.25  # share of the pile that gets pseudo-labels, the most certain texts first
+    steps: int | None = None  # steps of the student; None for as many as its texts ask for
+    gate: Literal["auto", "always"] = "auto"  # auto lets the labelled texts decide; always uses the pile unseen
+    folds: int = 2  # parts of the cross-fitting by which they decide
 
 
 def texts_to_pass(pile: int, examples: int, labels: int, use: PseudoLabelling, *, names: float = 0.0) -> float:
     """Return about how many texts pass forwards through all layers for a pile of so many, at two thirds of them moving.
 
-    The frozen third runs once. The gate trains twice without the pile and two students; one more student follows. Each
-    student needs the pile encoded before it and the pseudo-labelled share after it. A backward pass counts twice. `names`
-    is the length of a label's sentences, in texts.
+    The gate trains twice without the pile and two students; one more student follows. Each needs the pile encoded before it
+    and the pseudo-labelled share after it. A backward pass counts twice. `names` is the length of a label's sentences, in texts.
     """
     size, upper = batch_size_for(labels), 2 / 3
     chosen = use.share * pile
@@ -65,15 +58,8 @@ class HeldOutTrial:
     """Held-out scores of one way to use the pile."""
 
     name: str
-    losses: Tensor
-    """Log-losses (n,) at its own best temperature."""
-    right: float
-    """Share of right predictions."""
-
-    @property
-    def loss(self) -> float:
-        """Mean log-loss."""
-        return float(self.losses.mean())
+    losses: Tensor  # log-losses (n,) at its own best temperature
+    right: float  # share of right predictions
 
     def is_worse(self, other: HeldOutTrial) -> bool:
         """Say whether the other one's loss is lower by more than the standard error of the difference."""
@@ -86,10 +72,10 @@ def with_pile(
 ) -> tuple[LayerFit, Tensor, LinearHead, bool]:
     """Return fit, vectors (all, D), head and True after the pile; those given and False where it is left out.
 
-    Three ways compete: no pile; pseudo-labels in the head alone; a student that learns from them. With gate auto each is
-    fitted to parts of the labelled texts and scored on the rest. The student is taken unless its log-loss is higher than
-    without the pile by more than the standard error: a few texts cannot show a gain, but they show harm. Else the head is
-    taken where it is lower by as much. Pseudo-labels that leave a label out close the gate at once.
+    Three ways compete: no pile; pseudo-labels in the head alone; a student that learns from them. Gate auto fits each to parts
+    of the labelled texts and scores it on the rest. The student is taken unless its log-loss is higher than without the pile
+    by more than the standard error: a few texts cannot show a gain, but they show harm. Else the head is taken where it is
+    lower by as much. Pseudo-labels that leave a label out close the gate at once.
     """
     pseudo = pseudo_labels(contrast, vectors, head, share=use.share)
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
@@ -97,8 +83,8 @@ def with_pile(
         told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
         contrast.task.context.record.add_finding("pile", {"used": "nothing"}, told)
         return fit, vectors, head, False
-    way, why = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
-    told = f"{why}; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels." if way != "nothing" else why
+    way, told = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
+    told += "" if way == "nothing" else f"; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels."
     contrast.task.context.record.add_finding("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
     if way == "nothing":
         return fit, vectors, head, False
@@ -142,22 +128,20 @@ def _student(
     return fit, vectors, contrast.head(vectors, rows, pseudo=pseudo)
 
 
-def _gate(contrast: Contrast, use: PseudoLabelling) -> tuple[Way, str]:
+def _gate(contrast: Contrast, use: PseudoLabelling) -> tuple[str, str]:
     """Return which way the labelled texts speak for, and the sentence that says so."""
-    examples = contrast.task.examples
-    splits = folds(
-        examples.label_ids.numpy(), examples.groups, parts=use.folds, seed=contrast.settings.seed
-    ) if int(torch.bincount(examples.label_ids, minlength=contrast.label_count).min()) else []  # fmt: skip
+    examples, splits = contrast.task.examples, []
+    if int(torch.bincount(examples.label_ids, minlength=contrast.label_count).min()):
+        splits = folds(examples.label_ids.numpy(), examples.groups, parts=use.folds, seed=contrast.settings.seed)
     if not splits:
-        return (
-            "nothing",
-            "The pile is left out: a label has one example, so that nothing could be held out to try it on.",
-        )
-    trials = _trials(contrast, use, splits)
-    without, in_head, in_training = trials
-    told = ", ".join(f"{trial.name} {trial.loss:.3f} ({100 * trial.right:.0f} % right)" for trial in trials)
+        told = "a label has one example, so that nothing could be held out to try it on"
+        return "nothing", f"The pile is left out: {told}."
+    without, in_head, in_training = trials = _trials(contrast, use, splits)
+    told = ", ".join(
+        f"{trial.name} {float(trial.losses.mean()):.3f} ({100 * trial.right:.0f} % right)" for trial in trials
+    )
     end = f"held-out log-loss of the {len(examples.groups.first)} labelled texts in {len(splits)} parts: {told}"
-    verdict: Way = "student"
+    verdict = "student"
     if in_training.is_worse(without):
         verdict = "head" if without.is_worse(in_head) else "nothing"
     verdict = OPEN[round(broadcast(OPEN.index(verdict)))]
@@ -183,9 +167,6 @@ def _trials(contrast: Contrast, use: PseudoLabelling, splits: Sequence[Split]) -
     once = torch.from_numpy(contrast.task.examples.groups.first)
     labels = contrast.task.examples.label_ids[once]
     return [_trial(name, logits[once], labels) for name, logits in found.items()]
-
-
-WAYS = ("without", "in the head", "in training")
 
 
 def _trial(name: str, logits: Tensor, labels: Tensor) -> HeldOutTrial:

@@ -8,23 +8,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from nlptl.context import RunContext
 from nlptl.data.label_sentences import LabelSentences
-from nlptl.finetuning.contrastive.training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
+from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings, ContrastiveTraining, Pool, passes_for
 from nlptl.finetuning.examples import LabelledExamples
-from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerPlan, LayerTuner
 from nlptl.finetuning.linear import LabelledVectors, LinearHead, fit_logistic, with_priors
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.compute import one_thread_if
 
-PENALTY = 10.0
-"""Penalty of the head, in the spread of the vectors. It is fixed: the layers have learnt from every text, so that none could
-be held out to choose it."""
+PENALTY = 10.0  # of the head, in the spread of the vectors; fixed, for the layers have learnt from every text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,17 +30,12 @@ class ContrastiveTask:
     """Inputs of one contrastive fine-tuning."""
 
     given: TextClassifier
-    examples: LabelledExamples
-    """n labelled texts."""
-    sentences: LabelSentences
-    """M sentences that name the labels; none where the names say nothing."""
+    examples: LabelledExamples  # n labelled texts
+    sentences: LabelSentences  # M sentences that name the labels; none where the names say nothing
     context: RunContext
-    pile: Sequence[str] = ()
-    """Unlabelled texts that may be put to work."""
-    versions: Sequence[str] = ()
-    """Altered versions of labelled texts and of the pile's."""
-    origins: Sequence[int] = ()
-    """The text that each came from: labelled texts first, then the pile."""
+    pile: Sequence[str] = ()  # unlabelled texts that may be put to work
+    versions: Sequence[str] = ()  # altered versions of labelled texts and of the pile's
+    origins: Sequence[int] = ()  # the text that each came from: labelled texts first, then the pile
 
 
 class Contrast:
@@ -51,33 +44,23 @@ class Contrast:
     The frozen layers run once over all of them, however many trainings follow.
     """
 
-    def __init__(
-        self, task: ContrastiveTask, make_tuner: Callable[[list[str]], LayerTuner], settings: ContrastiveSettings
-    ) -> None:
-        """`make_tuner` says what moves, over the texts that it is given."""
-        self.task, self.settings = task, settings
+    def __init__(self, task: ContrastiveTask, plan: LayerPlan, settings: ContrastiveSettings) -> None:
+        self.task, self.settings, self.label_count = task, settings, len(task.given.labels)
         parts = [task.examples.texts, task.pile, task.versions, task.sentences.texts]
         ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
         self.own, self.pile, self.versions, self.sentences = (
             torch.arange(begin, end) for begin, end in itertools.pairwise(ends)
         )
         unknown = torch.full((len(task.pile) + len(task.versions),), -1)
-        self.labels = torch.cat(
-            [task.examples.label_ids, unknown, torch.tensor(task.sentences.labels, dtype=torch.int64)]
-        )
+        named = torch.tensor(task.sentences.labels, dtype=torch.int64)
+        self.labels = torch.cat([task.examples.label_ids, unknown, named])
         self._origins = torch.tensor(task.origins, dtype=torch.int64)
         begin = time.monotonic()
-        self.tuner = make_tuner([text for part in parts for text in part])
+        self.tuner = LayerTuner.of(task.given, [text for part in parts for text in part], plan, task.context)
         self.frozen_vectors = self._frozen_vectors()
         seconds = max(1e-9, time.monotonic() - begin)
         self._speed = self.tuner.work.flops / seconds if self.tuner.frozen else None
-        self.named = self.sentences
-        """Rows of the sentences that join the training; set to none where they do harm."""
-
-    @property
-    def label_count(self) -> int:
-        """K."""
-        return len(self.task.given.labels)
+        self.named = self.sentences  # that join the training; set to none where they do harm
 
     def has_pairs(self) -> bool:
         """Return whether two rows that train share a label: examples, altered versions of them, sentences that take part."""
@@ -96,8 +79,8 @@ class Contrast:
     ) -> LayerFit:
         """Train on labelled rows (B,) and, three times as many a step, on `pseudo`: rows of the pile and their labels.
 
-        `keep` tells the plan and keeps checkpoints. Only one training of a task may set it: a checkpoint of a training on
-        other rows would bring what this one must not have seen.
+        `keep` tells the plan and keeps checkpoints, in one training of a task alone: a checkpoint of a training on other
+        rows would bring what this one must not have seen.
         """
         labels, size = self.labels.clone(), self.settings.batch_size
         pools = [Pool(self._with_versions(rows), size)]
@@ -105,9 +88,8 @@ class Contrast:
             labels[pseudo[0]] = pseudo[1]
             pools = [Pool(pools[0].rows, max(4, size // 4)), Pool(self._with_versions(pseudo[0]), size - size // 4)]
         labels[self.versions] = labels[self._origins]
-        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps)
-        if pseudo is None:
-            settings = dataclasses.replace(settings, passes=passes_for(len(rows), self.label_count))
+        passes = passes_for(len(rows), self.label_count) if pseudo is None else self.settings.passes
+        settings = dataclasses.replace(self.settings, steps=steps or self.settings.steps, passes=passes)
         training = ContrastiveTraining(self.tuner, labels, pools, named=self.named, settings=settings)
         plan = training.plan
         if keep:
@@ -148,12 +130,11 @@ class Contrast:
     def _frozen_vectors(self) -> Tensor:
         """Return the vectors (n + M, D) of labelled texts and sentences before anything moves."""
         task, encoder = self.task, self.task.given.encoder
-        if task.examples.knows_vectors(encoder):
-            own, rows = [task.examples.frozen_vectors(encoder)], self.sentences
-        else:
-            own, rows = [], torch.cat([self.own, self.sentences])
+        own = [task.examples.frozen_vectors(encoder)] if task.examples.knows_vectors(encoder) else []
+        rows = self.sentences if own else torch.cat([self.own, self.sentences])
         found = self.tuner.sentence_vectors(rows)
-        if found is None:
-            texts = task.sentences.texts if own else [*task.examples.texts, *task.sentences.texts]
-            found = torch.from_numpy(encoder.encode(list(texts))) if texts else torch.zeros(0, encoder.dim)
-        return torch.cat([*own, found])
+        if found is not None:
+            self.tuner.count(rows, training=False)
+            return torch.cat([*own, found])
+        texts = [*([] if own else task.examples.texts), *task.sentences.texts]
+        return torch.cat([*own, torch.from_numpy(encoder.encode(texts))])

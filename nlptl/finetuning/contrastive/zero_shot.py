@@ -5,8 +5,6 @@ Shapes: B texts, D dimension, K labels, M sentences that name labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -18,8 +16,7 @@ from nlptl.finetuning.linear import LinearHead, write_head
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 
-INVERSE_TEMPERATURE = 20.0
-"""Of cosine similarities; there is nothing to calibrate it on."""
+INVERSE_TEMPERATURE = 20.0  # of cosine similarities; there is nothing to calibrate it on
 
 
 def name_vectors(vectors: Tensor, sentences: LabelSentences) -> Tensor:
@@ -48,17 +45,12 @@ def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> Te
     return TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
 
 
-def names_alone(vectors: Tensor, labels: Tensor, names: Tensor) -> Interval:
-    """Return the share of vectors (B, D) with labels (B,) that are nearest to their own label's direction (K, D)."""
+def names_alone(vectors: Tensor, labels: Tensor, names: Tensor) -> tuple[Interval, str]:
+    """Return the share of vectors (B, D) with labels (B,) that are nearest to their label's direction (K, D); and tell it."""
     guessed = (normalize(vectors.double(), dim=1) @ names.T).argmax(dim=1)
-    return wilson(int((guessed == labels).sum()), len(labels))
-
-
-def baseline_sentence(found: Interval, examples: int, labels: Sequence[str]) -> str:
-    """Tell what the names alone reach on the labelled examples, which they have not seen."""
-    chance = 1 / len(labels)
+    found, chance = wilson(int((guessed == labels).sum()), len(labels)), 1 / len(names)
     reads = "more than" if found.low > chance else "not shown to be more than"
-    return (
-        f"The labels' names alone (zero-shot, nothing learnt) get {found} of the {examples} labelled examples right, "
+    return found, (
+        f"The labels' names alone (zero-shot, nothing learnt) get {found} of the {len(labels)} labelled examples right, "
         f"{reads} the {chance:.3f} of guessing."
     )

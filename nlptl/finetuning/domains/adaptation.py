@@ -24,7 +24,7 @@ from nlptl.finetuning.domains.method_trials import choose_method
 from nlptl.finetuning.domains.moving_layers import MovingLayers
 from nlptl.finetuning.domains.task import AdaptationMethod, Domains
 from nlptl.finetuning.gradient.fitting import Settings
-from nlptl.finetuning.gradient.lora import merged
+from nlptl.finetuning.gradient.lora_adapters import merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.pretraining.encoders.continued import continue_training
 from nlptl.pretraining.encoders.pile import token_pile

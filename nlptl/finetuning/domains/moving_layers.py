@@ -22,7 +22,7 @@ from nlptl.finetuning.domains.domain_heads import HeadTraining
 from nlptl.finetuning.domains.task import AdaptedClassifier, DomainTask
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import frozen_depth
-from nlptl.finetuning.gradient.lora import merged
+from nlptl.finetuning.gradient.lora_adapters import merged
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder, count_parameters, not_training
 from nlptl.models.heads import Head
@@ -96,7 +96,7 @@ class MovingLayers:
         labels_on = head.centre.device
 
         def loss(step: _Step) -> Tensor:
-            vectors = self._frozen_layers.encode(encoder, torch.cat([step.rows, step.there]))
+            vectors = self._frozen_layers.vectors(encoder, torch.cat([step.rows, step.there]))
             with torch.autocast(vectors.device.type, enabled=False):
                 own, other = vectors[: len(step.rows)], vectors[len(step.rows) :]
                 labelled: Tensor = nn.functional.cross_entropy(head(own), step.labels.to(labels_on))
@@ -135,7 +135,7 @@ class MovingLayers:
         budget = classifier.encoder.transformer.token_budget
         with torch.inference_mode(), not_training(classifier):
             for part in length_sorted_batches(self._texts.lengths[rows], budget=budget):
-                logits = classifier.head(self._frozen_layers.encode(classifier.encoder, rows[part]))
+                logits = classifier.head(self._frozen_layers.vectors(classifier.encoder, rows[part]))
                 found[part] = logits.double().softmax(dim=1).cpu()
         return found
 

@@ -6,6 +6,7 @@ Shapes: B examples of a batch, n labelled examples, K labels.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,24 +16,14 @@ from torch.nn.functional import cross_entropy
 
 from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.finetuning.gradient.tuner import Fit, Tuner
-from nlptl.training.batches import (
-    batch_size_for,
-    length_sorted_batches,
-    most_epochs_for,
-    share_of_rows,
-    shuffled_batches,
-    shuffled_length_batches,
-)
+from nlptl.training import batches
 from nlptl.training.compute import Precision
 from nlptl.training.distributed import broadcast
 from nlptl.training.loop import Schedule, TrainingJob, train
 
-MAX_LBFGS_PASSES = 50
-"""Passes of L-BFGS, which has converged by then."""
-PORTION_EXAMPLES, PORTION_TOKENS = 4096, 8192
-"""Examples, or tokens, scored at once."""
-LEARNT_SHARE = 0.9
-"""Share of the loss that label frequencies alone reach, below which a fit has learnt from the texts."""
+MAX_LBFGS_PASSES = 50  # it has converged by then
+PORTION_EXAMPLES, PORTION_TOKENS = 4096, 8192  # scored at once
+LEARNT_SHARE = 0.9  # of the loss that label frequencies alone reach, below which a fit has learnt from the texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,21 +43,13 @@ class Settings:
 class Targets:
     """The labels as the loss sees them."""
 
-    labels: Tensor
-    """(n + V,) int64 label ids: n examples to learn from, then V validation texts."""
-    training: int
-    """n."""
-    label_weights: Tensor
-    """(K,) weight of each label in the loss; all ones unless labels are balanced."""
-    label_smoothing: float = 0.0
-    """Share of the truth that is spread over all labels while training (Szegedy et al. 2016)."""
-    groups: DuplicateGroups | None = None
-    """Which of the n examples are copies of others, so that they are held out together; None for none."""
-
-    @property
-    def training_labels(self) -> Tensor:
-        """Label ids (n,) of the examples to learn from."""
-        return self.labels[: self.training]
+    labels: Tensor  # (n + V,) int64 label ids: n examples to learn from, then V validation texts
+    training: int  # n
+    label_weights: Tensor  # (K,) weight of each label in the loss; all ones unless labels are balanced
+    label_smoothing: float = (
+        0.0  # share of the truth that is spread over all labels while training (Szegedy et al. 2016)
+    )
+    groups: DuplicateGroups | None = None  # of examples that are held out together; None where none is another's copy
 
     def weight_of(self, rows: Tensor) -> float:
         """Return the summed weight of the labels of `rows` (B,)."""
@@ -74,9 +57,8 @@ class Targets:
 
     def loss(self, fit: Fit, rows: Tensor, l2: float) -> Tensor:
         """Return the weighted cross-entropy () of `rows` (B,) plus the penalty."""
-        smoothing = self.label_smoothing
-        loss = cross_entropy(fit.logits(rows), self.labels[rows], self.label_weights, label_smoothing=smoothing)
-        return loss + fit.penalty(l2)
+        logits, smoothing = fit.logits(rows), self.label_smoothing
+        return cross_entropy(logits, self.labels[rows], self.label_weights, label_smoothing=smoothing) + fit.penalty(l2)
 
     def held_out_loss(self, fit: Fit, rows: Tensor) -> float:
         """Return the summed weighted cross-entropy of `rows` (B,), in portions that fit the caches.
@@ -85,12 +67,12 @@ class Targets:
         """
         fit.module.eval()
         with torch.inference_mode():
-            parts = [
+            sums = [
                 cross_entropy(fit.logits(part), self.labels[part], self.label_weights, reduction="sum")
                 for part in portions(fit, rows)
             ]
         fit.module.train()
-        total = broadcast(float(torch.stack(parts).sum()))
+        total = broadcast(float(torch.stack(sums).sum()))
         return math.inf if math.isnan(total) else total
 
 
@@ -101,26 +83,31 @@ def most_epochs(tuner: Tuner, fit: Fit, rows: int, settings: Settings) -> int:
     if fit.optimiser == "lbfgs":
         return MAX_LBFGS_PASSES
     size = batch_size_of(fit, rows, settings)
-    return most_epochs_for(rows, size, steps=100, least=4, most=40) if tuner.costly else most_epochs_for(rows, size)
+    return (
+        batches.most_epochs_for(rows, size, steps=100, least=4, most=40)
+        if tuner.costly
+        else batches.most_epochs_for(rows, size)
+    )
 
 
 def batch_size_of(fit: Fit, rows: int, settings: Settings) -> int:
     """Return the examples of a step: a 32nd of all, from 8 to 256, or to 32 where a text costs much."""
-    return settings.batch_size or (batch_size_for(rows) if fit.lengths is None else min(32, batch_size_for(rows)))
+    return settings.batch_size or (
+        batches.batch_size_for(rows) if fit.lengths is None else min(32, batches.batch_size_for(rows))
+    )
 
 
 def portions(fit: Fit, rows: Tensor) -> Iterable[Tensor]:
     """Cut row numbers (B,) into portions that fit the caches."""
     if fit.lengths is None:
         return torch.tensor_split(rows, list(range(PORTION_EXAMPLES, len(rows), PORTION_EXAMPLES)))
-    return [rows[part] for part in length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
+    return [rows[part] for part in batches.length_sorted_batches(fit.lengths[rows], budget=PORTION_TOKENS)]
 
 
 def has_learnt(targets: Targets, rows: Tensor, history: Sequence[float]) -> bool:
     """Say whether the last epoch's mean loss is below what the shares of the labels alone reach, with room to spare.
 
-    A fit that gives one answer to everything cannot get there, so that nothing has to be computed to see that a
-    training has not collapsed.
+    A fit that gives one answer to everything cannot get there, so nothing need be computed to see that it has not collapsed.
     """
     labels = targets.labels[rows]
     shares = torch.bincount(labels, weights=targets.label_weights[labels].double())
@@ -167,7 +154,7 @@ def train_fit(
         return weight * targets.loss(fit, part, l2)
 
     def share(part: Tensor, process: int, processes: int) -> tuple[Tensor, float]:
-        own, some = share_of_rows(part, process, processes)
+        own, some = batches.share_of_rows(part, process, processes)
         mine, whole = targets.weight_of(own), targets.weight_of(part)
         return own, processes * mine / whole * len(part) / len(own) if some else 0.0
 
@@ -192,23 +179,20 @@ class _Planned:
 
     batches: Callable[[int], Iterable[Tensor]]
     schedule: Schedule | None = None
-    mean_size: float | None = None
-    """Texts a batch, where batches of equal tokens differ in texts: weighed by it each text counts alike."""
+    mean_size: float | None = None  # texts a batch, where batches differ in texts: weighed by it each text counts alike
 
 
 def _planned(fit: Fit, rows: Tensor, size: int, epochs: int, settings: Settings, final: bool) -> _Planned:
-    generator = torch.Generator().manual_seed(settings.seed)
-    lengths = fit.lengths
+    generator, lengths = torch.Generator().manual_seed(settings.seed), fit.lengths
     if fit.optimiser == "lbfgs":
         return _Planned(lambda _: [rows])
     if lengths is None:
-        return _Planned(
-            lambda _: (rows[part] for part in shuffled_batches(len(rows), batch_size=size, generator=generator))
-        )
-    plan = [
-        [rows[part] for part in shuffled_length_batches(lengths[rows], batch_size=size, generator=generator)]
-        for _ in range(epochs)
-    ]
+        draw = functools.partial(batches.shuffled_batches, len(rows), batch_size=size, generator=generator)
+        return _Planned(lambda _: (rows[part] for part in draw()))
+    sorted_draw = functools.partial(
+        batches.shuffled_length_batches, lengths[rows], batch_size=size, generator=generator
+    )
+    plan = [[rows[part] for part in sorted_draw()] for _ in range(epochs)]
     steps = sum(map(len, plan))
     schedule = fit.schedule(steps, len(plan[0]) if plan else 0, final=final)
     return _Planned(lambda epoch: plan[epoch - 1], schedule, epochs * len(rows) / max(1, steps))

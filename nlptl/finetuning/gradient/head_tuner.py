@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from nlptl.finetuning.gradient.tuner import Fit, weight_norm
+from nlptl.finetuning.gradient.tuner import Fit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
-from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
+from nlptl.training.loop import ParameterGroup
 
 LARGEST_SMOOTH = 100_000_000  # numbers in the cached vectors up to which whole passes beat small steps
 
@@ -19,16 +19,9 @@ class HeadTuner:
 
     costly = False
 
-    def __init__(
-        self,
-        given: TextClassifier,
-        vectors: Tensor,
-        *,
-        learning_rate: float,
-    ) -> None:
+    def __init__(self, given: TextClassifier, vectors: Tensor, *, learning_rate: float) -> None:
         """`vectors` (n, D) are the encoder's sentence vectors of the labelled texts."""
-        self._given = given
-        self._learning_rate = learning_rate
+        self._given, self._learning_rate = given, learning_rate
         self._vectors = vectors.to(given.head.centre.device)
 
     def start(self, rows: Tensor) -> HeadFit:
@@ -39,36 +32,25 @@ class HeadTuner:
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return the given encoder (shared, it did not move) under the trained head."""
-        assert isinstance(fit, HeadFit)
         return TextClassifier(self._given.encoder, fit.head, self._given.labels).eval()
 
 
-class HeadFit:
+class HeadFit(Fit):
     """A head on cached sentence vectors."""
 
-    lengths: Tensor | None = None
+    least_epochs = 1
 
     def __init__(self, head: Head, vectors: Tensor, learning_rate: float) -> None:
-        self.module: nn.Module = head
-        self.head = head
-        smooth = head.dropout == 0 and vectors.numel() <= LARGEST_SMOOTH
-        self.optimiser: OptimiserName = "lbfgs" if smooth else "adamw"
-        self.least_epochs = 1
-        self._vectors = vectors
-        self._learning_rate = learning_rate
+        self.module = self.head = head
+        if head.dropout == 0 and vectors.numel() <= LARGEST_SMOOTH:
+            self.optimiser = "lbfgs"
+        self._vectors, self._learning_rate = vectors, learning_rate
 
     def groups(self) -> list[ParameterGroup]:
         """Return the head's parameters."""
         return [ParameterGroup(list(self.head.parameters()), self._learning_rate)]
 
-    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
-        """Return none: the rate is constant."""
-
     def logits(self, rows: Tensor) -> Tensor:
         """Return logits (B, K) of the cached vectors of `rows` (B,)."""
         logits: Tensor = self.head(self._vectors[rows])
         return logits
-
-    def penalty(self, l2: float) -> Tensor:
-        """Return the penalty () on the weights."""
-        return l2 * weight_norm(self.head)

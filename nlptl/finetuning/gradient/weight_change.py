@@ -19,15 +19,8 @@ from nlptl.models.transformer import Transformer
 class Work:
     """Tokens and floating-point operations of a training, scoring of held-out examples included."""
 
-    tokens: int = 0
-    """Real tokens that were trained on, once for each time."""
-    flops: float = 0.0
-    """Operations of the matrix products: a forward pass is 2 a weight and token, a backward pass twice that."""
-
-    def add(self, forward: float, tokens: int, *, training: bool) -> None:
-        """Count one pass; `forward` operations forwards, thrice as many when it is trained."""
-        self.flops += forward * (3 if training else 1)
-        self.tokens += tokens if training else 0
+    tokens: int = 0  # real tokens that were trained on, once for each time
+    flops: float = 0.0  # of matrix products: a forward pass is 2 a weight and token, a backward pass twice that
 
 
 def forward_flops(token_model: Transformer, lengths: Tensor, begin: int, end: int) -> float:
@@ -36,23 +29,16 @@ def forward_flops(token_model: Transformer, lengths: Tensor, begin: int, end: in
     Each linear map takes 2 a weight and token, attention 4 T D a token (scores and weighted sum).
     """
     layers = token_model.layers[begin:end]
-    weights = sum(
-        parameter.numel()
-        for layer in layers
-        for name, parameter in layer.named_parameters()
-        if parameter.ndim == 2 and ".lora_" not in name
-    )
+    named = [pair for layer in layers for pair in layer.named_parameters()]
+    weights = sum(parameter.numel() for name, parameter in named if parameter.ndim == 2 and ".lora_" not in name)
     squares = float(lengths.double().pow(2).sum())
     return 2.0 * weights * int(lengths.sum()) + 4.0 * token_model.dim * squares * len(layers)
 
 
 def weight_change(before: Encoder, after: Encoder) -> dict[str, float]:
     """Return |W - W0| / |W0| of the embeddings and of each layer, lowest first. Merge adapters before."""
-    start, end = before.transformer, after.transformer
-    return {
-        name: round(_relative_distance(first, second), 6)
-        for (name, first), (_, second) in zip(_parts(start), _parts(end), strict=True)
-    }
+    pairs = zip(_parts(before.transformer), _parts(after.transformer), strict=True)
+    return {name: round(_relative_distance(first, second), 6) for (name, first), (_, second) in pairs}
 
 
 def weight_change_sentence(moved: dict[str, float]) -> str:
@@ -61,9 +47,8 @@ def weight_change_sentence(moved: dict[str, float]) -> str:
         return "Weight change: the encoder's weights did not change."
     told = ", ".join(f"{name} {100 * share:.2g} %" for name, share in moved.items() if share)
     still = [name for name, share in moved.items() if not share]
-    return f"Weight change from the pretrained weights: {told}" + (
-        f"; {len(still)} part{'s' * (len(still) != 1)} did not change." if still else "."
-    )
+    end = f"; {len(still)} part{'s' * (len(still) != 1)} did not change." if still else "."
+    return f"Weight change from the pretrained weights: {told}{end}"
 
 
 def _parts(token_model: Transformer) -> Iterator[tuple[str, nn.Module]]:

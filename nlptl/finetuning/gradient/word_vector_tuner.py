@@ -11,23 +11,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from nlptl.finetuning.gradient.tuner import Fit, weight_norm
+from nlptl.finetuning.gradient.tuner import Fit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
-from nlptl.training.loop import OptimiserName, ParameterGroup, Schedule
+from nlptl.training.loop import ParameterGroup
 
 
 class WordVectorTuner:
     """Head and word vectors move together, from a head that was fitted first; each word is pulled back to its start.
 
-    A fitted head first keeps the pretrained vectors from being torn up by a random one (Kumar et al. 2022). Only
-    words of the labelled texts get a gradient, and a word at its start feels no pull, so training the table of those
-    U words alone is exact and costs nothing for a large vocabulary. Words that have a vector by their spelling alone
-    stay where they are: they have no row of their own to move.
+    A random head would tear up the pretrained vectors (Kumar et al. 2022). Only words of the labelled texts get a gradient, so
+    training the table of those U words alone is exact. Words with a vector by their spelling alone have no row to move.
     """
 
     costly = False
@@ -42,10 +40,7 @@ class WordVectorTuner:
         l2_to_start: float,
     ) -> None:
         """`fitted_head` gives the head for examples (B,); `rates` are those of head and word vectors."""
-        self._given = given
-        self._fitted_head = fitted_head
-        self._rates = rates
-        self._l2_to_start = l2_to_start
+        self._given, self._fitted_head, self._rates, self._l2_to_start = given, fitted_head, rates, l2_to_start
         table = _table_of(given.encoder)
         with table.reading(None):
             ids = given.encoder.token_ids(texts)
@@ -57,9 +52,8 @@ class WordVectorTuner:
     def start(self, rows: Tensor) -> _WordVectorFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
         encoder = _sub_encoder(self._given.encoder, self._start, self._words)
-        return _WordVectorFit(
-            encoder, copy.deepcopy(self._fitted_head(rows)), self._ids, self._rates, self._l2_to_start
-        )
+        head = copy.deepcopy(self._fitted_head(rows))
+        return _WordVectorFit(encoder, head, self._ids, self._rates, self._l2_to_start)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a copy of the given encoder with the moved words, under the trained head."""
@@ -72,29 +66,18 @@ class WordVectorTuner:
         return TextClassifier(encoder, fit.head, self._given.labels).eval()
 
 
-class _WordVectorFit:
-    lengths: Tensor | None = None
-
+class _WordVectorFit(Fit):
     def __init__(
         self, encoder: Encoder, head: Head, ids: list[Tensor], rates: tuple[float, float], l2_to_start: float
     ) -> None:
-        self.module: nn.Module = nn.ModuleList([encoder, head])
-        self.optimiser: OptimiserName = "adamw"
-        self.least_epochs = 0
-        self.encoder, self.head = encoder, head
-        self.table = _table_of(encoder)
+        self.module = nn.ModuleList([encoder, head])
+        self.encoder, self.head, self.table = encoder, head, _table_of(encoder)
         self._ids, self._rates, self._l2_to_start = ids, rates, l2_to_start
         self._start = self.table.vectors.detach().clone()
 
     def groups(self) -> list[ParameterGroup]:
-        head_rate, encoder_rate = self._rates
-        return [
-            ParameterGroup(list(self.head.parameters()), head_rate),
-            ParameterGroup([self.table.vectors], encoder_rate * float(self.head.scale)),
-        ]
-
-    def schedule(self, steps: int, steps_an_epoch: int, *, final: bool) -> Schedule | None:
-        """Return none: the rates are constant."""
+        table = ParameterGroup([self.table.vectors], self._rates[1] * float(self.head.scale))
+        return [ParameterGroup(list(self.head.parameters()), self._rates[0]), table]
 
     def logits(self, rows: Tensor) -> Tensor:
         texts = [self._ids[row] for row in rows.tolist()]
@@ -104,7 +87,7 @@ class _WordVectorFit:
 
     def penalty(self, l2: float) -> Tensor:
         moved = (self.table.vectors - self._start) / self.head.scale
-        return l2 * weight_norm(self.head) + self._l2_to_start * moved.pow(2).sum()
+        return super().penalty(l2) + self._l2_to_start * moved.pow(2).sum()
 
 
 def _table_of(encoder: Encoder) -> WordVectors:
@@ -126,12 +109,9 @@ def _sub_encoder(encoder: Encoder, start: Tensor, words: Tensor) -> Encoder:
     table = _table_of(encoder)
     unseen = words >= len(table.vectors)
     rows = words.masked_fill(unseen, 0).to(encoder.device)
-    weights = encoder.pooling.token_weights
-    pooling = Pooling(
-        encoder.pooling.mode,
-        token_weights=weights[rows] if len(weights) else weights,
-        common_component=encoder.pooling.common_component,
-    )
+    old = encoder.pooling
+    weights = old.token_weights[rows] if len(old.token_weights) else old.token_weights
+    pooling = Pooling(old.mode, token_weights=weights, common_component=old.common_component)
     sub_table = WordVectors(start.clone(), table.counts[rows])
     if unseen.any():
         moves = ~unseen[:, None]

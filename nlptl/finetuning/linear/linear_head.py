@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
+from nlptl.finetuning.probabilities import moved_to_priors
 from nlptl.models.heads import Head
 
 
@@ -37,12 +38,9 @@ def with_temperature(head: LinearHead, temperature: float) -> LinearHead:
 
 
 def with_priors(head: LinearHead, priors: Sequence[float], *, shares: Tensor) -> LinearHead:
-    """Return a head for new label `priors` above 0 instead of the `shares` (K,); calibrate it first.
-
-    By Bayes, log(new / old) is added to each label's logit (Saerens, Latinne & Decaestecker 2002, eq. 2.4).
-    """
+    """Return a head for new label `priors` above 0 instead of the `shares` (K,); calibrate it first."""
     new = torch.as_tensor(priors, dtype=head.bias.dtype, device=head.bias.device)
-    return LinearHead(head.weights, head.bias + (new / new.sum()).log() - (shares / shares.sum()).to(new).log())
+    return LinearHead(head.weights, moved_to_priors(head.bias, new / new.sum(), (shares / shares.sum()).to(new)))
 
 
 @torch.no_grad()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import PrecisionSetting
+from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 from nlptl.finetuning.methods.contrastive import Contrastive, PseudoLabels
 from nlptl.finetuning.methods.head import HeadOnly
@@ -37,6 +37,8 @@ class Auto(Method):
     the probabilities. Before all this long texts are tried whole and sentence by sentence.
     """
 
+    needs_linear_head: ClassVar[bool] = True
+
     method: Literal["auto"] = "auto"
     """The name of this method."""
     minutes: float = Field(default=10.0, gt=0, le=100_000)
@@ -50,13 +52,6 @@ class Auto(Method):
     labelled texts are long (median of four sentences), neither classifier nor pooling were fitted to whole texts, and
     held-out ones do not speak against it. never: read them as the encoder does."""
     precision: PrecisionSetting = "auto"
-    """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
-    float32. tf32 is between the two on a GPU, and float32 elsewhere."""
-
-    @property
-    def needs_linear_head(self) -> bool:
-        """Whether a head with a hidden layer may be refused; see `check_head`."""
-        return True
 
     @property
     def reads_unlabelled(self) -> bool:
@@ -78,127 +73,102 @@ class Auto(Method):
 
     def prepared(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
         """Return the classifier that reads texts as the settings say."""
-        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
-
-        return self._reading(given, examples, context, EncodingSpeed(given, examples.texts)).classifier
+        return self._reading(_Task.of(given, examples, context)).classifier
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
-        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
-
-        speed = EncodingSpeed(given, examples.texts)
-        reading = self._reading(given, examples, context, speed)
-        given, seconds = reading.classifier, 60 * self.minutes - reading.seconds
-        method, choice = self._choose(given, examples, context, speed, seconds)
+        task = _Task.of(given, examples, context)
+        reading = self._reading(task)
+        task = dataclasses.replace(task, given=reading.classifier)
+        method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
         context.record.add_finding("update", choice.method, choice.why)
-        fitted = method.fit(given, examples, context)
+        fitted = method.fit(task.given, examples, context)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
 
-    def _reading(
-        self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
-    ) -> ReadingChoice:
+    def _reading(self, task: _Task) -> ReadingChoice:
         """Return how to read the texts, which is told."""
         from nlptl.finetuning.selection.long_texts import ReadingChoice, choose_reading, read_by_sentence
 
-        found = ReadingChoice(given)
+        found = ReadingChoice(task.given)
         if self.by_sentence == "always" and not found.by_sentence:
-            found = ReadingChoice(read_by_sentence(given), "Texts are read sentence by sentence, as the settings say.")
-        elif self.by_sentence == "auto" and len(examples):
-            found = choose_reading(given, examples, speed, context, seconds=60 * self.minutes)
+            why = "Texts are read sentence by sentence, as the settings say."
+            found = ReadingChoice(read_by_sentence(task.given), why)
+        elif self.by_sentence == "auto" and len(task.examples):
+            found = choose_reading(task.given, task.examples, task.speed, task.context, seconds=60 * self.minutes)
         if found.why:
-            context.record.add_finding("by_sentence", found.by_sentence, found.why)
+            task.context.record.add_finding("by_sentence", found.by_sentence, found.why)
         return found
 
-    def _choose(
-        self,
-        given: TextClassifier,
-        examples: LabelledExamples,
-        context: RunContext,
-        speed: EncodingSpeed,
-        seconds: float,
-    ) -> tuple[Method, MethodChoice]:
+    def _choose(self, task: _Task, seconds: float) -> tuple[Method, MethodChoice]:
         """Return the method to take and how it was chosen, by rule or by trial."""
         from nlptl.finetuning.selection.method_choice import ExampleStatistics, by_rule, selection_rows
 
+        given, examples = task.given, task.examples
         validation = [] if examples.validation is None else examples.validation.label_ids.tolist()
-        selecting = selection_rows(validation, examples.label_count, seed=context.seed)
-        statistics = ExampleStatistics.of(
-            examples.label_counts().tolist(),
-            word_vectors=given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0,
-            has_label_words=len(examples.sentences()) > 0,
-            validation=len(selecting),
-        )
+        selecting = selection_rows(validation, examples.label_count, seed=task.context.seed)
+        fewest, named = int(examples.label_counts().min()), len(examples.sentences()) > 0
+        no_layers = given.encoder.token_model.kind == "word_vectors" or given.encoder.transformer.used_depth == 0
+        statistics = ExampleStatistics(len(examples), examples.label_count, fewest, no_layers, named, len(selecting))
         ruled = by_rule(statistics)
         if ruled is not None and ruled.method == "head":
             return HeadOnly(precision=self.precision), ruled
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
-        choice = ruled or self._try(statistics, selecting, given, examples, context, speed, seconds)
+        choice = ruled or self._try(statistics, selecting, task, seconds)
         method = self._methods()[choice.method]
         if choice.method == "contrastive" and self.reads_unlabelled and examples.unlabelled is not None:
-            left = seconds - choice.seconds
-            return method.model_copy(update={"pseudo_labels": pile_within(left, examples, context, speed)}), choice
+            pile = pile_within(seconds - choice.seconds, examples, task.context, task.speed)
+            return method.model_copy(update={"pseudo_labels": pile}), choice
         return method, choice
 
     def _methods(self) -> dict[str, Method]:
         """Return what may be chosen over a transformer."""
-        precision = self.precision
-        return {
-            "head": HeadOnly(solver="logistic"),
-            "contrastive": Contrastive(precision=precision),
-            "full": Full(precision=precision),
-        }
+        contrastive, full = Contrastive(precision=self.precision), Full(precision=self.precision)
+        return {"head": HeadOnly(solver="logistic"), "contrastive": contrastive, "full": full}
 
-    def _try(
-        self,
-        statistics: ExampleStatistics,
-        selecting: Sequence[int],
-        given: TextClassifier,
-        examples: LabelledExamples,
-        context: RunContext,
-        speed: EncodingSpeed,
-        seconds: float,
-    ) -> MethodChoice:
-        """Return the method that does best on validation texts (row numbers `selecting`) or on held-out examples."""
-        from nlptl.finetuning.selection.method_choice import by_trial, trial_on_examples, trial_on_validation
+    def _try(self, statistics: ExampleStatistics, rows: Sequence[int], task: _Task, seconds: float) -> MethodChoice:
+        """Return the method that does best on validation texts (row numbers `rows`) or on held-out examples."""
+        from nlptl.context import Record
+        from nlptl.finetuning.selection import method_choice
 
+        examples = task.examples
         if statistics.selects_by_validation:
             assert examples.validation is not None
-            texts, ids = examples.validation.texts, examples.validation.label_ids
-            trial = trial_on_validation(len(examples), [texts[row] for row in selecting], ids[list(selecting)].tolist())
+            texts, ids = [examples.validation.texts[row] for row in rows], examples.validation.label_ids
+            trial = method_choice.trial_on_validation(len(examples), texts, ids[list(rows)].tolist())
         else:
-            trial = trial_on_examples(examples, seed=context.seed)
-        methods = {name: self._methods()[name] for name in statistics.worth_trying}
-        return by_trial(
-            _candidates(methods, given, examples, context, speed), trial, examples=len(examples), seconds=seconds
-        )
+            trial = method_choice.trial_on_examples(examples, seed=task.context.seed)
+        quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
+        one_pass, names = task.speed.seconds_for(examples.texts), texts_per_name(examples)
+
+        def candidate(name: str) -> Candidate:
+            def train(rows: Sequence[int]) -> TextClassifier:
+                return self._methods()[name].fit(task.given, examples.select(rows), quiet).classifier
+
+            passes = method_choice.passes_of(name, len(examples), examples.label_count, names=names)
+            return method_choice.Candidate(name, one_pass * passes, one_pass / len(examples), train)
+
+        candidates = [candidate(name) for name in statistics.worth_trying]
+        return method_choice.by_trial(candidates, trial, examples=len(examples), seconds=seconds)
 
 
-def _candidates(
-    methods: dict[str, Method],
-    given: TextClassifier,
-    examples: LabelledExamples,
-    context: RunContext,
-    speed: EncodingSpeed,
-) -> list[Candidate]:
-    """Return the methods with the estimated time of one training of each; they train without a word."""
-    from nlptl.context import Record
-    from nlptl.finetuning.selection.method_choice import Candidate, passes_of
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What a choice is made on."""
 
-    quiet = dataclasses.replace(context, record=Record(), checkpoint_folder=None)
-    one_pass = speed.seconds_for(examples.texts)
+    given: TextClassifier
+    examples: LabelledExamples
+    context: RunContext
+    speed: EncodingSpeed
 
-    def candidate(name: str, method: Method) -> Candidate:
-        def train(rows: Sequence[int]) -> TextClassifier:
-            return method.fit(given, examples.select(rows), quiet).classifier
+    @classmethod
+    def of(cls, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> _Task:
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 
-        passes = passes_of(name, len(examples), examples.label_count, names=texts_per_name(examples))
-        return Candidate(name, one_pass * passes, one_pass / len(examples), train)
-
-    return [candidate(name, method) for name, method in methods.items()]
+        return cls(given, examples, context, EncodingSpeed(given, examples.texts))
 
 
 def pile_within(
@@ -233,10 +203,7 @@ def _head_alone(data: TextData) -> bool:
 
     assert data.labelled is not None
     known, labels = data.label_set.names, data.labelled.labels()
-    statistics = ExampleStatistics.of(
-        [labels.count(label) for label in known],
-        word_vectors=False,
-        has_label_words=len(label_sentences(known, data.label_names)) > 0,
-    )
-    ruled = by_rule(statistics)
+    named = len(label_sentences(known, data.label_names)) > 0
+    fewest = min(map(labels.count, known))
+    ruled = by_rule(ExampleStatistics(len(labels), len(known), fewest, word_vectors=False, has_label_words=named))
     return ruled is not None and ruled.method == "head"

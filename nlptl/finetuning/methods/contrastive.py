@@ -10,25 +10,21 @@ from nlptl.config import Config, auto_or
 from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import Augmentation
-from nlptl.finetuning.gradient.settings import PrecisionSetting, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting, Rate, Share
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from nlptl.context import RunContext
     from nlptl.data import TextData
-    from nlptl.finetuning.augmentation import Augmented
     from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling
-    from nlptl.finetuning.contrastive.training import ContrastiveSettings
     from nlptl.finetuning.examples import LabelledExamples
-    from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
+    from nlptl.finetuning.gradient.layer_tuner import LayerPlan
     from nlptl.models.classifier import TextClassifier
 
-LAYER_RATE, ADAPTER_RATE = 2e-4, 1e-3
-"""encoder_learning_rate: auto, for layers and for adapters."""
-QUERY_RATE = 1e-3
-"""Learning rate of the query of attention pooling, which learns as a head over layers does."""
+LAYER_RATE, ADAPTER_RATE = 2e-4, 1e-3  # encoder_learning_rate: auto, for layers and for adapters
+QUERY_RATE = 1e-3  # of the query of attention pooling, which learns as a head over layers does
 
 
 class PseudoLabels(Config):
@@ -59,6 +55,7 @@ class Contrastive(Method):
     """
 
     needs_layers: ClassVar[bool] = True
+    needs_linear_head: ClassVar[bool] = True
 
     method: Literal["contrastive"] = "contrastive"
     """The name of this method."""
@@ -93,8 +90,6 @@ class Contrastive(Method):
     pseudo_labels: PseudoLabels | None = None
     """Put data.unlabelled to work: a block of settings, or {} for their defaults. null: leave it to stage one."""
     precision: PrecisionSetting = "auto"
-    """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
-    float32. tf32 is between the two on a GPU, and float32 elsewhere."""
 
     @field_validator("templates")
     @classmethod
@@ -103,11 +98,6 @@ class Contrastive(Method):
             if "{}" not in template:
                 raise ValueError(f"found the template {template!r}; expected {{}} where the label's name goes. Add it")
         return value
-
-    @property
-    def needs_linear_head(self) -> bool:
-        """Whether a head with a hidden layer is refused."""
-        return True
 
     @property
     def reads_unlabelled(self) -> bool:
@@ -142,76 +132,42 @@ class Contrastive(Method):
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose layers have learnt from pairs of texts, under a fitted linear head."""
-        from nlptl.finetuning.contrastive.classifier import contrastive_classifier
+        from nlptl.finetuning.augmentation import Augmented
+        from nlptl.finetuning.augmentation.checked import checked_versions
+        from nlptl.finetuning.contrastive.contrastive_fit import contrastive_classifier
+        from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings, batch_size_for
         from nlptl.finetuning.contrastive.rows import ContrastiveTask
+        from nlptl.training.compute import precision_for
 
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
-        pile = (
-            examples.draw_unlabelled(self.pseudo_labels.texts, context.generator("pile")) if self.pseudo_labels else []
-        )
-        versions = self._versions(given, examples, pile, context)
-        task = ContrastiveTask(
-            given, examples, examples.sentences(self.templates), context, pile, versions.texts, versions.rows
-        )
-        return contrastive_classifier(
-            task,
-            self._tuner(given, context),
-            self._settings(examples.label_count, context),
-            names=self.label_names,
-            pile=self.pseudo_labels.use() if self.pseudo_labels else None,
-        )
-
-    def _versions(
-        self, given: TextClassifier, examples: LabelledExamples, pile: list[str], context: RunContext
-    ) -> Augmented:
-        """Return altered versions of the labelled texts and of the pile's."""
-        from nlptl.finetuning.augmentation import Augmented
-        from nlptl.finetuning.augmentation.checked import checked_versions
-
-        if not self.augment:
-            return Augmented((), (), (), {})
-        return checked_versions(self.augment, given, examples, pile, context)
-
-    def _settings(self, label_count: int, context: RunContext) -> ContrastiveSettings:
-        from nlptl.finetuning.contrastive.training import ContrastiveSettings, batch_size_for
-        from nlptl.training.compute import precision_for
-
-        return ContrastiveSettings(
+        pile, use, versions = [], None, Augmented((), (), (), {})
+        if self.pseudo_labels:
+            pile = examples.draw_unlabelled(self.pseudo_labels.texts, context.generator("pile"))
+            use = self.pseudo_labels.use()
+        if self.augment:
+            versions = checked_versions(self.augment, given, examples, pile, context)
+        sentences = examples.sentences(self.templates)
+        task = ContrastiveTask(given, examples, sentences, context, pile, versions.texts, versions.rows)
+        settings = ContrastiveSettings(
             steps=None if self.steps == "auto" else self.steps,
-            batch_size=batch_size_for(label_count) if self.batch_size == "auto" else self.batch_size,
+            batch_size=batch_size_for(examples.label_count) if self.batch_size == "auto" else self.batch_size,
             temperature=self.temperature,
             seed=context.seed,
             precision=precision_for(self.precision, context.torch_device()),
         )
+        return contrastive_classifier(task, self._plan(given), settings, names=self.label_names, pile=use)
 
-    def _tuner(self, given: TextClassifier, context: RunContext) -> Callable[[list[str]], LayerTuner]:
-        """Return a function that makes the tuner of the layers that learn, over the texts it is given."""
-        from nlptl.finetuning.gradient.layer_tuner import LayerTuner
+    def _plan(self, given: TextClassifier) -> LayerPlan:
+        """Return what learns, and how fast; no head does beside it, but the query of attention pooling."""
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan, Rates
         from nlptl.finetuning.methods.lora import Lora
 
-        transformer = given.encoder.transformer
-        lora = Lora(rank=self.rank, alpha=2 * self.rank) if self.rank else None
-        auto = max(1, round(2 * transformer.used_depth / 3))
-
-        def make(texts: list[str]) -> LayerTuner:
-            with context.progress.task("running the frozen layers", total=len(texts), unit="texts") as task:
-                return LayerTuner(
-                    given,
-                    texts,
-                    rates=self.rates(),
-                    top_layers=auto if self.top_layers == "auto" else self.top_layers,
-                    adapters=lora.adapters(transformer.architecture) if lora else None,
-                    seed=context.seed,
-                    after_batch=task.advance,
-                )
-
-        return make
-
-    def rates(self) -> Rates:
-        """Return how fast the layers learn; no head does beside them, but the query of attention pooling."""
-        from nlptl.finetuning.gradient.layer_tuner import Rates
-
+        transformer, adapters = given.encoder.transformer, None
+        if self.rank:
+            adapters = Lora(rank=self.rank, alpha=2 * self.rank).adapters(transformer.architecture)
+        upper = max(1, round(2 * transformer.used_depth / 3))
         auto = ADAPTER_RATE if self.rank else LAYER_RATE
         rate = auto if self.encoder_learning_rate == "auto" else self.encoder_learning_rate
-        return Rates(QUERY_RATE, rate, layer_decay=self.layer_decay, dropout=self.dropout)
+        rates = Rates(QUERY_RATE, rate, layer_decay=self.layer_decay, dropout=self.dropout)
+        return LayerPlan(rates, upper if self.top_layers == "auto" else self.top_layers, adapters)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from nlptl.finetuning.gradient.settings import GradientSettings
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
+    from nlptl.data import TextData
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
 
 
 class HeadOnly(GradientSettings, Method):
     """The encoder is frozen, only the head learns (and the query of attention pooling)."""
+
+    needs_linear_head: ClassVar[bool] = True
 
     method: Literal["head"] = "head"
     """The name of this method."""
@@ -43,22 +46,22 @@ class HeadOnly(GradientSettings, Method):
         """Name in messages."""
         return "head" if self.solver == "iterative" else f"head with solver {self.solver}"
 
-    @property
-    def needs_linear_head(self) -> bool:
-        """Whether a head with a hidden layer is refused."""
-        return self.solver != "iterative"
+    def check_head(self, hidden: int, data: TextData | None, *, layers: bool, where: str) -> None:
+        """Refuse a head with a hidden layer where the solver fits a linear one."""
+        if self.solver != "iterative":
+            super().check_head(hidden, data, layers=layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the given encoder under a trained head."""
         if self.solver != "iterative":
             return self._solved(given, examples, context)
-        from nlptl.finetuning.gradient.layer_tuner import Rates
-        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS, LayerPlan, fit_supervised
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan, Rates
+        from nlptl.finetuning.gradient.supervised import Supervised
 
-        if given.encoder.pooling.query is None:
-            return fit_supervised(given, examples, context, self)
-        plan = LayerPlan(Rates(self.head_rate(HEAD_RATE_OVER_LAYERS), 0.0), top_layers=0)
-        return fit_supervised(given, examples, context, self, plan)
+        plan = None
+        if given.encoder.pooling.query is not None:
+            plan = LayerPlan(Rates(self.head_rate(over_layers=True), 0.0), top_layers=0)
+        return Supervised(given, examples, context, self).fitted(plan)
 
     def _solved(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the given encoder under a linear head that is fitted exactly, calibrated on held-out examples."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.config import auto_or
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import GradientSettings, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
 from nlptl.finetuning.method import Fitted, Method
 
 if TYPE_CHECKING:
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from nlptl.finetuning.gradient.layer_tuner import Rates
     from nlptl.models.classifier import TextClassifier
 
-ONLY_FOR_LAYERS = ("warmup", "layer_decay", "gradual_unfreezing", "dropout")
-"""Settings that mean nothing to word vectors."""
-WORD_VECTOR_RATE, WORD_VECTOR_PULL = 1e-3, 1e-4
-"""encoder_learning_rate and l2_to_start: auto, for word vectors."""
+ONLY_FOR_LAYERS = ("warmup", "layer_decay", "gradual_unfreezing", "dropout")  # they mean nothing to word vectors
+WORD_VECTOR_RATE, WORD_VECTOR_PULL = 1e-3, 1e-4  # encoder_learning_rate and l2_to_start: auto, for word vectors
 
 
 class LayerSettings(GradientSettings):
@@ -45,10 +43,9 @@ class LayerSettings(GradientSettings):
     def rates(self, *, auto: float) -> Rates:
         """Return how fast head and layers learn; `auto` is the encoder's rate where the settings say auto."""
         from nlptl.finetuning.gradient.layer_tuner import Rates
-        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS
 
         return Rates(
-            self.head_rate(HEAD_RATE_OVER_LAYERS),
+            self.head_rate(over_layers=True),
             auto if self.encoder_learning_rate == "auto" else self.encoder_learning_rate,
             layer_decay=self.layer_decay,
             warmup=self.warmup,
@@ -70,9 +67,10 @@ class Partial(LayerSettings, Method):
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose top layers and head have learnt the labels."""
-        from nlptl.finetuning.gradient.supervised import LayerPlan, fit_supervised
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan
+        from nlptl.finetuning.gradient.supervised import Supervised
 
-        return fit_supervised(given, examples, context, self, LayerPlan(self.rates(auto=1e-4), self.top_layers))
+        return Supervised(given, examples, context, self).fitted(LayerPlan(self.rates(auto=1e-4), self.top_layers))
 
 
 class Full(LayerSettings, Method):
@@ -92,11 +90,12 @@ class Full(LayerSettings, Method):
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier in which everything has learnt the labels."""
-        from nlptl.finetuning.gradient.supervised import HEAD_RATE, LayerPlan, WordVectorPlan, fit_supervised
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan
+        from nlptl.finetuning.gradient.supervised import Supervised, WordVectorPlan
 
         if given.encoder.token_model.kind == "transformer":
-            return fit_supervised(given, examples, context, self, LayerPlan(self.rates(auto=5e-5), top_layers=None))
+            return Supervised(given, examples, context, self).fitted(LayerPlan(self.rates(auto=5e-5), top_layers=None))
         rate = WORD_VECTOR_RATE if self.encoder_learning_rate == "auto" else self.encoder_learning_rate
         pull = WORD_VECTOR_PULL if self.l2_to_start == "auto" else self.l2_to_start
-        plan = WordVectorPlan((self.head_rate(HEAD_RATE), rate), pull)
-        return fit_supervised(given, examples, context, self, plan)
+        plan = WordVectorPlan((self.head_rate(), rate), pull)
+        return Supervised(given, examples, context, self).fitted(plan)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from nlptl.errors import ConfigError
-from nlptl.finetuning.gradient.settings import GradientSettings, Rate, Share
+from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
 from nlptl.finetuning.method import Fitted, Method
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.finetuning.examples import LabelledExamples
-    from nlptl.finetuning.gradient.lora import LoraAdapters
+    from nlptl.finetuning.gradient.lora_adapters import LoraAdapters
     from nlptl.models.architectures import Architecture
     from nlptl.models.classifier import TextClassifier
 
@@ -49,21 +49,17 @@ class Lora(GradientSettings, Method):
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose adapters and head have learnt the labels."""
-        from nlptl.finetuning.gradient.layer_tuner import Rates
-        from nlptl.finetuning.gradient.supervised import HEAD_RATE_OVER_LAYERS, LayerPlan, fit_supervised
+        from nlptl.finetuning.gradient.layer_tuner import LayerPlan, Rates
+        from nlptl.finetuning.gradient.supervised import Supervised
 
-        rates = Rates(
-            self.head_rate(HEAD_RATE_OVER_LAYERS),
-            5e-4 if self.encoder_learning_rate == "auto" else self.encoder_learning_rate,
-            warmup=self.warmup,
-            dropout=self.dropout,
-        )
+        rate = 5e-4 if self.encoder_learning_rate == "auto" else self.encoder_learning_rate
+        rates = Rates(self.head_rate(over_layers=True), rate, warmup=self.warmup, dropout=self.dropout)
         plan = LayerPlan(rates, self.top_layers, self.adapters(given.encoder.transformer.architecture))
-        return fit_supervised(given, examples, context, self, plan)
+        return Supervised(given, examples, context, self).fitted(plan)
 
     def adapters(self, architecture: Architecture) -> LoraAdapters:
         """Return LoRA's settings for an architecture; ConfigError names a target that it does not have."""
-        from nlptl.finetuning.gradient.lora import LoraAdapters
+        from nlptl.finetuning.gradient.lora_adapters import LoraAdapters
 
         known = {"linear": architecture.linear_targets, "attention": architecture.attention_targets}
         names = tuple(self.targets) if isinstance(self.targets, list) else known[self.targets]

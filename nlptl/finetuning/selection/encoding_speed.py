@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.distributed import broadcast
 
-MEASURED_TEXTS = 64
-"""Texts by which the speed is measured."""
+MEASURED_TEXTS = 64  # by which the speed is measured
 
 
 class EncodingSpeed:
@@ -22,7 +21,7 @@ class EncodingSpeed:
 
     def seconds_for(self, texts: Sequence[str]) -> float:
         """Return the estimated time of one forward pass over texts; all processes reckon with that of process 0."""
-        return self._per_character * _characters(texts)
+        return self._per_character * max(1, sum(map(len, texts)))
 
     @functools.cached_property
     def _per_character(self) -> float:
@@ -30,8 +29,4 @@ class EncodingSpeed:
         self._given.encoder.encode(some[:4])  # the first call sets up threads and buffers
         begin = time.perf_counter()
         self._given.encoder.encode(some)
-        return broadcast((time.perf_counter() - begin) / _characters(some))
-
-
-def _characters(texts: Sequence[str]) -> int:
-    return max(1, sum(map(len, texts)))
+        return broadcast((time.perf_counter() - begin) / max(1, sum(map(len, some))))

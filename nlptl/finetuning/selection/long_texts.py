@@ -1,8 +1,7 @@
 """Long texts in few-label learning: read whole or sentence by sentence, as their length and the labelled texts say.
 
-An encoder that was trained on sentences makes of a review the vector of what it is about; the mean of its sentences' vectors
-says more of how it is meant. On reviews of films, books and goods a head over frozen vectors of MiniLM gained 3 to 8 points by
-it, on what a review is about, and on short posts, nothing (benchmarks/long_texts.py).
+The mean of a review's sentence vectors says more of how it is meant than the vector of the whole. On reviews of films, books and
+goods a head over frozen vectors of MiniLM gained 3 to 8 points by it, on topics and short posts nothing (benchmarks/long_texts.py).
 """
 
 from __future__ import annotations
@@ -30,24 +29,18 @@ from nlptl.models.sentences import rule_for, sentence_start, sentences
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 
-MIN_SENTENCES = 4
-"""Median number of sentences of the labelled texts from which reading sentence by sentence is tried."""
-MAX_STANDARD_ERRORS = 2.0
-"""Standard errors by which held-out examples must speak against it: few of them would do so by chance."""
-TRIAL_EXAMPLES = (400, 100, 25)
-"""Examples on which it is tried, two of each label at least: the most that there are and the time allows."""
+MIN_SENTENCES = 4  # of the labelled texts in the median, from which reading sentence by sentence is tried
+MAX_STANDARD_ERRORS = 2.0  # by which held-out examples must speak against it: few of them would do so by chance
+TRIAL_EXAMPLES = (400, 100, 25)  # on which it is tried, two of each label at least: the most that the time allows
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadingChoice:
     """Which classifier to go on with, and why."""
 
-    classifier: TextClassifier
-    """The given one, or the same over an encoder that reads sentence by sentence."""
-    why: str = ""
-    """Empty where there was nothing to decide."""
-    seconds: float = 0.0
-    """Estimated time of trying."""
+    classifier: TextClassifier  # the given one, or the same over an encoder that reads sentence by sentence
+    why: str = ""  # empty where there was nothing to decide
+    seconds: float = 0.0  # estimated time of trying
 
     @property
     def by_sentence(self) -> bool:
@@ -61,9 +54,12 @@ def choose_reading(
     """Decide by the labelled examples, within about so many seconds.
 
     There is nothing to decide where texts are short, where the encoder reads sentence by sentence already or cannot, and
-    where the classifier has learnt already, from texts as it reads them.
+    where something in the classifier was fitted to texts as it reads them.
     """
-    if not _may_read_otherwise(given):
+    encoder = given.encoder
+    if encoder.token_model.kind == "word_vectors" or encoder.token_model.rule.sentence_start is not None:
+        return ReadingChoice(given)
+    if given.head.has_learnt or encoder.pooling.is_fitted or sentence_start(encoder.tokenizer) is None:
         return ReadingChoice(given)
     usual = statistics.median(len(sentences(text)) for text in examples.texts)
     if usual < MIN_SENTENCES:
@@ -77,17 +73,15 @@ def choose_reading(
     count = next((count for count in counts if each * count <= seconds), 0)
     if not count:
         return ReadingChoice(apart, f"{unseen} {seconds:.2g} seconds are too few.")
-    labels = examples.label_ids.numpy()
-    kept = draw_evenly(labels[distinct], count=count, seed=context.seed)
+    kept = draw_evenly(examples.label_ids.numpy()[distinct], count=count, seed=context.seed)
     losses = _held_out_losses((given, apart), examples, kept, context)
     if losses is None:
         return ReadingChoice(apart, f"{unseen} no label has a second example.", each * count)
     difference = losses[1] - losses[0]
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
     better = bool(broadcast(float(difference.mean() <= MAX_STANDARD_ERRORS * error)))
-    numbers = (
-        f"held-out log-loss {float(losses[1].mean()):.3f} sentence by sentence, {float(losses[0].mean()):.3f} whole"
-    )
+    apart_loss, whole_loss = (float(loss.mean()) for loss in (losses[1], losses[0]))
+    numbers = f"held-out log-loss {apart_loss:.3f} sentence by sentence, {whole_loss:.3f} whole"
     why = f"{told} and are read {'sentence by sentence' if better else 'whole'}: {numbers}."
     return ReadingChoice(apart if better else given, why, each * count)
 
@@ -107,15 +101,6 @@ def read_by_sentence(given: TextClassifier) -> TextClassifier:
     token_model.rule = rule_for(token_model.rule, old.tokenizer, by_sentence=True, where="finetune.update.by_sentence")
     encoder = Encoder(old.tokenizer, token_model, copy.deepcopy(old.pooling), normalized=old.normalized)
     return TextClassifier(encoder, given.head, given.labels).eval()
-
-
-def _may_read_otherwise(given: TextClassifier) -> bool:
-    """Say whether nothing in the classifier was fitted to texts as it reads them, and its sentences could be told apart."""
-    encoder = given.encoder
-    if encoder.token_model.kind == "word_vectors" or encoder.token_model.rule.sentence_start is not None:
-        return False
-    fitted = given.head.has_learnt or encoder.pooling.is_fitted
-    return not fitted and sentence_start(encoder.tokenizer) is not None
 
 
 def _held_out_losses(

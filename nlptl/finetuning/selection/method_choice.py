@@ -1,7 +1,4 @@
-"""Which method the labels can support: by rule where they are few, by held-out texts where they are many.
-
-Shapes: n labelled examples, K labels.
-"""
+"""Which method the labels can support: by rule where they are few, by held-out texts where they are many."""
 
 from __future__ import annotations
 
@@ -15,17 +12,14 @@ from numpy.typing import NDArray
 
 from nlptl.evaluation.calibration import corrected_temperature, log_probabilities
 from nlptl.evaluation.held_out import halves, split
-from nlptl.finetuning.contrastive.training import batch_size_for, passes_for, steps_for
+from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.distributed import broadcast
 
-MIN_EXAMPLES, MIN_EXAMPLES_PER_LABEL = 100, 16
-"""Examples, in all and a label on average, from which methods are compared on some of them: see `resolution`."""
-MIN_SELECTION_TEXTS, MIN_SELECTION_TEXTS_PER_LABEL = 100, 5
-"""Validation texts, in all and of each label, from which methods are compared on them."""
-MIN_EXAMPLES_ONE_SPLIT = 400
-"""Examples from which one held-out part tells methods apart, and all layers are worth a try; below, two halves take turns."""
+MIN_EXAMPLES, MIN_EXAMPLES_PER_LABEL = 100, 16  # from which methods are compared on some of them: see `by_rule`
+MIN_SELECTION_TEXTS, MIN_SELECTION_TEXTS_PER_LABEL = 100, 5  # of data.validation, from which they are compared on it
+MIN_EXAMPLES_ONE_SPLIT = 400  # from which one held-out part tells methods apart, and `full` is tried; below, two halves
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 1000
 
 
@@ -35,21 +29,10 @@ class ExampleStatistics:
 
     examples: int
     labels: int
-    fewest: int
-    """Examples of the rarest label."""
-    word_vectors: bool
-    """Whether the encoder has no layers that can learn: a table of vectors, or the embeddings of a transformer."""
+    fewest: int  # examples of the rarest label
+    word_vectors: bool  # or the embeddings of a transformer: there are no layers that can learn
     has_label_words: bool
-    """Whether every label's name says something."""
-    validation: int = 0
-    """Validation texts that can select; see `selection_rows`."""
-
-    @classmethod
-    def of(
-        cls, counts: Sequence[int], *, word_vectors: bool, has_label_words: bool, validation: int = 0
-    ) -> ExampleStatistics:
-        """Return the statistics of examples by the `counts` (K,) of their labels."""
-        return cls(sum(counts), len(counts), min(counts), word_vectors, has_label_words, validation)
+    validation: int = 0  # validation texts that can select; see `selection_rows`
 
     @property
     def too_few(self) -> bool:
@@ -71,37 +54,30 @@ class ExampleStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One method that may be chosen."""
+    """One method that may be chosen, with the estimated time of one training on all examples and of one prediction."""
 
     method: str
     seconds: float
-    """Estimated time of one training on all examples."""
     seconds_a_text: float
-    """Estimated time of one text's prediction."""
-    train: Callable[[Sequence[int]], TextClassifier]
-    """Train on the examples with these row numbers."""
+    train: Callable[[Sequence[int]], TextClassifier]  # train on the examples with these row numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class MethodChoice:
-    """The method to take, and why."""
+    """The method to take, and why; the estimated time of what was tried."""
 
     method: str
     why: str
-    temperature: float = 1.0
-    """By which its logits are to be divided, as the texts say that it was scored on."""
+    temperature: float = 1.0  # by which its logits are to be divided, as the `scored` texts say that it was scored on
     scored: int = 0
-    """How many these were."""
     seconds: float = 0.0
-    """Estimated time of what was tried."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialSplit:
     """What a candidate is trained on, and the texts that it is then scored on."""
 
-    training: Sequence[int]
-    """Row numbers of the examples."""
+    training: Sequence[int]  # row numbers of the examples
     texts: Sequence[str]
     labels: Sequence[int]
 
@@ -111,54 +87,37 @@ class MethodTrial:
     """How candidates are compared: one split, or several in turn."""
 
     splits: Sequence[TrialSplit]
-    told: str
-    """What is scored, as the beginning of a sentence."""
-
-
-def resolution(examples: int) -> float:
-    """Return the difference in accuracy below which cross-validation on so many examples shows nothing.
-
-    Two standard errors of a paired difference when one example in five is judged differently.
-    """
-    return 2 * math.sqrt(0.2 / examples)
+    told: str  # what is scored, as the beginning of a sentence
 
 
 def by_rule(found: ExampleStatistics) -> MethodChoice | None:
     """Choose where the examples are too few to compare methods on them; None where they are not."""
     count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
     if found.word_vectors:
-        return MethodChoice(
-            "head", f"With {count} over vectors of words the head alone learns: there are no layers to move."
-        )
+        why = f"With {count} over vectors of words the head alone learns: there are no layers to move."
+        return MethodChoice("head", why)
     if found.fewest < 2 and not found.has_label_words:
-        return MethodChoice(
-            "head",
-            f"With {count} and label names that say nothing, there is no second text of a label to set beside the first, "
-            "so the head alone learns.",
-        )
-    if found.too_few and not found.selects_by_validation:
-        return MethodChoice(
-            "contrastive",
-            f"With {count}, {_why_nothing_is_tried(found)}, so nothing is tried out. Contrastive training learns "
-            "from every pair of examples, and a head follows; the head alone would learn less, and LoRA or full updates "
-            "vary more from run to run on so few examples.",
-        )
-    return None
-
-
-def _why_nothing_is_tried(found: ExampleStatistics) -> str:
+        why = "there is no second text of a label to set beside the first, so the head alone learns"
+        return MethodChoice("head", f"With {count} and label names that say nothing, {why}.")
+    if not found.too_few or found.selects_by_validation:
+        return None
+    why = f"fewer than {MIN_EXAMPLES_PER_LABEL} a label, what is left beside a held-out part would be too few to learn from"
     if found.examples < MIN_EXAMPLES:
-        points = 100 * resolution(found.examples)
-        return f"cross-validation could tell methods apart only where they differ by {points:.0f} points or more"
-    return f"fewer than {MIN_EXAMPLES_PER_LABEL} a label, what is left beside a held-out part would be too few to learn from"
+        # Two standard errors of a paired difference when one example in five is judged differently.
+        points = 100 * 2 * math.sqrt(0.2 / found.examples)
+        why = f"cross-validation could tell methods apart only where they differ by {points:.0f} points or more"
+    why = (
+        f"With {count}, {why}, so nothing is tried out. Contrastive training learns from every pair of examples, and a head "
+        "follows; the head alone would learn less, and LoRA or full updates vary more from run to run on so few examples."
+    )
+    return MethodChoice("contrastive", why)
 
 
 def passes_of(method: str, examples: int, labels: int, *, names: float = 0.0) -> float:
     """Return about how many forward passes over all examples a training by `method` costs at its defaults.
 
-    A backward pass counts twice. contrastive: its steps, in two thirds of the layers; `names` is how many texts a label's
-    sentences are as long as, which join each step. full: four epochs at least, chosen
-    on a held-out part and then trained again.
+    A backward pass counts twice. contrastive: its steps, in two thirds of the layers; `names` is the length of a label's
+    sentences in texts, which join each step. full: four epochs at least, chosen on a held-out part and then trained again.
     """
     if method == "head":
         return 1.0
@@ -172,8 +131,7 @@ def passes_of(method: str, examples: int, labels: int, *, names: float = 0.0) ->
 def selection_rows(labels: Sequence[int], label_count: int, *, seed: int) -> list[int]:
     """Return the row numbers of validation texts that compare methods: about `MAX_HELD_OUT` at most, evenly by label.
 
-    No rows where a label has fewer than `MIN_SELECTION_TEXTS_PER_LABEL`: accuracy on the others shows a leaning and not what
-    was learnt.
+    No rows where a label has fewer than `MIN_SELECTION_TEXTS_PER_LABEL`: accuracy on the others shows a leaning alone.
     """
     ids = np.asarray(labels, dtype=np.int64)
     if np.bincount(ids, minlength=label_count).min() < MIN_SELECTION_TEXTS_PER_LABEL:
@@ -235,25 +193,19 @@ def by_trial(candidates: Sequence[Candidate], trial: MethodTrial, *, examples: i
     methods = list(probabilities)
     best = methods[round(broadcast(methods.index(_best(probabilities, labels))))]
     why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
-    return MethodChoice(best, why, broadcast(_temperature(probabilities[best], labels)), len(labels), budget - left)
+    temperature = broadcast(corrected_temperature(log_probabilities(probabilities[best]), torch.from_numpy(labels)))
+    return MethodChoice(best, why, temperature, len(labels), budget - left)
 
 
 def _best(probabilities: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64]) -> str:
     """Return the first method, or another that is better by more than the standard error of the difference."""
-    right = {
-        method: (predicted.argmax(axis=1) == labels).astype(np.float64) for method, predicted in probabilities.items()
-    }
+    right = {method: (found.argmax(axis=1) == labels).astype(np.float64) for method, found in probabilities.items()}
     best = next(iter(right))
     for method, scores in right.items():
         difference = scores - right[best]
         if difference.mean() > difference.std(ddof=1) / math.sqrt(len(difference)):
             best = method
     return best
-
-
-def _temperature(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Return the temperature that corrects predictions (n, K) of held-out texts."""
-    return corrected_temperature(log_probabilities(probabilities), torch.from_numpy(labels))
 
 
 def _held_out_count(examples: int) -> int:

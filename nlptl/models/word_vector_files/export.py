@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal, cast, get_args
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,30 @@ from nlptl.artifact import read_manifest, verify, write_atomically
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
-from nlptl.models.subwords import Subwords
-from nlptl.models.word_vector_files.reading import FloatArray, counts_path
+from nlptl.models.word_vector_files.reading import FloatArray, Format, counts_path
 from nlptl.models.word_vector_files.writing import is_writable, write_counts, write_fasttext, write_vectors
 from nlptl.models.word_vectors import WordVectors
 
-ExportFormat = Literal["word2vec", "word2vec-binary", "keyedvectors", "glove", "fasttext"]
+FORMATS: dict[str, tuple[Format, str]] = {  # format of the vectors, and gensim's arguments to read it
+    "word2vec": ("word2vec", ""),
+    "word2vec-binary": ("word2vec-binary", ", binary=True"),
+    "keyedvectors": ("word2vec-binary", ", fvocab='{counts}', binary=True"),
+    "glove": ("glove", ", no_header=True"),
+    "fasttext": ("word2vec", ""),
+}
 
 
 def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False) -> list[str]:
     """Write the word vectors of an encoder or a classifier to `out`. Return sentences on how to read the file.
 
-    keyedvectors also writes the counts to `out`.vocab. fasttext writes fastText's model if the run has n-grams, else its
-    text. A name that ends in .gz is compressed. Words with a space, from imported vectors, are left out. Raises ConfigError
-    for what cannot be exported, and for existing files unless `force`.
+    keyedvectors also writes the counts to `out`.vocab. fasttext writes fastText's model if the run has n-grams, else text.
+    A name in .gz is compressed. Words with a space are left out. Raises ConfigError for existing files unless `force`.
     """
-    form = _format(format)
-    files = [counts_path(out), out] if form == "keyedvectors" else [out]
-    for path in files:
+    if format not in FORMATS:
+        raise ConfigError(
+            f"--format: found {format!r}; expected one of {', '.join(FORMATS)}.{did_you_mean(format, FORMATS)}"
+        )
+    for path in [counts_path(out), out] if format == "keyedvectors" else [out]:
         if path.exists() and not force:
             raise ConfigError(
                 f"--out: {path} exists; nothing was overwritten. Name another file, or add --force to replace it."
@@ -40,59 +46,32 @@ def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False)
     verify(folder, read_manifest(folder))
     encoder, table = Encoder.read_word_vectors(folder)
     words = encoder.words()
-    if form == "fasttext" and table.subwords is not None and out.suffix == ".gz":
+    subwords = table.subwords if format == "fasttext" else None
+    if subwords is not None and out.suffix == ".gz":
         raise ConfigError(
-            f"--out: found {out} for fastText's model, which its readers do not unpack; expected another name. "
-            "Remove .gz."
+            f"--out: found {out} for fastText's model, which its readers do not unpack; expected another name. Remove .gz."
         )
     rows = [index for index, word in enumerate(words) if index and is_writable(word)]
     kept = [words[index] for index in rows]
     vectors: FloatArray = table.vectors.detach().numpy()[rows]
     counts: NDArray[np.int64] = table.counts.numpy()[rows]
-    if form == "keyedvectors":
+    if format == "keyedvectors":
         write_atomically(counts_path(out), partial(write_counts, words=kept, counts=counts))
-    write_atomically(out, _packed(out, _writer(form, kept, vectors, counts, table.subwords)))
-    return _sentences(out, form, kept=len(kept), left_out=len(words) - 1 - len(kept), table=table)
+    write: Callable[[IO[bytes]], None] = partial(write_vectors, words=kept, vectors=vectors, format=FORMATS[format][0])
+    if subwords is not None:
+        buckets, spelling = subwords.all_buckets().numpy(), subwords.spelling
+        write = partial(write_fasttext, words=kept, vectors=vectors, counts=counts, buckets=buckets, spelling=spelling)
+    write_atomically(out, partial(_packed, write) if out.suffix == ".gz" else write)
+    return _sentences(out, format, kept=len(kept), left_out=len(words) - 1 - len(kept), table=table)
 
 
-def _format(name: str) -> ExportFormat:
-    choices = get_args(ExportFormat)
-    if name not in choices:
-        raise ConfigError(
-            f"--format: found {name!r}; expected one of {', '.join(choices)}.{did_you_mean(name, choices)}"
-        )
-    return cast("ExportFormat", name)
+def _packed(write: Callable[[IO[bytes]], None], file: IO[bytes]) -> None:
+    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
+        write(cast("IO[bytes]", inner))
 
 
-def _writer(
-    form: ExportFormat, words: list[str], vectors: FloatArray, counts: NDArray[np.int64], subwords: Subwords | None
-) -> Callable[[IO[bytes]], None]:
-    if form == "fasttext" and subwords is not None:
-        buckets = subwords.all_buckets().numpy()
-        return partial(
-            write_fasttext, words=words, vectors=vectors, counts=counts, buckets=buckets, spelling=subwords.spelling
-        )
-    if form in ("word2vec-binary", "keyedvectors"):
-        return partial(write_vectors, words=words, vectors=vectors, format="word2vec-binary")
-    return partial(write_vectors, words=words, vectors=vectors, format="glove" if form == "glove" else "word2vec")
-
-
-def _packed(out: Path, write: Callable[[IO[bytes]], None]) -> Callable[[IO[bytes]], None]:
-    def packed(file: IO[bytes]) -> None:
-        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
-            write(cast("IO[bytes]", inner))
-
-    return packed if out.suffix == ".gz" else write
-
-
-def _sentences(out: Path, form: ExportFormat, *, kept: int, left_out: int, table: WordVectors) -> list[str]:
-    more = {
-        "word2vec": "",
-        "word2vec-binary": ", binary=True",
-        "keyedvectors": f", fvocab='{counts_path(out)}', binary=True",
-        "glove": ", no_header=True",
-        "fasttext": "",
-    }[form]
+def _sentences(out: Path, form: str, *, kept: int, left_out: int, table: WordVectors) -> list[str]:
+    more = FORMATS[form][1].format(counts=counts_path(out))
     is_model = form == "fasttext" and table.subwords is not None
     module, function = ("fasttext", "load_facebook_model") if is_model else ("KeyedVectors", "load_word2vec_format")
     told = [

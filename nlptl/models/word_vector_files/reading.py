@@ -5,7 +5,6 @@ Shapes: V words, D dimension.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
@@ -30,26 +29,39 @@ PICKLE_MARK = b"\x80"
 def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
     """Read words and their vectors (V, D) from word2vec text or binary or GloVe text, each optionally .gz.
 
-    The format is recognised by content. A pickle (gensim's own .save, .kv, .model) is refused, since opening one can run
-    code. Raises DataError for a file that is missing or damaged, has a word twice, or holds NaN.
+    Content tells the format. Raises DataError for a pickle (gensim's own .save), a damaged file, a word twice, or NaN.
     """
     form, expected, width = inspect(path)
     words: list[str] = []
     blocks = [np.zeros((0, width), np.float32)]
-    with _opened(path) as file, _locating_faults(path, words):
-        if form != "glove":
-            file.readline()
-        binary = form == "word2vec-binary"
-        for found, rows in _binary_blocks(file, expected or 0, width) if binary else _text_blocks(file, width):
-            words.extend(_checked(found, rows))
-            blocks.append(rows)
+    try:
+        with _opened(path) as file:
+            if form != "glove":
+                file.readline()
+            binary = form == "word2vec-binary"
+            for found, rows in _binary_blocks(file, expected or 0, width) if binary else _text_blocks(file, width):
+                words.extend(_checked(found, rows))
+                blocks.append(rows)
+    except _RecordError as fault:
+        at = f"{path}, vector {len(words) + 1}"
+        raise DataError(f"{at}: {fault}. Remove the word or export the vectors again.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
     _check_words(path, words, expected)
     return words, np.concatenate(blocks)
 
 
 def inspect(path: Path) -> tuple[Format, int | None, int]:
     """Return format, number of words (None for GloVe, which does not state it) and width, from a file's beginning."""
-    head = _head(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it.")
+    try:
+        with _opened(path) as file:
+            head = file.read(100_000)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Check the file, or fetch it again.") from None
+    if not head.strip():
+        raise DataError(f"{path}: is empty; expected word vectors. Fetch or export the file again.")
     if head[:1] == PICKLE_MARK:
         raise DataError(
             f"{path}: is a pickle, which can run code when it is opened; expected word2vec text or binary, or GloVe "
@@ -130,19 +142,6 @@ def _check_words(path: Path, words: list[str], expected: int | None) -> None:
             )
 
 
-@contextlib.contextmanager
-def _locating_faults(path: Path, words: list[str]) -> Iterator[None]:
-    """Turn a fault into a DataError that names the vector at which it occurred."""
-    try:
-        yield
-    except _RecordError as fault:
-        raise DataError(
-            f"{path}, vector {len(words) + 1}: {fault}. Remove the word or export the vectors again."
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
-
-
 def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
     """Yield each word. Raises _RecordError for one that is not UTF-8 or whose vector is not finite."""
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
@@ -185,9 +184,7 @@ def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
         )
     except pa.ArrowInvalid:
         return None
-    rows = np.empty((table.num_rows, width), np.float32)
-    for column in range(width):
-        rows[:, column] = table.column(column + 1).to_numpy()
+    rows = np.column_stack([table.column(column + 1).to_numpy() for column in range(width)])
     return table.column(0).to_pylist(), rows
 
 
@@ -227,19 +224,6 @@ def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
 
 def _opened(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
-
-
-def _head(path: Path) -> bytes:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it.")
-    try:
-        with _opened(path) as file:
-            head = file.read(100_000)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Check the file, or fetch it again.") from None
-    if not head.strip():
-        raise DataError(f"{path}: is empty; expected word vectors. Fetch or export the file again.")
-    return head
 
 
 def _is_number(text: bytes) -> bool:

@@ -6,7 +6,7 @@ Shapes: V words, D dimension, S buckets.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
@@ -56,41 +56,28 @@ def write_fasttext(
 ) -> None:
     """Write fastText's skip-gram model (its .bin) that gives each word its row of `vectors` (V, D).
 
-    fastText averages a word's own vector with those of its n-grams in `buckets` (S, D). The own vector is solved for
-    here. Context vectors are zero, so the model cannot be trained further.
+    fastText averages a word's own vector, solved for here, with those of its n-grams in `buckets` (S, D). Context vectors
+    are zero, so the model cannot be trained further.
     """
     width = vectors.shape[1]
     window, epochs, negatives, subsample, rate_updates = 5, 5, 5, 1e-4, 100  # a finished model does not use them
-    file.write(struct.pack("<2i", MAGIC, FORMAT))
-    file.write(
-        struct.pack(
-            "<12id", width, window, epochs, 1, negatives, 1, NEGATIVE_SAMPLING, SKIP_GRAM, spelling.buckets,
-            spelling.min, spelling.max, rate_updates, subsample,
-        )
-    )  # fmt: skip
+    file.write(struct.pack(
+        "<14id", MAGIC, FORMAT, width, window, epochs, 1, negatives, 1, NEGATIVE_SAMPLING, SKIP_GRAM, spelling.buckets,
+        spelling.min, spelling.max, rate_updates, subsample,
+    ))  # fmt: skip
     counted = np.maximum(1, counts)  # readers drop words of count 0
     file.write(struct.pack("<3i2q", len(words), len(words), 0, int(counted.sum()), NO_PRUNING))
     for word, count in zip(words, counted.tolist(), strict=True):
         file.write(word.encode() + b"\0" + struct.pack("<qb", count, 0))
     file.write(struct.pack("<?2q", False, len(words) + len(buckets), width))
-    for rows in _own_vectors(words, vectors, buckets, spelling):
-        file.write(rows.astype("<f4").tobytes())
+    for begin in range(0, len(words), VECTORS_AT_ONCE):  # own = (n + 1) v - sum of the n-grams' vectors
+        ids, offsets = bucket_ids(words[begin : begin + VECTORS_AT_ONCE], spelling)
+        grams = np.diff(offsets)
+        own: NDArray[np.float64] = vectors[begin : begin + VECTORS_AT_ONCE] * (grams[:, None] + 1.0)
+        if (has := grams > 0).any():
+            own[has] -= np.add.reduceat(buckets[ids], offsets[:-1][has], axis=0, dtype=np.float64)
+        file.write(own.astype("<f4").tobytes())
     for begin in range(0, len(buckets), VECTORS_AT_ONCE):
         file.write(buckets[begin : begin + VECTORS_AT_ONCE].astype("<f4").tobytes())
     file.write(struct.pack("<?2q", False, len(words), width))
-    for begin in range(0, len(words), VECTORS_AT_ONCE):
-        file.write(bytes(4 * width * len(words[begin : begin + VECTORS_AT_ONCE])))
-
-
-def _own_vectors(
-    words: Sequence[str], vectors: FloatArray, buckets: FloatArray, spelling: Spelling
-) -> Iterator[NDArray[np.float64]]:
-    """Yield own = (n + 1) v - sum of the n-grams' vectors, (.., D) for a part of the words at a time."""
-    for begin in range(0, len(words), VECTORS_AT_ONCE):
-        ids, offsets = bucket_ids(words[begin : begin + VECTORS_AT_ONCE], spelling)
-        grams = np.diff(offsets)
-        own = vectors[begin : begin + VECTORS_AT_ONCE] * (grams[:, None] + 1.0)
-        has = grams > 0
-        if has.any():
-            own[has] -= np.add.reduceat(buckets[ids], offsets[:-1][has], axis=0, dtype=np.float64)
-        yield own
+    file.writelines(bytes(4 * width) for _ in words)

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from pathlib import Path
 
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder, count_parameters
-from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head, fresh_head
-from nlptl.models.transformer import Transformer
+from nlptl.models.masked_lm_head import carried_head, carries_head, fresh_head
 from nlptl.pretraining.encoders.masked_lm import MaskedLMTraining, Masking
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Objective, Scratch, SimCSE
 from nlptl.pretraining.encoders.pile import TokenPile, check_words
+from nlptl.pretraining.encoders.pile_training import PileTraining, epoch_batches, train_on_pile
 from nlptl.pretraining.encoders.simcse import SimCSETraining, has_dropout
-from nlptl.pretraining.encoders.training import AutoSteps, Hyperparameters, PileTraining, step_count, train_on_pile
 from nlptl.pretraining.encoders.tsdae import Deletion, TSDAETraining, check_lengths
 from nlptl.training.compute import Precision
+from nlptl.training.distributed import all_reduce_sum
 
-AUTO_STEPS = {
-    "mlm": AutoSteps(passes=10, min_steps=100, max_steps=500),
-    "simcse": AutoSteps(passes=3, min_steps=50, max_steps=500),
-    "tsdae": AutoSteps(passes=10, min_steps=100, max_steps=500),
-    "scratch": AutoSteps(passes=40, min_steps=500, max_steps=5_000),
-}
+# Passes over the pile under `steps: auto`, and the bounds of its steps.
+AUTO_STEPS = {"mlm": (10, 100, 500), "simcse": (3, 50, 500), "tsdae": (10, 100, 500), "scratch": (40, 500, 5_000)}
 HEAD_LEARNING_RATE = 1e-3  # for a fresh head that learns alone
-MEASURES = {
-    "mlm": "masked-LM perplexity",
-    "scratch": "masked-LM perplexity",
-    "tsdae": "TSDAE perplexity",
-    "simcse": "SimCSE loss",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,50 +31,43 @@ class PretrainingResult:
 
     objective: str
     steps: int
-    texts: int
-    """Number of training texts."""
-    held_out: int
-    """Number of held-out texts."""
-    before: float | None
-    """Mean loss on the held-out texts before training. None without any, or if they have nothing to predict."""
+    texts: int  # for training
+    held_out: int  # texts
+    before: float | None  # mean loss on the held-out texts; None without any, or if they have nothing to predict
     after: float | None
-    """Mean loss on the held-out texts after training."""
-    history: list[float]
-    """Mean training loss of each epoch."""
-    seconds: float
-    tokens_per_second: float
-    trainable: int
-    """Trained parameters of the encoder, without heads that are dropped."""
+    history: list[float]  # mean training loss of each epoch
+    seconds: float  # since the start, or since it resumed
+    tokens_per_second: float  # read by all processes
+    trainable: int  # trained parameters of the encoder, without heads that are dropped
 
     def sentence(self) -> str:
         """Return the result as a sentence."""
         if self.before is None or self.after is None:
-            why = (
-                f"the {self.held_out} held-out texts have nothing to predict"
-                if self.held_out
-                else "no text was held out"
-            )
+            empty = f"the {self.held_out} held-out texts have nothing to predict"
+            why = empty if self.held_out else "no text was held out"
             return f"Trained {self.steps} steps of {self.objective} on {self.texts} texts. Nothing was measured: {why}."
         before, after = (
             value if self.objective == "simcse" else math.exp(min(value, 99.0)) for value in (self.before, self.after)
         )
+        measure = {"tsdae": "TSDAE perplexity", "simcse": "SimCSE loss"}.get(self.objective, "masked-LM perplexity")
         return (
-            f"Held-out {MEASURES[self.objective]}: {before:.4g} before, {after:.4g} after {self.steps} steps "
+            f"Held-out {measure}: {before:.4g} before, {after:.4g} after {self.steps} steps "
             f"({self.held_out} texts held out)."
         )
 
 
-def resolve_objective(settings: AutoObjective | Objective, encoder: Encoder, folder: Path | None) -> Objective:
+def resolve_objective(
+    settings: AutoObjective | Objective | Scratch, encoder: Encoder, folder: Path | None
+) -> Objective | Scratch:
     """Return the objective that `auto` means for these weights. `folder` is None for random weights."""
     if not isinstance(settings, AutoObjective):
         return settings
     shared = settings.model_dump(exclude={"objective"}, exclude_none=True)
-    if folder is not None and carries_head(folder) and _mask_id(encoder) is not None:
-        return MaskedLM(**shared)
-    return TSDAE(**shared)
+    has_head = folder is not None and carries_head(folder) and _mask_id(encoder) is not None
+    return MaskedLM(**shared) if has_head else TSDAE(**shared)
 
 
-def check_objective(settings: Objective, encoder: Encoder) -> None:
+def check_objective(settings: Objective | Scratch, encoder: Encoder) -> None:
     """Raise ConfigError for an objective that does not suit the weights."""
     if isinstance(settings, MaskedLM) and _mask_id(encoder) is None:
         raise ConfigError(
@@ -99,126 +83,78 @@ def check_objective(settings: Objective, encoder: Encoder) -> None:
 
 def check_plain(encoder: Encoder) -> None:
     """Raise ConfigError for an encoder with adapters, which would no longer fit the trained weights."""
-    assert isinstance(encoder.token_model, Transformer)
-    if encoder.token_model.adapters:
+    lora = bool(encoder.transformer.adapters)
+    if lora or len(encoder.transformer.bottlenecks):
         raise ConfigError(
-            "bert: weights: found weights with an adapter, which would no longer fit after training; expected plain "
-            "weights. Merge the adapter when fine-tuning (merge: true), or give other weights."
-        )
-    if len(encoder.token_model.bottlenecks):
-        raise ConfigError(
-            "bert: weights: found weights with bottleneck adapters, which would no longer fit after training; expected "
-            "plain weights. Give other weights."
+            f"bert: weights: found weights with {'an adapter' if lora else 'bottleneck adapters'}, which would no longer fit "
+            "after training; expected plain weights. "
+            f"{'Merge the adapter when fine-tuning (merge: true), or give' if lora else 'Give'} other weights."
         )
 
 
 def continue_training(
-    encoder: Encoder,
-    settings: Objective,
-    pile: TokenPile,
-    context: RunContext,
-    *,
-    folder: Path | None,
-    precision: Precision,
-    stage: str = "bert",
-) -> PretrainingResult:
+    encoder: Encoder, settings: Objective | Scratch, pile: TokenPile, context: RunContext,
+    *, folder: Path | None, precision: Precision, stage: str = "bert",
+) -> PretrainingResult:  # fmt: skip
     """Train `encoder` on a pile, in place. `folder` holds its weights, if it was loaded.
 
-    Raises DataError if the pile has nothing to predict. Raises ConfigError, which names the `stage`, if the loss is not
-    finite.
+    Raises DataError if the pile has nothing to predict, and ConfigError, which names the `stage`, if the loss is not finite.
     """
-    learnt, held_out = pile.split(settings.held_out, context.generator("held_out"))
-    _check_pile(settings, learnt)
-    training: PileTraining
-    if isinstance(settings, SimCSE):
-        seed, temperature = _seed(context, "simcse"), settings.temperature
-        training = SimCSETraining(encoder, learnt, temperature=temperature, batch_size=settings.batch_size, seed=seed)
-    else:
-        head, fresh = _head(encoder, folder, learnt, context)
-        if isinstance(settings, TSDAE):
-            deletion = Deletion(settings.deletion, _seed(context, "deletion"))
-            training = TSDAETraining(encoder, head, learnt, deletion, context.generator("memory"), fresh=fresh)
-        else:
-            masking = _masking(encoder, settings, context)
-            training = MaskedLMTraining(encoder, head, learnt, masking)
-            if fresh and settings.head_warmup_steps:
-                parameters = Hyperparameters(
-                    "head_warmup", settings.head_warmup_steps, settings.batch_size, HEAD_LEARNING_RATE, 0.1, stage
-                )
-                alone = MaskedLMTraining(encoder, head, learnt, masking, frozen=True)
-                train_on_pile(alone, learnt, parameters, context, precision=precision)
-    return _train_and_measure(training, settings, learnt, held_out, context, precision, name="continue", stage=stage)
-
-
-def train_from_scratch(
-    encoder: Encoder, settings: Scratch, pile: TokenPile, context: RunContext, *, precision: Precision
-) -> PretrainingResult:
-    """Train an encoder with random weights by masked LM, in place.
-
-    Raises DataError if the pile has nothing to predict.
-    """
-    learnt, held_out = pile.split(settings.held_out, context.generator("held_out"))
-    _check_pile(settings, learnt)
-    head, _ = _head(encoder, None, learnt, context)
-    training = MaskedLMTraining(encoder, head, learnt, _masking(encoder, settings, context))
-    return _train_and_measure(training, settings, learnt, held_out, context, precision, name="scratch")
-
-
-def _check_pile(settings: Objective | Scratch, learnt: TokenPile) -> None:
-    if not isinstance(settings, SimCSE):
-        check_words(learnt)
-    if isinstance(settings, TSDAE):
-        check_lengths(learnt)
-
-
-def _train_and_measure(
-    training: PileTraining,
-    settings: Objective | Scratch,
-    learnt: TokenPile,
-    held_out: TokenPile,
-    context: RunContext,
-    precision: Precision,
-    *,
-    name: str,
-    stage: str = "bert",
-) -> PretrainingResult:
+    name = "scratch" if isinstance(settings, Scratch) else "continue"
     objective = "scratch" if isinstance(settings, Scratch) else settings.objective
-    size = settings.batch_size
-    steps = step_count(settings, learnt, AUTO_STEPS[objective], name=name, batch_size=size, context=context)
-    parameters = Hyperparameters(name, steps, size, settings.learning_rate, settings.warmup, stage)
+    learnt, held_out = pile.split(settings.held_out, context.generator("held_out"))
+    training = _training(encoder, settings, learnt, context, folder, precision, stage)
+    passes, least, most = AUTO_STEPS[objective]
+    auto = max(least, min(most, -(-passes * len(learnt) // settings.batch_size)))
+    steps = auto if settings.steps == "auto" else settings.steps
+    if settings.epochs is not None:
+        batches = epoch_batches(learnt, settings, context, name=name)
+        steps = sum(len(batches(epoch)) for epoch in range(1, settings.epochs + 1))
     before = training.measure(held_out) if len(held_out) else None
-    done = train_on_pile(training, learnt, parameters, context, precision=precision)
+    begin = time.monotonic()
+    losses = train_on_pile(training, settings, context, name=name, steps=steps, precision=precision, stage=stage)
+    seconds = time.monotonic() - begin
+    tokens = round(all_reduce_sum(training.tokens))
     after = training.measure(held_out) if len(held_out) else None
     return PretrainingResult(
-        objective, steps, len(learnt), len(held_out), before, after, done.epoch_losses, done.seconds,
-        tokens_per_second=done.tokens / max(done.seconds, 1e-9), trainable=count_parameters(training.encoder),
+        objective, steps, len(learnt), len(held_out), before, after, losses, seconds,
+        tokens_per_second=tokens / max(seconds, 1e-9), trainable=count_parameters(encoder),
     )  # fmt: skip
 
 
-def _head(encoder: Encoder, folder: Path | None, pile: TokenPile, context: RunContext) -> tuple[MaskedLMHead, bool]:
-    """Return a masked-LM head on the encoder's device, and whether it is fresh."""
-    token_model = encoder.token_model
-    assert isinstance(token_model, Transformer)
-    if folder is None or not carries_head(folder):
-        head = fresh_head(token_model, pile.word_tokens(), context.generator("head"))
-        return head.to(encoder.device), True
-    head = carried_head(folder)
-    head.grow(token_model.word_embeddings.num_embeddings)
-    return head.to(encoder.device), False
-
-
-def _masking(encoder: Encoder, settings: MaskedLM | Scratch, context: RunContext) -> Masking:
+def _training(
+    encoder: Encoder, settings: Objective | Scratch, learnt: TokenPile, context: RunContext,
+    folder: Path | None, precision: Precision, stage: str,
+) -> PileTraining:  # fmt: skip
+    """Return the training of an objective. A fresh masked-LM head of loaded weights has learnt alone before."""
+    if isinstance(settings, SimCSE):
+        seed = context.generator("simcse").initial_seed()
+        return SimCSETraining(
+            encoder, learnt, temperature=settings.temperature, batch_size=settings.batch_size, seed=seed
+        )
+    check_words(learnt)
+    head = carried_head(folder) if folder is not None and carries_head(folder) else None
+    fresh = head is None
+    if head is None:
+        head = fresh_head(encoder.transformer, learnt.word_tokens(), context.generator("head"))
+    head.grow(encoder.transformer.word_embeddings.num_embeddings)
+    head.to(encoder.device)
+    if isinstance(settings, TSDAE):
+        check_lengths(learnt)
+        deletion = Deletion(settings.deletion, context.generator("deletion").initial_seed())
+        return TSDAETraining(encoder, head, learnt, deletion, context.generator("memory"), fresh=fresh)
     mask_id, size = _mask_id(encoder), encoder.tokenizer.get_vocab_size()
     assert mask_id is not None
-    return Masking(settings.mask_probability, settings.whole_word, mask_id, size, _seed(context, "masks"))
+    seed = context.generator("masks").initial_seed()
+    masking = Masking(settings.mask_probability, settings.whole_word, mask_id, size, seed)
+    if fresh and isinstance(settings, MaskedLM) and settings.head_warmup_steps:
+        alone = MaskedLMTraining(encoder, head, learnt, masking, frozen=True)
+        rates = settings.model_copy(update={"learning_rate": HEAD_LEARNING_RATE, "warmup": 0.1})
+        steps = settings.head_warmup_steps
+        train_on_pile(alone, rates, context, name="head_warmup", steps=steps, precision=precision, stage=stage)
+    return MaskedLMTraining(encoder, head, learnt, masking)
 
 
 def _mask_id(encoder: Encoder) -> int | None:
-    assert isinstance(encoder.token_model, Transformer)
-    name = encoder.token_model.special_tokens.get("mask_token")
-    found: int | None = None if name is None else encoder.tokenizer.token_to_id(name)
-    return found
-
-
-def _seed(context: RunContext, purpose: str) -> int:
-    return context.generator(purpose).initial_seed()
+    name = encoder.transformer.special_tokens.get("mask_token")
+    return None if name is None else encoder.tokenizer.token_to_id(name)

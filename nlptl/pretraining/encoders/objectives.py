@@ -1,11 +1,8 @@
-"""Settings of training on a pile: the objectives of `continue`, and `scratch`.
-
-Shared settings are inherited, because in YAML they stand flat beside those of each objective.
-"""
+"""Settings of training on a pile: the objectives of `continue`, and `scratch`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -13,7 +10,7 @@ from nlptl.config import Config, auto_or
 
 
 class PileTrainingSettings(Config):
-    """Length and measurement of a training on the pile."""
+    """Length and measurement of a training on the pile. Inherited, as YAML holds them flat beside those of each objective."""
 
     steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
     """Number of updates. More learn the pile better and take longer. auto: ten passes over the pile within 100 and 500
@@ -96,12 +93,10 @@ class TSDAE(PileTrainingSettings):
 Objective = MaskedLM | SimCSE | TSDAE
 
 
-def _with_objective(value: Any) -> Any:
-    return {"objective": "auto", **value} if isinstance(value, dict) else value
-
-
 Continue = Annotated[
-    AutoObjective | MaskedLM | SimCSE | TSDAE | None, Field(discriminator="objective"), BeforeValidator(_with_objective)
+    AutoObjective | MaskedLM | SimCSE | TSDAE | None,
+    Field(discriminator="objective"),
+    BeforeValidator(lambda value: {"objective": "auto", **value} if isinstance(value, dict) else value),
 ]
 """Settings of `continue`, told apart by `objective`. The default is auto."""
 

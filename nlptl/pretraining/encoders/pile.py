@@ -18,7 +18,6 @@ from torch import Tensor
 from nlptl.errors import DataError
 from nlptl.models.packing import TEXTS_AT_ONCE, Batch
 from nlptl.models.sentences import sentences
-from nlptl.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -35,29 +34,22 @@ NO_WORD = -1
 class Draw:
     """Batch of a pile in one epoch."""
 
-    epoch: int
-    """Number of the epoch from 1. Random masks depend on it. Measurements use 0 and below."""
-    rows: Tensor
-    """(B,) numbers of the texts."""
-    shared: bool = False
-    """True if other processes hold other rows of the same batch."""
+    epoch: int  # from 1; random masks depend on it, and measurements use 0 and below
+    rows: Tensor  # (B,) numbers of the texts
+    shared: bool = False  # whether other processes hold other rows of the same batch
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenPile:
     """Token ids of all texts, concatenated."""
 
-    ids: NDArray[np.int32]
-    """(N,) token ids with special tokens."""
+    ids: NDArray[np.int32]  # (N,) with special tokens
     words: NDArray[np.int32]
     """(N,) number of the token's word in its text. In words of more than eight word pieces each piece counts as a word.
     -1 for special and unknown tokens."""
-    lengths: Tensor
-    """(B,) int64 token counts."""
-    begins: Tensor
-    """(B,) int64 start of each text in `ids`."""
-    name: str = "the pile"
-    """Source file, for error messages."""
+    lengths: Tensor  # (B,) int64 token counts
+    begins: Tensor  # (B,) int64 start of each text in `ids`
+    name: str = "the pile"  # source file, for error messages
 
     def word_tokens(self) -> NDArray[np.int32]:
         """Return all token ids without special and unknown tokens."""
@@ -93,23 +85,20 @@ class TokenPile:
 def token_pile(encoder: Encoder, batches: Iterable[Sequence[str]], *, whole: bool, name: str) -> TokenPile:
     """Tokenise the distinct texts of a pile. With `whole`, the rest of a truncated text is another text.
 
-    If the encoder reads sentence by sentence, each sentence is a text. Raises DataError for fewer than ten distinct
-    texts.
+    If the encoder reads sentence by sentence, each sentence is a text. Raises DataError for fewer than ten texts.
     """
-    ids: list[NDArray[np.int32]] = []
-    words: list[NDArray[np.int32]] = []
-    lengths: list[int] = []
+    parts: list[list[NDArray[np.int32]]] = []
+    sizes: list[int] = []
     seen: set[bytes] = set()
     for texts in batches:
-        new = list(_distinct(_encodings(encoder, texts, whole), seen))
-        lengths += [len(text) for text, _ in new]
-        if new:
-            ids.append(np.concatenate([text for text, _ in new]))
-            words.append(np.concatenate([_words(encoding) for _, encoding in new]))
-    check_size(len(lengths), name=name)
-    flat, numbers, sizes = np.concatenate(ids), np.concatenate(words), torch.tensor(lengths)
-    numbers[np.isin(flat, _wordless(encoder))] = NO_WORD
-    return TokenPile(flat, numbers, sizes, sizes.cumsum(0) - sizes, name)
+        if new := list(_new_texts(encoder, texts, whole, seen)):
+            sizes += [len(ids) for ids, _ in new]
+            parts.append([np.concatenate(arrays) for arrays in zip(*new, strict=True)])
+    check_size(len(sizes), name=name)
+    ids, words = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    words[np.isin(ids, _wordless(encoder))] = NO_WORD
+    lengths = torch.tensor(sizes)
+    return TokenPile(ids, words, lengths, lengths.cumsum(0) - lengths, name)
 
 
 def check_size(texts: int, *, name: str) -> None:
@@ -129,33 +118,27 @@ def check_words(pile: TokenPile) -> None:
         )
 
 
-def _encodings(encoder: Encoder, texts: Sequence[str], whole: bool) -> Iterator[Encoding]:
+def _new_texts(
+    encoder: Encoder, texts: Sequence[str], whole: bool, seen: set[bytes]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Yield token ids and word numbers of texts whose digests are not in `seen`, and add these."""
     rule = encoder.token_model.rule
     if rule.sentence_start is not None:
         texts = [sentence for text in texts for sentence in sentences(text)]
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
         some = list(texts[begin : begin + TEXTS_AT_ONCE])
-        for encoding in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
-            yield encoding
-            yield from encoding.overflowing if whole else ()
-
-
-def _distinct(encodings: Iterable[Encoding], seen: set[bytes]) -> Iterator[tuple[NDArray[np.int32], Encoding]]:
-    """Yield new encodings with their token ids, and add these to `seen`."""
-    for encoding in encodings:
-        text = np.asarray(encoding.ids, dtype=np.int32)
-        digest = hashlib.blake2b(text.tobytes(), digest_size=12).digest()
-        if digest not in seen:
-            seen.add(digest)
-            yield text, encoding
+        for first in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
+            for encoding in [first, *(first.overflowing if whole else ())]:
+                text = np.asarray(encoding.ids, dtype=np.int32)
+                digest = hashlib.blake2b(text.tobytes(), digest_size=12).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    yield text, _words(encoding)
 
 
 def _words(encoding: Encoding) -> NDArray[np.int32]:
-    found = [
-        NO_WORD if special or number is None else number
-        for number, special in zip(encoding.word_ids, encoding.special_tokens_mask, strict=True)
-    ]
-    numbers = np.asarray(found, dtype=np.int32)
+    pairs = zip(encoding.word_ids, encoding.special_tokens_mask, strict=True)
+    numbers = np.asarray([NO_WORD if special or word is None else word for word, special in pairs], dtype=np.int32)
     word_pieces = np.bincount(numbers - NO_WORD, minlength=1)[numbers - NO_WORD]
     own = numbers.max(initial=NO_WORD) + 1 + np.arange(len(numbers), dtype=np.int32)
     return np.where((numbers != NO_WORD) & (word_pieces > MAX_WORD_PIECES), own, numbers)
@@ -163,7 +146,6 @@ def _words(encoding: Encoding) -> NDArray[np.int32]:
 
 def _wordless(encoder: Encoder) -> list[int]:
     """Return the ids of unknown and special tokens. A text may spell them out, as in "question [SEP] answer"."""
-    token_model = encoder.token_model
-    names = token_model.special_tokens.values() if isinstance(token_model, Transformer) else ()
-    ids = [token_model.rule.unknown, *(encoder.tokenizer.token_to_id(name) for name in names)]
+    names = encoder.transformer.special_tokens.values()
+    ids = [encoder.token_model.rule.unknown, *(encoder.tokenizer.token_to_id(name) for name in names)]
     return [token for token in ids if token is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nlptl.errors import ConfigError
@@ -19,30 +20,23 @@ if TYPE_CHECKING:
     from nlptl.pretraining.encoders.objectives import Scratch
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # by id
+PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
 NAMES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 MAX_LETTERS = 1_000  # entries for single characters; rarer ones, as in Chinese, become [UNK]
 
-PileReader = Callable[[str], Iterable[Sequence[str]]]
-"""Function that reads the pile in batches; its argument names the purpose."""
+PileReader = Callable[[str], Iterable[Sequence[str]]]  # reads the pile in batches; its argument names the purpose
 
 
 def fresh_encoder(settings: Scratch, texts: PileReader, *, seed: int) -> Encoder:
     """Return an encoder (mean pooling) with random weights and a tokenizer learnt from the pile."""
     tokenizer = learnt_tokenizer(settings, texts)
     model = fresh_bert(
-        seed=seed,
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=settings.dim,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        intermediate_size=settings.intermediate or 4 * settings.dim,
-        max_position_embeddings=settings.max_length,
-        hidden_dropout_prob=settings.dropout,
-        attention_probs_dropout_prob=settings.dropout,
-        type_vocab_size=1,
-        pad_token_id=SPECIAL.index("[PAD]"),
-    )
-    rule = TokenRule(special_tokens=True, unknown=SPECIAL.index("[UNK]"), max_length=settings.max_length)
+        seed=seed, vocab_size=tokenizer.get_vocab_size(), type_vocab_size=1, pad_token_id=PAD,
+        max_position_embeddings=settings.max_length, hidden_size=settings.dim, num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads, intermediate_size=settings.intermediate or 4 * settings.dim,
+        hidden_dropout_prob=settings.dropout, attention_probs_dropout_prob=settings.dropout,
+    )  # fmt: skip
+    rule = TokenRule(special_tokens=True, unknown=UNK, max_length=settings.max_length)
     special = dict(zip(NAMES, SPECIAL, strict=True))
     return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
 
@@ -63,18 +57,13 @@ def learnt_tokenizer(settings: Scratch, texts: PileReader) -> Tokenizer:
             f"{len(SPECIAL)} special tokens, the pile's {len(letters)} letters and {len(inner)} of them inside words. "
             "Raise it."
         )
+    # The trainer numbers letters in hash order, different each time, and breaks ties by number: special tokens stay in order.
     trainer = trainers.WordPieceTrainer(
-        vocab_size=settings.vocabulary_size,
-        min_frequency=settings.min_frequency,
-        show_progress=False,
-        # The trainer numbers letters in hash order, different each time, and breaks ties by number.
-        special_tokens=[*SPECIAL, *letters, *inner],
-        initial_alphabet=letters,
-        limit_alphabet=len(letters),
-    )
-    untrained.train_from_iterator((text for batch in texts("learning the tokenizer") for text in batch), trainer)
-    vocabulary = untrained.get_vocab(with_added_tokens=True)
-    tokenizer = _bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"), settings)
+        vocab_size=settings.vocabulary_size, min_frequency=settings.min_frequency, show_progress=False,
+        special_tokens=[*SPECIAL, *letters, *inner], initial_alphabet=letters, limit_alphabet=len(letters),
+    )  # fmt: skip
+    untrained.train_from_iterator(chain.from_iterable(texts("learning the tokenizer")), trainer)
+    tokenizer = _bert_tokenizer(models.WordPiece(untrained.get_vocab(), unk_token="[UNK]"), settings)
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.enable_truncation(settings.max_length)
     return tokenizer
@@ -86,9 +75,7 @@ def _bert_tokenizer(model: Any, settings: Scratch) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]"))
-    )
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
@@ -96,10 +83,9 @@ def _bert_tokenizer(model: Any, settings: Scratch) -> Tokenizer:
 def _letters(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> tuple[list[str], list[str]]:
     """Return the most frequent letters, and "##" plus letter for those inside words."""
     words: Counter[str] = Counter()
-    for texts in batches:
-        for text in texts:
-            normalized = tokenizer.normalizer.normalize_str(text)
-            words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
+    for text in chain.from_iterable(batches):
+        normalized = tokenizer.normalizer.normalize_str(text)
+        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for letter in word:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from nlptl.models.packing import Batch
 from nlptl.pretraining.encoders.pile import Draw, TokenPile
+from nlptl.pretraining.encoders.pile_training import PileTraining
 from nlptl.randomness import seeded
 from nlptl.training.batches import length_sorted_batches, share_of_rows
 from nlptl.training.collectives import gathered
-from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DROPOUT_TEST_TEXTS, DROPOUT_TEST_TOKENS = 16, 4  # texts, and tokens of each, that show whether dropout acts
 
 
-class SimCSETraining:
+class SimCSETraining(PileTraining):
     """loss_i = -log exp(cos(z_i, z'_i) / t) / sum_j exp(cos(z_i, z'_j) / t), z and z' two dropout passes (eq. 4).
 
     Texts of a batch have similar lengths, because length would reveal the positive (Wu et al. 2022). The paper's extra
@@ -32,14 +32,8 @@ class SimCSETraining:
 
     def __init__(self, encoder: Encoder, pile: TokenPile, *, temperature: float, batch_size: int, seed: int) -> None:
         """Set up the training. `seed` fixes the dropout of measurements."""
-        self.encoder, self.pile, self.temperature = encoder, pile, temperature
-        self.batch_size, self.seed = batch_size, seed
-        self.module: nn.Module = encoder
-        self.tokens = 0
-
-    def groups(self, learning_rate: float) -> list[ParameterGroup]:
-        """Return the parameters to train."""
-        return [ParameterGroup(list(self.encoder.parameters()), learning_rate)]
+        super().__init__(encoder, pile)
+        self.module, self.temperature, self.batch_size, self.seed = encoder, temperature, batch_size, seed
 
     def loss(self, draw: Draw) -> Tensor:
         """Return the loss () of a draw: the sum over texts / batch_size."""
@@ -47,12 +41,9 @@ class SimCSETraining:
         return self._losses(self.pile, draw.rows, shared=draw.shared).sum() / self.batch_size
 
     def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
-        """Return the texts of one process. Losses are sums, so its weight is the number of processes.
-
-        With fewer texts than processes each process takes all.
-        """
+        """Return the texts of one process. Losses are sums, so its weight is the number of processes."""
         if len(draw.rows) < processes:
-            return draw, 1.0
+            return draw, 1.0  # each process takes all
         return Draw(draw.epoch, share_of_rows(draw.rows, process, processes)[0], shared=True), float(processes)
 
     def measure(self, pile: TokenPile) -> float:
@@ -66,8 +57,7 @@ class SimCSETraining:
 
     def _losses(self, pile: TokenPile, rows: Tensor, *, shared: bool = False) -> Tensor:
         """Return the loss of each text (B,). Both passes are one batch, the copies side by side."""
-        batch = pile.batch(rows.repeat_interleave(2)).to(self.encoder.device)
-        vectors = self.encoder(batch)
+        vectors = self.encoder(pile.batch(rows.repeat_interleave(2)).to(self.encoder.device))
         with torch.autocast(vectors.device.type, enabled=False):
             one, other = vectors[0::2].float(), vectors[1::2].float()
             others, begin = gathered(other) if shared else (other, 0)
@@ -82,10 +72,7 @@ def contrastive_losses(one: Tensor, other: Tensor, temperature: float, begin: in
 
 
 def has_dropout(encoder: Encoder) -> bool:
-    """Return whether two training passes of an encoder differ.
-
-    Settings do not tell: packed attention never drops attention weights.
-    """
+    """Return whether two training passes differ. Settings do not tell: packed attention never drops attention weights."""
     ids = torch.arange(DROPOUT_TEST_TEXTS * DROPOUT_TEST_TOKENS) % encoder.tokenizer.get_vocab_size()
     batch = Batch(ids, torch.full((DROPOUT_TEST_TEXTS,), DROPOUT_TEST_TOKENS)).to(encoder.device)
     was_training = encoder.training

@@ -15,12 +15,9 @@ from torch import Tensor, nn
 from nlptl.errors import DataError
 from nlptl.models.masked_lm_head import INITIAL_STD
 from nlptl.models.packing import Batch
-from nlptl.models.transformer import Transformer
-from nlptl.pretraining.encoders.masked_lm import MEASURE_TOKENS
 from nlptl.pretraining.encoders.pile import NO_WORD, Draw, TokenPile
-from nlptl.pretraining.encoders.training import weighted_share
+from nlptl.pretraining.encoders.pile_training import TokenPrediction
 from nlptl.randomness import keyed_uniform
-from nlptl.training.batches import length_sorted_batches
 from nlptl.training.loop import ParameterGroup
 
 if TYPE_CHECKING:
@@ -65,12 +62,10 @@ class DecoderMemory(nn.Module):
 
     def forward(self, vectors: Tensor) -> list[Tensor]:
         """Map sentence vectors (B, D) to one (B, D) a layer."""
-        return [
-            nn.functional.linear(vectors, weight, bias) for weight, bias in zip(self.weight, self.bias, strict=True)
-        ]
+        return [nn.functional.linear(vectors, *affine) for affine in zip(self.weight, self.bias, strict=True)]
 
 
-class TSDAETraining:
+class TSDAETraining(TokenPrediction):
     """loss = mean of -log p(w_i | w_<i, s), with s the vector of the text without the deleted words (eq. 1).
 
     The decoder shares the encoder's layers (best in the paper) with causal attention. A masked-LM head predicts: that of
@@ -82,11 +77,10 @@ class TSDAETraining:
         *, fresh: bool,
     ) -> None:  # fmt: skip
         """Set up the training. `fresh`: the head has no pretrained weights. `generator` draws those of the memory."""
-        assert isinstance(encoder.token_model, Transformer)
-        self.encoder, self.head, self.pile, self.deletion, self.fresh = encoder, head, pile, deletion, fresh
-        self.memory = DecoderMemory(encoder.token_model.depth, encoder.dim, generator).to(encoder.device)
-        self.module: nn.Module = nn.ModuleDict({"encoder": encoder, "head": head, "memory": self.memory})
-        self.tokens = 0
+        super().__init__(encoder, pile)
+        self.head, self.deletion, self.fresh = head, deletion, fresh
+        self.memory = DecoderMemory(encoder.transformer.depth, encoder.dim, generator).to(encoder.device)
+        self.module = nn.ModuleDict({"encoder": encoder, "head": head, "memory": self.memory})
 
     def groups(self, learning_rate: float) -> list[ParameterGroup]:
         """Return the parameters to train; new ones have a learning rate of their own."""
@@ -94,39 +88,22 @@ class TSDAETraining:
         (new if self.fresh else old).extend(self.head.parameters())
         return [ParameterGroup(old, learning_rate), ParameterGroup(new, NEW_LEARNING_RATE)]
 
-    def loss(self, draw: Draw) -> Tensor:
-        """Return the mean cross-entropy () of the predicted tokens."""
-        remaining, whole = self.deletion(self.pile, draw), self.pile.batch(draw.rows)
-        self.tokens += len(remaining.input_ids) + len(whole.input_ids)
-        return self._loss_sum(remaining, whole) / max(1, _predicted(whole.lengths))
+    def predicted(self, draw: Draw) -> int:
+        """Return the number of predicted tokens of a draw: all but the first of each text."""
+        return _predicted(self.pile.lengths[draw.rows])
 
-    def share(self, draw: Draw, process: int, processes: int) -> tuple[Draw, float]:
-        """Return the texts of one process, weighted by their predicted tokens."""
-        return weighted_share(draw, process, processes, lambda part: _predicted(self.pile.lengths[part.rows]))
-
-    @torch.inference_mode()
-    def measure(self, pile: TokenPile) -> float | None:
-        """Return the mean loss under fixed deletions, None if there is nothing to predict."""
-        predicted = _predicted(pile.lengths)
-        if not predicted:
-            return None
-        self.module.eval()
-        batches = length_sorted_batches(pile.lengths, budget=MEASURE_TOKENS)
-        total = sum(float(self._loss_sum(self.deletion(pile, Draw(0, rows)), pile.batch(rows))) for rows in batches)
-        return total / predicted
-
-    def _loss_sum(self, remaining: Batch, whole: Batch) -> Tensor:
-        token_model, device = self.encoder.token_model, self.encoder.device
-        assert isinstance(token_model, Transformer)
-        remaining, whole = remaining.to(device), whole.to(device)
+    def loss_sum(self, pile: TokenPile, draw: Draw) -> tuple[Tensor, int, int]:
+        """Return the summed cross-entropy () of the predicted tokens, their number, and that of tokens read."""
+        token_model, device = self.encoder.transformer, self.encoder.device
+        remaining, whole = self.deletion(pile, draw).to(device), pile.batch(draw.rows).to(device)
         vectors = self.encoder.pooling(token_model(remaining), remaining)
         hidden = token_model.decode(whole, self.memory(vectors))
-        last = whole.lengths.cumsum(0) - 1
         predicting = torch.ones(len(whole.input_ids), dtype=torch.bool)
-        predicting[last] = False
+        predicting[whole.lengths.cumsum(0) - 1] = False  # nothing follows the last token of a text
         places = predicting.nonzero()[:, 0].to(device)
         logits = self.head(hidden[places], token_model.word_embeddings.weight)
-        return nn.functional.cross_entropy(logits, whole.input_ids[places + 1], reduction="sum")
+        total = nn.functional.cross_entropy(logits, whole.input_ids[places + 1], reduction="sum")
+        return total, _predicted(whole.lengths), len(remaining.input_ids) + len(whole.input_ids)
 
 
 def check_lengths(pile: TokenPile) -> None:

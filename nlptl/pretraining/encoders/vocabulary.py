@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
-from nlptl.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -36,10 +35,8 @@ class Word:
 
     text: str
     count: int
-    word_pieces: tuple[int, ...]
-    """Token ids."""
-    unknown: bool
-    """True if one of them is the unknown token."""
+    word_pieces: tuple[int, ...]  # token ids
+    unknown: bool  # whether one of them is the unknown token
 
     @property
     def saved(self) -> int:
@@ -51,36 +48,27 @@ class Word:
 class VocabularyReport:
     """Statistics of a tokenizer on a pile."""
 
-    words: int
-    """Words of the pile with repetitions."""
-    unknown_share: float
-    """Share of them with an unknown word piece."""
+    words: int  # of the pile with repetitions
+    unknown_share: float  # of them, with an unknown word piece
     pieces_per_word: float
-    fragmented: dict[str, int]
-    """Number of word pieces, four or more, of frequent words."""
-    unknown: dict[str, int]
-    """Count of frequent words with an unknown word piece."""
+    fragmented: dict[str, int]  # number of word pieces, four or more, of frequent words
+    unknown: dict[str, int]  # count of frequent words with an unknown word piece
 
     def sentence(self) -> str:
         """Return the report as a sentence."""
-        parts = [
+        told = (
             f"Vocabulary: {self.unknown_share:.1%} of the pile's words have unknown parts; a word has "
             f"{self.pieces_per_word:.2f} word pieces on average"
-        ]
-        for what, shown in (
-            (f"words of {FRAGMENTED_WORD_PIECES} word pieces or more", self.fragmented),
-            ("unknown words", self.unknown),
-        ):
+        )
+        fragmented = f"words of {FRAGMENTED_WORD_PIECES} word pieces or more"
+        for what, shown in ((fragmented, self.fragmented), ("unknown words", self.unknown)):
             if shown:
-                parts.append(f"frequent {what}: " + ", ".join(f"{word} ({number})" for word, number in shown.items()))
-        return "; ".join(parts) + "."
+                told += f"; frequent {what}: " + ", ".join(f"{word} ({number})" for word, number in shown.items())
+        return f"{told}."
 
 
 def count_words(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Counter[str]:
-    """Count the normalised words of a pile.
-
-    A word is a run of letters, digits and combining marks, or a non-ASCII symbol such as an emoji.
-    """
+    """Count the normalised words: runs of letters, digits and combining marks, and non-ASCII symbols such as emoji."""
     counts: Counter[str] = Counter()
     normalizer = tokenizer.normalizer
     for texts in batches:
@@ -96,37 +84,33 @@ def examined_words(encoder: Encoder, counts: Counter[str]) -> list[Word]:
     unknown = encoder.token_model.rule.unknown
     # Byte-level and unigram tokenizers need the space to see the start of a word.
     encodings = encoder.tokenizer.encode_batch_fast([f" {word}" for word, _ in found], add_special_tokens=False)
-    word_pieces = [tuple(encoding.ids) for encoding in encodings]
-    return [Word(word, n, ids, unknown in ids) for (word, n), ids in zip(found, word_pieces, strict=True)]
+    pairs = zip(found, encodings, strict=True)
+    return [Word(word, count, tuple(made.ids), unknown in made.ids) for (word, count), made in pairs]
 
 
 def report_on(words: Sequence[Word]) -> VocabularyReport:
     """Return the report on words."""
     running = max(1, sum(word.count for word in words))
     frequent = [word for word in words if word.count >= MIN_WORD_COUNT]
+    fragmented = [word for word in frequent if len(word.word_pieces) >= FRAGMENTED_WORD_PIECES][:MAX_SHOWN_WORDS]
     return VocabularyReport(
         words=running,
         unknown_share=round(sum(word.count for word in words if word.unknown) / running, 6),
         pieces_per_word=round(sum(word.count * len(word.word_pieces) for word in words) / running, 4),
-        fragmented={
-            word.text: len(word.word_pieces)
-            for word in [w for w in frequent if len(w.word_pieces) >= FRAGMENTED_WORD_PIECES][:MAX_SHOWN_WORDS]
-        },
+        fragmented={word.text: len(word.word_pieces) for word in fragmented},
         unknown={word.text: word.count for word in [w for w in frequent if w.unknown][:MAX_SHOWN_WORDS]},
     )
 
 
 def most_useful(words: Sequence[Word], count: int) -> list[str]:
     """Return the `count` words whose entries save most tokens. Raises ConfigError if there are fewer."""
-    useful = sorted(
-        (word for word in words if word.saved > 0 and word.count >= MIN_WORD_COUNT), key=lambda word: -word.saved
-    )
+    useful = [word for word in words if word.saved > 0 and word.count >= MIN_WORD_COUNT]
     if len(useful) < count:
         raise ConfigError(
             f"bert: extend_vocabulary: found {count}; expected at most {len(useful)}, the words that occur at least "
             f"{MIN_WORD_COUNT} times and have several word pieces or are unknown. Lower it."
         )
-    return [word.text for word in useful[:count]]
+    return [word.text for word in sorted(useful, key=lambda word: -word.saved)[:count]]
 
 
 def extend_vocabulary(encoder: Encoder, words: Sequence[str]) -> None:
@@ -136,22 +120,22 @@ def extend_vocabulary(encoder: Encoder, words: Sequence[str]) -> None:
     """
     from tokenizers import AddedToken
 
-    token_model = encoder.token_model
-    assert isinstance(token_model, Transformer)
-    word_pieces = [encoder.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in words]
-    known = [encoder.tokenizer.token_to_id(word) is not None for word in words]  # as part of longer words
+    token_model = encoder.transformer
+    word_pieces = {  # of words that are no entries yet, as part of longer words
+        word: encoder.tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        for word in words
+        if encoder.tokenizer.token_to_id(word) is None
+    }
     # lstrip includes the space before the word, a token of its own in byte-level and unigram tokenizers.
     encoder.tokenizer.add_tokens(
         [AddedToken(word, single_word=True, lstrip=True, normalized=True, special=False) for word in words]
     )
     vocabulary = encoder.tokenizer.get_vocab(with_added_tokens=True)
-    ids = [vocabulary[word] for word in words]
-    new_words = {index: parts for index, parts, kept in zip(ids, word_pieces, known, strict=True) if not kept}
+    new_words = {vocabulary[word]: ids for word, ids in word_pieces.items()}
     old = token_model.word_embeddings
-    rows = max(old.num_embeddings, *(i + 1 for i in ids))
+    rows = max(old.num_embeddings, *(vocabulary[word] + 1 for word in words))
     weight = _with_means(old.weight.detach(), new_words, rows)
-    new = nn.Embedding(rows, old.embedding_dim, old.padding_idx, _weight=weight)
-    token_model.model.set_input_embeddings(new)
+    token_model.model.set_input_embeddings(nn.Embedding(rows, old.embedding_dim, old.padding_idx, _weight=weight))
     token_model.model.config.vocab_size = rows
     pooling = encoder.pooling
     if len(pooling.token_weights):
@@ -170,12 +154,12 @@ def _with_means(table: Tensor, new_words: dict[int, list[int]], rows: int) -> Te
 def _word_pattern() -> re.Pattern[str]:
     r"""Return the pattern of words. \w alone leaves out the combining marks of Hindi or Thai."""
     categories = [unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)]
-    marks = _letters_of({code for code, category in enumerate(categories) if category[0] == "M"})
-    symbols = _letters_of({code for code, category in enumerate(categories) if category in SYMBOLS and code > 127})
+    marks = _character_ranges({code for code, category in enumerate(categories) if category[0] == "M"})
+    symbols = _character_ranges({code for code, name in enumerate(categories) if name in SYMBOLS and code > 127})
     return re.compile(rf"(?:[^\W_]+[{marks}]*)+|[{symbols}][{marks}]*")
 
 
-def _letters_of(codes: set[int]) -> str:
+def _character_ranges(codes: set[int]) -> str:
     """Return the inside of a character class. Ranges compile fast."""
     firsts = sorted(code for code in codes if code - 1 not in codes)
     lasts = sorted(code for code in codes if code + 1 not in codes)

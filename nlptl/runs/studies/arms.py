@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from nlptl.artifact import digest_of
-from nlptl.config import parse, replace_at
-from nlptl.data import TextData, load_table, redraw, rows_not_in, without_texts_of
+from nlptl.config import Config, parse, replace_at
+from nlptl.data import Source, TextData, load_table, redraw, rows_not_in, without_texts_of
 from nlptl.errors import ConfigError
-from nlptl.runs.chain import Chain, ExternalDigests, part_digest
-from nlptl.runs.studies.settings import Comparison
+from nlptl.runs.chain import Chain, ExternalDigests
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable
@@ -23,15 +24,28 @@ SHARED = ("seed", "compare", "data.test")  # settings that no arm may change
 SHARED_WHEN_REDRAWN = ("data.labelled", "data.shots", "data.validation")
 
 
+class Comparison(Config):
+    """Which arms to compare, how often, on which tests."""
+
+    arms: dict[str, dict[str, Any]] = Field(min_length=2, max_length=8)
+    """Arms by name, each with its changed settings, such as "stages.0.epochs: 0". A whole chain is "stages: [...]".
+    All arms are compared with the first."""
+    seeds: int = Field(default=20, ge=2, le=1000)
+    """Number of seeds, counted up from the pipeline's own. More seeds narrow the intervals; a claim needs 20."""
+    tests: dict[str, Source] = Field(min_length=1)
+    """Labelled test files by the name that the table shows."""
+    redraw: Source | None = None
+    """Labelled file from which every seed also draws other examples. Each label gets as many as the rarest label of
+    data.labelled has; the rest is the test. This shows how much depends on which examples were labelled."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ArmData:
     """Data of an arm, without the texts of the study's tests."""
 
     data: TextData
-    left_out: Mapping[str, int]
-    """Rows of each part that stand in a test."""
-    redrawn: TextData | None
-    """The same without the texts from which examples are redrawn."""
+    left_out: Mapping[str, int]  # rows of each part that stand in a test
+    redrawn: TextData  # the same without the texts from which examples are redrawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +55,6 @@ class Arm:
     name: str
     chain: Chain
     data: ArmData
-    stages: tuple[tuple[Any, ...], ...]
-    """Settings, version and external digests of each stage."""
-
-    def trial(self, data: TextData, tests: Mapping[str, TextTable], seed: int, digests: ExternalDigests) -> Trial:
-        """Return the trial of this arm on `data` under a seed."""
-        read = {part: part_digest(data, part) for part in PARTS if getattr(data, part) is not None}
-        shaped_by = {
-            "settings": [self.name, self.stages],
-            "data": [read, {test: table.digest for test, table in tests.items()}],
-        }
-        return Trial(self, seed, digest_of(shaped_by), data, tests, self.chain.work(data, digests, seed=seed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +63,10 @@ class Trial:
 
     arm: Arm
     seed: int
-    identity: str
-    """Digest of all that shapes the trial but the seed."""
+    identity: str  # digest of all that shapes the trial but the seed
     data: TextData
     tests: Mapping[str, TextTable]
-    work: tuple[str, ...]
-    """Digest of each stage's work; trials with equal ones share its result."""
+    work: tuple[str, ...]  # digest of each stage's work; trials with equal ones share its result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,7 @@ class Study:
     """The arms of a comparison and its trials."""
 
     arms: tuple[Arm, ...]
-    trials: tuple[Trial, ...]
-    """All arms of a seed follow one another, so that an interrupted comparison stays fair."""
+    trials: tuple[Trial, ...]  # all arms of a seed follow one another: an interrupted comparison stays fair
     seed: int
 
     @classmethod
@@ -85,10 +85,8 @@ class Study:
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
             arm = _changed(chain, changes, at, redrawn=settings.redraw is not None)
-            arm_data = sources.of(arm, at)
-            arm.check_data(arm_data.data, where=at)
-            stages = tuple((stage.model_dump(mode="json"), stage.version, digests.of(stage)) for stage in arm.stages)
-            arms.append(Arm(name, arm, arm_data, stages))
+            arms.append(Arm(name, arm, sources.of(arm, at)))
+            arm.check_data(arms[-1].data.data, where=at)
         seeds = range(chain.seed, chain.seed + settings.seeds)
         return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
 
@@ -96,17 +94,13 @@ class Study:
 class _Sources:
     """Tables of a study, each read and filtered once."""
 
-    def __init__(
-        self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, where: str
-    ) -> None:
+    def __init__(self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, at: str) -> None:
+        def load(source: Source, name: str) -> TextTable:
+            return load_table(source, settings=chain.data, where=f"{at}.{name}")
+
         self._chain, self._data, self._digests = chain, data, digests
-        self._tests = {
-            name: load_table(source, settings=chain.data, where=f"{where}.tests.{name}")
-            for name, source in settings.tests.items()
-        }
-        self._pool: TextTable | None = None
-        if settings.redraw is not None:
-            self._pool = load_table(settings.redraw, settings=chain.data, where=f"{where}.redraw")
+        self._tests = {name: load(source, f"tests.{name}") for name, source in settings.tests.items()}
+        self._pool = None if settings.redraw is None else load(settings.redraw, "redraw")
         self._known: dict[str, ArmData] = {}
 
     def of(self, arm: Chain, where: str) -> ArmData:
@@ -115,34 +109,32 @@ class _Sources:
         if key not in self._known:
             loaded = self._data if arm.data == self._chain.data else arm.check(where=where)[0]
             kept = without_texts_of(loaded, list(self._tests.values()), drop=self._chain.data.drop_leaks)
-            rows = {part: (getattr(loaded, part), getattr(kept, part)) for part in LEARNT}
-            left_out: dict[str, int] = {
-                part: len(before) - len(after)
-                for part, (before, after) in rows.items()
-                if before is not None and len(before) > len(after)
-            }
-            self._known[key] = ArmData(kept, left_out, self._without_pool(kept))
+            counts = {part: len(getattr(loaded, part) or ()) - len(getattr(kept, part) or ()) for part in LEARNT}
+            left_out: dict[str, int] = {part: count for part, count in counts.items() if count}
+            pile, source, pool = kept.unlabelled, kept.source, self._pool
+            if pool is not None and self._chain.data.drop_leaks:
+                pile, source = (part and rows_not_in(part, pool) for part in (pile, source))
+            redrawn = dataclasses.replace(kept, unlabelled=pile, source=source, test=None)
+            self._known[key] = ArmData(kept, left_out, redrawn)
         return self._known[key]
-
-    def _without_pool(self, data: TextData) -> TextData | None:
-        if self._pool is None:
-            return None
-        pile, source = data.unlabelled, data.source
-        if self._chain.data.drop_leaks:
-            pile, source = (part and rows_not_in(part, self._pool) for part in (pile, source))
-        return dataclasses.replace(data, unlabelled=pile, source=source, test=None)
 
     def trials(self, arms: Sequence[Arm], seed: int) -> Iterator[Trial]:
         """Yield the trials of a seed, then those on redrawn examples."""
         for arm in arms:
-            yield arm.trial(arm.data.data, self._tests, seed, self._digests)
-        if self._pool is None:
-            return
-        drawn, rest = redraw(self._pool, like=self._data, seed=seed)
-        for arm in arms:
-            if arm.data.redrawn is not None:
+            yield self._trial(arm, arm.data.data, self._tests, seed)
+        if self._pool is not None:
+            drawn, rest = redraw(self._pool, like=self._data, seed=seed)
+            for arm in arms:
                 data = dataclasses.replace(arm.data.redrawn, labelled=drawn)
-                yield arm.trial(data, {f"{self._pool.name}, other examples": rest}, seed, self._digests)
+                yield self._trial(arm, data, {f"{self._pool.name}, other examples": rest}, seed)
+
+    def _trial(self, arm: Arm, data: TextData, tests: Mapping[str, TextTable], seed: int) -> Trial:
+        read = {part: getattr(data, part).digest for part in PARTS if getattr(data, part) is not None}
+        tested = {test: table.digest for test, table in tests.items()}
+        stages = [(stage.model_dump(mode="json"), stage.version, self._digests.of(stage)) for stage in arm.chain.stages]
+        identity = digest_of({"settings": [arm.name, stages], "data": [read, tested]})
+        work = tuple(stage.own for stage in arm.chain.identities(data, self._digests, trial=seed))
+        return Trial(arm, seed, identity, data, tests, work)
 
 
 def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool) -> Chain:

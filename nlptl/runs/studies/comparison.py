@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from nlptl.artifact import append_lines, read_json, write_text_atomically
 from nlptl.config import Config
@@ -20,7 +20,6 @@ from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
 from nlptl.runs.studies.arms import Study, Trial
-from nlptl.runs.studies.shared_work import SharedWork
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -36,12 +35,9 @@ class ComparisonRow(Config):
     seed: int
     test: str
     accuracy: float
-    texts: str
-    """Digest of the test."""
-    correct: str = Field(pattern="^[01]+$")
-    """1 for each text whose label was predicted, 0 for each other."""
-    identity: str
-    """Of the trial."""
+    texts: str  # digest of the test
+    correct: str = Field(pattern="^[01]+$")  # 1 for each text whose label was predicted, 0 for each other
+    identity: str  # of the trial
 
     @classmethod
     def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> ComparisonRow:
@@ -49,61 +45,67 @@ class ComparisonRow(Config):
         table = trial.tests[test]
         predicted = classifier.predict(table.texts())
         hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
+        accuracy, correct = sum(hits) / len(hits), "".join(map(str, hits))
         return cls(
-            arm=trial.arm.name, seed=trial.seed, test=test, accuracy=sum(hits) / len(hits), texts=table.digest,
-            correct="".join(map(str, hits)), identity=trial.identity,
+            arm=trial.arm.name, seed=trial.seed, test=test, accuracy=accuracy, texts=table.digest, correct=correct,
+            identity=trial.identity,
         )  # fmt: skip
-
-    def line(self) -> str:
-        """Return the row as a line of JSON."""
-        return json.dumps(self.model_dump(), ensure_ascii=False) + "\n"
 
     def hits(self) -> NDArray[np.float64]:
         """Return 1 or 0 for each text of the test."""
         return np.array([int(bit) for bit in self.correct], dtype=float)
 
 
-@dataclasses.dataclass(frozen=True)
-class TestResult:
+class TestResult(Config):
     """Results of all arms on one test."""
 
     test: str
     texts: int
     seeds: int
-    accuracies: tuple[Interval, ...]
-    """Of each arm."""
-    differences: tuple[PairedDifference, ...]
-    """Of each arm but the first, from the first."""
-    redrawn: bool
-    """Whether every seed had other examples to learn from."""
+    differences: tuple[PairedDifference, ...]  # of each arm but the first, from the first
+    redrawn: bool  # whether every seed had other examples to learn from
+    accuracies: tuple[Interval, ...] = Field(alias="accuracy")  # of each arm
 
 
-@dataclasses.dataclass(frozen=True)
-class ComparisonResult:
-    """Results of a comparison, and a sentence on what they show."""
+class ComparisonResult(Config):
+    """Content of comparison.json: results of a comparison, and a sentence on what they show."""
 
     arms: tuple[str, ...]
-    results: tuple[TestResult, ...]
     sentence: str
+    results: tuple[TestResult, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        results = [dataclasses.asdict(result) for result in self.results]
-        for result in results:
-            result["accuracy"] = result.pop("accuracies")
-        return {"arms": list(self.arms), "sentence": self.sentence, "results": results}
+
+class SharedWork:
+    """Artifacts that several trials need. Each is made by the first and dropped after the last."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        """`trials` are all that will be trained."""
+        self._uses = Counter(key for trial in trials for key in trial.work)
+        self._made: dict[str, Any] = {}
+
+    def train(self, trial: Trial, context: RunContext) -> TextClassifier:
+        """Train a trial's chain, from the last shared artifact that exists."""
+        keys, stages = trial.work, trial.arm.chain.stages
+        self._uses.subtract(keys)
+        done = max((number for number, key in enumerate(keys, start=1) if key in self._made), default=0)
+        artifact: Any = self._made[keys[done - 1]] if done else None
+        for key, following, stage in zip(keys[done:], [*keys[done + 1 :], ""], stages[done:], strict=True):
+            artifact = stage.run(artifact, data=trial.data, context=context)
+            if self._uses[key] > self._uses[following]:  # a chain branches off here, or ends
+                self._made[key] = artifact
+        self._made = {key: made for key, made in self._made.items() if self._uses[key]}
+        return cast("TextClassifier", artifact)
 
 
 def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
     """Run the trials that `folder` has no rows of. Rows and summary are written there."""
     for arm in study.arms:
         for part, count in arm.data.left_out.items():
-            context.progress.say(
-                f"{arm.name}: {count} rows of {part} stand in the comparison's tests and were left out."
-            )
+            told = f"{count} rows of {part} stand in the comparison's tests and were left out."
+            context.progress.say(f"{arm.name}: {told}")
     names = tuple(arm.name for arm in study.arms)
     result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
-    write_json(folder / COMPARISON, result.to_json())
+    write_json(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
     return result
 
 
@@ -111,7 +113,7 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     """Return one row for each trial and test, running the trials that `path` lacks."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
     rows = [row for row in _read_rows(path) if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
-    write_text_atomically(path, "".join(row.line() for row in rows))  # drops a torn last line and old settings
+    write_text_atomically(path, _lines(rows))  # drops a torn last line and old settings
     done = {(row.identity, row.seed, row.test) for row in rows}
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
     shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
@@ -125,7 +127,7 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
                 task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
                 classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
                 new = [ComparisonRow.of(trial, test, classifier) for test in tests]
-                append_lines(path, "".join(row.line() for row in new))
+                append_lines(path, _lines(new))
                 rows += new
             task.advance(int(trial is last[trial.seed]))
     return rows
@@ -133,10 +135,8 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
 
 def read_comparison(folder: Path) -> ComparisonResult | None:
     """Return the comparison in a run's folder. None when it is missing, damaged or of an earlier version."""
-    with contextlib.suppress(ArtifactError, KeyError, TypeError, ValidationError):
-        raw = read_json(folder / COMPARISON)
-        results = [{**result, "accuracies": result.pop("accuracy")} for result in raw["results"]]
-        return TypeAdapter(ComparisonResult).validate_python({**raw, "results": results})
+    with contextlib.suppress(ArtifactError, ValidationError):
+        return ComparisonResult.model_validate(read_json(folder / COMPARISON))
     return None
 
 
@@ -145,41 +145,31 @@ def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int
     results = []
     for test in dict.fromkeys(row.test for row in rows):
         hits = [{row.seed: row.hits() for row in rows if (row.test, row.arm) == (test, arm)} for arm in arms]
-        seeds = sorted(hits[0])
-        scored: list[Any] = [[found[s] for s in seeds] for found in hits]
+        scored: list[Any] = [[found[s] for s in sorted(hits[0])] for found in hits]
         redrawn = len({row.texts for row in rows if row.test == test}) > 1
         if not redrawn:  # every seed saw the same texts
             scored = [np.stack(found) for found in scored]
-        results.append(
-            TestResult(
-                test=test,
-                texts=len(scored[0][0]),
-                seeds=len(seeds),
-                accuracies=tuple(hierarchical_mean(found, seed=seed) for found in scored),
-                differences=tuple(paired_difference(scored[0], found, seed=seed) for found in scored[1:]),
-                redrawn=redrawn,
-            )
-        )
-    return ComparisonResult(arms, tuple(results), _sentence(arms, results))
+        accuracies = tuple(hierarchical_mean(found, seed=seed) for found in scored)
+        differences = tuple(paired_difference(scored[0], found, seed=seed) for found in scored[1:])
+        sizes = {"texts": len(scored[0][0]), "seeds": len(hits[0])}
+        results.append(TestResult(test=test, **sizes, accuracies=accuracies, differences=differences, redrawn=redrawn))
+    return ComparisonResult(arms=arms, results=tuple(results), sentence=_sentence(arms, results))
 
 
 def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
     """Say what the comparison shows by its largest test and with other examples, and what it cannot show."""
     fixed = [result for result in results if not result.redrawn]
     largest = max(fixed, key=lambda result: result.texts)
+    others = [_verdicts(arms, result) for result in results if result.redrawn]
     parts = [f"On {largest.test}, {_verdicts(arms, largest)}."]
-    for result in results:
-        if result.redrawn:
-            parts.append(f"With other labelled examples for each seed, {_verdicts(arms, result)}.")
-    smallest = min(fixed, key=lambda result: result.texts)
-    if smallest.texts < MIN_TEXTS:
-        parts.append(
-            f"A test of {smallest.texts} texts shows nothing: one guess in {2**smallest.texts} gets all right."
-        )
-    few = f" {largest.seeds} seeds show their spread poorly; a claim needs {MIN_SEEDS} or more."
-    examples = "texts" if any(result.redrawn for result in results) else "texts and these labelled examples"
-    parts.append(f"This speaks of these {examples}, not of other data.")
-    return " ".join(parts) + (few if largest.seeds < MIN_SEEDS else "")
+    parts += [f"With other labelled examples for each seed, {verdicts}." for verdicts in others]
+    texts = min(result.texts for result in fixed)
+    if texts < MIN_TEXTS:
+        parts.append(f"A test of {texts} texts shows nothing: one guess in {2**texts} gets all right.")
+    parts.append(f"This speaks of these texts{'' if others else ' and these labelled examples'}, not of other data.")
+    if largest.seeds < MIN_SEEDS:
+        parts.append(f"{largest.seeds} seeds show their spread poorly; a claim needs {MIN_SEEDS} or more.")
+    return " ".join(parts)
 
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
@@ -189,13 +179,13 @@ def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
         interval = difference.difference
         way = "better than" if interval.low > 0 else "worse than" if interval.high < 0 else "not shown to differ from"
         found[way].append(repr(arm))
-    told = [f"{_are(names)} {way}" for way, names in found.items() if names]
+    told = [f"{', '.join(names[:-1])} and {names[-1]} are {way}" if names[1:] else f"{names[0]} is {way}"
+            for way, names in found.items() if names]  # fmt: skip
     return "; ".join([f"{told[0]} {arms[0]!r}", *(f"{more} it" for more in told[1:])])
 
 
-def _are(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
+def _lines(rows: Sequence[ComparisonRow]) -> str:
+    return "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows)
 
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:

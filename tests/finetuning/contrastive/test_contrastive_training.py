@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from nlptl.finetuning.contrastive.training import (
+from nlptl.finetuning.contrastive.contrastive_training import (
     PASSES,
     STEPS,
     ContrastiveSettings,

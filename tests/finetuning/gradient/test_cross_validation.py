@@ -123,7 +123,7 @@ def test_every_look_sums_over_all_folds(given: TextClassifier, count: int) -> No
     found = examples(data)
     made = HeadTuner(head, vectors(head, texts), learning_rate=0.01)
     splits = selection._splits(made, found, SETTINGS)
-    losses = selection._CrossValidation(made, found, SETTINGS, splits).losses(1.0, lambda: None)
+    losses = selection._held_out_losses(made, found, SETTINGS, splits, 1.0, lambda: None)
     assert min(losses.values()) > 0.6
 
 

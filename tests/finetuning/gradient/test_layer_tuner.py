@@ -19,7 +19,7 @@ from nlptl.finetuning.gradient import frozen_layers as frozen_layers_module
 from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets, train_fit
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates, dropouts
-from nlptl.finetuning.gradient.lora import LoraAdapters, merged
+from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, merged
 from nlptl.finetuning.gradient.weight_change import forward_flops, weight_change
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -118,7 +118,7 @@ def test_cached_frozen_layers_change_no_gradient(
     fit = update.start(torch.arange(24))
     plain = update._start  # no trunk at all: embeddings and all layers in one pass
     rows = torch.tensor([3, 1, 20, 7])
-    batch = update.batch(rows)
+    batch = update.texts.batch(rows)
     with torch.no_grad():
         expected = fit.head(given.encoder.pooled(plain(batch), batch))
         torch.testing.assert_close(fit.logits(rows), expected, atol=1e-5, rtol=1e-4)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
 from typing import Literal
 
 from nlptl.models.encoder import Encoder
 from nlptl.models.pretrained import quiet
 from nlptl.models.transformer import Transformer
 from nlptl.randomness import seeded
-
-Variant = Literal["lora", "rslora", "dora"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +20,7 @@ class LoraAdapters:
     alpha: float
     dropout: float
     targets: tuple[str, ...]
-    variant: Variant
+    variant: Literal["lora", "rslora", "dora"]
     merge: bool
 
 
@@ -31,26 +28,23 @@ def add_adapters(token_model: Transformer, adapters: LoraAdapters, layers: list[
     """Put LoRA adapters of PEFT into some layers; their random half is drawn from `seed`."""
     from peft import LoraConfig, get_peft_model
 
+    # Full names of the maps: PEFT's own way to pick layers misses those of ModernBERT.
+    names = [
+        f"{token_model.architecture.layers}.{layer}.{name}"
+        for layer in layers
+        for name, _ in token_model.layers[layer].named_modules()
+        if name.rsplit(".", 1)[-1] in adapters.targets
+    ]
     config = LoraConfig(
         r=adapters.rank,
         lora_alpha=adapters.alpha,  # type: ignore[arg-type]  # PEFT divides by it, whole or not
         lora_dropout=adapters.dropout,
-        target_modules=_named_targets(token_model, adapters.targets, layers),
+        target_modules=names,
         use_rslora=adapters.variant == "rslora",
         use_dora=adapters.variant == "dora",
     )
     with seeded(seed, token_model.device), quiet():
         token_model.adapters = (get_peft_model(token_model.model, config),)
-
-
-def _named_targets(token_model: Transformer, targets: Sequence[str], layers: Sequence[int]) -> list[str]:
-    """Return the full names of the maps in some layers; PEFT's own way to pick layers misses those of ModernBERT."""
-    return [
-        f"{token_model.architecture.layers}.{layer}.{name}"
-        for layer in layers
-        for name, _ in token_model.layers[layer].named_modules()
-        if name.rsplit(".", 1)[-1] in targets
-    ]
 
 
 def merged(encoder: Encoder) -> Encoder:

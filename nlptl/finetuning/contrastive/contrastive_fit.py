@@ -7,56 +7,45 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nlptl.errors import DataError
+from nlptl.evaluation.calibration import fit_temperature
+from nlptl.finetuning.contrastive.contrastive_training import ContrastiveSettings
 from nlptl.finetuning.contrastive.pseudo_labels import PseudoLabelling, with_pile
 from nlptl.finetuning.contrastive.rows import Contrast, ContrastiveTask
-from nlptl.finetuning.contrastive.training import ContrastiveSettings
-from nlptl.finetuning.contrastive.zero_shot import baseline_sentence, name_vectors, names_alone
-from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerTuner
-from nlptl.finetuning.linear import (
-    FittedHead,
-    LabelledVectors,
-    LinearHead,
-    fit_logistic,
-    fit_temperature,
-    with_temperature,
-    write_head,
-)
+from nlptl.finetuning.contrastive.zero_shot import name_vectors, names_alone
+from nlptl.finetuning.gradient.layer_tuner import LayerFit, LayerPlan
+from nlptl.finetuning.linear import FittedHead, LabelledVectors, LinearHead, fit_logistic, with_temperature, write_head
 from nlptl.finetuning.method import Fitted
 from nlptl.models.heads import Head
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 
 NamesChoice = Literal["auto", "always", "never"]
-MARGIN = 0.02
-"""Largest increase in leave-one-out log-loss (nats) at which label names are still used; smaller differences are noise with
-few examples."""
+MARGIN = 0.02  # nats of leave-one-out log-loss that names may cost and are still used: noise with few examples
+# Assumed ratio of the error rate after contrastive training to that of the frozen head (measured: 0.5 to 1). It sets the
+# confidence, since trained layers have seen every example; cross-fitting would measure it at three times the cost.
 REMAINING_ERRORS = 2 / 3
-"""Assumed ratio of the error rate after contrastive training to that of the frozen head (measured: 0.5 to 1). Sets the
-confidence, since trained layers have seen every example; cross-fitting would measure it at three times the cost."""
 
 
 def contrastive_classifier(
     task: ContrastiveTask,
-    make_tuner: Callable[[list[str]], LayerTuner],
+    plan: LayerPlan,
     settings: ContrastiveSettings,
     *,
     names: NamesChoice,
     pile: PseudoLabelling | None = None,
 ) -> Fitted:
-    """Train the encoder contrastively on the labelled texts, then fit a head.
+    """Train the encoder contrastively on the labelled texts, then fit a head of fixed strength.
 
-    The head's strength is fixed, since the layers have learnt from the texts, whose vectors cannot tell how a head does on
-    others. Its confidence assumes `REMAINING_ERRORS` of the errors that the head on frozen vectors makes when an example is
-    left out. With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
+    Its confidence assumes `REMAINING_ERRORS` of the errors that the head on frozen vectors makes when an example is left out.
+    With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
     """
-    contrast = Contrast(task, make_tuner, settings)
+    contrast = Contrast(task, plan, settings)
     measure, used = _frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences[:used]
     if not contrast.has_pairs():
@@ -81,40 +70,35 @@ def _frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> 
 
     The sentences are all of them, those of the first template, or none.
     """
-    own, count = vectors[: len(task.examples.texts)], len(task.given.labels)
-    found = task.examples.groups
-    copies = torch.from_numpy(found.copies)
-    rows = LabelledVectors.of(own[found.first], task.examples.label_ids[found.first], count, copies=copies)
+    own, named = vectors[: len(task.examples.texts)], vectors[len(task.examples.texts) :]
+    groups, count = task.examples.groups, len(task.given.labels)
+    rows = LabelledVectors.of(
+        own[groups.first], task.examples.label_ids[groups.first], count, copies=torch.from_numpy(groups.copies)
+    )
+    without = _named_head(task, rows, named, 0)
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.context.record.add_finding("label_names", "none", told)
-        with one_thread_if(True):
-            return fit_logistic(rows), 0
-    directions = name_vectors(vectors[len(own) :], task.sentences)
-    reached = names_alone(own, task.examples.label_ids, directions)
-    told = baseline_sentence(reached, len(own), task.given.labels)
+        return without, 0
+    reached, told = names_alone(own, task.examples.label_ids, name_vectors(named, task.sentences))
     task.context.record.add_finding("zero_shot", dataclasses.asdict(reached), told)
-    without = _named_head(task, rows, vectors[len(own) :], 0)
     within, said = without, 0
     for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():
-        tried = _named_head(task, rows, vectors[len(own) :], sentences)
+        tried = _named_head(task, rows, named, sentences)
         if not said or _says_more(within, tried):
             within, said = tried, sentences
-    several = (
-        f" in {said // count} of {len(task.sentences) // count} sentences each" if len(task.sentences) > count else ""
-    )
-    used, why = _names_help(without, within, names, several)
+    several = f" in {said // count} of {len(task.sentences) // count} sentences each"
+    used, why = _names_help(without, within, names, several if len(task.sentences) > count else "")
     task.context.record.add_finding("label_names", "used" if used else "left out", why)
     return (within, said) if used else (without, 0)
 
 
 def _named_head(task: ContrastiveTask, rows: LabelledVectors, vectors: Tensor, count: int) -> FittedHead:
     """Return the head over examples and the first `count` sentences (M,) that name labels."""
-    labels = torch.tensor(task.sentences.labels)[:count]
+    if count:
+        rows = rows.with_prototypes(vectors[:count], torch.tensor(task.sentences.labels)[:count], weight=1.0)
     with one_thread_if(True):
-        if not len(labels):
-            return fit_logistic(rows)
-        return fit_logistic(rows.with_prototypes(vectors[:count], labels, weight=1.0))
+        return fit_logistic(rows)
 
 
 def _says_more(first: FittedHead, every: FittedHead) -> bool:
@@ -123,9 +107,8 @@ def _says_more(first: FittedHead, every: FittedHead) -> bool:
     Each sentence counts as an example, so several weigh the names more. All are taken where nothing could be held out.
     """
     both = first.scored & every.scored
-    if not bool(both.any()):
-        return True
-    return bool(broadcast(float(every.losses_on(both).mean() < first.losses_on(both).mean())))
+    better = not bool(both.any()) or every.losses_on(both).mean() < first.losses_on(both).mean()
+    return bool(broadcast(float(better)))
 
 
 def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, several: str = "") -> tuple[bool, str]:
@@ -135,27 +118,20 @@ def _names_help(without: FittedHead, within: FittedHead, names: NamesChoice, sev
     and its name is half of what is known of the label. Then names must be worse by more than the standard error too.
     """
     if names != "auto":
-        return (
-            names == "always",
-            f"Label names are {f'used{several}' if names == 'always' else 'left out'}, as the settings say.",
-        )
+        told = f"used{several}" if names == "always" else "left out"
+        return names == "always", f"Label names are {told}, as the settings say."
     both = without.scored & within.scored
     if not bool(both.any()):
-        return (
-            True,
-            f"Label names are used{several}: with one example of each label nothing could be left out to try them on.",
-        )
+        told = "with one example of each label nothing could be left out to try them on"
+        return True, f"Label names are used{several}: {told}."
     difference = within.losses_on(both) - without.losses_on(both)
     with_names, alone = float(within.losses_on(both).mean()), float(without.losses_on(both).mean())
     error = float(difference.std()) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
     allowed = MARGIN if bool(both.all()) else max(MARGIN, error)
     helped = bool(broadcast(float(with_names <= alone + allowed)))
     whose = "" if bool(both.all()) else f" of the {int(both.sum())} that are not the only one of their label"
-    told = f"held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
-    return (
-        helped,
-        f"Label names are {f'used{several}' if helped else 'left out'}: leaving one example out{whose}, {told}.",
-    )
+    told = f"leaving one example out{whose}, held-out log-loss {with_names:.3f} with them, {alone:.3f} without"
+    return helped, f"Label names are {f'used{several}' if helped else 'left out'}: {told}."
 
 
 def _finished(contrast: Contrast, fit: LayerFit, vectors: Tensor, linear: LinearHead, measure: FittedHead) -> Fitted:

@@ -19,31 +19,21 @@ from nlptl.training.checkpoints import Checkpoints
 from nlptl.training.compute import Precision
 from nlptl.training.loop import Schedule, TrainingJob, train
 
-STEPS = (20, 400)
-"""Least and most steps that `steps: auto` takes."""
-PASSES = (4, 16)
-"""Least and most times that each text is seen under `steps: auto`, within those bounds: see `passes_for`."""
-BATCH = (16, 64)
-"""Least and most labelled texts of a step under `batch_size: auto`."""
-
-
-ACTIVATIONS = 18
-"""Numbers that a layer keeps for the way back, a token and dimension: inputs, query, key, value, and 4 x 2 of the MLP."""
+STEPS = (20, 400)  # least and most that `steps: auto` takes
+PASSES = (4, 16)  # least and most times that each text is seen under `steps: auto`, see `passes_for`
+BATCH = (16, 64)  # least and most labelled texts of a step under `batch_size: auto`
+ACTIVATIONS = 18  # kept by a layer, a token and dimension: inputs, query, key, value, and 4 x 2 of the MLP
 
 
 @dataclasses.dataclass(frozen=True)
 class ContrastiveSettings:
     """Settings of one training."""
 
-    steps: int | None
-    """None: enough to see each text `passes` times, within `STEPS`."""
+    steps: int | None  # None: enough to see each text `passes` times, within `STEPS`
     batch_size: int
-    """Labelled texts a step."""
     temperature: float
-    """Temperature of the loss: lower looks at the nearest texts alone, higher at all alike."""
     seed: int
-    passes: int = PASSES[0]
-    """Times that each text is seen where `steps` is None."""
+    passes: int = PASSES[0]  # times that each text is seen where `steps` is None
     precision: Precision = "float32"
 
 
@@ -52,14 +42,10 @@ class ContrastivePlan:
     """Size of a contrastive training, known before it starts."""
 
     steps: int
-    batch_size: int
-    """Texts a step on average, the sentences that name their labels among them."""
-    tokens: int
-    """Tokens that pass through the layers that move, all steps together."""
-    flops: float
-    """Operations of the matrix products, forwards and backwards."""
-    bytes: int
-    """Memory of what moves: weights, gradients and two moments of AdamW, and the activations of a step."""
+    batch_size: int  # texts a step on average, the sentences that name their labels among them
+    tokens: int  # tokens that pass through the layers that move, all steps together
+    flops: float  # operations of the matrix products, forwards and backwards
+    bytes: int  # memory of what moves: weights, gradients and two moments of AdamW, and the activations of a step
 
     def sentence(self, seconds: float | None) -> str:
         """Tell the plan in one sentence; `seconds` is the estimated time, if there is one."""
@@ -114,40 +100,31 @@ def steps_for(texts: int, batch_size: int, *, passes: int) -> int:
 class Pool:
     """Texts of which each step takes some."""
 
-    rows: Tensor
-    """(P,) row numbers among the tuner's texts."""
-    batch_size: int
-    """How many a step takes."""
+    rows: Tensor  # (P,) row numbers among the tuner's texts
+    batch_size: int  # how many a step takes
 
 
 class ContrastiveTraining:
     """One contrastive training: planned when it is made, run by `run`.
 
-    A step takes texts from each pool, and the sentences that name their labels. So texts gather around what their label
-    means.
+    A step takes texts from each pool, and the sentences that name their labels, so that texts gather around these.
     """
 
     def __init__(
-        self,
-        tuner: LayerTuner,
-        labels: Tensor,
-        pools: Sequence[Pool],
-        *,
-        named: Tensor,
-        settings: ContrastiveSettings,
+        self, tuner: LayerTuner, labels: Tensor, pools: Sequence[Pool], *, named: Tensor, settings: ContrastiveSettings
     ) -> None:
         """`labels` (n,) are those of all texts of the tuner, `named` (M,) the rows of the sentences that name labels."""
         self._tuner, self._labels, self._settings = tuner, labels.cpu(), settings
         generator = torch.Generator().manual_seed(settings.seed)
         texts = sum(len(pool.rows) for pool in pools)
         steps = settings.steps or steps_for(texts, settings.batch_size, passes=settings.passes)
-        drawn = [
-            [pool.rows[rows] for rows in label_batches(
-                self._labels[pool.rows], batch_size=pool.batch_size, steps=steps, generator=generator
-            )]
-            for pool in pools
-        ]  # fmt: skip
-        batches = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
+
+        def drawn(pool: Pool) -> list[Tensor]:
+            labels, size = self._labels[pool.rows], pool.batch_size
+            found = label_batches(labels, batch_size=size, steps=steps, generator=generator)
+            return [pool.rows[rows] for rows in found]
+
+        batches = [torch.cat(parts) for parts in zip(*map(drawn, pools), strict=True)]
         self._fit = tuner.start(pools[0].rows)
         self._batches = [
             torch.cat([rows, named[torch.isin(self._labels[named], self._labels[rows])]]) for rows in batches
@@ -155,16 +132,13 @@ class ContrastiveTraining:
         self.plan = self._planned()
 
     def run(
-        self,
-        *,
-        after_step: Callable[[int, float], None] | None = None,
-        checkpoints: Checkpoints | None = None,
+        self, *, after_step: Callable[[int, float], None] | None = None, checkpoints: Checkpoints | None = None
     ) -> LayerFit:
         """Train and return the fit; its head has not moved. `after_step` is told the step and its loss."""
-        fit = self._fit
-        labels = self._labels.to(self._tuner.device)
+        fit, labels = self._fit, self._labels.to(self._fit.encoder.device)
 
         def loss(rows: Tensor) -> Tensor:
+            self._tuner.count(rows, training=True)
             vectors = fit.sentence_vectors(rows)
             return supervised_contrastive_loss(vectors, labels[rows], temperature=self._settings.temperature)
 
@@ -187,6 +161,7 @@ class ContrastiveTraining:
         tokens = [len(batch.input_ids) for batch in batches]
         flops = sum(3 * self._tuner.forward_flops(batch) for batch in batches)
         moving = sum(p.numel() for group in self._fit.groups(head=False) for p in group.parameters)
-        memory = 16 * moving + 4 * ACTIVATIONS * self._tuner.width * max(tokens) * self._tuner.layers
+        token_model = self._fit.token_model
+        kept = ACTIVATIONS * token_model.dim * max(tokens) * (token_model.used_depth - self._tuner.frozen)
         batch_size = round(sum(map(len, self._batches)) / len(self._batches))
-        return ContrastivePlan(len(tokens), batch_size, sum(tokens), flops, memory)
+        return ContrastivePlan(len(tokens), batch_size, sum(tokens), flops, 16 * moving + 4 * kept)

@@ -10,7 +10,9 @@ from nlptl.config import SMALLEST, Config, auto_or
 
 Rate = Annotated[float | Literal["auto"], auto_or(float, least=SMALLEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-PrecisionSetting = Literal["auto", "float32", "tf32", "bfloat16"]
+PRECISION = """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
+float32. tf32 is between the two on a GPU, and float32 elsewhere."""
+PrecisionSetting = Annotated[Literal["auto", "float32", "tf32", "bfloat16"], Field(description=PRECISION)]
 
 
 class GradientSettings(Config):
@@ -38,9 +40,7 @@ class GradientSettings(Config):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the truth that is spread over all labels while training; more keeps probabilities from extremes."""
     precision: PrecisionSetting = "auto"
-    """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
-    float32. tf32 is between the two on a GPU, and float32 elsewhere."""
 
-    def head_rate(self, auto: float) -> float:
-        """Return the learning rate of the head; `auto` where the settings say auto."""
-        return auto if self.learning_rate == "auto" else self.learning_rate
+    def head_rate(self, *, over_layers: bool = False) -> float:
+        """Return the learning rate of the head alone or over word vectors, or over layers that learn."""
+        return (1e-3 if over_layers else 1e-2) if self.learning_rate == "auto" else self.learning_rate
