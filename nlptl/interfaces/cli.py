@@ -115,7 +115,8 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     _, report = chain.check(where=str(pipeline))
-    _tell([*report.sentences(), f"{pipeline}: fits. {len(chain.stages)} stages would run."])
+    count = len(chain.stages)
+    _tell([*report.sentences(), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
 @app.command(

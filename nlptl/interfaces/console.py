@@ -68,7 +68,8 @@ class _LineTask:
         seconds = time.monotonic() - self._begin
         if seconds >= LINE_EVERY[0]:
             rate = _rate(self._done, seconds, self._unit)
-            self._progress.say(f"{self._name}: done, {human(self._done)} {self._unit} in {clock(seconds)} ({rate})")
+            unit = self._unit.removesuffix("s") if self._done == 1 else self._unit
+            self._progress.say(f"{self._name}: done, {human(self._done)} {unit} in {clock(seconds)} ({rate})")
 
 
 class BarProgress:

@@ -44,6 +44,15 @@ def test_long_work_is_told_in_plain_lines(seconds: list[float]) -> None:
     ]
 
 
+def test_one_of_something_is_told_without_a_plural(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("fine-tune", total=None, unit="fits") as task:
+        seconds[0] = 11.0
+        task.advance(0)
+        task.advance(1)
+    assert stream.getvalue().splitlines()[-1].startswith("fine-tune: done, 1 fit in 11.0 s (")
+
+
 def test_lines_become_rarer_and_slow_work_has_a_rate_a_minute(seconds: list[float]) -> None:
     stream = io.StringIO()
     with LineProgress(stream).task("comparing 2 arms", total=10, unit="seeds") as task:
