@@ -59,8 +59,9 @@ class _Cycle:
         count = min(count, len(self._items))
         if len(self._queue) < count:
             order = torch.randperm(len(self._items), generator=self._generator).tolist()
-            waiting = set(self._queue)
-            self._queue += [self._items[i] for i in order if self._items[i] not in waiting]
+            shuffled = [self._items[i] for i in order]
+            first = [item for item in shuffled if item not in self._queue][: count - len(self._queue)]
+            self._queue += first + [item for item in shuffled if item not in first]  # the new round holds every item
         taken, self._queue = self._queue[:count], self._queue[count:]
         return taken
 

@@ -72,6 +72,15 @@ def test_batches_hold_partners_and_cost_the_same_for_any_number_of_labels(labels
     assert int(seen.max()) - int(seen.min()) <= 1  # everything comes in its turn; rows drawn at random are 8 apart
 
 
+@pytest.mark.parametrize(("labels", "each", "size"), [(3, 8, 16), (2, 7, 6), (2, 13, 16), (4, 5, 12), (2, 23, 16)])
+def test_texts_come_equally_often_where_steps_do_not_divide_them(labels: int, each: int, size: int) -> None:
+    ids = torch.arange(labels).repeat_interleave(each)
+    batches = label_batches(ids, batch_size=size, steps=200, generator=torch.Generator().manual_seed(0))
+    assert all(len(rows) == len(torch.unique(rows)) for rows in batches)
+    seen = torch.bincount(torch.cat(batches), minlength=len(ids)).reshape(labels, each)
+    assert int((seen.max(dim=1).values - seen.min(dim=1).values).max()) <= 1
+
+
 def test_a_label_with_one_text_joins_with_it_alone() -> None:
     rows = torch.cat(label_batches(torch.tensor([0, 1, 1]), batch_size=8, steps=3, generator=torch.Generator()))
     assert set(rows.tolist()) == {0, 1, 2}
