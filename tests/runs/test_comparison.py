@@ -34,8 +34,8 @@ def test_the_largest_test_decides(second: float, verdict: str) -> None:
     found = summarise([*rows("small", 0.5, 0.5, texts=2), *rows("large", 0.5, second)], ("a", "b"), seed=1)
     assert found.sentence == (
         f"On large, {verdict}. A test of 2 texts shows nothing: one guess in 4 gets all right. "
-        "This speaks of these texts and these labelled examples, not of other data. "
-        "6 seeds show their spread poorly; a claim needs 20 or more."
+        "This speaks of these texts and these labelled examples, not of other data, and 6 seeds are few: a claim needs 20 "
+        "or more."
     )
     assert [(result.test, result.texts, result.redrawn) for result in found.results] == [
         ("small", 2, False),
@@ -46,7 +46,7 @@ def test_the_largest_test_decides(second: float, verdict: str) -> None:
 def test_other_examples_are_told_apart() -> None:
     found = summarise([*rows("large", 0.5, 0.8), *rows("others", 0.5, 0.5, redrawn=True)], ("a", "b"), seed=1)
     assert "With other labelled examples for each seed, 'b' is not shown to differ from 'a'." in found.sentence
-    assert "This speaks of these texts, not of other data." in found.sentence
+    assert "This speaks of these texts, not of other data, and" in found.sentence
     assert [result.redrawn for result in found.results] == [False, True]
     assert found.results[0].differences[0].wins == 6
 

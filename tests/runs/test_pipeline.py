@@ -341,7 +341,7 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert said == [*stages, "comparison: kept, nothing that its 8 trials depend on has changed."]
     told = list(comparison_lines(result))
     assert told[0] == "Accuracy on all of them in %, 2 seeds [95 % interval]:"
-    assert told[-1].endswith("2 seeds show their spread poorly; a claim needs 20 or more.")
+    assert told[-1].endswith("2 seeds are few: a claim needs 20 or more.")
     assert json.loads((out / "comparison.json").read_text())["sentence"] == result.sentence
 
 

@@ -166,10 +166,9 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
     texts = min(result.texts for result in fixed)
     if texts < MIN_TEXTS:
         parts.append(f"A test of {texts} texts shows nothing: one guess in {2**texts} gets all right.")
-    parts.append(f"This speaks of these texts{'' if others else ' and these labelled examples'}, not of other data.")
-    if largest.seeds < MIN_SEEDS:
-        parts.append(f"{largest.seeds} seeds show their spread poorly; a claim needs {MIN_SEEDS} or more.")
-    return " ".join(parts)
+    few = f", and {largest.seeds} seeds are few: a claim needs {MIN_SEEDS} or more" if largest.seeds < MIN_SEEDS else ""
+    data = "these texts" if others else "these texts and these labelled examples"
+    return " ".join([*parts, f"This speaks of {data}, not of other data{few}."])
 
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
