@@ -30,6 +30,7 @@ class Record:
         self.history: list[dict[str, Number]] = []
         self.report: dict[str, Any] = {}
         self.sentences: list[str] = []
+        self.warnings: list[str] = []  # those of the sentences that a run prints in any case
         self.trainable_parameters = 0  # of the stage; the manifest keeps them
 
     def row(self, **values: Number) -> None:
@@ -41,11 +42,18 @@ class Record:
         """Pass the loss of one step to `on_row`. It is not kept."""
         self._on_row(f"{training}/steps", {"loss": loss}, step)
 
-    def add_finding(self, name: str, value: Any, sentence: str = "") -> None:
-        """Keep a finding (plain JSON values) and the sentence that reports it."""
+    def add_finding(self, name: str, value: Any, sentence: str = "", *, warns: bool = False) -> None:
+        """Keep a finding (plain JSON values) and the sentence that reports it, as a warning if it `warns`."""
         self.report[name] = value
-        if sentence:
+        if warns:
+            self.warn(sentence)
+        elif sentence:
             self.sentences.append(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Keep a sentence that a run prints whatever else it prints."""
+        self.sentences.append(sentence)
+        self.warnings.append(sentence)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,8 +117,14 @@ class LabelledExamples:
             watch = progress or SilentProgress()
             with watch.task("encoding the labelled texts", total=len(texts), unit="texts") as task:
                 vectors = torch.from_numpy(encoder.encode(texts, after_batch=task.advance))
-            self._vectors[id(encoder)] = (encoder, vectors[torch.from_numpy(self.groups.owner)])
+            if len(texts) < len(self.texts):
+                vectors = vectors[torch.from_numpy(self.groups.owner)]
+            self._vectors[id(encoder)] = (encoder, vectors)
         return self._vectors[id(encoder)][1]
+
+    def forget_vectors(self, encoder: Encoder) -> None:
+        """Let go of an encoder and its vectors."""
+        self._vectors.pop(id(encoder), None)
 
     def knows_vectors(self, encoder: Encoder) -> bool:
         """Say whether `frozen_vectors` has encoded the texts already."""

@@ -79,7 +79,7 @@ def _by_validation(
         expected = "expected some of each label to correct probabilities by. Add them"
         short = f"found no text of the label {classifier.labels[int(counts.argmin())]!r}; {expected}"
     if short:
-        record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.")
+        record.add_finding("temperature", None, f"data.validation: {short}, or leave them as they are.", warns=True)
         return None
     weights = (examples.label_shares() / (counts / counts.sum())).clamp(max=MAX_WEIGHT)[labels]
     logits = log_probabilities(classifier.predict_proba(validation.texts))

@@ -211,7 +211,13 @@ class Encoder(nn.Module):
             ) from None
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
-        pooling = Pooling(settings["pooling"], **state)
+        try:
+            pooling = Pooling(settings["pooling"], **state)
+        except (TypeError, ValueError):
+            raise ArtifactError(
+                f"{folder / POOLING}: does not fit the pooling that {SETTINGS} describes; the folder is damaged. "
+                "Run the stage again."
+            ) from None
         return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
 
     @classmethod

@@ -46,8 +46,10 @@ def checkpoint_folder(stage: Path) -> Path:
 
 def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
     """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
-    (folder / COMPARISON).unlink(missing_ok=True)  # made again of its rows, which stay while they fit
-    artifact.sweep(folder, lambda name: name in FILES or STAGE_FOLDER.fullmatch(name) is not None)
+    old = folder / RUN_SETTINGS
+    if not old.is_file() or old.read_text(encoding="utf-8") != settings:
+        (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
+    artifact.sweep(folder, lambda name: name in FILES or _names_a_stage(name))
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_json(folder / DATA_REPORT, data_report)
 
@@ -63,11 +65,14 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     for stage in stages:
         artifact.check_replaceable(stage, files)
     settings = folder / RUN_SETTINGS
-    if settings.is_file() and not settings.read_bytes().startswith(MARK.encode()):
-        raise ArtifactError(
-            f"{settings}: a file that nlptl did not write stands here; nothing was overwritten. "
-            "Choose another folder with --out."
-        )
+    if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
+        return
+    for name in FILES:  # a run writes its settings first
+        if (folder / name).exists():
+            raise ArtifactError(
+                f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
+                "Choose another folder with --out."
+            )
 
 
 def stage_files() -> frozenset[str]:
@@ -130,8 +135,13 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
     for path in folder.glob(f".*{CHECKPOINTS}"):
-        if STAGE_FOLDER.fullmatch(path.name[1 : -len(CHECKPOINTS)]):
+        if _names_a_stage(path.name[1 : -len(CHECKPOINTS)]):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _names_a_stage(folder: str) -> bool:
+    name = STAGE_FOLDER.fullmatch(folder)
+    return name is not None and name[2] in stage_names()
 
 
 def stage_folders(run: Path) -> list[Path]:

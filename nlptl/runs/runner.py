@@ -112,7 +112,8 @@ def run_chain(
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
         if study is None:
-            (folder / on_disk.COMPARISON_ROWS).unlink(missing_ok=True)
+            for name in (on_disk.COMPARISON_ROWS, on_disk.COMPARISON):
+                (folder / name).unlink(missing_ok=True)
         compared = None if study is None else compare(study, folder, context)
     return RunResult(folder, tuple(outcomes), report, scores, compared)
 
@@ -171,7 +172,8 @@ def _run_stage(
             shutil.rmtree(checkpoints, ignore_errors=True)
         else:
             manifest = read_manifest(place)
-    context.progress.say(" ".join([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1]]))
+    told = dict.fromkeys([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1], *record.warnings])
+    context.progress.say(" ".join(told))
     return artifact, StageOutcome(place, manifest, kept=False)
 
 

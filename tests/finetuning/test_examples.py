@@ -100,3 +100,23 @@ def test_a_fine_tuning_encodes_its_examples_once(update: dict[str, Any], monkeyp
     monkeypatch.setattr(type(given.encoder), "encode", watched)
     FineTune(update=update).run(given, data=data, context=context)
     assert all(seen.count(text) <= 1 for text in small_reviews(12)[0])
+
+
+def test_vectors_that_are_let_go_of_are_made_again() -> None:
+    examples, encoder = LabelledExamples.of(TextData(labelled=small_reviews(4)), LABELS), Counting()
+    some: Any = encoder
+    examples.frozen_vectors(some)
+    examples.forget_vectors(some)
+    assert not examples.knows_vectors(some)
+    examples.frozen_vectors(some)
+    assert len(encoder.texts) == 8
+
+
+def test_what_a_user_should_act_on_is_a_warning() -> None:
+    data = TextData(labelled=small_reviews(8), validation=small_reviews(5, start=50))
+    context = RunContext(seed=1, device="cpu")
+    given = ClassificationHead().run(tiny_encoder("bert"), data=data, context=context)
+    FineTune(update={"method": "head", "solver": "ridge"}).run(given, data=data, context=context)
+    (told,) = context.record.warnings
+    assert told.startswith("data.validation: found 5 texts, too few to correct probabilities by")
+    assert told in context.record.sentences

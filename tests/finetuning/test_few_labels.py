@@ -790,9 +790,12 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     examples = LabelledExamples.of(data, data.label_set.names)
     monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
     context = RunContext(seed=3, device="cpu")
-    sizes = [pile_within(60 * minutes, examples, context, speed(6.0)) for minutes in (2, 1.8, 1.7)]  # most are steps
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(6.0))
+    given: Any = None
+    sizes = [pile_within(60 * minutes, given, examples, context) for minutes in (2, 1.8, 1.7)]  # most are steps
     assert [size and size.texts for size in sizes] == [200, 100, 50]
-    assert pile_within(60 * 1.6, examples, context, speed(6.0)) is None
+    assert pile_within(60 * 1.6, given, examples, context) is None
+    assert context.record.warnings == context.record.sentences
     assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
 
 

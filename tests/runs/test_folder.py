@@ -9,6 +9,7 @@ import pytest
 
 from nlptl.artifact import Manifest, publish
 from nlptl.context import RunContext
+from nlptl.errors import ArtifactError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs import folder as folder_module
@@ -32,11 +33,26 @@ def test_stages_of_any_name_go_when_their_manifest_names_them(tmp_path: Path) ->
     keep = published(tmp_path / "1-skipgram", "skipgram")
     published(tmp_path / "2-skipgram", "skipgram")
     published(tmp_path / "3-of_a_later_version", "of_a_later_version", file="of a later version.bin")
-    (tmp_path / ".4-of_a_later_version.checkpoints").mkdir()
     assert remaining(tmp_path, [keep]) == (["1-skipgram"], [])
-    (tmp_path / ".3-of_a_later_version.draft-7").mkdir()
+
+
+def test_checkpoints_and_drafts_go_when_they_name_a_stage(tmp_path: Path) -> None:
+    for name in (".4-finetune.checkpoints", ".1-mine.checkpoints", ".3-finetune.draft-7", ".2-notes.draft-1"):
+        (tmp_path / name).mkdir()
+    assert remaining(tmp_path, [])[0] == [".1-mine.checkpoints", ".2-notes.draft-1", ".3-finetune.draft-7"]
     folder_module.begin(tmp_path, settings="# settings", data_report={})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-skipgram", "data.json", "pipeline.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".1-mine.checkpoints", ".2-notes.draft-1", "data.json", "pipeline.yaml",
+    ]  # fmt: skip
+
+
+def test_the_table_of_a_comparison_stays_until_its_settings_change(tmp_path: Path) -> None:
+    folder_module.begin(tmp_path, settings="# settings", data_report={})
+    (tmp_path / "comparison.json").touch()
+    folder_module.begin(tmp_path, settings="# settings", data_report={})
+    assert (tmp_path / "comparison.json").is_file()
+    folder_module.begin(tmp_path, settings="# other settings", data_report={})
+    assert not (tmp_path / "comparison.json").exists()
 
 
 def test_a_stage_without_its_manifest_goes_when_its_name_and_files_are_known(tmp_path: Path) -> None:
@@ -89,3 +105,19 @@ def test_no_module_but_the_union_names_a_stage_class() -> None:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("nlptl.stages")
     }
     assert imported == {"nlptl.stages.stage", "nlptl.stages.union"}
+
+
+@pytest.mark.parametrize(
+    "name", ["pipeline.yaml", "data.json", "evaluation.json", "comparison.json", "comparison.jsonl"]
+)
+def test_files_of_somebody_else_are_not_overwritten(review_files: Path, name: str) -> None:
+    out = review_files / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(ArtifactError) as caught:
+        Pipeline.from_yaml(review_files / "small.yaml").run(out, context=RunContext(device="cpu"))
+    assert str(caught.value) == (
+        f"{out / name}: a file that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
+    )
+    assert [path.name for path in out.iterdir() if path.name != ".lock"] == [name]
+    assert (out / name).read_text() == "mine"

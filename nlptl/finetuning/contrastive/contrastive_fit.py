@@ -59,7 +59,7 @@ def contrastive_classifier(
     head = contrast.head(vectors, contrast.own)
     if pile is not None and not task.pile:
         told = "The pile is left out: data.unlabelled holds no text beside the labelled ones."
-        task.context.record.add_finding("pile", {"used": "nothing"}, told)
+        task.context.record.add_finding("pile", {"used": "nothing"}, told, warns=True)
     elif pile is not None:
         fit, vectors, head, used_unlabelled = with_pile(contrast, pile, fit, vectors, head)
     return dataclasses.replace(_finished(contrast, fit, vectors, head, measure), used_unlabelled=used_unlabelled)

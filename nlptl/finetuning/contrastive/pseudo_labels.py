@@ -81,11 +81,13 @@ def with_pile(
     absent = contrast.label_count - len(torch.unique(pseudo[1]))
     if absent:
         told = f"The pile is left out: none of its texts is taken for {absent} of the {contrast.label_count} labels."
-        contrast.task.context.record.add_finding("pile", {"used": "nothing"}, told)
+        contrast.task.context.record.add_finding("pile", {"used": "nothing"}, told, warns=True)
         return fit, vectors, head, False
     way, told = ("student", "The pile is used, as the settings say") if use.gate == "always" else _gate(contrast, use)
     told += "" if way == "nothing" else f"; {len(pseudo[0])} of its {len(contrast.pile)} texts got pseudo-labels."
-    contrast.task.context.record.add_finding("pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told)
+    contrast.task.context.record.add_finding(
+        "pile", {"used": way, "pseudo_labels": len(pseudo[0])}, told, warns=way == "nothing"
+    )
     if way == "nothing":
         return fit, vectors, head, False
     if way == "head":

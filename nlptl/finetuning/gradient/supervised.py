@@ -131,11 +131,11 @@ class Supervised:
             record.row(epoch=epoch, loss=round(loss, 6), l2=l2)
 
         if self._examples.validation is not None:
-            return fit_until(tuner, targets, settings, after_epoch=after_epoch, tell=record.sentences.append)
+            return fit_until(tuner, targets, settings, after_epoch=after_epoch, tell=record.warn)
         total = fits_of(tuner, settings, targets) + 1
         with self._context.progress.task("fine-tune", total=total, unit="fits") as task:
             choice = choose(tuner, targets, settings, tick=lambda: task.advance(1))
-            rows, tell = torch.arange(targets.training), record.sentences.append
+            rows, tell = torch.arange(targets.training), record.warn
             fit = fit_rows(tuner, targets, choice, settings, rows, after_epoch=after_epoch, tell=tell)
             task.advance(1)
         return fit, choice

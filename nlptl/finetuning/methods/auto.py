@@ -120,7 +120,7 @@ class Auto(Method):
         choice = ruled or self._try(statistics, selecting, task, seconds)
         method = self._methods()[choice.method]
         if choice.method == "contrastive" and self.reads_unlabelled and examples.unlabelled is not None:
-            pile = pile_within(seconds - choice.seconds, examples, task.context, task.speed)
+            pile = pile_within(seconds - choice.seconds, given, examples, task.context)
             return method.model_copy(update={"pseudo_labels": pile}), choice
         return method, choice
 
@@ -172,12 +172,17 @@ class _Task:
 
 
 def pile_within(
-    seconds: float, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
+    seconds: float, given: TextClassifier, examples: LabelledExamples, context: RunContext
 ) -> PseudoLabels | None:
-    """Return how much of the pile can be tried in `seconds`; None, which is told, where nothing can."""
+    """Return how much of the pile can be tried in `seconds`; None, which is told, where nothing can.
+
+    The pile's own texts are timed: they may be much longer than the labelled ones, and cut off at `max_length`.
+    """
     from nlptl.finetuning.contrastive.pseudo_labels import texts_to_pass
+    from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 
     texts, why = examples.draw_unlabelled(PseudoLabels().texts, context.generator("pile")), "it is empty"
+    speed = EncodingSpeed(given, texts)
     for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
         count = max(10, len(texts) // parts)
         names = texts_per_name(examples)
@@ -186,7 +191,7 @@ def pile_within(
         if needed <= seconds:
             return PseudoLabels(texts=count)
         why = f"it would take about {needed / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
-    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.")
+    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.", warns=True)
     return None
 
 

@@ -73,7 +73,8 @@ class HeadOnly(GradientSettings, Method):
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
         first = torch.from_numpy(examples.groups.first)
-        vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
+        vectors = examples.frozen_vectors(given.encoder, progress=context.progress)
+        vectors = vectors[first] if len(first) < len(examples) else vectors
         copies = torch.from_numpy(examples.groups.copies)
         rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
         assert self.solver != "iterative"

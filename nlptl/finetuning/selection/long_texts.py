@@ -83,6 +83,7 @@ def choose_reading(
     apart_loss, whole_loss = (float(loss.mean()) for loss in (losses[1], losses[0]))
     numbers = f"held-out log-loss {apart_loss:.3f} sentence by sentence, {whole_loss:.3f} whole"
     why = f"{told} and are read {'sentence by sentence' if better else 'whole'}: {numbers}."
+    examples.forget_vectors((given if better else apart).encoder)
     return ReadingChoice(apart if better else given, why, each * count)
 
 
