@@ -73,13 +73,17 @@ class Auto(Method):
 
     def prepared(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
         """Return the classifier that reads texts as the settings say."""
-        return self._reading(_Task.of(given, examples, context)).classifier
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+
+        return self._reading(given, examples, context, EncodingSpeed(given, examples.texts)).classifier
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
-        task = _Task.of(given, examples, context)
-        reading = self._reading(task)
-        task = dataclasses.replace(task, given=reading.classifier)
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+
+        speed = EncodingSpeed(given, examples.texts)
+        reading = self._reading(given, examples, context, speed)
+        task = _Task(reading.classifier, examples, context, speed)
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
         context.record.add_finding("update", choice.method, choice.why)
         fitted = method.fit(task.given, examples, context)
@@ -88,18 +92,19 @@ class Auto(Method):
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
 
-    def _reading(self, task: _Task) -> ReadingChoice:
+    def _reading(
+        self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
+    ) -> ReadingChoice:
         """Return how to read the texts, which is told."""
         from nlptl.finetuning.selection.long_texts import ReadingChoice, choose_reading, read_by_sentence
 
-        found = ReadingChoice(task.given)
+        found = ReadingChoice(given)
         if self.by_sentence == "always" and not found.by_sentence:
-            why = "Texts are read sentence by sentence, as the settings say."
-            found = ReadingChoice(read_by_sentence(task.given), why)
-        elif self.by_sentence == "auto" and len(task.examples):
-            found = choose_reading(task.given, task.examples, task.speed, task.context, seconds=60 * self.minutes)
+            found = ReadingChoice(read_by_sentence(given), "Texts are read sentence by sentence, as the settings say.")
+        elif self.by_sentence == "auto" and len(examples):
+            found = choose_reading(given, examples, speed, context, seconds=60 * self.minutes)
         if found.why:
-            task.context.record.add_finding("by_sentence", found.by_sentence, found.why)
+            context.record.add_finding("by_sentence", found.by_sentence, found.why)
         return found
 
     def _choose(self, task: _Task, seconds: float) -> tuple[Method, MethodChoice]:
@@ -163,12 +168,6 @@ class _Task:
     examples: LabelledExamples
     context: RunContext
     speed: EncodingSpeed
-
-    @classmethod
-    def of(cls, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> _Task:
-        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
-
-        return cls(given, examples, context, EncodingSpeed(given, examples.texts))
 
 
 def pile_within(
