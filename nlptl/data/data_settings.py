@@ -106,7 +106,7 @@ class DataSettings(Config):
     """Leave out rows of other parts whose text also occurs in `test` or `validation`. `false` keeps them, which makes
     scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
-    """What to do with a row without text: `refuse` stops and names its line; `skip` leaves it out."""
+    """Treatment of a row without text: `refuse` stops and names its line; `skip` leaves it out."""
 
     @field_validator("label_names", mode="before")
     @classmethod

@@ -30,7 +30,7 @@ class Fitted:
     used_unlabelled: bool = False
     """Whether the pile took part."""
     calibration: Calibration = dataclasses.field(default_factory=Calibration)
-    """What may still correct the probabilities."""
+    """Correction that the probabilities may still get."""
     balanced: bool = False
     """Whether every label weighed the same, whatever its share of the examples."""
 

@@ -30,7 +30,7 @@ Priors = Literal["observed", "uniform"] | dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What may correct the probabilities of a fit."""
+    """Correction that the probabilities of a fit may get."""
 
     by_validation: bool = True  # whether `data.validation` may; False where it has stopped the training
     temperature: float = 1.0  # by which the logits are to be divided, as the `held_out` examples say

@@ -1,1 +1,1 @@
-"""What a person or a program sees; the only room that prints or exits."""
+"""Command line and printed results. No other room prints or exits."""

@@ -46,7 +46,7 @@ class ClassificationHead(Stage):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """What names the labels: the labelled examples, or else those of the source domain, or else what labels mean."""
+        """Return the part that names the labels: labelled examples, else those of the source, else label_names."""
         if data.labelled is not None:
             return frozenset({"labelled"})
         return frozenset({"label_names"}) if data.source is None else frozenset({"source"})

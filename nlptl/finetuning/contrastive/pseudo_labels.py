@@ -143,13 +143,13 @@ def _gate(contrast: Contrast, use: PseudoLabelling) -> tuple[str, str]:
         f"{trial.name} {float(trial.losses.mean()):.3f} ({100 * trial.right:.0f} % right)" for trial in trials
     )
     end = f"held-out log-loss of the {len(examples.groups.first)} labelled texts in {len(splits)} parts: {told}"
-    verdict = "student"
+    way = "student"
     if in_training.is_worse(without):
-        verdict = "head" if without.is_worse(in_head) else "nothing"
-    verdict = OPEN[round(broadcast(OPEN.index(verdict)))]
-    if verdict == "nothing":
-        return verdict, f"The pile is left out, it would do harm: {end}."
-    return verdict, f"The pile is used {(in_training if verdict == 'student' else in_head).name}: {end}"
+        way = "head" if without.is_worse(in_head) else "nothing"
+    way = OPEN[round(broadcast(OPEN.index(way)))]
+    if way == "nothing":
+        return way, f"The pile is left out, it would do harm: {end}."
+    return way, f"The pile is used {(in_training if way == 'student' else in_head).name}: {end}"
 
 
 def _trials(contrast: Contrast, use: PseudoLabelling, splits: Sequence[Split]) -> list[HeldOutTrial]:

@@ -65,7 +65,7 @@ def adapted(
 
 @dataclasses.dataclass(frozen=True)
 class _Adaptation:
-    """What all methods of a run share."""
+    """Inputs that all methods of a run share."""
 
     folds: int
     precision: Precision

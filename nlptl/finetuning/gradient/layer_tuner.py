@@ -42,7 +42,7 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class LayerPlan:
-    """What learns in a transformer."""
+    """The parts of a transformer that learn, and their rates."""
 
     rates: Rates
     top_layers: int | None  # None for all layers, with the embeddings

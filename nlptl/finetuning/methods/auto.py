@@ -162,7 +162,7 @@ class Auto(Method):
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What a choice is made on."""
+    """Inputs of a choice."""
 
     given: TextClassifier
     examples: LabelledExamples

@@ -75,7 +75,7 @@ class MethodChoice:
 
 @dataclasses.dataclass(frozen=True)
 class TrialSplit:
-    """What a candidate is trained on, and the texts that it is then scored on."""
+    """Examples that a candidate is trained on, and texts that it is scored on."""
 
     training: Sequence[int]  # row numbers of the examples
     texts: Sequence[str]
