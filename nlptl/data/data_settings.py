@@ -15,7 +15,7 @@ from nlptl.faults import PREDICATE
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: str
+    file: str = Field(min_length=1)
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz."""
     text: str | None = None
     """Column of the texts. Default: `text_column` of the data block."""
@@ -67,7 +67,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[str, Tag("str")]
+_Path = Annotated[str, Field(min_length=1), Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions
@@ -95,11 +95,11 @@ class DataSettings(Config):
     label_names: dict[str, str] | None = None
     """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
     label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
-    text_column: str = "text"
+    text_column: str = Field(default="text", min_length=1)
     """Column of the texts."""
-    label_column: str = "label"
+    label_column: str = Field(default="label", min_length=1)
     """Column of the labels."""
-    shots: int | None = Field(default=None, ge=1)
+    shots: int | None = Field(default=None, ge=1, le=10_000_000)
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
     smaller set of examples would be worth."""
     drop_leaks: bool = True

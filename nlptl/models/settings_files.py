@@ -120,7 +120,7 @@ class AdapterSettings(SettingsFile):
 
     peft_type: Literal["LORA"]
     r: int = Field(ge=1, le=1024)
-    lora_alpha: float = Field(gt=0, le=1e6)
+    lora_alpha: int | float = Field(gt=0, le=1e6)  # whole ones stay so
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,200}$")]] = Field(
         min_length=1, max_length=10_000
@@ -180,7 +180,7 @@ RATES = {
     **dict.fromkeys(("layer_norm_eps", "norm_eps", "layer_norm_epsilon"), (0.0, 1.0)),
     **dict.fromkeys(("initializer_range", "initializer_cutoff_factor", "init_std"), (0.0, 1000.0)),
 }  # fmt: skip
-ONLY = {  # values of which transformers or nlptl reads no other
+ONLY: dict[str, tuple[object, ...]] = {  # values of which transformers or nlptl reads no other
     "position_embedding_type": ("absolute", None),
     "dtype": ("float32", "float16", "bfloat16", "float64", None),
     "torch_dtype": ("float32", "float16", "bfloat16", "float64", None),

@@ -41,12 +41,12 @@ class Bert(Stage):
     """Random weights and a tokenizer learnt from the pile, instead of `weights`."""
     continue_: Continue = Field(default=None, alias="continue")
     """Training on the pile by masked LM, TSDAE or SimCSE. null keeps the weights."""
-    extend_vocabulary: int = Field(default=0, ge=0)
+    extend_vocabulary: int = Field(default=0, ge=0, le=1_000_000)
     """Number of the pile's words to add to the vocabulary, those that save most tokens first. Some hundred help piles
     full of names or terms, together with `continue`."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile."""
-    max_length: int | None = Field(default=None, ge=4)
+    max_length: int | None = Field(default=None, ge=4, le=1_000_000)
     """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of matrix products in training. bfloat16 is fastest, float32 most exact, tf32 (on a GPU) between them.

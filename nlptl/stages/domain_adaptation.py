@@ -30,13 +30,13 @@ class DomainAdaptation(Stage):
     """The name of this stage."""
     adapt: Adapt = AutoAdaptation()
     """Method of adaptation. auto chooses one without target labels."""
-    l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    l2: Annotated[float | Literal["auto"], auto_or(float, least=0, most=1e9)] = "auto"
     """Penalty on half the squared weights of the head. Larger makes the head smoother and less sure. auto: chosen by
     cross-validation on the examples. adversarial and adapters use it for their first head alone."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts in which examples are held out in turn. More train on more examples and take longer. adversarial and adapters
     hold out one part."""
-    target_texts: int = Field(default=10_000, ge=10)
+    target_texts: int = Field(default=10_000, ge=10, le=10_000_000)
     """Largest number of unlabelled texts, drawn by the seed. More align better and take longer."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of the matrix products in training layers. Lower is faster and less exact. auto: bfloat16 if the device

@@ -35,7 +35,9 @@ class SentenceVectors(Stage):
     average weighted by rarity over words, without the pile's common component (Arora et al. 2017). For a transformer
     also cls: the first token, and attention: average weighted by a query that learns with the labels. auto: sif for
     word vectors (mean where there are no texts to fit it on), what it was trained with for a transformer."""
-    layer: Annotated[int | Literal["mean", "last"], Field(union_mode="left_to_right")] = "last"
+    layer: Annotated[
+        Annotated[int, Field(ge=-1000, le=1000)] | Literal["mean", "last"], Field(union_mode="left_to_right")
+    ] = "last"
     """For a transformer: the layer whose outputs are pooled, 0 (the embeddings) to the last, negative ones counted from
     the last (-1), or the mean of all layers. Middle layers know words, the last ones the task they were trained for."""
     normalize: bool | None = None

@@ -34,7 +34,7 @@ class LayerSettings(GradientSettings):
     """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
     gradual_unfreezing: bool = False
     """Wake one more layer with each epoch, the topmost first (Howard & Ruder 2018); few epochs then move few layers."""
-    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0, most=1e9)] = "auto"
     """Pull of each weight back to its pretrained value (Li et al. 2018); larger moves less. auto: none for a transformer,
     1e-4 for word vectors."""
     dropout: Share | None = None

@@ -27,7 +27,7 @@ class Lora(GradientSettings, Method):
     """The name of this method."""
     rank: int = Field(default=8, ge=1, le=1024)
     """Width of the adapters; more can learn more and needs more labels."""
-    alpha: float = Field(default=16, gt=0)
+    alpha: float = Field(default=16, gt=0, le=1e6)
     """Scale: what the adapters add is multiplied by alpha / rank (rslora: alpha / sqrt(rank)). More is like a higher rate."""
     adapter_dropout: Share = 0.0
     """Share of values dropped in front of the adapters; more resists learning by heart."""
