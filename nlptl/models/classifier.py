@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
@@ -55,7 +55,20 @@ class TextClassifier(nn.Module):
     def predict_proba(
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
+
+        Raises ConfigError for a head that was never trained: its answer says nothing of the text.
+        """
+        if self.head.is_fresh:
+            raise ConfigError(
+                "predict: the classifier's head was never trained, so that its answers say nothing of a text. Run the stage "
+                "finetune on it, and predict with the result."
+            )
+        return self._probabilities(texts, after_batch)
+
+    def _probabilities(
+        self, texts: Sequence[str], after_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.float64]:
         vectors = self.encoder.encode(texts, after_batch=after_batch)
         with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
@@ -85,7 +98,7 @@ class TextClassifier(nn.Module):
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
-        check_read_back(folder, "classifier", "probabilities", self.predict_proba(texts), again.predict_proba(texts))
+        check_read_back(folder, "classifier", "probabilities", self._probabilities(texts), again._probabilities(texts))
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:

@@ -102,8 +102,11 @@ class Bert(Stage):
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
+        from nlptl.models.weights import layers_of
+
+        layers = layers_of(self.weights) if self.scratch is None else self.scratch.layers
         embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
-        return ExpectedModel("transformer", has_layers=not embeddings)
+        return ExpectedModel("transformer", has_layers=not embeddings, layers=layers)
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the folder of the weights, if they are one."""

@@ -13,7 +13,8 @@ from nlptl.config import auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.domains.adapt_settings import Adapt, AutoAdaptation, Continue, Coral, NoAdaptation, OneMethod
-from nlptl.stages.stage import Need, Part, Stage, TokenModelKind
+from nlptl.finetuning.method import check_top_layers
+from nlptl.stages.stage import ExpectedModel, Need, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -71,6 +72,11 @@ class DomainAdaptation(Stage):
                     "or coral, or a transformer. Choose one, or begin the chain with stage: bert."
                 )
 
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse methods that train more layers than the encoder has."""
+        for path, method in self._methods() if given.layers else ():
+            check_top_layers(getattr(method, "top_layers", None), given.layers or 0, where=f"{where}.{path}")
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse a missing domain, and too few texts to compare the domains, to learn from or to hold out."""
         from nlptl.evaluation.shift import check_size
@@ -111,6 +117,9 @@ class DomainAdaptation(Stage):
         self.check_data(data, where="domain_adaptation")
         kind, device = given.encoder.token_model.kind, context.torch_device()
         self.check_model(kind, where="domain_adaptation")
+        if kind == "transformer":
+            expected = ExpectedModel("transformer", layers=given.encoder.transformer.used_depth)
+            self.check_chain(expected, data, where="domain_adaptation")
         if kind == "transformer" and given.device != device:
             given = copy.deepcopy(given).to(device)
         return adapted(

@@ -64,7 +64,19 @@ class SentenceVectors(Stage):
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Take the layers away where the embeddings (layer 0) or a layer counted from the last are read."""
         reads_layers = self.layer in ("last", "mean") or int(self.layer) > 0
-        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers)
+        layers = before.layers
+        if layers is not None and not isinstance(self.layer, str):
+            layers = self.layer % (layers + 1)
+        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers, layers=layers)
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse a layer that the encoder does not have."""
+        layers = given.layers
+        if layers is not None and not isinstance(self.layer, str) and not -layers - 1 <= self.layer <= layers:
+            raise ConfigError(
+                f"{where}.layer: found {self.layer}; expected mean, last or a number from {-layers - 1} to {layers}, since this "
+                f"encoder has {layers} layers. Choose one of them."
+            )
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse over word vectors what only layers and first tokens can give."""

@@ -11,7 +11,7 @@ from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import Augmentation
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting, Rate, Share
-from nlptl.finetuning.method import Fitted, Method, linear_head_needed
+from nlptl.finetuning.method import Fitted, Method, check_top_layers, linear_head_needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,6 +129,10 @@ class Contrastive(Method):
         from nlptl.finetuning.augmentation import model_digests
 
         return model_digests(self.augment, where=f"{where}.augment")
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose layers have learnt from pairs of texts, under a fitted linear head."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from nlptl.config import auto_or
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
-from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.method import DEFAULT_TOP_LAYERS, Fitted, Method, check_top_layers
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -62,8 +62,12 @@ class Partial(LayerSettings, Method):
 
     method: Literal["partial"] = "partial"
     """The name of this method."""
-    top_layers: int = Field(default=2, ge=1, le=1000)
+    top_layers: int = Field(default=DEFAULT_TOP_LAYERS, ge=1, le=1000)
     """How many layers learn, counted from the one that gives the token vectors; more learn more and cost more."""
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose top layers and head have learnt the labels."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
-from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.method import Fitted, Method, check_top_layers
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -46,6 +46,10 @@ class Lora(GradientSettings, Method):
     """Share of values dropped in the layers; null keeps the encoder's own."""
     merge: bool = False
     """Add what was learnt into the weights and save a plain encoder instead of encoder and adapter."""
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose adapters and head have learnt the labels."""
