@@ -37,7 +37,7 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encode
 def set_max_length(encoder: Encoder, max_length: int) -> None:
     """Cut texts off after `max_length` tokens. Raises ConfigError if the encoder has fewer positions."""
     token_model = encoder.transformer
-    most = _positions(token_model)
+    most = token_model.positions
     if max_length > most:
         raise ConfigError(
             f"max_length: found {max_length}; expected at most {most}, since the encoder has no more positions. Lower it."
@@ -74,13 +74,8 @@ def _foreign_encoder(folder: Path) -> Encoder:
     encoder = Encoder(backend, token_model, pooling, normalized=normalized)
     stated = [tokenizer.model_max_length, sentence_settings.get("max_seq_length")]
     lengths = [length for length in stated if isinstance(length, int)]
-    set_max_length(encoder, min([_positions(token_model), UNBOUNDED_LENGTH, *lengths]))
+    set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     return encoder
-
-
-def _positions(token_model: Transformer) -> int:
-    config = token_model.model.config
-    return token_model.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
 
 
 def _tokenizer_of(folder: Path) -> Any:

@@ -90,6 +90,12 @@ class Transformer(nn.Module):
         return len(self.layers)
 
     @property
+    def positions(self) -> int:
+        """Number of tokens of a text, or of a sentence, for which the model has positions."""
+        config = self.model.config
+        return self.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
+
+    @property
     def used_depth(self) -> int:
         """Number of layers that take part in the output."""
         return self.depth if self.layer == "mean" else int(self.layer)
