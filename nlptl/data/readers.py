@@ -15,6 +15,7 @@ from typing import Any
 from nlptl.config import did_you_mean
 from nlptl.data.row_checks import Columns, RawRows, no_rows
 from nlptl.data.text_blocks import read_blocks, read_bytes
+from nlptl.drafts import temporary_folder
 from nlptl.errors import DataError, first_line
 from nlptl.faults import shown
 
@@ -181,8 +182,8 @@ def _plain(path: Path) -> Iterator[Path]:
     if not path.name.lower().endswith(".gz"):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="nlptl-") as folder:
-        copy = Path(folder) / "rows.parquet"
+    with temporary_folder("unpacked") as folder:
+        copy = folder / "rows.parquet"
         with copy.open("wb") as file:
             for chunk in read_bytes(path):
                 try:

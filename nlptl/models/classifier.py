@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.disk_errors import checked_path
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
@@ -71,7 +72,7 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
@@ -87,10 +88,9 @@ class TextClassifier(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
         """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = Path(folder)
+        folder = checked_path(folder)
         folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        artifact.verify(folder, artifact.read_manifest(folder, kind="classifier"))
-        return cls.read_files(folder)
+        return artifact.read_published(folder, cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
+from nlptl.artifact import SETTINGS
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.packing import Batch, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     TokenModel = WordVectors | Transformer
 
-SETTINGS = "encoder.json"
 POOLING = "pooling.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
@@ -169,7 +169,7 @@ class Encoder(nn.Module):
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="encoder", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""
@@ -195,8 +195,7 @@ class Encoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
         """Read an encoder from a folder of `save` or of a stage that gives one."""
-        artifact.verify(Path(folder), artifact.read_manifest(Path(folder), kind="encoder"))
-        return cls.read_files(Path(folder))
+        return artifact.read_published(Path(folder), cls.read_files, kind="encoder")
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
@@ -204,7 +203,7 @@ class Encoder(nn.Module):
         settings = artifact.read_json(folder / SETTINGS)
         token_model = _read_token_model(folder, settings)
         try:
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            tokenizer = Tokenizer.from_buffer((folder / TOKENIZER).read_bytes())
         except Exception:  # tokenizers raises the bare class
             raise ArtifactError(
                 f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
@@ -222,8 +221,8 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
-        """Read an encoder and its word vectors. Raises ConfigError for a transformer."""
-        encoder = cls.read_files(folder)
+        """Read the encoder of a published folder and its word vectors. Raises ConfigError for a transformer."""
+        encoder = artifact.read_published(folder, cls.read_files)
         if not isinstance(encoder.token_model, WordVectors):
             raise ConfigError(
                 f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "

@@ -12,8 +12,9 @@ from typing import Any
 
 from tokenizers import normalizers
 
+from nlptl.artifact import SETTINGS, read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.models.encoder import SETTINGS, Encoder
+from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.pretrained import LOCAL, load_model, quiet
@@ -28,7 +29,8 @@ MODES: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
 
 def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encoder:
     """Load weights with the pooling they were trained with, else the mean. Raises ArtifactError if that is not supported."""
-    encoder = Encoder.read_files(folder) if (folder / SETTINGS).is_file() else _foreign_encoder(folder)
+    own = (folder / SETTINGS).is_file()
+    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
     return encoder.eval()

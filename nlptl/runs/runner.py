@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
+from nlptl.artifact import (
+    Manifest,
+    library_versions,
+    publish,
+    read_manifest,
+    read_result,
+    stage_folder,
+    write_result,
+)
 from nlptl.config import dump_yaml
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
+from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
@@ -218,7 +227,12 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
-    if (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+    try:
+        old = read_scores(folder)
+    except ArtifactError as error:
+        context.progress.say(f"{error} The test texts are scored again.")
+        old = None
+    if old and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
@@ -226,12 +240,13 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    on_disk.write_json(path, dataclasses.asdict(scores))
+    write_result(path, dataclasses.asdict(scores))
     return scores
 
 
 def read_scores(run: Path) -> RunScores | None:
-    """Read a run's scores. None when they are missing or damaged."""
-    with contextlib.suppress(ArtifactError, ValidationError):
-        return TypeAdapter(RunScores).validate_python(read_json(run / on_disk.EVALUATION))
+    """Read a run's scores. None when they are missing or of another version. Raises ArtifactError when they were changed."""
+    content = read_result(run / on_disk.EVALUATION)
+    with contextlib.suppress(ValidationError):
+        return None if content is None else TypeAdapter(RunScores).validate_python(content)
     return None
