@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import Config
@@ -69,6 +69,14 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
     return tokenizer
+
+
+def words_of(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield the words of each text of each batch, known to the tokenizer or not."""
+    for batch in batches:
+        for text in batch:
+            normal = tokenizer.normalizer.normalize_str(text)
+            yield [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def stop_words(settings: TextSettings) -> frozenset[str]:
