@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nlptl.errors import DataError
 
+COMPARED_WORDS = 10_000  # the first, by which a file is judged
 MAX_LEFT_OUT = 0.01  # share of words that may be left out; of more, the file is refused
 _NUMBER_BEHIND = re.compile(r".*\s[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.DOTALL)
 _FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
@@ -29,7 +30,7 @@ def checked_words(path: Path, found: Sequence[bytes]) -> tuple[list[str], NDArra
     if not found:
         raise DataError(f"{path}: holds no vectors; expected at least one. {_EXPORT}.")
     words = _unwrapped([_decoded(word) for word in found])
-    _refuse_numbers(path, words)
+    _refuse_numbers(path, words[:COMPARED_WORDS])
     most = int(MAX_LEFT_OUT * len(words))
     taken: dict[str, int] = {}
     unread, empty, twice = [], [], []
