@@ -96,7 +96,7 @@ class SkipGram(Stage):
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @property
     def needs(self) -> frozenset[Part]:
