@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from tokenizers import Tokenizer
@@ -15,6 +16,7 @@ from torch import Tensor
 from nlptl.models.attention import PackedTexts
 
 TEXTS_AT_ONCE = 1_000  # given to the tokenizer in one call
+LayerChoice = int | Literal["mean"]
 
 
 @dataclasses.dataclass(frozen=True)
