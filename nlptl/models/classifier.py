@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from nlptl import artifact
 from nlptl.data import LabelSet
 from nlptl.disk_errors import checked_path
-from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
+from nlptl.models.at_rest import at_rest
+from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
@@ -55,8 +56,9 @@ class TextClassifier(nn.Module):
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
-        with torch.inference_mode(), not_training(self.head):
-            logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
+        head = at_rest(self.head)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            logits = head(torch.from_numpy(vectors).to(head.centre.device))
         return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     def predict(self, texts: Sequence[str]) -> list[str]:

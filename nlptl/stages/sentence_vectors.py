@@ -91,7 +91,6 @@ class SentenceVectors(Stage):
 
         Raises ConfigError for a layer that the encoder does not have, and for sentences that its tokenizer cannot mark.
         """
-        from nlptl.models.encoder import Encoder
         from nlptl.models.sentences import rule_for
         from nlptl.models.transformer import Transformer
 
@@ -107,8 +106,8 @@ class SentenceVectors(Stage):
                 token_model.rule = rule_for(rule, given.tokenizer, by_sentence=self.by_sentence, where=where)
                 self._check_refitted(given, token_model)
         normalized = given.normalized if self.normalize is None else self.normalize
-        plain = Encoder(given.tokenizer, token_model, given.pooling, normalized=normalized).eval()
-        return Encoder(given.tokenizer, token_model, self._pooling(plain, data, context), normalized=normalized).eval()
+        plain = given.with_parts(token_model=token_model, normalized=normalized).eval()
+        return plain.with_parts(pooling=self._pooling(plain, data, context)).eval()
 
     def _check_refitted(self, given: Encoder, token_model: Transformer) -> None:
         """Refuse a pooling that was fitted to texts read otherwise."""
