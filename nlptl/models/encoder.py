@@ -25,7 +25,9 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
+from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
+from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
@@ -215,23 +217,21 @@ class Encoder(nn.Module):
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings = artifact.read_json(folder / SETTINGS)
+        checked = read_settings(folder / SETTINGS, EncoderSettings)
+        settings = checked.model_dump(exclude_unset=True)
+        tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
-        try:
-            tokenizer = Tokenizer.from_buffer((folder / TOKENIZER).read_bytes())
-        except Exception:  # tokenizers raises the bare class
-            raise ArtifactError(
-                f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
-            ) from None
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
         try:
             pooling = Pooling(settings["pooling"], **state)
+            pooling.check_width(token_model.dim)
         except (TypeError, ValueError):
             raise ArtifactError(
                 f"{folder / POOLING}: does not fit the pooling that {SETTINGS} describes; the folder is damaged. "
                 "Run the stage again."
             ) from None
+        _check_rows(folder, tokenizer, token_model)
         return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
 
     @classmethod
@@ -247,16 +247,26 @@ class Encoder(nn.Module):
 
 
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:
-    kind = settings.get("token_model")
-    if kind == "word_vectors":
+    if settings["token_model"] == "word_vectors":
         return WordVectors.load(folder, settings)
-    if kind == "transformer":
-        from nlptl.models.transformer import Transformer
+    from nlptl.models.transformer import Transformer
 
-        return Transformer.load(folder, settings)
-    raise ArtifactError(
-        f"{folder / SETTINGS}: found token_model {kind!r}; this nlptl reads 'word_vectors' and 'transformer'. Update nlptl."
+    return Transformer.load(folder, settings)
+
+
+def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> None:
+    """Raise ArtifactError if a tokenizer has more words than the token model has vectors."""
+    rows = (
+        len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
     )
+    words = tokenizer.get_vocab_size()
+    if not isinstance(token_model, WordVectors):  # few enough to look at each
+        words = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if words > rows:
+        raise ArtifactError(
+            f"{folder / TOKENIZER}: gives ids up to {words - 1}; expected ids below {rows}, since there are no more vectors. "
+            "The folder is damaged. Run the stage again."
+        )
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -18,8 +18,10 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.pretrained import LOCAL, load_model, quiet
+from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 from nlptl.models.weights import read_settings
+from nlptl.models.word_vectors import TOKENIZER
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 SENTENCE_SETTINGS = "sentence_bert_config.json"  # of sentence-transformers
@@ -85,6 +87,9 @@ def _tokenizer_of(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
+        check_side_files(folder)
+        if (folder / TOKENIZER).is_file():
+            check_patterns(folder / TOKENIZER)
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         files = dict(tokenizer.vocab_files_names)
@@ -93,7 +98,11 @@ def _tokenizer_of(folder: Path) -> Any:
             raise ValueError(f"{whole} is missing")
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise ValueError("it does not turn into a fast tokenizer")
-    except Exception as error:  # tokenizers raises the bare class
+        tokenizer.backend_tokenizer.no_padding()
+        check_tokenizer(tokenizer.backend_tokenizer)
+    except BaseException as error:
+        if not is_of_tokenizers(error):
+            raise
         raise ArtifactError(
             f"{folder}: holds no tokenizer that transformers reads ({first_line(error)}); expected "
             "tokenizer.json, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."

@@ -288,7 +288,10 @@ class Transformer(nn.Module):
             ) from None
         rule = {"max_length" if name == "longest" else name: value for name, value in settings["rule"].items()}
         found = cls(model, TokenRule(**rule), special_tokens=settings["special_tokens"])
-        found.layer = settings["layer"]
+        try:
+            found.layer = found.layer_number(settings["layer"])
+        except ConfigError as error:
+            raise ArtifactError(f"{folder}: its encoder.json has a fault. {error} Run the stage again.") from None
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
         found.bottlenecks = bottlenecks.read(folder, settings, found.dim)
