@@ -94,7 +94,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "labelled: train.csv}",
             "labelled: train.csv, shot: 8}",
             "p.yaml: data.shot is not a setting. Did you mean 'shots'? Known here: unlabelled, source, labelled, validation, "
-            "test, label_names, text_column, label_column, shots, drop_leaks, empty_text.",
+            "test, label_names, text_column, label_column, delimiter, quoting, encoding, header, sheet, max_text_length, shots, "
+            "drop_leaks, empty_text.",
         ),
         (
             "stages:",
@@ -278,7 +279,9 @@ def test_only_a_whole_number_is_one(tmp_path: Path, value: str, found: str) -> N
 
 def test_an_empty_name_of_a_file_is_told(tmp_path: Path) -> None:
     text = CHAIN.replace("pile.txt", "''")
-    assert faults(tmp_path, text) == ("p.yaml: data.unlabelled is '', but must not be empty.",)
+    assert faults(tmp_path, text) == (
+        "p.yaml: data.unlabelled is not a source. Give the path of a file, or a block with `file: ...` or `hub: ...`.",
+    )
 
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -114,9 +114,11 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     from nlptl.runs.pipeline import Pipeline
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    _, report = chain.check(where=str(pipeline))
+    data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    _tell([*report.sentences(), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
+    _tell(
+        [*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."]
+    )
 
 
 @app.command(
@@ -152,6 +154,7 @@ def predict(
     if text is None and file is None and sys.stdin is None:
         raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
     classifier = load_classifier(run, RunContext(device=device))
+    classifier.check_trained()
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
         texts = _texts(text, file, text_column)

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
+from nlptl.models.at_rest import at_rest
+from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
@@ -55,28 +57,25 @@ class TextClassifier(nn.Module):
     def predict_proba(
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
-
-        Raises ConfigError for a head that was never trained: its answer says nothing of the text.
-        """
-        if self.head.is_fresh:
-            raise ConfigError(
-                "predict: the classifier's head was never trained, so that its answers say nothing of a text. Run the stage "
-                "finetune on it, and predict with the result."
-            )
-        return self._probabilities(texts, after_batch)
-
-    def _probabilities(
-        self, texts: Sequence[str], after_batch: Callable[[int], None] | None = None
-    ) -> NDArray[np.float64]:
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
-        with torch.inference_mode(), not_training(self.head):
-            logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
+        head = at_rest(self.head)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            logits = head(torch.from_numpy(vectors).to(head.centre.device))
         return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most probable label of each text."""
+        """Return the most probable label of each text. Raises ConfigError for a head that was never trained."""
+        self.check_trained()
         return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+
+    def check_trained(self) -> None:
+        """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
+        if self.head.is_fresh:
+            raise ConfigError(
+                "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. "
+                "Run the stage finetune, and use its result."
+            )
 
     @staticmethod
     def files() -> frozenset[str]:
@@ -87,7 +86,7 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
@@ -98,15 +97,14 @@ class TextClassifier(nn.Module):
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
-        check_read_back(folder, "classifier", "probabilities", self._probabilities(texts), again._probabilities(texts))
+        check_read_back(folder, "classifier", "probabilities", self.predict_proba(texts), again.predict_proba(texts))
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
         """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = Path(folder)
+        folder = checked_path(folder)
         folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        artifact.verify(folder, artifact.read_manifest(folder, kind="classifier"))
-        return cls.read_files(folder)
+        return artifact.read_published(folder, cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:

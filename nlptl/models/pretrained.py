@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")  # of PEFT
+_QUIET = threading.RLock()  # transformers' verbosity and Python's warning filters are the process's
 LOCAL = {"local_files_only": True, "trust_remote_code": False}  # arguments of transformers' from_pretrained
 
 
@@ -162,9 +164,14 @@ def reasons() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence transformers' own reports and progress bars."""
+    """Silence transformers' own reports and progress bars. One thread at a time is inside, for they belong to the process."""
     from transformers.utils import logging
 
+    with _QUIET:
+        yield from _silenced(logging)
+
+
+def _silenced(logging: Any) -> Iterator[None]:
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

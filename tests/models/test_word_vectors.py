@@ -30,12 +30,12 @@ from nlptl.pretraining.word2vec.tokenizer import (
     set_vocabulary,
     untrained_tokenizer,
     vocabulary_of,
+    words_of,
 )
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.conftest import small_reviews
-from tests.pretraining.word2vec.test_tokenizer import split
 
 SPELLING = Spelling(min=3, max=4, buckets=50)
 WORDS = ["[UNK]", "film", "good", "bad", "new", "york", "city", "new_york", "new_york_city", "the"]
@@ -175,7 +175,7 @@ def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["zzz yyy", "xxx www", "vvv good", "zzz vvv"]
     first = given.encode(texts)
     assert len(given.token_model.subwords._numbers) == 5
-    with given.token_model.reading(None):
+    with given.token_model.reading():
         given.encode(["uuu"])
         assert len(given.token_model.subwords._numbers) == 1
         given.encode(texts)
@@ -264,7 +264,7 @@ def test_rows_come_in_the_same_order_whatever_was_read_before(context: RunContex
     starts = []
     for before in ([], ["xxx yyy zzz www"]):
         given = ClassificationHead().run(encoder(), data=TextData(labelled=(texts, labels)), context=context)
-        given.predict(before)
+        given.encoder.encode(before)
         update = WordVectorTuner(
             given, texts, fitted_head=lambda rows, g=given: g.head, rates=(0.1, 0.1), l2_to_start=0.0
         )
@@ -282,7 +282,7 @@ def test_words_are_those_of_the_tokenizer(text: str) -> None:
     token_model = table(spelling=Spelling(min=1, max=2, buckets=50), phrases=None)
     (ids,) = token_model.read(tokenizer, [text])
     spelt = [*vocabulary_of(tokenizer), *([None] * (len(WORDS) - 6)), *token_model.subwords._numbers]
-    assert [spelt[i] for i in ids] == split(tokenizer, text)
+    assert [spelt[i] for i in ids] == next(words_of(tokenizer, [[text]]))
 
 
 def test_buckets_that_were_never_met_are_zero() -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.config import SMALLEST, Config, auto_or
 
-Rate = Annotated[float | Literal["auto"], auto_or(float, least=SMALLEST, most=1000)]
+Rate = Annotated[float | Literal["auto"], auto_or(float, least=SMALLEST, most=1e30)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 PRECISION = """Number format of the matrix products in layers that learn. auto: bfloat16 where the device computes it natively, else
 float32. tf32 is between the two on a GPU, and float32 elsewhere."""
