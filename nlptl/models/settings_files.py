@@ -62,9 +62,9 @@ class EncoderSettings(SettingsFile):
     subwords: Spelling | None = None  # from here on word vectors
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None
-    special_tokens: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], Annotated[str, Field(max_length=1000)]] = (
-        Field(default_factory=dict, max_length=100)
-    )
+    special_tokens: dict[
+        Annotated[str, Field(pattern=r"^[a-z]{1,20}_token$")], Annotated[str, Field(max_length=1000)]
+    ] = Field(default_factory=dict, max_length=100)
     rule: TokenRuleSettings | None = None
     bottlenecks: BottleneckSettings | None = None
 

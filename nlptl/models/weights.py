@@ -120,7 +120,7 @@ def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
 def layers_of(name: str | None) -> int | None:
     """Return how many layers give the output of weights on this machine; None where that is not known without reading them."""
     try:
-        folder = _package_place(PACKAGES[name]) if name in PACKAGES else Path(name or "").expanduser()
+        folder = (_package_place(PACKAGES[name]) if name in PACKAGES else None) or Path(name or "").expanduser()
         own = read_settings(folder / "encoder.json").get("layer") if (folder / "encoder.json").is_file() else None
         config = read_settings(folder / "config.json")
     except (ArtifactError, OSError, ValueError, TypeError, RuntimeError):
