@@ -141,8 +141,8 @@ class AdapterSettings(SettingsFile):
 
 def _stands_unused(name: str, value: object) -> bool:
     """Return whether a setting of LoRA asks for nothing, or only says where the adapter came from."""
-    if name == "peft_version":
-        return value is None or isinstance(value, str)
+    if name in ("peft_version", "base_model_name_or_path"):  # nothing reads them
+        return value is None or (isinstance(value, str) and len(value) < MAX_NAME)
     if name == "auto_mapping" and isinstance(value, dict):
         module, model = value.get("parent_library"), value.get("base_model_class")
         known = re.fullmatch(r"transformers\.models\.(\w+)\.modeling_\1", str(module)) and str(model).isidentifier()
@@ -203,6 +203,7 @@ NEVER_PASSED = (
 ROPE = ("rope_parameters", "rope_scaling")
 NAMED = {"architectures": list, "layer_types": list, "id2label": dict, "label2id": dict, "task_specific_params": dict,
          **dict.fromkeys(ROPE, dict)}  # fmt: skip
+MAX_NAME = 1000  # characters
 DAMAGED = "The folder is damaged or of another version. Run the stage again."
 MAX_SCALAR = 1e15  # of a number that nothing above bounds
 
