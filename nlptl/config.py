@@ -160,7 +160,7 @@ def load_yaml(path: Path | str) -> object:
         raise ConfigError(f"{path}: a value cannot be read as YAML ({error}). Put it in quotes.") from None
 
 
-def load_json(path: Path, *, most: int) -> object:
+def load_json(path: Path, *, most: int) -> Any:
     """Read a JSON file of at most `most` bytes. Raises OSError, or ValueError with the reason."""
     if path.exists() and not path.is_file():
         raise ValueError("it is no plain file")
