@@ -315,6 +315,7 @@ def test_nothing_but_known_or_plain_settings_reaches_transformers() -> None:
         ({"tokenizer_class": "AutoTokenizer"}, "names the tokenizer_class 'AutoTokenizer'"),
         ({"tokenizer_class": ["x"]}, "names the tokenizer_class"),
         ({"fast_tokenizer_files": ["../../x.json"]}, "names fast_tokenizer_files elsewhere"),
+        ({"vocab_file": "/etc/passwd"}, "names vocab_file '/etc/passwd' outside of the folder"),
         ({"model_max_length": "long"}, "holds model_max_length long"),
         ({"model_max_length": -3}, "holds model_max_length -3"),
     ],
