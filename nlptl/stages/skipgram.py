@@ -189,7 +189,7 @@ class SkipGram(Stage):
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases
 
-                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                corpus, phrases = joined_phrases(corpus, **self.phrases.model_dump())
                 shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
                 told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
                 context.record.add_finding("phrases", len(phrases), told)

@@ -5,7 +5,6 @@ Shapes: V words, D dimension (padded to 16 in training), P segments of text, S b
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import cpu_kernels as kernels
 from nlptl.pretraining.word2vec import engines
-from nlptl.pretraining.word2vec.corpus import Corpus, blocks
+from nlptl.pretraining.word2vec.corpus import Corpus, available_cores, blocks
 from nlptl.pretraining.word2vec.engines import Buckets, Callbacks, FloatArray, SkipGramTask, TrainedVectors
 from nlptl.pretraining.word2vec.sampling import sampling_of
 from nlptl.pretraining.word2vec.simd import ROW_FLOATS
@@ -37,7 +36,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     compile_seconds = compile_kernels()
     training = _CpuTraining(corpus, task, start)
     one = task.deterministic or len(corpus.ids) < engines.MIN_THREADED_WORDS
-    threads = 1 if one else task.threads or len(os.sched_getaffinity(0))
+    threads = 1 if one else task.threads or available_cores()
     resumed = callbacks.resume("cpu", training.tensors)
     first, kept, seconds = resumed.get("epochs", 0), resumed.get("kept_words", 0), 0.0
     callbacks.advance(first * len(corpus.ids))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import engines
-from nlptl.pretraining.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.corpus import Corpus, available_cores
 from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, TrainedVectors, initial_vectors
+from nlptl.pretraining.word2vec.spool import unnamed_file, write_whole
 
+OPEN_FILES = "/proc/self/fd"  # Linux's paths of open files, with or without a name
 MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 
 
@@ -31,7 +33,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     model = Word2Vec(
         vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
         sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
-        workers=1 if one else task.threads or os.cpu_count() or 1,
+        workers=1 if one else task.threads or available_cores(),
     )  # fmt: skip
     frequencies = {str(index): int(count) for index, count in enumerate(corpus.counts) if index and count}
     model.build_vocab_from_freq(frequencies, corpus_count=len(corpus))
@@ -48,15 +50,15 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
                 contexts = _by_id(np.zeros_like(vectors), rows, model.syn1neg)
                 callbacks.after_epoch(self.epochs, _by_id(vectors, rows, model.wv.vectors), contexts)
 
-    with tempfile.TemporaryDirectory(prefix="nlptl-gensim-") as folder:
-        path = Path(folder) / "corpus.txt"
+    with _corpus_file() as file:
         try:
-            _write_lines(corpus, path)
+            _write_lines(corpus, file)
         except OSError as error:
             reason = f"cannot write gensim's corpus file ({error.strerror})"
-            raise DataError(f"{folder}: {reason}. Free space or set TMPDIR to another disk.") from None
+            raise DataError(f"{tempfile.gettempdir()}: {reason}. Free space or set TMPDIR to another disk.") from None
+        path = file.name if isinstance(file.name, str) else f"{OPEN_FILES}/{file.fileno()}"
         kept, _ = model.train(
-            corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
+            corpus_file=path, total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
             callbacks=[AfterEpoch()],
         )  # fmt: skip
     return TrainedVectors(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
@@ -68,9 +70,16 @@ def _by_id(base: FloatArray, rows: NDArray[np.int64], trained: FloatArray) -> Fl
     return result
 
 
-def _write_lines(corpus: Corpus, path: Path) -> None:
+def _corpus_file() -> IO[bytes]:
+    """Return a file that gensim can open by its path: without a name in a folder where the system gives it another one."""
+    if Path(OPEN_FILES).is_dir():
+        return unnamed_file()
+    return cast("IO[bytes]", tempfile.NamedTemporaryFile(prefix="nlptl-gensim-", buffering=0))
+
+
+def _write_lines(corpus: Corpus, file: IO[bytes]) -> None:
     names = [str(index) for index in range(len(corpus.counts))]
-    with path.open("w", encoding="ascii") as file:
-        for ids in corpus.texts():
-            for begin in range(0, len(ids), MAX_LINE_WORDS):
-                file.write(" ".join([names[i] for i in ids[begin : begin + MAX_LINE_WORDS].tolist()]) + "\n")
+    for ids in corpus.texts():
+        for begin in range(0, len(ids), MAX_LINE_WORDS):
+            line = " ".join([names[i] for i in ids[begin : begin + MAX_LINE_WORDS].tolist()])
+            write_whole(file, np.frombuffer(f"{line}\n".encode("ascii"), np.uint8))
