@@ -44,6 +44,7 @@ class WordCounts:
         )
         self._generations.append((self._spool.write(words), self._spool.write(counts)))
         self._distinct += len(counts)
+        self._numbers.clear()  # it refers to itself, so that only a later collection would free it
         self._numbers, self._counts = _none()
 
     def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], Longs]:

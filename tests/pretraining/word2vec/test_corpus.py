@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -240,6 +241,28 @@ def test_words_counted_in_turns_are_the_same(at_once: int, min_count: int, monke
     known = ["w1", "zzz", "w40", "w9"]
     expected = reference(PLAIN, texts, min_count=min_count, known=known)
     assert_equal(ours(PLAIN, [texts], min_count=min_count, known=known, threads=2), expected)
+
+
+def test_rare_words_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanned_pile, "TABLE_BYTES", 1 << 18)
+    monkeypatch.setattr(scanned_pile, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(word_counts, "COUNTED_AT_ONCE", 1 << 11)
+
+    def peak(distinct: int) -> int:
+        texts = (
+            " ".join(f"often rare{word}" for word in range(first, first + 250)) for first in range(0, distinct, 250)
+        )
+        tracemalloc.start()
+        try:
+            with corpus_of(untrained_tokenizer(PLAIN), ([text] for text in texts), min_count=2, threads=1) as corpus:
+                assert (len(corpus.words), corpus.counts.tolist()) == (2, [distinct, distinct])
+                return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    ours(PLAIN, [["a"]], min_count=1)  # compiles
+    few, many = peak(10_000), peak(40_000)
+    assert many - few < 1_000_000, "30,000 more words in a dict would take more than four million bytes"
 
 
 def test_a_pile_that_fails_to_read_is_told_as_it_is() -> None:
