@@ -53,7 +53,11 @@ def _phrases(value: object) -> object:
 
 
 class SkipGram(Stage):
-    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
+    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b).
+
+    A run that is killed resumes: it reads the pile again and loses about a minute of training at most. With engine gensim
+    it loses the whole training.
+    """
 
     stage: Literal["skipgram"] = "skipgram"
     """Name of this stage."""

@@ -22,8 +22,8 @@ MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train with gensim; see Engine.
 
-    It trains no subwords and writes no checkpoints. Below a million words, or with `deterministic`, one worker gives the
-    same vectors on every run. Otherwise workers race.
+    It trains no subwords and writes no checkpoints: a kill loses the whole training. Below a million words, or with
+    `deterministic`, one worker gives the same vectors on every run. Otherwise workers race.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
