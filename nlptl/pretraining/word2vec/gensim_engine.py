@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.drafts import temporary_folder
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus, available_cores
 from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, TrainedVectors, initial_vectors
-from nlptl.pretraining.word2vec.spool import unnamed_file, write_whole
 
-OPEN_FILES = "/proc/self/fd"  # Linux's paths of open files, with or without a name
 MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 
 
@@ -50,15 +47,15 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
                 contexts = _by_id(np.zeros_like(vectors), rows, model.syn1neg)
                 callbacks.after_epoch(self.epochs, _by_id(vectors, rows, model.wv.vectors), contexts)
 
-    with _corpus_file() as file:
+    with temporary_folder("gensim") as folder:
+        path = folder / "corpus.txt"
         try:
-            _write_lines(corpus, file)
+            _write_lines(corpus, path)
         except OSError as error:
             reason = f"cannot write gensim's corpus file ({error.strerror})"
-            raise DataError(f"{tempfile.gettempdir()}: {reason}. Free space or set TMPDIR to another disk.") from None
-        path = file.name if isinstance(file.name, str) else f"{OPEN_FILES}/{file.fileno()}"
+            raise DataError(f"{folder}: {reason}. Free space or set TMPDIR to another disk.") from None
         kept, _ = model.train(
-            corpus_file=path, total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
+            corpus_file=str(path), total_words=len(corpus.ids), total_examples=len(corpus), epochs=task.epochs,
             callbacks=[AfterEpoch()],
         )  # fmt: skip
     return TrainedVectors(vectors=_by_id(vectors, rows, model.wv.vectors), kept_words=int(kept))
@@ -70,16 +67,9 @@ def _by_id(base: FloatArray, rows: NDArray[np.int64], trained: FloatArray) -> Fl
     return result
 
 
-def _corpus_file() -> IO[bytes]:
-    """Return a file that gensim can open by its path: without a name in a folder where the system gives it another one."""
-    if Path(OPEN_FILES).is_dir():
-        return unnamed_file()
-    return cast("IO[bytes]", tempfile.NamedTemporaryFile(prefix="nlptl-gensim-", buffering=0))
-
-
-def _write_lines(corpus: Corpus, file: IO[bytes]) -> None:
+def _write_lines(corpus: Corpus, path: Path) -> None:
     names = [str(index) for index in range(len(corpus.counts))]
-    for ids in corpus.texts():
-        for begin in range(0, len(ids), MAX_LINE_WORDS):
-            line = " ".join([names[i] for i in ids[begin : begin + MAX_LINE_WORDS].tolist()])
-            write_whole(file, np.frombuffer(f"{line}\n".encode("ascii"), np.uint8))
+    with path.open("w", encoding="ascii") as file:
+        for ids in corpus.texts():
+            for begin in range(0, len(ids), MAX_LINE_WORDS):
+                file.write(" ".join([names[i] for i in ids[begin : begin + MAX_LINE_WORDS].tolist()]) + "\n")

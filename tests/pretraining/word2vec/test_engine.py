@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 from typing import Any
 
 import gensim.models
@@ -80,19 +79,6 @@ def test_sampled_loss_is_its_definition() -> None:
     for centre, context, noise in zip(measure._centres, measure._contexts, measure._negatives, strict=True):
         total -= np.log(sigmoid(v[centre] @ u[context])) + sum(np.log(sigmoid(-v[centre] @ u[n])) for n in noise)
     assert measure(v, u) == pytest.approx(total / len(measure._centres), rel=1e-5)
-
-
-@pytest.mark.parametrize("linux", [True, False])
-def test_gensims_corpus_file_is_not_left_behind(linux: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    if not linux:
-        monkeypatch.setattr(gensim_engine, "OPEN_FILES", "/nowhere")
-    corpus = small_corpus(TEXTS)
-    seen: list[int] = []
-    task = dataclasses.replace(TASK, epochs=1)
-    train(corpus, task, start=None, callbacks=Callbacks(after_epoch=lambda *_: seen.append(len(os.listdir(tmp_path)))))
-    assert seen == [0 if linux and Path("/proc/self/fd").is_dir() else 1]
-    assert not list(tmp_path.iterdir())
 
 
 def test_gensim_takes_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
