@@ -214,7 +214,7 @@ def test_neighbours_of_a_misspelt_word(tmp_path: Path) -> None:
         ("staf", "staf: found no vector for this word; expected one of the 3 words of {}. Did you mean 'staff'?"),
         ("zzz", "zzz: found no vector for this word; expected one of the 3 words of {}."),
         ("[UNK]", "[UNK]: found no vector for this word; expected one of the 3 words of {}."),
-        ("bread staff", "bread staff: found 2 words; expected one of the 3 words of {}."),
+        ("a b", "a b: found 2 words; expected one of the 3 words of {}."),
         ("", "'': found no vector for this word; expected one of the 3 words of {}."),
         ("\x1b[31m", "'\\x1b[31m': found no vector for this word; expected one of the 3 words of {}."),
     ],
