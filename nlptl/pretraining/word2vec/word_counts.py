@@ -5,8 +5,9 @@ Shapes: W words of a generation, V words of the vocabulary.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -50,7 +51,10 @@ class WordCounts:
     def vocabulary(self, min_count: int, known_words: Sequence[str]) -> tuple[list[str], Longs]:
         """Return the vocabulary by id and its counts (V,)."""
         found, total = self._added(min_count, frozenset(known_words))
-        learnt = sorted((word for word, count in found.items() if count >= min_count), key=lambda w: (-found[w], w))
+        by_spelling = sorted(found)
+        of_spelling = np.fromiter(map(found.__getitem__, by_spelling), np.int64, len(by_spelling))
+        order = np.argsort(-of_spelling, kind="stable")
+        learnt = [by_spelling[place] for place in order[of_spelling[order] >= min_count].tolist()]
         seen = {UNKNOWN, *learnt}
         extra = [word for word in dict.fromkeys(known_words) if word not in seen]
         known = np.array([found.get(word, 0) for word in (*learnt, *extra)], np.int64)
@@ -61,7 +65,7 @@ class WordCounts:
         places = {word: index for index, word in enumerate(vocabulary)}
         for part, _ in self._generations:
             words = self._words(part, last=True)
-            yield np.fromiter((places.get(word, UNKNOWN_ID) for word in words), np.int32, len(words))
+            yield np.fromiter(map(places.get, words, itertools.repeat(UNKNOWN_ID)), np.int32, len(words))
 
     def _added(self, min_count: int, known: frozenset[str]) -> tuple[dict[str, int], int]:
         """Return the counts of frequent and of known words over all generations, and the number of all words.
@@ -71,12 +75,17 @@ class WordCounts:
         kept: dict[str, int] = {}
         total, turns = 0, -(-self._distinct // COUNTED_AT_ONCE)
         for turn in range(turns):
-            counts: defaultdict[str, int] = defaultdict(int)
+            counts: dict[str, int] = {}
             for of_words, of_counts in self._generations:
                 words, numbers = self._words(of_words), self._spool.read(of_counts, np.int64).tolist()
-                for word, count in zip(words, numbers, strict=True):
-                    if turns == 1 or hash(word) % turns == turn:
-                        counts[word] += count
+                pairs: Iterable[tuple[str, int]] = zip(words, numbers, strict=True)
+                if turns > 1:
+                    pairs = ((word, count) for word, count in pairs if hash(word) % turns == turn)
+                if counts:
+                    before = counts.get
+                    counts.update([(word, before(word, 0) + count) for word, count in pairs])
+                else:
+                    counts = dict(pairs)
             total += sum(counts.values())
             kept |= {word: count for word, count in counts.items() if count >= min_count or word in known}
         return kept, total
