@@ -53,7 +53,11 @@ def _phrases(value: object) -> object:
 
 
 class SkipGram(Stage):
-    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
+    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b).
+
+    A run that is killed resumes: it reads the pile again and loses about a minute of training at most. With engine gensim
+    it loses the whole training.
+    """
 
     stage: Literal["skipgram"] = "skipgram"
     """Name of this stage."""
@@ -189,7 +193,7 @@ class SkipGram(Stage):
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases
 
-                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                corpus, phrases = joined_phrases(corpus, **self.phrases.model_dump())
                 shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
                 told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
                 context.record.add_finding("phrases", len(phrases), told)
