@@ -15,7 +15,7 @@ from torch import nn
 
 from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
-from nlptl.models.architectures import architecture_of
+from nlptl.models.architectures import USUAL_PADDING, architecture_of
 from nlptl.randomness import seeded
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def load_model(folder: Path) -> Any:
 
     with reasons():
         config = AutoConfig.from_pretrained(folder, **LOCAL)
+        if config.pad_token_id is None and architecture_of(config.model_type).first_position == "after_padding":
+            config.pad_token_id = USUAL_PADDING
         extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         with quiet():
             model, report = AutoModel.from_pretrained(
