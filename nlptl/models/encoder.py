@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
@@ -192,7 +193,7 @@ class Encoder(nn.Module):
         """Return the names of all files that an encoder's folder may hold."""
         from nlptl.models.transformer import FILES
 
-        return frozenset({SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES})
+        return frozenset({SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES})
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -224,6 +225,8 @@ class Encoder(nn.Module):
             )
         if self.kept_dim is not None:
             settings["kept_dim"] = self.kept_dim
+        parts = other_tools.Parts(self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim)
+        other_tools.write(parts, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         self.token_model.save(folder, self.tokenizer)
         save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)

@@ -65,7 +65,8 @@ def set_prompt(encoder: Encoder, prompt: str, *, pooled: bool = True) -> None:
 def _last_special(encoder: Encoder) -> list[list[int]]:
     """Return the ids of special tokens, each as the end of a text."""
     names = encoder.transformer.special_tokens.values()
-    return [[encoder.tokenizer.token_to_id(name)] for name in names]
+    ids = map(encoder.tokenizer.token_to_id, names)
+    return [[number] for number in ids if number is not None]
 
 
 def check_prompt(encoder: Encoder) -> None:

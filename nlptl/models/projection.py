@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-Activation = Literal["tanh", "identity"]
+from nlptl.models.sentence_settings import Activation
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,6 +43,7 @@ HARMLESS_TRANSFORMER = {"modality_config", "module_output_name", "method_output_
                         "query_length", "document_length", "_name_or_path"}  # fmt: skip
 OLD_NAMES = {"model_args": "model_kwargs", "tokenizer_args": "processor_kwargs", "config_args": "config_kwargs"}
 MAX_PROMPT = 10_000  # characters
+MAX_DENSE = 8  # modules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +154,10 @@ def _modules(folder: Path, found: SentenceSettings) -> SentenceSettings:
                 "without it."
             )
     order = [kind for kind, _ in listed if kind != "Dropout"]
+    if len(found.dense) > MAX_DENSE:
+        raise ArtifactError(
+            f"{path}: found {len(found.dense)} Dense modules; expected at most {MAX_DENSE}. Choose other weights."
+        )
     dense, normalize = order.count("Dense"), min(1, order.count("Normalize"))
     if order != [
         "Transformer",
