@@ -20,13 +20,16 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
+from nlptl.artifact import SETTINGS
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
+from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
+from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
     TokenModel = WordVectors | Transformer
 
-SETTINGS = "encoder.json"
 POOLING = "pooling.safetensors"
 PROJECTION = "projection.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
@@ -199,7 +201,7 @@ class Encoder(nn.Module):
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="encoder", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""
@@ -234,29 +236,26 @@ class Encoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
         """Read an encoder from a folder of `save` or of a stage that gives one."""
-        artifact.verify(Path(folder), artifact.read_manifest(Path(folder), kind="encoder"))
-        return cls.read_files(Path(folder))
+        return artifact.read_published(Path(folder), cls.read_files, kind="encoder")
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings = artifact.read_json(folder / SETTINGS)
+        checked = read_settings(folder / SETTINGS, EncoderSettings)
+        settings = checked.model_dump(exclude_unset=True)
+        tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        except Exception:  # tokenizers raises the bare class
-            raise ArtifactError(
-                f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
-            ) from None
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
         try:
             pooling = Pooling(settings["pooling"], **state)
+            pooling.check_width(token_model.dim)
         except (TypeError, ValueError):
             raise ArtifactError(
                 f"{folder / POOLING}: does not fit the pooling that {SETTINGS} describes; the folder is damaged. "
                 "Run the stage again."
             ) from None
+        _check_rows(folder, tokenizer, token_model)
         return cls(
             tokenizer, token_model, pooling, normalized=settings.get("normalized", False),
             projection=_read_projection(folder, settings, token_model.dim), kept_dim=settings.get("kept_dim"),
@@ -264,8 +263,8 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
-        """Read an encoder and its word vectors. Raises ConfigError for a transformer."""
-        encoder = cls.read_files(folder)
+        """Read the encoder of a published folder and its word vectors. Raises ConfigError for a transformer."""
+        encoder = artifact.read_published(folder, cls.read_files)
         if not isinstance(encoder.token_model, WordVectors):
             raise ConfigError(
                 f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
@@ -291,16 +290,26 @@ def _read_projection(folder: Path, settings: dict[str, Any], dim: int) -> Projec
 
 
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:
-    kind = settings.get("token_model")
-    if kind == "word_vectors":
+    if settings["token_model"] == "word_vectors":
         return WordVectors.load(folder, settings)
-    if kind == "transformer":
-        from nlptl.models.transformer import Transformer
+    from nlptl.models.transformer import Transformer
 
-        return Transformer.load(folder, settings)
-    raise ArtifactError(
-        f"{folder / SETTINGS}: found token_model {kind!r}; this nlptl reads 'word_vectors' and 'transformer'. Update nlptl."
+    return Transformer.load(folder, settings)
+
+
+def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> None:
+    """Raise ArtifactError if a tokenizer has more words than the token model has vectors."""
+    rows = (
+        len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
     )
+    words = tokenizer.get_vocab_size()
+    if not isinstance(token_model, WordVectors):  # few enough to look at each
+        words = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if words > rows:
+        raise ArtifactError(
+            f"{folder / TOKENIZER}: gives ids up to {words - 1}; expected ids below {rows}, since there are no more vectors. "
+            "The folder is damaged. Run the stage again."
+        )
 
 
 def count_parameters(module: nn.Module) -> int:

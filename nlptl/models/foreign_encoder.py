@@ -13,14 +13,17 @@ from typing import Any
 from tokenizers import normalizers
 
 from nlptl import artifact
+from nlptl.artifact import SETTINGS, read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.models.encoder import SETTINGS, Encoder
+from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import LOCAL, load_model, quiet
 from nlptl.models.projection import LinearMap, Projection
 from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentence_settings
+from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
 from nlptl.models.transformer import Transformer
+from nlptl.models.word_vectors import TOKENIZER
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one
@@ -31,7 +34,8 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None, prompt: s
 
     Raises ArtifactError if something that they ask for is not supported, and ConfigError for settings that do not suit them.
     """
-    encoder = Encoder.read_files(folder) if (folder / SETTINGS).is_file() else _foreign_encoder(folder)
+    own = (folder / SETTINGS).is_file()
+    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
     if prompt is not None:
@@ -43,7 +47,7 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None, prompt: s
 def set_max_length(encoder: Encoder, max_length: int) -> None:
     """Cut texts off after `max_length` tokens. Raises ConfigError if the encoder has fewer positions."""
     token_model = encoder.transformer
-    most = _positions(token_model)
+    most = token_model.positions
     if max_length > most:
         raise ConfigError(
             f"max_length: found {max_length}; expected at most {most}, since the encoder has no more positions. Lower it."
@@ -117,7 +121,7 @@ def _foreign_encoder(folder: Path) -> Encoder:
     backend.enable_truncation(1, direction=asked.truncation_side or tokenizer.truncation_side)
     stated = [tokenizer.model_max_length, asked.max_length]
     lengths = [length for length in stated if isinstance(length, int)]
-    set_max_length(encoder, min([_positions(token_model), UNBOUNDED_LENGTH, *lengths]))
+    set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     set_prompt(encoder, asked.prompt, pooled=asked.prompt_pooled)
     return encoder
 
@@ -143,16 +147,14 @@ def _projection_of(root: Path, dense: Sequence[DenseSettings], dim: int) -> Proj
     return Projection(maps) if maps else None
 
 
-def _positions(token_model: Transformer) -> int:
-    config = token_model.model.config
-    return token_model.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
-
-
 def _tokenizer_of(folder: Path) -> Any:
     """Return transformers' tokenizer of a folder. Without its files transformers would make one that knows no word."""
     from transformers import AutoTokenizer
 
     try:
+        check_side_files(folder)
+        if (folder / TOKENIZER).is_file():
+            check_patterns(folder / TOKENIZER)
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         files = dict(tokenizer.vocab_files_names)
@@ -161,7 +163,11 @@ def _tokenizer_of(folder: Path) -> Any:
             raise ValueError(f"{whole} is missing")
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise ValueError("it does not turn into a fast tokenizer")
-    except Exception as error:  # tokenizers raises the bare class
+        tokenizer.backend_tokenizer.no_padding()
+        check_tokenizer(tokenizer.backend_tokenizer)
+    except BaseException as error:
+        if not is_of_tokenizers(error):
+            raise
         raise ArtifactError(
             f"{folder}: holds no tokenizer that transformers reads ({first_line(error)}); expected "
             "tokenizer.json, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."

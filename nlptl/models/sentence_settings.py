@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
+from nlptl.config import load_json
 from nlptl.errors import ArtifactError
+from nlptl.models.settings_files import MAX_BYTES, read_object
 
 MODULES = "modules.json"
 PROMPTS = "config_sentence_transformers.json"
@@ -43,6 +45,7 @@ HARMLESS_TRANSFORMER = {"modality_config", "module_output_name", "method_output_
                         "query_length", "document_length", "_name_or_path"}  # fmt: skip
 OLD_NAMES = {"model_args": "model_kwargs", "tokenizer_args": "processor_kwargs", "config_args": "config_kwargs"}
 MAX_PROMPT = 10_000  # characters
+AGAIN = "Get the weights again."
 MAX_DENSE = 8  # modules
 
 
@@ -99,21 +102,11 @@ def prompts_of(folder: Path) -> Mapping[str, str]:
     return _prompts(folder, SentenceSettings(folder)).prompts
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises ArtifactError if it cannot be read."""
-    try:
-        return {**json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError):
-        raise ArtifactError(
-            f"{path}: cannot be read; expected settings as a JSON object. Get the weights again."
-        ) from None
-
-
 def _listed(folder: Path) -> list[tuple[str, Path]]:
     """Return kind and folder of each module of modules.json."""
     path = folder / MODULES
     try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
+        modules = load_json(path, most=MAX_BYTES)
         listed = [(str(module["type"]), str(module["path"])) for module in modules]
     except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(
@@ -174,7 +167,7 @@ def _modules(folder: Path, found: SentenceSettings) -> SentenceSettings:
 
 def _pooling(path: Path) -> tuple[PooledBy, bool]:
     """Return the mode of a pooling, and whether the prompt's tokens are in it."""
-    settings = read_json_object(path)
+    settings = read_object(path, remedy=AGAIN)
     asked: list[Any] = [
         name.removeprefix("pooling_mode_") for name, wanted in settings.items()
         if name.startswith("pooling_mode_") and wanted
@@ -196,7 +189,7 @@ def _pooling(path: Path) -> tuple[PooledBy, bool]:
 def _dense(folder: Path) -> DenseSettings:
     """Return the settings of a linear map, which has an activation that needs no code of others."""
     path = folder / "config.json"
-    settings = read_json_object(path)
+    settings = read_object(path, remedy=AGAIN)
     _refuse(path, settings, {"in_features", "out_features", "bias", "activation_function", "use_residual",
                              "module_input_name", "module_output_name"})  # fmt: skip
     for name, only in (("use_residual", (False,)), ("module_input_name", ("sentence_embedding",)),
@@ -225,7 +218,7 @@ def _transformer(found: SentenceSettings) -> SentenceSettings:
     path = next((file for name in TRANSFORMER_SETTINGS if (file := found.transformer / name).is_file()), None)
     if path is None:
         return found
-    settings = {OLD_NAMES.get(name, name): value for name, value in read_json_object(path).items()}
+    settings = {OLD_NAMES.get(name, name): value for name, value in read_object(path, remedy=AGAIN).items()}
     blocks = {name: settings.get(name) or {} for name in OLD_NAMES.values()}
     _refuse(path, settings, {"max_seq_length", "do_lower_case", "transformer_task", *blocks, *HARMLESS_TRANSFORMER})
     for name, block in blocks.items():
@@ -253,12 +246,10 @@ def _prompts(folder: Path, found: SentenceSettings) -> SentenceSettings:
     path = folder / PROMPTS
     if not path.is_file():
         return found
-    settings = read_json_object(path)
+    settings = read_object(path, remedy=AGAIN)
     prompts, default, kept = (settings.get(name) for name in ("prompts", "default_prompt_name", "truncate_dim"))
     prompts = {} if prompts is None else prompts
-    if not isinstance(prompts, dict) or not all(
-        text is None or (isinstance(text, str) and len(text) <= MAX_PROMPT) for text in prompts.values()
-    ):
+    if not isinstance(prompts, dict) or not all(map(_is_prompt, prompts.values())):
         raise _refused(path, "prompts", prompts, f"texts of at most {MAX_PROMPT:,} characters by name")
     texts = {str(name): text for name, text in prompts.items() if text}
     if default is not None and (not isinstance(default, str) or default not in prompts):
@@ -268,6 +259,13 @@ def _prompts(folder: Path, found: SentenceSettings) -> SentenceSettings:
         raise _refused(path, "truncate_dim", kept, "a whole number from 1, or null")
     prompt = "" if default is None else texts.get(default, "")
     return dataclasses.replace(found, prompts=texts, prompt=prompt, kept_dim=kept)
+
+
+def _is_prompt(text: object) -> bool:
+    """Return whether a value is a prompt: text that can be encoded, or null."""
+    if text is None:
+        return True
+    return isinstance(text, str) and len(text) <= MAX_PROMPT and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _length(path: Path, settings: Mapping[str, Any], name: str) -> int | None:

@@ -91,6 +91,12 @@ class Transformer(nn.Module):
         return len(self.layers)
 
     @property
+    def positions(self) -> int:
+        """Number of tokens of a text, or of a sentence, for which the model has positions."""
+        config = self.model.config
+        return self.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
+
+    @property
     def used_depth(self) -> int:
         """Number of layers that take part in the output."""
         return self.depth if self.layer == "mean" else int(self.layer)
@@ -284,7 +290,10 @@ class Transformer(nn.Module):
             ) from None
         rule = {"max_length" if name == "longest" else name: value for name, value in settings["rule"].items()}
         found = cls(model, TokenRule(**rule), special_tokens=settings["special_tokens"])
-        found.layer = settings["layer"]
+        try:
+            found.layer = found.layer_number(settings["layer"])
+        except ConfigError as error:
+            raise ArtifactError(f"{folder}: its encoder.json has a fault. {error} Run the stage again.") from None
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
         found.bottlenecks = bottlenecks.read(folder, settings, found.dim)

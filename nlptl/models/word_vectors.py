@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
-from nlptl.errors import ConfigError
+from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.packing import TEXTS_AT_ONCE, Batch, LayerChoice, TokenRule, tokenize
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
@@ -123,8 +123,17 @@ class WordVectors(nn.Module):
         """Read what `save` wrote, given what `settings` returned."""
         tensors = read_tensors(folder / WORD_VECTORS)
         spelling = settings.get("subwords")
-        subwords = spelling and Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
-        return cls(tensors["vectors"], tensors["counts"], subwords=subwords, phrases=tensors.get("phrases"))
+        try:
+            subwords = spelling and Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
+            vectors, counts = tensors["vectors"], tensors["counts"]
+            if vectors.ndim != 2 or counts.shape != vectors.shape[:1]:
+                raise ValueError("vectors and counts of different lengths")
+            return cls(vectors, counts, subwords=subwords, phrases=tensors.get("phrases"))
+        except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise ArtifactError(
+                f"{folder / WORD_VECTORS}: holds no word vectors that encoder.json describes ({first_line(error)}); the "
+                "folder is damaged. Run the stage again."
+            ) from None
 
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return all token ids, unseen words by their spelling."""

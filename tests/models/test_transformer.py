@@ -429,8 +429,12 @@ def saved(tmp_path: Path) -> Path:
     ("file", "content", "reason"),
     [
         ("model.safetensors", b"no tensors, but a text", "Error while deserializing header: header too large"),
-        ("model.safetensors", None, "Error no file named model.safetensors found in directory {folder}"),
-        ("config.json", b"{", "It looks like the config file at '{folder}/config.json' is not a valid JSON file"),
+        ("model.safetensors", None, "model.safetensors is missing"),
+        (
+            "config.json",
+            b"{",
+            "config.json: cannot be read (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))",
+        ),
     ],
 )
 def test_a_damaged_folder(file: str, content: bytes | None, reason: str, saved: Path) -> None:
