@@ -407,7 +407,7 @@ def test_modules_that_cannot_be_read(content: str, folder: Path) -> None:
 def test_a_module_without_settings(folder: Path) -> None:
     (folder / "1_Pooling" / "config.json").unlink()
     assert refused(folder) == (
-        "1_Pooling/config.json: cannot be read; expected settings as a JSON object. Get the weights again."
+        "1_Pooling/config.json: is missing; expected settings as a JSON object. Get the weights again."
     )
 
 

@@ -30,12 +30,12 @@ from nlptl.pretraining.word2vec.tokenizer import (
     set_vocabulary,
     untrained_tokenizer,
     vocabulary_of,
+    words_of,
 )
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.conftest import small_reviews
-from tests.pretraining.word2vec.test_tokenizer import split
 
 SPELLING = Spelling(min=3, max=4, buckets=50)
 WORDS = ["[UNK]", "film", "good", "bad", "new", "york", "city", "new_york", "new_york_city", "the"]
@@ -282,7 +282,7 @@ def test_words_are_those_of_the_tokenizer(text: str) -> None:
     token_model = table(spelling=Spelling(min=1, max=2, buckets=50), phrases=None)
     (ids,) = token_model.read(tokenizer, [text])
     spelt = [*vocabulary_of(tokenizer), *([None] * (len(WORDS) - 6)), *token_model.subwords._numbers]
-    assert [spelt[i] for i in ids] == split(tokenizer, text)
+    assert [spelt[i] for i in ids] == next(words_of(tokenizer, [[text]]))
 
 
 def test_buckets_that_were_never_met_are_zero() -> None:
