@@ -106,7 +106,7 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     """Return kind and folder of each module of modules.json."""
     path = folder / MODULES
     try:
-        modules = load_json(path, most=MAX_BYTES)
+        modules: Any = load_json(path, most=MAX_BYTES)
         listed = [(str(module["type"]), str(module["path"])) for module in modules]
     except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(
