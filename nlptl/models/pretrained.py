@@ -16,7 +16,7 @@ from torch import nn
 from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
 from nlptl.faults import shown
-from nlptl.models.architectures import ARCHITECTURES, architecture_of
+from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING, architecture_of
 from nlptl.models.settings_files import AdapterSettings, object_in, read_settings, transformers_settings
 from nlptl.models.tensor_files import check_layers, check_model, shapes_of, weight_files
 from nlptl.randomness import seeded
@@ -41,6 +41,8 @@ def load_model(folder: Path) -> Any:
             raise ValueError(f"{ADAPTER_SETTINGS} stands beside the weights, which transformers would apply to them")
         files = weight_files(folder)
         config = read_config(folder, ARCHITECTURES)
+        if config.pad_token_id is None and architecture_of(config.model_type).first_position == "after_padding":
+            config.pad_token_id = USUAL_PADDING
         extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         check_fit(AutoModel, config, files, **extra)
         with quiet():

@@ -215,7 +215,7 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt"}
 
 
 def blocks(settings: Any) -> Iterator[Config]:
