@@ -43,9 +43,8 @@ def read_csv(
     for found in _batches(path, form, layout, limit=limit):
         batch = found if width or not layout.header else found[1:]
         width = width or len(found[0][1])
-        for line, record in batch:
-            if len(record) != width:
-                raise _other_width(path, line, len(record), width)
+        if any(len(record) != width for _, record in batch):
+            batch = _without_blank_lines(batch, width, path)
         if not batch:
             continue
         merged.check(batch)
@@ -98,7 +97,7 @@ class _MergedRows:
     path: Path
     layout: CsvLayout
     label: int | None
-    known: set[str] = field(default_factory=set)  # labels of rows on one line
+    known: set[str] = field(default_factory=set)  # labels found
     suspects: list[tuple[int, list[str]]] = field(
         default_factory=list
     )  # rows with the labels that their lines would have
@@ -110,7 +109,7 @@ class _MergedRows:
         for line, record in batch:
             if any("\n" in value for value in record):
                 self._suspect(line, record, self.label)
-            elif len(self.known) < _MAX_KNOWN_LABELS:
+            if len(self.known) < _MAX_KNOWN_LABELS:
                 self.known.add(record[self.label])
         for line, labels in self.suspects:
             if self.known.issuperset(labels):
@@ -126,11 +125,15 @@ class _MergedRows:
             self.suspects.append((line, [fields[label].strip("\r") for fields in lines]))
 
 
-def _other_width(path: Path, line: int, found: int, expected: int) -> DataError:
-    return DataError(
-        f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the header {expected}. "
-        'Put a field that contains the separator in "quotes".'
-    )
+def _without_blank_lines(batch: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:
+    kept = [(line, record) for line, record in batch if len(record) > 1 or record[0].strip() or width == 1]
+    for line, record in kept:
+        if (found := len(record)) != width:
+            raise DataError(
+                f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the header {width}. "
+                'Put a field that contains the separator in "quotes".'
+            )
+    return kept
 
 
 def _not_csv(path: Path, line: int, layout: CsvLayout, error: csv.Error, limit: int) -> DataError:
