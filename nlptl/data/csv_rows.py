@@ -12,13 +12,12 @@ from typing import Any
 
 from nlptl.data.csv_layouts import CsvLayout, wide_fields
 from nlptl.data.limits import text_too_long
-from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, no_rows
+from nlptl.data.row_checks import HEADER_REMEDY, ColumnPositions, Columns, RawRows, joined_text, no_rows
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat
 from nlptl.errors import DataError
 
-HEADER_REMEDY = " If the first row is data, set `header: false`."
-
+_OTHER_SEPARATOR = " If another character separates the fields, set `delimiter:`."
 _BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
 _BATCH_CHARACTERS = 4 << 20
 _MAX_KNOWN_LABELS = 1_000
@@ -31,7 +30,10 @@ def find_columns(path: Path, form: TextFormat, layout: CsvLayout, columns: Colum
     at = f"{path}:{line}"
     if not first:
         raise no_rows(str(path))
-    return columns.match(first, at, counted=HEADER_REMEDY) if layout.header else columns.number(len(first), at)
+    if not layout.header:
+        return columns.number(first, at)
+    is_one = len(first) == 1 and len(columns.wanted()) > 1
+    return columns.match(first, at, remedy=_OTHER_SEPARATOR if is_one else HEADER_REMEDY)
 
 
 def read_csv(

@@ -43,6 +43,7 @@ class Survey:
 
     format: TextFormat
     remarks: tuple[str, ...]  # what is not the plain default
+    lone_return: int = 0  # line that holds a CR although lines end in LF; 0 if there is none
 
 
 def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MAX_TEXT_LENGTH) -> Survey:
@@ -78,7 +79,7 @@ def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MA
     remarks += facts.remarks()
     line_end = "\r" if facts.has_returns and not has_line_feeds else "\n"
     form = replace(form, line_end=line_end, has_quotes=facts.has_quotes, max_line=max_line_length(max_text_length))
-    return Survey(form, tuple(remarks))
+    return Survey(form, tuple(remarks), facts.lone_return if has_line_feeds else 0)
 
 
 def decoded(path: Path, form: TextFormat) -> Iterator[str]:
@@ -97,6 +98,7 @@ class _Facts:
     has_quotes: bool = False
     nul_line: int = 0  # 0 if there is none
     mark_line: int = 0
+    lone_return: int = 0
 
     def add(self, text: str, last: str) -> None:
         """Look at the next part of the text; `last` is the character before."""
@@ -104,6 +106,8 @@ class _Facts:
             self.nul_line = self.line_feeds + text.count("\n", 0, text.index("\0")) + 1
         if not self.mark_line and "\ufeff" in text and (found := re.search("(?<=\n)\ufeff", last + text)):
             self.mark_line = self.line_feeds + text.count("\n", 0, found.start() - len(last)) + 1
+        if not self.lone_return and "\r" in last + text and (found := re.search("\r(?!\n|$)", last + text)):
+            self.lone_return = self.line_feeds + text.count("\n", 0, max(0, found.start() - len(last))) + 1
         self.has_quotes = self.has_quotes or '"' in text
         self.has_returns = self.has_returns or "\r" in text
         self.line_feeds += text.count("\n")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nlptl.config import parse
 from nlptl.data import DataSettings, FileSource, load_data, load_table, stream_texts
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 
 Read = tuple[list[str], list[str], list[str]]
 
@@ -152,6 +153,9 @@ def test_a_file_without_header() -> None:
 
 
 def test_columns_without_header_have_numbers() -> None:
+    assert read("a.csv", "text,label\na,x\n", header=False)[2] == [
+        "its first row is read as data, although it seems to name the columns."
+    ]
     assert fault("a.csv", "a,b,c\n", header=False, label_column="class") == (
         "a.csv:1: the table has no header (`header: false`), so there is no column 'class'. Give its number, from 1 to 3, as "
         "`label_column:`, or as `label:` under this source."
@@ -160,6 +164,41 @@ def test_columns_without_header_have_numbers() -> None:
         "a.csv:1: there is no column 7 with the texts; the table has 3 columns. Correct `text_column:`, or `text:` under this "
         "source."
     )
+
+
+def test_a_separator_that_is_not_detected_is_set() -> None:
+    assert fault("a.csv", "text$label\na$x\nb$y\n") == (
+        "a.csv:1: there is no column 'text' with the texts; the columns are 'text$label'. Name the column with `text_column:`, "
+        "or with `text:` under this source. If another character separates the fields, set `delimiter:`."
+    )
+    assert read("a.csv", "text$label\na$x\nb$y\n", delimiter="$") == (["a", "b"], ["x", "y"], [])
+    with pytest.raises(ConfigError) as caught:
+        parse(DataSettings, {"delimiter": "::", "test": {"file": "a.csv", "delimiter": ""}}, where="p.yaml: data")
+    assert caught.value.faults == (
+        "p.yaml: data: test.delimiter is '', but must be one character, such as ';', or `tab`.",
+        "p.yaml: data: delimiter is '::', but must be one character, such as ';', or `tab`.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            {"file": "a.jsonl", "delimiter": ";"},
+            "a.jsonl has no delimiter, since it is a .jsonl file. Remove `delimiter:`.",
+        ),
+        (
+            {"file": "a.parquet", "encoding": "cp1252"},
+            "a.parquet has no encoding, since it is a .parquet file. Remove `encoding:`.",
+        ),
+        ({"file": "a.csv.gz", "sheet": 2}, "a.csv.gz has no sheet, since it is a .csv file. Remove `sheet:`."),
+        ({"file": "a.txt", "header": False}, "a.txt has no header, since it is a .txt file. Remove `header:`."),
+    ],
+)
+def test_settings_that_a_file_cannot_have(source: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(DataSettings, {"test": source}, where="p.yaml: data")
+    assert str(caught.value) == f"p.yaml: data: test: {sentence}"
 
 
 def test_columns_joined_to_one_text() -> None:

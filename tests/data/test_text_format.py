@@ -139,6 +139,15 @@ def test_a_json_array_is_not_json_lines() -> None:
         )
 
 
+def test_mixed_line_ends_of_a_pile_are_told() -> None:
+    Path("a.txt").write_bytes(b"one\r\ntwo\rthree\nfour\n")
+    _, report = load_data(DataSettings(unlabelled="a.txt"), seed=1)
+    assert report.sentences() == ["unlabelled: a.txt: line 2 holds a CR, which ends no line where others end in LF."]
+    Path("a.txt").write_bytes(b"one\r\ntwo\r\n")
+    _, report = load_data(DataSettings(unlabelled="a.txt"), seed=1)
+    assert report.sentences() == []
+
+
 def test_paths_that_are_no_files() -> None:
     assert fault("a\0.csv", None) == (
         "data.unlabelled: 'a\\x00.csv' cannot be opened (embedded null byte). Check the path."
