@@ -116,7 +116,39 @@ def test_a_cell_far_outside_the_table() -> None:
 
 
 def test_a_workbook_that_unpacks_to_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nlptl.data.workbooks._MAX_UNPACKED_BYTES", 20 << 20)
+    monkeypatch.setattr("nlptl.data.workbook_size._MAX_BYTES", 20 << 20)
     with zipfile.ZipFile("a.xlsx", "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/media/x.bin", b"\0" * (21 << 20))
+    assert fault() == f"a.xlsx: {TOO_LARGE}"
+
+
+SHARED = "officeDocument/2006/relationships/sharedStrings"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def with_shared_texts(rows: int, text: str) -> None:
+    """Rewrite a.xlsx so that all rows share one text, as Excel writes it."""
+    with zipfile.ZipFile("a.xlsx") as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    cells = "".join(
+        f'<row r="{i}"><c r="A{i}" t="s"><v>{0 if i == 1 else 2}</v></c><c r="B{i}" t="s"><v>1</v></c></row>'
+        for i in range(1, rows + 2)
+    )
+    texts = "".join(f"<si><t>{one}</t></si>" for one in ("text", "label", text))
+    members["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{texts}</sst>'
+    members["xl/worksheets/sheet1.xml"] = f'<worksheet xmlns="{MAIN}"><sheetData>{cells}</sheetData></worksheet>'
+    relation = (
+        f'<Relationship Id="rId99" Type="http://schemas.openxmlformats.org/{SHARED}" Target="sharedStrings.xml"/>'
+    )
+    name = "xl/_rels/workbook.xml.rels"
+    members[name] = members[name].replace("</Relationships>", relation + "</Relationships>")
+    with zipfile.ZipFile("a.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_a_text_that_many_cells_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_shared_texts(30_000, "x" * 1000)
+    assert len(load_table("a.xlsx")) == 30_000
+    monkeypatch.setattr("nlptl.data.workbook_size._MAX_BYTES", 29_000_000)
     assert fault() == f"a.xlsx: {TOO_LARGE}"
