@@ -41,14 +41,16 @@ def read_csv(
 ) -> Iterator[RawRows]:
     """Stream the rows. Raises DataError for one with more or fewer fields than the header, or a field over `limit` characters."""
     label, texts = positions.label, positions.texts
-    width, merged = 0, _MergedRows(path, layout, label)
+    width, header, merged = 0, list[str](), _MergedRows(path, layout, label)
     for found in _batches(path, form, layout, limit=limit):
         batch = found if width or not layout.header else found[1:]
-        width = width or len(found[0][1])
+        if not width:
+            width, header = len(found[0][1]), found[0][1] if layout.header else []
         if any(len(record) != width for _, record in batch):
             batch = _without_blank_lines(batch, width, path)
         if not batch:
             continue
+        _check_repeats(batch, header, path)
         merged.check(batch)
         yield RawRows(
             [line for line, _ in batch],
@@ -125,6 +127,16 @@ class _MergedRows:
         lines = [one.split(delimiter) for one in delimiter.join(record).split("\n")]
         if len(self.suspects) < _MAX_SUSPECTS and all(len(fields) == len(record) for fields in lines):
             self.suspects.append((line, [fields[label].strip("\r") for fields in lines]))
+
+
+def _check_repeats(batch: list[tuple[int, list[str]]], header: list[str], path: Path) -> None:
+    """Raise DataError for a row that is the header once more. With one column, it may be a text."""
+    last = header[1:]
+    for line, record in batch if last else ():
+        if record[1:] == last and record[0].lstrip("\ufeff") == header[0].lstrip("\ufeff"):
+            raise DataError(
+                f"{path}:{line}: the row repeats the header, as where two files were joined. Remove the row."
+            )
 
 
 def _without_blank_lines(batch: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:

@@ -132,11 +132,11 @@ def _facts(path: Path, form: TextFormat) -> _Facts:
 class _NotDecodedError(Exception):
     """Bytes that are not in the encoding."""
 
-    def __init__(self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, was_ascii: bool) -> None:
+    def __init__(self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, western: bool) -> None:
         super().__init__(str(error))
         self.encoding, self.line = form.encoding, line + error.object.count(b"\n", 0, error.start)
         self.byte, self.offset = error.object[error.start], offset + error.start
-        self.may_be_western = was_ascii and _looks_western(error.object)
+        self.may_be_western = western
 
     def told(self, path: Path, *, is_guess: bool) -> DataError:
         """Return the error that a user reads."""
@@ -154,15 +154,16 @@ class _NotDecodedError(Exception):
 def _decoded(path: Path, form: TextFormat) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(form.encoding)()
     line, offset, was_ascii, skip = 1, 0, True, form.mark
-    pending = 0  # bytes that the decoder keeps of the chunk before
+    pending, recent = 0, b""  # bytes that the decoder keeps of the chunk before; that chunk
     for chunk in _with_end(read_bytes(path, form.packing)):
         source = chunk[skip:] if chunk is not None else b""
         offset, skip = offset + (skip if chunk is not None else 0), 0
         try:
             text = decoder.decode(source, chunk is None)
         except UnicodeDecodeError as error:
-            raise _NotDecodedError(form, error, line=line, offset=offset - pending, was_ascii=was_ascii) from None
-        was_ascii = was_ascii and source.isascii()
+            western = was_ascii and _looks_western(source or recent)
+            raise _NotDecodedError(form, error, line=line, offset=offset - pending, western=western) from None
+        was_ascii, recent = was_ascii and text.isascii(), source
         line, offset = line + text.count("\n"), offset + len(source)
         pending = len(decoder.getstate()[0])
         if text:

@@ -236,6 +236,15 @@ def test_two_readings_of_a_file_do_not_share_a_cached_table(monkeypatch: pytest.
     assert len(found) == 5
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_repeated_header_is_refused(mark: str) -> None:
+    assert fault("a.csv", f"{mark}text,label\na,x\n\n{mark}text,label\nb,y\n") == (
+        "a.csv:4: the row repeats the header, as where two files were joined. Remove the row."
+    )
+    Path("a.csv").write_text("text\na\ntext\n")
+    assert load_table("a.csv", labelled=False).texts() == ["a", "text"]
+
+
 def test_a_repeated_byte_order_mark_and_a_nul_are_told() -> None:
     assert read("a.csv", "text,label\na,x\n\ufeffb,y\n")[2] == [
         "line 3 begins with a byte-order mark, as where two files were joined."

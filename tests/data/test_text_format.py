@@ -61,6 +61,7 @@ def test_western_code_pages() -> None:
     content = f"text,label\nwarm,x\n{text},y\n".encode("cp1252")
     assert told("a.csv", content) == (["warm", text], [WESTERN.format(3)])
     assert told("a.txt", "a\nmüde\n".encode("latin-1"), labelled=False) == (["a", "müde"], [WESTERN.format(2)])
+    assert told("a.txt", b"one\ntwo caf\xe9", labelled=False) == (["one", "two café"], [WESTERN.format(2)])
     assert told("a.csv", content, encoding="windows-1252") == (["warm", text], [])
 
 
