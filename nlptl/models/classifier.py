@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.data.python_texts import EmptyPrediction, TextsLike, given_texts
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
@@ -50,17 +51,47 @@ class TextClassifier(nn.Module):
         return cast("Tensor", self.head(self.encoder(batch)))
 
     def predict_proba(
-        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
-    ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
-        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "refuse",
+        after_batch: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
+
+        `texts`, `text` and `empty_text` are those of `predict`; under "none" a row without a text has NaN everywhere.
+        """
+        given = given_texts(texts, text=text, empty_text=empty_text)
+        vectors = self.encoder.encode(given.texts, after_batch=after_batch)
         with torch.inference_mode(), not_training(self.head):
             logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
-        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        found = cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        if given.rows is None or empty_text != "none":
+            return found
+        every = np.full((given.count, len(self.labels)), np.nan)
+        every[given.rows] = found
+        return every
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most probable label of each text."""
-        return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+    @overload
+    def predict(
+        self, texts: TextsLike, *, text: str = "text", empty_text: Literal["refuse", "skip"] = "refuse"
+    ) -> list[str]: ...
+
+    @overload
+    def predict(self, texts: TextsLike, *, text: str = "text", empty_text: Literal["none"]) -> list[str | None]: ...
+
+    def predict(
+        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "refuse"
+    ) -> list[str] | list[str | None]:
+        """Return the most probable label of each text.
+
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError. So do rows without a text (empty, None, NaN), unless `empty_text` is "skip",
+        which leaves them out, or "none", which gives None for them and so keeps all rows in their places.
+        """
+        probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
+        best = probabilities.argmax(axis=1).tolist()
+        if empty_text != "none":
+            return [self.labels[i] for i in best]
+        has_text = (~np.isnan(probabilities[:, 0])).tolist()
+        return [self.labels[i] if known else None for i, known in zip(best, has_text, strict=True)]
 
     @staticmethod
     def files() -> frozenset[str]:

@@ -125,6 +125,9 @@ def test_the_report_is_json() -> None:
         "labels": {"neg": 1, "pos": 1},
         "digest": data.labelled.digest,
         "revisions": [],
+        "empty_label": "refuse",
+        "label_changes": {"stripped": 0, "renamed": {}, "empty": 0},
+        "label_findings": [],
     }
     assert plain["leaks"][0] == {
         "part": "validation",
