@@ -1,4 +1,4 @@
-"""Faults of one data source, collected so that they are told together."""
+"""Faults of the data, collected so that they are told together, each kind once."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from typing import TypeVar
 
 from nlptl.errors import DataError
 
-MAX_TOLD = 20  # faults of one source; more are counted
+MAX_TOLD = 20  # faults of one source, and places of one fault; more are counted
 
 _Item = TypeVar("_Item")
 
 
 class CollectedFaults:
-    """Faults in the order in which they are found; the first twenty are kept."""
+    """Faults in the order in which they are found. Those that differ in their place alone are one, with its places."""
 
     def __init__(self) -> None:
-        self._told: list[str] = []
-        self._count = 0
+        self._places: dict[str, list[str]] = {}  # of each fault, by what it says after its place
+        self._counts: dict[str, int] = {}
+        self._untold = 0
 
     def add(self, error: DataError) -> None:
         """Keep or count the faults of an error."""
         for fault in error.faults:
-            self._count += 1
-            if len(self._told) < MAX_TOLD:
-                self._told.append(fault)
+            place, _, told = fault.partition(": ")
+            if told not in self._counts and len(self._counts) == MAX_TOLD:
+                self._untold += 1
+                continue
+            self._counts[told] = self._counts.get(told, 0) + 1
+            places = self._places.setdefault(told, [])
+            if len(places) < MAX_TOLD:
+                places.append(place)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -42,9 +48,18 @@ class CollectedFaults:
 
     def check(self, name: str) -> None:
         """Raise DataError with all faults of the source `name`, if there are any."""
-        more = self._count - len(self._told)
-        if more:
-            told = f"{name}: {more} more fault{'s' * (more != 1)} {'was' if more == 1 else 'were'} found. Correct these first."
-            raise DataError([*self._told, told])
-        if self._told:
-            raise DataError(self._told)
+        faults = [self._sentences(told) for told in self._counts]
+        if self._untold:
+            was = "fault was" if self._untold == 1 else "faults were"
+            faults.append(f"{name}: {self._untold} more {was} found. Correct these first.")
+        if faults:
+            raise DataError(faults)
+
+    def _sentences(self, told: str) -> str:
+        first, *others = self._places[told]
+        fault = f"{first}: {told}" if told else first
+        if not others:
+            return fault
+        more, untold = self._counts[told] - 1, self._counts[told] - 1 - len(others)
+        end = f" and {untold} more" if untold else ""
+        return f"{fault} The same in {more} more place{'s' * (more != 1)}: {', '.join(others)}{end}."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from nlptl.faults import shown
 
 FindingKind = Literal["alike", "one_typo", "several", "id", "contradiction"]
 PlacesOfRows = Callable[[Sequence[int]], Sequence[str]]
+_Found: TypeAlias = "tuple[LabelFinding, Sequence[int]]"  # with its example rows
 
 _MAX_TOLD = 5  # findings of one kind
 _MAX_LABELS = 5_000  # labels that are compared with one another
@@ -41,7 +42,7 @@ class LabelFinding:
     def sentence(self) -> str:
         """Return the finding as sentences that end with what to do."""
         if self.kind in ("alike", "one_typo"):
-            how = "only in case, blanks or spelling of signs" if self.kind == "alike" else "by one letter"
+            how = "only in case, blanks or Unicode form" if self.kind == "alike" else "by one letter"
             pair = " and ".join(
                 f"{shown(label)} ({_rows(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
             )
@@ -69,16 +70,18 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
     """
     labels = table.labels()
     counts = table.label_counts()
-    if names_labels:
-        if _look_like_ids(len(counts), len(labels)):
-            first = list(counts)[:2]
-            yield LabelFinding(
-                "id", tuple(first), (len(counts), len(labels)), tuple(places([labels.index(label) for label in first]))
-            )
-        else:
-            yield from _alike(counts)
-            yield from _several(labels, counts, places)
-    yield from _contradictions(table, labels, places)
+    found: list[_Found] = []
+    if names_labels and _look_like_ids(len(counts), len(labels)):
+        first = tuple(counts)[:2]
+        finding = LabelFinding("id", first, (len(counts), len(labels)))
+        found.append((finding, [labels.index(label) for label in first]))
+    elif names_labels:
+        found += [(finding, []) for finding in _alike(counts)]
+        found += _several(labels, counts)
+    found += _contradictions(table, labels)
+    at = iter(places([row for _, rows in found for row in rows]))
+    for finding, rows in found:
+        yield replace(finding, places=tuple(next(at) for _ in rows))
 
 
 def _look_like_ids(different: int, rows: int) -> bool:
@@ -138,15 +141,15 @@ def _key(label: str) -> str:
     return re.sub(r"(?<=[^\W\d_])[\s_\-]+(?=[^\W\d_])|\s+(?=\s)", "", folded)
 
 
-def _several(labels: Sequence[str], counts: Mapping[str, int], places: PlacesOfRows) -> Iterator[LabelFinding]:
+def _several(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[_Found]:
     """Yield labels that join labels which also stand alone."""
-    alone = {_key(label): label for label in counts}
+    alone = {_key(label): label for label in sorted(counts, key=counts.__getitem__)}
     told = 0
     for label in counts:
         parts = _joined(label, alone)
         if parts and told < _MAX_TOLD:
             told += 1
-            yield LabelFinding("several", (label, *parts), (counts[label],), tuple(places([labels.index(label)])))
+            yield LabelFinding("several", (label, *parts), (counts[label],)), [labels.index(label)]
 
 
 def _joined(label: str, alone: Mapping[str, str]) -> list[str]:
@@ -163,9 +166,10 @@ def _joined(label: str, alone: Mapping[str, str]) -> list[str]:
     return []
 
 
-def _contradictions(table: TextTable, labels: Sequence[str], places: PlacesOfRows) -> Iterator[LabelFinding]:
-    hashes = text_hashes(table)
-    ids = np.unique(np.asarray(labels, dtype=np.object_), return_inverse=True)[1]
+def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]:
+    """Yield the number of texts that have different labels, with the rows of one of them."""
+    hashes, known = text_hashes(table), dict[str, int]()
+    ids = np.fromiter((known.setdefault(label, len(known)) for label in labels), np.int64, len(labels))
     order = np.lexsort((ids, hashes))
     same_text = hashes[order][1:] == hashes[order][:-1]
     other_label = ids[order][1:] != ids[order][:-1]
@@ -177,9 +181,7 @@ def _contradictions(table: TextTable, labels: Sequence[str], places: PlacesOfRow
     first = {labels[row]: row for row in reversed(same)}
     chosen = sorted(first.values())[:3]
     text = str(table.dataset[chosen[0]]["text"])[:200]
-    yield LabelFinding(
-        "contradiction", tuple(labels[row] for row in chosen), (len(texts),), tuple(places(chosen)), text
-    )
+    yield LabelFinding("contradiction", tuple(labels[row] for row in chosen), (len(texts),), text=text), chosen
 
 
 def _rows(count: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.data_settings import DataSettings
@@ -17,7 +17,7 @@ from nlptl.data.readers import SUFFIXES
 from nlptl.data.row_checks import PYTHON_DOOR, Columns, EmptyLabel, EmptyText, Origin, RawRows, Rows, check_rows
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
 from nlptl.data.table import Label, TextTable, arrow_batch
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LabelledLike: TypeAlias = (
     "pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
 )
 """Labelled examples: (texts, labels), pairs (text, label), a frame or data set with both columns, or a file's path."""
-EmptyPrediction = Literal["refuse", "skip", "none"]
+EmptyPrediction = Literal["predict", "refuse", "skip", "none"]
 
 _CHECKED_AT_ONCE = 10_000  # texts joined to find half of a surrogate pair
 _TEXTS = (
@@ -65,14 +65,20 @@ class _Unchecked:
 
 
 def given_texts(
-    value: TextsLike, *, text: str = "text", name: str = "texts", empty_text: EmptyPrediction = "refuse"
+    value: TextsLike, *, text: str = "text", name: str = "texts", empty_text: EmptyPrediction = "predict"
 ) -> GivenTexts:
     """Return texts from any Python value that holds some; `text` names the column of a frame, a data set or a file.
 
     Raises DataError for anything else, and for rows that are no text, with their numbers from 1. Rows without a text are
-    refused, or left out under "skip" and "none".
+    refused, or left out under "skip" and "none". Under "predict" an empty string is a text, and a missing one is refused.
     """
+    if empty_text not in get_args(EmptyPrediction):
+        options = ", ".join(map(repr, get_args(EmptyPrediction)))
+        raise ConfigError(f"empty_text is {empty_text!r}, but must be one of {options}. Choose one of them.")
     given = _unchecked(value, text=text, name=name)
+    if empty_text == "predict":
+        found = _strings(given)
+        return GivenTexts(found, None, len(found))
     if _all_filled_strings(given.values) and not _has_half_characters(given.values):
         return GivenTexts(given.values, None, len(given.values))
     numbered = range(len(given.values))
@@ -84,12 +90,7 @@ def given_texts(
 def strings(value: TextsLike, *, text: str = "text", name: str = "texts") -> list[str]:
     """Return texts as `given_texts` does, with empty strings among them; None and NaN are refused."""
     given = _unchecked(value, text=text, name=name)
-    if _all_strings(given.values) and not _has_half_characters(given.values):
-        return given.values
-    filled = [" -" if isinstance(one, str) and not one.strip() else one for one in given.values]
-    origin = replace(given.origin, door=_STRINGS_DOOR)
-    _checked(_Unchecked(origin, given.numbers, filled), "refuse")
-    return [str(one) for one in given.values]
+    return _strings(replace(given, origin=replace(given.origin, door=_STRINGS_DOOR)))
 
 
 def texts_table(value: TextsLike, *, name: str, text: str = "text", empty_text: EmptyText = "refuse") -> TextTable:
@@ -274,6 +275,15 @@ def _texts_remedy(value: object) -> str:
         splits = [key for key in value if isinstance(key, str)]
         return f"Give one of its values, such as `value[{splits[0]!r}]`." if splits else "Give a list of its texts."
     return f"Give {_TEXTS}."
+
+
+def _strings(given: _Unchecked) -> list[str]:
+    """Return the values if each is a string, be it empty. Raises DataError with all that are none."""
+    if _all_strings(given.values) and not _has_half_characters(given.values):
+        return given.values
+    filled = ["-" if isinstance(one, str) and not one.strip() else one for one in given.values]
+    _checked(replace(given, values=filled), "refuse")
+    return given.values
 
 
 def _all_filled_strings(values: list[Any]) -> bool:

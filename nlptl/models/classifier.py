@@ -51,7 +51,7 @@ class TextClassifier(nn.Module):
         return cast("Tensor", self.head(self.encoder(batch)))
 
     def predict_proba(
-        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "refuse",
+        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "predict",
         after_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float64]:  # fmt: skip
         """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
@@ -71,20 +71,21 @@ class TextClassifier(nn.Module):
 
     @overload
     def predict(
-        self, texts: TextsLike, *, text: str = "text", empty_text: Literal["refuse", "skip"] = "refuse"
+        self, texts: TextsLike, *, text: str = "text", empty_text: Literal["predict", "refuse", "skip"] = "predict"
     ) -> list[str]: ...
 
     @overload
     def predict(self, texts: TextsLike, *, text: str = "text", empty_text: Literal["none"]) -> list[str | None]: ...
 
     def predict(
-        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "refuse"
+        self, texts: TextsLike, *, text: str = "text", empty_text: EmptyPrediction = "predict"
     ) -> list[str] | list[str | None]:
         """Return the most probable label of each text.
 
         Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
-        path. Anything else raises DataError. So do rows without a text (empty, None, NaN), unless `empty_text` is "skip",
-        which leaves them out, or "none", which gives None for them and so keeps all rows in their places.
+        path. Anything else raises DataError. By default ("predict") an empty string has a label as any text has, and a row
+        whose text is missing (None, NaN) raises DataError. Both kinds raise it under `empty_text="refuse"`, are left out under
+        "skip", and get None under "none", so that all labels stay in their rows.
         """
         probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
         best = probabilities.argmax(axis=1).tolist()
