@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,26 +56,40 @@ def load_table(
     labelled: bool = True,
     where: str = "data",
     door: Door = SETTINGS_DOOR,
+    on_remark: Callable[[str], object] | None = None,
 ) -> TextTable:
-    """Read one source, with the column names of `settings`. Raises DataError for its faults, with remedies of `door`.
+    """Read one source by `settings`. DataError tells its faults, with remedies of `door`; `on_remark` gets sentences on how.
 
     Rows without a label are left out unless `empty_label` is "refuse".
     """
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=labelled, where=where, door=door)
+    _tell(opened, on_remark)
     table = load(opened, empty_text=settings.empty_text, empty_label=settings.empty_label)[0]
     return labelled_parts({"read": table})[0]["read"].table if labelled else table
 
 
 def stream_texts(
-    source: str, *, settings: DataSettings | None = None, where: str = "data", door: Door = SETTINGS_DOOR
+    source: str | FileSource,
+    *,
+    settings: DataSettings | None = None,
+    where: str = "data",
+    door: Door = SETTINGS_DOOR,
+    on_remark: Callable[[str], object] | None = None,
 ) -> Iterator[list[str]]:
-    """Yield the texts of one file in batches as they are read."""
+    """Yield the texts of one file in batches as they are read; `on_remark` gets sentences on how that is done."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=False, where=where, door=door)
+    _tell(opened, on_remark)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
         yield arrow_batch(rows, opened.origin).column("text").to_pylist()
+
+
+def _tell(source: OpenedSource, on_remark: Callable[[str], object] | None) -> None:
+    if on_remark is not None:
+        for remark in source.remarks:
+            on_remark(remark)
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,7 @@ class _ReadPart:
             empty_label=self.settings.empty_label,
             label_changes=self.changes,
             label_findings=tuple(findings),
+            remarks=tuple(remark for source in self.inputs for remark in source.remarks),
         )
 
 

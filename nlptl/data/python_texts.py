@@ -5,16 +5,30 @@ Other libraries' types are told by the package of their class, so that none is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.data_settings import DataSettings
+from nlptl.data.packing import bare_name
 from nlptl.data.readers import SUFFIXES
-from nlptl.data.row_checks import PYTHON_DOOR, Columns, EmptyLabel, EmptyText, Origin, RawRows, Rows, check_rows
+from nlptl.data.row_checks import (
+    PYTHON_DOOR,
+    Column,
+    Columns,
+    EmptyLabel,
+    EmptyText,
+    Origin,
+    RawRows,
+    Rows,
+    check_rows,
+    is_missing,
+    joined_text,
+)
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
 from nlptl.data.table import Label, TextTable, arrow_batch
 from nlptl.errors import ConfigError, DataError
@@ -25,16 +39,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset, IterableDataset
 
-    Column = Iterable[str] | np.ndarray[Any, Any] | pd.Series[Any]
-    LabelColumn = Iterable[Label] | np.ndarray[Any, Any] | pd.Series[Any]
+    Texts = Iterable[str] | np.ndarray[Any, Any] | pd.Series[Any]
+    Labels = Iterable[Label] | np.ndarray[Any, Any] | pd.Series[Any]
 
-TextsLike: TypeAlias = "Column | pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
+TextsLike: TypeAlias = "Texts | pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
 """Texts: a list, tuple, generator, array or Series of strings; a frame or data set with a column of texts; a file's path."""
 LabelledLike: TypeAlias = (
-    "tuple[Column | pd.DataFrame, LabelColumn] | Iterable[tuple[str, Label] | list[str]] | np.ndarray[Any, Any] | "
+    "tuple[Texts | pd.DataFrame, Labels] | Iterable[tuple[str, Label] | list[str]] | np.ndarray[Any, Any] | "
     "pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
 )
 """Labelled examples: (texts, labels), pairs (text, label), a frame or data set with both columns, or a file's path."""
+TextColumns: TypeAlias = "Column | Sequence[Column]"  # of a frame, data set or file; several are joined
 EmptyPrediction = Literal["predict", "refuse", "skip", "none"]
 
 _CHECKED_AT_ONCE = 10_000  # texts joined to find half of a surrogate pair
@@ -65,7 +80,7 @@ class _Unchecked:
 
 
 def given_texts(
-    value: TextsLike, *, text: str = "text", name: str = "texts", empty_text: EmptyPrediction = "predict"
+    value: TextsLike, *, text: TextColumns = "text", name: str = "texts", empty_text: EmptyPrediction = "predict"
 ) -> GivenTexts:
     """Return texts from any Python value that holds some; `text` names the column of a frame, a data set or a file.
 
@@ -87,15 +102,17 @@ def given_texts(
     return GivenTexts(kept.texts, [places[number] for number in kept.lines], len(given.values))
 
 
-def strings(value: TextsLike, *, text: str = "text", name: str = "texts") -> list[str]:
+def strings(value: TextsLike, *, text: TextColumns = "text", name: str = "texts") -> list[str]:
     """Return texts as `given_texts` does, with empty strings among them; None and NaN are refused."""
     given = _unchecked(value, text=text, name=name)
     return _strings(replace(given, origin=replace(given.origin, door=_STRINGS_DOOR)))
 
 
-def texts_table(value: TextsLike, *, name: str, text: str = "text", empty_text: EmptyText = "refuse") -> TextTable:
+def texts_table(
+    value: TextsLike, *, name: str, text: TextColumns = "text", empty_text: EmptyText = "refuse"
+) -> TextTable:
     """Return texts of any Python value as a table. Raises DataError for what is none."""
-    columns = Columns(text, door=PYTHON_DOOR)
+    columns = _columns(text)
     if isinstance(value, TextTable):
         return value
     if _is_file(value):
@@ -106,14 +123,14 @@ def texts_table(value: TextsLike, *, name: str, text: str = "text", empty_text: 
 
 
 def labelled_table(
-    value: LabelledLike, *, name: str, text: str = "text", label: str = "label", empty_text: EmptyText = "refuse",
+    value: LabelledLike, *, name: str, text: TextColumns = "text", label: Column = "label", empty_text: EmptyText = "refuse",
     empty_label: EmptyLabel = "refuse",
 ) -> TextTable:  # fmt: skip
     """Return labelled examples of any Python value as a table. Raises DataError for what is none.
 
     Unless `empty_label` is "refuse", rows without a label have the label "" in the table.
     """
-    columns = Columns(text, label, door=PYTHON_DOOR)
+    columns = _columns(text, label)
     if isinstance(value, TextTable):
         value.labels()
         return value
@@ -125,23 +142,23 @@ def labelled_table(
     return TextTable.from_lists(texts, labels, name=name, empty_text=empty_text, empty_label=empty_label)
 
 
-def _unchecked(value: Any, *, text: str, name: str) -> _Unchecked:
+def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
     if not _is_file(value):
         values = _text_values(value, text=text, name=name)
         return _Unchecked(Origin(name, door=PYTHON_DOOR), range(1, len(values) + 1), values)
-    opened = _opened(value, Columns(text, door=PYTHON_DOOR), name)
+    opened = _opened(value, _columns(text), name)
     read = list(opened.rows())
     values = [one for rows in read for one in rows.texts]
     return _Unchecked(opened.origin, [line for rows in read for line in rows.lines], values)
 
 
-def _text_values(value: Any, *, text: str, name: str) -> list[Any]:
+def _text_values(value: Any, *, text: TextColumns, name: str) -> list[Any]:
     """Return the values of a column of texts, unchecked."""
     if isinstance(value, TextTable):
         return value.texts()
     if _is_columns(value):
         raise DataError(f"{name}: a pair such as (texts, labels) was given. Give the texts alone.")
-    found = _frame_columns(value, Columns(text, door=PYTHON_DOOR), name)
+    found = _frame_columns(value, _columns(text), name)
     if found is not None:
         return found[0]
     return _column_values(value, name=name, what="a list of texts", remedy=_texts_remedy(value))
@@ -168,32 +185,38 @@ def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[
 
 def _frame_columns(value: Any, columns: Columns, name: str) -> list[list[Any]] | None:
     """Return the wanted columns of a frame or data set; None for other values."""
-    if _is_a(value, "pandas", "DataFrame") or _is_a(value, "polars", "DataFrame"):
-        columns.check(list(value.columns), name)
-        return [_values(_one_column(value, column, name)) for column in columns.wanted()]
+    if _is_a(value, "pandas", "DataFrame"):
+        return _wanted(columns, [str(one) for one in value.columns], lambda place: _values(value.iloc[:, place]), name)
+    if _is_a(value, "polars", "DataFrame"):
+        return _wanted(columns, value.columns, lambda place: value.to_series(place).to_list(), name)
     if _is_a(value, "pyarrow", "Table") or _is_a(value, "pyarrow", "RecordBatch"):
-        columns.check(value.schema.names, name)
-        return [value.column(column).to_pylist() for column in columns.wanted()]
+        return _wanted(columns, value.schema.names, lambda place: value.column(place).to_pylist(), name)
     if _is_a(value, "datasets", "Dataset"):
-        columns.check(value.column_names, name)
-        return [_values(value.with_format(None)[column]) for column in columns.wanted()]
+        names, plain = value.column_names, value.with_format(None)
+        return _wanted(columns, names, lambda place: _values(plain[names[place]]), name)
     if _is_a(value, "datasets", "IterableDataset"):
         return _streamed(value, columns, name)
     return None
 
 
-def _one_column(frame: Any, column: str, name: str) -> Any:
-    if list(frame.columns).count(column) > 1:
-        raise DataError(f"{name}: there are two columns {column!r}. Rename one of them.")
-    return frame[column]
+def _wanted(
+    columns: Columns, names: Sequence[str], column: Callable[[int], list[Any]], name: str
+) -> list[list[Any]]:  # fmt: skip
+    """Return the texts, and the labels if they are wanted; several columns of one text are joined."""
+    found = columns.match(names, name)
+    texts = [column(place) for place in found.texts]
+    if len(texts) > 1:
+        texts = [
+            [joined_text([None if is_missing(one) else one for one in parts]) for parts in zip(*texts, strict=True)]
+        ]
+    return texts if found.label is None else [*texts, column(found.label)]
 
 
 def _streamed(value: Any, columns: Columns, name: str) -> list[list[Any]]:
-    rows = list(value)
-    if rows:
-        columns.check(list(rows[0]), name)
-    features = value.features or {}
-    return [_named([row[column] for row in rows], features.get(column)) for column in columns.wanted()]
+    rows, features = list(value), value.features or {}
+    names = list(rows[0]) if rows else value.column_names or list(map(str, columns.wanted()))
+    column = lambda place: _named([row[names[place]] for row in rows], features.get(names[place]))  # noqa: E731
+    return _wanted(columns, names, column, name)
 
 
 def _column_values(value: Any, *, name: str, what: str, remedy: str) -> list[Any]:
@@ -251,11 +274,17 @@ def _is_file(value: object) -> bool:
     if isinstance(value, PathLike):
         return True
     is_short = isinstance(value, str) and len(value) < 4096 and "\n" not in value and "\0" not in value
-    return is_short and Path(str(value).lower().removesuffix(".gz")).suffix in SUFFIXES
+    return is_short and Path(bare_name(Path(str(value)))).suffix in SUFFIXES
+
+
+def _columns(text: TextColumns, label: Column | None = None) -> Columns:
+    return Columns(text if isinstance(text, str | int) else tuple(text), label, PYTHON_DOOR)
 
 
 def _opened(value: Any, columns: Columns, name: str) -> OpenedSource:
-    settings = DataSettings(text_column=columns.text, label_column=columns.label or "label")
+    settings = parse(
+        DataSettings, {"text_column": list(columns.texts), "label_column": columns.label or "label"}, where=name
+    )
     return open_source(
         fspath(value), settings=settings, labelled=columns.label is not None, where=name, door=PYTHON_DOOR
     )

@@ -32,6 +32,7 @@ class PartReport:
     empty_label: EmptyLabel = "refuse"  # treatment of rows without a label
     label_changes: LabelChanges = field(default_factory=LabelChanges)
     label_findings: tuple[LabelFinding, ...] = ()
+    remarks: tuple[str, ...] = ()  # sentences on how the files are read, where that is not the plain default
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class DataReport:
 
 
 def _part_sentences(name: str, part: PartReport) -> list[str]:
-    told = []
+    told = [f"{name}: {remark}" for remark in part.remarks]
     if part.empty_skipped:
         told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
     told += [f"{name}: {sentence}" for sentence in _change_sentences(part.label_changes, part.empty_label)]

@@ -14,8 +14,8 @@ from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
 from nlptl.data.label_spelling import spelt_as_known
 from nlptl.data.labelled_parts import labelled_parts, with_rows_of
-from nlptl.data.python_texts import LabelledLike, TextsLike, labelled_table, texts_table
-from nlptl.data.row_checks import EmptyLabel, EmptyText, names_by_label, names_shown
+from nlptl.data.python_texts import LabelledLike, TextColumns, TextsLike, labelled_table, texts_table
+from nlptl.data.row_checks import Column, EmptyLabel, EmptyText, names_by_label, names_shown
 from nlptl.data.table import TextTable
 from nlptl.errors import DataError
 
@@ -42,8 +42,8 @@ class TextData:
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
         label_names: NamesLike | LabelNames | None = None,
-        text: str = "text",
-        label: str = "label",
+        text: TextColumns = "text",
+        label: Column = "label",
         empty_text: EmptyText = "refuse",
         empty_label: EmptyLabel = "refuse",
     ) -> None:

@@ -21,7 +21,8 @@ from nlptl.evaluation.intervals import Floats, Interval, bootstrap, chunks, perc
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.data import LabelledLike, TextTable
-    from nlptl.data.row_checks import EmptyLabel, EmptyText
+    from nlptl.data.python_texts import TextColumns
+    from nlptl.data.row_checks import Column, EmptyLabel, EmptyText
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -139,7 +140,7 @@ def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
 
 
 def evaluate_classifier(
-    classifier: TextClassifier, examples: LabelledLike, *, text: str = "text", label: str = "label",
+    classifier: TextClassifier, examples: LabelledLike, *, text: TextColumns = "text", label: Column = "label",
     empty_text: EmptyText = "refuse", empty_label: EmptyLabel = "refuse", seed: int = 0,
     after_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:  # fmt: skip

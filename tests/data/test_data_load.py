@@ -128,6 +128,7 @@ def test_the_report_is_json() -> None:
         "empty_label": "refuse",
         "label_changes": {"stripped": 0, "renamed": {}, "empty": 0},
         "label_findings": [],
+        "remarks": [],
     }
     assert plain["leaks"][0] == {
         "part": "validation",
@@ -159,7 +160,8 @@ def test_several_piles_are_read_one_after_the_other() -> None:
 FAULTS: list[tuple[dict[str, Any], str]] = [
     (
         {"unlabelled": ["a.txt", {"file": "b.csv", "txt": "body"}]},
-        "unlabelled.1.txt is not a setting. Did you mean 'text'? Known here: file, text, label.",
+        "unlabelled.1.txt is not a setting. Did you mean 'text'? Known here: file, text, label, "
+        "delimiter, quoting, encoding, header, sheet.",
     ),
     (
         {"test": 5},
