@@ -62,7 +62,12 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
     told = [f"{name}: {remark}" for remark in part.remarks]
     if part.empty_skipped:
         told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
-    told += [f"{name}: {sentence}" for sentence in _change_sentences(part.label_changes, part.empty_label)]
+    told += [
+        f"{name}: {sentence}"
+        for sentence in _change_sentences(
+            part.label_changes, joins=name == "labelled" and part.empty_label == "unlabelled"
+        )
+    ]
     if part.duplicates:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {_rows(part.rows_read)} {verb} the text of an earlier row.")
@@ -73,10 +78,10 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
     return told + [f"{name}: {finding.sentence()}" for finding in part.label_findings]
 
 
-def _change_sentences(changes: LabelChanges, empty_label: EmptyLabel) -> Iterator[str]:
+def _change_sentences(changes: LabelChanges, *, joins: bool) -> Iterator[str]:
     if changes.empty:
-        joins = "counts" if changes.empty == 1 else "count"
-        end = f"{joins} as unlabelled" if empty_label == "unlabelled" else f"{_were(changes.empty)} skipped"
+        count = "counts" if changes.empty == 1 else "count"
+        end = f"{count} as unlabelled" if joins else f"{_were(changes.empty)} skipped"
         yield f"{_rows(changes.empty)} without label {end}."
     if changes.stripped:
         yield f"blanks around the label were removed in {_rows(changes.stripped)}."
