@@ -145,7 +145,7 @@ class TextTable:
         rows = self.dataset.with_format("arrow")[:]
         place = pc.index_in(rows.column("label"), value_set=pa.array(list(names), pa.string()))
         labels = pa.array(list(names.values()), pa.string()).take(place.combine_chunks())
-        rows = rows.select(["text"]).append_column(pa.field("label", pa.string()), labels).combine_chunks()
+        rows = rows.select(["text"]).append_column(pa.field("label", pa.string()), labels)
         digest = Tally(rows.to_batches()).hexdigest()
         dataset = datasets.Dataset(datasets.table.InMemoryTable(rows), fingerprint=digest[:16])
         return TextTable(dataset, self.name, digest, numbers=self.numbers)
