@@ -1,11 +1,8 @@
-"""Python's door: lists, arrays, Series, frames, data sets and files that hold texts or labelled examples.
-
-Other libraries' types are told by the package of their class, so that none is imported for a caller who does not use it.
-"""
+"""Python's door: lists, arrays, Series, frames, data sets and files that hold texts or labelled examples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -15,6 +12,15 @@ from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.data_settings import DataSettings
 from nlptl.data.packing import bare_name
+from nlptl.data.python_columns import (
+    are_columns,
+    column_values,
+    frame_columns,
+    is_a,
+    is_pair,
+    label_values,
+    on_one_line,
+)
 from nlptl.data.readers import SUFFIXES
 from nlptl.data.row_checks import (
     PYTHON_DOOR,
@@ -26,13 +32,10 @@ from nlptl.data.row_checks import (
     RawRows,
     Rows,
     check_rows,
-    is_missing,
-    joined_text,
 )
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
 from nlptl.data.table import Label, TextTable, arrow_batch
 from nlptl.errors import ConfigError, DataError
-from nlptl.faults import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +120,7 @@ def texts_table(
         return value
     if _is_file(value):
         return load(_opened(value, columns, name), empty_text=empty_text)[0]
-    if _is_a(value, "datasets", "Dataset"):
+    if is_a(value, "datasets", "Dataset"):
         return load(open_dataset(value, name, columns), empty_text=empty_text)[0]
     return TextTable.from_lists(_text_values(value, text=text, name=name), name=name, empty_text=empty_text)
 
@@ -136,7 +139,7 @@ def labelled_table(
         return value
     if _is_file(value):
         return load(_opened(value, columns, name), empty_text=empty_text, empty_label=empty_label)[0]
-    if _is_a(value, "datasets", "Dataset"):
+    if is_a(value, "datasets", "Dataset"):
         return load(open_dataset(value, name, columns), empty_text=empty_text, empty_label=empty_label)[0]
     texts, labels = _examples(value, columns, name)
     return TextTable.from_lists(texts, labels, name=name, empty_text=empty_text, empty_label=empty_label)
@@ -156,118 +159,30 @@ def _text_values(value: Any, *, text: TextColumns, name: str) -> list[Any]:
     """Return the values of a column of texts, unchecked."""
     if isinstance(value, TextTable):
         return value.texts()
-    if _is_columns(value):
+    if are_columns(value):
         raise DataError(f"{name}: a pair such as (texts, labels) was given. Give the texts alone.")
-    found = _frame_columns(value, _columns(text), name)
+    found = frame_columns(value, _columns(text), name)
     if found is not None:
         return found[0]
-    return _column_values(value, name=name, what="a list of texts", remedy=_texts_remedy(value))
+    return column_values(value, name=name, what="a list of texts", remedy=_texts_remedy(value))
 
 
 def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[Any]]:
     """Return texts and labels, unchecked."""
-    found = _frame_columns(value, columns, name)
+    found = frame_columns(value, columns, name)
     if found is not None:
         return found[0], found[1]
-    if _is_columns(value):
+    if are_columns(value):
         texts = _text_values(value[0], text=columns.text, name=name)
-        labels = _column_values(value[1], name=name, what="a list of labels", remedy="Give (texts, labels).")
-        return texts, labels
-    pairs = _column_values(value, name=name, what="a set of examples", remedy=f"Give {_EXAMPLES}.")
+        return texts, label_values(value[1], columns.label or "label", name=name)
+    pairs = column_values(value, name=name, what="a set of examples", remedy=f"Give {_EXAMPLES}.", dimensions=2)
     for number, pair in enumerate(pairs, 1):
-        if not _is_pair(pair):
+        if not is_pair(pair):
             raise DataError(
-                f"{Origin(name).at(number)}: {_on_one_line(pair)} is not a pair (text, label). Give each row as such a "
+                f"{Origin(name).at(number)}: {on_one_line(pair)} is not a pair (text, label). Give each row as such a "
                 "pair, or all rows as (texts, labels)."
             )
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-
-
-def _frame_columns(value: Any, columns: Columns, name: str) -> list[list[Any]] | None:
-    """Return the wanted columns of a frame or data set; None for other values."""
-    if _is_a(value, "pandas", "DataFrame"):
-        return _wanted(columns, [str(one) for one in value.columns], lambda place: _values(value.iloc[:, place]), name)
-    if _is_a(value, "polars", "DataFrame"):
-        return _wanted(columns, value.columns, lambda place: value.to_series(place).to_list(), name)
-    if _is_a(value, "pyarrow", "Table") or _is_a(value, "pyarrow", "RecordBatch"):
-        return _wanted(columns, value.schema.names, lambda place: value.column(place).to_pylist(), name)
-    if _is_a(value, "datasets", "Dataset"):
-        names, plain = value.column_names, value.with_format(None)
-        return _wanted(columns, names, lambda place: _values(plain[names[place]]), name)
-    if _is_a(value, "datasets", "IterableDataset"):
-        return _streamed(value, columns, name)
-    return None
-
-
-def _wanted(
-    columns: Columns, names: Sequence[str], column: Callable[[int], list[Any]], name: str
-) -> list[list[Any]]:  # fmt: skip
-    """Return the texts, and the labels if they are wanted; several columns of one text are joined."""
-    found = columns.match(names, name)
-    texts = [column(place) for place in found.texts]
-    if len(texts) > 1:
-        texts = [
-            [joined_text([None if is_missing(one) else one for one in parts]) for parts in zip(*texts, strict=True)]
-        ]
-    return texts if found.label is None else [*texts, column(found.label)]
-
-
-def _streamed(value: Any, columns: Columns, name: str) -> list[list[Any]]:
-    rows, features = list(value), value.features or {}
-    names = list(rows[0]) if rows else value.column_names or list(map(str, columns.wanted()))
-    column = lambda place: _named([row[names[place]] for row in rows], features.get(names[place]))  # noqa: E731
-    return _wanted(columns, names, column, name)
-
-
-def _column_values(value: Any, *, name: str, what: str, remedy: str) -> list[Any]:
-    if not _is_column(value):
-        raise DataError(f"{name}: {_on_one_line(value)} ({type(value).__name__}) is not {what}. {remedy}")
-    if _is_a(value, "numpy", "ndarray") and value.ndim != 1 and "examples" not in what:
-        raise DataError(f"{name}: the array has the shape {value.shape}, but must have one dimension. Choose a column.")
-    return _values(value)
-
-
-def _values(column: Any) -> list[Any]:
-    """Return the values of a column as Python objects."""
-    if _is_a(column, "datasets", "Column"):
-        return _named(list(column), column.features)
-    if _is_a(column, "datasets", "IterableColumn"):
-        features = getattr(column.source, "features", None) or {}
-        return _named(list(column), features.get(column.column_name))
-    for method in ("to_pylist", "tolist", "to_list"):
-        if not isinstance(column, list | tuple) and hasattr(column, method):
-            return list(getattr(column, method)())
-    return list(column)
-
-
-def _named(values: list[Any], feature: Any) -> list[Any]:
-    """Return values with the ids of a ClassLabel feature replaced by its names; an id without a name is missing."""
-    names = getattr(feature, "names", None)
-    if names is None:
-        return values
-    return [names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values]
-
-
-def _is_column(value: object) -> bool:
-    """Return whether a value is a row of values in an order. A frame counts: its column is named."""
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping | set | frozenset | PathLike):
-        return False
-    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
-
-
-def _is_columns(value: object) -> bool:
-    """Return whether a value is a pair of columns, such as (texts, labels)."""
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_column, value))
-
-
-def _is_pair(value: Any) -> bool:
-    is_row = (isinstance(value, Sequence) and not isinstance(value, str | bytes)) or _is_a(value, "numpy", "ndarray")
-    return is_row and len(value) == 2
-
-
-def _is_a(value: object, package: str, name: str) -> bool:
-    """Return whether a value is of a class of this name from `package`, or of one that is derived from it."""
-    return any(kind.__name__ == name and kind.__module__.partition(".")[0] == package for kind in type(value).__mro__)
 
 
 def _is_file(value: object) -> bool:
@@ -288,11 +203,6 @@ def _opened(value: Any, columns: Columns, name: str) -> OpenedSource:
     return open_source(
         fspath(value), settings=settings, labelled=columns.label is not None, where=name, door=PYTHON_DOOR
     )
-
-
-def _on_one_line(value: object) -> str:
-    """Return the repr of a value, cut; that of a Series or a data set has several lines."""
-    return " ".join(shown(value).split())
 
 
 def _texts_remedy(value: object) -> str:

@@ -93,6 +93,8 @@ def test_a_table_is_read(make: Callable[[], Any]) -> None:
         lambda: FRAME[["text", "label"]].itertuples(index=False),
         lambda: (FRAME, FRAME["label"]),
         lambda: (FRAME[["text"]], FRAME["label"].to_numpy()),
+        lambda: (TEXTS, FRAME[["label"]]),
+        lambda: (FRAME, FRAME),
         lambda: (DATASET["text"], DATASET["label"]),
     ],
 )
@@ -199,6 +201,10 @@ LABELLED: dict[str, tuple[Any, str]] = {
     "lengths": (
         (pd.Series(TEXTS), np.array(LABELS[:2])),
         "labelled: the number of texts is 3, that of labels 2. Give one label for each text.",
+    ),
+    "frame of labels": (
+        (TEXTS, pd.DataFrame({"y": LABELS, "z": LABELS})),
+        "labelled: the labels are a frame with the columns 'y', 'z'. Give one column, such as `frame['y']`.",
     ),
     "label": (
         (TEXTS, ["a", b"b", "a"]),
