@@ -36,6 +36,7 @@ from nlptl.data.row_checks import (
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
 from nlptl.data.table import Label, TextTable, arrow_batch
 from nlptl.errors import ConfigError, DataError
+from nlptl.faults import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,9 @@ _TEXTS = (
     "a list, tuple, generator, NumPy array or pandas Series of strings, a data frame or data set with a column of texts, or "
     "a file's path"
 )
-_STRINGS_DOOR = replace(PYTHON_DOOR, empty_text='Remove the row, or give "" for the vector of an empty text.')
+_STRINGS_DOOR = replace(
+    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.'
+)
 _EXAMPLES = "(texts, labels), a list of pairs (text, label), a pandas DataFrame or a datasets.Dataset"
 
 
@@ -90,9 +93,7 @@ def given_texts(
     Raises DataError for anything else, and for rows that are no text, with their numbers from 1. Rows without a text are
     refused, or left out under "skip" and "none". Under "predict" an empty string is a text, and a missing one is refused.
     """
-    if empty_text not in get_args(EmptyPrediction):
-        options = ", ".join(map(repr, get_args(EmptyPrediction)))
-        raise ConfigError(f"empty_text is {empty_text!r}, but must be one of {options}. Choose one of them.")
+    _check_option("empty_text", empty_text, get_args(EmptyPrediction))
     given = _unchecked(value, text=text, name=name)
     if empty_text == "predict":
         found = _strings(given)
@@ -115,6 +116,7 @@ def texts_table(
     value: TextsLike, *, name: str, text: TextColumns = "text", empty_text: EmptyText = "refuse"
 ) -> TextTable:
     """Return texts of any Python value as a table. Raises DataError for what is none."""
+    _check_option("empty_text", empty_text, get_args(EmptyText))
     columns = _columns(text)
     if isinstance(value, TextTable):
         return value
@@ -133,6 +135,8 @@ def labelled_table(
 
     Unless `empty_label` is "refuse", rows without a label have the label "" in the table.
     """
+    _check_option("empty_text", empty_text, get_args(EmptyText))
+    _check_option("empty_label", empty_label, get_args(EmptyLabel))
     columns = _columns(text, label)
     if isinstance(value, TextTable):
         value.labels()
@@ -151,7 +155,8 @@ def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
         return _Unchecked(Origin(name, door=PYTHON_DOOR), range(1, len(values) + 1), values)
     opened = _opened(value, _columns(text), name)
     read = list(opened.rows())
-    values = [one for rows in read for one in rows.texts]
+    # A cell without a text is as missing as NaN in the frame that pandas reads from the file.
+    values = [None if isinstance(one, str) and not one.strip() else one for rows in read for one in rows.texts]
     return _Unchecked(opened.origin, [line for rows in read for line in rows.lines], values)
 
 
@@ -192,7 +197,20 @@ def _is_file(value: object) -> bool:
     return is_short and Path(bare_name(Path(str(value)))).suffix in SUFFIXES
 
 
+def _check_option(name: str, found: object, options: Sequence[str]) -> None:
+    if found not in options:
+        listed = ", ".join(map(repr, options))
+        raise ConfigError(f"{name} is {shown(found)}, but must be one of {listed}. Choose one of them.")
+
+
 def _columns(text: TextColumns, label: Column | None = None) -> Columns:
+    texts = [text] if isinstance(text, str | int) or not isinstance(text, Iterable) else [*text]
+    given = [("text", one) for one in texts] + ([] if label is None else [("label", label)])
+    for name, column in given:
+        if not isinstance(column, str | int) or isinstance(column, bool) or column in ("", 0):
+            raise ConfigError(
+                f"{name} is {shown(column)}, but must name a column, or give its number from 1. Correct it."
+            )
     return Columns(text if isinstance(text, str | int) else tuple(text), label, PYTHON_DOOR)
 
 

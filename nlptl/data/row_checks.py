@@ -16,6 +16,7 @@ from nlptl.faults import shown
 
 EmptyText = Literal["refuse", "skip"]
 EmptyLabel = Literal["refuse", "skip", "unlabelled"]
+HALF_CHARACTER = "which is half of a UTF-16 surrogate pair. Remove it, or write the whole character."
 NO_LABEL = ""  # the label of a row without one in a table just read, until such rows are taken out
 
 
@@ -266,12 +267,20 @@ def names_by_label(names: object) -> dict[str, str]:
             raise ValueError(f"the label {shown(given)} must be a name or a whole number.") from None
         if label in found:
             raise ValueError(f"the label {label!r} has two names. Remove one.")
+        half = half_character(label) or (half_character(name) if isinstance(name, str) else None)
+        if half is not None:
+            raise ValueError(f"the label {label!r} or its name contains {half!r}, {HALF_CHARACTER}")
         if not isinstance(name, str):
             raise ValueError(f"the name of the label {label!r} is {shown(name)}, but must be a text. Put it in quotes.")
         if not name.strip():
             raise ValueError(f"the name of the label {label!r} is empty. Write a few words that say what it means.")
         found[label] = name
     return found
+
+
+def half_character(text: str) -> str | None:
+    """Return the first half of a UTF-16 surrogate pair in `text`, or None."""
+    return next((character for character in text if "\ud800" <= character <= "\udfff"), None)
 
 
 def no_rows(name: str) -> DataError:

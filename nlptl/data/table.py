@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.row_checks import (
+    HALF_CHARACTER,
     PYTHON_DOOR,
     EmptyLabel,
     EmptyText,
@@ -22,6 +23,7 @@ from nlptl.data.row_checks import (
     RawRows,
     Rows,
     check_rows,
+    half_character,
     no_rows,
 )  # fmt: skip
 from nlptl.errors import DataError
@@ -252,12 +254,9 @@ def arrow_batch(rows: Rows, origin: Origin) -> Any:
 def _half_a_character(rows: Rows, origin: Origin) -> DataError:
     for kind, values in (("text", rows.texts), ("label", rows.labels or [])):
         for line, value in zip(rows.lines, values, strict=False):
-            half = next((character for character in value if "\ud800" <= character <= "\udfff"), None)
+            half = half_character(value)
             if half is not None:
-                return DataError(
-                    f"{origin.at(line)}: the {kind} contains {half!r}, which is half of a UTF-16 surrogate pair. Remove it, "
-                    "or write the whole character."
-                )
+                return DataError(f"{origin.at(line)}: the {kind} contains {half!r}, {HALF_CHARACTER}")
     raise AssertionError("Arrow refused the rows, but none contains half of a surrogate pair")
 
 

@@ -261,6 +261,39 @@ def test_rows_without_a_text() -> None:
     )
 
 
+def test_wrong_arguments() -> None:
+    for arguments, sentence in (
+        ({"empty_text": "drop"}, "empty_text is 'drop', but must be one of 'refuse', 'skip'. Choose one of them."),
+        (
+            {"empty_label": None},
+            "empty_label is None, but must be one of 'refuse', 'skip', 'unlabelled'. Choose one of them.",
+        ),
+        ({"text": None}, "text is None, but must name a column, or give its number from 1. Correct it."),
+        ({"text": ["text", 1.5]}, "text is 1.5, but must name a column, or give its number from 1. Correct it."),
+        ({"label": ["y"]}, "label is ['y'], but must name a column, or give its number from 1. Correct it."),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            TextData(labelled=FRAME, **arguments)  # type: ignore[arg-type]
+        assert str(caught.value) == sentence
+
+
+def test_an_empty_cell_of_a_file_is_missing() -> None:
+    Path("b.csv").write_text('text,id\n"a",1\n,2\n"b",3\n')
+    with pytest.raises(DataError) as caught:
+        given_texts("b.csv")
+    assert str(caught.value) == f"b.csv:3: {EMPTY}"
+    assert given_texts("b.csv", empty_text="none").rows == [0, 2]
+
+
+def test_half_a_character_in_a_name_of_a_label() -> None:
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=FRAME, label_names={"good": "fine\ud83d"})
+    assert str(caught.value) == (
+        "label_names: the label 'good' or its name contains '\\ud83d', which is half of a UTF-16 surrogate pair. Remove it, or "
+        "write the whole character."
+    )
+
+
 def test_rows_that_are_left_out_keep_their_numbers() -> None:
     rows = [("", "q"), ("a", "x"), ("b", None), ("c", "y ")]
     data = TextData(labelled=rows, unlabelled=["u"], empty_text="skip", empty_label="unlabelled")
