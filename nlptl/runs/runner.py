@@ -25,6 +25,7 @@ from nlptl.artifact import (
 from nlptl.config import dump_yaml
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
 from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
@@ -37,6 +38,7 @@ from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
+    from nlptl.models.encoder import Encoder
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
 
@@ -143,16 +145,25 @@ def _run_stages(
             if outcome is None and not stage.runs_on_all_processes:
                 if not here.is_main:
                     raise on_disk.not_shared(place)
-                artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+                artifact, outcome = _run_stage(
+                    stage, artifact, place, identity, data, context, is_last=place == places[-1]
+                )
         if outcome is None:
-            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context, is_last=place == places[-1])
         _track_stage(outcome, context.tracker)
         outcomes.append(outcome)
     return outcomes
 
 
 def _run_stage(
-    stage: Stage, given: Any, place: Path, identity: StageIdentity, data: TextData, context: RunContext
+    stage: Stage,
+    given: Any,
+    place: Path,
+    identity: StageIdentity,
+    data: TextData,
+    context: RunContext,
+    *,
+    is_last: bool,
 ) -> tuple[Any, StageOutcome]:
     """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
@@ -162,6 +173,8 @@ def _run_stage(
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
+    if is_last:
+        _tell_cut_texts(artifact, data, record)
     manifest = Manifest(
         kind=stage.gives, settings=stage.model_dump(mode="json"), identity=identity.own, parent=identity.parent,
         data=dict(identity.data), versions=library_versions(), seed=context.seed,
@@ -184,6 +197,13 @@ def _run_stage(
     told = dict.fromkeys([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1], *record.warnings])
     context.progress.say(" ".join(told))
     return artifact, StageOutcome(place, manifest, kept=False)
+
+
+def _tell_cut_texts(artifact: Any, data: TextData, record: Record) -> None:
+    encoder: Encoder = getattr(artifact, "encoder", artifact)
+    found = cut_texts(encoder, data)
+    if sentence := cut_texts_sentence(encoder, found):
+        record.add_finding("cut_texts", [dataclasses.asdict(counts) for counts in found], sentence, warns=True)
 
 
 def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:

@@ -15,7 +15,8 @@ from nlptl.config import did_you_mean
 from nlptl.drafts import write_atomically
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
-from nlptl.models.word_vector_files.reading import FloatArray, Format, counts_path
+from nlptl.models.word_vector_files.reading import Format, counts_path
+from nlptl.models.word_vector_files.vector_text import FloatArray
 from nlptl.models.word_vector_files.writing import is_writable, write_counts, write_fasttext, write_vectors
 from nlptl.models.word_vectors import WordVectors
 
