@@ -96,11 +96,17 @@ def library_versions() -> dict[str, str]:
 
 
 def publish(
-    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = ()
+    folder: Path,
+    write: Callable[[Path], None],
+    manifest: Manifest,
+    *,
+    files: Collection[str] = (),
+    stamped: bool = False,
 ) -> Manifest:
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
 
-    See `foreign_files` on `files`.
+    See `foreign_files` on `files`. With `stamped`, `checked_manifest` need not read the files of this very folder again;
+    without, equal content gives equal bytes.
     """
 
     def check(found: Path) -> None:
@@ -109,7 +115,8 @@ def publish(
     def write_all(draft: Path) -> Manifest:
         write(draft)
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
-        digests, stamps = ({name: of(path) for name, path in paths.items()} for of in (file_digest, stamp_of))
+        digests = {name: file_digest(path) for name, path in paths.items()}
+        stamps = {name: stamp_of(path) for name, path in paths.items()} if stamped else {}
         whole = _sealed(manifest.model_copy(update={"files": digests, "stamps": stamps}).model_dump(mode="json"))
         text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
         (draft / MANIFEST).write_text(text, encoding="utf-8")

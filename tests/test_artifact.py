@@ -258,7 +258,8 @@ def test_an_edited_manifest_is_told_and_one_of_an_earlier_version_is_read(tmp_pa
 def test_a_kept_folder_is_not_read_while_its_stamps_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = published(tmp_path / "a")
+    folder = tmp_path / "a"
+    publish(folder, write_hello, Manifest(kind="encoder"), stamped=True)
     hello, read = folder / "tokenizer.json", list[Path]()
     monkeypatch.setattr(
         artifact, "file_digest", lambda path, digest=artifact.file_digest: read.append(path) or digest(path)

@@ -190,7 +190,7 @@ def _run_stage(
 
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         if here.is_main:
-            manifest = publish(place, write, manifest, files=on_disk.stage_files())
+            manifest = publish(place, write, manifest, files=on_disk.stage_files(), stamped=True)
             shutil.rmtree(checkpoints, ignore_errors=True)
         else:
             manifest = read_manifest(place)
