@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.data.learnt_texts import FILE as LEARNT
+from nlptl.data.learnt_texts import LearntTexts
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
@@ -35,6 +37,7 @@ class TextClassifier(nn.Module):
         if head.label_count != len(labels):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder, self.head, self.labels = encoder, head, tuple(labels)
+        self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +68,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD}
+        return Encoder.files() | {SETTINGS, HEAD, LEARNT}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -79,6 +82,8 @@ class TextClassifier(nn.Module):
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if self.learnt is not None:
+            self.learnt.write(folder)
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
@@ -98,4 +103,6 @@ class TextClassifier(nn.Module):
         settings = artifact.read_json(folder / SETTINGS)
         head = Head.from_settings(settings["head"])
         fill(head, folder / HEAD, what=f"the head that {SETTINGS} describes")
-        return cls(Encoder.read_files(folder), head, settings["labels"]).eval()
+        classifier = cls(Encoder.read_files(folder), head, settings["labels"]).eval()
+        classifier.learnt = LearntTexts.read(folder)
+        return classifier

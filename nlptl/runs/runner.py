@@ -182,8 +182,9 @@ def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
     name, manifest = outcome.folder.name, outcome.manifest
     if outcome.kept:
         again = _tracked_record(tracker, name)
-        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").splitlines():
-            again.row(**json.loads(line))
+        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").split("\n"):
+            if line:
+                again.row(**json.loads(line))
     figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
     tracker.log(f"{name}/report", {**figures, **manifest.report})
 
@@ -198,13 +199,16 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
-    if (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+    if (
+        (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest)
+        and old.evaluation.most_frequent is not None  # else of an earlier version
+    ):  # fmt: skip
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
-        evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
+        evaluation = evaluate_classifier(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     on_disk.write_json(path, dataclasses.asdict(scores))
     return scores
