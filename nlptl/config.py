@@ -14,8 +14,9 @@ from pydantic_core import PydanticCustomError
 
 from nlptl.errors import ConfigError
 from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
+from nlptl.input_paths import from_here, in_file
 
-__all__ = ["Config", "auto_or", "did_you_mean", "dump_yaml", "load_yaml", "override", "parse", "replace_at"]
+__all__ = ["Config", "auto_or", "did_you_mean", "dump_yaml", "load_yaml", "override", "parse", "replace_at", "value_at"]
 
 C = TypeVar("C", bound=BaseModel)
 SMALLEST = 1e-9  # that a positive setting may be
@@ -48,10 +49,13 @@ def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def parse(model: type[C], raw: object, *, where: str) -> C:
-    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them."""
+def parse(model: type[C], raw: object, *, where: str, folder: Path | None = None) -> C:
+    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them.
+
+    Paths in them are relative to `folder`, or to the current one.
+    """
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, context=in_file(folder))
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, where))) from None
     except ConfigError as error:  # of a check that `model` itself makes
@@ -89,7 +93,10 @@ def dump_yaml(raw: object) -> str:
 
 
 def override(raw: object, assignments: Sequence[str]) -> object:
-    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]")."""
+    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]").
+
+    Paths in it are relative to the current folder, as everywhere on the command line.
+    """
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path:
@@ -100,7 +107,7 @@ def override(raw: object, assignments: Sequence[str]) -> object:
             value = yaml.load(text, Loader=_StrictLoader)
         except YAML_FAULTS:
             raise ConfigError(f"--set {assignment}: the value is not valid YAML. Put it in quotes.") from None
-        raw = replace_at(raw, path.split("."), value, where=f"--set {assignment}")
+        raw = replace_at(raw, path.split("."), from_here(value), where=f"--set {assignment}")
     return raw
 
 
@@ -120,6 +127,13 @@ def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -
         old = dict(raw or {})
         return {**old, key: replace_at(old.get(key), rest, value, where=where)}
     raise ConfigError(f"{where}: {key!r} cannot be set inside the plain value {raw!r}. Check the path.")
+
+
+def value_at(raw: Any, keys: Sequence[str]) -> Any:
+    """Return the plain value that `keys` name in a nested one; `replace_at` puts it there."""
+    for key in keys:
+        raw = raw[int(key)] if isinstance(raw, list) else raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
 
 
 class _KeyGivenTwice(yaml.constructor.ConstructorError):

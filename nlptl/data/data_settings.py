@@ -10,12 +10,13 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from nlptl.config import Config
 from nlptl.data.row_checks import names_by_label
 from nlptl.faults import PREDICATE
+from nlptl.input_paths import InputPath
 
 
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: str
+    file: InputPath
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz."""
     text: str | None = None
     """Column of the texts. Default: `text_column` of the data block."""
@@ -54,7 +55,9 @@ class HubSource(Config):
 
 
 def _source_kind(value: object) -> str | None:
-    if isinstance(value, str | FileSource | HubSource | list | None):
+    if isinstance(value, str):
+        return "str"
+    if isinstance(value, FileSource | HubSource | list | None):
         return type(value).__name__
     names = value.keys() if isinstance(value, dict) else set()
     return "FileSource" if "file" in names else "HubSource" if names & {"hub", "split", "revision"} else None
@@ -67,7 +70,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[str, Tag("str")]
+_Path = Annotated[InputPath, Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions

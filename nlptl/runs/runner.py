@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
-from nlptl.config import dump_yaml
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
@@ -30,6 +29,27 @@ if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """What a run shall make."""
+
+    settings: dict[str, Any]  # of the pipeline, as its run's folder keeps them
+    identities: tuple[StageIdentity, ...]
+    study: Study | None
+    source: Path | None  # file of the pipeline; None in Python
+    force: bool  # whether finished work of another pipeline may go
+
+
+@dataclasses.dataclass(frozen=True)
+class StageWork:
+    """One stage of a run, before it runs."""
+
+    stage: Stage
+    place: Path
+    identity: StageIdentity
+    settings: dict[str, Any]  # as its manifest keeps them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,24 +107,26 @@ def check_outside(chain: Chain, folder: Path, where: str) -> None:
 
 
 def run_chain(
-    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *,
-    identities: Sequence[StageIdentity], study: Study | None,
-) -> RunResult:  # fmt: skip
+    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *, plan: RunPlan
+) -> RunResult:
     """Run a checked chain into `folder`, score its last stage, and run the study."""
     places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
-    settings = chain.model_dump(mode="json")
-    text = on_disk.MARK + dump_yaml(settings)
+    study = plan.study
     with contextlib.ExitStack() as held:
         with main_process_first() as here:
+            text = on_disk.settings_text(plan.settings, folder, plan.source)
             if here.is_main:
                 on_disk.check_folder(folder, places)
+                if not plan.force:
+                    wanted = {place: identity.own for place, identity in zip(places, plan.identities, strict=True)}
+                    on_disk.check_finished(folder, wanted, plan.source, compare=plan.settings.get("compare"))
                 held.enter_context(run_lock(folder))
                 on_disk.begin(folder, settings=text, data_report=report.to_json())
                 held.callback(context.tracker.finish)
-                context.tracker.start(folder, settings)
+                context.tracker.start(folder, plan.settings)
             else:
                 on_disk.await_main(folder, text)
-        outcomes = _run_stages(chain, places, identities, data, context)
+        outcomes = _run_stages(chain, places, plan, data, context)
         with main_process_first() as here:
             if here.is_main:
                 on_disk.remove_other_stages(folder, places, say=context.progress.say)
@@ -119,42 +141,45 @@ def run_chain(
 
 
 def _run_stages(
-    chain: Chain, places: Sequence[Path], identities: Sequence[StageIdentity], data: TextData, context: RunContext
+    chain: Chain, places: Sequence[Path], plan: RunPlan, data: TextData, context: RunContext
 ) -> list[StageOutcome]:
     outcomes: list[StageOutcome] = []
     artifact: Any = None
-    for stage, place, identity in zip(chain.stages, places, identities, strict=True):
+    works = [
+        StageWork(*work) for work in zip(chain.stages, places, plan.identities, plan.settings["stages"], strict=True)
+    ]
+    for work in works:
+        place = work.place
         outcome: StageOutcome | None = None
         with main_process_first() as here:
-            if kept := on_disk.kept_stage(place, identity.own):
+            if kept := on_disk.kept_stage(place, work.identity.own, work.settings):
                 context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                 artifact, outcome = None, StageOutcome(place, kept, kept=True)
             elif artifact is None and outcomes:
                 artifact = on_disk.load_artifact(outcomes[-1].folder)
-            if outcome is None and not stage.runs_on_all_processes:
+            if outcome is None and not work.stage.runs_on_all_processes:
                 if not here.is_main:
                     raise on_disk.not_shared(place)
-                artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+                artifact, outcome = _run_stage(work, artifact, data, context)
         if outcome is None:
-            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+            artifact, outcome = _run_stage(work, artifact, data, context)
         _track_stage(outcome, context.tracker)
         outcomes.append(outcome)
     return outcomes
 
 
-def _run_stage(
-    stage: Stage, given: Any, place: Path, identity: StageIdentity, data: TextData, context: RunContext
-) -> tuple[Any, StageOutcome]:
+def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext) -> tuple[Any, StageOutcome]:
     """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
 
+    stage, place, identity = work.stage, work.place, work.identity
     checkpoints = on_disk.checkpoint_folder(place)
     record = _tracked_record(context.tracker, place.name)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     manifest = Manifest(
-        kind=stage.gives, settings=stage.model_dump(mode="json"), identity=identity.own, parent=identity.parent,
+        kind=stage.gives, settings=work.settings, identity=identity.own, parent=identity.parent,
         data=dict(identity.data), versions=library_versions(), seed=context.seed,
         seconds=round(time.monotonic() - start, 3), device=str(artifact.device),
         trainable_parameters=record.trainable_parameters, total_parameters=count_parameters(artifact),

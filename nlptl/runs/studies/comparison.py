@@ -122,7 +122,7 @@ class SharedWork:
         self._uses.subtract(keys)
         done = max((number for number, key in enumerate(keys, start=1) if key in self._made), default=0)
         artifact: Any = self._made[keys[done - 1]] if done else None
-        for key, following, stage in zip(keys[done:], [*keys[done + 1 :], ""], stages[done:], strict=True):
+        for key, following, stage in zip(keys[done:], [*keys, ""][done + 1 :], stages[done:], strict=True):
             artifact = stage.run(artifact, data=trial.data, context=context)
             if self._uses[key] > self._uses[following]:  # a chain branches off here, or ends
                 self._made[key] = artifact
