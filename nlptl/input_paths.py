@@ -57,14 +57,10 @@ def _marked(path: Any) -> Any:
 
 def _read(value: object, info: ValidationInfo) -> object:
     folder = _folder(info)
-    if (
-        not isinstance(value, str)
-        or isinstance(value, FromHere)
-        or folder is None
-        or not value
-        or value.startswith("~")
-    ):
+    if folder is None or not isinstance(value, str) or isinstance(value, FromHere):
         return _plain(value)
+    if not value.strip() or value.startswith("~"):
+        return value
     found = _under(folder, value)
     if not os.path.lexists(found) and os.path.exists(value):
         meant = os.path.relpath(value, os.path.realpath(folder))

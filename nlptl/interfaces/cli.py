@@ -115,9 +115,11 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     from nlptl.runs.pipeline import Pipeline
 
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    _, report = chain.check(where=str(pipeline))
+    data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    _tell([*report.sentences(), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
+    _tell(
+        [*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."]
+    )
 
 
 @app.command(

@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
+from nlptl.artifact import (
+    Manifest,
+    library_versions,
+    publish,
+    read_manifest,
+    read_result,
+    stage_folder,
+    write_result,
+)
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
+from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
@@ -27,6 +37,7 @@ from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
+    from nlptl.models.encoder import Encoder
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
 
@@ -50,6 +61,8 @@ class StageWork:
     place: Path
     identity: StageIdentity
     settings: dict[str, Any]  # as its manifest keeps them
+    before: tuple[Path, ...]  # folders of the stages before it
+    is_last: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +158,9 @@ def _run_stages(
 ) -> list[StageOutcome]:
     outcomes: list[StageOutcome] = []
     artifact: Any = None
+    each = zip(chain.stages, places, plan.identities, plan.settings["stages"], strict=True)
     works = [
-        StageWork(*work) for work in zip(chain.stages, places, plan.identities, plan.settings["stages"], strict=True)
+        StageWork(*one, before=tuple(places[:number]), is_last=one[1] == places[-1]) for number, one in enumerate(each)
     ]
     for work in works:
         place = work.place
@@ -178,6 +192,8 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
+    if work.is_last:
+        _tell_cut_texts(artifact, data, record)
     manifest = Manifest(
         kind=stage.gives, settings=work.settings, identity=identity.own, parent=identity.parent,
         data=dict(identity.data), versions=library_versions(), seed=context.seed,
@@ -193,13 +209,20 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
 
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         if here.is_main:
-            manifest = publish(place, write, manifest, files=on_disk.stage_files())
+            manifest = publish(place, write, manifest, files=on_disk.stage_files(), beside=work.before)
             shutil.rmtree(checkpoints, ignore_errors=True)
         else:
             manifest = read_manifest(place)
     told = dict.fromkeys([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1], *record.warnings])
     context.progress.say(" ".join(told))
     return artifact, StageOutcome(place, manifest, kept=False)
+
+
+def _tell_cut_texts(artifact: Any, data: TextData, record: Record) -> None:
+    encoder: Encoder = getattr(artifact, "encoder", artifact)
+    found = cut_texts(encoder, data)
+    if sentence := cut_texts_sentence(encoder, found):
+        record.add_finding("cut_texts", [dataclasses.asdict(counts) for counts in found], sentence, warns=True)
 
 
 def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
@@ -224,10 +247,13 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
-    if (
-        (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest)
-        and old.evaluation.most_frequent is not None  # else of an earlier version
-    ):  # fmt: skip
+    try:
+        old = read_scores(folder)
+    except ArtifactError as error:
+        context.progress.say(f"{error} The test texts are scored again.")
+        old = None
+    same = old is not None and (old.identity, old.test) == (last.manifest.identity, data.test.digest)
+    if old is not None and same and old.evaluation.most_frequent is not None:  # else of an earlier version
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
@@ -235,12 +261,13 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    on_disk.write_json(path, dataclasses.asdict(scores))
+    write_result(path, dataclasses.asdict(scores))
     return scores
 
 
 def read_scores(run: Path) -> RunScores | None:
-    """Read a run's scores. None when they are missing or damaged."""
-    with contextlib.suppress(ArtifactError, ValidationError):
-        return TypeAdapter(RunScores).validate_python(read_json(run / on_disk.EVALUATION))
+    """Read a run's scores. None when they are missing or of another version. Raises ArtifactError when they were changed."""
+    content = read_result(run / on_disk.EVALUATION)
+    with contextlib.suppress(ValidationError):
+        return None if content is None else TypeAdapter(RunScores).validate_python(content)
     return None

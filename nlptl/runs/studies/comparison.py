@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from nlptl.artifact import append_lines, read_json, write_text_atomically
+from nlptl.artifact import read_result, read_result_line, result_line, write_result
 from nlptl.config import Config
 from nlptl.context import RunContext
-from nlptl.errors import ArtifactError
+from nlptl.drafts import append_lines, write_text_atomically
 from nlptl.evaluation.intervals import (
     MIN_TEXTS,
     Estimate,
@@ -26,7 +25,7 @@ from nlptl.evaluation.intervals import (
     paired_difference,
 )
 from nlptl.evaluation.most_frequent import MostFrequent
-from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.studies.arms import Study, Trial
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
     names = tuple(arm.name for arm in study.arms)
     rows = _rows(study.trials, folder / COMPARISON_ROWS, context)
     result = summarise(rows, names, seed=study.seed, bars=_bars(study))
-    write_json(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
+    write_result(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
     return result
 
 
@@ -185,9 +184,13 @@ def _bars(study: Study) -> dict[str, float]:
 
 
 def read_comparison(folder: Path) -> ComparisonResult | None:
-    """Return the comparison in a run's folder. None when it is missing, damaged or of an earlier version."""
-    with contextlib.suppress(ArtifactError, ValidationError):
-        return ComparisonResult.model_validate(read_json(folder / COMPARISON))
+    """Return the comparison in a run's folder. None when it is missing or of an earlier version.
+
+    Raises ArtifactError when it was changed.
+    """
+    content = read_result(folder / COMPARISON)
+    with contextlib.suppress(ValidationError):
+        return None if content is None else ComparisonResult.model_validate(content)
     return None
 
 
@@ -242,11 +245,11 @@ def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
 
 
 def _lines(rows: Sequence[ComparisonRow]) -> str:
-    return "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows)
+    return "".join(result_line(row.model_dump()) + "\n" for row in rows)
 
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
-        with contextlib.suppress(ValidationError):  # of the line that a kill tore
-            yield ComparisonRow.model_validate_json(line)
+        with contextlib.suppress(ValidationError):  # of the line that a kill tore, or somebody changed
+            yield ComparisonRow.model_validate(read_result_line(line))
