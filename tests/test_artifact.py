@@ -13,21 +13,17 @@ import pytest
 from nlptl import artifact
 from nlptl.artifact import (
     Manifest,
-    check_replaceable,
     checked_manifest,
-    is_ours,
     publish,
     read_json,
     read_manifest,
     read_published,
-    read_result,
-    read_result_line,
     read_tensors,
-    result_line,
     verify,
-    write_result,
 )
 from nlptl.errors import ArtifactError
+from nlptl.ownership import check_replaceable, is_ours
+from nlptl.results import read_result, read_result_line, result_line, write_result
 
 
 def write_hello(folder: Path) -> None:

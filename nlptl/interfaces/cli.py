@@ -77,6 +77,7 @@ def run(
         _option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
     ] = None,
     price_per_hour: PriceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace finished work of another pipeline.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run a pipeline and print what came out.
@@ -95,7 +96,7 @@ def run(
     if not quiet:
         _tell([begin_line(chain)], stream=sys.stderr)
     try:
-        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
+        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline), force=force)
     except (KeyboardInterrupt, Terminated) as stop:
         if is_main():
             print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)

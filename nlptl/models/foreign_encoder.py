@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import normalizers
 
-from nlptl.artifact import MANIFEST, SETTINGS, read_published
+from nlptl.artifact import read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
@@ -22,6 +22,7 @@ from nlptl.models.tokenizer_files import check_patterns, check_side_files, check
 from nlptl.models.transformer import Transformer
 from nlptl.models.weights import read_settings
 from nlptl.models.word_vectors import TOKENIZER
+from nlptl.ownership import MANIFEST, SETTINGS
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 SENTENCE_SETTINGS = "sentence_bert_config.json"  # of sentence-transformers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -67,3 +68,14 @@ class Checkpoints:
             return dict(read_tensors(place / TENSORS)), content["counters"]
         except (ArtifactError, OSError, KeyError, TypeError):
             return None  # torn or foreign: begin again
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints below a folder, and the folders that are empty then. Files of others stay."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]
+    for place in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        if CHECKPOINT_NAME.fullmatch(place.name):
+            for name in (TENSORS, COUNTERS):
+                (place / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or gone
+            place.rmdir()

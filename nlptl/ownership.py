@@ -1,0 +1,71 @@
+"""What nlptl may replace or remove: folders with its own mark, and nothing of somebody else in them."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+
+from nlptl.disk_errors import told_as_storage_error
+from nlptl.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
+_SHOWN_FILES = 3  # named in a sentence
+
+
+def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
+    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
+        )
+    with told_as_storage_error(folder):
+        others = foreign_files(folder, files)
+    if others:
+        raise ArtifactError(
+            f"{folder}: holds {listed(others)}, which nlptl did not write; nothing was overwritten. Choose another path."
+        )
+
+
+def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
+    """Return whether `folder` is no link, not empty, and without a foreign file; see `foreign_files`."""
+    return not folder.is_symlink() and folder.is_dir() and any(folder.iterdir()) and not foreign_files(folder, files)
+
+
+def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
+    """Return what a folder holds that its manifest does not name.
+
+    Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
+    there, it is everything but `files`.
+    """
+    marked = {MANIFEST, *files} if (folder / SETTINGS).is_file() else set()
+    try:
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str):
+            marked = {MANIFEST, *map(str, raw["files"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # somebody else's, or none
+    return others_in(folder, marked, allowed=LITTER)
+
+
+def others_in(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:
+    """Return the entries of a folder that are not `known`: files, links, and subfolders without a known file."""
+    parents = {str(parent) for name in known for parent in PurePosixPath(name).parents}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return sorted(
+        name for name, path in found.items()
+        if name not in (parents if path.is_dir() and not path.is_symlink() else known)
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)
+    )  # fmt: skip
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = len(names) - _SHOWN_FILES
+    return ", ".join(names[:_SHOWN_FILES]) + (f" and {more} more" if more > 0 else "")
