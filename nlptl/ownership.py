@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
-from nlptl.disk_errors import told_as_storage_error
+from nlptl.disk_errors import shown, told_as_storage_error
 from nlptl.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -33,9 +33,14 @@ def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
         )
 
 
-def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
-    """Return whether `folder` is no link, not empty, and without a foreign file; see `foreign_files`."""
-    return not folder.is_symlink() and folder.is_dir() and any(folder.iterdir()) and not foreign_files(folder, files)
+def is_marked(folder: Path) -> bool:
+    """Return whether `folder` carries nlptl's mark, whatever else it holds."""
+    return bool(_known_names(folder, (SETTINGS,)))
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether `folder` is no link, carries nlptl's mark, and holds no foreign file."""
+    return not folder.is_symlink() and folder.is_dir() and is_marked(folder) and not foreign_files(folder)
 
 
 def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
@@ -44,14 +49,18 @@ def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
     Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
     there, it is everything but `files`.
     """
-    marked = {MANIFEST, *files} if (folder / SETTINGS).is_file() else set()
+    return others_in(folder, _known_names(folder, files), allowed=LITTER)
+
+
+def _known_names(folder: Path, files: Collection[str]) -> set[str]:
+    """Return the names of files that are nlptl's; none without a mark."""
     try:
         raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str):
-            marked = {MANIFEST, *map(str, raw["files"])}
+        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str) and isinstance(raw["files"], dict):
+            return {MANIFEST, *raw["files"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # somebody else's, or none
-    return others_in(folder, marked, allowed=LITTER)
+    return {MANIFEST, *files} if files and (folder / SETTINGS).is_file() else set()
 
 
 def others_in(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:
@@ -68,4 +77,4 @@ def others_in(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[
 def listed(names: list[str]) -> str:
     """Return the first names, and the number of the others."""
     more = len(names) - _SHOWN_FILES
-    return ", ".join(names[:_SHOWN_FILES]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shown, names[:_SHOWN_FILES])) + (f" and {more} more" if more > 0 else "")

@@ -27,7 +27,7 @@ from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.ownership import MANIFEST, check_replaceable, is_ours
+from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.results import write_result
 from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
@@ -210,11 +210,10 @@ def stage_folders(run: Path) -> list[Path]:
     """Return the stage folders of a run in order. A stage's own folder returns itself."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
-    files = stage_files()
     numbered = {
         int(name[1]): path
         for path in run.glob("[1-9]*-*")
-        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_ours(path, files)
+        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_marked(path)
     }
     if not numbered and not (run / MANIFEST).is_file():
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")
