@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nlptl.drafts import temporary_folder
+from nlptl.pretraining.word2vec.compiled import kept_njit
 from nlptl.pretraining.word2vec.corpus import Corpus, blocks, mapped_ids
 from nlptl.pretraining.word2vec.scanned_pile import disk_errors_in
 
@@ -122,7 +122,7 @@ def _parts(corpus: Corpus) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
         yield np.array(corpus.ids[offsets[0] : offsets[-1]]), np.diff(offsets)
 
 
-@njit(cache=True, nogil=True)
+@kept_njit(nogil=True)
 def _join(
     ids: Ids, lengths: NDArray[np.int64], keys: NDArray[np.int64], values: NDArray[np.int64],
     starts: NDArray[np.bool_], out: Ids, used: NDArray[np.int64],
