@@ -109,7 +109,7 @@ def test_safetensors_on_a_full_disk_is_the_same_sentence(tmp_path: Path) -> None
         (errno.EPERM, "(Operation not permitted); nothing was left half-written. Change the permissions or choose another "
                       "folder."),
         (errno.EROFS, "(Read-only file system); nothing was left half-written. Choose another folder."),
-        (errno.ENOENT, "(No such file or directory); its folder was removed meanwhile. Run the same command again."),
+        (errno.ENOENT, "(No such file or directory); its folder is not there, or was removed. Make it, or choose another path."),
         (errno.EIO, "(Input/output error); nothing was left half-written. Free space or choose another folder."),
     ],
 )  # fmt: skip

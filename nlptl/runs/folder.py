@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from nlptl import artifact
 from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
+from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
@@ -123,10 +124,11 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     for stage in stages:
         check_replaceable(stage, files)
     settings = folder / RUN_SETTINGS
-    if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
-        return
+    with told_as_read_error(settings):
+        if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
+            return
     for name in FILES:  # a run writes its settings first
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise ArtifactError(
                 f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
                 "Choose another folder with --out."

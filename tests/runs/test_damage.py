@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nlptl.context import RunContext
-from nlptl.errors import NlptlError
+from nlptl.errors import ArtifactError, NlptlError
 from nlptl.evaluation.scores import load_classifier
 from nlptl.interfaces.text import show_lines
 from nlptl.models.classifier import TextClassifier
@@ -116,3 +116,28 @@ def test_a_kept_run_reads_no_weights(finished: Path, monkeypatch: pytest.MonkeyP
     result = Pipeline.from_yaml(finished / "small.yaml").run(finished / "out", context=CONTEXT)
     assert all(outcome.kept for outcome in result.stages)
     assert read == []
+
+
+def test_a_run_that_may_not_be_read_is_told_as_that(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = Path.stat
+
+    def refuse(path: Path, **options: Any) -> os.stat_result:
+        if path.is_relative_to(out) and path != out:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ArtifactError) as caught:
+        TextClassifier.load(out)
+    assert str(caught.value) == f"{out}: cannot be read (Permission denied). Change its permissions."
+
+
+def test_a_run_in_a_folder_that_may_only_be_read_predicts(out: Path) -> None:
+    for path in (out, *out.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert TextClassifier.load(out).predict(["good"])
+    assert list(show_lines(out))
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before, "nothing is written, not even by root"
+    for path in (out, *out.rglob("*")):
+        path.chmod(0o755)
