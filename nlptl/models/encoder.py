@@ -20,7 +20,6 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
-from nlptl.artifact import SETTINGS
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import other_tools
@@ -32,6 +31,7 @@ from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.ownership import SETTINGS
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
