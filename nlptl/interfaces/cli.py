@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 import typer
 
 from nlptl.errors import ConfigError, NlptlError, ProcessError, StorageError
+from nlptl.interfaces.termination import Terminated, raise_when_terminated
 from nlptl.training.distributed import end, is_main
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run(
         _option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
     ] = None,
     price_per_hour: PriceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace finished work of another pipeline.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run a pipeline and print what came out.
@@ -94,10 +96,12 @@ def run(
     if not quiet:
         _tell([begin_line(chain)], stream=sys.stderr)
     try:
-        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
-    except KeyboardInterrupt:
+        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline), force=force)
+    except (KeyboardInterrupt, Terminated) as stop:
         if is_main():
             print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
+        if isinstance(stop, Terminated):
+            raise
         raise typer.Exit(1) from None
     end()
     _tell(run_lines(result, price_per_hour=price_per_hour))
@@ -242,8 +246,12 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
+    raise_when_terminated()
     try:
         app()
+    except Terminated as stop:
+        sys.stdout.flush()
+        stop.end()
     except NlptlError as error:
         if not is_main():
             time.sleep(GRACE)

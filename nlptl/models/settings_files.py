@@ -43,6 +43,8 @@ class TokenRuleSettings(SettingsFile):
     unknown: TokenId | None = None
     longest: Annotated[int, Field(ge=1, le=MAX_LENGTH)] | None = None
     sentence_start: TokenId | None = None
+    prompt: Text = ""
+    skipped: int = Field(default=0, ge=0, le=MAX_LENGTH)
 
 
 class BottleneckSettings(SettingsFile):
@@ -59,6 +61,8 @@ class EncoderSettings(SettingsFile):
     token_model: Literal["word_vectors", "transformer"]
     pooling: Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
     normalized: bool = False
+    projection: list[Literal["tanh", "identity"]] = Field(default_factory=list, max_length=8)
+    kept_dim: int | None = Field(default=None, ge=1)
     subwords: Spelling | None = None  # from here on word vectors
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None

@@ -12,6 +12,7 @@ from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config
 from nlptl.data import DataSettings, TextData, load_data
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import NO_PATHS
 from nlptl.stages.stage import ExpectedModel, Need, Stage
 from nlptl.stages.union import AnyStage
 
@@ -79,7 +80,8 @@ class Chain(Config):
     def _check_need(self, need: Need, stage: str) -> None:
         part = "labelled" if need == "labels" and self.data.source is None else need
         named = part == "labelled" and self.data.label_names is not None
-        if part == "labels" or getattr(self.data, part) is not None or named:
+        may_come = part == "unlabelled" and self.data.empty_label == "unlabelled" and self.data.labelled is not None
+        if part == "labels" or getattr(self.data, part) is not None or named or may_come:
             return
         raise ValueError(
             f"{stage} needs data.{part}, which is missing. Add data.{part}: FILE"
@@ -99,7 +101,7 @@ class Chain(Config):
         except DataError as error:
             if not faults:
                 raise
-            raise ConfigError([*faults, str(error)]) from None
+            raise ConfigError([*faults, *error.faults]) from None
         if faults:
             raise ConfigError(faults)
         self.check_data(data, where=where)
@@ -131,8 +133,9 @@ class Chain(Config):
         for stage in self.stages:
             read: dict[str, str] = {part: getattr(data, part).digest for part in sorted(stage.reads(data))}
             seed = trial if seed is None and stage.is_random else seed
+            settings = stage.model_dump(mode="json", context=dict(NO_PATHS))
             shaped_by = {
-                "settings": stage.model_dump(mode="json"), "version": stage.version, "seed": seed, "data": read,
+                "settings": settings, "version": stage.version, "seed": seed, "data": read,
                 "outside": digests.of(stage), "parent": parent,
             }  # fmt: skip
             found.append(StageIdentity(digest_of(shaped_by), parent, read))

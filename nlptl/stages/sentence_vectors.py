@@ -144,7 +144,7 @@ class SentenceVectors(Stage):
                 return copy.deepcopy(given.pooling).to(given.device)
             mode = "sif" if self.reads(data) else "mean"
         if mode == "attention":
-            return Pooling("attention", query=torch.zeros(given.dim, device=given.device))
+            return Pooling("attention", query=torch.zeros(given.token_model.dim, device=given.device))
         if mode not in ("tfidf", "sif"):
             return Pooling(mode)
         self.check_data(data, where="sentence_vectors")
@@ -183,8 +183,8 @@ def _common_component(given: Encoder, pooling: Pooling, pile: TextTable, context
     from nlptl.models.encoder import Encoder
     from nlptl.models.pooling import first_component
 
-    encoder = Encoder(given.tokenizer, given.token_model, pooling).eval()
-    moment = torch.zeros(given.dim, given.dim, dtype=torch.float64)
+    encoder = Encoder(given.tokenizer, given.token_model, pooling).eval()  # before any projection
+    moment = torch.zeros(given.token_model.dim, given.token_model.dim, dtype=torch.float64)
     for batch in watched([pile], "fitting the pooling", context):
         vectors = torch.from_numpy(encoder.encode(batch)).double()
         moment += vectors.T @ vectors

@@ -18,6 +18,7 @@ from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import InputPath
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
@@ -53,7 +54,11 @@ def _phrases(value: object) -> object:
 
 
 class SkipGram(Stage):
-    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
+    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b).
+
+    A run that is killed resumes: it reads the pile again and loses about a minute of training at most. With engine gensim
+    it loses the whole training.
+    """
 
     stage: Literal["skipgram"] = "skipgram"
     """Name of this stage."""
@@ -88,7 +93,7 @@ class SkipGram(Stage):
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
-    vectors: str | None = Field(default=None, min_length=1)
+    vectors: InputPath | None = Field(default=None, min_length=1)
     """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
     n-grams of a fastText model, unseen words have vectors."""
     continue_training: bool = False
@@ -189,7 +194,7 @@ class SkipGram(Stage):
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases
 
-                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                corpus, phrases = joined_phrases(corpus, **self.phrases.model_dump())
                 shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
                 told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
                 context.record.add_finding("phrases", len(phrases), told)
