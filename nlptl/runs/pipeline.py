@@ -15,9 +15,9 @@ from nlptl.context import RunContext
 from nlptl.errors import ConfigError
 from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker
-from nlptl.runs.chain import Chain, ExternalDigests, kind_words
+from nlptl.runs.chain import Chain, ExternalDigests, Faults, kind_words
 from nlptl.runs.runner import RunPlan, RunResult, check_outside, context_here, run_chain
-from nlptl.runs.studies.arms import Comparison, Study
+from nlptl.runs.studies.arms import Comparison, Study, check_tests
 from nlptl.runs.unchanged import remember, stamps_of, unchanged_run
 from nlptl.stages.union import stage_versions
 from nlptl.training.distributed import main_process_first, processes
@@ -63,10 +63,26 @@ class Pipeline(Chain):
         return pipeline
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
-        """Check all settings, data and arms without training; returns the data. Raises ConfigError or DataError."""
-        data, report = super().check(where=where, progress=progress)
-        self._study(data, where, ExternalDigests())
+        """Check all settings, data and arms without training; returns the data.
+
+        Raises ConfigError or DataError with all faults.
+        """
+        data, report, _ = self._checked(where, progress, ExternalDigests())
         return data, report
+
+    def _checked(
+        self, where: str, progress: Progress | None, digests: ExternalDigests
+    ) -> tuple[TextData, DataReport, Study | None]:
+        faults, study = Faults(), None
+        found = self.check_into(faults, where=where, progress=progress)
+        if found is not None and not faults:
+            with faults.kept():
+                study = self._study(found[0], where, digests)
+        elif self.compare is not None:
+            check_tests(self.compare, self.data, faults, where=f"{where}: compare")
+        faults.check()
+        assert found is not None
+        return *found, study
 
     def run(
         self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline", force: bool = False
@@ -93,9 +109,8 @@ class Pipeline(Chain):
                 )
             check_outside(self, folder, where)
             digests = ExternalDigests()
-            data, report = super().check(where=where, progress=context.progress)
+            data, report, study = self._checked(where, context.progress, digests)
             identities = self.identities(data, digests)
-            study = self._study(data, where, digests)
         plan = RunPlan(self._settings(folder, study), tuple(identities), study, source=self._file, force=force)
         stamps = stamps_of(self._chains(study), self._tests(), digests=digests, until=begin) if quick else None
         result = run_chain(self, folder, data, report, context, plan=plan)
