@@ -87,12 +87,15 @@ def run(
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
+    from nlptl.progress import SilentTracker
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
 
     _check_price(price_per_hour)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    context = RunContext(device=device, progress=_progress(quiet), tracker=NamedTrackers(tracker or []))
+    context = RunContext(
+        device=device, progress=_progress(quiet), tracker=NamedTrackers(tracker) if tracker else SilentTracker()
+    )
     if not quiet:
         _tell([begin_line(chain)], stream=sys.stderr)
     try:
