@@ -14,7 +14,7 @@ import pytest
 
 from nlptl.errors import StorageError
 from nlptl.interfaces import cli
-from nlptl.interfaces.text import WIDTH
+from nlptl.interfaces.terminal import WIDTH
 
 
 class Shell:
@@ -110,8 +110,6 @@ def test_predict_from_argument_file_and_stdin(trained: Path, review_files: Path,
 
 
 def test_predict_refuses_what_it_cannot_read(trained: Path, review_files: Path, shell: Shell) -> None:
-    code, _, err = shell("predict", trained, stdin="good\n\nbad\n")
-    assert (code, err) == (2, "stdin:2: text is empty; every line needs a text. Remove the line.\n")
     code, _, err = shell("predict", trained, "x", "--file", review_files / "test.csv")
     assert (code, err) == (2, "predict: found a text and --file; expected one of them. Drop one.\n")
     code, _, err = shell("predict", review_files / "nowhere", "x")

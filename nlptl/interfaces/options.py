@@ -1,0 +1,71 @@
+"""Arguments and options that several commands share, and what every path among them must be."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.terminal import hush
+
+
+def example(*commands: str) -> str:
+    """Return the examples that end a command's help, unwrapped."""
+    return "\n".join(["\b", "Example:", *(f"  {command}" for command in commands)])
+
+
+def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Return a path that every library here can open. Raises ConfigError for a name with NUL or that is not UTF-8."""
+    if path is None:
+        return None
+    what = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
+    if "\0" in str(path):
+        raise ConfigError(f"{what}: found {str(path)!r}; a path cannot hold the character NUL. Give another path.")
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise ConfigError(f"{what}: found {_as_bytes(path)!r}, whose name is not UTF-8; expected UTF-8. Rename it.")
+    return path
+
+
+def check_is_no_folder(path: Path | None, option: str) -> None:
+    """Raise ConfigError if a file is to be written where a folder stands."""
+    if path is not None and os.path.isdir(path):
+        raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
+
+
+group = functools.partial(
+    typer.Typer, subcommand_metavar="COMMAND", no_args_is_help=True, rich_markup_mode=None, add_completion=False,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+argument = functools.partial(typer.Argument, show_default=False)
+option = functools.partial(typer.Option, show_default=False)
+path_argument = functools.partial(argument, callback=usable_path)
+path_option = functools.partial(option, callback=usable_path)
+
+PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
+RunArgument = Annotated[Path, path_argument(metavar="RUN", help="The folder of a run or of one of its stages.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
+]
+PriceOption = Annotated[float | None, option(help="Print the cost, given the machine's price per hour.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.", callback=hush)
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
+LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
+
+
+def _as_bytes(path: Path) -> bytes | str:
+    """Return the bytes of a name that came from a command line."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return str(path)

@@ -1,0 +1,85 @@
+"""The command `evaluate`: scores of a classifier on labelled texts, printed and saved."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.door import at_the_command_line
+from nlptl.interfaces.options import (
+    DeviceOption,
+    ForceOption,
+    LabelColumn,
+    QuietOption,
+    RunArgument,
+    TextColumn,
+    check_is_no_folder,
+    path_option,
+)
+from nlptl.interfaces.terminal import remark, tell
+
+
+def evaluate(
+    run: RunArgument,
+    test: Annotated[Path, path_option(help="Score on this labelled file: .csv, .jsonl and others.")],
+    save: Annotated[Path | None, path_option(help="Write all scores to this JSON file too.")] = None,
+    force: ForceOption = False,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    empty_text: Annotated[
+        Literal["refuse", "skip"], typer.Option(metavar="HOW", help="Treat rows without a text: refuse or skip.")
+    ] = "refuse",
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Score a trained classifier on labelled texts. Figures have 95 % intervals.
+
+    With --save, scores that evaluate wrote before are replaced. Any other file needs --force.
+    """
+    from nlptl.context import RunContext
+    from nlptl.data import DataSettings
+    from nlptl.data.sources import load, open_source
+    from nlptl.evaluation.scores import evaluate_classifier, load_classifier
+    from nlptl.interfaces.console import progress_for
+    from nlptl.runs.folder import write_json
+
+    _check_save(save, force=force)
+    settings = DataSettings(text_column=text_column, label_column=label_column, empty_text=empty_text)
+    with at_the_command_line():
+        classifier = load_classifier(run, RunContext(device=device))
+        opened = open_source(str(test), settings=settings, labelled=True, where="--test")
+        table, skipped = load(opened, empty_text=empty_text)
+        with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(table), unit="texts") as task:
+            evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)
+    if save is not None:
+        write_json(save, evaluation.to_dict())
+    tell(evaluation.summary_lines())
+    if skipped and not quiet:
+        remark(f"{skipped} row{'s' * (skipped != 1)} without a text {'were' if skipped != 1 else 'was'} left out.")
+
+
+def _check_save(save: Path | None, *, force: bool) -> None:
+    check_is_no_folder(save, "--save")
+    if save is not None and save.exists() and not force and not _holds_scores(save):
+        raise ConfigError(
+            f"--save: {save} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add "
+            "--force to replace it."
+        )
+
+
+def _holds_scores(path: Path) -> bool:
+    """Return whether a file is one that evaluate wrote."""
+    from pydantic import ValidationError
+
+    from nlptl.evaluation.scores import Evaluation
+
+    try:
+        Evaluation.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError, RecursionError):
+        return False
+    return True
