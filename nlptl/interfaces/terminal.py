@@ -7,6 +7,7 @@ cursor or change a title. A label or a file name may hold both.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -224,7 +225,10 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        raise OutputError(error.strerror or str(error), broken=isinstance(error, BrokenPipeError)) from None
+        raise OutputError(
+            "it is closed" if error.errno == errno.EBADF else error.strerror or str(error),
+            broken=isinstance(error, BrokenPipeError),
+        ) from None
 
 
 def _stand_in(number: int, mode: int) -> TextIO:

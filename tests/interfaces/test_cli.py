@@ -13,26 +13,8 @@ from pathlib import Path
 import pytest
 
 from nlptl.errors import StorageError
-from nlptl.interfaces import cli
 from nlptl.interfaces.terminal import WIDTH
-
-
-class Shell:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["nlptl", *map(str, arguments)])
-        self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = self._capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(monkeypatch, capsys)
+from tests.interfaces.commands import Shell
 
 
 @pytest.fixture
