@@ -2,29 +2,86 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from nlptl.config import Config
+from nlptl.data.limits import MAX_TEXT_LENGTH
+from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
-from nlptl.faults import PREDICATE
+from nlptl.faults import PREDICATE, shown
+
+
+def _is_separator(value: object) -> object:
+    names = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " "}
+    given = names.get(value, value) if isinstance(value, str) else value
+    if given is not None and not (isinstance(given, str) and len(given) == 1 and given not in '"\r\n\0'):
+        raise PydanticCustomError(
+            PREDICATE, "is {found}, but must be one character, such as ';', or `tab`.", {"found": shown(value)}
+        )
+    return given
+
+
+def _is_encoding(value: object) -> object:
+    if value is None:
+        return None
+    try:
+        codec = codecs.lookup(value if isinstance(value, str) else "")
+        b"a".decode(codec.name)
+    except (LookupError, UnicodeError, ValueError, TypeError):
+        codec = None
+    if codec is None or not codec._is_text_encoding or codec.name in _NO_ENCODINGS:
+        raise PydanticCustomError(
+            PREDICATE,
+            "is {found}, which is no encoding of text. Write it as in `encoding: cp1252`.",
+            {"found": shown(value)},
+        )
+    return "utf-8" if codec.name == "utf-8-sig" else codec.name
+
+
+def _is_path(file: str) -> str:
+    if not file.strip():
+        raise PydanticCustomError(PREDICATE, "is empty. Give the path of a file.")
+    return file
+
+
+_NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
+_Position = Annotated[int, Field(strict=True, ge=1)]
+_ColumnName = Annotated[str, Field(min_length=1)]
+_TextColumn = _Position | _ColumnName | Annotated[list[_Position | _ColumnName], Field(min_length=1)]
+_LabelColumn = _Position | _ColumnName
+_Separator = Annotated[str | None, BeforeValidator(_is_separator)]
+_Encoding = Annotated[str | None, BeforeValidator(_is_encoding)]
+_Sheet = _Position | _ColumnName | None
 
 
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: str
-    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz."""
-    text: str | None = None
-    """Column of the texts. Default: `text_column` of the data block."""
-    label: str | None = None
+    file: Annotated[str, AfterValidator(_is_path)]
+    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
+    text: _TextColumn | None = None
+    """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
+    label: _LabelColumn | None = None
     """Column of the labels. Default: `label_column` of the data block."""
+    delimiter: _Separator = None
+    """Separator of fields. Default: `delimiter` of the data block."""
+    quoting: Literal["csv", "none"] | None = None
+    """Meaning of quotes. Default: `quoting` of the data block."""
+    encoding: _Encoding = None
+    """Encoding of the file. Default: `encoding` of the data block."""
+    header: bool | None = None
+    """Whether the first row names the columns. Default: `header` of the data block."""
+    sheet: _Sheet = None
+    """Sheet of a workbook. Default: `sheet` of the data block."""
 
     @model_validator(mode="after")
     def _a_txt_file_has_no_columns(self) -> FileSource:
-        is_txt = PurePath(self.file.lower().removesuffix(".gz")).suffix == ".txt"
+        is_txt = bare_name(PurePath(self.file)).endswith(".txt")
         if is_txt and (self.text, self.label) != (None, None):
             raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
         return self
@@ -37,9 +94,9 @@ class HubSource(Config):
     """Name on the Hub: OWNER/NAME or OWNER/NAME/CONFIG."""
     split: str
     """Split to read, such as train or test."""
-    text: str | None = None
-    """Column of the texts. Default: `text_column` of the data block."""
-    label: str | None = None
+    text: _TextColumn | None = None
+    """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
+    label: _LabelColumn | None = None
     """Column of the labels. Default: `label_column` of the data block."""
     revision: str | None = None
     """Commit, tag or branch of the data set. Default: the newest commit."""
@@ -54,7 +111,9 @@ class HubSource(Config):
 
 
 def _source_kind(value: object) -> str | None:
-    if isinstance(value, str | FileSource | HubSource | list | None):
+    if isinstance(value, str):
+        return "str" if value.strip() else None
+    if isinstance(value, FileSource | HubSource | list | None):
         return type(value).__name__
     names = value.keys() if isinstance(value, dict) else set()
     return "FileSource" if "file" in names else "HubSource" if names & {"hub", "split", "revision"} else None
@@ -95,10 +154,24 @@ class DataSettings(Config):
     label_names: dict[str, str] | None = None
     """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
     label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
-    text_column: str = "text"
-    """Column of the texts."""
-    label_column: str = "label"
-    """Column of the labels."""
+    text_column: _TextColumn = "text"
+    """Column of the texts: its name, or its number from 1. A list of columns is joined by line ends, without empty ones."""
+    label_column: _LabelColumn = "label"
+    """Column of the labels: its name, or its number from 1."""
+    delimiter: _Separator = None
+    """Separator of fields in .csv and .tsv files: one character, or `tab`. Default: detected."""
+    quoting: Literal["csv", "none"] | None = None
+    """Meaning of quotes in .csv and .tsv files: `csv` encloses fields in them, `none` reads them as plain characters.
+    Default: csv, except where each line of a tab-separated file is a row."""
+    encoding: _Encoding = None
+    """Encoding of text files, such as cp1252, shift_jis or utf-16. Default: UTF-8, UTF-16, UTF-32 or cp1252, as detected."""
+    header: bool = True
+    """Whether the first row of a .csv, .tsv or .xlsx file names the columns. With `false`, columns have numbers: texts
+    stand in the first and labels in the next, unless `text_column` and `label_column` are numbers."""
+    sheet: _Sheet = None
+    """Sheet of an Excel workbook: its name, or its number from 1. Default: the first visible one."""
+    max_text_length: int = Field(default=MAX_TEXT_LENGTH, ge=1, le=1_000_000_000)
+    """Largest number of characters of a text. A longer one is refused, since it would fill the memory."""
     shots: int | None = Field(default=None, ge=1)
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
     smaller set of examples would be worth."""

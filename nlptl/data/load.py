@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +54,35 @@ def load_table(
     settings: DataSettings | None = None,
     labelled: bool = True,
     where: str = "data",
+    on_remark: Callable[[str], object] | None = None,
 ) -> TextTable:
-    """Read one source, with the column names of `settings`. Raises DataError for the first fault."""
+    """Read one source by `settings`. DataError tells the first fault; `on_remark` gets sentences on how the file is read."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=labelled, where=where)
+    _tell(opened, on_remark)
     return load(opened, empty_text=settings.empty_text)[0]
 
 
-def stream_texts(source: str, *, settings: DataSettings | None = None, where: str = "data") -> Iterator[list[str]]:
-    """Yield the texts of one file in batches as they are read."""
+def stream_texts(
+    source: str | FileSource,
+    *,
+    settings: DataSettings | None = None,
+    where: str = "data",
+    on_remark: Callable[[str], object] | None = None,
+) -> Iterator[list[str]]:
+    """Yield the texts of one file in batches as they are read; `on_remark` gets sentences on how that is done."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=False, where=where)
+    _tell(opened, on_remark)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
         yield arrow_batch(rows, opened.origin).column("text").to_pylist()
+
+
+def _tell(source: OpenedSource, on_remark: Callable[[str], object] | None) -> None:
+    if on_remark is not None:
+        for remark in source.remarks:
+            on_remark(remark)
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,7 @@ class _ReadPart:
             labels=dict(sorted(Counter(used.labels()).items())) if used.has_labels else None,
             digest=used.digest,
             revisions=tuple(source.revision for source in self.inputs if source.revision is not None),
+            remarks=tuple(remark for source in self.inputs for remark in source.remarks),
         )
 
 

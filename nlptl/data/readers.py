@@ -1,134 +1,167 @@
-"""Readers of data files as streams of numbered rows: txt, csv, tsv, jsonl and parquet, each also gzipped."""
+"""Readers of data files as streams of numbered rows: text files and tables, some of them packed."""
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import json
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, RawRows, no_rows
-from nlptl.data.text_blocks import read_blocks, read_bytes
-from nlptl.errors import DataError, first_line
+from nlptl.data.csv_layouts import CsvLayout, LayoutSettings, find_layout
+from nlptl.data.csv_rows import find_columns, read_csv
+from nlptl.data.limits import MAX_TEXT_LENGTH, check_lengths
+from nlptl.data.packing import Packing, bare_name, packing_of
+from nlptl.data.parquet_rows import parquet_columns, read_parquet
+from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows, joined_text
+from nlptl.data.text_blocks import read_blocks
+from nlptl.data.text_format import TextFormat, survey
+from nlptl.data.workbooks import WORKBOOK_SUFFIXES, WorkbookTable, open_workbook
+from nlptl.errors import DataError
 from nlptl.faults import shown
 
-SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet", *WORKBOOK_SUFFIXES)
 
-_BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
-_MAX_FIELD_CHARACTERS = 1 << 24  # an unclosed quote is reported here, before it swallows the rest of a huge file
+_COUNTED_IN_ROWS = (".parquet", *WORKBOOK_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Settings of how one file is read; None is detected."""
+
+    layout: LayoutSettings = field(default_factory=LayoutSettings)
+    encoding: str | None = None
+    sheet: str | int | None = None
+    max_text_length: int = MAX_TEXT_LENGTH
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """Format of a data file, as its name, its settings and its content say."""
+
+    path: Path
+    kind: str  # ending, such as ".csv"
+    packing: Packing | None
+    columns: Columns
+    max_text_length: int
+    text: TextFormat | None = None
+    layout: CsvLayout | None = None
+    positions: ColumnPositions | None = None
+    workbook: WorkbookTable | None = None
+    remarks: tuple[str, ...] = ()  # what a person should know of how the file is read
+
+    @property
+    def origin(self) -> Origin:
+        """The file as the origin of its rows."""
+        return Origin(str(self.path), "rows" if self.kind in _COUNTED_IN_ROWS else "lines")
 
 
 def file_kind(path: Path) -> str:
     """Return the ending of `path` without .gz, such as ".csv". Raises DataError if it is not supported."""
-    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    kind = Path(bare_name(path)).suffix
+    if kind == ".json":
+        raise DataError(
+            f"{path}: files that end in '.json' are not supported. Write one JSON object on each line of a .jsonl file, for "
+            "example with `jq -c '.[]'`."
+        )
+    if kind in (".xz", ".zip", ".zst", ".7z", ".rar", ".tar"):
+        raise DataError(f"{path}: files that end in {kind!r} are not supported. Unpack it, or pack it as .gz or .bz2.")
     if kind not in SUFFIXES:
         raise DataError(
             f"{path}: files that end in {kind!r} are not supported.{did_you_mean(kind, SUFFIXES)} Use .txt, .csv, .tsv, "
-            ".jsonl or .parquet, each with or without .gz."
+            ".jsonl or .parquet, each with or without .gz, or .xlsx."
         )
     return kind
 
 
-def read_file(path: Path, *, columns: Columns) -> Iterator[RawRows]:
-    """Stream the rows of `path`, a few megabytes at a time. Raises DataError with file and line for a wrong format."""
-    kind = file_kind(path)
-    if kind == ".txt":
-        return _read_txt(path)
-    if kind == ".jsonl":
-        return _read_jsonl(path, columns)
+def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> FileFormat:
+    """Return how `path` is to be read. Raises DataError for a format or a column that does not fit."""
+    kind, limit = file_kind(path), settings.max_text_length
+    packing, _ = packing_of(path)
+    if kind in WORKBOOK_SUFFIXES:
+        if packing is not None:
+            raise DataError(f"{path}: the workbook is packed by {packing}. Unpack it.")
+        book = open_workbook(path, sheet=settings.sheet, header=settings.layout.header, columns=columns)
+        told = (*book.remarks, *book.positions.remarks)
+        return FileFormat(path, kind, None, columns, limit, workbook=book, remarks=told)
     if kind == ".parquet":
-        return _read_parquet(path, columns)
-    return _read_csv(path, columns, delimiter="\t" if kind == ".tsv" else ",")
+        positions = parquet_columns(path, packing, columns)
+        return FileFormat(path, kind, packing, columns, limit, positions=positions, remarks=positions.remarks)
+    found = survey(path, encoding=settings.encoding, max_text_length=limit)
+    if kind in (".txt", ".jsonl"):
+        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=found.remarks)
+    usual = "\t" if kind == ".tsv" else ","
+    layout, told = find_layout(path, found.format, usual=usual, columns=columns, settings=settings.layout)
+    positions = find_columns(path, found.format, layout, columns)
+    remarks = (*found.remarks, *told, *positions.remarks)
+    return FileFormat(path, kind, packing, columns, limit, found.format, layout, positions, remarks=remarks)
 
 
-def _read_txt(path: Path) -> Iterator[RawRows]:
-    for line, block in read_blocks(path):
+def read_file(form: FileFormat) -> Iterator[RawRows]:
+    """Stream the rows of a file, a few megabytes at a time. Raises DataError with file and line for a wrong format."""
+    return check_lengths(_rows(form), origin=form.origin, limit=form.max_text_length)
+
+
+def _rows(form: FileFormat) -> Iterator[RawRows]:
+    if form.workbook is not None:
+        return form.workbook.rows()
+    if form.text is None and form.positions is not None:
+        return read_parquet(form.path, form.packing, form.positions, limit=form.max_text_length)
+    text = form.text or TextFormat()
+    if form.layout is not None and form.positions is not None:
+        return read_csv(form.path, text, form.layout, form.positions, limit=form.max_text_length)
+    return _read_jsonl(form.path, text, form.columns) if form.kind == ".jsonl" else _read_txt(form.path, text)
+
+
+def _read_txt(path: Path, form: TextFormat) -> Iterator[RawRows]:
+    for line, block in read_blocks(path, form):
         unix = block.replace("\r\n", "\n") if "\r" in block else block
         texts = unix.removesuffix("\n").split("\n")
         yield RawRows(range(line, line + len(texts)), texts, None)
 
 
-def _read_csv(path: Path, columns: Columns, *, delimiter: str) -> Iterator[RawRows]:
-    # A record may hold other line ends inside quotes, at which str.splitlines would cut.
-    lines = itertools.chain.from_iterable(io.StringIO(block, newline="\n") for _, block in read_blocks(path))
-    records = _csv_records(lines, path, delimiter)
-    header_line, header = next(records, (1, []))
-    if not header:
-        raise no_rows(str(path))
-    text, label = _positions(f"{path}:{header_line}", header, columns)
-    while batch := list(itertools.islice(records, _BATCH_ROWS)):
-        for line, record in batch:
-            if (count := len(record)) != len(header):
-                raise DataError(
-                    f"{path}:{line}: the row has {count} field{'s' * (count != 1)}, the header {len(header)}. "
-                    'Put a field that contains the separator in "quotes".'
-                )
-        labels = None if label is None else [record[label] for _, record in batch]
-        yield RawRows([line for line, _ in batch], [record[text] for _, record in batch], labels)
-
-
-def _csv_records(lines: Iterator[str], path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line on which it begins. Blank lines are skipped."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    usual_limit = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
-    start = 1
-    try:
-        for record in reader:
-            if record:
-                yield start, record
-            start = reader.line_num + 1
-    except csv.Error as error:
-        reason = str(error).partition(" - do you need")[0]
-        raise DataError(
-            f"{path}:{start}: this is not valid CSV ({reason}). Separate fields by {delimiter!r}. Put a field with quotes or "
-            'line ends in "quotes", and double the quotes inside it.'
-        ) from None
-    finally:
-        csv.field_size_limit(usual_limit)
-
-
-def _positions(at: str, header: list[str], columns: Columns) -> tuple[int, int | None]:
-    for column in (columns.text, columns.label):
-        if header.count(column or "") > 1:
-            raise DataError(f"{at}: there are two columns {column!r}. Rename one of them.")
-    columns.check(header, at)
-    return header.index(columns.text), None if columns.label is None else header.index(columns.label)
-
-
-def _read_jsonl(path: Path, columns: Columns) -> Iterator[RawRows]:
+def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawRows]:
     wanted = set(columns.wanted())
-    for first, block in read_blocks(path):
+    for first, block in read_blocks(path, form):
         lines: list[int] = []
         texts: list[object] = []
         labels: list[object] = []
         for line, source in enumerate(block.split("\n"), first):
             if not source or source.isspace():
                 continue
-            row = _json_object(source, f"{path}:{line}")
+            row: Mapping[str | int, object] = _json_object(source, f"{path}:{line}")
             if not wanted <= row.keys():
-                columns.check(row, f"{path}:{line}")
+                row = _under_wanted_names(row, columns, f"{path}:{line}")
             lines.append(line)
-            texts.append(row[columns.text])
+            parts = [row[column] for column in columns.texts]
+            texts.append(parts[0] if len(parts) == 1 else joined_text(parts))
             if columns.label is not None:
                 labels.append(row[columns.label])
         if lines:
             yield RawRows(lines, texts, None if columns.label is None else labels)
 
 
-def _json_object(source: str, at: str) -> dict[str, object]:
+def _under_wanted_names(row: Mapping[str | int, object], columns: Columns, at: str) -> Mapping[str | int, object]:
+    """Return the wanted values of a row whose names have another case or outer blanks. Raises DataError if one is missing."""
+    names = [str(name) for name in row]
+    if any(isinstance(column, int) for column in columns.wanted()):
+        columns.check(names, at)
+    places, values = columns.match(names, at).wanted(), list(row.values())
+    return {column: values[place] for column, place in zip(columns.wanted(), places, strict=True)}
+
+
+def _json_object(source: str, at: str) -> Mapping[str | int, object]:
     try:
         row = json.loads(source)
     except (ValueError, RecursionError) as error:
+        if source.strip() == "[" or source.lstrip().startswith(("[{", "{\n")):
+            raise _json_array(at) from None
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise DataError(
             f"{at}: this is not valid JSON ({reason}). Each line must be one JSON object. Correct this line."
         ) from None
+    if isinstance(row, list) and row and isinstance(row[0], dict):
+        raise _json_array(at)
     if not isinstance(row, dict):
         raise DataError(
             f"{at}: the row is {shown(row)} ({type(row).__name__}), but must be a JSON object such as "
@@ -137,59 +170,8 @@ def _json_object(source: str, at: str) -> dict[str, object]:
     return row
 
 
-def _read_parquet(path: Path, columns: Columns) -> Iterator[RawRows]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with _plain(path) as plain:
-        try:
-            file = pq.ParquetFile(plain, pre_buffer=False, buffer_size=1 << 20)
-            _positions(str(path), file.schema_arrow.names, columns)
-            batches = file.iter_batches(batch_size=_BATCH_ROWS, columns=columns.wanted())
-            yield from arrow_rows(batches, columns, file.schema_arrow)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{path}: the parquet file is damaged ({first_line(error)}). Write or copy it again."
-            ) from None
-
-
-def arrow_rows(batches: Iterable[Any], columns: Columns, schema: Any) -> Iterator[RawRows]:
-    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`."""
-    names = _label_names(schema, columns.label)
-    start = 1
-    for batch in batches:
-        labels = None if columns.label is None else batch.column(columns.label).to_pylist()
-        if labels is not None and names is not None:
-            labels = [names[label] if label is not None and 0 <= label < len(names) else None for label in labels]
-        yield RawRows(range(start, start + batch.num_rows), batch.column(columns.text).to_pylist(), labels)
-        start += batch.num_rows
-
-
-def _label_names(schema: Any, column: str | None) -> list[str] | None:
-    """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema; None for other columns."""
-    if column is None or b"huggingface" not in (schema.metadata or {}):
-        return None
-    from datasets import Features
-
-    names = getattr(Features.from_arrow_schema(schema).get(column), "names", None)
-    return None if names is None else list(names)
-
-
-@contextmanager
-def _plain(path: Path) -> Iterator[Path]:
-    """Yield `path`, or a temporary unpacked copy of a .gz, since parquet is read from its end."""
-    if not path.name.lower().endswith(".gz"):
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="nlptl-") as folder:
-        copy = Path(folder) / "rows.parquet"
-        with copy.open("wb") as file:
-            for chunk in read_bytes(path):
-                try:
-                    file.write(chunk)
-                except OSError as error:
-                    raise DataError(
-                        f"{path}: the file cannot be unpacked into {tempfile.gettempdir()} ({error.strerror}). "
-                        "Free disk space there, or set TMPDIR to another folder."
-                    ) from None
-        yield copy
+def _json_array(at: str) -> DataError:
+    return DataError(
+        f"{at}: the file is one JSON array, but each line must be a JSON object. Write its objects on lines of their own, for "
+        "example with `jq -c '.[]'`."
+    )

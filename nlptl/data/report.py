@@ -25,6 +25,7 @@ class PartReport:
     labels: Mapping[str, int] | None  # rows used of each label; None for unlabelled text
     digest: str  # sha256 of the rows used
     revisions: tuple[str, ...] = ()  # commits of Hub data sets, where known
+    remarks: tuple[str, ...] = ()  # sentences on how the files are read, where that is not the plain default
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class DataReport:
 
 
 def _part_sentences(name: str, part: PartReport) -> list[str]:
-    told = []
+    told = [f"{name}: {remark}" for remark in part.remarks]
     if part.empty_skipped:
         told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
     if part.duplicates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,26 +15,136 @@ from nlptl.faults import shown
 EmptyText = Literal["refuse", "skip"]
 
 
+Column = str | int  # name, or position counted from 1
+
+_JOINER = "\n"  # between the columns of one text: a line end, at which sentences end too
+
+
+@dataclass(frozen=True)
+class ColumnPositions:
+    """Places of the wanted columns among those of a table, counted from 0."""
+
+    texts: tuple[int, ...]
+    label: int | None
+    remarks: tuple[str, ...] = ()  # what a person should know about the match
+
+    def wanted(self) -> list[int]:
+        """Return the places of the texts' columns, then the labels' place."""
+        return [*self.texts] if self.label is None else [*self.texts, self.label]
+
+
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns to read; `label` is None if labels are not read."""
+    """Columns to read. Several columns of text are joined; `label` is None if labels are not read."""
 
-    text: str = "text"
-    label: str | None = None
+    text: Column | tuple[Column, ...] = "text"
+    label: Column | None = None
 
-    def wanted(self) -> list[str]:
-        """Return the names: the texts' column, and the labels' if they are read."""
-        return [self.text] if self.label is None else [self.text, self.label]
+    @property
+    def texts(self) -> tuple[Column, ...]:
+        """The columns of the texts, in order."""
+        return self.text if isinstance(self.text, tuple) else (self.text,)
+
+    def wanted(self) -> list[Column]:
+        """Return the texts' columns, then the labels' if they are read."""
+        return [*self.texts] if self.label is None else [*self.texts, self.label]
 
     def check(self, found: Collection[str], at: str) -> None:
         """Raise DataError if a column is not among those `found`."""
-        for kind, column in zip(("text", "label"), self.wanted(), strict=False):
+        for column in self.wanted():
             if column not in found:
-                names = [str(name) for name in found]
+                raise self._missing(column, [str(name) for name in found], at)
+
+    def match(self, found: Sequence[str], at: str, *, counted: str = "") -> ColumnPositions:
+        """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
+        places, remarks = list[int](), list[str]()
+        for column in self.wanted():
+            place = column - 1 if isinstance(column, int) else self._place(column, found, at)
+            if place is None or place >= len(found):
+                raise self._missing(column, list(found), at, remedy=counted if self.matches_nothing(found) else "")
+            if isinstance(column, str) and found[place] != column:
+                remarks.append(f"the column {shown(found[place])} is read as {column!r}")
+            places.append(place)
+        return self._positions(places, tuple(remarks))
+
+    def number(self, count: int, at: str) -> ColumnPositions:
+        """Return the places of the columns in a table of `count` columns without header, or raise DataError.
+
+        Columns have numbers there. The text is the first column unless it is set, and the label the next one.
+        """
+        named = [number for number in map(_number_of, self.wanted()) if number is not None]
+        free = iter(number for number in range(1, count + 2) if number not in named)
+        places = []
+        for column, usual in zip(self.wanted(), ["text"] * len(self.texts) + ["label"], strict=False):
+            number = _number_of(column)
+            if number is None and column != usual:
                 raise DataError(
-                    f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(names)}."
-                    f"{did_you_mean(column, names)} Name the column with `{kind}_column:`, or with `{kind}:` under this source."
+                    f"{at}: the table has no header (`header: false`), so there is no column {column!r}. "
+                    f"Give its number, from 1 to {count}, as `{usual}_column:`, or as `{usual}:` under this source."
                 )
+            number = next(free) if number is None else number
+            if number > count:
+                raise DataError(
+                    f"{at}: there is no column {number} with the {usual}s; the table has {count} column{'s' * (count != 1)}. "
+                    f"Correct `{usual}_column:`, or `{usual}:` under this source."
+                )
+            places.append(number - 1)
+        return self._positions(places, ())
+
+    def are_in(self, found: Sequence[str]) -> bool:
+        """Return whether all columns are among those `found`, in whatever case."""
+        names = set(map(_plain_name, found))
+        return all(
+            column <= len(found) if isinstance(column, int) else _plain_name(column) in names
+            for column in self.wanted()
+        )
+
+    def matches_nothing(self, found: Sequence[str]) -> bool:
+        """Return whether none of the columns is among those `found`, nor resembles one."""
+        names = set(map(_plain_name, found))
+        return not any(
+            isinstance(column, int) or _plain_name(column) in names or did_you_mean(column, found)
+            for column in self.wanted()
+        )
+
+    def _place(self, column: str, found: Sequence[str], at: str) -> int | None:
+        same = [place for place, name in enumerate(found) if name == column]
+        like = same or [place for place, name in enumerate(found) if _plain_name(name) == _plain_name(column)]
+        if len(like) > 1:
+            told = f"{column!r}" if same else f"like {column!r}: {names_shown(found[place] for place in like)}"
+            raise DataError(
+                f"{at}: there are {'two' * (len(like) == 2) or len(like)} columns {told}. Rename one of them."
+            )
+        return like[0] if like else None
+
+    def _positions(self, places: list[int], remarks: tuple[str, ...]) -> ColumnPositions:
+        count = len(self.texts)
+        return ColumnPositions(tuple(places[:count]), places[count] if self.label is not None else None, remarks)
+
+    def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
+        kind = "label" if column == self.label and column not in self.texts else "text"
+        meant = did_you_mean(column, found) if isinstance(column, str) else ""
+        return DataError(
+            f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
+            f"{meant} Name the column with `{kind}_column:`, or with `{kind}:` under this source.{remedy}"
+        )
+
+
+def joined_text(parts: Sequence[object]) -> object:
+    """Return several columns of one text, joined by line ends; empty ones are left out. A part that is no string is returned."""
+    for part in parts:
+        if part is not None and not isinstance(part, str):
+            return part
+    return _JOINER.join(part for part in parts if isinstance(part, str) and part.strip())
+
+
+def _plain_name(name: str) -> str:
+    return name.strip("\ufeff \t\r\n\xa0").casefold()
+
+
+def _number_of(column: Column) -> int | None:
+    """Return the number of a column, which may be written as digits; None for a name."""
+    return column if isinstance(column, int) else int(column) if re.fullmatch("[1-9][0-9]{0,5}", column) else None
 
 
 @dataclass(frozen=True)

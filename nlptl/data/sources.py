@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import file_digest
 from nlptl.config import did_you_mean
+from nlptl.data.arrow_rows import arrow_rows
 from nlptl.data.cache import cached_table
+from nlptl.data.csv_layouts import LayoutSettings
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hub import load_hub
-from nlptl.data.readers import arrow_rows, file_kind, read_file
+from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
 from nlptl.data.row_checks import Columns, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.errors import DataError
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20  # size above which rows go through the cache on disk instead of memory
 _UNPACKED_RATIO = 4  # assumed ratio of a packed file's content to its size
-_READER_VERSION = 1  # increased when the readers return other rows for the same bytes
+_READER_VERSION = 2  # increased when the readers return other rows for the same bytes
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,19 @@ class OpenedSource:
     is_big: bool  # whether the rows go through the cache on disk
     megabytes: float | None  # approximate size of the text; None if unknown
     revision: str | None = None  # commit of a Hub data set, if known
+    remarks: tuple[str, ...] = ()  # sentences on how the source is read, where that is not the plain default
 
 
-def _open_file(path: Path, columns: Columns) -> OpenedSource:
-    kind, size = file_kind(path), path.stat().st_size
-    is_gzip = path.name.lower().endswith(".gz")
-    is_packed = is_gzip or kind == ".parquet"
-
+def _open_file(path: Path, columns: Columns, settings: ReadingSettings) -> OpenedSource:
+    form, size = find_format(path, columns=columns, settings=settings), path.stat().st_size
+    is_packed = form.packing is not None or form.text is None
     return OpenedSource(
-        origin=Origin(str(path), "rows" if kind == ".parquet" else "lines"),
-        rows=lambda: read_file(path, columns=columns),
-        key=lambda: f"{file_digest(path)}/{kind}/{is_gzip}/{columns}",
+        origin=form.origin,
+        rows=lambda: read_file(form),
+        key=lambda: f"{file_digest(path)}/{dataclasses.replace(form, path=Path(), remarks=())}",
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
+        remarks=tuple(f"{path}: {remark}." for remark in form.remarks),
     )
 
 
@@ -68,9 +72,15 @@ def open_dataset(dataset: Dataset, name: str, columns: Columns, revision: str | 
 
 
 def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[RawRows]:
-    columns.check(dataset.column_names, name)
-    chosen = dataset.select_columns(columns.wanted())
-    yield from arrow_rows(chosen.with_format("arrow").iter(_BATCH_ROWS), columns, chosen.features.arrow_schema)
+    found = columns.match(dataset.column_names, name)
+    names = [dataset.column_names[place] for place in found.wanted()]
+    chosen = dataset.select_columns(list(dict.fromkeys(names)))
+    yield from arrow_rows(
+        chosen.with_format("arrow").iter(_BATCH_ROWS),
+        texts=names[: len(found.texts)],
+        label=None if found.label is None else names[-1],
+        schema=chosen.features.arrow_schema,
+    )
 
 
 def open_source(
@@ -80,13 +90,14 @@ def open_source(
     if isinstance(source, str):
         source = FileSource(file=source)
     label = (source.label or settings.label_column) if labelled else None
-    columns = Columns(source.text or settings.text_column, label)
+    text = source.text or settings.text_column
+    columns = Columns(tuple(text) if isinstance(text, list) else text, label)
     if isinstance(source, HubSource):
         dataset, revision = load_hub(source, where=where)
         return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
     _check_file(path, labelled=labelled, where=where)
-    return _open_file(path, columns)
+    return _open_file(path, columns, _reading_settings(source, settings))
 
 
 def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | None = None) -> tuple[TextTable, int]:
@@ -102,11 +113,23 @@ def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | No
         def batches(tally: Tally) -> Iterator[object]:
             return arrow_batches(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
 
-        if source.is_big:
+        tally = Tally()
+        kept = None if source.is_big else _kept_in_memory(batches(tally))
+        if kept is None:
             key = hashlib.sha256(f"{source.key()}/{empty_text}/{_READER_VERSION}".encode()).hexdigest()
             return cached_table(key, name=name, batches=batches)
-        tally = Tally()
-        return table_in_memory(batches(tally), tally, name), tally.skipped
+        return table_in_memory(kept, tally, name), tally.skipped
+
+
+def _kept_in_memory(batches: Iterator[Any]) -> list[Any] | None:
+    """Return all batches, or None if they are large: the size of a packed file does not tell."""
+    kept, size = list[Any](), 0
+    for batch in batches:
+        kept.append(batch)
+        size += batch.nbytes
+        if size > _UNPACKED_RATIO * _BIG_BYTES:
+            return None
+    return kept
 
 
 def place_of_row(source: OpenedSource, index: int, *, empty_text: EmptyText) -> str:
@@ -119,17 +142,38 @@ def place_of_row(source: OpenedSource, index: int, *, empty_text: EmptyText) -> 
     return source.origin.name
 
 
+def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSettings:
+    """Return the settings of a file, each from its own block or the data block."""
+
+    def chosen(name: str) -> Any:
+        own = getattr(source, name)
+        return getattr(settings, name) if own is None else own
+
+    layout = LayoutSettings(chosen("delimiter"), chosen("quoting"), chosen("header"))
+    return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length)
+
+
 def _check_file(path: Path, *, labelled: bool, where: str) -> None:
     try:
-        path.stat()
+        str(path).encode()
+        found = path.stat()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
+        ) from None
     except FileNotFoundError:
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         meant = did_you_mean(path.name, names)
         raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
-    except OSError as error:
-        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({error.strerror}). Check the path.") from None
-    if path.is_dir():
+    except (OSError, ValueError) as error:  # ValueError for a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
+    if stat.S_ISDIR(found.st_mode):
         raise DataError(f"{where}: {path} is a folder. Give the path of a file in it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(
+            f"{where}: {path} is a pipe or a device, which cannot be read twice. Save its content in a file, and give that."
+        )
     if file_kind(path) == ".txt" and labelled:
         raise DataError(
             f"{where}: {path} has no labels, since it is a .txt file. "

@@ -125,6 +125,7 @@ def test_the_report_is_json() -> None:
         "labels": {"neg": 1, "pos": 1},
         "digest": data.labelled.digest,
         "revisions": [],
+        "remarks": [],
     }
     assert plain["leaks"][0] == {
         "part": "validation",
@@ -156,7 +157,8 @@ def test_several_piles_are_read_one_after_the_other() -> None:
 FAULTS: list[tuple[dict[str, Any], str]] = [
     (
         {"unlabelled": ["a.txt", {"file": "b.csv", "txt": "body"}]},
-        "unlabelled.1.txt is not a setting. Did you mean 'text'? Known here: file, text, label.",
+        "unlabelled.1.txt is not a setting. Did you mean 'text'? Known here: file, text, label, "
+        "delimiter, quoting, encoding, header, sheet.",
     ),
     (
         {"test": 5},

@@ -1,0 +1,32 @@
+"""Rows of Arrow batches, as parquet files and 🤗 data sets hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from nlptl.data.row_checks import RawRows, joined_text
+
+
+def arrow_rows(batches: Iterable[Any], *, texts: Sequence[str], label: str | None, schema: Any) -> Iterator[RawRows]:
+    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`."""
+    names = _label_names(schema, label)
+    start = 1
+    for batch in batches:
+        labels = None if label is None else batch.column(label).to_pylist()
+        if labels is not None and names is not None:
+            labels = [names[one] if one is not None and 0 <= one < len(names) else None for one in labels]
+        parts = [batch.column(name).to_pylist() for name in texts]
+        joined = parts[0] if len(parts) == 1 else [joined_text(part) for part in zip(*parts, strict=True)]
+        yield RawRows(range(start, start + batch.num_rows), joined, labels)
+        start += batch.num_rows
+
+
+def _label_names(schema: Any, column: str | None) -> list[str] | None:
+    """Return the names of a ClassLabel column, which 🤗 datasets keeps in the schema; None for other columns."""
+    if column is None or b"huggingface" not in (schema.metadata or {}):
+        return None
+    from datasets import Features
+
+    names = getattr(Features.from_arrow_schema(schema).get(column), "names", None)
+    return None if names is None else list(names)
