@@ -27,6 +27,7 @@ class ColumnPositions:
     texts: tuple[int, ...]
     label: int | None
     remarks: tuple[str, ...] = ()  # what a person should know about the match
+    names: tuple[str, ...] = ()  # of all columns of the table; numbers where it has no header
 
     def wanted(self) -> list[int]:
         """Return the places of the texts' columns, then the labels' place."""
@@ -65,7 +66,7 @@ class Columns:
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
-        return self._positions(places, tuple(remarks))
+        return self._positions(places, tuple(remarks), tuple(found))
 
     def number(self, count: int, at: str) -> ColumnPositions:
         """Return the places of the columns in a table of `count` columns without header, or raise DataError.
@@ -89,7 +90,7 @@ class Columns:
                     f"Correct `{usual}_column:`, or `{usual}:` under this source."
                 )
             places.append(number - 1)
-        return self._positions(places, ())
+        return self._positions(places, (), tuple(map(str, range(1, count + 1))))
 
     def are_in(self, found: Sequence[str]) -> bool:
         """Return whether all columns are among those `found`, in whatever case."""
@@ -117,9 +118,9 @@ class Columns:
             )
         return like[0] if like else None
 
-    def _positions(self, places: list[int], remarks: tuple[str, ...]) -> ColumnPositions:
-        count = len(self.texts)
-        return ColumnPositions(tuple(places[:count]), places[count] if self.label is not None else None, remarks)
+    def _positions(self, places: list[int], remarks: tuple[str, ...], names: tuple[str, ...]) -> ColumnPositions:
+        count, label = len(self.texts), None if self.label is None else places[-1]
+        return ColumnPositions(tuple(places[:count]), label, remarks, names)
 
     def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
@@ -166,6 +167,7 @@ class RawRows:
     lines: Sequence[int]
     texts: Sequence[object]
     labels: Sequence[object] | None
+    records: Sequence[Sequence[object] | Mapping[str, object]] | None = None  # all values of each row, where asked for
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,15 @@ OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate 
     "text_column": "--text-column",
     "label_column": "--label-column",
     "empty_text": "--empty-text",
+    "delimiter": "--input-delimiter",
+    "quoting": "--quoting",
+    "encoding": "--encoding",
+    "header": "--no-header",
+    "sheet": "--sheet",
+    "max_text_length": "--max-text-length",
 }
 UNDER_A_SOURCE = re.compile(r", or (?:with|as) `(?:text|label):` under this source")
+FIRST = re.compile(rf"^options: ({'|'.join(OPTIONS)})\\b(?:\\.\\S+)?")
 SETTING = re.compile(rf"`({'|'.join(OPTIONS)}):?(?: ([^`]*))?`")
 
 
@@ -30,9 +37,10 @@ def at_the_command_line() -> Iterator[None]:
 
 def in_options(sentence: str) -> str:
     """Return a sentence with the option for each setting that it names."""
+    sentence = FIRST.sub(lambda found: OPTIONS[found[1]], sentence)
     return SETTING.sub(_option, UNDER_A_SOURCE.sub("", sentence))
 
 
 def _option(found: re.Match[str]) -> str:
     name, value = OPTIONS[found[1]], found[2]
-    return f"{name} {value}" if value else name
+    return f"{name} {value}" if value and found[1] != "header" else name

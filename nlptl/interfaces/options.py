@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.terminal import hush
+
+if TYPE_CHECKING:
+    from nlptl.data import DataSettings
 
 
 def example(*commands: str) -> str:
@@ -28,6 +31,14 @@ def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | Non
     if any("\ud800" <= character <= "\udfff" for character in str(path)):
         raise ConfigError(f"{what}: found {_as_bytes(path)!r}, whose name is not UTF-8; expected UTF-8. Rename it.")
     return path
+
+
+def reading_settings(**given: object) -> DataSettings:
+    """Return the settings by which a file is read. Those that are None have their default. Raises ConfigError."""
+    from nlptl.config import parse
+    from nlptl.data import DataSettings
+
+    return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
 
 
 def check_is_no_folder(path: Path | None, option: str) -> None:
@@ -59,8 +70,23 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.", callback=hush)
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
-TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
-LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
+TextColumn = Annotated[
+    list[str] | None,
+    option(metavar="NAME", help="Read the texts from this column. Repeat it to join several. Default: text."),
+]
+LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
+InputDelimiter = Annotated[
+    str | None, option(metavar="SIGN", help="Fields of the file are separated so, by ; or tab. Default: detected.")
+]
+QuotingOption = Annotated[
+    Literal["csv", "none"] | None, option(help="Quotes in the file enclose fields, or are plain. Default: detected.")
+]
+EncodingOption = Annotated[
+    str | None, option(metavar="NAME", help="Read the file in this encoding, such as cp1252. Default: detected.")
+]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns have numbers from 1.")]
+SheetOption = Annotated[str | None, option(metavar="NAME", help="Read this sheet of a workbook. Default: the first.")]
+MaxTextLength = Annotated[int | None, option(metavar="N", help="Refuse a text of more characters. Default: 5 million.")]
 
 
 def _as_bytes(path: Path) -> bytes | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
@@ -15,18 +15,26 @@ from nlptl.errors import ConfigError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
+    EncodingOption,
     ForceOption,
+    InputDelimiter,
+    MaxTextLength,
+    NoHeader,
     QuietOption,
+    QuotingOption,
     RunArgument,
+    SheetOption,
     TextColumn,
     argument,
     check_is_no_folder,
     option,
     path_option,
+    reading_settings,
 )
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
+    from nlptl.data import DataSettings
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import Columns, OutputForm
 
@@ -38,7 +46,7 @@ def predict(
     run: RunArgument,
     text: Annotated[str | None, argument(metavar="TEXT", help="One text to predict the label of.")] = None,
     file: Annotated[Path | None, path_option(help="Read the texts from this file: .csv, .jsonl and others.")] = None,
-    text_column: TextColumn = "text",
+    text_column: TextColumn = None,
     empty_text: Annotated[
         Literal["refuse", "skip", "empty"],
         typer.Option(metavar="HOW", help="Treat rows without a text: refuse, skip, or leave the label empty."),
@@ -60,6 +68,12 @@ def predict(
     guard_formulas: Annotated[
         bool, typer.Option("--guard-formulas", help="Put ' before text in CSV that a spreadsheet would compute.")
     ] = False,
+    input_delimiter: InputDelimiter = None,
+    quoting: QuotingOption = None,
+    encoding: EncodingOption = None,
+    no_header: NoHeader = False,
+    sheet: SheetOption = None,
+    max_text_length: MaxTextLength = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -77,11 +91,20 @@ def predict(
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.prediction_lines import Columns, prediction_blocks
 
-    _check_input(text, file, keeps=keep or bool(keep_column))
+    given = {
+        "--keep": keep, "--keep-column": keep_column, "--text-column": text_column, "--no-header": no_header,
+        "--input-delimiter": input_delimiter, "--quoting": quoting, "--encoding": encoding, "--sheet": sheet,
+    }  # fmt: skip
+    _check_input(text, file, of_a_file=[name for name, value in given.items() if value])
     form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     _check_out(out, file, force=force)
     with at_the_command_line():
-        found = _input(text, file, text_column, empty_text, keep=None if keep else tuple(keep_column or ()))
+        settings = reading_settings(
+            text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,
+            header=not no_header, sheet=sheet, max_text_length=max_text_length,
+        )  # fmt: skip
+        kept = None if keep else tuple(keep_column or ())
+        found = _input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         columns = Columns.of(found.kept, classifier.labels)
         if not quiet:
@@ -95,15 +118,15 @@ def predict(
     _tell_rows(found, empty_text, out, quiet=quiet)
 
 
-def _check_input(text: str | None, file: Path | None, *, keeps: bool) -> None:
+def _check_input(text: str | None, file: Path | None, *, of_a_file: Sequence[str]) -> None:
     if text is not None and file is not None:
         raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
     if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
         raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
     if text is None and file is None and sys.stdin is None:
         raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
-    if keeps and file is None:
-        raise ConfigError("--keep: found no --file, whose columns could be kept. Give --file, or drop --keep.")
+    if of_a_file and file is None:
+        raise ConfigError(f"{of_a_file[0]}: says how a file is read, but there is no --file. Give --file, or drop it.")
 
 
 def _output_form(
@@ -145,16 +168,17 @@ def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
 
 
 def _input(
-    text: str | None, file: Path | None, column: str, empty_text: EmptyText, *, keep: tuple[str, ...] | None
-) -> PredictionInput:
-    from nlptl.data import DataSettings
+    text: str | None, file: Path | None, settings: DataSettings, empty_text: EmptyText, *,
+    keep: tuple[str, ...] | None, quiet: bool,
+) -> PredictionInput:  # fmt: skip
     from nlptl.interfaces.prediction_input import from_file, from_stdin, one_text
 
     if text is not None:
         return one_text(text)
     if file is None:
-        return from_stdin(empty_text=empty_text)
-    return from_file(file, settings=DataSettings(text_column=column), empty_text=empty_text, keep=keep)
+        return from_stdin(empty_text=empty_text, max_text_length=settings.max_text_length)
+    on_remark: Callable[[str], object] = (lambda _: None) if quiet else remark
+    return from_file(file, settings=settings, empty_text=empty_text, keep=keep, on_remark=on_remark)
 
 
 def _tell_names(columns: Columns, form: OutputForm) -> None:

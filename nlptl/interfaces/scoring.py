@@ -13,13 +13,20 @@ from nlptl.errors import ConfigError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
+    EncodingOption,
     ForceOption,
+    InputDelimiter,
     LabelColumn,
+    MaxTextLength,
+    NoHeader,
     QuietOption,
+    QuotingOption,
     RunArgument,
+    SheetOption,
     TextColumn,
     check_is_no_folder,
     path_option,
+    reading_settings,
 )
 from nlptl.interfaces.terminal import remark, tell
 
@@ -29,11 +36,17 @@ def evaluate(
     test: Annotated[Path, path_option(help="Score on this labelled file: .csv, .jsonl and others.")],
     save: Annotated[Path | None, path_option(help="Write all scores to this JSON file too.")] = None,
     force: ForceOption = False,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     empty_text: Annotated[
         Literal["refuse", "skip"], typer.Option(metavar="HOW", help="Treat rows without a text: refuse or skip.")
     ] = "refuse",
+    input_delimiter: InputDelimiter = None,
+    quoting: QuotingOption = None,
+    encoding: EncodingOption = None,
+    no_header: NoHeader = False,
+    sheet: SheetOption = None,
+    max_text_length: MaxTextLength = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -42,17 +55,22 @@ def evaluate(
     With --save, scores that evaluate wrote before are replaced. Any other file needs --force.
     """
     from nlptl.context import RunContext
-    from nlptl.data import DataSettings
     from nlptl.data.sources import load, open_source
     from nlptl.evaluation.scores import evaluate_classifier, load_classifier
     from nlptl.interfaces.console import progress_for
     from nlptl.runs.folder import write_json
 
     _check_save(save, force=force)
-    settings = DataSettings(text_column=text_column, label_column=label_column, empty_text=empty_text)
     with at_the_command_line():
+        settings = reading_settings(
+            text_column=text_column or None, label_column=label_column, empty_text=empty_text, quoting=quoting,
+            delimiter=input_delimiter, encoding=encoding, header=not no_header, sheet=sheet,
+            max_text_length=max_text_length,
+        )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))
         opened = open_source(str(test), settings=settings, labelled=True, where="--test")
+        for sentence in () if quiet else opened.remarks:
+            remark(sentence)
         table, skipped = load(opened, empty_text=empty_text)
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(table), unit="texts") as task:
             evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)

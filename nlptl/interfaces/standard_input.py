@@ -14,7 +14,7 @@ from nlptl.errors import DataError
 
 BATCH_LINES = 256  # lines in one batch: few, so that results appear while the input still flows
 PAUSE = 0.05  # seconds without a new line after which the lines so far are a batch
-MAX_LINE_BYTES = 16 << 20  # of a text; a longer line is no text, and memory holds it several times
+MAX_BYTES = 4  # of a character in UTF-8
 _CHUNK_BYTES = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
@@ -27,13 +27,16 @@ class Lines:
     texts: list[str]
 
 
-def lines_in_batches(stream: TextIO) -> Iterator[Lines]:
-    """Yield the lines of a stream in batches. DataError, after all lines before, names one that is no UTF-8 or too long."""
-    found = _Waiting()
+def lines_in_batches(stream: TextIO, *, max_length: int) -> Iterator[Lines]:
+    """Yield the lines of a stream, of at most `max_length` characters, in batches that end where the stream pauses.
+
+    Raises DataError, after all lines before, for a line that is not UTF-8 or is too long.
+    """
+    found = _Waiting(max_length)
     for chunk in _chunks(stream):
         if chunk is not None:
             found.add(chunk)
-        is_too_long = len(found.rest) > MAX_LINE_BYTES
+        is_too_long = len(found.rest) > MAX_BYTES * max_length
         if is_too_long:
             found.end_of_line()
         while len(found.lines) >= BATCH_LINES or (found.lines and (chunk is None or is_too_long)):
@@ -46,7 +49,8 @@ def lines_in_batches(stream: TextIO) -> Iterator[Lines]:
 class _Waiting:
     """Lines that have been read and are in no batch yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_length: int) -> None:
+        self._max_length = max_length
         self.lines: list[bytes] = []
         self.rest = bytearray()  # of a line whose end has not come
         self._given = 0
@@ -71,7 +75,7 @@ class _Waiting:
         self._given += len(taken)
         try:
             for number, line in enumerate(taken, first):
-                texts.append(_text(line.removeprefix(_BOM) if number == 1 else line, number))
+                texts.append(_text(line.removeprefix(_BOM) if number == 1 else line, number, self._max_length))
         except DataError:
             if texts:
                 yield Lines(first, texts)
@@ -79,18 +83,20 @@ class _Waiting:
         yield Lines(first, texts)
 
 
-def _text(line: bytes, number: int) -> str:
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(
-            f"stdin:{number}: the line is longer than {MAX_LINE_BYTES >> 20} MB; each line is one text. Break the lines, or "
-            "give a file with --file."
-        )
+def _text(line: bytes, number: int, max_length: int) -> str:
+    from nlptl.data.limits import text_too_long
+
+    if len(line) > MAX_BYTES * max_length:
+        raise text_too_long(f"stdin:{number}", max_length)
     try:
-        return line.removesuffix(b"\r").decode("utf-8")
+        text = line.removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"stdin:{number}: found bytes that are not UTF-8 ({error.reason}); expected UTF-8. Convert the input first."
         ) from None
+    if len(text) > max_length:
+        raise text_too_long(f"stdin:{number}", max_length)
+    return text
 
 
 def _chunks(stream: TextIO) -> Iterator[bytes | None]:

@@ -74,4 +74,4 @@ def _on_a_terminal(name: str, arguments: list[str]) -> None:
 
 def _redirect(number: int, name: str, opened: int) -> None:
     os.dup2(opened, number)
-    setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))
+    setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
