@@ -1,29 +1,40 @@
-"""Files and folders on disk, whole or not at all: manifests, digests, publishing, locks."""
+"""Published folders and JSON results: manifests, digests, and the one door through which they are read.
+
+Whatever is read here was written by nlptl and compared with its digest.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import fnmatch
 import hashlib
 import json
 import os
-import re
-import shutil
-import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nlptl.config import Config, load_yaml
-from nlptl.errors import ArtifactError, StorageError
+from nlptl.disk_errors import checked_path, told_as_read_error, told_as_storage_error
+from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
+from nlptl.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
+DIGEST = "digest"  # key of a JSON file's own digest
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
-
 RUN_SETTINGS = "pipeline.yaml"  # resolved settings in a run's folder; `nlptl.runs.folder` describes the rest
+
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
+_NOTES = (
+    "*.md", *(f"{name}{ending}" for name in ("README", "LICENSE", "NOTICE") for ending in ("", ".txt", ".rst")),
+    ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", *_LITTER,
+)  # fmt: skip
+"""Files that people and the Hub put beside an artifact. They are not read, and never replaced with it."""
+_SHOWN_FILES = 3  # named in a sentence
+_TRIES = 5  # at reading a folder that another process replaces meanwhile
 
 Kind = Literal["encoder", "classifier"]
 T = TypeVar("T")
@@ -46,6 +57,17 @@ class Manifest(Config):
     total_parameters: int = 0
     report: dict[str, Any] = Field(default_factory=dict)  # findings, such as nearest neighbours or chosen epochs
     files: dict[str, str] = Field(default_factory=dict)  # SHA-256 of every other file of the folder
+    stamps: dict[str, tuple[int, int, int]] = Field(default_factory=dict)  # of these files; see `stamp_of`
+    digest: str = ""  # of all of the above; empty in manifests of earlier versions
+
+    @field_validator("files")
+    @classmethod
+    def _names_stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name or name == MANIFEST:
+                raise ValueError(f"{name!r} is no file of the folder")
+        return files
 
 
 def digest_of(value: object) -> str:
@@ -60,6 +82,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Return size, time of change in ns and inode of a file. Equal stamps mean equal content, unless somebody forges them."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 def library_versions() -> dict[str, str]:
     """Return the installed versions of the libraries that shape results, without importing them."""
     from importlib.metadata import distributions
@@ -67,60 +95,58 @@ def library_versions() -> dict[str, str]:
     return {name: found.version for name in VERSIONED for found in list(distributions(name=name))[:1]}
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a text file; see `write_atomically`."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+def publish(
+    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = ()
+) -> Manifest:
+    """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
 
+    See `foreign_files` on `files`.
+    """
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part."""
-    with _draft(path) as draft:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-
-
-def write_folder_atomically(folder: Path, write: Callable[[Path], T]) -> T:
-    """Replace a folder like `write_atomically` and return what `write` returns. StorageError leaves the old folder."""
-    with _draft(folder) as draft:
-        draft.mkdir(parents=True)
-        result = write(draft)
-        for path in (*_files_in(draft), draft):
-            _sync(path)
-        old = folder.with_name(f".{folder.name}.draft-old-{uuid.uuid4().int}")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(draft, folder)
-        shutil.rmtree(old, ignore_errors=True)
-        _sync(folder.parent)
-        return result
-
-
-def publish(folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str]) -> Manifest:
-    """Replace `folder`, manifest included. Raises ArtifactError if it holds files that are not in `files` or its old manifest."""
-    folder = folder if folder.name else folder.absolute()
+    def check(found: Path) -> None:
+        check_replaceable(found, files)
 
     def write_all(draft: Path) -> Manifest:
         write(draft)
-        digests = {path.relative_to(draft).as_posix(): file_digest(path) for path in _files_in(draft)}
-        published = manifest.model_copy(update={"files": digests})
-        (draft / MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return published
+        paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
+        digests, stamps = ({name: of(path) for name, path in paths.items()} for of in (file_digest, stamp_of))
+        whole = _sealed(manifest.model_copy(update={"files": digests, "stamps": stamps}).model_dump(mode="json"))
+        text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+        (draft / MANIFEST).write_text(text, encoding="utf-8")
+        return Manifest.model_validate(whole)
 
-    with told_as_storage_error(folder):
-        check_replaceable(folder, files)
-    return write_folder_atomically(folder, write_all)
+    return write_folder_atomically(checked_path(folder), write_all, check=check)
+
+
+def read_published(folder: Path, read: Callable[[Path], T], *, kind: Kind | None = None) -> T:
+    """Return what `read` makes of a published folder whose bytes fit their digests. Raises ArtifactError otherwise.
+
+    A folder that another process replaces meanwhile is read again, so that old and new files never mix.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        before = _place(checked_path(folder))
+        try:
+            verify(folder, read_manifest(folder, kind=kind))
+            found = read(folder)
+        except ArtifactError:
+            if not tries_left or _place(folder) == before:
+                raise
+        else:
+            if not tries_left or _place(folder) == before:
+                return found
+    raise AssertionError("the last try returns or raises")
 
 
 def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
     """Read a published folder's manifest. Raises ArtifactError with the reason if there is none."""
-    path = folder / MANIFEST
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
+    path = checked_path(folder) / MANIFEST
+    with told_as_read_error(folder):
+        restore(folder)
+        if not folder.is_dir():
+            raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        with told_as_read_error(path):
+            raw = json.loads(path.read_text(encoding="utf-8"))
         found = raw.get("format_version")
         if isinstance(found, int) and found != FORMAT_VERSION:
             than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
@@ -132,10 +158,11 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         raise ArtifactError(
             f"{folder}: holds no {MANIFEST}; expected a folder that nlptl published. Give a run or a stage's folder."
         ) from None
-    except (OSError, ValueError, AttributeError):  # no UTF-8, no JSON, no block, or other fields
+    except (ValueError, AttributeError, RecursionError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
             f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
         ) from None
+    _check_seal(path, raw, again="stage")
     if kind is not None and manifest.kind != kind:
         raise ArtifactError(
             f"{folder}: holds an artifact of kind {manifest.kind}; expected {kind}. Give another folder."
@@ -143,140 +170,185 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
     return manifest
 
 
-def verify(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with its digest. Raises ArtifactError for the first that differs."""
+def checked_manifest(folder: Path) -> Manifest:
+    """Read a manifest, and compare the folder with it as far as that takes no time; see `verify`."""
+    manifest = read_manifest(folder)
+    verify(folder, manifest, by_stamps=True)
+    return manifest
+
+
+def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None:
+    """Compare every file with its digest. Raises ArtifactError for the first that differs, and for files beside them.
+
+    With `by_stamps`, a file whose size, time and inode are those of its publishing is not read.
+    """
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise ArtifactError(
                 f"{path}: is missing though the manifest names it; the folder is damaged. Run it again."
             )
-        if file_digest(path) != expected:
-            raise ArtifactError(
-                f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
-            )
+        _check_inside(path, folder)
+        with told_as_read_error(path):
+            trusted = by_stamps and manifest.stamps.get(name) == stamp_of(path)
+            if not trusted and file_digest(path) != expected:
+                raise ArtifactError(
+                    f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
+                )
+    if others := _others(folder, {MANIFEST, *manifest.files}, allowed=_NOTES):
+        raise ArtifactError(
+            f"{folder}: holds {_listed(others)} beside the files that its manifest names; expected nothing else but notes "
+            "such as README.md. Move it elsewhere."
+        )
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises ArtifactError when it is missing or damaged."""
+    """Read a JSON file of a verified folder. Raises ArtifactError when it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with told_as_read_error(path):
+            return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
 
 
 def read_tensors(path: Path) -> Mapping[str, Any]:
-    """Read a safetensors file. Raises ArtifactError when it is missing or damaged."""
+    """Read a safetensors file of a verified folder. Raises ArtifactError when it is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
+    except PermissionError:
+        with told_as_read_error(path):
+            raise
     except (OSError, SafetensorError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "is no whole safetensors file"
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
 
 
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Lock a run folder; the kernel unlocks it even after kill -9. ArtifactError names the process that already holds it."""
-    with told_as_storage_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+def write_result(path: Path, content: Mapping[str, object]) -> None:
+    """Write results as JSON with a digest of their own, whole or not at all."""
+    write_text_atomically(path, json.dumps(_sealed(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed."""
+    if not path.exists():
+        return None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
-            raise ArtifactError(
-                f"{folder}: another run (process {holder}) works in this folder; one at a time is possible. "
-                "Wait for it, or choose another folder with --out."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode("ascii"), 0)
-        yield
-    finally:
-        os.close(handle)
+        with told_as_read_error(path):
+            content = {**json.loads(path.read_text(encoding="utf-8"))}
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
+    _check_seal(path, content, again="pipeline")
+    return _unsealed(content)
 
 
-def sweep(folder: Path, has_name: Callable[[str], bool]) -> None:
-    """Remove drafts of a killed run whose names `has_name` accepts. The caller holds the lock."""
-    for path in folder.glob(".*.draft-*"):
-        name = re.fullmatch(r"\.(.+)\.draft-(?:old-)?[0-9]+", path.name)
-        if name and has_name(name[1]):
-            _remove(path)
+def result_line(content: Mapping[str, object]) -> str:
+    """Return results as one line of JSON with its own digest, without the line's end."""
+    return json.dumps(_sealed(content), ensure_ascii=False)
 
 
-def check_replaceable(folder: Path, files: Collection[str]) -> None:
-    """Raise ArtifactError for a folder with files that are not nlptl's; see `is_ours`."""
-    if folder.exists() and not is_ours(folder, files):
+def read_result_line(line: str) -> dict[str, Any] | None:
+    """Read a line of `result_line`. None if it is damaged or was changed; lines of earlier versions have no digest."""
+    try:
+        content = {**json.loads(line)}
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return _unsealed(content) if _is_whole(content) else None
+
+
+def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
+    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
         raise ArtifactError(
-            f"{folder}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
+            f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
+        )
+    with told_as_storage_error(folder):
+        others = foreign_files(folder, files)
+    if others:
+        raise ArtifactError(
+            f"{folder}: holds {_listed(others)}, which nlptl did not write; nothing was overwritten. Choose another path."
         )
 
 
 def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
-    """Return whether `folder` holds only a manifest, files that it names, and `files`."""
-    listed: Collection[str] = ()
-    with contextlib.suppress(ArtifactError):
-        listed = read_manifest(folder).files
-    known = {MANIFEST, *files, *listed}
+    """Return whether `folder` is no link, not empty, and without a foreign file; see `foreign_files`."""
+    return not folder.is_symlink() and folder.is_dir() and any(folder.iterdir()) and not foreign_files(folder, files)
+
+
+def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
+    """Return what a folder holds that its manifest does not name.
+
+    Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
+    there, it is everything but `files`.
+    """
+    marked = {MANIFEST, *files} if (folder / SETTINGS).is_file() else set()
+    try:
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str):
+            marked = {MANIFEST, *map(str, raw["files"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # somebody else's, or none
+    return _others(folder, marked, allowed=_LITTER)
+
+
+def _others(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:
+    """Return the entries of a folder that are not `known`: files, links, and subfolders without a known file."""
     parents = {str(parent) for name in known for parent in PurePosixPath(name).parents}
-    return folder.is_dir() and all(
-        path.relative_to(folder).as_posix() in (known if path.is_file() else parents if path.is_dir() else ())
-        for path in folder.rglob("*")
-    )
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return sorted(
+        name for name, path in found.items()
+        if name not in (parents if path.is_dir() and not path.is_symlink() else known)
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)
+    )  # fmt: skip
 
 
-def append_lines(path: Path, lines: str) -> None:
-    """Append whole lines to a file and flush it. Raises StorageError when the disk refuses."""
-    with told_as_storage_error(path), path.open("a", encoding="utf-8") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+def _check_inside(path: Path, folder: Path) -> None:
+    """Raise ArtifactError for a link that leaves its folder. The Hub's cache links to the blobs beside its snapshots."""
+    real, place = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    blobs = place.parent.parent / "blobs" if place.parent.name == "snapshots" else place
+    if place not in real.parents and blobs not in real.parents:
+        raise ArtifactError(
+            f"{path}: is a symbolic link to {real}, outside its folder; expected the file itself. Copy it here."
+        )
 
 
-@contextlib.contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """Lend a fresh name beside `path`, of the form that `sweep` removes, and remove what is left there."""
-    draft = path.with_name(f".{path.name}.draft-{uuid.uuid4().int}")
-    with told_as_storage_error(path):
-        try:
-            yield draft
-        finally:
-            with contextlib.suppress(OSError):
-                _remove(draft)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _place(folder: Path) -> tuple[int, int, int] | None:
+    """Return what changes when another folder takes the place of this one."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-@contextlib.contextmanager
-def told_as_storage_error(path: Path) -> Iterator[None]:
-    """Turn a disk's refusal into StorageError; safetensors hides its own in SafetensorError."""
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
-            raise
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StorageError(
-            f"{path}: cannot be written ({reason}); nothing was left half-written. Free space or choose another folder."
-        ) from None
+def _sealed(content: Mapping[str, object]) -> dict[str, Any]:
+    """Return plain content with its digest."""
+    plain = _unsealed(json.loads(json.dumps(content, ensure_ascii=False)))
+    return {**plain, DIGEST: digest_of(plain)}
+
+
+def _unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != DIGEST}
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Return whether content fits its digest, or has none, as files of earlier versions."""
+    return not content.get(DIGEST) or content[DIGEST] == digest_of(_unsealed(content))
+
+
+def _check_seal(path: Path, content: Mapping[str, Any], *, again: str) -> None:
+    if not _is_whole(content):
+        raise ArtifactError(f"{path}: differs from the digest that it holds; it was changed. Run the {again} again.")
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _SHOWN_FILES
+    return ", ".join(names[:_SHOWN_FILES]) + (f" and {more} more" if more > 0 else "")
 
 
 def stage_folder(run: Path, number: int, stage: object) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Hashable, Mapping, Sequence
@@ -15,7 +16,17 @@ from pydantic_core import PydanticCustomError
 from nlptl.errors import ConfigError
 from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
 
-__all__ = ["Config", "auto_or", "did_you_mean", "dump_yaml", "load_yaml", "override", "parse", "replace_at"]
+__all__ = [
+    "Config",
+    "auto_or",
+    "did_you_mean",
+    "dump_yaml",
+    "load_json",
+    "load_yaml",
+    "override",
+    "parse",
+    "replace_at",
+]
 
 C = TypeVar("C", bound=BaseModel)
 SMALLEST = 1e-9  # that a positive setting may be
@@ -81,6 +92,20 @@ def load_yaml(path: Path | str) -> object:
         ) from None
     except YAML_FAULTS as error:
         raise ConfigError(f"{path}: a value cannot be read as YAML ({error}). Put it in quotes.") from None
+
+
+def load_json(path: Path, *, most: int) -> object:
+    """Read a JSON file of at most `most` bytes. Raises OSError, or ValueError with the reason."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no plain file")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"it has {size:,} bytes, more than {most:,}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
 
 
 def dump_yaml(raw: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of another library's message, or its type, to be quoted in a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".:")
 

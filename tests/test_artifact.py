@@ -1,11 +1,11 @@
-"""Folders that exist whole or not at all, and the lock of a run."""
+"""Published folders and results: what they hold, what is refused, and what is never overwritten."""
 
 from __future__ import annotations
 
-import errno
+import json
 import os
-import subprocess
-import sys
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,21 @@ import pytest
 from nlptl import artifact
 from nlptl.artifact import (
     Manifest,
+    check_replaceable,
+    checked_manifest,
     is_ours,
     publish,
     read_json,
     read_manifest,
+    read_published,
+    read_result,
+    read_result_line,
     read_tensors,
-    run_lock,
-    sweep,
+    result_line,
     verify,
-    write_text_atomically,
+    write_result,
 )
-from nlptl.errors import ArtifactError, StorageError
-
-FILES = ("encoder.json", "tokenizer.json", "b", "adapter/weights.json")
+from nlptl.errors import ArtifactError
 
 
 def write_hello(folder: Path) -> None:
@@ -37,98 +39,12 @@ def listing(folder: Path) -> list[str]:
 
 
 def test_a_published_folder_is_whole(tmp_path: Path) -> None:
-    publish(tmp_path / "a", write_hello, Manifest(kind="encoder"), files=FILES)
+    publish(tmp_path / "a", write_hello, Manifest(kind="encoder"))
     manifest = read_manifest(tmp_path / "a", kind="encoder")
     assert listing(tmp_path / "a") == ["manifest.json", "tokenizer.json"]
     assert list(manifest.files) == ["tokenizer.json"]
     verify(tmp_path / "a", manifest)
     assert listing(tmp_path) == ["a"]
-
-
-def test_publishing_again_replaces(tmp_path: Path) -> None:
-    publish(tmp_path / "a", write_hello, Manifest(kind="encoder"), files=FILES)
-    publish(tmp_path / "a", lambda folder: (folder / "encoder.json").touch(), Manifest(kind="encoder"), files=FILES)
-    assert listing(tmp_path / "a") == ["encoder.json", "manifest.json"]
-    assert listing(tmp_path) == ["a"]
-
-
-def test_a_foreign_folder_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ArtifactError) as caught:
-        publish(tmp_path / "a", write_hello, Manifest(kind="encoder"), files=FILES)
-    assert str(caught.value) == (
-        f"{tmp_path / 'a'}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
-    )
-    assert (tmp_path / "a" / "thesis.txt").read_text() == "years of work"
-
-
-def test_a_folder_is_ours_by_its_manifest_or_by_the_names_that_its_class_declares(tmp_path: Path) -> None:
-    folder = tmp_path / "a"
-    publish(folder, lambda draft: (draft / "of a later version.bin").touch(), Manifest(kind="encoder"), files=FILES)
-    assert is_ours(folder), "the manifest names its files"
-    assert is_ours(folder, FILES)
-    (folder / "manifest.json").unlink()
-    assert not is_ours(folder, FILES), "nobody knows this file"
-    (folder / "of a later version.bin").rename(folder / "encoder.json")
-    (folder / "adapter").mkdir()
-    (folder / "adapter" / "weights.json").touch()
-    assert is_ours(folder, FILES)
-    assert not is_ours(folder)
-    for other in ("thesis.txt", "adapter/thesis.txt", "b"):
-        (folder / other).touch()
-        assert is_ours(folder, FILES) == (other == "b"), other
-        (folder / other).unlink()
-    for other in ("own", "adapter/own", "b"):
-        (folder / other).mkdir()
-        assert not is_ours(folder, FILES), "a folder of another name, or of a file's"
-        (folder / other).rmdir()
-    assert is_ours(folder, FILES)
-    (folder / "tokenizer.json").symlink_to(tmp_path / "nowhere")
-    assert not is_ours(folder, FILES)
-
-
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(tmp_path / "a", write_hello, Manifest(kind="encoder"), files=FILES)
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(artifact.os, "fsync", full)
-    with pytest.raises(StorageError) as caught:
-        publish(tmp_path / "a", lambda folder: (folder / "b").touch(), Manifest(kind="encoder"), files=FILES)
-    sentence = (
-        f"{tmp_path / 'a'}: cannot be written (No space left on device); nothing was left half-written. "
-        "Free space or choose another folder."
-    )
-    assert str(caught.value) == sentence
-    assert listing(tmp_path) == ["a"]
-    assert listing(tmp_path / "a") == ["manifest.json", "tokenizer.json"]
-    with pytest.raises(StorageError):
-        write_text_atomically(tmp_path / "x.json", "{}")
-    assert listing(tmp_path) == ["a"]
-
-
-def test_safetensors_on_a_full_disk_is_the_same_sentence(tmp_path: Path) -> None:
-    class SafetensorError(Exception):
-        pass
-
-    def write(_: Path) -> None:
-        raise SafetensorError("No space left on device (os error 28)")
-
-    with pytest.raises(StorageError, match=r"cannot be written \(No space left on device \(os error 28\)\)"):
-        publish(tmp_path / "a", write, Manifest(kind="encoder"), files=FILES)
-    assert listing(tmp_path) == []
-
-
-def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError) as caught:
-        publish(tmp_path / "file" / "a", write_hello, Manifest(kind="encoder"), files=FILES)
-    assert str(caught.value) == (
-        f"{tmp_path / 'file' / 'a'}: cannot be written (Not a directory); nothing was left half-written. "
-        "Free space or choose another folder."
-    )
 
 
 def test_faults_of_folders_are_told(tmp_path: Path) -> None:
@@ -169,7 +85,7 @@ def test_faults_of_folders_are_told(tmp_path: Path) -> None:
 
 
 def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
-    manifest = publish(tmp_path / "a", write_hello, Manifest(kind="encoder"), files=FILES)
+    manifest = publish(tmp_path / "a", write_hello, Manifest(kind="encoder"))
     hello = tmp_path / "a" / "tokenizer.json"
     hello.write_text("hullo")
     with pytest.raises(ArtifactError) as caught:
@@ -196,33 +112,250 @@ def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{hello}: is no whole safetensors file; the folder is damaged. Run the stage again."
 
 
-def test_the_second_run_on_a_folder_is_refused_with_the_holder(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from nlptl.artifact import run_lock\n"
-        "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+HUGGING_FACE = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def read_hello(folder: Path) -> str:
+    return (folder / "tokenizer.json").read_text(encoding="utf-8")
+
+
+def published(folder: Path) -> Path:
+    publish(folder, write_hello, Manifest(kind="encoder"))
+    return folder
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("manifest", [None, "{}", "[]", '{"name": "app", "version": 1}', "{", '{"files": {}}'])
+def test_a_folder_without_the_mark_of_nlptl_is_not_overwritten(manifest: str | None, tmp_path: Path) -> None:
+    """Names alone are no mark: transformers' folders have the same."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for name in HUGGING_FACE:
+        (folder / name).write_text("theirs")
+    if manifest is not None:
+        (folder / "manifest.json").write_text(manifest)
+    assert not is_ours(folder)
+    named = "manifest.json, model.safetensors" if manifest is not None else "model.safetensors, tokenizer.json"
+    assert refusal(lambda: published(folder)) == (
+        f"{folder}: holds config.json, {named} and {1 + (manifest is not None)} more, which nlptl did not write; nothing was "
+        "overwritten. Choose another path."
     )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ArtifactError) as caught, run_lock(tmp_path):
-            pass
-        assert str(caught.value) == (
-            f"{tmp_path}: another run (process {holder.pid}) works in this folder; one at a time is possible. "
-            "Wait for it, or choose another folder with --out."
+    assert {path.read_text() for path in folder.iterdir()} == {"theirs", *([manifest] if manifest is not None else [])}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "README.md", "adapter/thesis.txt", "own/", "adapter/own/", "link"])
+def test_what_somebody_put_beside_an_artifact_is_not_removed_with_it(name: str, tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    other = folder / name
+    other.parent.mkdir(exist_ok=True)
+    if name == "link":
+        other.symlink_to(tmp_path)
+    elif name.endswith("/"):
+        other.mkdir()
+    else:
+        other.touch()
+    assert not is_ours(folder)
+    assert f"{name.removesuffix('/')}, which nlptl did not write" in refusal(lambda: published(folder)).replace(
+        "adapter, ", ""
+    )
+    assert other.exists()
+
+
+def test_an_artifact_of_an_earlier_or_later_version_is_replaced(tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    for change in ({"format_version": 0}, {"format_version": 9, "kind": "ranker"}, {"unknown": 1}):
+        raw = {**json.loads((folder / "manifest.json").read_text()), **change}
+        (folder / "manifest.json").write_text(json.dumps(raw))
+        assert is_ours(folder)
+        check_replaceable(folder)
+    (folder / ".DS_Store").touch()
+    assert read_hello(published(folder)) == "hello"
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    assert refusal(lambda: published(tmp_path / "a")) == (
+        f"{tmp_path / 'a'}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
+    )
+    assert (tmp_path / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["code.py", "config.json", "tokenizer.json.bak", "adapter/adapter_config.json", "README.py"]
+)
+def test_files_that_the_manifest_does_not_name_are_refused(name: str, tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).touch()
+    listed = f"adapter, {name}" if "/" in name else name
+    sentence = (
+        f"{folder}: holds {listed} beside the files that its manifest names; expected nothing else but notes such as "
+        "README.md. Move it elsewhere."
+    )
+    assert refusal(lambda: read_published(folder, read_hello)) == sentence
+    assert refusal(lambda: checked_manifest(folder)) == sentence
+
+
+def test_notes_and_the_litter_of_systems_are_ignored(tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    for name in (
+        "README.md",
+        "LICENSE",
+        "model_card.md",
+        ".gitattributes",
+        ".DS_Store",
+        ".cache/huggingface/x.metadata",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert read_published(folder, read_hello) == "hello"
+
+
+def test_links_that_leave_the_folder_are_refused_but_for_the_hubs_cache(tmp_path: Path) -> None:
+    folder, outside = published(tmp_path / "a"), tmp_path / "outside.json"
+    hello = folder / "tokenizer.json"
+    hello.rename(outside)
+    hello.symlink_to(outside)
+    assert refusal(lambda: read_published(folder, read_hello)) == (
+        f"{hello}: is a symbolic link to {outside}, outside its folder; expected the file itself. Copy it here."
+    )
+    cache = tmp_path / "models--me--mine"
+    (cache / "snapshots" / "c0ffee").mkdir(parents=True)
+    (cache / "blobs").mkdir()
+    outside.rename(cache / "blobs" / "x")
+    shutil.move(folder / "manifest.json", cache / "blobs" / "y")
+    for name, blob in (("tokenizer.json", "x"), ("manifest.json", "y")):
+        (cache / "snapshots" / "c0ffee" / name).symlink_to(Path("..", "..", "blobs", blob))
+    assert read_published(cache / "snapshots" / "c0ffee", read_hello) == "hello"
+
+
+@pytest.mark.parametrize("name", ["../b", "/etc/passwd", "x/../../y", "./x", "manifest.json", "x\0y", ""])
+def test_a_manifest_that_names_files_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    (folder / "manifest.json").write_text(json.dumps({"kind": "encoder", "files": {name: "0"}}))
+    assert "is not a manifest that this version reads" in refusal(lambda: read_manifest(folder))
+
+
+def test_an_edited_manifest_is_told_and_one_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    path = folder / "manifest.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | {"seconds": 0.1}))
+    assert refusal(lambda: read_manifest(folder)) == (
+        f"{path}: differs from the digest that it holds; it was changed. Run the stage again."
+    )
+    path.write_text(json.dumps({name: value for name, value in whole.items() if name not in ("digest", "stamps")}))
+    assert read_published(folder, read_hello) == "hello"
+    assert checked_manifest(folder).files == whole["files"]
+
+
+def test_a_kept_folder_is_not_read_while_its_stamps_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published(tmp_path / "a")
+    hello, read = folder / "tokenizer.json", list[Path]()
+    monkeypatch.setattr(
+        artifact, "file_digest", lambda path, digest=artifact.file_digest: read.append(path) or digest(path)
+    )
+    checked_manifest(folder)
+    assert read == []
+    before = hello.stat()
+    hello.touch()
+    checked_manifest(folder)
+    assert read == [hello]
+    hello.write_text("hullo")
+    os.utime(hello, ns=(before.st_atime_ns, before.st_mtime_ns))
+    checked_manifest(folder)
+    with pytest.raises(ArtifactError, match="differs from its digest"):
+        read_published(folder, read_hello)
+    os.utime(hello)
+    with pytest.raises(ArtifactError, match="differs from its digest"):
+        checked_manifest(folder)
+
+
+def test_a_copied_or_moved_folder_is_whole(tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    shutil.copytree(folder, tmp_path / "b")
+    folder.rename(tmp_path / "c")
+    for name in ("b", "c"):
+        assert read_published(tmp_path / name, read_hello) == "hello"
+        checked_manifest(tmp_path / name)
+
+
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    folder = published(tmp_path / "a")
+    reads: list[str] = []
+
+    def read(place: Path) -> str:
+        reads.append(read_json(place / "encoder.json") if (place / "encoder.json").exists() else read_hello(place))
+        if len(reads) == 1:
+            publish(
+                folder, lambda draft: (draft / "encoder.json").write_text('"new"') and None, Manifest(kind="encoder")
+            )
+            return str(read_json(place / "tokenizer.json"))  # of the old one, which is gone
+        return reads[-1]
+
+    assert read_published(folder, read) == "new"
+    assert reads == ["hello", "new"]
+
+
+def test_results_hold_a_digest_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    content = {"accuracy": 0.5, "labels": ["ä", "b"], "none": None, "nan": float("inf"), "deep": {"b": 1, "a": [1.5]}}
+    assert read_result(path) is None
+    write_result(path, content)
+    assert read_result(path) == content
+    path.write_text(path.read_text().replace("0.5", "0.995"))
+    assert refusal(lambda: read_result(path)) == (
+        f"{path}: differs from the digest that it holds; it was changed. Run the pipeline again."
+    )
+    for damaged in ("", "{", "[]", "3", '{"a": 1', "[" * 100_000):
+        path.write_text(damaged)
+        assert (
+            refusal(lambda: read_result(path))
+            == f"{path}: is no whole JSON file; it is damaged. Run the pipeline again."
         )
-        holder.kill()
-    with run_lock(tmp_path):
-        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    path.write_text('{"accuracy": 0.5}')
+    assert read_result(path) == {"accuracy": 0.5}, "of an earlier version"
 
 
-def test_drafts_of_a_killed_run_are_swept(tmp_path: Path) -> None:
-    (tmp_path / ".1-skipgram.draft-77").mkdir()
-    (tmp_path / ".1-skipgram.draft-old-77").mkdir()
-    (tmp_path / ".my.draft-77").touch()
-    (tmp_path / ".novel.draft-two").touch()
-    (tmp_path / ".1-skipgram.draft-77" / "part").touch()
-    (tmp_path / ".data.json.draft-77").touch()
-    (tmp_path / "1-skipgram").mkdir()
-    sweep(tmp_path, lambda name: name in ("1-skipgram", "data.json"))
-    assert listing(tmp_path) == [".my.draft-77", ".novel.draft-two", "1-skipgram"]
+def test_lines_of_results_hold_a_digest_of_their_own() -> None:
+    line = result_line({"arm": "a", "accuracy": 0.5})
+    assert read_result_line(line) == {"arm": "a", "accuracy": 0.5}
+    assert read_result_line(line.replace("0.5", "0.6")) is None
+    assert read_result_line(line[:-5]) is None
+    assert read_result_line('{"arm": "a"}') == {"arm": "a"}
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800", b"a\xff".decode("utf-8", "surrogateescape")])
+def test_paths_that_libraries_cannot_open_are_told(name: str, tmp_path: Path) -> None:
+    if "\0" in name:
+        sentence = f"{str(tmp_path / name)!r}: holds a NUL character; expected a path without one. Check the path."
+    else:
+        shown = str(tmp_path / name).encode("utf-8", "backslashreplace").decode()
+        sentence = f"{shown}: is no UTF-8; expected a path in UTF-8. Rename the folder, or choose another."
+    for call in (published, read_manifest, lambda folder: read_published(folder, read_hello)):
+        assert refusal(lambda call=call: call(tmp_path / name)) == sentence
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json"])
+def test_a_folder_that_may_not_be_read_is_told_as_that(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, opened = published(tmp_path / "a"), Path.open
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    sentence = f"{folder / name}: cannot be read (Permission denied). Change its permissions."
+    assert refusal(lambda: read_published(folder, read_hello)) == sentence
+    assert refusal(lambda: read_json(folder / name)) == sentence

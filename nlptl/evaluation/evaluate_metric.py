@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import evaluate
 
+from nlptl.drafts import temporary_folder
 from nlptl.evaluation.scores import evaluate_predictions
 
 Labels: TypeAlias = Sequence[str] | Sequence[int]
@@ -64,8 +64,8 @@ def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metri
             return figures
 
     # evaluate creates its folder even if it keeps everything in memory; nothing uses it afterwards.
-    with tempfile.TemporaryDirectory(prefix="nlptl-metric-") as folder:
-        return ClassificationReport(cache_dir=folder, keep_in_memory=True)
+    with temporary_folder("metric") as folder:
+        return ClassificationReport(cache_dir=str(folder), keep_in_memory=True)
 
 
 def _label_names(labels: Labels, names: Sequence[str]) -> list[str]:

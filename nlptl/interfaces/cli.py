@@ -23,7 +23,7 @@ from nlptl.interfaces.options import (
     RunArgument,
     SetOption,
     argument,
-    check_is_no_folder,
+    check_place,
     example,
     group,
     option,
@@ -131,7 +131,7 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
 
     check_is_pipeline(pipeline)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    _, report = chain.check(where=str(pipeline))
+    data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
     tell([*report.sentences(), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
@@ -178,7 +178,7 @@ def export(
     from nlptl.models.word_vector_files.export import export_vectors
     from nlptl.runs.folder import stage_folders
 
-    check_is_no_folder(out, "--out")
+    check_place(out, "--out")
     tell(export_vectors(stage_folders(run)[0], out, format=format, force=force), wrap=False)
 
 

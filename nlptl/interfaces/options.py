@@ -41,10 +41,14 @@ def reading_settings(**given: object) -> DataSettings:
     return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
 
 
-def check_is_no_folder(path: Path | None, option: str) -> None:
-    """Raise ConfigError if a file is to be written where a folder stands."""
-    if path is not None and os.path.isdir(path):
+def check_place(path: Path | None, option: str) -> None:
+    """Raise ConfigError if a file is to be written where a folder stands, or into a folder that is missing."""
+    if path is None:
+        return
+    if os.path.isdir(path):
         raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
+    if not os.path.isdir(path.parent):
+        raise ConfigError(f"{option}: {path.parent} is no folder; expected one to write {path.name} in. Make it first.")
 
 
 group = functools.partial(

@@ -26,7 +26,7 @@ from nlptl.interfaces.options import (
     SheetOption,
     TextColumn,
     argument,
-    check_is_no_folder,
+    check_place,
     option,
     path_option,
     reading_settings,
@@ -156,7 +156,7 @@ def _output_form(
 
 
 def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
-    check_is_no_folder(out, "--out")
+    check_place(out, "--out")
     if out is None or not out.exists():
         return
     if file is not None and file.exists() and out.samefile(file):
@@ -191,7 +191,7 @@ def _write(blocks: Iterable[str], out: Path | None) -> None:
     if out is None:
         print_exactly(blocks)
         return
-    from nlptl.artifact import write_atomically
+    from nlptl.drafts import write_atomically
 
     def write(file: IO[bytes]) -> None:
         with _packed(file) if out.suffix.lower() == ".gz" else _plain(file) as inner:

@@ -24,7 +24,7 @@ from nlptl.interfaces.options import (
     RunArgument,
     SheetOption,
     TextColumn,
-    check_is_no_folder,
+    check_place,
     path_option,
     reading_settings,
 )
@@ -82,7 +82,7 @@ def evaluate(
 
 
 def _check_save(save: Path | None, *, force: bool) -> None:
-    check_is_no_folder(save, "--save")
+    check_place(save, "--save")
     if save is not None and save.exists() and not force and not _holds_scores(save):
         raise ConfigError(
             f"--save: {save} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add "

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl.artifact import Manifest, read_manifest
+from nlptl.artifact import Manifest, checked_manifest
+from nlptl.errors import ArtifactError
 from nlptl.interfaces.terminal import WIDTH, columns, escaped, filled, padded, shortened
 from nlptl.progress import clock, human
 from nlptl.runs.folder import stage_folders
@@ -51,7 +52,7 @@ def next_lines(result: RunResult) -> Iterator[str]:
 def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None = None) -> Iterator[str]:
     """Tell what stands in the folder of a run or of one stage. `details` adds the rest."""
     folders = stage_folders(run)
-    manifests = [read_manifest(folder) for folder in folders]
+    manifests = [checked_manifest(folder) for folder in folders]
     yield f"{run}"
     counts = [f"{human(one.trainable_parameters)} / {human(one.total_parameters)}" for one in manifests]
     times = [clock(manifest.seconds) for manifest in manifests]
@@ -64,11 +65,14 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
             yield from ("", *_stage_lines(folder, manifest))
         versions = ", ".join(f"{name} {version}" for name, version in manifests[-1].versions.items())
         yield from ("", f"Made with {versions}.")
-    scores, comparison = read_scores(run), read_comparison(run)
-    if scores is not None and scores.identity == manifests[-1].identity:
-        yield from ("", *_score_lines(scores, details=details))
-    if comparison is not None:
-        yield from ("", *comparison_lines(comparison))
+    try:
+        scores = read_scores(run)
+        if scores is not None and scores.identity == manifests[-1].identity:
+            yield from ("", *_score_lines(scores, details=details))
+        if (comparison := read_comparison(run)) is not None:
+            yield from ("", *comparison_lines(comparison))
+    except ArtifactError as error:
+        yield from ("", str(error))
 
 
 def comparison_lines(result: ComparisonResult) -> Iterator[str]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nlptl.models.pretrained import fill
+from nlptl.models.tensor_files import check_shapes
 
 BOTTLENECKS = "bottlenecks.safetensors"
 INITIAL_STD = 0.02  # of the down-projection's weights; the up-projection begins at zero
@@ -68,6 +69,9 @@ def read(folder: Path, settings: dict[str, Any], dim: int) -> nn.ModuleDict:
     found = settings.get("bottlenecks")
     if found is None:
         return nn.ModuleDict()
+    what = "the adapters that encoder.json describes"
+    shapes = {f"{layer}.down_weight": (found["width"], dim) for layer in found["layers"]}
+    check_shapes(folder / BOTTLENECKS, shapes, what=what)
     adapters = bottlenecks(dim, found["width"], found["layers"])
-    fill(adapters, folder / BOTTLENECKS, what="the adapters that encoder.json describes")
+    fill(adapters, folder / BOTTLENECKS, what=what)
     return adapters

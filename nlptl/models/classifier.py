@@ -18,10 +18,15 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
-from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters, not_training
+from nlptl.disk_errors import checked_path
+from nlptl.errors import ArtifactError
+from nlptl.models.at_rest import at_rest
+from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
+from nlptl.models.settings_files import ClassifierSettings, read_settings
+from nlptl.models.tensor_files import check_shapes
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
@@ -54,8 +59,9 @@ class TextClassifier(nn.Module):
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
         vectors = self.encoder.encode(texts, after_batch=after_batch)
-        with torch.inference_mode(), not_training(self.head):
-            logits = self.head(torch.from_numpy(vectors).to(self.head.centre.device))
+        head = at_rest(self.head)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            logits = head(torch.from_numpy(vectors).to(head.centre.device))
         return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     def predict(self, texts: Sequence[str]) -> list[str]:
@@ -71,7 +77,7 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
@@ -87,15 +93,21 @@ class TextClassifier(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
         """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = Path(folder)
+        folder = checked_path(folder)
         folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        artifact.verify(folder, artifact.read_manifest(folder, kind="classifier"))
-        return cls.read_files(folder)
+        return artifact.read_published(folder, cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings = artifact.read_json(folder / SETTINGS)
-        head = Head.from_settings(settings["head"])
-        fill(head, folder / HEAD, what=f"the head that {SETTINGS} describes")
-        return cls(Encoder.read_files(folder), head, settings["labels"]).eval()
+        settings, what = read_settings(folder / SETTINGS, ClassifierSettings), f"the head that {SETTINGS} describes"
+        check_shapes(folder / HEAD, Head.shapes(settings.head), what=what)
+        head = Head.from_settings(settings.head.model_dump())
+        fill(head, folder / HEAD, what=what)
+        encoder = Encoder.read_files(folder)
+        if encoder.dim != head.dim:
+            raise ArtifactError(
+                f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
+                "equal. The folder is damaged. Run the stage again."
+            )
+        return cls(encoder, head, settings.labels).eval()

@@ -5,11 +5,9 @@ Shapes: B texts, N packed tokens, M segments, D dimension.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,18 +20,22 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
+from nlptl.artifact import SETTINGS
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models.packing import Batch, TokenizedTexts, pack
+from nlptl.models.at_rest import at_rest
+from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
+from nlptl.models.settings_files import EncoderSettings, read_settings
+from nlptl.models.side_by_side import side_by_side, thread_count
+from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
-    from nlptl.models.transformer import LayerChoice, Transformer
+    from nlptl.models.transformer import Transformer
 
     TokenModel = WordVectors | Transformer
 
-SETTINGS = "encoder.json"
 POOLING = "pooling.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
@@ -84,9 +86,17 @@ class Encoder(nn.Module):
         """Return the token ids of texts, from which batches are picked."""
         return TokenizedTexts.of(self.token_ids(texts), sentence_start=self.token_model.rule.sentence_start)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return sentence vectors (B, D)."""
-        return self.pooled(self.token_model(batch).float(), batch)
+    def with_parts(
+        self, *, token_model: TokenModel | None = None, pooling: Pooling | None = None, normalized: bool | None = None
+    ) -> Encoder:
+        """Return an encoder with other parts. It shares the rest with this one."""
+        normalized = self.normalized if normalized is None else normalized
+        return Encoder(self.tokenizer, token_model or self.token_model, pooling or self.pooling, normalized=normalized)
+
+    def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
+        """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""
+        thread_count()  # torch asks in each new thread for once, and must not find the workers' number
+        return self.pooled(self.token_model(batch, layer=layer).float(), batch)
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
@@ -115,7 +125,9 @@ class Encoder(nn.Module):
         `normalize` scales each to length 1; zero stays zero. `layer` selects a transformer's layer: 0 (the embeddings) to
         the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is several times as fast
         on a GPU, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine of at least 0.9999 to those of
-        float32. `after_batch` is called with the number of texts of each finished batch.
+        float32. `after_batch` is called with the number of texts of each finished batch. Dropout is off.
+
+        Nothing is kept of these arguments: threads may call at once, with other ones.
         """
         if isinstance(texts, str):
             raise TypeError("encode expects a list of texts; put the one text into a list")
@@ -123,23 +135,28 @@ class Encoder(nn.Module):
             token_model = copy.deepcopy(self.token_model)
             for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
                 parameter.data = parameter.data.to(torch.bfloat16)
-            halved = Encoder(self.tokenizer, token_model, self.pooling, normalized=self.normalized)
+            halved = self.with_parts(token_model=token_model)
             return halved.encode(texts, normalize=normalize, layer=layer, after_batch=after_batch)
+        layer = None if layer is None else self.token_model.layer_number(layer)
+        resting = self.with_parts(token_model=at_rest(self.token_model), pooling=at_rest(self.pooling))
         parts: list[Tensor] = []
         for begin in range(0, max(1, len(texts)), TEXTS_AT_ONCE):
-            with torch.inference_mode(), self.token_model.reading(layer), not_training(self):
-                parts.append(self._encoded(texts[begin : begin + TEXTS_AT_ONCE], after_batch))
+            with torch.inference_mode(), resting.token_model.reading():
+                parts.append(resting._encoded(texts[begin : begin + TEXTS_AT_ONCE], layer, after_batch))
         vectors = torch.cat(parts)
         return cast("NDArray[np.float32]", (nn.functional.normalize(vectors, dim=1) if normalize else vectors).numpy())
 
-    def _encoded(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
+    def _encoded(
+        self, texts: Sequence[str], layer: LayerChoice | None, after_batch: Callable[[int], None] | None
+    ) -> Tensor:
         ids, start = self.token_ids(texts), self.token_model.rule.sentence_start
         vectors = torch.empty(len(ids), self.dim, device=self.device)
 
         @torch.inference_mode()
         def compute(rows: list[int]) -> Tensor:
             batch = pack([ids[row] for row in rows], sentence_start=start)
-            return cast("Tensor", self(batch.to(self.device))).float()
+            with torch.autocast(self.device.type, enabled=False):  # a caller's autocast would reach one thread only
+                return cast("Tensor", self(batch.to(self.device), layer=layer)).float()
 
         apart = self.token_model.sorts and self.device.type == "cpu"
         for rows, found in side_by_side(compute, self._batches([len(text) for text in ids]), apart=apart):
@@ -153,8 +170,8 @@ class Encoder(nn.Module):
         order, cut = list(range(len(lengths))), token_budget_batches
         if self.token_model.sorts:
             order.sort(key=lengths.__getitem__, reverse=True)
-            if self.device.type == "cpu" and torch.get_num_threads() > 1:
-                cut = partial(shrinking_batches, workers=torch.get_num_threads())
+            if self.device.type == "cpu" and (threads := thread_count()) > 1:
+                cut = partial(shrinking_batches, workers=threads)
         for rows in cut([lengths[row] for row in order], budget=self.token_model.token_budget):
             yield order[rows.start : rows.stop]
 
@@ -169,7 +186,7 @@ class Encoder(nn.Module):
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="encoder", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest, files=self.files())
+        artifact.publish(Path(folder), self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""
@@ -195,35 +212,32 @@ class Encoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
         """Read an encoder from a folder of `save` or of a stage that gives one."""
-        artifact.verify(Path(folder), artifact.read_manifest(Path(folder), kind="encoder"))
-        return cls.read_files(Path(folder))
+        return artifact.read_published(Path(folder), cls.read_files, kind="encoder")
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings = artifact.read_json(folder / SETTINGS)
+        checked = read_settings(folder / SETTINGS, EncoderSettings)
+        settings = checked.model_dump(exclude_unset=True)
+        tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        except Exception:  # tokenizers raises the bare class
-            raise ArtifactError(
-                f"{folder / TOKENIZER}: is missing or damaged; expected a tokenizers file. Run the stage again."
-            ) from None
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
         try:
             pooling = Pooling(settings["pooling"], **state)
+            pooling.check_width(token_model.dim)
         except (TypeError, ValueError):
             raise ArtifactError(
                 f"{folder / POOLING}: does not fit the pooling that {SETTINGS} describes; the folder is damaged. "
                 "Run the stage again."
             ) from None
+        _check_rows(folder, tokenizer, token_model)
         return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
-        """Read an encoder and its word vectors. Raises ConfigError for a transformer."""
-        encoder = cls.read_files(folder)
+        """Read the encoder of a published folder and its word vectors. Raises ConfigError for a transformer."""
+        encoder = artifact.read_published(folder, cls.read_files)
         if not isinstance(encoder.token_model, WordVectors):
             raise ConfigError(
                 f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
@@ -232,50 +246,27 @@ class Encoder(nn.Module):
         return encoder, encoder.token_model
 
 
-def side_by_side(
-    compute: Callable[[list[int]], Tensor], batches: Iterable[list[int]], *, apart: bool
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Yield each batch with the result of `compute`, in order. With `apart`, each of torch's threads computes one alone.
-
-    Threads then do not wait for one another at every operation: 5 to 8 % more tokens a second on two cores, equal results.
-    `compute` must not change what it shares, and must set its own inference mode, which is per thread.
-    """
-    threads = torch.get_num_threads()
-    if not apart or threads == 1:
-        yield from ((batch, compute(batch)) for batch in batches)
-        return
-    listed = list(batches)
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from zip(listed, pool.map(compute, listed), strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)  # the workers have lowered the default of new threads
-
-
-@contextlib.contextmanager
-def not_training(module: nn.Module) -> Iterator[None]:
-    """Switch dropout off inside the block."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-
-
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:
-    kind = settings.get("token_model")
-    if kind == "word_vectors":
+    if settings["token_model"] == "word_vectors":
         return WordVectors.load(folder, settings)
-    if kind == "transformer":
-        from nlptl.models.transformer import Transformer
+    from nlptl.models.transformer import Transformer
 
-        return Transformer.load(folder, settings)
-    raise ArtifactError(
-        f"{folder / SETTINGS}: found token_model {kind!r}; this nlptl reads 'word_vectors' and 'transformer'. Update nlptl."
+    return Transformer.load(folder, settings)
+
+
+def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> None:
+    """Raise ArtifactError if a tokenizer has more words than the token model has vectors."""
+    rows = (
+        len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
     )
+    words = tokenizer.get_vocab_size()
+    if not isinstance(token_model, WordVectors):  # few enough to look at each
+        words = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if words > rows:
+        raise ArtifactError(
+            f"{folder / TOKENIZER}: gives ids up to {words - 1}; expected ids below {rows}, since there are no more vectors. "
+            "The folder is damaged. Run the stage again."
+        )
 
 
 def count_parameters(module: nn.Module) -> int:

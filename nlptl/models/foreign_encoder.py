@@ -12,13 +12,16 @@ from typing import Any
 
 from tokenizers import normalizers
 
+from nlptl.artifact import SETTINGS, read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.models.encoder import SETTINGS, Encoder
+from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.pretrained import LOCAL, load_model, quiet
+from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 from nlptl.models.weights import read_settings
+from nlptl.models.word_vectors import TOKENIZER
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 SENTENCE_SETTINGS = "sentence_bert_config.json"  # of sentence-transformers
@@ -28,7 +31,8 @@ MODES: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
 
 def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encoder:
     """Load weights with the pooling they were trained with, else the mean. Raises ArtifactError if that is not supported."""
-    encoder = Encoder.read_files(folder) if (folder / SETTINGS).is_file() else _foreign_encoder(folder)
+    own = (folder / SETTINGS).is_file()
+    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
     return encoder.eval()
@@ -37,7 +41,7 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encode
 def set_max_length(encoder: Encoder, max_length: int) -> None:
     """Cut texts off after `max_length` tokens. Raises ConfigError if the encoder has fewer positions."""
     token_model = encoder.transformer
-    most = _positions(token_model)
+    most = token_model.positions
     if max_length > most:
         raise ConfigError(
             f"max_length: found {max_length}; expected at most {most}, since the encoder has no more positions. Lower it."
@@ -74,13 +78,8 @@ def _foreign_encoder(folder: Path) -> Encoder:
     encoder = Encoder(backend, token_model, pooling, normalized=normalized)
     stated = [tokenizer.model_max_length, sentence_settings.get("max_seq_length")]
     lengths = [length for length in stated if isinstance(length, int)]
-    set_max_length(encoder, min([_positions(token_model), UNBOUNDED_LENGTH, *lengths]))
+    set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     return encoder
-
-
-def _positions(token_model: Transformer) -> int:
-    config = token_model.model.config
-    return token_model.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
 
 
 def _tokenizer_of(folder: Path) -> Any:
@@ -88,6 +87,9 @@ def _tokenizer_of(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
+        check_side_files(folder)
+        if (folder / TOKENIZER).is_file():
+            check_patterns(folder / TOKENIZER)
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         files = dict(tokenizer.vocab_files_names)
@@ -96,7 +98,11 @@ def _tokenizer_of(folder: Path) -> Any:
             raise ValueError(f"{whole} is missing")
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise ValueError("it does not turn into a fast tokenizer")
-    except Exception as error:  # tokenizers raises the bare class
+        tokenizer.backend_tokenizer.no_padding()
+        check_tokenizer(tokenizer.backend_tokenizer)
+    except BaseException as error:
+        if not is_of_tokenizers(error):
+            raise
         raise ArtifactError(
             f"{folder}: holds no tokenizer that transformers reads ({first_line(error)}); expected "
             "tokenizer.json, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from nlptl.artifact import read_json
 from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.heads import zero_linear
-from nlptl.models.pretrained import LOCAL, quiet
+from nlptl.models.pretrained import LOCAL, quiet, read_config
+from nlptl.models.tensor_files import shapes_of, weight_files
 from nlptl.models.transformer import Transformer
 
 INITIAL_STD = 0.02  # of fresh weights, as in BERT
@@ -57,27 +56,20 @@ class MaskedLMHead(nn.Module):
 
 def carries_head(folder: Path) -> bool:
     """Say whether the weights in `folder` hold the whole masked-LM head. Transformers would draw the rest at random."""
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoModelForMaskedLM
 
-    kind = read_json(folder / "config.json").get("model_type")
-    if kind not in ARCHITECTURES:
-        return False
-    whole = folder / "model.safetensors"
-    if whole.is_file():  # transformers prefers the one file to an index, too
-        with safe_open(whole, framework="pt") as file:
-            names = set(file.keys())
-    else:
-        names = set(read_json(folder / "model.safetensors.index.json")["weight_map"])
+    config = read_config(folder, ARCHITECTURES)
+    names = set(shapes_of(weight_files(folder)))
     # The oldest files use TensorFlow's names for the weight and the bias of a norm.
     names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in names}
     names = {name.replace("LayerNorm.beta", "LayerNorm.bias") for name in names}
     with quiet(), torch.device("meta"):
-        model = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(folder, **LOCAL))
+        model = AutoModelForMaskedLM.from_config(config)
     possible: dict[Tensor, set[str]] = {}  # names in a file, by tensor
     for name, parameter in model.named_parameters(remove_duplicate=False):
         possible.setdefault(parameter, set()).add(name)
     possible.pop(model.get_input_embeddings().weight)  # tied, usually
-    parts = ARCHITECTURES[kind].head
+    parts = ARCHITECTURES[config.model_type].head
     head = [operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder)]
     tensors = [possible[parameter] for part in head for parameter in part.parameters() if parameter in possible]
     return all(map(names.intersection, [*tensors, *([parts.markers] if parts.markers else [])]))
@@ -87,8 +79,11 @@ def carried_head(folder: Path) -> MaskedLMHead:
     """Return the masked-LM head of weights that carry one."""
     from transformers import AutoModelForMaskedLM
 
+    config = read_config(folder, ARCHITECTURES)
     with quiet():
-        model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **LOCAL).eval()
+        model = AutoModelForMaskedLM.from_pretrained(
+            folder, config=config, dtype=torch.float32, use_safetensors=True, **LOCAL
+        ).eval()
     parts = ARCHITECTURES[model.config.model_type].head
     dense, norm, decoder = (operator.attrgetter(path)(model) for path in (parts.dense, parts.norm, parts.decoder))
     activation = nn.functional.gelu if parts.activation is None else operator.attrgetter(parts.activation)(model)

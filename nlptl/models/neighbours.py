@@ -11,7 +11,7 @@ import torch
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
-from nlptl.models.word_vector_files.reading import FloatArray
+from nlptl.models.word_vector_files.vector_text import FloatArray
 
 
 def nearest_words(folder: Path, word: str, *, count: int) -> list[tuple[str, float]]:

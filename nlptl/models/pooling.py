@@ -56,6 +56,12 @@ class Pooling(nn.Module):
         """Whether it was fitted to texts, tokenised as they were then."""
         return self.mode in ("tfidf", "sif")
 
+    def check_width(self, dim: int) -> None:
+        """Raise ValueError if it does not fit token vectors of width `dim`."""
+        fits = self.token_weights.ndim == 1 and tuple(self.common_component.shape) in ((0,), (dim,))
+        if not fits or (self.query is not None and tuple(self.query.shape) != (dim,)):
+            raise ValueError(f"pooling does not fit vectors of {dim} numbers")
+
     def forward(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
         lengths = batch.lengths.to(token_vectors.device)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,17 @@ from torch import nn
 
 from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
-from nlptl.models.architectures import architecture_of
+from nlptl.faults import shown
+from nlptl.models.architectures import ARCHITECTURES, architecture_of
+from nlptl.models.settings_files import AdapterSettings, object_in, read_settings, transformers_settings
+from nlptl.models.tensor_files import check_layers, check_model, shapes_of, weight_files
 from nlptl.randomness import seeded
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")  # of PEFT
+_QUIET = threading.RLock()  # transformers' verbosity and Python's warning filters are the process's
 LOCAL = {"local_files_only": True, "trust_remote_code": False}  # arguments of transformers' from_pretrained
 
 
@@ -29,11 +34,15 @@ def load_model(folder: Path) -> Any:
 
     No code in the folder is run. A missing weight is refused: transformers would draw it at random.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
     with reasons():
-        config = AutoConfig.from_pretrained(folder, **LOCAL)
+        if (folder / ADAPTER_SETTINGS).exists():  # transformers would load its base from wherever it names
+            raise ValueError(f"{ADAPTER_SETTINGS} stands beside the weights, which transformers would apply to them")
+        files = weight_files(folder)
+        config = read_config(folder, ARCHITECTURES)
         extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
+        check_fit(AutoModel, config, files, **extra)
         with quiet():
             model, report = AutoModel.from_pretrained(
                 folder, config=config, dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
@@ -48,6 +57,32 @@ def load_model(folder: Path) -> Any:
         if not torch.isfinite(parameter).all():
             raise ValueError(f"{name} holds numbers that are not finite")
     return model.eval()
+
+
+def read_config(folder: Path, kinds: Collection[str]) -> Any:
+    """Return transformers' settings of a model of one of these kinds. Raises ValueError for one out of its bounds.
+
+    Only what `settings_files` knows or calls harmless reaches transformers, which otherwise could fetch and import by them.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    raw = object_in(folder / "config.json")
+    kind = raw.get("model_type")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"a model of type {shown(kind)} is not read here")
+    architecture = CONFIG_MAPPING[kind]
+    return architecture.from_dict(transformers_settings(raw, architecture=architecture))
+
+
+def check_fit(model: Any, config: Any, files: Sequence[Path], **extra: bool) -> None:
+    """Raise ValueError if settings do not fit the files of weights, before memory is taken for them.
+
+    `model` is one of transformers' classes that make a model `from_config`.
+    """
+    shapes = shapes_of(files)
+    check_layers(config, shapes)
+    with quiet(), torch.device("meta"):
+        check_model(model.from_config(config, **extra), shapes)
 
 
 def fresh_bert(*, seed: int, **sizes: int | float) -> Any:
@@ -83,11 +118,28 @@ def load_adapter(model: Any, folder: Path) -> PeftModel:
         with reasons(), quiet():
             if not (folder / ADAPTER_WEIGHTS).is_file():  # else PEFT would look for a pickle
                 raise ValueError(f"{ADAPTER_WEIGHTS} is missing")
-            return PeftModel.from_pretrained(model, str(folder), local_files_only=True).eval()
+            config = _lora_config(folder, model)
+            return PeftModel.from_pretrained(model, str(folder), config=config, local_files_only=True).eval()
     except ValueError as error:
         raise ArtifactError(
             f"{folder}: holds no adapter that PEFT reads ({error}); the folder is damaged. Run the stage again."
         ) from None
+
+
+def _lora_config(folder: Path, model: nn.Module) -> Any:
+    """Return PEFT's settings of an adapter, made of the checked ones alone. Raises ValueError if its tensors do not fit."""
+    from peft import LoraConfig
+
+    found = read_settings(folder / ADAPTER_SETTINGS, AdapterSettings)
+    shapes, maps = shapes_of([folder / ADAPTER_WEIGHTS]), dict(model.named_modules())
+    for name in found.target_modules:
+        width = getattr(maps.get(name), "in_features", None)
+        if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
+            raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
+    return LoraConfig(
+        r=found.r, lora_alpha=found.lora_alpha, lora_dropout=found.lora_dropout, target_modules=found.target_modules,
+        use_rslora=found.use_rslora, use_dora=found.use_dora, inference_mode=True,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -99,16 +151,22 @@ def reasons() -> Iterator[None]:
     try:
         yield
     except (
-        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, SafetensorError, StrictDataclassError,
+        OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, ArithmeticError,
+        AssertionError, SafetensorError, StrictDataclassError,
     ) as error:  # fmt: skip
         raise ValueError(first_line(error)) from None
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence transformers' own reports and progress bars."""
+    """Silence transformers' own reports and progress bars. One thread at a time is inside, for they belong to the process."""
     from transformers.utils import logging
 
+    with _QUIET:
+        yield from _silenced(logging)
+
+
+def _silenced(logging: Any) -> Iterator[None]:
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -57,9 +57,9 @@ def rule_for(rule: TokenRule, tokenizer: Tokenizer, *, by_sentence: bool, where:
 
 
 def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
-    """Return each text's token ids: its sentences end to end, each with its special tokens, cut at `rule.max_length`.
+    """Return each text's token ids: its sentences end to end, each with its special tokens.
 
-    Special tokens count, so many sentences are cut a little earlier. A sentence start written out in a text is dropped.
+    A sentence is cut at `rule.max_length`, a text at `rule.max_text_length`. A sentence start written out in a text is dropped.
     """
     parts = [sentences(text) for text in texts]
     tokenized = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
@@ -67,11 +67,11 @@ def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: Token
 
 
 def _joined(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
-    """Return sentences end to end, cut at the maximum length. A sentence that is cut keeps its last token."""
+    """Return sentences end to end, cut at the text's maximum length. A sentence that is cut keeps its last token."""
     ids: list[int] = []
     for sentence in tokenized:
         own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]
-        left = len(own) if rule.max_length is None else rule.max_length - len(ids)
+        left = len(own) if rule.max_text_length is None else rule.max_text_length - len(ids)
         if len(own) > left:
             return [*ids, *own[: left - 1], own[-1]] if left >= MIN_CUT_TOKENS else ids
         ids += own

@@ -9,9 +9,14 @@ import torch
 
 from nlptl.errors import ConfigError
 from nlptl.models.foreign_encoder import UNBOUNDED_LENGTH
-from nlptl.models.pretrained import LOCAL, quiet, reasons
+from nlptl.models.pretrained import LOCAL, check_fit, quiet, read_config, reasons
+from nlptl.models.tensor_files import weight_files
 from nlptl.randomness import seeded
 
+KINDS = (  # of encoder-decoders of text, as transformers calls them
+    "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "led", "longt5", "m2m_100", "marian", "mbart", "mt5",
+    "mvp", "pegasus", "pegasus_x", "plbart", "prophetnet", "switch_transformers", "t5", "umt5",
+)  # fmt: skip
 MAX_LENGTH_RATIO, MAX_EXTRA_TOKENS = 2, 16  # output tokens: at most ratio * input + extra
 
 
@@ -25,15 +30,15 @@ class Seq2Seq:
     @classmethod
     def open(cls, folder: Path, *, device: torch.device, where: str) -> Seq2Seq:
         """Load a folder in transformers' layout in float32; ConfigError, beginning with `where`, if it holds no model."""
-        from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         try:
             with reasons(), quiet():
                 if not folder.is_dir():
                     raise ValueError("there is no such folder")
-                config = AutoConfig.from_pretrained(folder, **LOCAL)
-                if not config.is_encoder_decoder:
-                    raise ValueError(f"a model of type {config.model_type} only reads")
+                files = weight_files(folder)
+                config = read_config(folder, KINDS)
+                check_fit(AutoModelForSeq2SeqLM, config, files)
                 model, report = AutoModelForSeq2SeqLM.from_pretrained(
                     folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
                 )

@@ -21,14 +21,13 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
-from nlptl.models.packing import Batch, Layout, TokenRule, tokenize
+from nlptl.models.packing import Batch, LayerChoice, Layout, TokenRule, tokenize
 from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-LayerChoice = int | Literal["mean"]
 CPU_TOKEN_BUDGET = 1024  # tokens a batch when encoding: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
 NO_MASKS = {"full_attention": None, "sliding_attention": None}  # packed attention needs none
@@ -42,7 +41,8 @@ FILES = frozenset({  # of all that `Transformer.save` writes, under any version 
 class Transformer(nn.Module):
     """token_vectors = layer_L(... layer_1(embeddings(input_ids))) (Vaswani et al. 2017, Devlin et al. 2019).
 
-    `layer` selects the output: the last layer by default, an earlier one, or "mean", the average over layers 1 to L.
+    `layer` is the output: the last layer by default, an earlier one, or "mean", the average over layers 1 to L. Each call may
+    choose another one; nothing is kept of that, so that threads may call at once.
     Attention does not cross texts, nor the segments of a text. Positions count within a segment.
 
     `lower` and `upper` split the computation at any layer k, so that frozen layers run only once: for each k up to
@@ -63,6 +63,7 @@ class Transformer(nn.Module):
         self.bottlenecks = nn.ModuleDict()  # by the number of the layer below them, counted from 1
         after_padding = self.architecture.first_position == "after_padding"
         self._first_position = model.config.pad_token_id + 1 if after_padding else 0
+        self._use_attention(attention.ATTENTION_NAME)  # at once, since threads must not find it half set
 
     @property
     def dim(self) -> int:
@@ -88,6 +89,12 @@ class Transformer(nn.Module):
     def depth(self) -> int:
         """Number of layers L."""
         return len(self.layers)
+
+    @property
+    def positions(self) -> int:
+        """Number of tokens of a text, or of a sentence, for which the model has positions."""
+        config = self.model.config
+        return self.architecture.positions(int(config.max_position_embeddings), config.pad_token_id)
 
     @property
     def used_depth(self) -> int:
@@ -122,23 +129,31 @@ class Transformer(nn.Module):
         """Return each text's token ids."""
         return (tokenize if self.rule.sentence_start is None else tokenize_by_sentence)(tokenizer, texts, self.rule)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return token vectors (N, D)."""
-        return self.upper(self.lower(batch, 0), batch, 0)
+    def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
+        """Return token vectors (N, D) of `layer`, or of the transformer's own. Raises ConfigError if there is none."""
+        chosen = self.layer if layer is None else self.layer_number(layer)
+        return self._upper(self._lower(batch, 0, chosen), batch, 0, chosen)
 
     def lower(self, batch: Batch, layers: int) -> Tensor:
         """Return what the embeddings and the first `layers` layers give (N, frozen_width), as input of `upper`."""
-        layout = self._layout(batch)
-        embedded = self._embedded(layout.lay_out(batch.input_ids), layout.position_ids)
-        hidden, total = self._run(embedded, None, layout, 0, layers)
-        return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
+        return self._lower(batch, layers, self.layer)
 
     def upper(self, frozen_layers: Tensor, batch: Batch, layers: int) -> Tensor:
         """Return token vectors (N, D), given what `lower(batch, layers)` returned (N, frozen_width)."""
+        return self._upper(frozen_layers, batch, layers, self.layer)
+
+    def _lower(self, batch: Batch, layers: int, chosen: LayerChoice) -> Tensor:
         layout = self._layout(batch)
+        embedded = self._embedded(layout.lay_out(batch.input_ids), layout.position_ids)
+        hidden, total = self._run(embedded, None, layout, range(layers), averaged=chosen == "mean")
+        return layout.take_out(hidden if total is None else torch.cat([hidden, total], dim=-1))
+
+    def _upper(self, frozen_layers: Tensor, batch: Batch, layers: int, chosen: LayerChoice) -> Tensor:
+        layout, averaged = self._layout(batch), chosen == "mean"
         state = layout.lay_out(frozen_layers)
-        hidden, total = (state[..., : self.dim], state[..., self.dim :]) if self.layer == "mean" else (state, None)
-        hidden, total = self._run(hidden, total, layout, layers, self.used_depth)
+        hidden, total = (state[..., : self.dim], state[..., self.dim :]) if averaged else (state, None)
+        end = self.depth if chosen == "mean" else int(chosen)
+        hidden, total = self._run(hidden, total, layout, range(layers, end), averaged=averaged)
         return layout.take_out(hidden if total is None else total / self.depth)
 
     def decode(self, batch: Batch, memory: Sequence[Tensor]) -> Tensor:
@@ -169,17 +184,17 @@ class Transformer(nn.Module):
         return embedded if self.projection is None else self.projection(embedded)
 
     def _run(
-        self, hidden: Tensor, total: Tensor | None, layout: Layout, begin: int, end: int
+        self, hidden: Tensor, total: Tensor | None, layout: Layout, layers: range, *, averaged: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Run layers `begin` to `end`. With layer "mean" also sum up their outputs."""
+        """Run layers by their number, counted from 0. If they are `averaged`, also sum up their outputs."""
         arguments = self._layer_arguments(hidden, layout.position_ids, packed=layout.packed)
-        if self.layer == "mean" and total is None:
+        if averaged and total is None:
             total = torch.zeros_like(hidden)
         if not hidden.numel():  # only texts without tokens, which transformers' layers cannot reshape
             return hidden, total
         one_layer = self._buffered(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
         final_norm = self.final_norm
-        for number, layer in enumerate(self.layers[begin:end], start=begin + 1):
+        for number, layer in enumerate(self.layers[layers.start : layers.stop], start=layers.start + 1):
             hidden = one_layer(layer, hidden)
             if str(number) in self.bottlenecks:
                 hidden = self.bottlenecks[str(number)](hidden)
@@ -223,16 +238,9 @@ class Transformer(nn.Module):
             with quiet():
                 self.model.set_attn_implementation(name)
 
-    @contextlib.contextmanager
-    def reading(self, layer: LayerChoice | None) -> Iterator[None]:
-        """Select a layer's output inside the block, where threads may compute at once. Raises ConfigError if there is none."""
-        self._use_attention(attention.ATTENTION_NAME)  # threads must not find it half set
-        before = self.layer
-        self.layer = before if layer is None else self.layer_number(layer)
-        try:
-            yield
-        finally:
-            self.layer = before
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Return a block in which texts are read; a transformer keeps nothing for it."""
+        return contextlib.nullcontext()
 
     def layer_number(self, layer: LayerChoice) -> LayerChoice:
         """Return a layer counted from the embeddings (0) upwards, or "mean". Raises ConfigError if there is no such layer."""
@@ -280,7 +288,10 @@ class Transformer(nn.Module):
             ) from None
         rule = {"max_length" if name == "longest" else name: value for name, value in settings["rule"].items()}
         found = cls(model, TokenRule(**rule), special_tokens=settings["special_tokens"])
-        found.layer = settings["layer"]
+        try:
+            found.layer = found.layer_number(settings["layer"])
+        except ConfigError as error:
+            raise ArtifactError(f"{folder}: its encoder.json has a fault. {error} Run the stage again.") from None
         if (folder / ADAPTER).is_dir():
             found.adapters = (load_adapter(model, folder / ADAPTER),)
         found.bottlenecks = bottlenecks.read(folder, settings, found.dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from nlptl.artifact import digest_of, file_digest
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.architectures import ARCHITECTURES
+from nlptl.models.settings_files import read_object
+from nlptl.models.tensor_files import weight_files
 from nlptl.models.word_vectors import WORD_VECTORS
 
 
@@ -87,10 +88,14 @@ def check_files(name: str, folder: Path, where: str) -> None:
         )
     refuse_pickles(name, files, where)
     try:
+        weight_files(folder)
+    except ValueError as error:
+        raise ConfigError(f"{at}: {error}; expected model.safetensors, whole or in parts. Get them again.") from None
+    try:
         kind = read_settings(folder / "config.json").get("model_type")
     except ArtifactError as error:
         raise ConfigError(f"{where}.weights: {error}") from None
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise ConfigError(
             f"{at}: found an encoder of type {kind!r}; expected one of {', '.join(ARCHITECTURES)}. Choose weights of one of them."
         )
@@ -127,12 +132,7 @@ def check_max_length(name: str, folder: Path, max_length: int, *, where: str) ->
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a JSON object of weights. Raises ArtifactError if it cannot be read."""
-    try:
-        return {**json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError):
-        raise ArtifactError(
-            f"{path}: cannot be read; expected settings as a JSON object. Get the weights again."
-        ) from None
+    return read_object(path, remedy="Get the weights again.")
 
 
 def _package_folder(name: str, where: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import torch
 from safetensors.torch import save_file
@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
-from nlptl.errors import ConfigError
-from nlptl.models.packing import TEXTS_AT_ONCE, Batch, TokenRule, tokenize
+from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.models.packing import TEXTS_AT_ONCE, Batch, LayerChoice, TokenRule, tokenize
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.training.batches import TOKEN_BUDGET
@@ -80,9 +80,15 @@ class WordVectors(nn.Module):
             found.extend([i for i in text if i != UNKNOWN_ID] for text in ids)
         return found
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return token vectors (N, D)."""
+    def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
+        """Return token vectors (N, D). Raises ConfigError for a choice of layer."""
+        if layer is not None:
+            self.layer_number(layer)
         return self.rows(batch.input_ids)
+
+    def layer_number(self, layer: LayerChoice) -> NoReturn:
+        """Raise ConfigError for any choice of layer."""
+        raise ConfigError(f"layer: found {layer!r}; expected none, since word vectors have no layers. Remove it.")
 
     def rows(self, ids: Tensor) -> Tensor:
         """Return the vectors (N, D) of token ids (N,), unseen words included."""
@@ -93,10 +99,8 @@ class WordVectors(nn.Module):
         return found.index_put((unseen,), self.subwords(ids[unseen] - len(self.vectors)))
 
     @contextlib.contextmanager
-    def reading(self, layer: int | str | None) -> Iterator[None]:
-        """Keep the ids of unseen words inside the block. Raises ConfigError for a choice of layer."""
-        if layer is not None:
-            raise ConfigError(f"layer: found {layer!r}; expected none, since word vectors have no layers. Remove it.")
+    def reading(self) -> Iterator[None]:
+        """Keep the ids of unseen words inside the block."""
         with contextlib.nullcontext() if self.subwords is None else self.subwords.held():
             yield
 
@@ -119,8 +123,17 @@ class WordVectors(nn.Module):
         """Read what `save` wrote, given what `settings` returned."""
         tensors = read_tensors(folder / WORD_VECTORS)
         spelling = settings.get("subwords")
-        subwords = spelling and Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
-        return cls(tensors["vectors"], tensors["counts"], subwords=subwords, phrases=tensors.get("phrases"))
+        try:
+            subwords = spelling and Subwords(Spelling(**spelling), tensors["bucket_ids"], tensors["buckets"])
+            vectors, counts = tensors["vectors"], tensors["counts"]
+            if vectors.ndim != 2 or counts.shape != vectors.shape[:1]:
+                raise ValueError("vectors and counts of different lengths")
+            return cls(vectors, counts, subwords=subwords, phrases=tensors.get("phrases"))
+        except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise ArtifactError(
+                f"{folder / WORD_VECTORS}: holds no word vectors that encoder.json describes ({first_line(error)}); the "
+                "folder is damaged. Run the stage again."
+            ) from None
 
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return all token ids, unseen words by their spelling."""

@@ -111,6 +111,10 @@ class Chain(Config):
             stage.check_data(data, where=f"{where}: stages.{number}")
         self.check_models(data, where=f"{where}: stages")
 
+    def remarks(self, data: TextData) -> list[str]:
+        """Return what a person should know of these stages on these data. It loads weights, so a run leaves it out."""
+        return [remark for stage in self.stages for remark in stage.remarks(data)]
+
     def check_models(self, data: TextData | None, *, where: str) -> None:
         """Raise ConfigError for a stage that does not fit those before. Without `data` only settings are checked."""
         model = ExpectedModel()

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl import artifact
-from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_text_atomically
+from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_result
+from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.stages.union import stage_names
 
@@ -49,9 +50,9 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
     old = folder / RUN_SETTINGS
     if not old.is_file() or old.read_text(encoding="utf-8") != settings:
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
-    artifact.sweep(folder, lambda name: name in FILES or _names_a_stage(name))
+    sweep(folder, lambda name: name in FILES or _names_a_stage(name))
     write_text_atomically(folder / RUN_SETTINGS, settings)
-    write_json(folder / DATA_REPORT, data_report)
+    write_result(folder / DATA_REPORT, data_report)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -111,26 +112,24 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
 def kept_stage(stage: Path, identity: str) -> Manifest | None:
     """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
     with contextlib.suppress(ArtifactError):
-        if (manifest := read_manifest(stage)).identity == identity:
-            artifact.verify(stage, manifest)
-            return manifest
+        if read_manifest(stage).identity == identity:
+            return artifact.checked_manifest(stage)
     return None
 
 
 def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:
     """Remove the stages of an earlier pipeline and all checkpoints. Other folders are told.
 
-    A folder goes if all its files are nlptl's and its manifest, or without one its name, is that of a stage.
+    A folder goes if its manifest names all its files and the stage.
     """
-    files, known = stage_files(), stage_names()
     for path in sorted(folder.glob("[1-9]*-*")):
         name = STAGE_FOLDER.fullmatch(path.name)
         if name is None or path in keep or not path.is_dir():
             continue
         stage = None  # without a readable manifest
         with contextlib.suppress(ArtifactError):
-            stage = read_manifest(path).settings.get("stage", "")
-        if artifact.is_ours(path, files) and (stage == name[2] or (stage is None and name[2] in known)):
+            stage = read_manifest(path).settings.get("stage")
+        if artifact.is_ours(path) and stage == name[2]:
             shutil.rmtree(path, ignore_errors=True)
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")

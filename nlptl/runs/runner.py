@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nlptl.artifact import Manifest, library_versions, publish, read_json, read_manifest, run_lock, stage_folder
+from nlptl.artifact import (
+    Manifest,
+    library_versions,
+    publish,
+    read_manifest,
+    read_result,
+    stage_folder,
+    write_result,
+)
 from nlptl.config import dump_yaml
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
+from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
@@ -28,6 +38,7 @@ from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
+    from nlptl.models.encoder import Encoder
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
 
@@ -134,16 +145,25 @@ def _run_stages(
             if outcome is None and not stage.runs_on_all_processes:
                 if not here.is_main:
                     raise on_disk.not_shared(place)
-                artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+                artifact, outcome = _run_stage(
+                    stage, artifact, place, identity, data, context, is_last=place == places[-1]
+                )
         if outcome is None:
-            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context)
+            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context, is_last=place == places[-1])
         _track_stage(outcome, context.tracker)
         outcomes.append(outcome)
     return outcomes
 
 
 def _run_stage(
-    stage: Stage, given: Any, place: Path, identity: StageIdentity, data: TextData, context: RunContext
+    stage: Stage,
+    given: Any,
+    place: Path,
+    identity: StageIdentity,
+    data: TextData,
+    context: RunContext,
+    *,
+    is_last: bool,
 ) -> tuple[Any, StageOutcome]:
     """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
@@ -153,6 +173,8 @@ def _run_stage(
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
+    if is_last:
+        _tell_cut_texts(artifact, data, record)
     manifest = Manifest(
         kind=stage.gives, settings=stage.model_dump(mode="json"), identity=identity.own, parent=identity.parent,
         data=dict(identity.data), versions=library_versions(), seed=context.seed,
@@ -177,6 +199,13 @@ def _run_stage(
     return artifact, StageOutcome(place, manifest, kept=False)
 
 
+def _tell_cut_texts(artifact: Any, data: TextData, record: Record) -> None:
+    encoder: Encoder = getattr(artifact, "encoder", artifact)
+    found = cut_texts(encoder, data)
+    if sentence := cut_texts_sentence(encoder, found):
+        record.add_finding("cut_texts", [dataclasses.asdict(counts) for counts in found], sentence, warns=True)
+
+
 def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
     """Log a stage's findings. The history of a kept stage is logged again for this tracker."""
     name, manifest = outcome.folder.name, outcome.manifest
@@ -198,7 +227,12 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
-    if (old := read_scores(folder)) and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+    try:
+        old = read_scores(folder)
+    except ArtifactError as error:
+        context.progress.say(f"{error} The test texts are scored again.")
+        old = None
+    if old and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
@@ -206,12 +240,13 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    on_disk.write_json(path, dataclasses.asdict(scores))
+    write_result(path, dataclasses.asdict(scores))
     return scores
 
 
 def read_scores(run: Path) -> RunScores | None:
-    """Read a run's scores. None when they are missing or damaged."""
-    with contextlib.suppress(ArtifactError, ValidationError):
-        return TypeAdapter(RunScores).validate_python(read_json(run / on_disk.EVALUATION))
+    """Read a run's scores. None when they are missing or of another version. Raises ArtifactError when they were changed."""
+    content = read_result(run / on_disk.EVALUATION)
+    with contextlib.suppress(ValidationError):
+        return None if content is None else TypeAdapter(RunScores).validate_python(content)
     return None

@@ -113,6 +113,16 @@ class Bert(Stage):
         """Raise DataError for a pile that is missing or too small."""
         self._pile(data, where)
 
+    def remarks(self, data: TextData) -> list[str]:
+        """Return what pretrained weights would miss of the texts: a language, or the ends of long texts."""
+        from nlptl.evaluation.reading import cut_texts, cut_texts_sentence, language_sentence
+
+        if self.weights is None:
+            return []
+        encoder, _ = self._first_encoder([], RunContext())
+        told = [language_sentence(encoder, data), cut_texts_sentence(encoder, cut_texts(encoder, data))]
+        return list(filter(None, told))
+
     def external_digests(self) -> Mapping[str, str]:
         """Return digest, name and commit of the weights."""
         if self.weights is None:
@@ -125,6 +135,7 @@ class Bert(Stage):
 
         Raises ConfigError for settings that do not suit the weights, DataError for a pile that is too small.
         """
+        from nlptl.evaluation.reading import language_sentence
         from nlptl.models import attention
         from nlptl.models.encoder import count_parameters
         from nlptl.pretraining.encoders.continued import check_plain
@@ -134,6 +145,9 @@ class Bert(Stage):
         device = context.torch_device()
         pile = self._pile(data, "bert")  # hashes every text of the pile
         encoder, folder = self._first_encoder(pile, context)
+        if folder is not None and (unknown := language_sentence(encoder, data)):
+            context.progress.say(unknown)  # before the hours of training
+            context.record.add_finding("language", False, unknown)
         if self._trains:
             check_plain(encoder)
         encoder.to(device)

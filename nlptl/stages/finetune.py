@@ -39,7 +39,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
     runs_on_all_processes: ClassVar[bool] = True
 
     @property

@@ -43,7 +43,8 @@ class SentenceVectors(Stage):
     by_sentence: bool | None = None
     """For a transformer: read every sentence of a text alone and take the mean of their vectors. Made for long texts, of which
     an encoder that was trained on sentences sees little at once: a head over frozen vectors tells the opinion of reviews better
-    by 3 to 8 points, and what they are about no better. null: as the encoder does; weights as they come read texts whole."""
+    by 3 to 8 points, and what they are about no better. `max_length` then limits a sentence; a text may be four times as long.
+    null: as the encoder does; weights as they come read texts whole."""
     sif_a: float = Field(default=1e-3, gt=0, le=1)
     """SIF's a: words more frequent than this share count for less; smaller lets only rare words speak."""
     remove_common: bool = True
@@ -51,7 +52,7 @@ class SentenceVectors(Stage):
 
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """The pile for tfidf and sif, or the labelled texts where there is no pile."""
@@ -90,7 +91,6 @@ class SentenceVectors(Stage):
 
         Raises ConfigError for a layer that the encoder does not have, and for sentences that its tokenizer cannot mark.
         """
-        from nlptl.models.encoder import Encoder
         from nlptl.models.sentences import rule_for
         from nlptl.models.transformer import Transformer
 
@@ -106,8 +106,8 @@ class SentenceVectors(Stage):
                 token_model.rule = rule_for(rule, given.tokenizer, by_sentence=self.by_sentence, where=where)
                 self._check_refitted(given, token_model)
         normalized = given.normalized if self.normalize is None else self.normalize
-        plain = Encoder(given.tokenizer, token_model, given.pooling, normalized=normalized).eval()
-        return Encoder(given.tokenizer, token_model, self._pooling(plain, data, context), normalized=normalized).eval()
+        plain = given.with_parts(token_model=token_model, normalized=normalized).eval()
+        return plain.with_parts(pooling=self._pooling(plain, data, context)).eval()
 
     def _check_refitted(self, given: Encoder, token_model: Transformer) -> None:
         """Refuse a pooling that was fitted to texts read otherwise."""

@@ -19,7 +19,7 @@ from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.spelling import Spelling
-from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors, read_vectors
+from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
 from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine
 from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, TrainedVectors, initial_vectors
@@ -30,6 +30,7 @@ from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
+    from nlptl.models.word_vector_files.reading import VectorFile
     from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
 DEFAULT_DIM = 100
@@ -88,13 +89,14 @@ class SkipGram(Stage):
     text: TextSettings = TextSettings()
     """Split of text into words."""
     vectors: str | None = None
-    """File of existing vectors: word2vec text or binary, GloVe text, each optionally .gz."""
+    """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
+    n-grams of a fastText model, unseen words have vectors."""
     continue_training: bool = False
     """Train `vectors` further on the pile and add its new words. false keeps them unchanged."""
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @property
     def needs(self) -> frozenset[Part]:
@@ -163,7 +165,7 @@ class SkipGram(Stage):
         self.check(where="skipgram")
         self.check_data(data, where="skipgram")
         if self.vectors is not None and not self.continue_training:
-            learnt = vectors_from_file(Path(self.vectors), self.text)
+            learnt = vectors_from_file(Path(self.vectors), self.text, context.record)
         else:
             learnt = self._learn(pile_tables(data, self.reads(data)), context)
         add_neighbours(vocabulary_of(learnt.tokenizer), learnt.vectors, learnt.counts, context.record)
@@ -173,7 +175,8 @@ class SkipGram(Stage):
         from nlptl.pretraining.word2vec.findings import add_change
         from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
-        words, vectors = ([], None) if self.vectors is None else read_vectors(Path(self.vectors))
+        given = None if self.vectors is None else self._given(Path(self.vectors), context)
+        words, vectors = ([], None) if given is None else (given.words, given.vectors)
         tokenizer = untrained_tokenizer(self.text)
         texts = watched(pile, "reading the pile", context, arrays=True)
         with contextlib.ExitStack() as files:
@@ -199,6 +202,18 @@ class SkipGram(Stage):
             if start is not None:
                 add_change(corpus, start, trained.vectors, context.record)
             return VocabularyVectors(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
+
+    def _given(self, path: Path, context: RunContext) -> VectorFile:
+        """Read the vectors to continue from."""
+        from nlptl.pretraining.word2vec.given_vectors import given_vectors
+
+        given = given_vectors(path, self.text, context.record)
+        if given.buckets is not None:
+            context.record.warn(
+                f"{path}: training continues from the words of this fastText model and not from its n-grams; "
+                "skipgram.subwords gives new ones."
+            )
+        return given
 
     def _train(self, corpus: Corpus, start: FloatArray | None, context: RunContext) -> TrainedVectors:
         from nlptl.pretraining.word2vec.findings import recording_callbacks

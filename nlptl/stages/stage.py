@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -86,6 +86,10 @@ class Stage(Config, ABC):
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
         """Raise ConfigError for settings that do not fit the stages before. `data` is None while it is not known."""
+
+    def remarks(self, data: TextData) -> Sequence[str]:
+        """Return what a person should know before the stage runs. It may load weights: only `nlptl check` asks."""
+        return ()
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data from which the stage cannot learn."""

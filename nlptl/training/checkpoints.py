@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import file_digest, read_json, read_tensors, write_folder_atomically
+from nlptl.artifact import file_digest, read_json, read_tensors
+from nlptl.drafts import write_folder_atomically
 from nlptl.errors import ArtifactError
 
 if TYPE_CHECKING:

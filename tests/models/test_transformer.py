@@ -20,10 +20,11 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
-from nlptl.models.encoder import Encoder, side_by_side
-from nlptl.models.packing import Batch, TokenRule, pack
+from nlptl.models.encoder import Encoder
+from nlptl.models.packing import Batch, LayerChoice, TokenRule, pack
 from nlptl.models.pretrained import load_model
-from nlptl.models.transformer import LayerChoice, Transformer
+from nlptl.models.side_by_side import side_by_side
+from nlptl.models.transformer import Transformer
 from tests.models.tiny import (
     DIM,
     LAYERS,
@@ -178,8 +179,8 @@ def test_autocast_to_bfloat16_stays_near(model_type: str) -> None:
 @pytest.mark.parametrize("layer", LAYER_CHOICES)
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_each_layer_is_transformers_own(model_type: str, layer: LayerChoice) -> None:
-    with torch.no_grad(), token_model(model_type).reading(layer):
-        vectors = token_model(model_type)(batch_of(model_type))
+    with torch.no_grad():
+        vectors = token_model(model_type)(batch_of(model_type), layer=layer)
         expected = theirs(tiny_model(model_type), model_type, layer)
     torch.testing.assert_close(vectors, expected, atol=2e-5, rtol=1e-4)
 
@@ -288,9 +289,9 @@ def test_a_bfloat16_copy_turns_by_exact_frequencies() -> None:
     encoder, seen = tiny_encoder("modernbert"), []
     forward = transformer.Transformer.forward
 
-    def watched(self: Transformer, batch: Batch) -> torch.Tensor:
+    def watched(self: Transformer, batch: Batch, **options: Any) -> torch.Tensor:
         seen.append({name: buffer.dtype for name, buffer in self.named_buffers() if "inv_freq" in name})
-        return forward(self, batch)
+        return forward(self, batch, **options)
 
     with mock.patch.object(transformer.Transformer, "forward", watched):
         encoder.encode(TEXTS, precision="bfloat16")
@@ -428,8 +429,12 @@ def saved(tmp_path: Path) -> Path:
     ("file", "content", "reason"),
     [
         ("model.safetensors", b"no tensors, but a text", "Error while deserializing header: header too large"),
-        ("model.safetensors", None, "Error no file named model.safetensors found in directory {folder}"),
-        ("config.json", b"{", "It looks like the config file at '{folder}/config.json' is not a valid JSON file"),
+        ("model.safetensors", None, "model.safetensors is missing"),
+        (
+            "config.json",
+            b"{",
+            "config.json: cannot be read (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))",
+        ),
     ],
 )
 def test_a_damaged_folder(file: str, content: bytes | None, reason: str, saved: Path) -> None:

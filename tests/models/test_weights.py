@@ -421,12 +421,20 @@ def test_a_folder_without_settings(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"{broken", b"[1, 2]", b"\xff\xfe\x00", b""])
-def test_settings_that_cannot_be_read(content: bytes, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{broken", "cannot be read (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
+        (b"[1, 2]", "is [1, 2]"),
+        (b"\xff\xfe\x00", "cannot be read (it is not UTF-8)"),
+        (b"", "cannot be read (Expecting value: line 1 column 1 (char 0))"),
+        (b"[" * 100_000, "cannot be read (it is nested too deeply)"),
+    ],
+)
+def test_settings_that_cannot_be_read(content: bytes, reason: str, folder: Path) -> None:
     (folder / "config.json").write_bytes(content)
     assert refusal(folder) == (
-        f"bert.weights: {folder / 'config.json'}: cannot be read; expected settings as a JSON object. Get the weights "
-        "again."
+        f"bert.weights: {folder / 'config.json'}: {reason}; expected settings as a JSON object. Get the weights again."
     )
 
 
@@ -500,14 +508,16 @@ def test_weights_of_another_model(folder: Path) -> None:
 def test_settings_of_another_model(folder: Path) -> None:
     change(folder / "config.json", num_hidden_layers=4)
     assert refusal(folder, error=ArtifactError) == no_encoder(
-        folder, "encoder.layer.3.attention.output.LayerNorm.bias is missing, and 15 more"
+        folder, "config.json asks for 4 layers where the weights have 3"
     )
     change(folder / "config.json", num_hidden_layers=3, intermediate_size=40)
     assert refusal(folder, error=ArtifactError) == no_encoder(
         folder, "encoder.layer.0.intermediate.dense.bias is (48,) where config.json asks for (40,)"
     )
     change(folder / "config.json", hidden_size="wide")
-    assert refusal(folder, error=ArtifactError) == no_encoder(folder, "Validation error for field 'hidden_size'")
+    assert refusal(folder, error=ArtifactError) == no_encoder(
+        folder, "hidden_size is 'wide', but must be a whole number from 1 to 16,384"
+    )
 
 
 @pytest.mark.parametrize("model_type", [kind for kind in MODEL_TYPES if kind != "modernbert"])
@@ -547,8 +557,8 @@ def test_word_vectors_are_no_transformer(tmp_path: Path) -> None:
 def test_an_encoder_of_a_kind_that_comes_later(folder: Path) -> None:
     change(folder / "encoder.json", token_model="flair")
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / 'encoder.json'}: found token_model 'flair'; this nlptl reads 'word_vectors' and 'transformer'. "
-        "Update nlptl."
+        f"{folder / 'encoder.json'}: token_model is 'flair', but must be one of word_vectors, transformer. The folder is "
+        "damaged or of another version. Run the stage again."
     )
 
 
@@ -602,8 +612,7 @@ def test_a_pooling_without_settings(folder: Path) -> None:
     sentence_transformers(folder, "mean")
     (folder / "1_Pooling" / "config.json").unlink()
     assert refusal(folder, error=ArtifactError) == (
-        f"{folder / '1_Pooling' / 'config.json'}: cannot be read; expected settings as a JSON object. Get the weights "
-        "again."
+        f"{folder / '1_Pooling' / 'config.json'}: is missing; expected settings as a JSON object. Get the weights again."
     )
 
 

@@ -13,6 +13,7 @@ from gensim.models import KeyedVectors
 from nlptl.errors import DataError
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files import reading as formats
+from nlptl.models.word_vector_files import vector_text
 from nlptl.models.word_vector_files.reading import Format, inspect, read_counts, read_vectors
 from nlptl.models.word_vector_files.writing import is_writable, write_counts, write_fasttext, write_vectors
 
@@ -62,15 +63,16 @@ def test_a_pickle_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "v.kv"
     to_gensim(WORDS, VECTORS).save(str(path))
     assert fault(path) == (
-        f"{path}: is a pickle, which can run code when it is opened; expected word2vec text or binary, or GloVe text. "
-        "In gensim: KeyedVectors.load(...).save_word2vec_format('vectors.txt'), then give that file."
+        f"{path}: is a pickle, which can run code when it is opened; expected word2vec text or binary, GloVe text, or "
+        "fastText's .bin. In gensim: KeyedVectors.load(...).save_word2vec_format('vectors.txt'), then give that file. "
+        "For a Word2Vec model: Word2Vec.load(...).wv.save_word2vec_format('vectors.txt')."
     )
 
 
 def test_faults_of_files_are_told(tmp_path: Path) -> None:
     path = tmp_path / "v.txt"
     assert fault(path) == (
-        f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it."
+        f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text, or fastText's .bin). Check it."
     )
     path.write_text("hello\n")
     assert fault(path) == (
@@ -197,7 +199,7 @@ def test_blocks_join(tmp_path: Path, form: Format, monkeypatch: pytest.MonkeyPat
     vectors = np.random.default_rng(1).normal(size=(len(words), 5)).astype(np.float32)
     write(tmp_path / "v", words, vectors, format=form)
     for size in (1, 7, 64, 1000):
-        monkeypatch.setattr(formats, "BLOCK", size)
+        monkeypatch.setattr(vector_text, "BLOCK", size)
         found, rows = read_vectors(tmp_path / "v")
         assert found == words
         np.testing.assert_array_equal(rows, vectors)

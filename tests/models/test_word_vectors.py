@@ -175,7 +175,7 @@ def test_the_memo_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["zzz yyy", "xxx www", "vvv good", "zzz vvv"]
     first = given.encode(texts)
     assert len(given.token_model.subwords._numbers) == 5
-    with given.token_model.reading(None):
+    with given.token_model.reading():
         given.encode(["uuu"])
         assert len(given.token_model.subwords._numbers) == 1
         given.encode(texts)

@@ -19,7 +19,7 @@ from nlptl.stages.union import stage_names
 
 
 def published(folder: Path, stage: str, *, file: str = "encoder.json") -> Path:
-    publish(folder, lambda draft: (draft / file).touch(), Manifest(kind="encoder", settings={"stage": stage}), files=())
+    publish(folder, lambda draft: (draft / file).touch(), Manifest(kind="encoder", settings={"stage": stage}))
     return folder
 
 
@@ -37,13 +37,15 @@ def test_stages_of_any_name_go_when_their_manifest_names_them(tmp_path: Path) ->
 
 
 def test_checkpoints_and_drafts_go_when_they_name_a_stage(tmp_path: Path) -> None:
-    for name in (".4-finetune.checkpoints", ".1-mine.checkpoints", ".3-finetune.draft-7", ".2-notes.draft-1"):
+    number = "7" * 39
+    drafts = [f".3-finetune.draft-{number}", f".2-notes.draft-{number}"]
+    for name in (".4-finetune.checkpoints", ".1-mine.checkpoints", *drafts):
         (tmp_path / name).mkdir()
-    assert remaining(tmp_path, [])[0] == [".1-mine.checkpoints", ".2-notes.draft-1", ".3-finetune.draft-7"]
+    assert remaining(tmp_path, [])[0] == sorted([".1-mine.checkpoints", *drafts])
     folder_module.begin(tmp_path, settings="# settings", data_report={})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".1-mine.checkpoints", ".2-notes.draft-1", "data.json", "pipeline.yaml",
-    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [".1-mine.checkpoints", drafts[1], "data.json", "pipeline.yaml"]
+    )
 
 
 def test_the_table_of_a_comparison_stays_until_its_settings_change(tmp_path: Path) -> None:
@@ -55,21 +57,34 @@ def test_the_table_of_a_comparison_stays_until_its_settings_change(tmp_path: Pat
     assert not (tmp_path / "comparison.json").exists()
 
 
-def test_a_stage_without_its_manifest_goes_when_its_name_and_files_are_known(tmp_path: Path) -> None:
+def test_folders_named_like_stages_stay_without_the_mark_of_nlptl(tmp_path: Path) -> None:
     for name in ("1-finetune", "2-my_model"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").touch()
     left, told = remaining(tmp_path, [])
-    assert left == ["2-my_model"]
+    assert left == ["1-finetune", "2-my_model"]
     assert told == [
-        f"{tmp_path / '2-my_model'}: is no stage of this pipeline and was left, since nlptl did not write it. "
-        "Move or remove it."
+        f"{tmp_path / name}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it."
+        for name in left
     ]
+
+
+def test_a_folder_of_somebody_else_in_a_stages_place_ends_the_run_before_it_begins(review_files: Path) -> None:
+    model = review_files / "out" / "1-skipgram" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_text("mine")
+    with pytest.raises(ArtifactError) as caught:
+        Pipeline.from_yaml(review_files / "small.yaml").run(review_files / "out", context=RunContext(device="cpu"))
+    assert str(caught.value) == (
+        f"{model.parent}: holds model.safetensors, which nlptl did not write; nothing was overwritten. Choose another path."
+    )
+    assert model.read_text() == "mine"
+    assert [path.name for path in (review_files / "out").iterdir()] == ["1-skipgram"]
 
 
 @pytest.mark.parametrize("name", ["2-encoder", "2-finetune"])
 def test_what_was_not_written_by_a_stage_of_that_name_is_left_and_told(tmp_path: Path, name: str) -> None:
-    publish(tmp_path / name, lambda draft: (draft / "encoder.json").touch(), Manifest(kind="encoder"), files=())
+    publish(tmp_path / name, lambda draft: (draft / "encoder.json").touch(), Manifest(kind="encoder"))
     left, told = remaining(tmp_path, [])
     assert left == [name], "saved by hand"
     assert len(told) == 1

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlptl.artifact import read_manifest, run_lock
+from nlptl.artifact import read_manifest
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError, ConfigError, DataError, StorageError
 from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
+from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.progress import SilentProgress
@@ -231,8 +232,8 @@ def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
     with pytest.raises(StorageError) as caught:
         run(review_files / "small.yaml", review_files / "out")
     assert str(caught.value) == (
-        f"{review_files / 'out'}: cannot be written (File exists); nothing was left half-written. "
-        "Free space or choose another folder."
+        f"{review_files / 'out'}: cannot be written (File exists); a file stands where a folder is "
+        "expected. Choose another path."
     )
 
 
@@ -414,7 +415,7 @@ def test_what_nlptl_did_not_write_stays(review_files: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         run(path, out, "seed=9")
     assert str(caught.value) == (
-        f"{out / '1-skipgram'}: a folder that nlptl did not write stands here; nothing was overwritten. Choose another path."
+        f"{out / '1-skipgram'}: holds thesis.txt, which nlptl did not write; nothing was overwritten. Choose another path."
     )
 
 
@@ -431,8 +432,11 @@ def test_a_users_pipeline_file_is_not_overwritten(review_files: Path) -> None:
 def test_a_lost_manifest_is_repaired(review_files: Path) -> None:
     path, out = review_files / "small.yaml", review_files / "out"
     run(path, out)
-    (out / "1-skipgram" / "manifest.json").unlink()
+    manifest = out / "1-skipgram" / "manifest.json"
+    manifest.unlink()
     assert kept(run(path, out)) == [False, True, True, True]
+    manifest.write_text(manifest.read_text().replace('"seed": 3', '"seed": 4'))
+    assert kept(run(path, out)) == [False, True, True, True], "damage is noticed, and mended"
 
 
 def test_an_unfinished_run_is_not_used(review_files: Path) -> None:
@@ -498,6 +502,29 @@ def test_damaged_scores_are_made_again(review_files: Path) -> None:
         (out / "evaluation.json").write_text(text)
         assert list(show_lines(out))
         assert run(path, out).evaluation == first.evaluation
+
+
+def test_edited_scores_are_told_and_made_again(review_files: Path) -> None:
+    path, out, said = review_files / "small.yaml", review_files / "out", list[str]()
+    first = run(path, out)
+    scores = json.loads((out / "evaluation.json").read_text())
+    scores["evaluation"]["accuracy"]["value"] = 0.995
+    (out / "evaluation.json").write_text(json.dumps(scores))
+    sentence = (
+        f"{out / 'evaluation.json'}: differs from the digest that it holds; it was changed. Run the pipeline again."
+    )
+    shown = list(show_lines(out))
+    assert shown[-1] == sentence
+    assert not any("99.5" in line or ".995" in line for line in shown)
+
+    class Said(SilentProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    again = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Said()))
+    assert again.evaluation == first.evaluation
+    assert f"{sentence} The test texts are scored again." in said
+    assert not any("changed" in line for line in show_lines(out))
 
 
 def test_the_resolved_settings_run_again(review_files: Path) -> None:

@@ -374,7 +374,11 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
     for name, sentence in (
         ("head.safetensors", "is no whole safetensors file; the folder is damaged. Run the stage again."),
         ("tokenizer.json", "is missing or damaged; expected a tokenizers file. Run the stage again."),
-        ("classifier.json", "cannot be read; the folder is damaged. Run the stage again."),
+        (
+            "classifier.json",
+            "cannot be read (Expecting property name enclosed in double quotes: line 8 column 5 (char 83)); expected settings "
+            "as a JSON object. The folder is damaged or of another version. Run the stage again.",
+        ),
     ):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])
@@ -392,8 +396,8 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         TextClassifier.read_files(folder)
     assert str(caught.value) == (
-        f"{folder / 'encoder.json'}: found token_model 'telepathy'; this nlptl reads 'word_vectors' and 'transformer'. "
-        "Update nlptl."
+        f"{folder / 'encoder.json'}: token_model is 'telepathy', but must be one of word_vectors, transformer. The folder is "
+        "damaged or of another version. Run the stage again."
     )
     (folder / "encoder.json").write_text(settings)
     classifier = (folder / "classifier.json").read_text()

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nlptl.artifact import run_lock
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, ProcessError
+from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
 from nlptl.pretraining.encoders.pile import Draw
 from nlptl.pretraining.encoders.simcse import SimCSETraining

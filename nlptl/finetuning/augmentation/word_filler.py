@@ -83,8 +83,7 @@ class WordFiller:
             version[hidden] = self._mask_id
         asked = torch.from_numpy(np.concatenate([hidden + row * len(ids) for row, hidden in enumerate(chosen)]))
         token_model = self._encoder.transformer
-        with token_model.reading(-1):
-            vectors = token_model(pack(versions.tolist()).to(self._encoder.device))
+        vectors = token_model(pack(versions.tolist()).to(self._encoder.device), layer=-1)
         logits = self._head(vectors[asked.to(vectors.device)], token_model.word_embeddings.weight)
         found: NDArray[np.float64] = logits.double().cpu().numpy().reshape(len(chosen), -1, logits.shape[-1])
         return found

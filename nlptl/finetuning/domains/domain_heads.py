@@ -15,8 +15,9 @@ from nlptl.finetuning.domains.task import AdaptedClassifier, Domains, DomainTask
 from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows
 from nlptl.finetuning.gradient.fitting import Settings, Targets
 from nlptl.finetuning.gradient.head_tuner import HeadFit, HeadTuner
+from nlptl.models.at_rest import not_training
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.encoder import count_parameters, not_training
+from nlptl.models.encoder import count_parameters
 from nlptl.models.heads import Head
 from nlptl.training.compute import one_thread_if
 

@@ -23,8 +23,9 @@ from nlptl.finetuning.domains.task import AdaptedClassifier, DomainTask
 from nlptl.finetuning.gradient.frozen_layers import FrozenLayers
 from nlptl.finetuning.gradient.layer_tuner import frozen_depth
 from nlptl.finetuning.gradient.lora_adapters import merged
+from nlptl.models.at_rest import not_training
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.encoder import Encoder, count_parameters, not_training
+from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.heads import Head
 from nlptl.models.transformer import Transformer
 from nlptl.training.batches import length_sorted_batches
@@ -70,7 +71,7 @@ class MovingLayers:
         head = self._training.fitted(self._given, self._vectors[task.rows], task.labels, seed=seed)
         old = self._encoder
         transformer, pooling = copy.deepcopy(old.transformer), copy.deepcopy(old.pooling)
-        encoder = Encoder(old.tokenizer, transformer, pooling, normalized=old.normalized)
+        encoder = old.with_parts(token_model=transformer, pooling=pooling)
         moved = self._train(encoder, head, task, seed)
         encoder.requires_grad_(True)
         classifier = TextClassifier(encoder, head, self._given.labels).eval()

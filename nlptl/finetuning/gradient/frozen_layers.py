@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.models.encoder import Encoder, not_training
+from nlptl.models.at_rest import not_training
+from nlptl.models.encoder import Encoder
 from nlptl.models.packing import Batch, TokenizedTexts
 from nlptl.models.transformer import Transformer
 from nlptl.training.batches import length_sorted_batches

@@ -105,7 +105,7 @@ class LayerTuner:
         """Return a copy of encoder and fitted head, nothing learnt yet."""
         given = self._given.encoder
         pooling = copy.deepcopy(given.pooling)
-        encoder = Encoder(given.tokenizer, self._prepared(), pooling, normalized=given.normalized)
+        encoder = given.with_parts(token_model=self._prepared(), pooling=pooling)
         return LayerFit(encoder, copy.deepcopy(self._fitted_head(rows)), self, self._rates)
 
     def finish(self, fit: Fit) -> TextClassifier:

@@ -55,4 +55,4 @@ def merged(encoder: Encoder) -> Encoder:
     plain = copy.deepcopy(token_model)
     plain.model = plain.adapters[0].merge_and_unload()
     plain.adapters = ()
-    return Encoder(encoder.tokenizer, plain, encoder.pooling, normalized=encoder.normalized).eval()
+    return encoder.with_parts(token_model=plain).eval()

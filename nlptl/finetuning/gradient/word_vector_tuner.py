@@ -42,7 +42,7 @@ class WordVectorTuner:
         """`fitted_head` gives the head for examples (B,); `rates` are those of head and word vectors."""
         self._given, self._fitted_head, self._rates, self._l2_to_start = given, fitted_head, rates, l2_to_start
         table = _table_of(given.encoder)
-        with table.reading(None):
+        with table.reading():
             ids = given.encoder.token_ids(texts)
             self._words = torch.tensor(_by_row(ids, len(table.vectors)), dtype=torch.int64)
             self._start = table.rows(self._words.to(table.device)).detach()
@@ -116,4 +116,4 @@ def _sub_encoder(encoder: Encoder, start: Tensor, words: Tensor) -> Encoder:
     if unseen.any():
         moves = ~unseen[:, None]
         sub_table.vectors.register_hook(lambda gradient: gradient * moves.to(gradient.device))  # type: ignore[no-untyped-call]
-    return Encoder(encoder.tokenizer, sub_table, pooling, normalized=encoder.normalized)
+    return encoder.with_parts(token_model=sub_table, pooling=pooling)

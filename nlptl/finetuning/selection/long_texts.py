@@ -24,7 +24,6 @@ from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.encoder import Encoder
 from nlptl.models.sentences import rule_for, sentence_start, sentences
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
@@ -100,7 +99,7 @@ def read_by_sentence(given: TextClassifier) -> TextClassifier:
         )
     token_model = copy.deepcopy(old.transformer)
     token_model.rule = rule_for(token_model.rule, old.tokenizer, by_sentence=True, where="finetune.update.by_sentence")
-    encoder = Encoder(old.tokenizer, token_model, copy.deepcopy(old.pooling), normalized=old.normalized)
+    encoder = old.with_parts(token_model=token_model, pooling=copy.deepcopy(old.pooling))
     return TextClassifier(encoder, given.head, given.labels).eval()
 
 

@@ -11,11 +11,12 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import read_manifest, verify, write_atomically
 from nlptl.config import did_you_mean
+from nlptl.drafts import write_atomically
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
-from nlptl.models.word_vector_files.reading import FloatArray, Format, counts_path
+from nlptl.models.word_vector_files.reading import Format, counts_path
+from nlptl.models.word_vector_files.vector_text import FloatArray
 from nlptl.models.word_vector_files.writing import is_writable, write_counts, write_fasttext, write_vectors
 from nlptl.models.word_vectors import WordVectors
 
@@ -43,7 +44,6 @@ def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False)
             raise ConfigError(
                 f"--out: {path} exists; nothing was overwritten. Name another file, or add --force to replace it."
             )
-    verify(folder, read_manifest(folder))
     encoder, table = Encoder.read_word_vectors(folder)
     words = encoder.words()
     subwords = table.subwords if format == "fasttext" else None

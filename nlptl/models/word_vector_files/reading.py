@@ -1,84 +1,111 @@
-"""Word vectors read from other tools: word2vec text and binary, GloVe text, files of counts.
+"""Word vectors read from other tools: word2vec text and binary, GloVe text, fastText's models, files of counts.
 
-Shapes: V words, D dimension.
+Shapes: V words, D dimension, S buckets of n-grams.
 """
 
 from __future__ import annotations
 
-import gzip
+import dataclasses
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
+from nlptl.models.spelling import Spelling
+from nlptl.models.word_vector_files import fasttext_model
+from nlptl.models.word_vector_files.foreign_files import refuse_foreign
+from nlptl.models.word_vector_files.packed_files import most_bytes, opened
+from nlptl.models.word_vector_files.vector_binary import binary_blocks
+from nlptl.models.word_vector_files.vector_text import (
+    BOM,
+    MAX_WIDTH,
+    FloatArray,
+    RecordError,
+    fault_of_first_line,
+    first_lines,
+    headless_width,
+    is_line_of,
+    looks_like_text,
+    text_blocks,
+    widths_without_blanks,
+)
+from nlptl.models.word_vector_files.vector_words import checked_words
 
-FloatArray = NDArray[np.float32]
 Format = Literal["word2vec", "word2vec-binary", "glove"]
-Blocks = Iterator[tuple[list[bytes], FloatArray]]  # words and their vectors
-BLOCK = 1 << 22  # bytes parsed at once
-MAX_WORD_BYTES = 10_000  # a binary file without a space for longer is not one
+HEAD = 100_000  # first bytes, which tell the format
 MAX_HEADER_DIGITS = 18
-BOM = b"\xef\xbb\xbf"
-PICKLE_MARK = b"\x80"
+NAMES = "word2vec text or binary, GloVe text, or fastText's .bin"
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorFile:
+    """Content of a file of word vectors."""
+
+    words: list[str]
+    vectors: FloatArray  # (V, D)
+    counts: NDArray[np.int64] | None = None  # (V,) if the file states them
+    spelling: Spelling | None = None  # of fastText's n-grams
+    buckets: FloatArray | None = None  # (S, D) their vectors
+    notes: tuple[str, ...] = ()  # sentences on what was left out
 
 
 def read_vectors(path: Path) -> tuple[list[str], FloatArray]:
-    """Read words and their vectors (V, D) from word2vec text or binary or GloVe text, each optionally .gz.
+    """Read words and their vectors (V, D); see `read_vector_file`."""
+    found = read_vector_file(path)
+    return found.words, found.vectors
 
-    Content tells the format. Raises DataError for a pickle (gensim's own .save), a damaged file, a word twice, or NaN.
+
+def read_vector_file(path: Path) -> VectorFile:
+    """Read word2vec text or binary, GloVe text, or a fastText model, each optionally packed by gzip.
+
+    Content tells the format. Raises DataError for a pickle (gensim's own .save), a damaged file, many words twice or not in
+    UTF-8, words that run into their numbers, or NaN. A few words twice, not in UTF-8 or empty are left out and noted.
     """
     form, expected, width = inspect(path)
-    words: list[str] = []
-    blocks = [np.zeros((0, width), np.float32)]
     try:
-        with _opened(path) as file:
-            if form != "glove":
-                file.readline()
-            binary = form == "word2vec-binary"
-            for found, rows in _binary_blocks(file, expected or 0, width) if binary else _text_blocks(file, width):
-                words.extend(_checked(found, rows))
-                blocks.append(rows)
-    except _RecordError as fault:
-        at = f"{path}, vector {len(words) + 1}"
-        raise DataError(f"{at}: {fault}. Remove the word or export the vectors again.") from None
+        if form == "fasttext":
+            return _of_fasttext(path)
+        words, vectors = _records(path, form, expected, width)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
-    _check_words(path, words, expected)
-    return words, np.concatenate(blocks)
+        raise DataError(f"{path}: cannot be read ({error}). Fetch the file again.") from None
+    except MemoryError:
+        raise DataError(f"{path}: its vectors do not fit in memory. Give a file of fewer words or numbers.") from None
+    kept, places, notes = checked_words(path, words)
+    return VectorFile(kept, _rows(vectors, places), notes=notes)
 
 
-def inspect(path: Path) -> tuple[Format, int | None, int]:
+def inspect(path: Path) -> tuple[Format | Literal["fasttext"], int | None, int]:
     """Return format, number of words (None for GloVe, which does not state it) and width, from a file's beginning."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; expected word vectors (word2vec text or binary, GloVe text). Check it.")
+        raise DataError(f"{path}: no such file; expected word vectors ({NAMES}). Check it.")
     try:
-        with _opened(path) as file:
-            head = file.read(100_000)
+        with opened(path) as file:
+            head = file.read(HEAD)
+            if head.startswith(fasttext_model.MARK):
+                file.seek(0)
+                settings = fasttext_model.read_settings(path, file)
+                return "fasttext", settings.words, settings.dim
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Check the file, or fetch it again.") from None
-    if not head.strip():
+    refuse_foreign(path, head)
+    lines = first_lines(head, whole=len(head) < HEAD)
+    if not lines:
         raise DataError(f"{path}: is empty; expected word vectors. Fetch or export the file again.")
-    if head[:1] == PICKLE_MARK:
-        raise DataError(
-            f"{path}: is a pickle, which can run code when it is opened; expected word2vec text or binary, or GloVe "
-            "text. In gensim: KeyedVectors.load(...).save_word2vec_format('vectors.txt'), then give that file."
-        )
-    lines = head.split(b"\n", 2)
     first = lines[0].split()
     if len(first) == 2 and all(part.isdigit() and len(part) <= MAX_HEADER_DIGITS for part in first) and int(first[1]):
-        second = lines[1].rstrip().replace(b"\t", b" ").split(b" ") if len(lines) > 1 else []
-        is_text = len(second) > 1 and all(_is_number(part) for part in second[1:])
-        return ("word2vec" if is_text else "word2vec-binary"), int(first[0]), int(first[1])
-    if len(first) > 2 and all(_is_number(part) for part in first[1:]):
-        return "glove", None, len(first) - 1
-    raise DataError(
-        f"{path}:1: found {head[:30]!r}; expected a header 'words width' (word2vec) or a word and its numbers (GloVe). "
+        return _under_header(path, head, lines[1:], int(first[0]), int(first[1]))
+    width = headless_width(lines)
+    if width is not None and width <= MAX_WIDTH:
+        return "glove", None, width
+    fault = fault_of_first_line(lines[0]) or (
+        f"found {head[:30]!r}; expected a header 'words width' (word2vec) or a word and its numbers (GloVe). "
         "Give a file of one of these formats."
     )
+    raise DataError(f"{path}:1: {fault}")
 
 
 def counts_path(path: Path) -> Path:
@@ -96,7 +123,7 @@ def read_counts(path: Path) -> dict[str, int] | None:
         for number, line in enumerate(file, start=1):
             word, _, count = line.rstrip().rpartition(b" ")
             try:
-                if not count.isdigit():
+                if not count.isdigit() or len(count) > MAX_HEADER_DIGITS:
                     raise ValueError
                 counts[word.decode("utf-8")] = int(count)
             except ValueError:
@@ -117,118 +144,84 @@ def placed_vectors(vocabulary: Sequence[str], words: Sequence[str], vectors: Flo
     return placed
 
 
-class _RecordError(ValueError):
-    """Fault of one record."""
-
-
-def _check_words(path: Path, words: list[str], expected: int | None) -> None:
-    """Refuse a file of too few or too many words, or with a word twice."""
-    if expected is not None and len(words) != expected:
-        found = "more" if len(words) > expected else str(len(words))
+def _under_header(path: Path, head: bytes, lines: list[bytes], count: int, width: int) -> tuple[Format, int, int]:
+    """Tell text from binary under a header, and refuse a header that the file cannot hold."""
+    if width > MAX_WIDTH:
         raise DataError(
-            f"{path}: found {found} vectors where the header says {expected}; the file was cut off or its header "
+            f"{path}:1: the header says {width:,} numbers a vector; expected at most {MAX_WIDTH:,}. "
+            "Correct the header, or export the file again."
+        )
+    first_is_text = bool(lines) and (is_line_of(lines[0], width) or 0 not in widths_without_blanks(lines[:1]))
+    if not first_is_text and not looks_like_text(head):
+        if (4 * width + 2) * count > most_bytes(path):
+            raise DataError(
+                f"{path}: the file is too small for the {count:,} vectors of {width} numbers that its header says; it was "
+                "cut off or its header is wrong. Fetch or export it again."
+            )
+        return "word2vec-binary", count, width
+    found = widths_without_blanks(lines) - {0}
+    if len(found) == 1 and min(found) > width:
+        raise DataError(
+            f"{path}:2: found {min(found)} numbers; expected {width} like in the header. Correct the header, or export "
+            "the file again."
+        )
+    return "word2vec", count, width
+
+
+def _records(path: Path, form: Format, expected: int | None, width: int) -> tuple[list[bytes], FloatArray]:
+    """Read the records of a text or binary file. Raises DataError for the first faulty one."""
+    words: list[bytes] = []
+    blocks = [np.zeros((0, width), np.float32)]
+    try:
+        with opened(path) as file:
+            if form != "glove":
+                _pass_header(file)
+            found = binary_blocks(file, expected or 0, width) if form == "word2vec-binary" else text_blocks(file, width)
+            for some, rows in found:
+                _check_finite(path, some, rows, before=len(words))
+                words.extend(some)
+                blocks.append(rows)
+                if expected is not None and len(words) > expected:
+                    break
+    except RecordError as fault:
+        raise DataError(f"{path}, vector {len(words) + 1}: {fault}. {fault.remedy}.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}, vector {len(words) + 1}: cannot be read ({error}). Fetch the file again.") from None
+    if expected is not None and len(words) != expected:
+        more = "more" if len(words) > expected else str(len(words))
+        raise DataError(
+            f"{path}: found {more} vectors where the header says {expected}; the file was cut off or its header "
             "is wrong. Fetch or export it again."
         )
-    if not words:
-        raise DataError(f"{path}: holds no vectors; expected at least one. Fetch or export the file again.")
-    if len(set(words)) == len(words):
-        return
-    first: dict[str, int] = {}
-    for place, word in enumerate(words, start=1):
-        if first.setdefault(word, place) != place:
-            raise DataError(
-                f"{path}: {word!r} is vector {first[word]} and again vector {place}; every word must stand once. "
-                "Remove one of them."
-            )
+    return words, np.concatenate(blocks)
 
 
-def _checked(words: list[bytes], rows: FloatArray) -> Iterator[str]:
-    """Yield each word. Raises _RecordError for one that is not UTF-8 or whose vector is not finite."""
+def _of_fasttext(path: Path) -> VectorFile:
+    model = fasttext_model.read_fasttext(path)
+    _check_finite(path, model.words, model.vectors)
+    words, places, notes = checked_words(path, model.words)
+    if model.uses_word_ngrams:
+        notes += (f"{path}: fastText's vectors of word n-grams (wordNgrams) are not used; those of words are.",)
+    return VectorFile(words, _rows(model.vectors, places), model.counts[places], model.spelling, model.buckets, notes)
+
+
+def _check_finite(path: Path, words: Sequence[bytes], rows: FloatArray, *, before: int = 0) -> None:
+    """Raise DataError for a vector that holds NaN or infinity. `before` vectors were read before."""
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
-    for word, is_finite in zip(words, finite, strict=True):
-        try:
-            decoded = word.decode("utf-8")
-        except UnicodeDecodeError:
-            raise _RecordError(f"found the word {word!r}; expected UTF-8") from None
-        if not is_finite:
-            raise _RecordError(f"the vector of {decoded!r} holds NaN or infinity; every number must be finite")
-        yield decoded
+    if finite.all():
+        return
+    place = int(np.argmin(finite))
+    raise DataError(
+        f"{path}, vector {before + place + 1}: the vector of {words[place].decode('utf-8', 'replace')!r} holds NaN or "
+        "infinity; every number must be finite. Remove the word or export the vectors again."
+    )
 
 
-def _text_blocks(file: IO[bytes], width: int) -> Blocks:
-    """Yield words and vectors of many lines at a time."""
-    while block := file.read(BLOCK):
-        block = (block + file.readline()).replace(b"\t", b" ").replace(b"\r\n", b"\n").replace(b" \n", b"\n")
-        found = _parsed(block, width)
-        if found is None:
-            yield from _text_lines(block.split(b"\n"), width)
-        else:
-            yield found
+def _rows(vectors: FloatArray, places: NDArray[np.int64]) -> FloatArray:
+    return vectors if len(places) == len(vectors) else vectors[places]
 
 
-def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
-    """Parse lines of a word and `width` numbers together, or return None if one needs a closer look."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    if b"\r" in block or block.startswith(BOM):  # Arrow would end a line at the one and drop the other
-        return None
-    names = [str(column) for column in range(width + 1)]
-    types = {name: pa.float32() for name in names} | {names[0]: pa.binary()}
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(block),
-            read_options=csv.ReadOptions(column_names=names, use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
-            convert_options=csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
-        )
-    except pa.ArrowInvalid:
-        return None
-    rows = np.column_stack([table.column(column + 1).to_numpy() for column in range(width)])
-    return table.column(0).to_pylist(), rows
-
-
-def _text_lines(lines: list[bytes], width: int) -> Blocks:
-    """Yield line by line, so that a fault is located and a word may hold spaces."""
-    for line in filter(None, map(bytes.rstrip, lines)):
-        word, *numbers = line.rsplit(b" ", width)
-        if len(numbers) != width:
-            raise _RecordError(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
-        try:
-            yield [word], np.array([numbers], dtype=np.float32)
-        except ValueError:
-            raise _RecordError(f"found {line[:40]!r}; expected a word in UTF-8 and {width} numbers") from None
-
-
-def _binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
-    """Yield words and vectors of many records (word, space, numbers). Bytes behind the last count as one more."""
-    rest, left = b"", count
-    while block := file.read(BLOCK):
-        rest += block
-        words, rows, begin = [], [], 0
-        while left and (space := rest.find(b" ", begin, begin + MAX_WORD_BYTES)) >= 0:
-            end = space + 1 + 4 * width
-            if end > len(rest):
-                break
-            words.append(rest[begin:space].lstrip(b"\n"))
-            rows.append(rest[space + 1 : end])
-            begin, left = end, left - 1
-        yield words, np.frombuffer(b"".join(rows), "<f4").reshape(-1, width)
-        rest = rest[begin:]
-        if left and len(rest) >= MAX_WORD_BYTES and b" " not in rest[:MAX_WORD_BYTES]:
-            raise _RecordError(f"found {rest[:40]!r}; expected a word, a space and {width} numbers of four bytes")
-        if not left and rest.strip(b"\n"):
-            yield [b""], np.zeros((1, width), np.float32)
-            return
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
-
-
-def _is_number(text: bytes) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _pass_header(file: IO[bytes]) -> None:
+    """Read over the header, and over blank lines before it."""
+    while not file.readline(HEAD).removeprefix(BOM).strip():
+        pass

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.models.spelling import Spelling, bucket_ids
-from nlptl.models.word_vector_files.reading import FloatArray, Format
+from nlptl.models.word_vector_files.reading import Format
+from nlptl.models.word_vector_files.vector_text import FloatArray
 
 VECTORS_AT_ONCE = 2_000
 MAGIC, FORMAT = 793712314, 12  # of fastText's files

@@ -86,8 +86,8 @@ class MaskedLMTraining(TokenPrediction):
         token_model, device, read = self.encoder.transformer, self.encoder.device, len(masked.batch.input_ids)
         if not len(masked.places):
             return self.head.bias.sum() * 0.0, 0, read
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen), token_model.reading(-1):
-            hidden = token_model(masked.batch.to(device))[masked.places.to(device)]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            hidden = token_model(masked.batch.to(device), layer=-1)[masked.places.to(device)]
         table = token_model.word_embeddings.weight
         logits = self.head(hidden, table.detach() if self.frozen else table)
         total = nn.functional.cross_entropy(logits, masked.targets.to(device), reduction="sum")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.drafts import temporary_folder
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN_ID, set_vocabulary
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def corpus_of(
     from nlptl.pretraining.word2vec.scanned_pile import ScannedPile
 
     threads = threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)
-    with tempfile.TemporaryDirectory(prefix="nlptl-corpus-") as name:
-        path = Path(name) / "ids"
+    with temporary_folder("corpus") as folder:
+        path = folder / "ids"
         with ThreadPoolExecutor(threads) as pool:
-            pile = ScannedPile(Path(name), tokenizer, pool, threads)
+            pile = ScannedPile(folder, tokenizer, pool, threads)
             pile.read(batches)
             words, counts = pile.words.vocabulary(min_count, known_words)
             set_vocabulary(tokenizer, words)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.drafts import temporary_folder
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus
@@ -48,8 +48,8 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
                 contexts = _by_id(np.zeros_like(vectors), rows, model.syn1neg)
                 callbacks.after_epoch(self.epochs, _by_id(vectors, rows, model.wv.vectors), contexts)
 
-    with tempfile.TemporaryDirectory(prefix="nlptl-gensim-") as folder:
-        path = Path(folder) / "corpus.txt"
+    with temporary_folder("gensim") as folder:
+        path = folder / "corpus.txt"
         try:
             _write_lines(corpus, path)
         except OSError as error:

@@ -8,7 +8,6 @@ Shapes: V words of the vocabulary, P phrases, C pairs.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from nlptl.drafts import temporary_folder
 from nlptl.pretraining.word2vec.corpus import Corpus, blocks, mapped_ids
 from nlptl.pretraining.word2vec.scanned_pile import disk_errors_in
 
@@ -29,8 +29,8 @@ Ids = NDArray[np.int32]
 def joined_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Iterator[tuple[Corpus, Ids]]:
     """Yield the corpus with its phrases joined, in a temporary file, and their ids (P, 3)."""
     pairs = find_phrases(corpus, min_count=min_count, threshold=threshold)
-    with tempfile.TemporaryDirectory(prefix="nlptl-phrases-") as folder:
-        yield merge(corpus, pairs, Path(folder))
+    with temporary_folder("phrases") as folder:
+        yield merge(corpus, pairs, folder)
 
 
 def find_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Ids:

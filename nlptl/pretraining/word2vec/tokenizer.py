@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import Config
@@ -23,8 +23,12 @@ NEGATIONS = frozenset(
 URL, USER = "<url>", "<user>"
 
 _SCRIPTS_WITHOUT_SPACES = r"\p{Han}|\p{Hiragana}+|[\p{Katakana}ー]+"
-_WORD = r"[\p{L}\p{M}\p{N}]+(?:['’][\p{L}\p{M}]+)*"
-_EMOJI = r"[\p{Emoji_Presentation}\p{Extended_Pictographic}][\x{FE0F}\x{200D}\p{Emoji_Modifier}]*"
+_WORD = r"[\p{L}\p{N}][\p{L}\p{Mn}\p{Mc}\p{N}]*(?:['’]\p{L}[\p{L}\p{Mn}\p{Mc}]*)*"  # a mark alone is no word
+_INVISIBLE = r"[\x{AD}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]"  # soft hyphens and variation selectors
+_TAGS = r"(?:[\x{E0020}-\x{E007E}]+\x{E007F})?"  # after a black flag: a region such as England
+_PICTURE = rf"[\p{{Emoji_Presentation}}\p{{Extended_Pictographic}}]\p{{Emoji_Modifier}}?{_TAGS}"
+_FLAG, _KEYCAP = r"[\x{1F1E6}-\x{1F1FF}]{2}", r"[0-9#*]\x{20E3}"
+_EMOJI = rf"{_FLAG}|{_KEYCAP}|{_PICTURE}(?:\x{{200D}}{_PICTURE})*"
 _EMOTICON = r"[:;=]['\-]?[)(dpo/|*3]|<3"
 
 
@@ -32,8 +36,9 @@ class TextSettings(Config):
     """Settings of the split into words."""
 
     preset: Literal["plain", "tweets"] = "plain"
-    """plain keeps words only. tweets also keeps emoji, emoticons, ! and ?, replaces @mentions by <user> and links by
-    <url>, drops the # of hashtags and shortens elongations (soooo to soo)."""
+    """plain keeps words only; each begins with a letter or a digit. tweets also keeps emoji, emoticons, ! and ?, replaces
+    @mentions by <user> and links by <url>, drops the # of hashtags and shortens elongations (soooo to soo). A flag, a
+    keycap or a family is one emoji. Both drop soft hyphens and variation selectors."""
     unicode: Literal["NFC", "NFKC", "none"] = "NFKC"
     """Unicode normalisation. NFKC also merges width and ligature variants."""
     lowercase: bool = True
@@ -48,7 +53,8 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
     """Return a tokenizer with an empty vocabulary (only [UNK], id 0)."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(r"<[bB][rR][ \t\r\n\f\v]*/?>"), " ")]
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_INVISIBLE), "")]
+    steps.append(normalizers.Replace(Regex(r"<[bB][rR][ \t\r\n\f\v]*/?>"), " "))
     if settings.unicode != "none":
         steps.append(normalizers.NFKC() if settings.unicode == "NFKC" else normalizers.NFC())
     steps.append(normalizers.Replace(Regex("’"), "'"))
@@ -69,6 +75,14 @@ def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
     return tokenizer
+
+
+def words_of(tokenizer: Tokenizer, batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Yield the words of each text of each batch, known to the tokenizer or not."""
+    for batch in batches:
+        for text in batch:
+            normal = tokenizer.normalizer.normalize_str(text)
+            yield [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def stop_words(settings: TextSettings) -> frozenset[str]:

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nlptl.context import Record
 from nlptl.models.encoder import Encoder
 from nlptl.models.pooling import Pooling
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
-from nlptl.models.word_vector_files.reading import read_counts, read_vectors
+from nlptl.models.word_vector_files.reading import VectorFile, read_counts
 from nlptl.models.word_vectors import WordVectors
 from nlptl.pretraining.word2vec.engines import Buckets, FloatArray
+from nlptl.pretraining.word2vec.given_vectors import given_vectors
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN, TextSettings, set_vocabulary, untrained_tokenizer
 
 if TYPE_CHECKING:
@@ -52,18 +54,28 @@ class VocabularyVectors:
         return Encoder(self.tokenizer, table, Pooling("mean")).eval()
 
 
-def vectors_from_file(path: Path, settings: TextSettings) -> VocabularyVectors:
-    """Return the vectors of a file. Without a file of counts, Zipf's law gives them: files are sorted by frequency."""
-    words, vectors = read_vectors(path)
-    known = [index for index, word in enumerate(words) if word != UNKNOWN]
-    words = [UNKNOWN, *(words[index] for index in known)]
+def vectors_from_file(path: Path, settings: TextSettings, record: Record) -> VocabularyVectors:
+    """Return the vectors of a file. If nothing states counts, Zipf's law gives them: files are sorted by frequency."""
+    file = given_vectors(path, settings, record)
+    known = [index for index, word in enumerate(file.words) if word != UNKNOWN]
+    words = [UNKNOWN, *(file.words[index] for index in known)]
     tokenizer = untrained_tokenizer(settings)
     set_vocabulary(tokenizer, words)
-    table = np.vstack([np.zeros((1, vectors.shape[1]), np.float32), vectors[known]])
+    table = np.vstack([np.zeros((1, file.vectors.shape[1]), np.float32), file.vectors[known]])
     counted = read_counts(path)
     if counted is not None:
         counts = np.array([counted.get(word, 0) for word in words], np.int64)
+    elif file.counts is not None:
+        counts = np.concatenate([np.zeros(1, np.int64), file.counts[known]])
     else:
         zipf = np.maximum(1, ZIPF_COUNT // np.arange(1, len(table)))
         counts = np.concatenate([[0], zipf]).astype(np.int64)
-    return VocabularyVectors(tokenizer, table, counts)
+    return VocabularyVectors(tokenizer, table, counts, _buckets_in_use(file), file.spelling)
+
+
+def _buckets_in_use(file: VectorFile) -> Buckets | None:
+    """Return the buckets of n-grams that are not zero: zeros never occurred in training."""
+    if file.buckets is None:
+        return None
+    used = np.flatnonzero(file.buckets.any(axis=1)).astype(np.int32)
+    return Buckets(used, file.buckets if len(used) == len(file.buckets) else file.buckets[used])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from nlptl.artifact import append_lines, read_json, write_text_atomically
+from nlptl.artifact import read_result, read_result_line, result_line, write_result
 from nlptl.config import Config
 from nlptl.context import RunContext
-from nlptl.errors import ArtifactError
+from nlptl.drafts import append_lines, write_text_atomically
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
-from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, write_json
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.studies.arms import Study, Trial
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
             context.progress.say(f"{arm.name}: {told}")
     names = tuple(arm.name for arm in study.arms)
     result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
-    write_json(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
+    write_result(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
     return result
 
 
@@ -134,9 +133,13 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
 
 
 def read_comparison(folder: Path) -> ComparisonResult | None:
-    """Return the comparison in a run's folder. None when it is missing, damaged or of an earlier version."""
-    with contextlib.suppress(ArtifactError, ValidationError):
-        return ComparisonResult.model_validate(read_json(folder / COMPARISON))
+    """Return the comparison in a run's folder. None when it is missing or of an earlier version.
+
+    Raises ArtifactError when it was changed.
+    """
+    content = read_result(folder / COMPARISON)
+    with contextlib.suppress(ValidationError):
+        return None if content is None else ComparisonResult.model_validate(content)
     return None
 
 
@@ -184,10 +187,10 @@ def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
 
 
 def _lines(rows: Sequence[ComparisonRow]) -> str:
-    return "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows)
+    return "".join(result_line(row.model_dump()) + "\n" for row in rows)
 
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValidationError):  # of the line that a kill tore
-            yield ComparisonRow.model_validate_json(line)
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
+        with contextlib.suppress(ValidationError):  # of the line that a kill tore, or somebody changed
+            yield ComparisonRow.model_validate(read_result_line(line))

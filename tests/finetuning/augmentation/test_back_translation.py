@@ -93,7 +93,7 @@ def test_folders_without_such_a_model_are_refused(folder: Path, tmp_path: Path) 
     missing = tmp_path / "missing"
     assert told(missing) == sentence(missing, "there is no such folder")
     reader = tiny_folder(tmp_path / "bert", "bert")
-    assert told(reader) == sentence(reader, "a model of type bert only reads")
+    assert told(reader) == sentence(reader, "a model of type 'bert' is not read here")
     broken = translator_folder(tmp_path / "broken")
     tensors = load_file(broken / "model.safetensors")
     name = next(name for name in tensors if name.endswith("fc1.weight"))

@@ -14,17 +14,16 @@ from nlptl.pretraining.word2vec.tokenizer import (
     stop_words,
     untrained_tokenizer,
     vocabulary_of,
+    words_of,
 )
 
-
-def split(tokenizer: Tokenizer, text: str) -> list[str]:
-    """Return the words of a text, known or not."""
-    normal = tokenizer.normalizer.normalize_str(text)
-    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
 
 def words(text: str, **settings: object) -> list[str]:
-    return split(untrained_tokenizer(TextSettings.model_validate(settings)), text)
+    (found,) = words_of(untrained_tokenizer(TextSettings.model_validate(settings)), [[text]])
+    return found
 
 
 @pytest.mark.parametrize(
@@ -36,6 +35,11 @@ def words(text: str, **settings: object) -> list[str]:
         ("Łódź café éé", ["łódź", "café", "éé"]),
         ("東京はテストです", ["東", "京", "は", "テスト", "です"]),
         ("...", []),
+        ("good \u2764\ufe0f day\ufe0f \u2764\ufe0fday", ["good", "day", "day"]),
+        ("\ufe0f \ufe0e \u200b \u200d \u2060 \ufeff \u0301 \u200e\u202b\u2067 \u00ad \u20e3 \u2800", []),
+        ("zu\u00adsam\u00admen \u0301abc e\u0301e x'\u0301 1\ufe0f\u20e3", ["zusammen", "abc", "ée", "x", "1"]),
+        ("\U0001f1e9\U0001f1ea 👍🏽", []),
+        ("葛\U000e0100飾 猫\u0301 हिन्दी", ["葛", "飾", "猫", "हिन्दी"]),
     ],
 )
 def test_plain_text(text: str, expected: list[str]) -> None:
@@ -49,6 +53,18 @@ def test_plain_text(text: str, expected: list[str]) -> None:
         ("#MondayMood so tired 😂😂 :( <3", ["mondaymood", "so", "tired", "😂", "😂", ":(", "<3"]),
         ("mail me: a.b@c.org", ["mail", "me", "a", "b", "c", "org"]),
         ("cool :-) ok 👍🏽", ["cool", ":-)", "ok", "👍🏽"]),
+        (
+            "\U0001f1e9\U0001f1ea\U0001f1e9\U0001f1f0 \U0001f1e9",
+            ["\U0001f1e9\U0001f1ea", "\U0001f1e9\U0001f1f0", "\U0001f1e9"],
+        ),
+        (f"go {ENGLAND}! {FAMILY}{FAMILY}", ["go", ENGLAND, "!", FAMILY, FAMILY]),
+        ("\u2764\ufe0f\u2764 \u2764\ufe0e", ["\u2764", "\u2764", "\u2764"]),
+        (
+            "\u2764\ufe0f\u200d\U0001f525 \U0001f469\U0001f3fd\u200d\U0001f52c",
+            ["\u2764\u200d\U0001f525", "\U0001f469\U0001f3fd\u200d\U0001f52c"],
+        ),
+        ("1\ufe0f\u20e3 #\u20e3#tag", ["1\u20e3", "#\u20e3", "tag"]),
+        ("\U0001f469\u200d \u200d\ufe0f \u20e3", ["\U0001f469"]),
     ],
 )
 def test_tweets(text: str, expected: list[str]) -> None:
@@ -100,3 +116,12 @@ def test_a_given_vocabulary_must_begin_with_unknown() -> None:
     tokenizer = untrained_tokenizer(TextSettings())
     with pytest.raises(ValueError, match=r"words must be unique and begin with \[UNK\]"):
         set_vocabulary(tokenizer, ["a", "b"])
+
+
+def test_batches_give_the_words_of_each_text() -> None:
+    tokenizer = untrained_tokenizer(TextSettings())
+    assert list(words_of(tokenizer, [["Good \u2764\ufe0f day", "\u2764\ufe0f"], [], ["a"]])) == [
+        ["good", "day"],
+        [],
+        ["a"],
+    ]

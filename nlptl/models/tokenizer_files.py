@@ -1,0 +1,125 @@
+"""Tokenizers from files that anybody may have written: bounded, without patterns that hang, tried once before use."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from nlptl.errors import ArtifactError
+from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_in
+
+CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
+SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+STRING = r'"((?:[^"\\]|\\.)*)"'
+TEXT_OF_KEY = re.compile(rf"{STRING}\s*:\s*{STRING}")
+TIMES = r"[*+]|\{[0-9]*,\}|\{[0-9]*,?[0-9]{2,}\}"  # without bound, or ten times and more
+MANY, FIRST_REPEATS = re.compile(TIMES), re.compile(rf".(?:{TIMES})", re.DOTALL)
+INNERMOST_GROUP = re.compile(r"\((?P<body>[^()]*)\)(?P<times>[*+]|\{[0-9,]*\}|)")
+MAX_PATTERN = 20_000  # characters of a regular expression
+MAX_STEPS = 64  # of a normalizer, each of which reads the whole text
+MAX_GROWTH = 64  # times that replacements may lengthen a text
+MAX_SPECIAL = 64  # tokens that are added to each text
+MAX_WORD = 10_000  # characters of a word that a WordPiece model splits, in quadratic time
+PROBE = "A text, 1 + 2."
+
+
+def read_tokenizer(path: Path, *, remedy: str = "Run the stage again.") -> Tokenizer:
+    """Read a tokenizer's file. Raises ArtifactError with the reason if it is damaged, or made to take time or memory."""
+    try:
+        check_patterns(path)
+        tokenizer = Tokenizer.from_file(str(path))
+        check_tokenizer(tokenizer)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: cannot be used, since {error}; expected a tokenizers file. {remedy}") from None
+    except BaseException as error:
+        if not is_of_tokenizers(error):
+            raise
+        raise ArtifactError(f"{path}: is missing or damaged; expected a tokenizers file. {remedy}") from None
+    return tokenizer
+
+
+def is_of_tokenizers(error: BaseException) -> bool:
+    """Return whether tokenizers raised an error: the bare class, or a panic of Rust, which is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def check_patterns(path: Path) -> None:
+    """Raise ValueError for regular expressions that may take exponential time. The vocabulary is not parsed."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no plain file")
+    if (size := path.stat().st_size) > MAX_TOKENIZER_BYTES:
+        raise ValueError(f"it has {size:,} bytes, more than {MAX_TOKENIZER_BYTES:,}")
+    for found in TEXT_OF_KEY.finditer(path.read_text(encoding="utf-8")):
+        key, value = (json.loads(f'"{text}"', strict=False) for text in found.groups())
+        if key == "Regex" and (len(value) > MAX_PATTERN or may_explode(value)):
+            raise ValueError(f"the pattern {value[:80]!r} may take exponential time")
+
+
+def may_explode(pattern: str) -> bool:
+    """Return whether a pattern repeats a group that begins with a repetition, such as (a+)+, which backtracks for ever."""
+    plain = re.sub(r"\\p\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "a", pattern, flags=re.DOTALL)
+    plain = re.sub(r"\(\?[^:=!>()]*[:=!>]", "(", plain)
+    while group := INNERMOST_GROUP.search(plain):
+        nested = any(map(FIRST_REPEATS.match, group["body"].split("|")))
+        repeated = bool(MANY.fullmatch(group["times"]))
+        if nested and repeated:
+            return True
+        plain = f"{plain[: group.start()]}a{'+' if nested or repeated else ''}{plain[group.end() :]}"
+    return False
+
+
+def check_tokenizer(tokenizer: Any) -> None:
+    """Raise ValueError for a tokenizer that lengthens texts, draws at random, or fails on the simplest one."""
+    length = (tokenizer.truncation or {}).get("max_length", 1)
+    if not 1 <= length <= MAX_LENGTH:
+        raise ValueError(f"it cuts texts off after {length} tokens")
+    padding = tokenizer.padding or {}
+    if (padding.get("length") or 0) > MAX_LENGTH or (padding.get("pad_to_multiple_of") or 0) > MAX_LENGTH:
+        raise ValueError("it pads texts to more than a million tokens")
+    if getattr(tokenizer.model, "dropout", None):
+        raise ValueError("it draws the pieces of a word at random")
+    if getattr(tokenizer.model, "max_input_chars_per_word", 0) > MAX_WORD:
+        raise ValueError(f"it splits words of more than {MAX_WORD:,} characters")
+    if tokenizer.normalizer is not None:
+        _check_growth(json.loads(tokenizer.normalizer.__getstate__()))
+    if tokenizer.num_special_tokens_to_add(False) > MAX_SPECIAL:
+        raise ValueError("it adds too many tokens to each text")
+    tokenizer.encode_batch_fast([PROBE, ""], add_special_tokens=True)
+
+
+def check_side_files(folder: Path) -> None:
+    """Raise ValueError for settings beside a tokenizer that name a class, a file or a value that is none of a tokenizer's."""
+    for name in SIDE_FILES:
+        if (folder / name).is_file():
+            object_in(folder / name)
+    settings = object_in(folder / SIDE_FILES[0]) if (folder / SIDE_FILES[0]).is_file() else {}
+    kind = settings.get("tokenizer_class")
+    if kind is not None and not (isinstance(kind, str) and CLASS.fullmatch(kind)):
+        raise ValueError(f"tokenizer_config.json names the tokenizer_class {str(kind)[:100]!r}")
+    files = settings.get("fast_tokenizer_files") or []
+    if not isinstance(files, list) or not all(re.fullmatch(r"tokenizer[0-9.]*\.json", str(file)) for file in files):
+        raise ValueError("tokenizer_config.json names fast_tokenizer_files elsewhere")
+    length = settings.get("model_max_length")
+    if length is not None and (isinstance(length, bool) or not isinstance(length, int | float) or length < 1):
+        raise ValueError(f"tokenizer_config.json holds model_max_length {str(length)[:100]}")
+
+
+def _check_growth(normalizer: dict[str, Any]) -> None:
+    growth, steps = 1.0, 0
+    waiting = [normalizer]
+    while waiting:
+        step = waiting.pop()
+        waiting += step.get("normalizers") or []
+        steps += 1
+        if step.get("type") == "Replace":
+            pattern = step.get("pattern") or {}
+            shortest = len(pattern.get("String") or "x") if isinstance(pattern, dict) else 1
+            growth *= max(1.0, len(step.get("content") or "") / shortest)
+        elif step.get("type") == "Prepend":
+            growth *= max(1.0, len(step.get("prepend") or ""))
+    if steps > MAX_STEPS or growth > MAX_GROWTH:
+        raise ValueError(f"its normalizer has {steps} steps, which lengthen a text {growth:.3g} times")
