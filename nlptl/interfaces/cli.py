@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -41,6 +42,7 @@ from nlptl.interfaces.terminal import (
     remark,
     tell,
 )
+from nlptl.interfaces.termination import Terminated, raise_when_terminated
 from nlptl.training.distributed import end, is_main
 
 if TYPE_CHECKING:
@@ -111,8 +113,10 @@ def run(
         remark(begin_line(chain))
     try:
         result = chain.run(folder, context=context, where=str(pipeline))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. Finished stages are kept; run the same command to go on.")
+        if isinstance(stop, Terminated):
+            raise
         raise typer.Exit(1) from None
     end()
     tell(run_lines(result, price_per_hour=price_per_hour, quiet=quiet))
@@ -133,7 +137,7 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    tell([*report.sentences(), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
+    tell([*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
 app.command(
@@ -204,8 +208,14 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: remark(f"Warning: {message}")
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
+    raise_when_terminated()
+    raise_when_terminated()
     try:
         code = _exit_code()
+    except Terminated as stop:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        stop.end()
     finally:
         logging.disable(logging.NOTSET)  # which --quiet has raised
     sys.exit(code)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenizers import normalizers
 
-from nlptl.artifact import SETTINGS, read_published
+from nlptl.artifact import MANIFEST, SETTINGS, read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
@@ -31,8 +31,11 @@ MODES: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
 
 def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encoder:
     """Load weights with the pooling they were trained with, else the mean. Raises ArtifactError if that is not supported."""
-    own = (folder / SETTINGS).is_file()
-    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
+    if (folder / SETTINGS).is_file():  # of nlptl; files that somebody copied out of such a folder have no manifest
+        is_published = (folder / MANIFEST).exists()
+        encoder = read_published(folder, Encoder.read_files) if is_published else Encoder.read_files(folder)
+    else:
+        encoder = _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
     return encoder.eval()
