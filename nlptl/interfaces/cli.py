@@ -209,7 +209,6 @@ def main() -> None:
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     raise_when_terminated()
-    raise_when_terminated()
     try:
         code = _exit_code()
     except Terminated as stop:
