@@ -92,6 +92,8 @@ def _expected(fault: Mapping[str, Any]) -> str:
         return f"a number of {words} {fault['ctx'][key]}"
     if fault["type"].startswith(("int_", "float_")):
         return "a whole number" if fault["type"].startswith("int_") else "a number"
+    if "null byte" in fault["msg"]:
+        return "a path without the character NUL"
     choices = re.findall("'([^']*)'", fault["msg"].partition(" is not one of ")[2])
     if choices:
         return f"{', '.join(choices[:-1])} or {choices[-1]}"

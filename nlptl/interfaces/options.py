@@ -27,9 +27,18 @@ def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | Non
         return None
     what = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
     if "\0" in str(path):
-        raise ConfigError(f"{what}: found {str(path)!r}; a path cannot hold the character NUL. Give another path.")
+        raise ConfigError(f"{what}: found {str(path)!r}; expected a path without the character NUL. Correct it.")
     if any("\ud800" <= character <= "\udfff" for character in str(path)):
         raise ConfigError(f"{what}: found {_as_bytes(path)!r}, whose name is not UTF-8; expected UTF-8. Rename it.")
+    return path
+
+
+def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the path of a run. Raises ConfigError for a file."""
+    if (found := usable_path(parameter, path)) and os.path.isfile(found):
+        raise ConfigError(
+            f"RUN: {path} is a file; expected the folder of a run or of one of its stages. Give a folder."
+        )
     return path
 
 
@@ -61,7 +70,9 @@ path_argument = functools.partial(argument, callback=usable_path)
 path_option = functools.partial(option, callback=usable_path)
 
 PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
-RunArgument = Annotated[Path, path_argument(metavar="RUN", help="The folder of a run or of one of its stages.")]
+RunArgument = Annotated[
+    Path, argument(metavar="RUN", callback=run_folder, help="The folder of a run or of one of its stages.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),

@@ -96,8 +96,8 @@ def predict(
         "--input-delimiter": input_delimiter, "--quoting": quoting, "--encoding": encoding, "--sheet": sheet,
     }  # fmt: skip
     _check_input(text, file, of_a_file=[name for name, value in given.items() if value])
-    form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     _check_out(out, file, force=force)
+    form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     with at_the_command_line():
         settings = reading_settings(
             text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,

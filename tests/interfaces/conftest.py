@@ -25,7 +25,7 @@ def small_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a classifier of two labels over word vectors."""
     folder = tmp_path_factory.mktemp("small") / "classifier"
     data = TextData(unlabelled=small_reviews(60)[0], labelled=small_reviews(12))
-    encoder = SkipGram(dim=8, min_count=1, epochs=2).run(data=data)
+    encoder = SkipGram(dim=16, min_count=1, epochs=20, window=10).run(data=data)
     head = ClassificationHead().run(encoder, data=data)
     FineTune(update={"method": "head", "solver": "logistic"}).run(head, data=data).save(folder)
     return folder
