@@ -94,6 +94,8 @@ def _expected(fault: Mapping[str, Any]) -> str:
         return "a whole number" if fault["type"].startswith("int_") else "a number"
     if "null byte" in fault["msg"]:
         return "a path without the character NUL"
+    if "surrogates not allowed" in fault["msg"]:
+        return "a path in UTF-8"
     choices = re.findall("'([^']*)'", fault["msg"].partition(" is not one of ")[2])
     if choices:
         return f"{', '.join(choices[:-1])} or {choices[-1]}"
