@@ -12,6 +12,7 @@ from nlptl.data.arrow_rows import arrow_rows
 from nlptl.data.limits import check_ratio, text_too_long
 from nlptl.data.packing import Packing, read_bytes
 from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows
+from nlptl.drafts import temporary_folder
 from nlptl.errors import DataError, first_line
 
 _BATCH_ROWS = 2_000
@@ -126,8 +127,8 @@ def _plain(path: Path, packing: Packing | None) -> Iterator[Path]:
     if packing is None:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="nlptl-") as folder:
-        copy = Path(folder) / "rows.parquet"
+    with temporary_folder("unpacked") as folder:
+        copy = folder / "rows.parquet"
         with copy.open("wb") as file:
             for chunk in read_bytes(path, packing):
                 try:

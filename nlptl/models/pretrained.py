@@ -137,7 +137,8 @@ def _lora_config(folder: Path, model: nn.Module) -> Any:
         if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
             raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
     return LoraConfig(
-        r=found.r, lora_alpha=found.lora_alpha, lora_dropout=found.lora_dropout, target_modules=found.target_modules,
+        r=found.r, lora_dropout=found.lora_dropout, target_modules=found.target_modules,
+        lora_alpha=found.lora_alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank: a float is right
         use_rslora=found.use_rslora, use_dora=found.use_dora, inference_mode=True,
     )  # fmt: skip
 

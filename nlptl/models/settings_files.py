@@ -180,7 +180,7 @@ RATES = {
     **dict.fromkeys(("layer_norm_eps", "norm_eps", "layer_norm_epsilon"), (0.0, 1.0)),
     **dict.fromkeys(("initializer_range", "initializer_cutoff_factor", "init_std"), (0.0, 1000.0)),
 }  # fmt: skip
-ONLY = {  # values of which transformers or nlptl reads no other
+ONLY: dict[str, tuple[object, ...]] = {  # values of which transformers or nlptl reads no other
     "position_embedding_type": ("absolute", None),
     "dtype": ("float32", "float16", "bfloat16", "float64", None),
     "torch_dtype": ("float32", "float16", "bfloat16", "float64", None),
