@@ -180,6 +180,9 @@ class DataSettings(Config):
     scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
     """Treatment of a row without text: `refuse` stops and names its line; `skip` leaves it out."""
+    empty_label: Literal["refuse", "skip", "unlabelled"] = "refuse"
+    """Treatment of a labelled row without label: `refuse` stops and names its line; `skip` leaves it out; `unlabelled`
+    adds the text of a row of `labelled` to the pile, and leaves out rows of other parts."""
 
     @field_validator("label_names", mode="before")
     @classmethod

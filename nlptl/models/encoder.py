@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.artifact import SETTINGS
+from nlptl.data.python_texts import TextColumns, TextsLike, strings
 from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
@@ -114,8 +115,9 @@ class Encoder(nn.Module):
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: TextsLike,
         *,
+        text: TextColumns = "text",
         normalize: bool = False,
         layer: LayerChoice | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -123,6 +125,8 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError, and so do rows without a text; an empty string has a vector.
         `normalize` scales each to length 1; zero stays zero. `layer` selects a transformer's layer: 0 (the embeddings) to
         the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is several times as fast
         on a GPU, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine of at least 0.9999 to those of
@@ -130,8 +134,7 @@ class Encoder(nn.Module):
 
         Nothing is kept of these arguments: threads may call at once, with other ones.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode expects a list of texts; put the one text into a list")
+        texts = strings(texts, text=text)
         if precision == "bfloat16":
             token_model = copy.deepcopy(self.token_model)
             for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
