@@ -5,6 +5,7 @@ Whatever is read here was written by nlptl and compared with its digest.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import json
@@ -19,6 +20,7 @@ from nlptl.config import Config, load_yaml
 from nlptl.disk_errors import checked_path, told_as_read_error, told_as_storage_error
 from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
 from nlptl.errors import ArtifactError
+from nlptl.hard_links import share
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -96,11 +98,12 @@ def library_versions() -> dict[str, str]:
 
 
 def publish(
-    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = ()
-) -> Manifest:
+    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
+    beside: Collection[Path] = (),
+) -> Manifest:  # fmt: skip
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
 
-    See `foreign_files` on `files`.
+    See `foreign_files` on `files`. A large file that one of the published folders `beside` it holds too is shared with it.
     """
 
     def check(found: Path) -> None:
@@ -109,13 +112,38 @@ def publish(
     def write_all(draft: Path) -> Manifest:
         write(draft)
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
-        digests, stamps = ({name: of(path) for name, path in paths.items()} for of in (file_digest, stamp_of))
-        whole = _sealed(manifest.model_copy(update={"files": digests, "stamps": stamps}).model_dump(mode="json"))
-        text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+        digests = {name: file_digest(path) for name, path in paths.items()}
+        held = _files_by_digest(beside)
+        for name, path in paths.items():
+            share(path, digests[name], held, digest_of=file_digest)
+        stamps = {name: stamp_of(path) for name, path in paths.items()}
+        published, text = _written(manifest.model_copy(update={"files": digests, "stamps": stamps}))
         (draft / MANIFEST).write_text(text, encoding="utf-8")
-        return Manifest.model_validate(whole)
+        return published
 
     return write_folder_atomically(checked_path(folder), write_all, check=check)
+
+
+def replace_settings(folder: Path, manifest: Manifest, settings: Mapping[str, Any]) -> Manifest:
+    """Replace the settings in the manifest of a published folder, where a path in them has changed but nothing else."""
+    published, text = _written(manifest.model_copy(update={"settings": dict(settings)}))
+    write_text_atomically(folder / MANIFEST, text)
+    return published
+
+
+def _files_by_digest(folders: Collection[Path]) -> dict[str, Path]:
+    """Return the files of published folders by the digests that their manifests state."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        with contextlib.suppress(ArtifactError):
+            found |= {digest: folder / name for name, digest in read_manifest(folder).files.items()}
+    return found
+
+
+def _written(manifest: Manifest) -> tuple[Manifest, str]:
+    """Return a manifest with its digest, and the text of its file."""
+    whole = _sealed(manifest.model_dump(mode="json"))
+    return Manifest.model_validate(whole), json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_published(folder: Path, read: Callable[[Path], T], *, kind: Kind | None = None) -> T:

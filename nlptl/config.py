@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from nlptl.errors import ConfigError
 from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
+from nlptl.input_paths import from_here, in_file
 
 __all__ = [
     "Config",
@@ -26,6 +27,7 @@ __all__ = [
     "override",
     "parse",
     "replace_at",
+    "value_at",
 ]
 
 C = TypeVar("C", bound=BaseModel)
@@ -59,10 +61,13 @@ def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def parse(model: type[C], raw: object, *, where: str) -> C:
-    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them."""
+def parse(model: type[C], raw: object, *, where: str, folder: Path | None = None) -> C:
+    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them.
+
+    Paths in them are relative to `folder`, or to the current one.
+    """
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, context=in_file(folder))
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, where))) from None
     except ConfigError as error:  # of a check that `model` itself makes
@@ -114,7 +119,10 @@ def dump_yaml(raw: object) -> str:
 
 
 def override(raw: object, assignments: Sequence[str]) -> object:
-    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]")."""
+    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]").
+
+    Paths in it are relative to the current folder, as everywhere on the command line.
+    """
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path:
@@ -125,7 +133,7 @@ def override(raw: object, assignments: Sequence[str]) -> object:
             value = yaml.load(text, Loader=_StrictLoader)
         except YAML_FAULTS:
             raise ConfigError(f"--set {assignment}: the value is not valid YAML. Put it in quotes.") from None
-        raw = replace_at(raw, path.split("."), value, where=f"--set {assignment}")
+        raw = replace_at(raw, path.split("."), from_here(value), where=f"--set {assignment}")
     return raw
 
 
@@ -145,6 +153,13 @@ def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -
         old = dict(raw or {})
         return {**old, key: replace_at(old.get(key), rest, value, where=where)}
     raise ConfigError(f"{where}: {key!r} cannot be set inside the plain value {raw!r}. Check the path.")
+
+
+def value_at(raw: Any, keys: Sequence[str]) -> Any:
+    """Return the plain value that `keys` name in a nested one; `replace_at` puts it there."""
+    for key in keys:
+        raw = raw[int(key)] if isinstance(raw, list) else raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
 
 
 class _KeyGivenTwice(yaml.constructor.ConstructorError):

@@ -91,6 +91,7 @@ def run(
         option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
     ] = None,
     price_per_hour: PriceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace finished work of another pipeline.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run a pipeline and print what came out.
@@ -112,7 +113,7 @@ def run(
     if not quiet:
         remark(begin_line(chain))
     try:
-        result = chain.run(folder, context=context, where=str(pipeline))
+        result = chain.run(folder, context=context, where=str(pipeline), force=force)
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. Finished stages are kept; run the same command to go on.")
         if isinstance(stop, Terminated):

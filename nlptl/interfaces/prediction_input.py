@@ -83,8 +83,11 @@ def from_file(
     `keep` names columns to keep beside the text; None keeps all. `on_remark` gets sentences on how the file is read.
     """
     from nlptl.data.sources import open_source
+    from nlptl.interfaces.remedies import PREDICT_DOOR
 
-    opened = open_source(str(path), settings=settings, labelled=False, where="--file", whole=keep != ())
+    opened = open_source(
+        str(path), settings=settings, labelled=False, where="--file", door=PREDICT_DOOR, whole=keep != ()
+    )
     for remark in opened.remarks:
         on_remark(remark)
     names, without_text, total = dict.fromkeys(opened.names), WithoutText(), 0

@@ -47,6 +47,9 @@ def evaluate(
     no_header: NoHeader = False,
     sheet: SheetOption = None,
     max_text_length: MaxTextLength = None,
+    empty_label: Annotated[
+        Literal["refuse", "skip"], typer.Option(metavar="HOW", help="Treat rows without a label: refuse or skip.")
+    ] = "refuse",
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -55,30 +58,34 @@ def evaluate(
     With --save, scores that evaluate wrote before are replaced. Any other file needs --force.
     """
     from nlptl.context import RunContext
+    from nlptl.data.labelled_parts import labelled_parts
     from nlptl.data.sources import load, open_source
     from nlptl.evaluation.scores import evaluate_classifier, load_classifier
     from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.remedies import EVALUATE_DOOR
     from nlptl.runs.folder import write_json
 
     _check_save(save, force=force)
     with at_the_command_line():
         settings = reading_settings(
-            text_column=text_column or None, label_column=label_column, empty_text=empty_text, quoting=quoting,
-            delimiter=input_delimiter, encoding=encoding, header=not no_header, sheet=sheet,
+            text_column=text_column or None, label_column=label_column, quoting=quoting, delimiter=input_delimiter,
+            encoding=encoding, header=not no_header, sheet=sheet,
             max_text_length=max_text_length,
         )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))
-        opened = open_source(str(test), settings=settings, labelled=True, where="--test")
+        opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
             remark(sentence)
-        table, skipped = load(opened, empty_text=empty_text)
-        with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(table), unit="texts") as task:
-            evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)
+        read, skipped = load(opened, empty_text=empty_text, empty_label=empty_label)
+        part = labelled_parts({"test": read})[0]["test"]
+        with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
+            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance)
     if save is not None:
         write_json(save, evaluation.to_dict())
     tell(evaluation.summary_lines())
-    if skipped and not quiet:
-        remark(f"{skipped} row{'s' * (skipped != 1)} without a text {'were' if skipped != 1 else 'was'} left out.")
+    for count, what in () if quiet else ((skipped, "text"), (part.changes.empty, "label")):
+        if count:
+            remark(f"{count} row{'s' * (count != 1)} without a {what} {'were' if count != 1 else 'was'} left out.")
 
 
 def _check_save(save: Path | None, *, force: bool) -> None:

@@ -16,7 +16,7 @@ from nlptl.runs.runner import read_scores
 from nlptl.runs.studies.comparison import read_comparison
 
 if TYPE_CHECKING:
-    from nlptl.evaluation.intervals import Interval
+    from nlptl.evaluation.intervals import Estimate
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.runner import RunResult, RunScores
     from nlptl.runs.studies.comparison import ComparisonResult
@@ -30,6 +30,8 @@ def begin_line(pipeline: Pipeline) -> str:
 
 def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: bool = False) -> Iterator[str]:
     """Tell what came out of a run. `quiet` leaves out the remarks on the data."""
+    if result.scores is not None:
+        yield from result.scores.evaluation.warnings()
     if not quiet:
         yield from result.data.sentences()
     if price_per_hour is not None:
@@ -68,7 +70,7 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
     try:
         scores = read_scores(run)
         if scores is not None and scores.identity == manifests[-1].identity:
-            yield from ("", *_score_lines(scores, details=details))
+            yield from ("", *scores.evaluation.warnings(), *_score_lines(scores, details=details))
         if (comparison := read_comparison(run)) is not None:
             yield from ("", *comparison_lines(comparison))
     except ArtifactError as error:
@@ -83,6 +85,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         differences = ["", *(_percent(one.difference, "+.1f") for one in found.differences)]
         counts = ["", *(f"{one.wins}/{one.ties}/{one.losses}" for one in found.differences)]
         rows = list(zip(result.arms, cells, differences, counts, strict=True))
+        if found.most_frequent is not None:
+            rows.append(("most frequent label", f"{100 * found.most_frequent:.1f}", "", ""))
         yield from (*table(["", "accuracy", "difference in points", "better/equal/worse"], rows), "")
     yield result.sentence
 
@@ -106,9 +110,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
         yield "  ".join(padded(cell, width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
 
 
-def _percent(found: Interval, form: str) -> str:
-    value, low, high = (format(100 * number, form) for number in (found.value, found.low, found.high))
-    return f"{value} [{low}, {high}]"
+def _percent(found: Estimate, form: str) -> str:
+    """Return a share in per cent with its interval. The sentence under the table says why there may be none."""
+    ends = "(no interval)"
+    if found.low is not None and found.high is not None:
+        ends = f"[{100 * found.low:{form}}, {100 * found.high:{form}}]"
+    return f"{100 * found.value:{form}} {ends}"
 
 
 def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -126,7 +133,7 @@ def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = Tr
     for part, share in scores.unknown_shares.items():
         if share > 0 and remarks:
             yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
-    accuracy, *others = scores.evaluation.summary_lines()
+    accuracy, *others = scores.evaluation.score_lines()
     yield f"Test: {accuracy}."
     yield from (f"  {line}" for line in others if details)
 

@@ -12,6 +12,7 @@ from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config
 from nlptl.data import DataSettings, TextData, load_data
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import NO_PATHS
 from nlptl.stages.stage import ExpectedModel, Need, Stage
 from nlptl.stages.union import AnyStage
 
@@ -132,8 +133,9 @@ class Chain(Config):
         for stage in self.stages:
             read: dict[str, str] = {part: getattr(data, part).digest for part in sorted(stage.reads(data))}
             seed = trial if seed is None and stage.is_random else seed
+            settings = stage.model_dump(mode="json", context=dict(NO_PATHS))
             shaped_by = {
-                "settings": stage.model_dump(mode="json"), "version": stage.version, "seed": seed, "data": read,
+                "settings": settings, "version": stage.version, "seed": seed, "data": read,
                 "outside": digests.of(stage), "parent": parent,
             }  # fmt: skip
             found.append(StageIdentity(digest_of(shaped_by), parent, read))

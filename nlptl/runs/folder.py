@@ -14,24 +14,28 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
 from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_result
+from nlptl.config import dump_yaml, load_yaml
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.stages.union import stage_names
+from nlptl.training.distributed import processes
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
+SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
@@ -53,6 +57,56 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_result(folder / DATA_REPORT, data_report)
+
+
+def settings_text(settings: Mapping[str, Any], folder: Path, source: Path | None) -> str:
+    """Return the content of pipeline.yaml, which names the file of the pipeline, relative to the run's folder."""
+    if source is not None and source.resolve() == (folder / RUN_SETTINGS).resolve():
+        source = source_of(folder)
+    path = "" if source is None else os.path.relpath(source.resolve(), folder.resolve())
+    return MARK + (f"{SOURCE}{json.dumps(path)}\n" if path else "") + dump_yaml(settings)
+
+
+def source_of(folder: Path) -> Path | None:
+    """Return the file of the pipeline whose run `folder` holds. None where that is not known, as after a run in Python."""
+    with contextlib.suppress(OSError, ValueError, TypeError), (folder / RUN_SETTINGS).open(encoding="utf-8") as file:
+        lines = [file.readline() for _ in range(2)]
+        if lines[1].startswith(SOURCE):
+            return folder.resolve() / str(json.loads(lines[1].removeprefix(SOURCE)))
+    return None
+
+
+def check_finished(folder: Path, wanted: Mapping[Path, str], source: Path | None, *, compare: object) -> None:
+    """Raise ArtifactError where a run would remove finished work of another pipeline, which it names.
+
+    A pipeline is known by its file. It may replace its own stages. Where the file is not known, stages may be replaced by
+    those of the same name. `wanted` holds the identities of the stages to come, `compare` the settings of the comparison.
+    """
+    before = source_of(folder)
+    here = None if source is None else source.resolve()
+    if here is not None and here in (before and before.resolve(), (folder / RUN_SETTINGS).resolve()):
+        return
+    lost = []
+    with contextlib.suppress(ArtifactError):
+        for stage in stage_folders(folder):
+            replaced = before is None and stage in wanted
+            if stage != folder and not replaced and read_manifest(stage).identity != wanted.get(stage):
+                lost.append(stage.name)
+    if before is not None and (folder / COMPARISON_ROWS).is_file() and _old_comparison(folder) != compare:
+        lost.append(COMPARISON_ROWS)
+    if lost:
+        of = "another pipeline" if before is None else os.path.relpath(before)
+        raise ArtifactError(
+            f"{folder}: holds finished work of {of}, which this run would remove or replace: {', '.join(lost)}. Nothing was "
+            "changed. Choose another folder with --out, or add --force (in Python: force=True)."
+        )
+
+
+def _old_comparison(folder: Path) -> object:
+    with contextlib.suppress(ConfigError):
+        settings = load_yaml(folder / RUN_SETTINGS)
+        return settings.get("compare") if isinstance(settings, dict) else None
+    return None
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -109,11 +163,17 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     return (Encoder if read_manifest(folder).kind == "encoder" else TextClassifier).load(folder)
 
 
-def kept_stage(stage: Path, identity: str) -> Manifest | None:
-    """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
+def kept_stage(stage: Path, identity: str, settings: Mapping[str, Any]) -> Manifest | None:
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none.
+
+    Paths in its settings follow a file that has moved, since its content alone is part of the identity.
+    """
     with contextlib.suppress(ArtifactError):
         if read_manifest(stage).identity == identity:
-            return artifact.checked_manifest(stage)
+            manifest = artifact.checked_manifest(stage)
+            if manifest.settings != settings and processes().is_main:
+                manifest = artifact.replace_settings(stage, manifest, settings)
+            return manifest
     return None
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from nlptl.config import load_yaml, override, parse
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
+from nlptl.input_paths import in_file
 from nlptl.runs.chain import Chain, ExternalDigests, kind_words
-from nlptl.runs.runner import RunResult, check_outside, context_here, run_chain
+from nlptl.runs.runner import RunPlan, RunResult, check_outside, context_here, run_chain
 from nlptl.runs.studies.arms import Comparison, Study
 from nlptl.training.distributed import main_process_first, processes
 
@@ -26,6 +27,7 @@ class Pipeline(Chain):
 
     compare: Comparison | None = None
     """Afterwards, compare arms of this chain over many seeds."""
+    _file: Path | None = PrivateAttr(default=None)  # that it was read from
 
     @model_validator(mode="after")
     def _arms_are_classifiers(self) -> Pipeline:
@@ -41,7 +43,8 @@ class Pipeline(Chain):
     def from_yaml(cls, path: Path | str, *, assignments: Sequence[str] = ()) -> Pipeline:
         """Read a pipeline file and apply assignments such as "stages.0.dim=50".
 
-        Raises ConfigError with one sentence for every fault of the file.
+        Paths in the file are relative to its folder, those in assignments to the current one. Raises ConfigError with one
+        sentence for every fault of the file.
         """
         raw = load_yaml(path)
         if raw is None:
@@ -50,7 +53,9 @@ class Pipeline(Chain):
             raise ConfigError(
                 f"{path}: found {type(raw).__name__}; expected a block with data: and stages: . Write one."
             )
-        return parse(cls, override(raw, assignments), where=str(path))
+        pipeline = parse(cls, override(raw, assignments), where=str(path), folder=Path(path).parent)
+        pipeline._file = Path(path)
+        return pipeline
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
         """Check all settings, data and arms without training; returns the data. Raises ConfigError or DataError."""
@@ -58,11 +63,14 @@ class Pipeline(Chain):
         self._study(data, where, ExternalDigests())
         return data, report
 
-    def run(self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline") -> RunResult:
+    def run(
+        self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline", force: bool = False
+    ) -> RunResult:
         """Check, then run into `folder`. A stage whose identity has not changed is kept.
 
-        Under torchrun or accelerate launch every process calls this method. Raises ConfigError or DataError before
-        training, ArtifactError for a folder in use or without write permission, ProcessError if another process fails.
+        With `force`, finished stages of another pipeline may be removed. Under torchrun or accelerate launch every process
+        calls this method. Raises ConfigError or DataError before training, ArtifactError for a folder in use, without write
+        permission or with another pipeline's work, ProcessError if another process fails.
         """
         folder, context = Path(folder), context_here(context, self.seed)
         with main_process_first():
@@ -77,10 +85,25 @@ class Pipeline(Chain):
             data, report = super().check(where=where, progress=context.progress)
             identities = self.identities(data, digests)
             study = self._study(data, where, digests)
-        return run_chain(self, folder, data, report, context, identities=identities, study=study)
+        plan = RunPlan(self._settings(folder, study), tuple(identities), study, source=self._file, force=force)
+        return run_chain(self, folder, data, report, context, plan=plan)
+
+    def _settings(self, folder: Path, study: Study | None) -> dict[str, Any]:
+        """Return all settings as they stand in the run's folder, to which their paths are relative."""
+        settings = self.model_dump(mode="json", context=in_file(folder))
+        if self.compare is not None and study is not None:
+            settings["compare"]["arms"] = study.changes(self.compare, folder)
+        return settings
 
     def _study(self, data: TextData, where: str, digests: ExternalDigests) -> Study | None:
         if self.compare is None:
             return None
         chain = Chain(seed=self.seed, data=self.data, stages=self.stages)
-        return Study.of(chain, self.compare, data, where=f"{where}: compare", digests=digests)
+        return Study.of(
+            chain,
+            self.compare,
+            data,
+            where=f"{where}: compare",
+            digests=digests,
+            folder=None if self._file is None else self._file.parent,
+        )

@@ -18,6 +18,7 @@ from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import InputPath
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
@@ -88,7 +89,7 @@ class SkipGram(Stage):
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
-    vectors: str | None = None
+    vectors: InputPath | None = None
     """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
     n-grams of a fastText model, unseen words have vectors."""
     continue_training: bool = False

@@ -147,6 +147,9 @@ def test_evaluate(trained: Path, review_files: Path, shell: Shell) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("accuracy ")
     assert json.loads((review_files / "e.json").read_text())["rows"] == 20
+    code, out, _ = shell("evaluate", trained, "--test", review_files / "train.csv")
+    told = "12 of 12 texts were learnt from: these scores are too high. Score on texts that the classifier has"
+    assert (code, out.splitlines()[0]) == (0, told)
     (review_files / "other.csv").write_text("text,label\nfine,splendid\n")
     code, _, err = shell("evaluate", trained, "--test", review_files / "other.csv")
     assert (code, err) == (

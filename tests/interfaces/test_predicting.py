@@ -40,8 +40,8 @@ def test_a_missing_text_is_refused_before_anything_is_written(
         code, out, err = shell("predict", small_classifier, "--file", files / "in.csv", "-q", *more)
         assert (code, out) == (2, "")
         assert err == (
-            f"{files / 'in.csv'}:3: the text is empty. Remove the row, fill in the text, or set --empty-text skip to leave "
-            "out all such rows.\n"
+            f"{files / 'in.csv'}:3: the text is empty. Remove the row, fill in the text, or add --empty-text skip to leave "
+            "out all such rows, or --empty-text empty to give them an empty label.\n"
         )
     assert not out_file.exists()
 

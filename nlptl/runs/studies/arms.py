@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from nlptl.artifact import digest_of
-from nlptl.config import Config, parse, replace_at
+from nlptl.config import Config, parse, replace_at, value_at
 from nlptl.data import Source, TextData, load_table, redraw, rows_not_in, without_texts_of
 from nlptl.errors import ConfigError
+from nlptl.input_paths import NO_PATHS, in_file
 from nlptl.runs.chain import Chain, ExternalDigests
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nlptl.data import TextTable
     from nlptl.stages.stage import Part
 
@@ -78,17 +81,31 @@ class Study:
     seed: int
 
     @classmethod
-    def of(cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests) -> Study:
-        """Build and check all arms of `chain` and its `data`. Raises ConfigError or DataError."""
+    def of(
+        cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests,
+        folder: Path | None = None,
+    ) -> Study:  # fmt: skip
+        """Build and check all arms of `chain` and its `data`. Raises ConfigError or DataError.
+
+        Paths in the arms' changes are relative to `folder`, that of the pipeline file.
+        """
         sources = _Sources(chain, settings, data, digests, where)
         arms = []
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
-            arm = _changed(chain, changes, at, redrawn=settings.redraw is not None)
+            arm = _changed(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
             arms.append(Arm(name, arm, sources.of(arm, at)))
             arm.check_data(arms[-1].data.data, where=at)
         seeds = range(chain.seed, chain.seed + settings.seeds)
         return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
+
+    def changes(self, settings: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
+        """Return the arms' changes with all defaults, as they stand in a file in `folder`."""
+        written = {arm.name: arm.chain.model_dump(mode="json", context=in_file(folder)) for arm in self.arms}
+        return {
+            name: {path: value_at(written[name], path.split(".")) for path in changes}
+            for name, changes in settings.arms.items()
+        }
 
 
 class _Sources:
@@ -131,16 +148,19 @@ class _Sources:
     def _trial(self, arm: Arm, data: TextData, tests: Mapping[str, TextTable], seed: int) -> Trial:
         read = {part: getattr(data, part).digest for part in PARTS if getattr(data, part) is not None}
         tested = {test: table.digest for test, table in tests.items()}
-        stages = [(stage.model_dump(mode="json"), stage.version, self._digests.of(stage)) for stage in arm.chain.stages]
+        stages = [
+            (stage.model_dump(mode="json", context=dict(NO_PATHS)), stage.version, self._digests.of(stage))
+            for stage in arm.chain.stages
+        ]
         identity = digest_of({"settings": [arm.name, stages], "data": [read, tested]})
         work = tuple(stage.own for stage in arm.chain.identities(data, self._digests, trial=seed))
         return Trial(arm, seed, identity, data, tests, work)
 
 
-def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool) -> Chain:
+def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool, folder: Path | None) -> Chain:
     """Return the chain of an arm. Raises ConfigError for changes that are unfair or do not fit."""
     shared = SHARED + (SHARED_WHEN_REDRAWN if redrawn else ())
-    changed: object = chain.model_dump(mode="json")
+    changed: object = chain.model_dump(mode="json", context=in_file(folder))
     for path, value in changes.items():
         if any(f"{path}.".startswith(f"{one}.") for one in shared) or path == "data":
             raise ConfigError(
@@ -148,7 +168,7 @@ def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: b
                 "settings, such as stages.0.epochs. Remove it."
             )
         changed = replace_at(changed, path.split("."), value, where=f"{where}.{path}")
-    arm = parse(Chain, changed, where=where)
+    arm = parse(Chain, changed, where=where, folder=folder)
     if arm.stages[-1].gives != "classifier":
         raise ConfigError(
             f"{where}: the chain ends with {arm.stages[-1].stage}, which is no classifier; only classifiers can be "
