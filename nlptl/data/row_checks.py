@@ -45,6 +45,8 @@ PYTHON_DOOR = Door(
 )
 
 
+HEADER_REMEDY = " If the first row is data, set `header: false`."
+
 Column = str | int  # name, or position counted from 1
 
 _JOINER = "\n"  # between the columns of one text: a line end, at which sentences end too
@@ -87,23 +89,24 @@ class Columns:
             if column not in found:
                 raise self._missing(column, [str(name) for name in found], at)
 
-    def match(self, found: Sequence[str], at: str, *, counted: str = "") -> ColumnPositions:
+    def match(self, found: Sequence[str], at: str, *, remedy: str = "") -> ColumnPositions:
         """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
         places, remarks = list[int](), list[str]()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
-                raise self._missing(column, list(found), at, remedy=counted if self.matches_nothing(found) else "")
+                raise self._missing(column, list(found), at, remedy=remedy if self._matches_nothing(found) else "")
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
         return self._positions(places, tuple(remarks), tuple(found))
 
-    def number(self, count: int, at: str) -> ColumnPositions:
-        """Return the places of the columns in a table of `count` columns without header, or raise DataError.
+    def number(self, first: Sequence[str], at: str) -> ColumnPositions:
+        """Return the places of the columns in a table without header, which begins with the row `first`, or raise DataError.
 
         Columns have numbers there. The text is the first column unless it is set, and the label the next one.
         """
+        count = len(first)
         named = [number for number in map(_number_of, self.wanted()) if number is not None]
         free = iter(number for number in range(1, count + 2) if number not in named)
         places = []
@@ -121,7 +124,9 @@ class Columns:
                     f"Correct `{usual}_column:`, or `{usual}:` under this source."
                 )
             places.append(number - 1)
-        return self._positions(places, (), tuple(map(str, range(1, count + 1))))
+        is_header = Columns(label=None if self.label is None else "label").are_in(first)
+        told = ("its first row is read as data, although it seems to name the columns",) if is_header else ()
+        return self._positions(places, told, tuple(map(str, range(1, count + 1))))
 
     def are_in(self, found: Sequence[str]) -> bool:
         """Return whether all columns are among those `found`, in whatever case."""
@@ -131,10 +136,10 @@ class Columns:
             for column in self.wanted()
         )
 
-    def matches_nothing(self, found: Sequence[str]) -> bool:
+    def _matches_nothing(self, found: Sequence[str]) -> bool:
         """Return whether none of the columns is among those `found`, nor resembles one."""
         names = set(map(_plain_name, found))
-        return not any(
+        return len(found) < len(self.wanted()) or not any(
             isinstance(column, int) or _plain_name(column) in names or did_you_mean(column, found)
             for column in self.wanted()
         )
