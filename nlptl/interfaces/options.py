@@ -56,6 +56,8 @@ def check_place(path: Path | None, option: str) -> None:
         return
     if os.path.isdir(path):
         raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise ConfigError(f"{option}: {path} is a device, a pipe or a broken link; expected a file. Name a file.")
     if not os.path.isdir(path.parent):
         raise ConfigError(f"{option}: {path.parent} is no folder; expected one to write {path.name} in. Make it first.")
 

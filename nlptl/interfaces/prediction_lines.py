@@ -5,6 +5,7 @@ CSV follows RFC 4180 but for the line end: a cell with a separator, a quote, any
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,13 +37,18 @@ class Columns:
 
     kept: tuple[str, ...]
     label: str
+    keys: tuple[str, ...]  # of JSON lines: the names in `kept`, the second of two equal ones with a number
     probabilities: str  # of JSON lines
     each: tuple[str, ...]  # the column of each label's probability in CSV
 
     @classmethod
     def of(cls, kept: Sequence[str], labels: Sequence[str]) -> Columns:
         """Name what is added: `label`, or `predicted_label` where the input has such a column, and so on."""
-        taken = set(kept)
+        keys: list[str] = []
+        for name in kept:
+            others = (f"{name}_{number}" for number in itertools.count(2))
+            keys.append(name if name not in keys else next(one for one in others if one not in {*keys, *kept}))
+        taken = {*kept, *keys}
 
         def free(name: str) -> str:
             while name in taken:
@@ -50,7 +56,13 @@ class Columns:
             taken.add(name)
             return name
 
-        return cls(tuple(kept), free("label"), free("probabilities"), tuple(free(f"p_{label}") for label in labels))
+        return cls(
+            tuple(kept),
+            free("label"),
+            tuple(keys),
+            free("probabilities"),
+            tuple(free(f"p_{label}") for label in labels),
+        )
 
     def added(self, form: OutputForm) -> list[str]:
         """Return the names of the columns that are added."""
@@ -106,7 +118,7 @@ def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
 def _json_row(
     kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: Columns, form: OutputForm
 ) -> str:
-    found = dict(zip(columns.kept, kept, strict=True))
+    found = dict(zip(columns.keys, kept, strict=True))
     found[columns.label] = labels[shares.index(max(shares))] if shares else None
     if form.proba:
         each = {label: round(share, 6) for label, share in zip(labels, shares, strict=True)} if shares else None

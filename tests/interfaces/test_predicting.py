@@ -144,6 +144,8 @@ def test_the_name_of_the_file_says_its_form(files: Path, small_classifier: Path,
         2,
         f"--out: {files / 'nowhere'} is no folder; expected one to write o.csv in. Make it first.\n",
     )
+    told = "--out: /dev/null is a device, a pipe or a broken link; expected a file. Name a file.\n"
+    assert shell(*command, "/dev/null", "--force") == (2, "", told)
     code, _, err = shell(*command, files)
     assert (code, err) == (2, f"--out: {files} is a folder; expected a file to write. Name a file in it.\n")
 

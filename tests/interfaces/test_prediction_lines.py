@@ -115,6 +115,17 @@ def test_columns_of_the_input_keep_their_names_and_the_predictions_get_others() 
     assert found == {"id": 7, "label": "old", "predicted_label": None, "p_a": 0.5, "predicted_predicted_label": "b"}
 
 
+def test_two_columns_of_one_name_lose_nothing() -> None:
+    kept, row = ("a", "a", "a_2"), (1, 2, 3)
+    assert written(["x"], ["l"], PLAIN, kept, [row]).splitlines() == ["a,a,a_2,label", "1,2,3,l"]
+    assert json.loads(written(["x"], ["l"], OutputForm("jsonl"), kept, [row])) == {
+        "a": 1,
+        "a_3": 2,
+        "a_2": 3,
+        "label": "l",
+    }
+
+
 def test_values_of_other_types_are_written_as_json_has_them() -> None:
     row = (True, 1.5, ["a", {"b": None}], float("nan"), None)
     kept = ("a", "b", "c", "d", "e")
