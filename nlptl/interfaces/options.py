@@ -68,12 +68,15 @@ group = functools.partial(
 )  # fmt: skip
 argument = functools.partial(typer.Argument, show_default=False)
 option = functools.partial(typer.Option, show_default=False)
-path_argument = functools.partial(argument, callback=usable_path)
-path_option = functools.partial(option, callback=usable_path)
+path_argument = functools.partial(
+    argument, callback=usable_path, readable=False
+)  # whoever reads it tells why it cannot
+path_option = functools.partial(option, callback=usable_path, readable=False)
 
 PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
 RunArgument = Annotated[
-    Path, argument(metavar="RUN", callback=run_folder, help="The folder of a run or of one of its stages.")
+    Path,
+    argument(metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages."),
 ]
 SetOption = Annotated[
     list[str] | None,

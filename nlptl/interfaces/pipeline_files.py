@@ -27,6 +27,8 @@ def check_is_pipeline(path: Path) -> None:
         )
     if suffix == ".json" and not _has_stages(path):
         raise ConfigError(f"{path}: found JSON without stages:; {EXPECTED} Give one.")
+    if path.is_file():
+        path.open("rb").close()  # PermissionError tells more than a fault of the YAML would
     if suffix and suffix not in SETTINGS:
         raise ConfigError(f"{path}: found a {suffix} file; {EXPECTED} Give one.")
 

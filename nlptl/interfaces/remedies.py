@@ -7,7 +7,8 @@ import dataclasses
 from nlptl.data.row_checks import Door
 
 EVALUATE_DOOR = Door(
-    empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows.",
+    empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, or --empty-text empty to "
+    "count them as wrong.",
     empty_label="Remove the row, fill in the label, or add --empty-label skip to leave out all such rows.",
     text_column="Name the column with --text-column.",
     label_column="Name the column with --label-column.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,6 +31,9 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.terminal import remark, tell
 
+if TYPE_CHECKING:
+    from nlptl.evaluation.scores import Evaluation
+
 
 def evaluate(
     run: RunArgument,
@@ -39,7 +43,8 @@ def evaluate(
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     empty_text: Annotated[
-        Literal["refuse", "skip"], typer.Option(metavar="HOW", help="Treat rows without a text: refuse or skip.")
+        Literal["refuse", "skip", "empty"],
+        typer.Option(metavar="HOW", help="Treat rows without a text: refuse, skip, or empty (they count as wrong)."),
     ] = "refuse",
     input_delimiter: InputDelimiter = None,
     quoting: QuotingOption = None,
@@ -76,16 +81,27 @@ def evaluate(
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
             remark(sentence)
-        read, skipped = load(opened, empty_text=empty_text, empty_label=empty_label)
+        read, skipped = load(opened, empty_text="refuse" if empty_text == "refuse" else "skip", empty_label=empty_label)
         part = labelled_parts({"test": read})[0]["test"]
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
             evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance)
+    unanswered = skipped if empty_text == "empty" else 0
     if save is not None:
-        write_json(save, evaluation.to_dict())
-    tell(evaluation.summary_lines())
-    for count, what in () if quiet else ((skipped, "text"), (part.changes.empty, "label")):
+        write_json(save, {**evaluation.to_dict(), "rows_without_text": unanswered})
+    tell([*evaluation.summary_lines(), *_of_all_rows(evaluation, unanswered)])
+    for count, what in () if quiet else ((skipped - unanswered, "text"), (part.changes.empty, "label")):
         if count:
             remark(f"{count} row{'s' * (count != 1)} without a {what} {'were' if count != 1 else 'was'} left out.")
+
+
+def _of_all_rows(evaluation: Evaluation, unanswered: int) -> Iterator[str]:
+    """Tell the accuracy that counts rows without a text, which get no label, as wrong."""
+    from nlptl.evaluation.intervals import wilson
+
+    if unanswered:
+        right = sum(row[place] for place, row in enumerate(evaluation.confusion))
+        rows = evaluation.rows + unanswered
+        yield f"accuracy {wilson(right, rows)} on all {rows} rows; {unanswered} without a text count as wrong"
 
 
 def _check_save(save: Path | None, *, force: bool) -> None:

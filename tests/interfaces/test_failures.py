@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from pathlib import Path
 
@@ -175,6 +176,33 @@ def test_scores_replace_scores_and_nothing_else(small_classifier: Path, tmp_path
     assert shell(*command, tmp_path / "package.json", "--force")[0] == 0
     code, _, err = shell("evaluate", small_classifier, "--test", test, "--empty-text", "skip")
     assert (code, err) == (0, "1 row without a text was left out.\n")
+
+
+def test_rows_without_a_text_are_refused_skipped_or_wrong(small_classifier: Path, tmp_path: Path, shell: Shell) -> None:
+    test, saved = tmp_path / "test.csv", tmp_path / "scores.json"
+    test.write_text("text,label\ngood film,positive\n,positive\nbad film,negative\nbad plot,\n")
+    command = ("evaluate", small_classifier, "--test", test, "--empty-label", "skip")
+    code, out, err = shell(*command)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"{test}:3: the text is empty. Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, "
+        "or --empty-text empty to count them as wrong.\n"
+    )
+    code, out, err = shell(*command, "--empty-text", "skip")
+    assert (code, err) == (0, "1 row without a text was left out.\n1 row without a label was left out.\n")
+    assert out.startswith("accuracy 1.000 ")
+    assert " on 2 texts" in out.splitlines()[0]
+    code, out, err = shell(*command, "--empty-text", "empty", "--save", saved)
+    assert (code, err) == (0, "1 row without a label was left out.\n")
+    assert out.splitlines()[-1].startswith("accuracy 0.667 ")
+    assert out.splitlines()[-1].endswith(" on all 3 rows; 1 without a text count as wrong")
+    assert json.loads(saved.read_text())["rows_without_text"] == 1
+    assert shell(*command, "--empty-text", "empty", "--save", saved)[0] == 0  # its own file
+    code, _, err = shell("evaluate", small_classifier, "--test", test, "--empty-text", "skip")
+    assert (code, err) == (
+        2, f"{test}:5: the label is empty. Remove the row, fill in the label, or add --empty-label skip to leave out all such "
+        "rows.\n"
+    )  # fmt: skip
 
 
 def test_quiet_means_only_results(review_files: Path, shell: Shell) -> None:
