@@ -117,6 +117,13 @@ class Bert(Stage):
         """Return the folder of the weights, if they are one."""
         return {} if self.weights is None else {"weights": Path(self.weights)}
 
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the folder of the weights. Those of the Hub are looked up there."""
+        if self.weights is None:
+            return frozenset()
+        found = self._found("bert")
+        return None if found.revision is not None else frozenset({found.folder})
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for a pile that is missing or too small."""
         self._pile(data, where)

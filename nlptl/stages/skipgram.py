@@ -149,6 +149,10 @@ class SkipGram(Stage):
         """Return the file of `vectors`."""
         return {} if self.vectors is None else {"vectors": Path(self.vectors)}
 
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the file of `vectors` and that of their counts."""
+        return frozenset() if self.vectors is None else frozenset({Path(self.vectors), counts_path(Path(self.vectors))})
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""
         if self._trains and not self.reads(data):

@@ -107,6 +107,16 @@ class ComparisonResult(Config):
     sentence: str
     results: tuple[TestResult, ...]
 
+    @property
+    def trials(self) -> int:
+        """Number of trials: each arm under each seed, and once more on redrawn examples."""
+        return len(self.arms) * self.results[0].seeds * (1 + any(result.redrawn for result in self.results))
+
+
+def kept_sentence(trials: int) -> str:
+    """Say that no trial of a comparison runs again."""
+    return f"comparison: kept, nothing that its {trials} trials depend on has changed."
+
 
 class SharedWork:
     """Artifacts that several trials need. Each is made by the first and dropped after the last."""
@@ -152,7 +162,7 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
     shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
     if not any(missing):
-        context.progress.say(f"comparison: kept, nothing that its {len(trials)} trials depend on has changed.")
+        context.progress.say(kept_sentence(len(trials)))
     last = {trial.seed: trial for trial in trials}
     task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
     with context.progress.task(task_name, total=len(last), unit="seeds") as task:
