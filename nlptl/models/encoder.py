@@ -311,6 +311,12 @@ def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> 
     words = tokenizer.get_vocab_size()
     if not isinstance(token_model, WordVectors):  # few enough to look at each
         words = max(tokenizer.get_vocab().values(), default=-1) + 1
+    spelt = isinstance(token_model, WordVectors) and token_model.subwords is not None
+    if spelt and (tokenizer.normalizer is None or tokenizer.pre_tokenizer is None):
+        raise ArtifactError(
+            f"{folder / TOKENIZER}: neither cleans nor splits a text; expected both, since words are spelt by n-grams. The folder "
+            "is damaged. Run the stage again."
+        )
     if words > rows:
         raise ArtifactError(
             f"{folder / TOKENIZER}: gives ids up to {words - 1}; expected ids below {rows}, since there are no more vectors. "
