@@ -246,9 +246,7 @@ def transformers_settings(raw: Mapping[str, Any], *, architecture: type) -> dict
 
     Numbers, texts and truth values that nothing here knows are passed on, as real settings hold many; lists and blocks are not.
     """
-    for name, value in raw.items():
-        _check_setting(name, value)
-    _check_heads(raw)
+    check_transformers_settings(raw)
     fields = {name for one in architecture.__mro__ for name in getattr(one, "__annotations__", ())}
     return {
         name: value
@@ -259,6 +257,13 @@ def transformers_settings(raw: Mapping[str, Any], *, architecture: type) -> dict
         and (name in NAMED or not isinstance(value, list | dict))
         and (name in fields or not hasattr(architecture, name))
     }
+
+
+def check_transformers_settings(raw: Mapping[str, Any]) -> None:
+    """Raise ValueError with the first setting of config.json that is out of its bounds."""
+    for name, value in raw.items():
+        _check_setting(name, value)
+    _check_heads(raw)
 
 
 def check_generation(raw: Mapping[str, Any]) -> None:

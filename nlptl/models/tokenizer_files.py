@@ -91,6 +91,12 @@ def check_tokenizer(tokenizer: Any) -> None:
     tokenizer.encode_batch_fast([PROBE, ""], add_special_tokens=True)
 
 
+def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
+    """Return the highest id that a tokenizer gives, special tokens of a text included; `of_all` looks at each word."""
+    words = max(tokenizer.get_vocab().values(), default=-1) if of_all else tokenizer.get_vocab_size() - 1
+    return max([words, *tokenizer.encode(PROBE, add_special_tokens=True).ids])
+
+
 def check_side_files(folder: Path) -> None:
     """Raise ValueError for settings beside a tokenizer that name a class, a file or a value that is none of a tokenizer's."""
     for name in SIDE_FILES:

@@ -174,6 +174,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("tokenizer.json", {"truncation/max_length": 10**12}, "it cuts texts off after 1000000000000 tokens"),
     ("tokenizer.json", {"model/max_input_chars_per_word": 10**9}, "it splits words of more than 10,000 characters"),
     ("tokenizer.json", {"model/vocab/[PAD]": 10**6}, "gives ids up to 1000000; expected ids below 107"),
+    ("tokenizer.json", {"post_processor/special_tokens/[CLS]/ids": [10**6]}, "gives ids up to 1000000; expected ids below 107"),
     ("tokenizer.json", {"model/type": "Evil"}, "is missing or damaged"),
 ]  # fmt: skip
 
