@@ -8,11 +8,14 @@ import resource
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nlptl.errors import DataError
 from nlptl.models.word_vector_files.reading import inspect, read_counts, read_vector_file, read_vectors
@@ -232,3 +235,31 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
 def test_counts_may_stand_behind_blanks_and_tabs(tmp_path: Path) -> None:
     (tmp_path / "v.vocab").write_bytes("\ufeffsoup  7\nbread\t 5\r\nnew york 3 \n".encode())
     assert read_counts(tmp_path / "v") == {"soup": 7, "bread": 5, "new york": 3}
+
+
+ADDED = st.binary(max_size=4) | st.sampled_from([b" ", b"\t", b"\r\n", b"9"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([SOUP, f"3 3\n{SOUP}", ". . . 1 2 3\n" + SOUP]).map(str.encode)
+    | st.just(b"2 2\na " + np.array([1, 2], "<f4").tobytes() + b"\nb " + np.array([3, 4], "<f4").tobytes()),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), ADDED), max_size=4),
+)  # fmt: skip
+def test_any_edit_gives_whole_words_or_one_sentence(whole: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+    for place, dropped, added in edits:
+        whole = whole[:place] + added + whole[place + dropped :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "v"
+        path.write_bytes(whole)
+        try:
+            words, vectors = read_vectors(path)
+        except DataError as error:
+            told = str(error)
+        else:
+            told = f"{path}"
+            assert vectors.shape[0] == len(words) > 0
+            assert np.isfinite(vectors).all()
+            assert all(word == word.strip(" \t\r\n") for word in words)
+    assert told.startswith(str(path))
+    assert "\n" not in told
