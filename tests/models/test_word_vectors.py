@@ -287,7 +287,7 @@ def test_rows_come_in_the_same_order_whatever_was_read_before(context: RunContex
     starts = []
     for before in ([], ["xxx yyy zzz www"]):
         given = ClassificationHead().run(encoder(), data=TextData(labelled=(texts, labels)), context=context)
-        given.predict(before)
+        given.encoder.encode(before)
         update = WordVectorTuner(
             given, texts, fitted_head=lambda rows, g=given: g.head, rates=(0.1, 0.1), l2_to_start=0.0
         )
