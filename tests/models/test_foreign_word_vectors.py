@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.errors import DataError
+from nlptl.models.word_vector_files import reading, vector_text
 from nlptl.models.word_vector_files.reading import inspect, read_counts, read_vector_file, read_vectors
 
 SOUP = "soup 0.5 -1e-3 2E+1\nbread 1 2 3\nstaff .5 4. +6\n"
@@ -94,9 +95,9 @@ def test_a_few_words_that_no_text_has_are_left_out_and_told(tmp_path: Path) -> N
     assert found.words == [f"w{place}" for place in range(1_000)]
     assert found.vectors[:, 0].tolist() == list(range(1_000))
     assert found.notes == (
-        f"{path}: 1 word is not in UTF-8 and left out, the first of them vector 12.",
-        f"{path}: 1 word is empty and left out, the first of them vector 11.",
-        f"{path}: 2 words are there a second time and left out, the first of them vector 13.",
+        f"{path}: 1 word not in UTF-8 was left out; the first is vector 12.",
+        f"{path}: 1 word without a character was left out; the first is vector 11.",
+        f"{path}: 2 words that stood there before were left out; the first is vector 13.",
     )
 
 
@@ -212,6 +213,22 @@ def test_a_long_line_in_a_small_file_is_refused_in_bounded_memory(tmp_path: Path
         "Remove the word or export the vectors again."
     )
     assert int(more) < 100_000 * (1024 if sys.platform == "darwin" else 1), "in kB"
+
+
+@pytest.mark.parametrize("line", [b"a 1 2\n", b"a b 1 2\n"])
+def test_a_small_file_that_unpacks_to_the_same_line_is_refused_early(
+    line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_text, "BLOCK", 1 << 12)
+    seen: list[int] = []
+    check = reading.checked_words
+    monkeypatch.setattr(reading, "checked_words", lambda path, words: seen.append(len(words)) or check(path, words))
+    content = gzip.compress(b"x 1 2\n" + line * 100_000)
+    word = line[:-5].decode()
+    assert fault(tmp_path / "v", content) == (
+        f": {word!r} is vector 2 and again vector 3; every word must stand once. Remove one of them."
+    )
+    assert seen[0] < 2_000
 
 
 def test_a_binary_header_that_claims_much_allocates_nothing(tmp_path: Path) -> None:
