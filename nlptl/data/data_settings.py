@@ -14,6 +14,7 @@ from nlptl.data.limits import MAX_TEXT_LENGTH
 from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
 from nlptl.faults import PREDICATE, shown
+from nlptl.input_paths import InputPath
 
 
 def _is_separator(value: object) -> object:
@@ -71,7 +72,7 @@ _Sheet = _Position | _ColumnName | None
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: Annotated[str, AfterValidator(_is_path)]
+    file: Annotated[InputPath, AfterValidator(_is_path)]
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
     text: _TextColumn | None = None
     """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
@@ -138,7 +139,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[str, Tag("str")]
+_Path = Annotated[InputPath, Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions

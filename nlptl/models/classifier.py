@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.data.learnt_texts import FILE as LEARNT
+from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts
 from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
@@ -42,6 +44,7 @@ class TextClassifier(nn.Module):
         if head.label_count != len(labels):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder, self.head, self.labels = encoder, head, tuple(labels)
+        self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
 
     @property
     def device(self) -> torch.device:
@@ -119,7 +122,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD}
+        return Encoder.files() | {SETTINGS, HEAD, LEARNT}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -134,6 +137,8 @@ class TextClassifier(nn.Module):
         add_head_to_note(folder)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if self.learnt is not None:
+            self.learnt.write(folder)
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
@@ -159,4 +164,6 @@ class TextClassifier(nn.Module):
                 f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
                 "equal. The folder is damaged. Run the stage again."
             )
-        return cls(encoder, head, settings.labels).eval()
+        classifier = cls(encoder, head, settings.labels).eval()
+        classifier.learnt = LearntTexts.read(folder)
+        return classifier

@@ -82,6 +82,13 @@ class Stage(Config, ABC):
         """Return the paths that the stage reads, by setting. A run never overwrites them."""
         return {}
 
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the files and folders whose change may change the result, or None where they are not known.
+
+        By default those of `input_paths`. A stage with external digests and no paths is taken for one whose files are not known.
+        """
+        return frozenset(self.input_paths().values())
+
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return the expected model after this stage, from the model `before` it."""
         return before
