@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nlptl.errors import ConfigError, NlptlError, ProcessError, StorageError
+from nlptl.errors import ConfigError, DataError, NlptlError, ProcessError, StorageError
 from nlptl.interfaces.terminal import OutputError
 
 INTERRUPTED = "Interrupted. Every file is as it was or complete; run the same command again."
@@ -18,7 +18,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 def failure_lines(error: Exception) -> list[str]:
     """Return the sentences that tell an error of nlptl, of the output or of the disk."""
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | DataError):
         return list(error.faults)
     if isinstance(error, OutputError):
         return [] if error.broken else [_output_line(str(error))]
