@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
 
+from nlptl import __main__
 from nlptl.errors import ConfigError, DataError, ProcessError, StorageError
 from nlptl.interfaces.failures import exit_code, failure_lines
 from nlptl.interfaces.terminal import OutputError
@@ -273,3 +275,19 @@ def test_a_fault_of_nlptl_keeps_its_traceback(shell: Shell, monkeypatch: pytest.
 
     with pytest.raises(AssertionError, match="a fault of nlptl"):
         cli.main()
+
+
+def test_an_interrupt_while_the_command_line_loads_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting(MetaPathFinder):
+        def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+            if fullname == "nlptl.interfaces.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "nlptl.interfaces.cli", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "Interrupted. Nothing was done; run the same command again.\n"
