@@ -60,6 +60,11 @@ EXPECTED = "expected a pipeline file, which is YAML with data: and stages:."
             "predict runs/x --file",
             "nlptl: --file needs a value. Write it behind the option. `nlptl --help` tells more.",
         ),
+        (
+            "predict runs/x -good",
+            "nlptl predict: found the option -g, which does not exist. Put -- before a value that begins with a dash."
+            + MORE.format("predict"),
+        ),
         ("predict runs/x --proba=3", "nlptl: --proba takes no value. Drop it. `nlptl --help` tells more."),
     ],
 )
@@ -252,6 +257,8 @@ def test_each_kind_of_failure_has_its_sentence_and_code() -> None:
          ["/data/x: cannot be used (File name too long). Check the path."]),
         (OSError(errno.ENOSPC, "No space left on device"), 1,
          ["output: cannot be written (No space left on device). Free space or write elsewhere."]),
+        (OSError(errno.EMFILE, "Too many open files"), 1,
+         ["system: found a refusal (Too many open files); expected none. Free what the machine lacks, and try again."]),
         (OutputError("it is closed", broken=False), 1, ["output: cannot be written (it is closed). Write elsewhere."]),
         (OutputError("Broken pipe", broken=True), 1, []),
         (MemoryError(), 1,
