@@ -93,8 +93,9 @@ def check_tokenizer(tokenizer: Any) -> None:
 
 def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
     """Return the highest id that a tokenizer gives, special tokens of a text included; `of_all` looks at each word."""
-    words = max(tokenizer.get_vocab().values(), default=-1) if of_all else tokenizer.get_vocab_size() - 1
-    return max([words, *tokenizer.encode(PROBE, add_special_tokens=True).ids])
+    words: int = max(tokenizer.get_vocab().values(), default=-1) if of_all else tokenizer.get_vocab_size() - 1
+    ids: list[int] = tokenizer.encode(PROBE, add_special_tokens=True).ids
+    return max([words, *ids])
 
 
 def check_side_files(folder: Path) -> None:
