@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from nlptl.config import Config, load_yaml
+from nlptl.config import MAX_JSON, Config, load_json, load_yaml
 from nlptl.disk_errors import checked_path, told_as_read_error
 from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.hard_links import share
 from nlptl.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 
@@ -172,7 +172,7 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
             raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
     try:
         with told_as_read_error(path):
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = load_json(path, most=MAX_JSON)
         found = raw.get("format_version")
         if isinstance(found, int) and found != FORMAT_VERSION:
             than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
@@ -184,7 +184,7 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         raise ArtifactError(
             f"{folder}: holds no {MANIFEST}; expected a folder that nlptl published. Give a run or a stage's folder."
         ) from None
-    except (ValueError, AttributeError, RecursionError):  # no UTF-8, no JSON, no block, or other fields
+    except (ValueError, AttributeError, RecursionError, ConfigError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
             f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
         ) from None
@@ -234,7 +234,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a verified folder. Raises ArtifactError when it is missing or damaged."""
     try:
         with told_as_read_error(path):
-            return json.loads(path.read_text(encoding="utf-8"))
+            return load_json(path, most=MAX_JSON)
     except (FileNotFoundError, ValueError, RecursionError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
+from nlptl.config import MAX_JSON, load_json
 from nlptl.disk_errors import shown, told_as_storage_error
 from nlptl.errors import ArtifactError
 
@@ -55,7 +55,7 @@ def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
 def _known_names(folder: Path, files: Collection[str]) -> set[str]:
     """Return the names of files that are nlptl's; none without a mark."""
     try:
-        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw = load_json(folder / MANIFEST, most=MAX_JSON)
         if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str) and isinstance(raw["files"], dict):
             return {MANIFEST, *raw["files"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.artifact import check_seal, is_whole, sealed, unsealed
+from nlptl.config import MAX_JSON, load_json
 from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import write_text_atomically
 from nlptl.errors import ArtifactError
@@ -24,7 +25,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with told_as_read_error(path):
-            content = {**json.loads(path.read_text(encoding="utf-8"))}
+            content = {**load_json(path, most=MAX_JSON)}
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
     check_seal(path, content, again="pipeline")

@@ -5,6 +5,8 @@ data.json           report on the data
 N-STAGE/            artifact of stage N, its manifest and history.jsonl
 .N-STAGE.checkpoints/   what the running stage needs to go on after a kill
 evaluation.json     scores of the last stage on the test texts
+finished.json       digests of what the finished run holds; its time moves only when something was made
+.inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
 tracking/           files of the trackers
@@ -29,7 +31,7 @@ from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
-from nlptl.results import write_result
+from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
@@ -42,7 +44,8 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
+FINISHED, INPUTS = "finished.json", ".inputs.json"
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
@@ -59,8 +62,17 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
     if not old.is_file() or old.read_text(encoding="utf-8") != settings:
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
+    (folder / INPUTS).unlink(missing_ok=True)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_result(folder / DATA_REPORT, data_report)
+
+
+def finish(folder: Path, made: Mapping[str, object]) -> None:
+    """Write what a finished run holds, unless it is written already: the file's time says when something was last made."""
+    with contextlib.suppress(ArtifactError):
+        if read_result(folder / FINISHED) == made:
+            return
+    write_result(folder / FINISHED, made)
 
 
 def settings_text(settings: Mapping[str, Any], folder: Path, source: Path | None) -> str:

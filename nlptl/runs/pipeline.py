@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,16 @@ from nlptl.context import RunContext
 from nlptl.disk_errors import checked_path
 from nlptl.errors import ConfigError
 from nlptl.input_paths import in_file
-from nlptl.runs.chain import Chain, ExternalDigests, kind_words
+from nlptl.progress import SilentTracker
+from nlptl.runs.chain import Chain, ExternalDigests, Faults, kind_words
 from nlptl.runs.runner import RunPlan, RunResult, check_outside, context_here, run_chain
-from nlptl.runs.studies.arms import Comparison, Study
+from nlptl.runs.studies.arms import Comparison, Study, check_tests
+from nlptl.runs.unchanged import remember, stamps_of, unchanged_run
+from nlptl.stages.union import stage_versions
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
-    from nlptl.data import DataReport, TextData
+    from nlptl.data import DataReport, Source, TextData
     from nlptl.progress import Progress
 
 
@@ -59,10 +64,26 @@ class Pipeline(Chain):
         return pipeline
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
-        """Check all settings, data and arms without training; returns the data. Raises ConfigError or DataError."""
-        data, report = super().check(where=where, progress=progress)
-        self._study(data, where, ExternalDigests())
+        """Check all settings, data and arms without training; returns the data.
+
+        Raises ConfigError or DataError with all faults.
+        """
+        data, report, _ = self._checked(where, progress, ExternalDigests())
         return data, report
+
+    def _checked(
+        self, where: str, progress: Progress | None, digests: ExternalDigests
+    ) -> tuple[TextData, DataReport, Study | None]:
+        faults, study = Faults(), None
+        found = self.check_into(faults, where=where, progress=progress)
+        if found is not None and not faults:
+            with faults.kept():
+                study = self._study(found[0], where, digests)
+        elif self.compare is not None:
+            check_tests(self.compare, self.data, faults, where=f"{where}: compare")
+        faults.check()
+        assert found is not None
+        return *found, study
 
     def run(
         self, folder: Path | str, *, context: RunContext | None = None, where: str = "pipeline", force: bool = False
@@ -74,6 +95,12 @@ class Pipeline(Chain):
         permission or with another pipeline's work, ProcessError if another process fails.
         """
         folder, context = checked_path(folder), context_here(context, self.seed)
+        begin, quick = time.time_ns(), isinstance(context.tracker, SilentTracker) and processes().count == 1
+        compared = self.compare is not None
+        if quick and (
+            kept := unchanged_run(self, folder, self._key(folder), compared=compared, progress=context.progress)
+        ):
+            return kept
         with main_process_first():
             context.torch_device()
             if self.compare is not None and (count := processes().count) > 1:
@@ -83,11 +110,26 @@ class Pipeline(Chain):
                 )
             check_outside(self, folder, where)
             digests = ExternalDigests()
-            data, report = super().check(where=where, progress=context.progress)
+            data, report, study = self._checked(where, context.progress, digests)
             identities = self.identities(data, digests)
-            study = self._study(data, where, digests)
         plan = RunPlan(self._settings(folder, study), tuple(identities), study, source=self._file, force=force)
-        return run_chain(self, folder, data, report, context, plan=plan)
+        stamps = stamps_of(self._chains(study), self._tests(), digests=digests, until=begin) if quick else None
+        result = run_chain(self, folder, data, report, context, plan=plan)
+        remember(folder, self._key(folder), stamps)
+        return result
+
+    def _chains(self, study: Study | None) -> list[Chain]:
+        return [self, *(arm.chain for arm in (() if study is None else study.arms))]
+
+    def _tests(self) -> list[Source]:
+        if self.compare is None:
+            return []
+        return [*self.compare.tests.values(), *([] if self.compare.redraw is None else [self.compare.redraw])]
+
+    def _key(self, folder: Path) -> list[object]:
+        """Return what tells this pipeline from others, before its data are read."""
+        place = None if self._file is None else os.path.relpath(self._file.resolve().parent, folder.resolve())
+        return [self.model_dump(mode="json", context=in_file(folder)), place, stage_versions()]
 
     def _settings(self, folder: Path, study: Study | None) -> dict[str, Any]:
         """Return all settings as they stand in the run's folder, to which their paths are relative."""

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nlptl.artifact import (
     Manifest,
+    digest_of,
     library_versions,
     publish,
     read_manifest,
@@ -149,7 +150,20 @@ def run_chain(
             for name in (on_disk.COMPARISON_ROWS, on_disk.COMPARISON):
                 (folder / name).unlink(missing_ok=True)
         compared = None if study is None else compare(study, folder, context)
+        if processes().is_main:
+            on_disk.finish(folder, what_is_made(outcomes, scores, compared))
     return RunResult(folder, tuple(outcomes), report, scores, compared)
+
+
+def what_is_made(
+    outcomes: Sequence[StageOutcome], scores: RunScores | None, compared: ComparisonResult | None
+) -> dict[str, object]:
+    """Return digests of all that a run has made."""
+    return {
+        "stages": {outcome.folder.name: digest_of(outcome.manifest.files) for outcome in outcomes},
+        "scores": None if scores is None else digest_of(dataclasses.asdict(scores)),
+        "comparison": None if compared is None else digest_of(compared.model_dump(mode="json", by_alias=True)),
+    }
 
 
 def _run_stages(

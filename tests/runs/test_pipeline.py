@@ -42,8 +42,8 @@ def test_a_run_leaves_whole_stages_and_scores(review_files: Path) -> None:
     out = review_files / "out"
     result = run(review_files / "small.yaml", out)
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
-        "evaluation.json", "pipeline.yaml",
+        ".inputs.json", ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
+        "evaluation.json", "finished.json", "pipeline.yaml",
     ]  # fmt: skip
     assert kept(result) == [False] * 4
     assert result.evaluation is not None

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from nlptl.artifact import digest_of
 from nlptl.config import Config, parse, replace_at, value_at
-from nlptl.data import Source, TextData, load_table, redraw, rows_not_in, without_texts_of
+from nlptl.data import DataSettings, Source, TextData, load_table, redraw, rows_not_in, without_texts_of
 from nlptl.errors import ConfigError
 from nlptl.input_paths import NO_PATHS, in_file
-from nlptl.runs.chain import Chain, ExternalDigests
+from nlptl.runs.chain import Chain, ExternalDigests, Faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,12 +90,14 @@ class Study:
         Paths in the arms' changes are relative to `folder`, that of the pipeline file.
         """
         sources = _Sources(chain, settings, data, digests, where)
-        arms = []
+        arms, faults = [], Faults()
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
-            arm = _changed(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
-            arms.append(Arm(name, arm, sources.of(arm, at)))
-            arm.check_data(arms[-1].data.data, where=at)
+            with faults.kept():
+                arm = _changed(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
+                arms.append(Arm(name, arm, sources.of(arm, at)))
+                arm.check_data(arms[-1].data.data, where=at, faults=faults)
+        faults.check()
         seeds = range(chain.seed, chain.seed + settings.seeds)
         return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
 
@@ -108,16 +110,29 @@ class Study:
         }
 
 
+def check_tests(
+    settings: Comparison, columns: DataSettings, faults: Faults, *, where: str
+) -> tuple[dict[str, TextTable], TextTable | None]:
+    """Read the tests and the pool of a comparison. What cannot be read is added to `faults`."""
+    tests: dict[str, TextTable] = {}
+    pool = None
+    for name, source in settings.tests.items():
+        with faults.kept():
+            tests[name] = load_table(source, settings=columns, where=f"{where}.tests.{name}")
+    if settings.redraw is not None:
+        with faults.kept():
+            pool = load_table(settings.redraw, settings=columns, where=f"{where}.redraw")
+    return tests, pool
+
+
 class _Sources:
     """Tables of a study, each read and filtered once."""
 
     def __init__(self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, at: str) -> None:
-        def load(source: Source, name: str) -> TextTable:
-            return load_table(source, settings=chain.data, where=f"{at}.{name}")
-
         self._chain, self._data, self._digests = chain, data, digests
-        self._tests = {name: load(source, f"tests.{name}") for name, source in settings.tests.items()}
-        self._pool = None if settings.redraw is None else load(settings.redraw, "redraw")
+        faults = Faults()
+        self._tests, self._pool = check_tests(settings, chain.data, faults, where=at)
+        faults.check()
         self._known: dict[str, ArmData] = {}
 
     def of(self, arm: Chain, where: str) -> ArmData:
@@ -174,6 +189,9 @@ def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: b
             f"{where}: the chain ends with {arm.stages[-1].stage}, which is no classifier; only classifiers can be "
             "compared. Keep the last stages."
         )
+    faults = Faults()
     for number, stage in enumerate(arm.stages):
-        stage.check(where=f"{where}: stages.{number}")
+        with faults.kept():
+            stage.check(where=f"{where}: stages.{number}")
+    faults.check()
     return arm

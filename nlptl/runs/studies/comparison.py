@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.drafts import append_lines, write_text_atomically
+from nlptl.errors import ConfigError
 from nlptl.evaluation.intervals import (
     MIN_TEXTS,
     Estimate,
@@ -106,6 +107,16 @@ class ComparisonResult(Config):
     sentence: str
     results: tuple[TestResult, ...]
 
+    @property
+    def trials(self) -> int:
+        """Number of trials: each arm under each seed, and once more on redrawn examples."""
+        return len(self.arms) * self.results[0].seeds * (1 + any(result.redrawn for result in self.results))
+
+
+def kept_sentence(trials: int) -> str:
+    """Say that no trial of a comparison runs again."""
+    return f"comparison: kept, nothing that its {trials} trials depend on has changed."
+
 
 class SharedWork:
     """Artifacts that several trials need. Each is made by the first and dropped after the last."""
@@ -151,7 +162,7 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
     shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
     if not any(missing):
-        context.progress.say(f"comparison: kept, nothing that its {len(trials)} trials depend on has changed.")
+        context.progress.say(kept_sentence(len(trials)))
     last = {trial.seed: trial for trial in trials}
     task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
     with context.progress.task(task_name, total=len(last), unit="seeds") as task:
@@ -189,7 +200,7 @@ def read_comparison(folder: Path) -> ComparisonResult | None:
     Raises ArtifactError when it was changed.
     """
     content = read_result(folder / COMPARISON)
-    with contextlib.suppress(ValidationError):
+    with contextlib.suppress(ConfigError):
         return None if content is None else ComparisonResult.model_validate(content)
     return None
 
@@ -251,5 +262,5 @@ def _lines(rows: Sequence[ComparisonRow]) -> str:
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
-        with contextlib.suppress(ValidationError):  # of the line that a kill tore, or somebody changed
+        with contextlib.suppress(ConfigError):  # of the line that a kill tore, or somebody changed
             yield ComparisonRow.model_validate(read_result_line(line))
