@@ -22,18 +22,8 @@ def _run(path: str, out: str, temporary: str, said: str) -> None:
     os.environ["NLPTL_CACHE"] = f"{temporary}-cache"
     with open(said, "wb") as file:
         os.dup2(file.fileno(), 2)
-    sys.argv = [
-        "nlptl",
-        "run",
-        path,
-        "--out",
-        out,
-        "--device",
-        "cpu",
-        "--quiet",
-        "--set",
-        "stages.0={stage: skipgram, engine: gensim, dim: 16, min_count: 1, epochs: 10000}",
-    ]
+    gensim = "stages.0={stage: skipgram, engine: gensim, dim: 16, min_count: 1, epochs: 10000}"  # its corpus is a file
+    sys.argv = ["nlptl", "run", path, "--out", out, "--device", "cpu", "--quiet", "--set", gensim]
     cli.main()
 
 
