@@ -108,7 +108,7 @@ def _rows(form: FileFormat) -> Iterator[RawRows]:
     if form.workbook is not None:
         return form.workbook.rows()
     if form.text is None and form.positions is not None:
-        return read_parquet(form.path, form.packing, form.positions, limit=form.max_text_length)
+        return read_parquet(form.path, form.packing, form.positions)
     text = form.text or TextFormat()
     if form.layout is not None and form.positions is not None:
         return read_csv(form.path, text, form.layout, form.positions, limit=form.max_text_length)

@@ -77,6 +77,7 @@ def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[Raw
     chosen = dataset.select_columns(list(dict.fromkeys(names)))
     yield from arrow_rows(
         chosen.with_format("arrow").iter(_BATCH_ROWS),
+        origin=Origin(name),
         texts=names[: len(found.texts)],
         label=None if found.label is None else names[-1],
         schema=chosen.features.arrow_schema,
