@@ -10,9 +10,18 @@ from nlptl.errors import DataError
 
 
 def arrow_rows(
-    batches: Iterable[Any], *, origin: Origin, texts: Sequence[str], label: str | None, schema: Any
+    batches: Iterable[Any],
+    *,
+    origin: Origin,
+    texts: Sequence[str],
+    label: str | None,
+    schema: Any,
+    whole: bool = False,
 ) -> Iterator[RawRows]:
-    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`."""
+    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`.
+
+    `whole` adds all values of each row.
+    """
     names = _label_names(schema, label)
     start = 1
     for batch in batches:
@@ -21,7 +30,12 @@ def arrow_rows(
             labels = [names[one] if one is not None and 0 <= one < len(names) else None for one in labels]
         parts = [_values(batch, name, origin, start) for name in texts]
         joined = parts[0] if len(parts) == 1 else [joined_text(part) for part in zip(*parts, strict=True)]
-        yield RawRows(range(start, start + batch.num_rows), joined, labels)
+        records = (
+            [*zip(*(_values(batch, name, origin, start) for name in batch.schema.names), strict=True)]
+            if whole
+            else None
+        )
+        yield RawRows(range(start, start + batch.num_rows), joined, labels, records)
         start += batch.num_rows
 
 

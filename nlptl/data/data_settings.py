@@ -14,6 +14,7 @@ from nlptl.data.limits import MAX_TEXT_LENGTH
 from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
 from nlptl.faults import PREDICATE, shown
+from nlptl.input_paths import InputPath
 
 
 def _is_separator(value: object) -> object:
@@ -71,7 +72,7 @@ _Sheet = _Position | _ColumnName | None
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: Annotated[str, AfterValidator(_is_path)]
+    file: Annotated[InputPath, AfterValidator(_is_path)]
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
     text: _TextColumn | None = None
     """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
@@ -138,7 +139,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[str, Tag("str")]
+_Path = Annotated[InputPath, Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions
@@ -184,7 +185,7 @@ class DataSettings(Config):
     """Sheet of an Excel workbook: its name, or its number from 1. Default: the first visible one."""
     max_text_length: int = Field(default=MAX_TEXT_LENGTH, ge=1, le=1_000_000_000, strict=True)
     """Largest number of characters of a text. A longer one is refused, since it would fill the memory."""
-    shots: int | None = Field(default=None, ge=1)
+    shots: int | None = Field(default=None, ge=1, le=10_000_000)
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
     smaller set of examples would be worth."""
     drop_leaks: bool = True
@@ -192,6 +193,9 @@ class DataSettings(Config):
     scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
     """Treatment of a row without text: `refuse` stops and names its line; `skip` leaves it out."""
+    empty_label: Literal["refuse", "skip", "unlabelled"] = "refuse"
+    """Treatment of a labelled row without label: `refuse` stops and names its line; `skip` leaves it out; `unlabelled`
+    adds the text of a row of `labelled` to the pile, and leaves out rows of other parts."""
 
     @field_validator("label_names", mode="before")
     @classmethod

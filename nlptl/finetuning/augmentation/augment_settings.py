@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nlptl.config import Config
+from nlptl.input_paths import InputPath, WeightsPath
 
 EdaEdit = Literal["replace", "insert", "swap", "delete"]
 
@@ -35,7 +36,7 @@ class Swap(Copying):
     share: float = Field(default=0.1, gt=0, le=1)
     """Share of the words that are swapped, at least one pair. More teaches that word order hardly matters. An encoder
     that averages word vectors learns nothing from it."""
-    reach: int = Field(default=3, ge=1)
+    reach: int = Field(default=3, ge=1, le=1000)
     """Largest distance of the two words, in words. 1 swaps neighbours; more breaks the grammar harder."""
 
 
@@ -71,14 +72,14 @@ class MaskedLMReplacement(Copying):
     """Hide words and let a masked LM predict others (Wu et al. 2019, without their training on the labels)."""
 
     kind: Literal["masked_lm"] = Field(default="masked_lm", description="The name of this kind.")
-    weights: str
+    weights: WeightsPath
     """Folder or name of an encoder with a masked-LM head, as in stage bert. Sentence encoders such as minilm have none.
     Weights trained further on similar texts predict more fitting words."""
     share: float = Field(default=0.15, gt=0, lt=1)
     """Share of the words that are replaced at once, at least one. From 0.3 on, the new words hardly fit each other."""
     temperature: float = Field(default=1.0, gt=0, le=10)
     """Divisor of the logits. Below 1 favours the most probable words, above 1 rarer ones."""
-    top_k: int = Field(default=50, ge=1)
+    top_k: int = Field(default=50, ge=1, le=100_000)
     """Number of most probable words to draw from. Fewer fit better and vary less. The model does not know the label: in
     "a [MASK] film" good and bad are both probable. The label check drops new texts that lost theirs."""
 
@@ -87,9 +88,9 @@ class BackTranslation(Copying):
     """Translate into another language and back (Sennrich et al. 2016; Xie et al. 2020)."""
 
     kind: Literal["back_translation"] = Field(default="back_translation", description="The name of this kind.")
-    forward: str
+    forward: InputPath
     """Folder of a sequence-to-sequence model in transformers' layout that translates into the other language."""
-    backward: str
+    backward: InputPath
     """Folder of the model that translates back."""
     forward_prefix: str = ""
     """Prefix for the first model, such as ">>deu<< " or "translate English to German: "."""
