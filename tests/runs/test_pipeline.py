@@ -15,7 +15,7 @@ import pytest
 
 from nlptl.artifact import read_manifest
 from nlptl.context import RunContext
-from nlptl.errors import ArtifactError, ConfigError, DataError, StorageError
+from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError, StorageError
 from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
 from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
@@ -684,3 +684,15 @@ def test_whole_chains_are_compared(review_files: Path, tmp_path: Path) -> None:
     assert len(found.accuracies) == 3
     assert len(found.differences) == 2
     assert "'a transformer'" in result.sentence
+
+
+def test_rows_without_a_label_may_be_the_whole_pile(tmp_path: Path) -> None:
+    stages = "stages:\n  - {stage: skipgram, min_count: 1, include_labelled: false}\n  - {stage: classification_head}\n"
+    (tmp_path / "p.yaml").write_text("data: {labelled: train.csv, empty_label: unlabelled}\n" + stages)
+    (tmp_path / "train.csv").write_text("text,label\ngood soup,pos\nfree text,\nbad soup,neg\n")
+    data, _ = Pipeline.from_yaml(tmp_path / "p.yaml").check()
+    assert data.unlabelled is not None
+    assert data.unlabelled.texts() == ["free text"]
+    (tmp_path / "train.csv").write_text("text,label\ngood soup,pos\nbad soup,neg\n")
+    with pytest.raises(NlptlError, match="found no texts to learn from"):
+        Pipeline.from_yaml(tmp_path / "p.yaml").check()
