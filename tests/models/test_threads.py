@@ -43,6 +43,7 @@ def classifier_over(encoder: Encoder) -> TextClassifier:
     """Return a classifier with random weights and dropout."""
     head = Head(encoder.dim, len(LABELS), hidden=6, dropout=0.5)
     head.initialise(torch.Generator().manual_seed(1))
+    head.centre.fill_(0.01)  # as training does: a fresh head predicts nothing
     return TextClassifier(encoder, head, LABELS).eval()
 
 
