@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from nlptl.context import RunContext
+from nlptl.errors import ConfigError
 from nlptl.progress import SilentProgress
 from nlptl.runs import pipeline as pipeline_module
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
+from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import tiny_folder
 
 STUDY = (
@@ -154,6 +156,16 @@ def test_the_stamp_moves_only_when_something_was_made(finished: Path) -> None:
     assert stamp.stat().st_mtime_ns == before
     run(finished, "stages.0.epochs=2")
     assert stamp.stat().st_mtime_ns > before
+
+
+def test_a_run_that_fails_is_not_finished(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(*_: object, **__: object) -> None:
+        raise ConfigError("stop")
+
+    monkeypatch.setattr(SkipGram, "run", stops)
+    with pytest.raises(ConfigError):
+        run(finished, "stages.0.epochs=3")
+    assert not (finished / "out" / "finished.json").exists()
 
 
 def test_a_kept_run_loads_no_library_of_models_or_data(finished: Path) -> None:
