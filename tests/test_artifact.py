@@ -13,21 +13,17 @@ import pytest
 from nlptl import artifact
 from nlptl.artifact import (
     Manifest,
-    check_replaceable,
     checked_manifest,
-    is_ours,
     publish,
     read_json,
     read_manifest,
     read_published,
-    read_result,
-    read_result_line,
     read_tensors,
-    result_line,
     verify,
-    write_result,
 )
 from nlptl.errors import ArtifactError
+from nlptl.ownership import check_replaceable, is_ours
+from nlptl.results import read_result, read_result_line, result_line, write_result
 
 
 def write_hello(folder: Path) -> None:
@@ -258,7 +254,8 @@ def test_an_edited_manifest_is_told_and_one_of_an_earlier_version_is_read(tmp_pa
 def test_a_kept_folder_is_not_read_while_its_stamps_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = published(tmp_path / "a")
+    folder = tmp_path / "a"
+    publish(folder, write_hello, Manifest(kind="encoder"), stamped=True)
     hello, read = folder / "tokenizer.json", list[Path]()
     monkeypatch.setattr(
         artifact, "file_digest", lambda path, digest=artifact.file_digest: read.append(path) or digest(path)
@@ -359,3 +356,23 @@ def test_a_folder_that_may_not_be_read_is_told_as_that(
     sentence = f"{folder / name}: cannot be read (Permission denied). Change its permissions."
     assert refusal(lambda: read_published(folder, read_hello)) == sentence
     assert refusal(lambda: read_json(folder / name)) == sentence
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, "[]", "3", "{", "NaN", '{"kind": "encoder", "seed": true}', '{"kind": 1e400}']
+)
+def test_a_manifest_of_anything_else_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ArtifactError) as caught:
+        artifact.read_manifest(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'manifest.json'}: is not a manifest that this version reads; the folder is damaged or of another version. "
+        "Run the stage again."
+    )
+
+
+def test_a_manifest_without_bounds_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "manifest.json").open("wb") as file:
+        file.truncate(2**30)  # takes no place on the disk
+    with pytest.raises(ArtifactError, match=r"is not a manifest that this version reads"):
+        artifact.read_manifest(tmp_path)

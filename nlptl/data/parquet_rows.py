@@ -17,7 +17,7 @@ from nlptl.errors import DataError, first_line
 
 _BATCH_ROWS = 2_000
 _MIN_BATCH_ROWS = 20
-_BATCH_BYTES = 64 << 20
+_BATCH_BYTES = 16 << 20
 _ROW_BYTES = 8  # that a row counts besides its text, so that endless empty rows are bounded too
 
 

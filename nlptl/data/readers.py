@@ -89,7 +89,9 @@ def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> F
         return FileFormat(path, kind, packing, columns, limit, positions=positions, remarks=positions.remarks)
     found = survey(path, encoding=settings.encoding, max_text_length=limit)
     if kind in (".txt", ".jsonl"):
-        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=found.remarks)
+        mixed = f"line {found.lone_return} holds a CR, which ends no line where others end in LF"
+        told = (*found.remarks, mixed) if kind == ".txt" and found.lone_return else found.remarks
+        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=told)
     usual = "\t" if kind == ".tsv" else ","
     layout, told = find_layout(path, found.format, usual=usual, columns=columns, settings=settings.layout)
     positions = find_columns(path, found.format, layout, columns)

@@ -30,8 +30,10 @@ from nlptl.evaluation.most_frequent import MostFrequent
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
-    from nlptl.data import TextTable
+    from nlptl.data import LabelledLike, TextTable
     from nlptl.data.learnt_texts import LearntTexts
+    from nlptl.data.python_texts import TextColumns
+    from nlptl.data.row_checks import Column, EmptyLabel, EmptyText
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -174,10 +176,27 @@ def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
 
 
 def evaluate_classifier(
-    classifier: TextClassifier, table: TextTable, *, after_batch: Callable[[int], None]
-) -> Evaluation:
-    """Score a classifier on a labelled table. Raises DataError for a label that it does not know."""
-    labels = table.labels()
+    classifier: TextClassifier, examples: LabelledLike, *, text: TextColumns = "text", label: Column = "label",
+    empty_text: EmptyText = "refuse", empty_label: EmptyLabel = "refuse",
+    after_batch: Callable[[int], None] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Score a classifier on labelled examples: a table, (texts, labels), pairs, a frame, a data set or a file's path.
+
+    `text` and `label` name the columns of a frame, a data set or a file. Rows without a text or label raise DataError, or
+    are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
+    labels that the classifier does not know.
+    """
+    from nlptl.data.label_spelling import spelt_as_known
+    from nlptl.data.labelled_parts import labelled_parts
+    from nlptl.data.python_texts import labelled_table
+
+    table = labelled_table(
+        examples, name="examples", text=text, label=label, empty_text=empty_text, empty_label=empty_label
+    )
+    if table is not examples:
+        table = labelled_parts({"examples": table})[0]["examples"].table
+    spelt = spelt_as_known(table.labels(), classifier.labels)
+    labels = [spelt[one] for one in table.labels()]
     if unknown := sorted(set(labels) - set(classifier.labels)):
         raise DataError(
             f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 import typer
 
 from nlptl.errors import ConfigError, NlptlError, ProcessError, StorageError
+from nlptl.interfaces.termination import Terminated, raise_when_terminated
 from nlptl.training.distributed import end, is_main
 
 if TYPE_CHECKING:
@@ -99,9 +100,11 @@ def run(
         _tell([begin_line(chain)], stream=sys.stderr)
     try:
         result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline), force=force)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         if is_main():
             print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
+        if isinstance(stop, Terminated):
+            raise
         raise typer.Exit(1) from None
     end()
     _tell(run_lines(result, price_per_hour=price_per_hour))
@@ -158,6 +161,7 @@ def predict(
     if text is None and file is None and sys.stdin is None:
         raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
     classifier = load_classifier(run, RunContext(device=device))
+    classifier.check_trained()
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
         texts = _texts(text, file, text_column)
@@ -245,8 +249,12 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
+    raise_when_terminated()
     try:
         app()
+    except Terminated as stop:
+        sys.stdout.flush()
+        stop.end()
     except NlptlError as error:
         if not is_main():
             time.sleep(GRACE)

@@ -10,6 +10,8 @@ from typing import Literal
 
 from nlptl.errors import ArtifactError
 
+USUAL_PADDING = 1  # id of RoBERTa's family, whose positions begin behind it; some files leave it out
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerParts:

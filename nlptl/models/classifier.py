@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, overload
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ from nlptl import artifact
 from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
+from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts
 from nlptl.disk_errors import checked_path
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
+from nlptl.models.other_tools import add_head_to_note
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
 from nlptl.models.settings_files import ClassifierSettings, read_settings
@@ -58,18 +60,64 @@ class TextClassifier(nn.Module):
         return cast("Tensor", self.head(self.encoder(batch)))
 
     def predict_proba(
-        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
-    ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
-        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict",
+        after_batch: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
+
+        `texts`, `text` and `empty_text` are those of `predict`; under "none" a row without a text has NaN everywhere.
+        """
+        given = given_texts(texts, text=text, empty_text=empty_text)
+        vectors = self.encoder.encode(given.texts, after_batch=after_batch)
         head = at_rest(self.head)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             logits = head(torch.from_numpy(vectors).to(head.centre.device))
-        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        found = cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        if given.rows is None or empty_text != "none":
+            return found
+        every = np.full((given.count, len(self.labels)), np.nan)
+        every[given.rows] = found
+        return every
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most probable label of each text."""
-        return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+    @overload
+    def predict(
+        self,
+        texts: TextsLike,
+        *,
+        text: TextColumns = "text",
+        empty_text: Literal["predict", "refuse", "skip"] = "predict",
+    ) -> list[str]: ...
+
+    @overload
+    def predict(
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: Literal["none"]
+    ) -> list[str | None]: ...
+
+    def predict(
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict"
+    ) -> list[str] | list[str | None]:
+        """Return the most probable label of each text.
+
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError. By default ("predict") an empty string has a label as any text has, and a row
+        whose text is missing (None, NaN) raises DataError. Both kinds raise it under `empty_text="refuse"`, are left out under
+        "skip", and get None under "none", so that all labels stay in their rows. A head that was never trained raises ConfigError.
+        """
+        self.check_trained()
+        probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
+        best = probabilities.argmax(axis=1).tolist()
+        if empty_text != "none":
+            return [self.labels[i] for i in best]
+        has_text = (~np.isnan(probabilities[:, 0])).tolist()
+        return [self.labels[i] if known else None for i, known in zip(best, has_text, strict=True)]
+
+    def check_trained(self) -> None:
+        """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
+        if self.head.is_fresh:
+            raise ConfigError(
+                "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. "
+                "Run the stage finetune, and use its result."
+            )
 
     @staticmethod
     def files() -> frozenset[str]:
@@ -86,6 +134,7 @@ class TextClassifier(nn.Module):
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
+        add_head_to_note(folder)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:

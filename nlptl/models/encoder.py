@@ -20,15 +20,18 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
-from nlptl.artifact import SETTINGS
+from nlptl.data.python_texts import TextColumns, TextsLike, strings
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
+from nlptl.models.projection import Projection
 from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.ownership import SETTINGS
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     TokenModel = WordVectors | Transformer
 
 POOLING = "pooling.safetensors"
+PROJECTION = "projection.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
 TOLERANCE = 1e-4  # between two computations of the same vectors
@@ -44,22 +48,25 @@ TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the me
 
 
 class Encoder(nn.Module):
-    """sentence_vector(text) = pooling(token_model(tokenizer(text))), scaled to length 1 if `normalized`.
+    """sentence_vector(text) = pooling(token_model(tokenizer(text))), projected if there is a `projection`.
 
-    A text that is read by sentence gets the mean of its sentences' vectors, scaled once more.
+    It is scaled to length 1 if `normalized`; then the first `kept_dim` numbers are kept. A text that is read by sentence
+    gets the mean of its sentences' vectors, scaled once more.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, token_model: TokenModel, pooling: Pooling, *, normalized: bool = False
-    ) -> None:
+        self, tokenizer: Tokenizer, token_model: TokenModel, pooling: Pooling, *, normalized: bool = False,
+        projection: Projection | None = None, kept_dim: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.tokenizer, self.normalized = tokenizer, normalized
-        self.token_model, self.pooling = token_model, pooling
+        self.tokenizer, self.normalized, self.kept_dim = tokenizer, normalized, kept_dim
+        self.token_model, self.pooling, self.projection = token_model, pooling, projection
 
     @property
     def dim(self) -> int:
         """Width D of the sentence vectors."""
-        return self.token_model.dim
+        whole = self.token_model.dim if self.projection is None else self.projection.dim
+        return whole if self.kept_dim is None else min(whole, self.kept_dim)
 
     @property
     def device(self) -> torch.device:
@@ -90,8 +97,11 @@ class Encoder(nn.Module):
         self, *, token_model: TokenModel | None = None, pooling: Pooling | None = None, normalized: bool | None = None
     ) -> Encoder:
         """Return an encoder with other parts. It shares the rest with this one."""
-        normalized = self.normalized if normalized is None else normalized
-        return Encoder(self.tokenizer, token_model or self.token_model, pooling or self.pooling, normalized=normalized)
+        return Encoder(
+            self.tokenizer, token_model or self.token_model, pooling or self.pooling,
+            normalized=self.normalized if normalized is None else normalized,
+            projection=self.projection, kept_dim=self.kept_dim,
+        )  # fmt: skip
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""
@@ -100,9 +110,15 @@ class Encoder(nn.Module):
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
         """Return sentence vectors (B, D) of token vectors (N, D)."""
-        segments = self._scaled(self.pooling(token_vectors, batch.by_segment()))
-        if batch.segments is None:
-            return segments
+        if skipped := self.token_model.rule.skipped:
+            batch, kept = batch.without_first(skipped)
+            token_vectors = token_vectors[kept]
+        segments = self.pooling(token_vectors, batch.by_segment())
+        segments = self._scaled(segments if self.projection is None else self.projection(segments))
+        return (segments if batch.segments is None else self._joined(segments, batch))[:, : self.kept_dim]
+
+    def _joined(self, segments: Tensor, batch: Batch) -> Tensor:
+        """Return the vectors (B, D) of texts whose sentences have the vectors `segments` (M, D)."""
         text = batch.text_of_segment()
         summed = segments.new_zeros(len(batch.lengths), segments.shape[1]).index_add(0, text, segments)
         counts = torch.bincount(text, minlength=len(batch.lengths)).clamp(min=1)
@@ -113,8 +129,9 @@ class Encoder(nn.Module):
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: TextsLike,
         *,
+        text: TextColumns = "text",
         normalize: bool = False,
         layer: LayerChoice | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -122,6 +139,8 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError, and so do rows without a text; an empty string has a vector.
         `normalize` scales each to length 1; zero stays zero. `layer` selects a transformer's layer: 0 (the embeddings) to
         the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is several times as fast
         on a GPU, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine of at least 0.9999 to those of
@@ -129,8 +148,7 @@ class Encoder(nn.Module):
 
         Nothing is kept of these arguments: threads may call at once, with other ones.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode expects a list of texts; put the one text into a list")
+        texts = strings(texts, text=text)
         if precision == "bfloat16":
             token_model = copy.deepcopy(self.token_model)
             for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
@@ -180,7 +198,7 @@ class Encoder(nn.Module):
         """Return the names of all files that an encoder's folder may hold."""
         from nlptl.models.transformer import FILES
 
-        return frozenset({SETTINGS, TOKENIZER, POOLING, WORD_VECTORS, *FILES})
+        return frozenset({SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES})
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -201,10 +219,19 @@ class Encoder(nn.Module):
 
     def write_parts(self, folder: Path) -> None:
         """Write the encoder's files without reading them back."""
-        settings = {
+        settings: dict[str, Any] = {
             "format_version": artifact.FORMAT_VERSION, "token_model": self.token_model.kind, "pooling": self.pooling.mode,
             "normalized": self.normalized, **self.token_model.settings(),
         }  # fmt: skip
+        if self.projection is not None:
+            settings["projection"] = list(self.projection.activations)
+            save_file(
+                {name: one.contiguous() for name, one in self.projection.state_dict().items()}, folder / PROJECTION
+            )
+        if self.kept_dim is not None:
+            settings["kept_dim"] = self.kept_dim
+        parts = other_tools.Parts(self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim)
+        other_tools.write(parts, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         self.token_model.save(folder, self.tokenizer)
         save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)
@@ -218,7 +245,7 @@ class Encoder(nn.Module):
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         checked = read_settings(folder / SETTINGS, EncoderSettings)
-        settings = checked.model_dump(exclude_unset=True)
+        settings = checked.model_dump()
         tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
         # Cloned, since memory of another alignment would round otherwise than before saving.
@@ -232,7 +259,10 @@ class Encoder(nn.Module):
                 "Run the stage again."
             ) from None
         _check_rows(folder, tokenizer, token_model)
-        return cls(tokenizer, token_model, pooling, normalized=settings.get("normalized", False)).eval()
+        return cls(
+            tokenizer, token_model, pooling, normalized=settings.get("normalized", False),
+            projection=_read_projection(folder, settings, token_model.dim), kept_dim=settings.get("kept_dim"),
+        ).eval()  # fmt: skip
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
@@ -244,6 +274,22 @@ class Encoder(nn.Module):
                 "skipgram. Choose one."
             )
         return encoder, encoder.token_model
+
+
+def _read_projection(folder: Path, settings: dict[str, Any], dim: int) -> Projection | None:
+    if not settings.get("projection"):
+        return None
+    try:
+        tensors = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / PROJECTION).items()}
+        projection = Projection.of(settings["projection"], tensors)
+        if projection.inputs != dim:
+            raise ValueError(f"{projection.inputs} inputs for {dim}")
+    except ValueError:
+        raise ArtifactError(
+            f"{folder / PROJECTION}: does not fit the projection that {SETTINGS} describes; the folder is damaged. "
+            "Run the stage again."
+        ) from None
+    return projection
 
 
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:

@@ -6,35 +6,45 @@ Only safetensors are read. Code in the folder is never run.
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import normalizers
 
-from nlptl.artifact import SETTINGS, read_published
+from nlptl import artifact
+from nlptl.artifact import read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
-from nlptl.models.pooling import Pooling, PoolingMode
+from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import LOCAL, load_model, quiet
+from nlptl.models.projection import LinearMap, Projection
+from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentence_settings
 from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
 from nlptl.models.transformer import Transformer
-from nlptl.models.weights import read_settings
 from nlptl.models.word_vectors import TOKENIZER
+from nlptl.ownership import MANIFEST, SETTINGS
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
-SENTENCE_SETTINGS = "sentence_bert_config.json"  # of sentence-transformers
 UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one
-MODES: dict[str, PoolingMode] = {"cls": "cls", "mean": "mean", "max": "max"}
 
 
-def pretrained_encoder(folder: Path, *, max_length: int | None = None) -> Encoder:
-    """Load weights with the pooling they were trained with, else the mean. Raises ArtifactError if that is not supported."""
-    own = (folder / SETTINGS).is_file()
-    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
+def pretrained_encoder(folder: Path, *, max_length: int | None = None, prompt: str | None = None) -> Encoder:
+    """Load weights with the pooling and the prompt they were trained with, else the mean and no prompt.
+
+    Raises ArtifactError if something that they ask for is not supported, and ConfigError for settings that do not suit them.
+    """
+    if (folder / SETTINGS).is_file():  # of nlptl; files that somebody copied out of such a folder have no manifest
+        is_published = (folder / MANIFEST).exists()
+        encoder = read_published(folder, Encoder.read_files) if is_published else Encoder.read_files(folder)
+    else:
+        encoder = _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
+    if prompt is not None:
+        set_prompt(encoder, prompt, pooled=not encoder.transformer.rule.skipped)
+    check_prompt(encoder)
     return encoder.eval()
 
 
@@ -47,10 +57,40 @@ def set_max_length(encoder: Encoder, max_length: int) -> None:
             f"max_length: found {max_length}; expected at most {most}, since the encoder has no more positions. Lower it."
         )
     token_model.rule = dataclasses.replace(token_model.rule, max_length=max_length)
-    encoder.tokenizer.enable_truncation(max_length)
+    direction = (encoder.tokenizer.truncation or {}).get("direction", "right")
+    encoder.tokenizer.enable_truncation(max_length, direction=direction)
+
+
+def set_prompt(encoder: Encoder, prompt: str, *, pooled: bool = True) -> None:
+    """Put a prompt before every text. If it is not `pooled`, the vector is made of the tokens after it."""
+    token_model, skipped = encoder.transformer, 0
+    if prompt and not pooled:
+        ids = encoder.tokenizer.encode(prompt, add_special_tokens=True).ids
+        skipped = len(ids) - (ids[-1:] in _last_special(encoder))
+    token_model.rule = dataclasses.replace(token_model.rule, prompt=prompt, skipped=skipped)
+
+
+def _last_special(encoder: Encoder) -> list[list[int]]:
+    """Return the ids of special tokens, each as the end of a text."""
+    names = encoder.transformer.special_tokens.values()
+    ids = map(encoder.tokenizer.token_to_id, names)
+    return [[number] for number in ids if number is not None]
+
+
+def check_prompt(encoder: Encoder) -> None:
+    """Raise ConfigError if the prompt leaves no room for a text."""
+    rule = encoder.transformer.rule
+    used = len(encoder.tokenizer.encode(rule.prompt, add_special_tokens=True).ids) if rule.prompt else 0
+    if rule.max_length is not None and used >= rule.max_length:
+        raise ConfigError(
+            f"prompt: found {used} tokens with the special ones; expected fewer than the {rule.max_length} that the encoder reads "
+            "of a text. Shorten the prompt, or raise max_length."
+        )
 
 
 def _foreign_encoder(folder: Path) -> Encoder:
+    asked = sentence_settings(folder)
+    root, folder = folder, asked.transformer
     try:
         model = load_model(folder)
     except ValueError as error:
@@ -61,25 +101,54 @@ def _foreign_encoder(folder: Path) -> Encoder:
     tokenizer = _tokenizer_of(folder)
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
-    sentence_settings = read_settings(path) if (path := folder / SENTENCE_SETTINGS).is_file() else {}
-    if sentence_settings.get("do_lower_case") is True:
+    if asked.lower_case:
         before = [] if backend.normalizer is None else [backend.normalizer]
         backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
     rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id)
     special = {name: str(getattr(tokenizer, name)) for name in SPECIAL_TOKENS if getattr(tokenizer, name, None)}
     token_model = Transformer(model, rule, special_tokens=special)
-    pooling, normalized = _pooling_of(folder)
     highest, rows = max(backend.get_vocab().values(), default=0), token_model.word_embeddings.num_embeddings
     if highest >= rows:
         raise ArtifactError(
             f"{folder}: its tokenizer gives ids up to {highest}; expected ids below {rows}, since the encoder has no more "
             "embeddings. Use the tokenizer that it was trained with."
         )
-    encoder = Encoder(backend, token_model, pooling, normalized=normalized)
-    stated = [tokenizer.model_max_length, sentence_settings.get("max_seq_length")]
+    projection = _projection_of(root, asked.dense, token_model.dim)
+    encoder = Encoder(
+        backend,
+        token_model,
+        Pooling(asked.pooling),
+        normalized=asked.normalized,
+        projection=projection,
+        kept_dim=asked.kept_dim,
+    )
+    backend.enable_truncation(1, direction=asked.truncation_side or tokenizer.truncation_side)
+    stated = [tokenizer.model_max_length, asked.max_length]
     lengths = [length for length in stated if isinstance(length, int)]
     set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
+    set_prompt(encoder, asked.prompt, pooled=asked.prompt_pooled)
     return encoder
+
+
+def _projection_of(root: Path, dense: Sequence[DenseSettings], dim: int) -> Projection | None:
+    """Return the Dense modules of a folder. Raises ArtifactError if their weights do not fit their settings."""
+    maps, width = [], dim
+    for one in dense:
+        tensors = artifact.read_tensors(one.folder / DENSE_WEIGHTS)
+        weight, bias = tensors.get("linear.weight"), tensors.get("linear.bias")
+        shapes = [None if tensor is None else tuple(tensor.shape) for tensor in (weight, bias)]
+        if (
+            weight is None
+            or one.inputs != width
+            or shapes != [(one.outputs, one.inputs), (one.outputs,) if one.bias else None]
+        ):
+            raise ArtifactError(
+                f"{one.folder / DENSE_WEIGHTS}: holds a map of another size than its config.json and the encoder have; expected "
+                f"{one.outputs} outputs of {width} inputs. Get the weights again."
+            )
+        maps.append(LinearMap(weight.float(), None if bias is None else bias.float(), one.activation))
+        width = one.outputs
+    return Projection(maps) if maps else None
 
 
 def _tokenizer_of(folder: Path) -> Any:
@@ -108,35 +177,3 @@ def _tokenizer_of(folder: Path) -> Any:
             "tokenizer.json, or the vocabulary that it is made from. Get the weights again, or save it with a fast tokenizer."
         ) from None
     return tokenizer
-
-
-def _pooling_of(folder: Path) -> tuple[Pooling, bool]:
-    """Return the pooling of a folder, and whether vectors are scaled to length 1. Other folders get the plain mean."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return Pooling("mean"), False
-    try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in modules}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ArtifactError(
-            f"{path}: cannot be read; expected a list of modules with type and path, as sentence-transformers writes it. "
-            "Get the weights again."
-        ) from None
-    other = set(kinds) - {"Transformer", "Pooling", "Normalize"}
-    if other:
-        raise ArtifactError(
-            f"{path}: found the module {sorted(other)[0]}; expected only Transformer, Pooling and Normalize. Choose "
-            "weights without it."
-        )
-    settings = read_settings(folder / kinds["Pooling"] / "config.json") if "Pooling" in kinds else {}
-    asked = [settings["pooling_mode"]] if isinstance(settings.get("pooling_mode"), str) else [
-        name.removeprefix("pooling_mode_") for name, wanted in settings.items()
-        if name.startswith("pooling_mode_") and wanted is True
-    ]  # fmt: skip
-    mode = MODES.get(asked[0].removesuffix("_token").removesuffix("_tokens") if asked else "mean")
-    if len(asked) > 1 or mode is None:
-        raise ArtifactError(
-            f"{path}: found the pooling {', '.join(asked)}; expected one of cls, mean, max. Choose other weights."
-        )
-    return Pooling(mode), "Normalize" in kinds

@@ -31,6 +31,8 @@ class TokenRule:
     unknown: int | None = None  # id of tokens outside the vocabulary
     max_length: int | None = None  # tokens after which a text, or a sentence, is cut off, special ones included
     sentence_start: int | None = None  # id of the token that begins each sentence; None reads texts whole
+    prompt: str = ""  # put before each text, and before each sentence that is read alone
+    skipped: int = 0  # first tokens of each segment that the pooling leaves out: those of a prompt that is not pooled
 
     @property
     def max_text_length(self) -> int | None:
@@ -55,6 +57,17 @@ class Batch:
     def by_segment(self) -> Batch:
         """Return the batch whose texts are the segments."""
         return self if self.segments is None else Batch(self.input_ids, self.segments)
+
+    def without_first(self, tokens: int) -> tuple[Batch, Tensor]:
+        """Return the batch without the first `tokens` of each segment that has more, and the places (N',) that are left."""
+        segments = self.by_segment().lengths
+        dropped = torch.where(segments > tokens, tokens, 0)
+        positions = self.by_segment().positions()
+        kept = positions >= torch.repeat_interleave(dropped, segments).to(positions.device)
+        if self.segments is None:
+            return Batch(self.input_ids[kept], segments - dropped), kept
+        of_text = torch.zeros_like(self.lengths).index_add(0, self.text_of_segment().cpu(), dropped)
+        return Batch(self.input_ids[kept], self.lengths - of_text, segments - dropped), kept
 
     def text_of_segment(self) -> Tensor:
         """Return the row number of each segment's text (M,), on the ids' device."""
@@ -136,7 +149,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> lis
     """Return each text's token ids, truncated as the tokenizer's settings say."""
     ids: list[list[int]] = []
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
-        part = list(texts[begin : begin + TEXTS_AT_ONCE])
+        part = [rule.prompt + text for text in texts[begin : begin + TEXTS_AT_ONCE]]
         found = (encoding.ids for encoding in tokenizer.encode_batch_fast(part, add_special_tokens=rule.special_tokens))
         ids.extend(found if rule.drop is None else ([i for i in text if i != rule.drop] for text in found))
     return ids

@@ -16,7 +16,7 @@ from torch import nn
 from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
 from nlptl.faults import shown
-from nlptl.models.architectures import ARCHITECTURES, architecture_of
+from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING, architecture_of
 from nlptl.models.settings_files import AdapterSettings, object_in, read_settings, transformers_settings
 from nlptl.models.tensor_files import check_layers, check_model, shapes_of, weight_files
 from nlptl.randomness import seeded
@@ -41,6 +41,8 @@ def load_model(folder: Path) -> Any:
             raise ValueError(f"{ADAPTER_SETTINGS} stands beside the weights, which transformers would apply to them")
         files = weight_files(folder)
         config = read_config(folder, ARCHITECTURES)
+        if config.pad_token_id is None and architecture_of(config.model_type).first_position == "after_padding":
+            config.pad_token_id = USUAL_PADDING
         extra = {"add_pooling_layer": False} if architecture_of(config.model_type).pooler else {}
         check_fit(AutoModel, config, files, **extra)
         with quiet():
@@ -102,12 +104,14 @@ def fill(module: nn.Module, path: Path, *, what: str) -> None:
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
-    """Write an adapter in PEFT's layout, without a path of this machine."""
+    """Write an adapter in PEFT's layout, without a path of this machine, and with its sets in order."""
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / ADAPTER_SETTINGS
-    path.write_text(json.dumps(read_json(path) | {"base_model_name_or_path": None}, indent=2) + "\n", encoding="utf-8")
+    settings = read_json(path) | {"base_model_name_or_path": None}
+    sets = {name: sorted(value) for name, value in settings.items() if isinstance(value, list)}
+    path.write_text(json.dumps(settings | sets, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
@@ -132,15 +136,21 @@ def _lora_config(folder: Path, model: nn.Module) -> Any:
 
     found = read_settings(folder / ADAPTER_SETTINGS, AdapterSettings)
     shapes, maps = shapes_of([folder / ADAPTER_WEIGHTS]), dict(model.named_modules())
-    for name in found.target_modules:
-        width = getattr(maps.get(name), "in_features", None)
-        if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
-            raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
+    for target in found.target_modules:  # PEFT shortens the names of many maps to their ends
+        names = [name for name in maps if name == target or name.endswith(f".{target}")] or [target]
+        for name in names:
+            width = getattr(maps.get(name), "in_features", None)
+            if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
+                raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
     return LoraConfig(
-        r=found.r, lora_dropout=found.lora_dropout, target_modules=found.target_modules,
-        lora_alpha=found.lora_alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank: a float is right
-        use_rslora=found.use_rslora, use_dora=found.use_dora, inference_mode=True,
-    )  # fmt: skip
+        r=found.r,
+        lora_alpha=found.lora_alpha,  # type: ignore[arg-type]  # PEFT divides by it, whole or not
+        lora_dropout=found.lora_dropout,
+        target_modules=found.target_modules,
+        use_rslora=found.use_rslora,
+        use_dora=found.use_dora,
+        inference_mode=True,
+    )
 
 
 @contextlib.contextmanager

@@ -63,7 +63,20 @@ def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: Token
     """
     parts = [sentences(text) for text in texts]
     tokenized = iter(tokenize(tokenizer, list(itertools.chain.from_iterable(parts)), rule))
-    return [_joined(list(itertools.islice(tokenized, len(part))), rule) for part in parts]
+    joined = _joined_from_the_end if (tokenizer.truncation or {}).get("direction") == "left" else _joined
+    return [joined(list(itertools.islice(tokenized, len(part))), rule) for part in parts]
+
+
+def _joined_from_the_end(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
+    """Return sentences end to end, cut at the maximum length on the left. A sentence that is cut keeps its first token."""
+    ids: list[int] = []
+    for sentence in reversed(tokenized):
+        own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]
+        left = len(own) if rule.max_length is None else rule.max_length - len(ids)
+        if len(own) > left:
+            return [own[0], *own[len(own) - left + 1 :], *ids] if left >= MIN_CUT_TOKENS else ids
+        ids = [*own, *ids]
+    return ids
 
 
 def _joined(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:

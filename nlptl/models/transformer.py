@@ -257,8 +257,9 @@ class Transformer(nn.Module):
         """Write encoder and tokenizer in transformers' layout, and an adapter in PEFT's into the folder `adapter`."""
         from transformers import PreTrainedTokenizerFast
 
+        cut = {"truncation_side": "left"} if (tokenizer.truncation or {}).get("direction") == "left" else {}
         PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens
+            tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens, **cut
         ).save_pretrained(str(folder))
         self.model.config.save_pretrained(folder)
         weights = {  # by transformers' names, without those of an adapter
@@ -274,6 +275,7 @@ class Transformer(nn.Module):
     def settings(self) -> dict[str, Any]:
         """Return what `load` needs besides the files of transformers. Files call the maximum length `longest`."""
         rule = {"longest" if name == "max_length" else name: v for name, v in dataclasses.asdict(self.rule).items()}
+        rule = {name: value for name, value in rule.items() if value or name not in ("prompt", "skipped")}
         return {"layer": self.layer, "attention": "auto", "special_tokens": self.special_tokens,
                 "rule": rule, **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 

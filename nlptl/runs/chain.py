@@ -107,7 +107,8 @@ class Chain(Config):
     def _check_need(self, need: Need, stage: str) -> None:
         part = "labelled" if need == "labels" and self.data.source is None else need
         named = part == "labelled" and self.data.label_names is not None
-        if part == "labels" or getattr(self.data, part) is not None or named:
+        may_come = part == "unlabelled" and self.data.empty_label == "unlabelled" and self.data.labelled is not None
+        if part == "labels" or getattr(self.data, part) is not None or named or may_come:
             return
         raise ValueError(
             f"{stage} needs data.{part}, which is missing. Add data.{part}: FILE"

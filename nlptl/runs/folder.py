@@ -25,11 +25,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
-from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_result
+from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
+from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
+from nlptl.results import write_result
 from nlptl.stages.union import stage_names
+from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
 
 if TYPE_CHECKING:
@@ -130,12 +134,13 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     """Raise ArtifactError where the run would replace something that nlptl did not write."""
     files = stage_files()
     for stage in stages:
-        artifact.check_replaceable(stage, files)
+        check_replaceable(stage, files)
     settings = folder / RUN_SETTINGS
-    if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
-        return
+    with told_as_read_error(settings):
+        if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
+            return
     for name in FILES:  # a run writes its settings first
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise ArtifactError(
                 f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
                 "Choose another folder with --out."
@@ -201,13 +206,13 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
         stage = None  # without a readable manifest
         with contextlib.suppress(ArtifactError):
             stage = read_manifest(path).settings.get("stage")
-        if artifact.is_ours(path) and stage == name[2]:
+        if is_ours(path) and stage == name[2]:
             shutil.rmtree(path, ignore_errors=True)
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
     for path in folder.glob(f".*{CHECKPOINTS}"):
         if _names_a_stage(path.name[1 : -len(CHECKPOINTS)]):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_checkpoints(path)
 
 
 def _names_a_stage(folder: str) -> bool:
@@ -219,11 +224,10 @@ def stage_folders(run: Path) -> list[Path]:
     """Return the stage folders of a run in order. A stage's own folder returns itself."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
-    files = stage_files()
     numbered = {
         int(name[1]): path
         for path in run.glob("[1-9]*-*")
-        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and artifact.is_ours(path, files)
+        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_marked(path)
     }
     if not numbered and not (run / MANIFEST).is_file():
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, model_validator
 
 from nlptl.config import load_yaml, override, parse
 from nlptl.context import RunContext
+from nlptl.disk_errors import checked_path
 from nlptl.errors import ConfigError
 from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker
@@ -93,7 +94,7 @@ class Pipeline(Chain):
         calls this method. Raises ConfigError or DataError before training, ArtifactError for a folder in use, without write
         permission or with another pipeline's work, ProcessError if another process fails.
         """
-        folder, context = Path(folder), context_here(context, self.seed)
+        folder, context = checked_path(folder), context_here(context, self.seed)
         begin, quick = time.time_ns(), isinstance(context.tracker, SilentTracker) and processes().count == 1
         compared = self.compare is not None
         if quick and (

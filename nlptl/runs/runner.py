@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,7 @@ from nlptl.artifact import (
     library_versions,
     publish,
     read_manifest,
-    read_result,
     stage_folder,
-    write_result,
 )
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
@@ -29,11 +26,13 @@ from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
 from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
+from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
+from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
@@ -225,8 +224,8 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
 
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         if here.is_main:
-            manifest = publish(place, write, manifest, files=on_disk.stage_files(), beside=work.before)
-            shutil.rmtree(checkpoints, ignore_errors=True)
+            manifest = publish(place, write, manifest, files=on_disk.stage_files(), beside=work.before, stamped=True)
+            remove_checkpoints(checkpoints)
         else:
             manifest = read_manifest(place)
     told = dict.fromkeys([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1], *record.warnings])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -42,20 +43,23 @@ class Bert(Stage):
     """Random weights and a tokenizer learnt from the pile, instead of `weights`."""
     continue_: Continue = Field(default=None, alias="continue")
     """Training on the pile by masked LM, TSDAE or SimCSE. null keeps the weights."""
-    extend_vocabulary: int = Field(default=0, ge=0)
+    extend_vocabulary: int = Field(default=0, ge=0, le=1_000_000)
     """Number of the pile's words to add to the vocabulary, those that save most tokens first. Some hundred help piles
     full of names or terms, together with `continue`."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile."""
-    max_length: int | None = Field(default=None, ge=4)
+    max_length: int | None = Field(default=None, ge=4, le=1_000_000)
     """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
+    prompt: str | None = Field(default=None, max_length=10_000)
+    """Text put before each text, such as "query: ", in training and later. null: the default prompt of the weights, if they
+    have one; "" is none. Its tokens are in the sentence vector, unless the weights say include_prompt: false."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of matrix products in training. bfloat16 is fastest, float32 most exact, tf32 (on a GPU) between them.
     auto: bfloat16 if the device computes it natively, else float32."""
 
     takes: ClassVar[Kind | None] = None
     gives: ClassVar[Kind] = "encoder"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     runs_on_all_processes: ClassVar[bool] = True
 
     @model_validator(mode="before")
@@ -103,8 +107,11 @@ class Bert(Stage):
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
+        from nlptl.models.weights import layers_of
+
+        layers = layers_of(self.weights) if self.scratch is None else self.scratch.layers
         embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
-        return ExpectedModel("transformer", has_layers=not embeddings)
+        return ExpectedModel("transformer", has_layers=not embeddings, layers=layers)
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the folder of the weights, if they are one."""
@@ -168,7 +175,7 @@ class Bert(Stage):
 
     def _first_encoder(self, pile: Sequence[TextTable], context: RunContext) -> tuple[Encoder, Path | None]:
         """Return the untrained encoder and the folder of its weights."""
-        from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
+        from nlptl.models.foreign_encoder import check_prompt, pretrained_encoder, set_max_length, set_prompt
         from nlptl.pretraining.encoders.scratch import fresh_encoder
 
         if self.scratch is not None:
@@ -176,11 +183,31 @@ class Bert(Stage):
             encoder = fresh_encoder(self.scratch, lambda purpose: watched(pile, purpose, context), seed=seed)
             if self.max_length is not None:
                 set_max_length(encoder, self.max_length)
+            if self.prompt:
+                set_prompt(encoder, self.prompt)
+                check_prompt(encoder)
+                self._tell_prompt(encoder, Path(), context)
             return encoder, None
         found = self._found("bert")
         named = f"{found.name}, commit {found.revision}" if found.revision else found.name
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
-        return pretrained_encoder(found.folder, max_length=self.max_length), found.folder
+        encoder = pretrained_encoder(found.folder, max_length=self.max_length, prompt=self.prompt)
+        self._tell_prompt(encoder, found.folder, context)
+        return encoder, found.folder
+
+    def _tell_prompt(self, encoder: Encoder, folder: Path, context: RunContext) -> None:
+        """Say which prompt stands before every text, or that the weights have some of which none is the default."""
+        from nlptl.models.sentence_settings import prompts_of
+
+        rule = encoder.transformer.rule
+        if rule.prompt:
+            pooled = "" if not rule.skipped else " Its tokens are not in the sentence vector."
+            told = f"Prompt: {json.dumps(rule.prompt, ensure_ascii=False)} stands before every text.{pooled}"
+            context.record.add_finding("prompt", rule.prompt, told)
+        elif self.prompt is None and (prompts := prompts_of(folder)):
+            names = ", ".join(json.dumps(name, ensure_ascii=False) for name in prompts)
+            told = f"The weights name the prompts {names}, none of them by default; `prompt:` of bert sets one."
+            context.record.add_finding("prompts_of_the_weights", dict(prompts), told)
 
     def _train(self, encoder: Encoder, folder: Path | None, pile: Sequence[TextTable], context: RunContext) -> int:
         """Train `encoder` in place. Return the number of trained parameters."""

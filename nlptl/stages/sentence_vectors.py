@@ -35,7 +35,9 @@ class SentenceVectors(Stage):
     average weighted by rarity over words, without the pile's common component (Arora et al. 2017). For a transformer
     also cls: the first token, and attention: average weighted by a query that learns with the labels. auto: sif for
     word vectors (mean where there are no texts to fit it on), what it was trained with for a transformer."""
-    layer: Annotated[int | Literal["mean", "last"], Field(union_mode="left_to_right")] = "last"
+    layer: Annotated[
+        Annotated[int, Field(ge=-1000, le=1000)] | Literal["mean", "last"], Field(union_mode="left_to_right")
+    ] = "last"
     """For a transformer: the layer whose outputs are pooled, 0 (the embeddings) to the last, negative ones counted from
     the last (-1), or the mean of all layers. Middle layers know words, the last ones the task they were trained for."""
     normalize: bool | None = None
@@ -63,7 +65,19 @@ class SentenceVectors(Stage):
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Take the layers away where the embeddings (layer 0) or a layer counted from the last are read."""
         reads_layers = self.layer in ("last", "mean") or int(self.layer) > 0
-        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers)
+        layers = before.layers
+        if layers is not None and not isinstance(self.layer, str):
+            layers = self.layer % (layers + 1)
+        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers, layers=layers)
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse a layer that the encoder does not have."""
+        layers = given.layers
+        if layers is not None and not isinstance(self.layer, str) and not -layers - 1 <= self.layer <= layers:
+            raise ConfigError(
+                f"{where}.layer: found {self.layer}; expected mean, last or a number from {-layers - 1} to {layers}, since this "
+                f"encoder has {layers} layers. Choose one of them."
+            )
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse over word vectors what only layers and first tokens can give."""
@@ -130,7 +144,7 @@ class SentenceVectors(Stage):
                 return copy.deepcopy(given.pooling).to(given.device)
             mode = "sif" if self.reads(data) else "mean"
         if mode == "attention":
-            return Pooling("attention", query=torch.zeros(given.dim, device=given.device))
+            return Pooling("attention", query=torch.zeros(given.token_model.dim, device=given.device))
         if mode not in ("tfidf", "sif"):
             return Pooling(mode)
         self.check_data(data, where="sentence_vectors")
@@ -169,8 +183,8 @@ def _common_component(given: Encoder, pooling: Pooling, pile: TextTable, context
     from nlptl.models.encoder import Encoder
     from nlptl.models.pooling import first_component
 
-    encoder = Encoder(given.tokenizer, given.token_model, pooling).eval()
-    moment = torch.zeros(given.dim, given.dim, dtype=torch.float64)
+    encoder = Encoder(given.tokenizer, given.token_model, pooling).eval()  # before any projection
+    moment = torch.zeros(given.token_model.dim, given.token_model.dim, dtype=torch.float64)
     for batch in watched([pile], "fitting the pooling", context):
         vectors = torch.from_numpy(encoder.encode(batch)).double()
         moment += vectors.T @ vectors

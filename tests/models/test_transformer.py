@@ -374,8 +374,8 @@ def test_a_saved_encoder_gives_identical_vectors_and_plain_transformers_reads_it
     torch.testing.assert_close(hidden[inputs["attention_mask"].bool()], expected, atol=2e-5, rtol=1e-4)
     assert attention.ATTENTION_NAME not in (folder / "config.json").read_text(encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.json", "encoder.json", "manifest.json", "model.safetensors", "pooling.safetensors", "tokenizer.json",
-        "tokenizer_config.json",
+        "config.json", "encoder.json", "manifest.json", "model.safetensors", "other-tools.txt", "pooling.safetensors",
+        "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
 
 

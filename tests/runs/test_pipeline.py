@@ -227,6 +227,14 @@ def test_two_runs_on_one_folder(review_files: Path) -> None:
         run(review_files / "small.yaml", review_files / "out")
 
 
+def test_a_folder_that_no_disk_takes_is_told_before_anything_is_read(review_files: Path) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        run(review_files / "small.yaml", review_files / "a\0b")
+    assert str(caught.value) == (
+        f"{str(review_files / 'a') + chr(0) + 'b'!r}: holds a NUL character; expected a path without one. Check the path."
+    )
+
+
 def test_a_folder_that_cannot_be_written(review_files: Path) -> None:
     (review_files / "out").touch()
     with pytest.raises(StorageError) as caught:

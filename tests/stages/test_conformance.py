@@ -15,7 +15,7 @@ import yaml
 from nlptl.config import Config, dump_yaml, parse
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.errors import ArtifactError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.models.classifier import TextClassifier
@@ -215,7 +215,7 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt"}
 
 
 def blocks(settings: Any) -> Iterator[Config]:
@@ -285,8 +285,9 @@ def test_order_and_company_change_no_vector(artifacts: list[Any], reviews: TextD
 
 
 def test_one_text_is_no_list(artifacts: list[Any]) -> None:
-    with pytest.raises(TypeError, match="encode expects a list of texts; put the one text into a list"):
+    with pytest.raises(DataError) as caught:
         artifacts[2].encode("a text")
+    assert str(caught.value) == "texts: 'a text' (str) is not a list of texts. Put the texts in a list."
 
 
 def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:
@@ -440,3 +441,13 @@ def test_a_new_stage_writes_its_settings_and_run_alone(artifacts: list[Any], rev
     )
     with pytest.raises(TypeError, match="abstract"):
         Stage(stage="nothing")  # type: ignore[abstract]
+
+
+def test_an_untrained_head_does_not_predict(artifacts: list[Any]) -> None:
+    head = ClassificationHead().run(artifacts[1], data=TextData(labelled=(["a", "b"], ["good", "bad"])))
+    with pytest.raises(ConfigError) as caught:
+        head.predict(["a text"])
+    assert str(caught.value) == (
+        "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. Run the "
+        "stage finetune, and use its result."
+    )

@@ -125,8 +125,9 @@ def _new_texts(
     rule = encoder.token_model.rule
     if rule.sentence_start is not None:
         texts = [sentence for text in texts for sentence in sentences(text)]
+    prompt = "" if whole else rule.prompt  # what predicts words would learn it by heart
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
-        some = list(texts[begin : begin + TEXTS_AT_ONCE])
+        some = [prompt + text for text in texts[begin : begin + TEXTS_AT_ONCE]]
         for first in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
             for encoding in [first, *(first.overflowing if whole else ())]:
                 text = np.asarray(encoding.ids, dtype=np.int32)

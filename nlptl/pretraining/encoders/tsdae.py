@@ -79,7 +79,7 @@ class TSDAETraining(TokenPrediction):
         """Set up the training. `fresh`: the head has no pretrained weights. `generator` draws those of the memory."""
         super().__init__(encoder, pile)
         self.head, self.deletion, self.fresh = head, deletion, fresh
-        self.memory = DecoderMemory(encoder.transformer.depth, encoder.dim, generator).to(encoder.device)
+        self.memory = DecoderMemory(encoder.transformer.depth, encoder.transformer.dim, generator).to(encoder.device)
         self.module = nn.ModuleDict({"encoder": encoder, "head": head, "memory": self.memory})
 
     def groups(self, learning_rate: float) -> list[ParameterGroup]:
