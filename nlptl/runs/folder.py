@@ -31,7 +31,7 @@ from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
-from nlptl.results import write_result
+from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
@@ -70,7 +70,7 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
 def finish(folder: Path, made: Mapping[str, object]) -> None:
     """Write what a finished run holds, unless it is written already: the file's time says when something was last made."""
     with contextlib.suppress(ArtifactError):
-        if artifact.read_result(folder / FINISHED) == made:
+        if read_result(folder / FINISHED) == made:
             return
     write_result(folder / FINISHED, made)
 

@@ -20,13 +20,12 @@ from nlptl.artifact import (
     digest_of,
     file_digest,
     library_versions,
-    read_result,
     stage_folder,
     stamp_of,
-    write_result,
 )  # fmt: skip
 from nlptl.data import DataReport, DataSettings, FileSource, HubSource
 from nlptl.errors import ArtifactError
+from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, ExternalDigests
 from nlptl.runs.runner import RunResult, StageOutcome, read_scores, what_is_made
