@@ -58,6 +58,7 @@ def read_csv(
             if len(texts) == 1
             else [joined_text([record[place] for place in texts]) for _, record in batch],
             None if label is None else [record[label] for _, record in batch],
+            [record for _, record in batch],
         )
 
 

@@ -60,6 +60,7 @@ class ColumnPositions:
     texts: tuple[int, ...]
     label: int | None
     remarks: tuple[str, ...] = ()  # what a person should know about the match
+    names: tuple[str, ...] = ()  # of all columns of the table; numbers where it has no header
 
     def wanted(self) -> list[int]:
         """Return the places of the texts' columns, then the labels' place."""
@@ -99,7 +100,7 @@ class Columns:
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
-        return self._positions(places, tuple(remarks))
+        return self._positions(places, tuple(remarks), tuple(found))
 
     def number(self, first: Sequence[str], at: str) -> ColumnPositions:
         """Return the places of the columns in a table without header, which begins with the row `first`, or raise DataError.
@@ -126,7 +127,7 @@ class Columns:
             places.append(number - 1)
         is_header = Columns(label=None if self.label is None else "label").are_in(first)
         told = ("its first row is read as data, although it seems to name the columns",) if is_header else ()
-        return self._positions(places, told)
+        return self._positions(places, told, tuple(map(str, range(1, count + 1))))
 
     def are_in(self, found: Sequence[str]) -> bool:
         """Return whether all columns are among those `found`, in whatever case."""
@@ -154,9 +155,9 @@ class Columns:
             )
         return like[0] if like else None
 
-    def _positions(self, places: list[int], remarks: tuple[str, ...]) -> ColumnPositions:
-        count = len(self.texts)
-        return ColumnPositions(tuple(places[:count]), places[count] if self.label is not None else None, remarks)
+    def _positions(self, places: list[int], remarks: tuple[str, ...], names: tuple[str, ...]) -> ColumnPositions:
+        count, label = len(self.texts), None if self.label is None else places[-1]
+        return ColumnPositions(tuple(places[:count]), label, remarks, names)
 
     def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
@@ -204,6 +205,7 @@ class RawRows:
     lines: Sequence[int]
     texts: Sequence[object]
     labels: Sequence[object] | None
+    records: Sequence[Sequence[object] | Mapping[str, object]] | None = None  # all values of each row, where asked for
 
 
 @dataclass(frozen=True)

@@ -42,18 +42,20 @@ class OpenedSource:
     is_big: bool  # whether the rows go through the cache on disk
     megabytes: float | None  # approximate size of the text; None if unknown
     revision: str | None = None  # commit of a Hub data set, if known
+    names: tuple[str, ...] = ()  # of all columns of a table
     remarks: tuple[str, ...] = ()  # sentences on how the source is read, where that is not the plain default
 
 
-def _open_file(path: Path, columns: Columns, settings: ReadingSettings) -> OpenedSource:
+def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole: bool) -> OpenedSource:
     form, size = find_format(path, columns=columns, settings=settings), path.stat().st_size
     is_packed = form.packing is not None or form.text is None
     return OpenedSource(
         origin=dataclasses.replace(form.origin, door=columns.door),
-        rows=lambda: read_file(form),
+        rows=lambda: read_file(form, whole=whole),
         key=lambda: f"{file_digest(path)}/{dataclasses.replace(form, path=Path(), remarks=())}",
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
+        names=form.names,
         remarks=tuple(f"{path}: {remark}." for remark in form.remarks),
     )
 
@@ -90,8 +92,12 @@ def open_source(
     labelled: bool,
     where: str,
     door: Door = SETTINGS_DOOR,
+    whole: bool = False,
 ) -> OpenedSource:
-    """Open one source, whose YAML path is `where`. Raises DataError if that is missing, unsupported or cannot be loaded."""
+    """Open one source, whose YAML path is `where`; the rows of a file may be `whole`, with all their values.
+
+    Raises DataError if the source is missing, unsupported or cannot be loaded.
+    """
     if isinstance(source, str):
         source = FileSource(file=source)
     label = (source.label or settings.label_column) if labelled else None
@@ -102,7 +108,7 @@ def open_source(
         return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
     _check_file(path, labelled=labelled, where=where)
-    return _open_file(path, columns, _reading_settings(source, settings))
+    return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
 
 
 def load(

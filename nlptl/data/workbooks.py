@@ -34,8 +34,8 @@ class WorkbookTable:
     positions: ColumnPositions
     remarks: tuple[str, ...] = ()
 
-    def rows(self) -> Iterator[RawRows]:
-        """Stream the rows with their numbers in the sheet. Empty rows are left out."""
+    def rows(self, *, whole: bool = False) -> Iterator[RawRows]:
+        """Stream the rows with their numbers in the sheet, and `whole` with all values. Empty rows are left out."""
         found = itertools.islice(_filled_rows(_opened(self.path, self.sheet)[0]), int(self.header), None)
         label, texts = self.positions.label, self.positions.texts
         while batch := list(itertools.islice(found, _BATCH_ROWS)):
@@ -43,6 +43,7 @@ class WorkbookTable:
                 [number for number, _ in batch],
                 [joined_text([_text(row[place]) for place in texts]) for _, row in batch],
                 None if label is None else [_value(row[label]) for _, row in batch],
+                [[_value(cell) for cell in row] for _, row in batch] if whole else None,
             )
 
 

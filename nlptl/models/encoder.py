@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
+from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
@@ -238,8 +239,10 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
-        """Read an encoder from a folder of `save` or of a stage that gives one."""
-        return artifact.read_published(Path(folder), cls.read_files, kind="encoder")
+        """Read an encoder from a folder of `save`, of a stage or of a whole run. A classifier's folder gives its encoder."""
+        folder = checked_path(folder)
+        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+        return artifact.read_published(folder, cls.read_files)
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nlptl.evaluation.intervals import Interval, PairedDifference
-from nlptl.interfaces.text import WIDTH, comparison_lines, table, wrapped
+from nlptl.interfaces.terminal import WIDTH, wrapped
+from nlptl.interfaces.text import comparison_lines, table
 from nlptl.runs.studies import comparison
 from nlptl.runs.studies.comparison import ComparisonResult
 
