@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nlptl.artifact import read_json
 from nlptl.config import Config
 from nlptl.data.table import TextTable
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 
 FILE = "learnt.json"
 HASH_BYTES = 8
@@ -67,7 +67,7 @@ class LearntTexts(Config):
             return None
         try:
             return cls.model_validate(read_json(path))
-        except ValidationError:
+        except ConfigError:
             raise ArtifactError(
                 f"{path}: does not hold hashes of learnt texts; the folder is damaged. Run the stage again."
             ) from None
