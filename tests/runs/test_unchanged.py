@@ -168,15 +168,22 @@ def test_a_run_that_fails_is_not_finished(finished: Path, monkeypatch: pytest.Mo
     assert not (finished / "out" / "finished.json").exists()
 
 
-def test_a_kept_run_loads_no_library_of_models_or_data(finished: Path) -> None:
+@pytest.mark.parametrize("first", ["skipgram", "bert"])
+def test_a_kept_run_loads_no_library_of_models_or_data(review_files: Path, first: str) -> None:
+    settings = ["stages.0.epochs=1"]
+    if first == "bert":
+        weights = tiny_folder(review_files / "enc", "bert")
+        settings = [f"stages.0={{stage: bert, weights: {weights}}}", "stages.1.pooling=mean"]
+    run(review_files, *settings)
     code = (
         "import sys\nfrom nlptl.interfaces import cli\nsys.argv = ['nlptl', *sys.argv[1:]]\n"
         "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
         "print({'torch', 'transformers', 'datasets', 'pandas', 'pyarrow', 'sklearn', 'scipy'} & set(sys.modules))"
     )
-    arguments = ["run", "small.yaml", "--out", "out", "--set", "stages.0.epochs=1", "-q"]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    arguments = ["run", "small.yaml", "--out", "out", *changes, "-q"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=finished, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments], cwd=review_files, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
     assert "Test: accuracy" in done.stdout
