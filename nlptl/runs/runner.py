@@ -203,6 +203,8 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
     checkpoints = on_disk.checkpoint_folder(place)
     record = _tracked_record(context.tracker, place.name)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
+    if processes().is_main:
+        (place.parent / on_disk.FINISHED).unlink(missing_ok=True)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     if work.is_last:
