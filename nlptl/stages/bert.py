@@ -97,10 +97,13 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Raise ConfigError for weights that are missing or unreadable."""
+        from nlptl.models.sentence_settings import transformer_folder
+        from nlptl.models.vocabulary_checks import check_vocabulary
         from nlptl.models.weights import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
+            check_vocabulary(found.name, transformer_folder(found.folder), where=where)
             if self.max_length is not None:
                 check_max_length(found.name, found.folder, self.max_length, where=where)
 
