@@ -15,13 +15,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from nlptl.config import Config, load_yaml
+from nlptl.config import Config, load_json, load_yaml
 from nlptl.disk_errors import checked_path, told_as_read_error, told_as_storage_error
 from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+MAX_JSON = 2**28  # bytes of a manifest, a result or a checkpoint's counters
 SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
 DIGEST = "digest"  # key of a JSON file's own digest
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
@@ -146,7 +147,7 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
             raise ArtifactError(f"{folder}: no such folder; expected one that nlptl published. Check the path.")
     try:
         with told_as_read_error(path):
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = load_json(path, most=MAX_JSON)
         found = raw.get("format_version")
         if isinstance(found, int) and found != FORMAT_VERSION:
             than, remedy = ("newer", "Update nlptl") if found > FORMAT_VERSION else ("older", "Run the pipeline again")
@@ -158,7 +159,7 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         raise ArtifactError(
             f"{folder}: holds no {MANIFEST}; expected a folder that nlptl published. Give a run or a stage's folder."
         ) from None
-    except (ValueError, AttributeError, RecursionError):  # no UTF-8, no JSON, no block, or other fields
+    except (ValueError, AttributeError, RecursionError, ConfigError):  # no UTF-8, no JSON, no block, or other fields
         raise ArtifactError(
             f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
         ) from None
@@ -206,7 +207,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a verified folder. Raises ArtifactError when it is missing or damaged."""
     try:
         with told_as_read_error(path):
-            return json.loads(path.read_text(encoding="utf-8"))
+            return load_json(path, most=MAX_JSON)
     except (FileNotFoundError, ValueError, RecursionError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
@@ -238,7 +239,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with told_as_read_error(path):
-            content = {**json.loads(path.read_text(encoding="utf-8"))}
+            content = {**load_json(path, most=MAX_JSON)}
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
     _check_seal(path, content, again="pipeline")
@@ -288,7 +289,7 @@ def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
     """
     marked = {MANIFEST, *files} if (folder / SETTINGS).is_file() else set()
     try:
-        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw = load_json(folder / MANIFEST, most=MAX_JSON)
         if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str):
             marked = {MANIFEST, *map(str, raw["files"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import re
 import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from nlptl.errors import ConfigError
-from nlptl.faults import PREDICATE, did_you_mean, fault_sentences
+from nlptl.faults import PREDICATE, cut, did_you_mean, fault_sentences, shown
 
 __all__ = [
     "Config",
@@ -28,31 +30,93 @@ __all__ = [
     "replace_at",
 ]
 
-C = TypeVar("C", bound=BaseModel)
+C = TypeVar("C", bound="Config")
 SMALLEST = 1e-9  # that a positive setting may be
-# PyYAML raises these for a 13th month, a list as a key, !!int foo, or ten thousand brackets.
+MAX_YAML = 2**19  # bytes of a YAML file
+MAX_YAML_VALUES = 100_000  # of a YAML file, aliases spelt out
+# PyYAML raises these for !!int foo, a list as a key, or ten thousand brackets.
 YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+NUMBERS = {int: "a whole number", float: "a number"}
+
+
+def _with_strict_numbers(schema: Any) -> Any:
+    """Return pydantic's schema with numbers that take numbers alone."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_with_strict_numbers(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    strict = {"strict": True} if schema.get("type") in ("int", "float") else {}
+    return {name: _with_strict_numbers(part) for name, part in schema.items()} | strict
 
 
 class Config(BaseModel):
-    """Validated, frozen settings. Unknown fields are refused; a field's docstring is its description."""
+    """Validated, frozen settings. Unknown fields are refused; a field's docstring is its description.
+
+    Made in Python, wrong settings raise ConfigError with the sentences of YAML. It is no ValueError.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
     )
 
+    def __init__(self, **settings: Any) -> None:
+        """Validate the settings. Raises ConfigError with one sentence a fault."""
+        with _told_in_python(type(self)):
+            super().__init__(**settings)
 
-def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
-    """Return a validator that accepts "auto" or a number of at least `least`; the smallest positive one is told as "above 0"."""
-    number = "a whole number" if kind is int else "a number"
-    bound = "above 0" if least == SMALLEST else f"of at least {least:g}"
+    # Without this mark pydantic would call the method for blocks inside blocks too, and lose their place.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Validate plain values. Raises ConfigError with one sentence a fault."""
+        with _told_in_python(cls):
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Validate JSON. Raises ConfigError with one sentence a fault."""
+        with _told_in_python(cls):
+            return super().model_validate_json(json_data, **options)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other settings, which are validated as new ones are."""
+        if not update:
+            return super().model_copy(deep=deep)
+        old = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**(copy.deepcopy(old) if deep else old) | dict(update))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse the change of a setting."""
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+            return
+        here = type(self).__name__
+        raise ConfigError(
+            f"{here}.{name} cannot be changed, since settings are frozen. Make new ones: "
+            f"settings.model_copy(update={{{name!r}: ...}})."
+        )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse truth values and texts where a number is meant, which pydantic would turn into one."""
+        return typing.cast("CoreSchema", _with_strict_numbers(handler(source)))
+
+
+def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> BeforeValidator:
+    """Return a validator that accepts "auto" or a number from `least` to `most`; the smallest positive one is told as "above 0"."""
+    number = NUMBERS[kind]
+    lower = "above 0" if least == SMALLEST else f"of at least {least:g}"
 
     def checked(value: object) -> object:
-        fits = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if value != "auto" and not (fits and least <= float(typing.cast("float", value)) < float("inf")):
-            expected = f"auto or {number} {bound}"
+        if value == "auto" and isinstance(value, str):
+            return value
+        is_number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        too_much = is_number and most < typing.cast("float", value) < float("inf")
+        if not is_number or not least <= typing.cast("float", value) <= most:
+            expected = f"auto or {number} {f'of at most {most:,}' if too_much else lower}"
             raise PydanticCustomError(
-                PREDICATE, "is {found}, but must be {expected}.", {"found": repr(value), "expected": expected}
+                PREDICATE, "is {found}, but must be {expected}.", {"found": shown(value), "expected": expected}
             )
         return value
 
@@ -62,7 +126,7 @@ def auto_or(kind: type[int] | type[float], *, least: float) -> BeforeValidator:
 def parse(model: type[C], raw: object, *, where: str) -> C:
     """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them."""
     try:
-        return model.model_validate(raw)
+        return super(Config, model).model_validate(raw)
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, where))) from None
     except ConfigError as error:  # of a check that `model` itself makes
@@ -75,26 +139,28 @@ def load_yaml(path: Path | str) -> object:
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder. Give a YAML file.")
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_YAML + 1)
+        text = content[:MAX_YAML].decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file. Give the path of a YAML file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the file cannot be read ({error}). It must be a YAML file in UTF-8.") from None
+    if len(content) > MAX_YAML:
+        raise ConfigError(
+            f"{path}: the file has more than {MAX_YAML:,} bytes. Settings are shorter; give another file."
+        )
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        if isinstance(error, _KeyGivenTwice):
-            raise ConfigError(f"{path}:{line}: {error.problem}. Remove one of the two.") from None
-        raise ConfigError(
-            f"{path}:{line}: this is not valid YAML ({error.problem}). Check the indentation, colons and brackets of this line."
-        ) from None
+        raise ConfigError(f"{path}:{_told_of_yaml(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: its brackets or blocks are nested too deeply. Remove some of them.") from None
     except YAML_FAULTS as error:
         raise ConfigError(f"{path}: a value cannot be read as YAML ({error}). Put it in quotes.") from None
 
 
-def load_json(path: Path, *, most: int) -> object:
+def load_json(path: Path, *, most: int) -> Any:
     """Read a JSON file of at most `most` bytes. Raises OSError, or ValueError with the reason."""
     if path.exists() and not path.is_file():
         raise ValueError("it is no plain file")
@@ -110,22 +176,21 @@ def load_json(path: Path, *, most: int) -> object:
 
 def dump_yaml(raw: object) -> str:
     """Return plain values as YAML, which `load_yaml` reads back equal."""
-    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.dump(raw, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
 def override(raw: object, assignments: Sequence[str]) -> object:
     """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]")."""
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
+        told = f"--set {cut(assignment)}"
         if not separator or not path:
-            raise ConfigError(
-                f"--set {assignment}: the assignment is not of the form PATH=VALUE. Write it like stages.0.dim=50."
-            )
+            raise ConfigError(f"{told}: the assignment is not of the form PATH=VALUE. Write it like stages.0.dim=50.")
         try:
             value = yaml.load(text, Loader=_StrictLoader)
         except YAML_FAULTS:
-            raise ConfigError(f"--set {assignment}: the value is not valid YAML. Put it in quotes.") from None
-        raw = replace_at(raw, path.split("."), value, where=f"--set {assignment}")
+            raise ConfigError(f"{told}: the value is not valid YAML. Put it in quotes.") from None
+        raw = replace_at(raw, path.split("."), value, where=told)
     return raw
 
 
@@ -147,18 +212,110 @@ def replace_at(raw: object, keys: Sequence[str], value: object, *, where: str) -
     raise ConfigError(f"{where}: {key!r} cannot be set inside the plain value {raw!r}. Check the path.")
 
 
+@contextlib.contextmanager
+def _told_in_python(model: type[Config]) -> Iterator[None]:
+    """Turn pydantic's faults of settings that were made in Python into ConfigError."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigError(list(fault_sentences(model, error, model.__name__, in_python=True))) from None
+
+
+def _told_of_yaml(error: yaml.MarkedYAMLError) -> str:
+    """Return the line of a fault and a sentence on it."""
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 1
+    if isinstance(error, _KeyGivenTwice):
+        return f"{line}: {error.problem}. Remove one of the two."
+    if isinstance(error, _NotSpeltOut):
+        return f"{line}: {error.problem}. Write the values out."
+    if "constructor for the tag" in str(error.problem):
+        return f"{line}: a tag with ! is not read, since settings are plain values. Remove it."
+    return f"{line}: this is not valid YAML ({error.problem}). Check the indentation, colons and brackets of this line."
+
+
 class _KeyGivenTwice(yaml.constructor.ConstructorError):
     """Key that a mapping holds twice."""
 
 
+class _NotSpeltOut(yaml.constructor.ConstructorError):
+    """Aliases that stand for too many values or for themselves, or a merge key."""
+
+
+# As in YAML 1.2: 1e5 is a number; 1:30, 0x10, 010 and 1_000 are none, nor is a day a date.
+PLAIN_NUMBERS = (
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(
+            r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        ),
+    ),
+    ("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)")),
+)
+OTHER_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a duplicate key."""
+    """SafeLoader that refuses a duplicate key and a flood of aliases, and reads plain numbers alone."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _check_values(node)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise _NotSpeltOut(None, None, "the merge key << is not read", key_node.start_mark)
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise _KeyGivenTwice(None, None, f"{key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        return float(str(self.construct_scalar(node)).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that puts a text in quotes where `_StrictLoader` would read a number."""
+
+
+def _resolve_plain_numbers() -> None:
+    kept = {
+        first: [(tag, pattern) for tag, pattern in pairs if tag not in OTHER_NUMBERS]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _StrictLoader.yaml_implicit_resolvers = kept
+    for tag, pattern in reversed(PLAIN_NUMBERS):
+        whole = re.compile(f"(?:{pattern.pattern})$")
+        _StrictLoader.add_implicit_resolver(tag, whole, list("-+0123456789."))
+        _Dumper.add_implicit_resolver(tag, whole, list("-+0123456789."))
+    _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
+
+
+_resolve_plain_numbers()
+
+
+def _check_values(root: yaml.Node) -> None:
+    """Raise _NotSpeltOut for a document that would be too large with its aliases spelt out. No node is visited twice."""
+    sizes: dict[int, int] = {}  # of the values below each node; 0 while they are counted
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        value = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = [part for item in value for part in (item if isinstance(item, tuple) else (item,))]
+        if id(node) not in sizes:
+            sizes[id(node)] = 0
+            waiting += [part for part in parts if id(part) not in sizes]
+            if any(sizes.get(id(part)) == 0 for part in parts):
+                raise _NotSpeltOut(None, None, "an alias stands for a value that contains it", node.start_mark)
+            continue
+        waiting.pop()
+        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+        if sizes[id(node)] > MAX_YAML_VALUES:
+            told = f"aliases stand for more than {MAX_YAML_VALUES:,} values"
+            raise _NotSpeltOut(None, None, told, node.start_mark)

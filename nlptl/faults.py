@@ -15,6 +15,9 @@ if typing.TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
+MAX_SENTENCES = 20  # that are told at once
+MAX_LOCATED = 1000  # that are looked at; of more only the number is told
+MAX_SHOWN = 60  # characters of a value in a sentence
 NO_BLOCK = ("model_type", "dict_type", "model_attributes_type")
 NO_LIST = ("list_type", "tuple_type", "set_type")
 NO_OPTION = ("union_tag_invalid", "literal_error", "enum")
@@ -41,9 +44,9 @@ UNION_MEMBERS = (  # how pydantic's name of a union's member begins, its types, 
 
 BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
 MOVED = {  # where a setting of an earlier version went, by the name of its block and its own
-    **{("finetune", name): f"moved into the block update, to the methods that learn by gradient (head with solver "
-       f"iterative, partial, full, lora). Write update: {{method: ..., {name}: ...}}." for name in BY_GRADIENT},
-    ("finetune", "precision"): "moved into the block update. Write update: {method: ..., precision: ...}.",
+    **dict.fromkeys((("finetune", name) for name in BY_GRADIENT), "moved into the block update, to the methods that learn "
+                    "by gradient (head with solver iterative, partial, full, lora). Write {update}."),
+    ("finetune", "precision"): "moved into the block update. Write {update}.",
     ("contrastive", "pile"): "is called pseudo_labels now. Rename it.",
     ("auto", "pile"): "is called pseudo_labels now. Rename it.",
     ("bert", "attention"): "is gone; nlptl chooses how attention is computed. Remove it.",
@@ -60,16 +63,30 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def shown(value: object) -> str:
     """Return `repr(value)`, cut to 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return cut(repr(value))
 
 
-def fault_sentences(model: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
-    """Yield a sentence for each fault of a value that was validated as `model`; `where` names the file."""
-    located = [_LocatedFault.of(model, fault) for fault in error.errors(include_url=False)]
-    for fault in _nearest([fault for fault in located if not fault.is_consequence]):
-        sentence = (f"{where}: {'.'.join(fault.path)}" if fault.path else where) + _predicate(fault)
+def fault_sentences(
+    model: type[BaseModel], error: ValidationError, where: str, *, in_python: bool = False
+) -> Iterator[str]:
+    """Yield a sentence for each of the first faults of a value that was validated as `model`, and one on how many follow.
+
+    `where` names the file, or the class of settings that were made `in_python`.
+    """
+    raw = error.errors(include_url=False)
+    located = [_LocatedFault.of(model, fault, in_python) for fault in raw[:MAX_LOCATED]]
+    found = list(_nearest([fault for fault in located if not fault.is_consequence]))
+    for fault in found[:MAX_SENTENCES]:
+        path = ".".join(cut(part) for part in fault.path)
+        sentence = (where + ("." if in_python else ": ") + path if path else where) + _predicate(fault)
         yield sentence if sentence.endswith((".", "?")) else sentence + "."
+    if (more := len(found) + len(raw) - len(located) - MAX_SENTENCES) > 0:
+        yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Mend the first ones."
+
+
+def cut(text: str) -> str:
+    """Return a text cut to 60 characters."""
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +111,7 @@ class _LocatedFault:
     message: str
     found: object
     context: Mapping[str, object]
+    in_python: bool = False  # whether the settings were made in Python
 
     @property
     def is_consequence(self) -> bool:
@@ -102,7 +120,7 @@ class _LocatedFault:
         return self.kind == "too_short" and isinstance(self.found, list) and len(self.found) >= least
 
     @classmethod
-    def of(cls, model: type[BaseModel], fault: ErrorDetails) -> _LocatedFault:
+    def of(cls, model: type[BaseModel], fault: ErrorDetails, in_python: bool) -> _LocatedFault:
         """Turn pydantic's location, which also names members of unions, into the path in the YAML."""
         path: list[str] = []
         annotation: object = model
@@ -126,7 +144,8 @@ class _LocatedFault:
         context, found = fault.get("ctx") or {}, fault["input"]
         if fault["type"] == "union_tag_invalid":
             path, found = [*path, str(context["discriminator"]).strip("'")], context["tag"]
-        return cls(tuple(path), owner, expected, choice, of_key, fault["type"], fault["msg"], found, context)
+        told = (fault["type"], fault["msg"], found, context)
+        return cls(tuple(path), owner, expected, choice, of_key, *told, in_python)
 
 
 def _nearest(faults: Sequence[_LocatedFault]) -> Iterator[_LocatedFault]:
@@ -158,10 +177,11 @@ def _predicate(fault: _LocatedFault) -> str:
     if fault.of_key:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
-        known = _field_names(fault.owner)
+        known = list(_fields(fault.owner)) if fault.in_python else _field_names(fault.owner)
         unknown = f"is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
-        told = MOVED.get((_block_name(fault.owner), fault.path[-1])) or _further_inside(fault) or unknown
-        return f" {told}"
+        moved = MOVED.get((_block_name(fault.owner), fault.path[-1]), "")
+        update = _setting("update", {"method": "...", fault.path[-1]: "..."}, fault.in_python)
+        return f" {moved.replace('{update}', update) or _further_inside(fault) or unknown}"
     if kind == "missing":
         return " is missing. It has no default, so it must be set."
     if kind == PREDICATE:
@@ -182,12 +202,12 @@ def _further_inside(fault: _LocatedFault) -> str:
         if known:
             example: dict[str, object] = {tag: _block_name(known[0])} if tag else {}
             example[name] = (_closest(str(value), tags) or tags[0]) if name == tag else value
-            examples[info.alias or field] = _flow(example).replace("'...'", "...")
+            block = field if fault.in_python else info.alias or field
+            examples[block] = _setting(block, example, fault.in_python)
     if not examples:
         return ""
-    blocks = " or ".join(f"`{block}:`" for block in examples)
-    lines = " or ".join(f"{block}: {example}" for block, example in examples.items())
-    return f"is not a setting here. It stands inside {blocks}. Write {lines}."
+    blocks = " or ".join(f"`{block}{'=' if fault.in_python else ':'}`" for block in examples)
+    return f"is not a setting here. It stands inside {blocks}. Write {' or '.join(examples.values())}."
 
 
 def _required_option(fault: _LocatedFault) -> str:
@@ -199,6 +219,8 @@ def _required_option(fault: _LocatedFault) -> str:
     if fault.kind == "union_tag_not_found":
         tag = str(fault.context.get("discriminator", "")).strip("'")
         meant = _tagged(fault.found, tag, _tags(fault.expected)[1])
+        if fault.in_python:
+            return f"must be a block with {tag!r}. {f'Write {meant[0]!r}' if meant else 'Add it'}."
         return f"must be a block with `{tag}: ...`. {f'Write {_flow(meant[0])}' if meant else 'Add that line'}."
     if fault.kind == NO_MEMBER and fault.choice is not None:
         return _one_of_members(fault.found, fault.choice.union)
@@ -207,9 +229,9 @@ def _required_option(fault: _LocatedFault) -> str:
 
 def _required_value(fault: _LocatedFault) -> str:
     if fault.kind in NO_BLOCK:
-        return _block(fault.found, fault.expected)
+        return _block(fault.found, fault.expected, fault.in_python)
     if fault.kind in NO_LIST:
-        return f"must be a list{_such_as(fault.found, fault.expected)}."
+        return f"must be a list{_such_as(fault.found, fault.expected, fault.in_python)}."
     bounds = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
     if fault.kind in bounds:
         most_or_least, bound = bounds[fault.kind]
@@ -217,24 +239,27 @@ def _required_value(fault: _LocatedFault) -> str:
         return f"must have {most_or_least} {count} item{'s' * (count != 1)}."
     if fault.kind in PLAIN_VALUES:
         return f"must be {PLAIN_VALUES[fault.kind]}"
+    if fault.kind == "string_too_short":
+        return "must not be empty."
     message = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
     return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 
 
-def _block(found: object, expected: object) -> str:
+def _block(found: object, expected: object, in_python: bool) -> str:
     """Require a block, and show one."""
     name, tags = _tags(expected)
     if not tags:
         known = ", ".join(_field_names(expected))
-        return f"must be a block of settings ({known})." if known else "must be a block such as {name: value}."
+        example = "{'name': value}" if in_python else "{name: value}"
+        return f"must be a block of settings ({known})." if known else f"must be a block such as {example}."
     close = _closest(found, tags) if isinstance(found, str) else ""
     if close and found == close:
-        return f"must be a block such as {{{name}: {found}}}."
-    meant = f" Did you mean {{{name}: {close}}}?" if close else ""
-    return f"must be a block such as {{{name}: {tags[0]}}}.{meant}"
+        return f"must be a block such as {_written({name: found}, in_python)}."
+    meant = f" Did you mean {_written({name: close}, in_python)}?" if close else ""
+    return f"must be a block such as {_written({name: tags[0]}, in_python)}.{meant}"
 
 
-def _such_as(found: object, expected: object) -> str:
+def _such_as(found: object, expected: object, in_python: bool) -> str:
     """Return " such as [...]" with what was found as items, or what may stand there; else nothing."""
     arguments = typing.get_args(expected)
     item = _bare(arguments[0]) if arguments else None
@@ -249,13 +274,23 @@ def _such_as(found: object, expected: object) -> str:
     elif typing.get_origin(item) is typing.Literal:
         options = typing.get_args(item)
         examples = [found if found in options else options[0]]
-    return f" such as {_flow(examples)}" if examples else ""
+    return f" such as {_written(examples, in_python)}" if examples else ""
 
 
 def _tagged(found: object, name: str, tags: Sequence[str]) -> list[dict[object, object]]:
     """Return the blocks that {tag: settings} means, each with its tag under `name`."""
     blocks = found if isinstance(found, dict) else {}
     return [{name: tag, **(inner if isinstance(inner, dict) else {})} for tag, inner in blocks.items() if tag in tags]
+
+
+def _setting(name: str, value: object, in_python: bool) -> str:
+    """Return a setting as one writes it; a text "..." stands for any value."""
+    return f"{name}{'=' if in_python else ': '}{_written(value, in_python)}".replace("'...'", "...")
+
+
+def _written(value: object, in_python: bool) -> str:
+    """Return a value as one writes it in Python or in YAML."""
+    return repr(value) if in_python else _flow(value)
 
 
 def _flow(value: object) -> str:

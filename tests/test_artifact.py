@@ -359,3 +359,23 @@ def test_a_folder_that_may_not_be_read_is_told_as_that(
     sentence = f"{folder / name}: cannot be read (Permission denied). Change its permissions."
     assert refusal(lambda: read_published(folder, read_hello)) == sentence
     assert refusal(lambda: read_json(folder / name)) == sentence
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, "[]", "3", "{", "NaN", '{"kind": "encoder", "seed": true}', '{"kind": 1e400}']
+)
+def test_a_manifest_of_anything_else_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ArtifactError) as caught:
+        artifact.read_manifest(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'manifest.json'}: is not a manifest that this version reads; the folder is damaged or of another version. "
+        "Run the stage again."
+    )
+
+
+def test_a_manifest_without_bounds_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "manifest.json").open("wb") as file:
+        file.truncate(2**30)  # takes no place on the disk
+    with pytest.raises(ArtifactError, match=r"is not a manifest that this version reads"):
+        artifact.read_manifest(tmp_path)

@@ -94,7 +94,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "labelled: train.csv}",
             "labelled: train.csv, shot: 8}",
             "p.yaml: data.shot is not a setting. Did you mean 'shots'? Known here: unlabelled, source, labelled, validation, "
-            "test, label_names, text_column, label_column, shots, drop_leaks, empty_text.",
+            "test, label_names, text_column, label_column, delimiter, quoting, encoding, header, sheet, max_text_length, shots, "
+            "drop_leaks, empty_text.",
         ),
         (
             "stages:",
@@ -131,7 +132,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert [fault.split()[1] for fault in told] == ["stages.0.dim", "stages.0.epoch", "sed"]
 
 
-@pytest.mark.parametrize("value", ["2024-13-45", "!!int foo", "!!bool foo", "0x_", "9" * 5000, "[" * 3000])
+@pytest.mark.parametrize("value", ["!!int foo", "!!bool foo", "!!timestamp foo", "9" * 5000, "[" * 3000])
 def test_values_that_yaml_cannot_read(tmp_path: Path, value: str) -> None:
     (told,) = faults(tmp_path, f"seed: {value}\n")
     assert told.startswith("p.yaml")
@@ -232,3 +233,96 @@ def test_parse_names_the_place() -> None:
     with pytest.raises(ConfigError) as caught:
         parse(Pipeline, {"seed": -1, "stages": [{"stage": "skipgram"}]}, where="here")
     assert caught.value.faults == ("here: seed is -1, but must be at least 0.",)
+
+
+@pytest.mark.parametrize("value", ["1:30", "0x10", "010", "1_000", "2024-01-01", "0b1", "1e", "1.0.0"])
+def test_what_is_no_plain_number_is_a_text(tmp_path: Path, value: str) -> None:
+    """YAML 1.1 would read 1:30 as 90, 010 as 8 and 1_000 as 1000."""
+    text = CHAIN.replace("skipgram}", f"skipgram, dim: {value}}}")
+    assert faults(tmp_path, text) == (f"p.yaml: stages.0.dim is {value!r}, but must be a whole number.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-5", 1e-5), ("1E5", 1e5), (".5", 0.5), ("3.", 3.0), ("+3", 3), ("-0", 0)]
+)
+def test_numbers_of_yaml(tmp_path: Path, text: str, value: float) -> None:
+    (tmp_path / "a.yaml").write_text(f"a: {text}\n", encoding="utf-8")
+    read = load_yaml(tmp_path / "a.yaml")
+    assert read == {"a": value}
+    assert type(read["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e5", "1:30", "0x10", "010", ".inf", "2024-01-01", "yes", "~", "5.", 1e22, 1e-7, True]
+)
+def test_what_is_written_reads_back_equal(tmp_path: Path, value: object) -> None:
+    (tmp_path / "a.yaml").write_text(dump_yaml({"a": value}), encoding="utf-8")
+    assert load_yaml(tmp_path / "a.yaml") == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("true", "True"),
+        ("'3'", "'3'"),
+        ("3.0", "3.0"),
+        ("no", "False"),
+        ("1e22", "1e+22"),
+        (".inf", "inf"),
+        ("[3]", "[3]"),
+    ],
+)
+def test_only_a_whole_number_is_one(tmp_path: Path, value: str, found: str) -> None:
+    text = CHAIN.replace("skipgram}", f"skipgram, min_count: {value}}}")
+    assert faults(tmp_path, text) == (f"p.yaml: stages.0.min_count is {found}, but must be a whole number.",)
+
+
+def test_an_empty_name_of_a_file_is_told(tmp_path: Path) -> None:
+    text = CHAIN.replace("pile.txt", "''")
+    assert faults(tmp_path, text) == (
+        "p.yaml: data.unlabelled is not a source. Give the path of a file, or a block with `file: ...` or `hub: ...`.",
+    )
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (BOMB, ":6: aliases stand for more than 100,000 values. Write the values out."),
+        ("a: &a [*a]\n", ":1: an alias stands for a value that contains it. Write the values out."),
+        ("a: &a {x: 1}\nb: {<<: *a}\n", ":2: the merge key << is not read. Write the values out."),
+        (
+            "a: !!python/object/apply:os.system [x]\n",
+            ":1: a tag with ! is not read, since settings are plain values. Remove it.",
+        ),
+        ("a: !secret x\n", ":1: a tag with ! is not read, since settings are plain values. Remove it."),
+        ("[" * 5000, ": its brackets or blocks are nested too deeply. Remove some of them."),
+        ("- " * 5000, ": its brackets or blocks are nested too deeply. Remove some of them."),
+        (f"a: '{'x' * 2**19}'\n", ": the file has more than 524,288 bytes. Settings are shorter; give another file."),
+    ],
+)
+def test_yaml_that_would_take_memory_or_run_code(tmp_path: Path, text: str, sentence: str) -> None:
+    assert faults(tmp_path, text) == (f"p.yaml{sentence}",)
+
+
+def test_aliases_of_a_few_values_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: &a [1, 2]\nb: [*a, *a]\n", encoding="utf-8")
+    assert load_yaml(tmp_path / "a.yaml") == {"a": [1, 2], "b": [[1, 2], [1, 2]]}
+
+
+def test_only_the_first_of_many_faults_are_told(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path, "data:\n" + "".join(f"  d{number}: 1\n" for number in range(3000)) + "stages: [{stage: skipgram}]\n"
+    )
+    assert [fault.split()[1] for fault in told[:-1]] == [f"data.d{number}" for number in range(20)]
+    assert told[-1] == "p.yaml: 2,980 more faults follow. Mend the first ones."
+
+
+def test_a_long_assignment_is_told_in_short() -> None:
+    with pytest.raises(ConfigError) as caught:
+        override({}, ["a=[" + "x" * 1000])
+    assert str(caught.value) == f"--set a=[{'x' * 54}...: the value is not valid YAML. Put it in quotes."

@@ -172,7 +172,7 @@ class DataSettings(Config):
     """Sheet of an Excel workbook: its name, or its number from 1. Default: the first visible one."""
     max_text_length: int = Field(default=MAX_TEXT_LENGTH, ge=1, le=1_000_000_000)
     """Largest number of characters of a text. A longer one is refused, since it would fill the memory."""
-    shots: int | None = Field(default=None, ge=1)
+    shots: int | None = Field(default=None, ge=1, le=10_000_000)
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
     smaller set of examples would be worth."""
     drop_leaks: bool = True

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
 
+DEFAULT_TOP_LAYERS = 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Fitted:
     """Result of one fit."""
@@ -72,6 +75,9 @@ class Method(Config, ABC):
                 "head, full or auto, or a transformer. Choose one, or begin the chain with stage: bert."
             )
 
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse to train more layers than the `layers` of the encoder."""
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that leave it nothing to work on."""
 
@@ -95,6 +101,15 @@ class Method(Config, ABC):
     @abstractmethod
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a new classifier that has learnt the examples, at their shares of labels; `given` stays as it is."""
+
+
+def check_top_layers(top_layers: int | str | None, layers: int, *, where: str) -> None:
+    """Raise ConfigError for more `top_layers` than an encoder has. Defaults may exceed the layers of the smallest ones."""
+    if isinstance(top_layers, int) and top_layers > max(layers, DEFAULT_TOP_LAYERS):
+        raise ConfigError(
+            f"{where}.top_layers: found {top_layers}; expected at most {layers}, since the encoder has {layers} "
+            f"layer{'s' * (layers != 1)}. Lower it."
+        )
 
 
 def linear_head_needed(title: str, hidden: int, *, where: str) -> ConfigError:

@@ -154,6 +154,7 @@ def predict(
     if text is None and file is None and sys.stdin is None:
         raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
     classifier = load_classifier(run, RunContext(device=device))
+    classifier.check_trained()
     # On a terminal the results themselves show how far it has come.
     with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
         texts = _texts(text, file, text_column)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nlptl import artifact
 from nlptl.data import LabelSet
 from nlptl.disk_errors import checked_path
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
@@ -66,8 +66,17 @@ class TextClassifier(nn.Module):
         return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most probable label of each text."""
+        """Return the most probable label of each text. Raises ConfigError for a head that was never trained."""
+        self.check_trained()
         return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+
+    def check_trained(self) -> None:
+        """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
+        if self.head.is_fresh:
+            raise ConfigError(
+                "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. "
+                "Run the stage finetune, and use its result."
+            )
 
     @staticmethod
     def files() -> frozenset[str]:

@@ -242,7 +242,7 @@ class Encoder(nn.Module):
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         checked = read_settings(folder / SETTINGS, EncoderSettings)
-        settings = checked.model_dump(exclude_unset=True)
+        settings = checked.model_dump()
         tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
         # Cloned, since memory of another alignment would round otherwise than before saving.

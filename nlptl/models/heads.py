@@ -59,6 +59,11 @@ class Head(nn.Module):
         """Whether it was trained or scaled to examples. A fresh head has zero centre and biases."""
         return any(bool(zero.any()) for zero in (self.centre, *self.parameters()) if zero.ndim == 1)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was ever written into it: no training, and no label's name (zero-shot)."""
+        return not self.has_learnt and (self.hidden > 0 or not bool(self.last_linear.weight.any()))
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K) of sentence vectors (B, D)."""
         return cast("Tensor", self.layers((vectors - self.centre) / self.scale))

@@ -58,7 +58,11 @@ class Pooling(nn.Module):
 
     def check_width(self, dim: int) -> None:
         """Raise ValueError if it does not fit token vectors of width `dim`."""
-        fits = self.token_weights.ndim == 1 and tuple(self.common_component.shape) in ((0,), (dim,))
+        fits = (
+            self.token_weights.ndim == 1
+            and len(self.token_weights) >= int(self.is_fitted)
+            and tuple(self.common_component.shape) in ((0,), (dim,))
+        )
         if not fits or (self.query is not None and tuple(self.query.shape) != (dim,)):
             raise ValueError(f"pooling does not fit vectors of {dim} numbers")
 

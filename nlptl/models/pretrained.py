@@ -104,12 +104,14 @@ def fill(module: nn.Module, path: Path, *, what: str) -> None:
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
-    """Write an adapter in PEFT's layout, without a path of this machine."""
+    """Write an adapter in PEFT's layout, without a path of this machine, in the same bytes whatever Python's hash seed."""
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / ADAPTER_SETTINGS
-    path.write_text(json.dumps(read_json(path) | {"base_model_name_or_path": None}, indent=2) + "\n", encoding="utf-8")
+    written = read_json(path)
+    written |= {"base_model_name_or_path": None, "target_modules": sorted(written["target_modules"])}
+    path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:
@@ -134,15 +136,21 @@ def _lora_config(folder: Path, model: nn.Module) -> Any:
 
     found = read_settings(folder / ADAPTER_SETTINGS, AdapterSettings)
     shapes, maps = shapes_of([folder / ADAPTER_WEIGHTS]), dict(model.named_modules())
-    for name in found.target_modules:
-        width = getattr(maps.get(name), "in_features", None)
-        if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
-            raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
+    for target in found.target_modules:  # PEFT shortens the names of many maps to their ends
+        names = [name for name in maps if name == target or name.endswith(f".{target}")] or [target]
+        for name in names:
+            width = getattr(maps.get(name), "in_features", None)
+            if shapes.get(f"base_model.model.{name}.lora_A.weight") != (found.r, width):
+                raise ValueError(f"its tensors hold no adapter of rank {found.r} for {name}")
     return LoraConfig(
-        r=found.r, lora_dropout=found.lora_dropout, target_modules=found.target_modules,
-        lora_alpha=found.lora_alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank: a float is right
-        use_rslora=found.use_rslora, use_dora=found.use_dora, inference_mode=True,
-    )  # fmt: skip
+        r=found.r,
+        lora_alpha=found.lora_alpha,  # type: ignore[arg-type]  # PEFT divides by it, whole or not
+        lora_dropout=found.lora_dropout,
+        target_modules=found.target_modules,
+        use_rslora=found.use_rslora,
+        use_dora=found.use_dora,
+        inference_mode=True,
+    )
 
 
 @contextlib.contextmanager

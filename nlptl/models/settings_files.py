@@ -66,9 +66,9 @@ class EncoderSettings(SettingsFile):
     subwords: Spelling | None = None  # from here on word vectors
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None
-    special_tokens: dict[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], Annotated[str, Field(max_length=1000)]] = (
-        Field(default_factory=dict, max_length=100)
-    )
+    special_tokens: dict[
+        Annotated[str, Field(pattern=r"^[a-z]{1,20}_token$")], Annotated[str, Field(max_length=1000)]
+    ] = Field(default_factory=dict, max_length=100)
     rule: TokenRuleSettings | None = None
     bottlenecks: BottleneckSettings | None = None
 
@@ -124,7 +124,7 @@ class AdapterSettings(SettingsFile):
 
     peft_type: Literal["LORA"]
     r: int = Field(ge=1, le=1024)
-    lora_alpha: float = Field(gt=0, le=1e6)
+    lora_alpha: int | float = Field(gt=0, le=1e6)  # whole ones stay so
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,200}$")]] = Field(
         min_length=1, max_length=10_000
@@ -145,8 +145,8 @@ class AdapterSettings(SettingsFile):
 
 def _stands_unused(name: str, value: object) -> bool:
     """Return whether a setting of LoRA asks for nothing, or only says where the adapter came from."""
-    if name == "peft_version":
-        return value is None or isinstance(value, str)
+    if name in ("peft_version", "base_model_name_or_path"):  # nothing reads them
+        return value is None or (isinstance(value, str) and len(value) < MAX_NAME)
     if name == "auto_mapping" and isinstance(value, dict):
         module, model = value.get("parent_library"), value.get("base_model_class")
         known = re.fullmatch(r"transformers\.models\.(\w+)\.modeling_\1", str(module)) and str(model).isidentifier()
@@ -207,6 +207,7 @@ NEVER_PASSED = (
 ROPE = ("rope_parameters", "rope_scaling")
 NAMED = {"architectures": list, "layer_types": list, "id2label": dict, "label2id": dict, "task_specific_params": dict,
          **dict.fromkeys(ROPE, dict)}  # fmt: skip
+MAX_NAME = 1000  # characters
 DAMAGED = "The folder is damaged or of another version. Run the stage again."
 MAX_SCALAR = 1e15  # of a number that nothing above bounds
 

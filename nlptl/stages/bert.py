@@ -42,12 +42,12 @@ class Bert(Stage):
     """Random weights and a tokenizer learnt from the pile, instead of `weights`."""
     continue_: Continue = Field(default=None, alias="continue")
     """Training on the pile by masked LM, TSDAE or SimCSE. null keeps the weights."""
-    extend_vocabulary: int = Field(default=0, ge=0)
+    extend_vocabulary: int = Field(default=0, ge=0, le=1_000_000)
     """Number of the pile's words to add to the vocabulary, those that save most tokens first. Some hundred help piles
     full of names or terms, together with `continue`."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile."""
-    max_length: int | None = Field(default=None, ge=4)
+    max_length: int | None = Field(default=None, ge=4, le=1_000_000)
     """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
     prompt: str | None = Field(default=None, max_length=10_000)
     """Text put before each text, such as "query: ", in training and later. null: the default prompt of the weights, if they
@@ -109,8 +109,11 @@ class Bert(Stage):
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
+        from nlptl.models.weights import layers_of
+
+        layers = layers_of(self.weights) if self.scratch is None else self.scratch.layers
         embeddings = self.weights is not None and (Path(self.weights) / "encoder.json").is_file()
-        return ExpectedModel("transformer", has_layers=not embeddings)
+        return ExpectedModel("transformer", has_layers=not embeddings, layers=layers)
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the folder of the weights, if they are one."""

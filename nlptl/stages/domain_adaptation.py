@@ -13,7 +13,8 @@ from nlptl.config import auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.domains.adapt_settings import Adapt, AutoAdaptation, Continue, Coral, NoAdaptation, OneMethod
-from nlptl.stages.stage import Need, Part, Stage, TokenModelKind
+from nlptl.finetuning.method import check_top_layers
+from nlptl.stages.stage import ExpectedModel, Need, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -30,13 +31,13 @@ class DomainAdaptation(Stage):
     """The name of this stage."""
     adapt: Adapt = AutoAdaptation()
     """Method of adaptation. auto chooses one without target labels."""
-    l2: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    l2: Annotated[float | Literal["auto"], auto_or(float, least=0, most=1e9)] = "auto"
     """Penalty on half the squared weights of the head. Larger makes the head smoother and less sure. auto: chosen by
     cross-validation on the examples. adversarial and adapters use it for their first head alone."""
     folds: int = Field(default=5, ge=2, le=20)
     """Parts in which examples are held out in turn. More train on more examples and take longer. adversarial and adapters
     hold out one part."""
-    target_texts: int = Field(default=10_000, ge=10)
+    target_texts: int = Field(default=10_000, ge=10, le=10_000_000)
     """Largest number of unlabelled texts, drawn by the seed. More align better and take longer."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of the matrix products in training layers. Lower is faster and less exact. auto: bfloat16 if the device
@@ -70,6 +71,11 @@ class DomainAdaptation(Stage):
                     f"{where}.{path}.method: found {method.method} over word vectors, which have no layers; expected none "
                     "or coral, or a transformer. Choose one, or begin the chain with stage: bert."
                 )
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse methods that train more layers than the encoder has."""
+        for path, method in self._methods() if given.layers else ():
+            check_top_layers(getattr(method, "top_layers", None), given.layers or 0, where=f"{where}.{path}")
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse a missing domain, and too few texts to compare the domains, to learn from or to hold out."""
@@ -111,6 +117,9 @@ class DomainAdaptation(Stage):
         self.check_data(data, where="domain_adaptation")
         kind, device = given.encoder.token_model.kind, context.torch_device()
         self.check_model(kind, where="domain_adaptation")
+        if kind == "transformer":
+            expected = ExpectedModel("transformer", layers=given.encoder.transformer.used_depth)
+            self.check_chain(expected, data, where="domain_adaptation")
         if kind == "transformer" and given.device != device:
             given = copy.deepcopy(given).to(device)
         return adapted(

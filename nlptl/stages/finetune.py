@@ -68,7 +68,9 @@ class FineTune(Stage):
             self.update.check_words(where=f"{where}.update")
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Refuse a hidden layer under a method that fits a linear head."""
+        """Refuse a hidden layer under a method that fits a linear head, and more layers than the encoder has."""
+        if given.layers:
+            self.update.check_layers(given.layers, where=f"{where}.update")
         if given.hidden:
             self.update.check_head(given.hidden, data, layers=given.has_layers, where=f"{where}.update")
 
@@ -93,6 +95,8 @@ class FineTune(Stage):
         kind, device = given.encoder.token_model.kind, context.torch_device()
         self.check(where="finetune")
         self.check_model(kind, where="finetune")
+        if kind == "transformer" and (layers := given.encoder.transformer.used_depth):
+            self.update.check_layers(layers, where="finetune.update")
         elsewhere = given.device.type != device.type or device.index not in (None, given.device.index)
         if kind == "transformer" and elsewhere:
             given = copy.deepcopy(given).to(device)

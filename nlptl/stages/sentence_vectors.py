@@ -35,7 +35,9 @@ class SentenceVectors(Stage):
     average weighted by rarity over words, without the pile's common component (Arora et al. 2017). For a transformer
     also cls: the first token, and attention: average weighted by a query that learns with the labels. auto: sif for
     word vectors (mean where there are no texts to fit it on), what it was trained with for a transformer."""
-    layer: Annotated[int | Literal["mean", "last"], Field(union_mode="left_to_right")] = "last"
+    layer: Annotated[
+        Annotated[int, Field(ge=-1000, le=1000)] | Literal["mean", "last"], Field(union_mode="left_to_right")
+    ] = "last"
     """For a transformer: the layer whose outputs are pooled, 0 (the embeddings) to the last, negative ones counted from
     the last (-1), or the mean of all layers. Middle layers know words, the last ones the task they were trained for."""
     normalize: bool | None = None
@@ -63,7 +65,19 @@ class SentenceVectors(Stage):
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Take the layers away where the embeddings (layer 0) or a layer counted from the last are read."""
         reads_layers = self.layer in ("last", "mean") or int(self.layer) > 0
-        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers)
+        layers = before.layers
+        if layers is not None and not isinstance(self.layer, str):
+            layers = self.layer % (layers + 1)
+        return dataclasses.replace(before, has_layers=before.has_layers and reads_layers, layers=layers)
+
+    def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
+        """Refuse a layer that the encoder does not have."""
+        layers = given.layers
+        if layers is not None and not isinstance(self.layer, str) and not -layers - 1 <= self.layer <= layers:
+            raise ConfigError(
+                f"{where}.layer: found {self.layer}; expected mean, last or a number from {-layers - 1} to {layers}, since this "
+                f"encoder has {layers} layers. Choose one of them."
+            )
 
     def check_model(self, token_model: TokenModelKind, *, where: str) -> None:
         """Refuse over word vectors what only layers and first tokens can give."""

@@ -41,10 +41,10 @@ SHOWN_PHRASES = 5
 class Phrases(Config):
     """Settings of joining two words that occur together."""
 
-    threshold: float = Field(default=100.0, gt=0)
+    threshold: float = Field(default=100.0, gt=0, le=1e12)
     """Minimum ratio of a pair's frequency to chance (Mikolov et al. 2013b, eq. 6, times the number of words, as in
     word2phrase). Higher joins fewer pairs."""
-    min_count: int = Field(default=5, ge=1)
+    min_count: int = Field(default=5, ge=1, le=1_000_000_000)
     """Minimum count of a pair; also subtracted from it. Higher joins fewer pairs."""
 
 
@@ -53,7 +53,11 @@ def _phrases(value: object) -> object:
 
 
 class SkipGram(Stage):
-    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b)."""
+    """Word vectors by skip-gram with negative sampling (Mikolov et al. 2013a, 2013b).
+
+    A run that is killed resumes: it reads the pile again and loses about a minute of training at most. With engine gensim
+    it loses the whole training.
+    """
 
     stage: Literal["skipgram"] = "skipgram"
     """Name of this stage."""
@@ -64,11 +68,11 @@ class SkipGram(Stage):
     """Maximum distance of context words. Larger captures topics, smaller captures grammar."""
     negatives: int = Field(default=5, ge=1, le=100)
     """Noise words of a pair. More (5 to 20) help small piles and cost time. 2 to 5 suffice for large ones."""
-    min_count: int = Field(default=5, ge=1)
+    min_count: int = Field(default=5, ge=1, le=1_000_000_000)
     """Minimum count of a word with a vector. 1 or 2 suit piles of some hundred texts. Higher is faster."""
     subsample: float = Field(default=1e-3, ge=0, le=1)
     """Share above which frequent words are dropped at random. Smaller drops more, 0 keeps all."""
-    epochs: Annotated[int | Literal["auto"], auto_or(int, least=0)] = "auto"
+    epochs: Annotated[int | Literal["auto"], auto_or(int, least=0, most=100_000)] = "auto"
     """Passes over the pile. More suit small piles. auto: as many as give five million words, within 5 and 100. 0 keeps
     random vectors, a baseline."""
     learning_rate: float = Field(default=0.025, gt=0, le=1)
@@ -88,7 +92,7 @@ class SkipGram(Stage):
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
-    vectors: str | None = None
+    vectors: str | None = Field(default=None, min_length=1)
     """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
     n-grams of a fastText model, unseen words have vectors."""
     continue_training: bool = False
@@ -189,7 +193,7 @@ class SkipGram(Stage):
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases
 
-                corpus, phrases = files.enter_context(joined_phrases(corpus, **self.phrases.model_dump()))
+                corpus, phrases = joined_phrases(corpus, **self.phrases.model_dump())
                 shown = ", ".join(corpus.words[i] for i in phrases[:SHOWN_PHRASES, 2].tolist())
                 told = f"{len(phrases)} phrases were joined" + (f", such as {shown}." if shown else ".")
                 context.record.add_finding("phrases", len(phrases), told)

@@ -61,7 +61,9 @@ class TrainingJob(Generic[Item]):
     share: Callable[[Item, int, int], tuple[Item, float]] | None = None
     """Part of a batch for process i of n, and its weight n * part / whole: the mean of all gradients is that of the batch.
     None: every process computes the whole batch and exchanges nothing, as small jobs and L-BFGS need."""
-    checkpoints: Checkpoints | None = None  # from which a killed run resumes exactly; None keeps none
+    checkpoints: Checkpoints | None = None
+    """From which a killed run resumes exactly: it loses about a minute at most, or one step if that takes longer. None
+    keeps none, so that a kill loses the whole training."""
 
 
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -840,3 +841,16 @@ def test_the_speed_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert encoded == []
     assert found.seconds_for(["a"]) < found.seconds_for(["a" * 1000])
     assert encoded == [4, 64]
+
+
+def test_a_resumed_fine_tuning_reckons_with_the_speed_that_was_measured_first(tmp_path: Path) -> None:
+    context = RunContext(checkpoint_folder=tmp_path, run_identity="this one")
+    encoded: list[int] = []
+    given: Any = SimpleNamespace(encoder=SimpleNamespace(encode=lambda texts: encoded.append(len(texts))))
+    first = EncodingSpeed(given, ["a text"] * 80, context.checkpoints("speed")).seconds_for(["some text"])
+    assert encoded == [4, 64]
+    assert EncodingSpeed(given, ["a text"] * 80, context.checkpoints("speed")).seconds_for(["some text"]) == first
+    assert encoded == [4, 64]
+    other = dataclasses.replace(context, run_identity="another one")
+    EncodingSpeed(given, ["a text"] * 80, other.checkpoints("speed")).seconds_for(["some text"])
+    assert encoded == [4, 64, 4, 64]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nlptl.errors import DataError
-from nlptl.models.word_vector_files.reading import inspect, read_vector_file, read_vectors
+from nlptl.models.word_vector_files.reading import inspect, read_counts, read_vector_file, read_vectors
 
 SOUP = "soup 0.5 -1e-3 2E+1\nbread 1 2 3\nstaff .5 4. +6\n"
 ROWS = [[0.5, -0.001, 20], [1, 2, 3], [0.5, 4, 6]]
@@ -218,3 +218,17 @@ def test_a_binary_header_that_claims_much_allocates_nothing(tmp_path: Path) -> N
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
     with pytest.raises(DataError, match="too small for the 10,000,000 vectors"):
         inspect(path)
+
+
+def test_a_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read_vectors(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: is a folder; expected a file of word vectors (word2vec text or binary, GloVe text, or fastText's .bin). "
+        "Give the file inside, or write one from a run with `nlptl vectors export`."
+    )
+
+
+def test_counts_may_stand_behind_blanks_and_tabs(tmp_path: Path) -> None:
+    (tmp_path / "v.vocab").write_bytes("\ufeffsoup  7\nbread\t 5\r\nnew york 3 \n".encode())
+    assert read_counts(tmp_path / "v") == {"soup": 7, "bread": 5, "new york": 3}

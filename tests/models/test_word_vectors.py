@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
+from nlptl.errors import ConfigError
 from nlptl.evaluation.scores import unknown_share
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
@@ -35,6 +36,7 @@ from nlptl.pretraining.word2vec.tokenizer import (
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
 
 SPELLING = Spelling(min=3, max=4, buckets=50)
@@ -204,6 +206,27 @@ def test_neighbours_of_a_misspelt_word(tmp_path: Path) -> None:
     assert "new_york_city" not in [word for word, _ in nearest_words(tmp_path / "saved", "New York City", count=20)]
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("soup", "soup: found no vector for this word; expected one of the 3 words of {}. Did you mean 'Soup'?"),
+        ("BREAD", "BREAD: found no vector for this word; expected one of the 3 words of {}. Did you mean 'bread'?"),
+        ("staf", "staf: found no vector for this word; expected one of the 3 words of {}. Did you mean 'staff'?"),
+        ("zzz", "zzz: found no vector for this word; expected one of the 3 words of {}."),
+        ("[UNK]", "[UNK]: found no vector for this word; expected one of the 3 words of {}."),
+        ("a b", "a b: found 2 words; expected one of the 3 words of {}."),
+        ("", "'': found no vector for this word; expected one of the 3 words of {}."),
+        ("\x1b[31m", "'\\x1b[31m': found no vector for this word; expected one of the 3 words of {}."),
+    ],
+)
+def test_neighbours_of_no_word_are_told(word: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "v").write_text("Soup 1 2\nbread 2 3\nstaff 3 4\n")
+    SkipGram(vectors=str(tmp_path / "v"), text={"lowercase": False}).run(data=TextData()).save(tmp_path / "saved")
+    with pytest.raises(ConfigError) as caught:
+        nearest_words(tmp_path / "saved", word, count=2)
+    assert str(caught.value) == told.format(tmp_path / "saved")
+
+
 def test_unseen_words_still_count_as_unknown() -> None:
     table_of = TextData(unlabelled=["good zzz"]).unlabelled
     assert unknown_share(encoder(), table_of) == 0.5
@@ -264,7 +287,7 @@ def test_rows_come_in_the_same_order_whatever_was_read_before(context: RunContex
     starts = []
     for before in ([], ["xxx yyy zzz www"]):
         given = ClassificationHead().run(encoder(), data=TextData(labelled=(texts, labels)), context=context)
-        given.predict(before)
+        given.encoder.encode(before)
         update = WordVectorTuner(
             given, texts, fitted_head=lambda rows, g=given: g.head, rates=(0.1, 0.1), l2_to_start=0.0
         )

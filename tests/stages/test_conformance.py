@@ -15,7 +15,7 @@ import yaml
 from nlptl.config import Config, dump_yaml, parse
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.errors import ArtifactError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.models.classifier import TextClassifier
@@ -440,3 +440,13 @@ def test_a_new_stage_writes_its_settings_and_run_alone(artifacts: list[Any], rev
     )
     with pytest.raises(TypeError, match="abstract"):
         Stage(stage="nothing")  # type: ignore[abstract]
+
+
+def test_an_untrained_head_does_not_predict(artifacts: list[Any]) -> None:
+    head = ClassificationHead().run(artifacts[1], data=TextData(labelled=(["a", "b"], ["good", "bad"])))
+    with pytest.raises(ConfigError) as caught:
+        head.predict(["a text"])
+    assert str(caught.value) == (
+        "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. Run the "
+        "stage finetune, and use its result."
+    )

@@ -121,10 +121,10 @@ def test_a_killed_stage_goes_on_and_tells_all_epochs(tmp_path: Path, monkeypatch
     )
     train_epoch = cpu_engine._CpuTraining.train_epoch
 
-    def killed(self: Any, epoch: int, *arguments: Any) -> int:
+    def killed(self: Any, epoch: int, *arguments: Any, **options: Any) -> int:
         if epoch == 3:
             raise KeyboardInterrupt
-        return train_epoch(self, epoch, *arguments)
+        return train_epoch(self, epoch, *arguments, **options)
 
     monkeypatch.setattr(cpu_engine._CpuTraining, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):

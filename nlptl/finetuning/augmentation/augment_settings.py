@@ -35,7 +35,7 @@ class Swap(Copying):
     share: float = Field(default=0.1, gt=0, le=1)
     """Share of the words that are swapped, at least one pair. More teaches that word order hardly matters. An encoder
     that averages word vectors learns nothing from it."""
-    reach: int = Field(default=3, ge=1)
+    reach: int = Field(default=3, ge=1, le=1000)
     """Largest distance of the two words, in words. 1 swaps neighbours; more breaks the grammar harder."""
 
 
@@ -78,7 +78,7 @@ class MaskedLMReplacement(Copying):
     """Share of the words that are replaced at once, at least one. From 0.3 on, the new words hardly fit each other."""
     temperature: float = Field(default=1.0, gt=0, le=10)
     """Divisor of the logits. Below 1 favours the most probable words, above 1 rarer ones."""
-    top_k: int = Field(default=50, ge=1)
+    top_k: int = Field(default=50, ge=1, le=100_000)
     """Number of most probable words to draw from. Fewer fit better and vary less. The model does not know the label: in
     "a [MASK] film" good and bad are both probable. The label check drops new texts that lost theirs."""
 

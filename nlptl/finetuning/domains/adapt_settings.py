@@ -25,11 +25,11 @@ class Continue(Config):
     objective: Literal["tsdae", "simcse"] = "tsdae"
     """tsdae: denoising auto-encoder (Wang et al. 2021). simcse: contrastive, for encoders that were never trained to give
     sentence vectors. For masked LM, use stage bert, which has the head of the weights."""
-    steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
+    steps: Annotated[int | Literal["auto"], auto_or(int, least=1, most=1_000_000_000)] = "auto"
     """Updates. More adapt the encoder more and forget more. auto: some passes over the texts, as in stage bert."""
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     """Learning rate after the warm-up. Higher changes the encoder more. null: the default of the objective."""
-    batch_size: int | None = Field(default=None, ge=2)
+    batch_size: int | None = Field(default=None, ge=2, le=1_000_000)
     """Texts of mean length in a step. More make a step steadier and slower. null: the default of the objective."""
 
     def training(self) -> TSDAE | SimCSE:
@@ -42,7 +42,7 @@ class Coral(Config):
     """Give the source's sentence vectors the target's mean and covariance, then train a head (Sun et al. 2016)."""
 
     method: Literal["coral"] = Field(default="coral", description="The name of this method.")
-    shrinkage: Annotated[float | Literal["auto"], auto_or(float, least=0)] = 0.9
+    shrinkage: Annotated[float | Literal["auto"], auto_or(float, least=0, most=1e9)] = 0.9
     """Shrinkage of both covariances towards a sphere, from 0 to 1. Less aligns more directions and needs many texts; 1
     aligns mean and scale alone. auto: the estimate of Ledoit and Wolf (2004)."""
 
@@ -60,11 +60,11 @@ class Adversarial(Config):
     method: Literal["adversarial"] = Field(default="adversarial", description="The name of this method.")
     top_layers: LayerCount = 2
     """Number of layers that learn. More adapt more and take longer, since frozen layers run once per text. null: all."""
-    strength: float = Field(default=0.3, ge=0)
+    strength: float = Field(default=0.3, ge=0, le=1e6)
     """Factor of the reversed gradient at the end of its schedule. More hides the domain better, and can hide labels too."""
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, le=100_000)
     """Passes over the examples. More adapt more; without target labels nothing shows the best number, so few are safer."""
-    batch_size: int = Field(default=32, ge=4)
+    batch_size: int = Field(default=32, ge=4, le=1_000_000)
     """Texts in a step: half examples, half target texts. More make a step steadier and slower."""
     learning_rate: float = Field(default=1e-4, gt=0, le=1)
     """Learning rate of the layers. Higher learns faster and can collapse."""
@@ -78,11 +78,11 @@ class BottleneckAdapters(Config):
     """Units of the bottleneck. More can learn more."""
     top_layers: LayerCount = 2
     """Number of layers with an adapter. More adapt more and take longer: lower layers run once per text. null: all (the paper)."""
-    weight: float = Field(default=1.0, ge=0)
+    weight: float = Field(default=1.0, ge=0, le=1e6)
     """Weight of the discrepancy (MMD²) beside the loss of the labels. More aligns the domains better."""
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, le=100_000)
     """Passes over the examples. More adapt more and take longer."""
-    batch_size: int = Field(default=32, ge=4)
+    batch_size: int = Field(default=32, ge=4, le=1_000_000)
     """Texts in a step: half examples, half target texts. More estimate the discrepancy better and take longer."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1)
     """Learning rate of the adapters. Higher learns faster and can collapse."""

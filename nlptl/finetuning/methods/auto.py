@@ -75,13 +75,15 @@ class Auto(Method):
         """Return the classifier that reads texts as the settings say."""
         from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 
-        return self._reading(given, examples, context, EncodingSpeed(given, examples.texts)).classifier
+        return self._reading(
+            given, examples, context, EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
+        ).classifier
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
         from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 
-        speed = EncodingSpeed(given, examples.texts)
+        speed = EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
         reading = self._reading(given, examples, context, speed)
         task = _Task(reading.classifier, examples, context, speed)
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
@@ -181,7 +183,7 @@ def pile_within(
     from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 
     texts, why = examples.draw_unlabelled(PseudoLabels().texts, context.generator("pile")), "it is empty"
-    speed = EncodingSpeed(given, texts)
+    speed = EncodingSpeed(given, texts, context.checkpoints("encoding-speed-of-the-pile"))
     for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
         count = max(10, len(texts) // parts)
         names = texts_per_name(examples)

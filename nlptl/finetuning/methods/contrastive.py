@@ -11,7 +11,7 @@ from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import Augmentation
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting, Rate, Share
-from nlptl.finetuning.method import Fitted, Method, linear_head_needed
+from nlptl.finetuning.method import Fitted, Method, check_top_layers, linear_head_needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class PseudoLabels(Config):
     """How many of them, drawn at random; more tell more and take longer: each is encoded several times."""
     share: float = Field(default=0.25, gt=0, le=1)
     """Share that gets labels, the most certain texts of each label first; more brings more wrong ones."""
-    steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
+    steps: Annotated[int | Literal["auto"], auto_or(int, least=1, most=1_000_000_000)] = "auto"
     """Steps of the training that learns from them; more fit them more closely. auto: each text is seen four times on
     average, the labelled ones more often than the pile's; from 20 to 400."""
     gate: Literal["auto", "always"] = "auto"
@@ -59,15 +59,15 @@ class Contrastive(Method):
 
     method: Literal["contrastive"] = "contrastive"
     """The name of this method."""
-    top_layers: Annotated[int | Literal["auto"], auto_or(int, least=1)] | None = "auto"
+    top_layers: Annotated[int | Literal["auto"], auto_or(int, least=1, most=1000)] | None = "auto"
     """How many layers learn, counted from the one that gives the token vectors; those below run once per text. More learn
     more and cost more. auto: the upper two thirds. null: all, with the embeddings."""
     rank: int | None = Field(default=None, ge=1, le=1024)
     """Width of LoRA adapters that learn in those layers instead of the layers themselves; more can learn more."""
-    steps: Annotated[int | Literal["auto"], auto_or(int, least=1)] = "auto"
+    steps: Annotated[int | Literal["auto"], auto_or(int, least=1, most=1_000_000_000)] = "auto"
     """Steps of training; more learn the examples better by heart. auto: each text is seen four times, or with more than 16
     examples a label a quarter as often as it has examples, up to 16 times; from 20 to 400 steps."""
-    batch_size: Annotated[int | Literal["auto"], auto_or(int, least=4)] = "auto"
+    batch_size: Annotated[int | Literal["auto"], auto_or(int, least=4, most=1_000_000)] = "auto"
     """Labelled texts a step, as many of each label as fit, two at least; more see more pairs and cost more. auto: two
     of each label, from 16 to 64."""
     temperature: float = Field(default=0.1, ge=0.01, le=10)
@@ -129,6 +129,10 @@ class Contrastive(Method):
         from nlptl.finetuning.augmentation import model_digests
 
         return model_digests(self.augment, where=f"{where}.augment")
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose layers have learnt from pairs of texts, under a fitted linear head."""

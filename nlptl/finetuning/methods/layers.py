@@ -9,7 +9,7 @@ from pydantic import Field
 from nlptl.config import auto_or
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
-from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.method import DEFAULT_TOP_LAYERS, Fitted, Method, check_top_layers
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -34,7 +34,7 @@ class LayerSettings(GradientSettings):
     """Share of the steps over which rates rise from nothing, one epoch at most; more is safer with few labels."""
     gradual_unfreezing: bool = False
     """Wake one more layer with each epoch, the topmost first (Howard & Ruder 2018); few epochs then move few layers."""
-    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0)] = "auto"
+    l2_to_start: Annotated[float | Literal["auto"], auto_or(float, least=0, most=1e9)] = "auto"
     """Pull of each weight back to its pretrained value (Li et al. 2018); larger moves less. auto: none for a transformer,
     1e-4 for word vectors."""
     dropout: Share | None = None
@@ -62,8 +62,12 @@ class Partial(LayerSettings, Method):
 
     method: Literal["partial"] = "partial"
     """The name of this method."""
-    top_layers: int = Field(default=2, ge=1, le=1000)
+    top_layers: int = Field(default=DEFAULT_TOP_LAYERS, ge=1, le=1000)
     """How many layers learn, counted from the one that gives the token vectors; more learn more and cost more."""
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose top layers and head have learnt the labels."""

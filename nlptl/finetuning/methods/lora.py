@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings, Rate, Share
-from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.method import Fitted, Method, check_top_layers
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -27,7 +27,7 @@ class Lora(GradientSettings, Method):
     """The name of this method."""
     rank: int = Field(default=8, ge=1, le=1024)
     """Width of the adapters; more can learn more and needs more labels."""
-    alpha: float = Field(default=16, gt=0)
+    alpha: float = Field(default=16, gt=0, le=1e6)
     """Scale: what the adapters add is multiplied by alpha / rank (rslora: alpha / sqrt(rank)). More is like a higher rate."""
     adapter_dropout: Share = 0.0
     """Share of values dropped in front of the adapters; more resists learning by heart."""
@@ -46,6 +46,10 @@ class Lora(GradientSettings, Method):
     """Share of values dropped in the layers; null keeps the encoder's own."""
     merge: bool = False
     """Add what was learnt into the weights and save a plain encoder instead of encoder and adapter."""
+
+    def check_layers(self, layers: int, *, where: str) -> None:
+        """Refuse more top layers than the encoder has."""
+        check_top_layers(self.top_layers, layers, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier whose adapters and head have learnt the labels."""

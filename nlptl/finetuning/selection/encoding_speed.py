@@ -1,4 +1,7 @@
-"""Time that the encoder takes for texts on this machine, measured once a fine-tuning and only if asked for."""
+"""Time that the encoder takes for texts on this machine, measured once a fine-tuning and only if asked for.
+
+What is measured stands among the checkpoints, so that a resumed fine-tuning chooses as the first one did.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import time
 from collections.abc import Sequence
 
 from nlptl.models.classifier import TextClassifier
-from nlptl.training.distributed import broadcast
+from nlptl.training.checkpoints import Checkpoints
+from nlptl.training.distributed import broadcast, processes
 
+PER_CHARACTER = "seconds_per_character"
 MEASURED_TEXTS = 64  # by which the speed is measured
 
 
 class EncodingSpeed:
     """Seconds a character, forwards once through all layers."""
 
-    def __init__(self, given: TextClassifier, texts: Sequence[str]) -> None:
-        """The speed is measured on some of `texts` when first needed."""
-        self._given, self._texts = given, texts
+    def __init__(self, given: TextClassifier, texts: Sequence[str], checkpoints: Checkpoints | None = None) -> None:
+        """The speed is measured on some of `texts` when first needed, and kept in `checkpoints`."""
+        self._given, self._texts, self._checkpoints = given, texts, checkpoints
 
     def seconds_for(self, texts: Sequence[str]) -> float:
         """Return the estimated time of one forward pass over texts; all processes reckon with that of process 0."""
@@ -25,6 +30,15 @@ class EncodingSpeed:
 
     @functools.cached_property
     def _per_character(self) -> float:
+        kept = self._checkpoints.newest() if self._checkpoints else None
+        if kept is not None:
+            return broadcast(float(kept[1][PER_CHARACTER]))
+        found = self._measured()
+        if self._checkpoints is not None and processes().is_main:
+            self._checkpoints.keep(1, lambda: ({}, {PER_CHARACTER: found}), last=True)
+        return found
+
+    def _measured(self) -> float:
         some = list(self._texts[:: max(1, len(self._texts) // MEASURED_TEXTS)])[:MEASURED_TEXTS]
         self._given.encoder.encode(some[:4])  # the first call sets up threads and buffers
         begin = time.perf_counter()

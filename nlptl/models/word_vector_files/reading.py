@@ -80,6 +80,11 @@ def read_vector_file(path: Path) -> VectorFile:
 
 def inspect(path: Path) -> tuple[Format | Literal["fasttext"], int | None, int]:
     """Return format, number of words (None for GloVe, which does not state it) and width, from a file's beginning."""
+    if path.is_dir():
+        raise DataError(
+            f"{path}: is a folder; expected a file of word vectors ({NAMES}). Give the file inside, or write one from a run "
+            "with `nlptl vectors export`."
+        )
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected word vectors ({NAMES}). Check it.")
     try:
@@ -121,11 +126,12 @@ def read_counts(path: Path) -> dict[str, int] | None:
     counts: dict[str, int] = {}
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            word, _, count = line.rstrip().rpartition(b" ")
+            fields = (line.removeprefix(BOM) if number == 1 else line).rsplit(None, 1)
+            word, count = fields if len(fields) == 2 else (b"", b"")
             try:
-                if not count.isdigit() or len(count) > MAX_HEADER_DIGITS:
+                if not word.strip() or not count.isdigit() or len(count) > MAX_HEADER_DIGITS:
                     raise ValueError
-                counts[word.decode("utf-8")] = int(count)
+                counts[word.strip().decode("utf-8")] = int(count)
             except ValueError:
                 raise DataError(
                     f"{path}:{number}: found {line[:40]!r}; expected a word in UTF-8 and how often it occurs. "
@@ -176,7 +182,10 @@ def _records(path: Path, form: Format, expected: int | None, width: int) -> tupl
         with opened(path) as file:
             if form != "glove":
                 _pass_header(file)
-            found = binary_blocks(file, expected or 0, width) if form == "word2vec-binary" else text_blocks(file, width)
+            if form == "word2vec-binary":
+                found = binary_blocks(file, expected or 0, width)
+            else:
+                found = text_blocks(file, width, begins=form == "glove")
             for some, rows in found:
                 _check_finite(path, some, rows, before=len(words))
                 words.extend(some)
@@ -223,5 +232,6 @@ def _rows(vectors: FloatArray, places: NDArray[np.int64]) -> FloatArray:
 
 def _pass_header(file: IO[bytes]) -> None:
     """Read over the header, and over blank lines before it."""
-    while not file.readline(HEAD).removeprefix(BOM).strip():
-        pass
+    line = file.readline(HEAD)
+    while line and not line.removeprefix(BOM).strip():
+        line = file.readline(HEAD)

@@ -91,10 +91,9 @@ def widths_without_blanks(lines: list[bytes]) -> set[int]:
     return {len(numbers) if all(map(NUMBER.fullmatch, numbers)) else 0 for numbers in fields}
 
 
-def text_blocks(file: IO[bytes], width: int) -> Blocks:
-    """Yield words and vectors of many lines at a time. Raises RecordError."""
+def text_blocks(file: IO[bytes], width: int, *, begins: bool) -> Blocks:
+    """Yield words and vectors of many lines at a time. `begins` says that the file begins here. Raises RecordError."""
     longest = MAX_WORD_BYTES + MAX_NUMBER_BYTES * width
-    begins = True
     while block := file.read(BLOCK):
         rest = file.readline(longest + 1)
         if len(rest) > longest:

@@ -64,6 +64,11 @@ class Chunks:
             self._grow()
         return places
 
+    def freeze(self) -> None:
+        """Free the hash table. Only `groups` can be read afterwards."""
+        self._table = self._table._replace(slots=np.zeros((0, 4), np.uint64))
+        self._out = np.empty(0, np.int32)
+
     def groups(self) -> Iterator[bytes]:
         """Yield the chunks from 1 on in groups, joined by SEPARATOR."""
         ends, arena = self._table.ends, self._table.arena

@@ -10,13 +10,12 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.drafts import temporary_folder
+from nlptl.pretraining.word2vec.spool import Spool, mapped_ids, unnamed_file
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN_ID, set_vocabulary
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def corpus_of(
     tokenizer: Tokenizer, batches: Iterable[Sequence[str] | Any], *, min_count: int, known_words: Sequence[str] = (),
     threads: int | None = None,
 ) -> Iterator[Corpus]:  # fmt: skip
-    """Set the vocabulary of `tokenizer` and yield the texts as a Corpus, whose file is deleted after the block.
+    """Set the vocabulary of `tokenizer` and yield the texts as a Corpus, whose file has no name and ends with its last use.
 
     The vocabulary holds every word that occurs `min_count` times, most frequent first, ties by spelling, then the other
     `known_words`. `batches` are lists of texts or Arrow string arrays. Neither they nor `threads` (None takes all cores)
@@ -63,17 +62,16 @@ def corpus_of(
     """
     from nlptl.pretraining.word2vec.scanned_pile import ScannedPile
 
-    threads = threads or min(os.cpu_count() or 1, MAX_SCAN_THREADS)
-    with temporary_folder("corpus") as folder:
-        path = folder / "ids"
-        with ThreadPoolExecutor(threads) as pool:
-            pile = ScannedPile(folder, tokenizer, pool, threads)
-            pile.read(batches)
-            words, counts = pile.words.vocabulary(min_count, known_words)
-            set_vocabulary(tokenizer, words)
-            lengths = pile.encode(words, path)
-        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
-        yield Corpus(ids=mapped_ids(path), offsets=offsets, counts=counts, words=words)
+    threads = threads or min(available_cores(), MAX_SCAN_THREADS)
+    with contextlib.closing(Spool()) as spool, ThreadPoolExecutor(threads) as pool, unnamed_file() as file:
+        pile = ScannedPile(spool, tokenizer, pool, threads)
+        pile.read(batches)
+        words, counts = pile.words.vocabulary(min_count, known_words)
+        set_vocabulary(tokenizer, words)
+        lengths = pile.encode(words, file)
+        ids = mapped_ids(file)
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    yield Corpus(ids=ids, offsets=offsets, counts=counts, words=words)
 
 
 def blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]]:
@@ -85,6 +83,6 @@ def blocks(begins: NDArray[np.int64], *, size: int) -> Iterator[tuple[int, int]]
         first = last
 
 
-def mapped_ids(path: Path) -> NDArray[np.int32]:
-    """Map a file of ids (N,) into memory."""
-    return np.zeros(0, np.int32) if path.stat().st_size == 0 else np.memmap(path, dtype=np.int32, mode="r")
+def available_cores() -> int:
+    """Return how many cores this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,11 +5,11 @@ Shapes: V words, D dimension (padded to 16 in training), P segments of text, S b
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import cpu_kernels as kernels
 from nlptl.pretraining.word2vec import engines
-from nlptl.pretraining.word2vec.corpus import Corpus, blocks
+from nlptl.pretraining.word2vec.corpus import Corpus, available_cores, blocks
 from nlptl.pretraining.word2vec.engines import Buckets, Callbacks, FloatArray, SkipGramTask, TrainedVectors
 from nlptl.pretraining.word2vec.sampling import sampling_of
 from nlptl.pretraining.word2vec.simd import ROW_FLOATS
@@ -26,30 +26,38 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK_WORDS = 50_000  # words that a thread takes at once
+QUEUED = 2  # blocks of a thread that are handed out: it never waits, and a checkpoint waits for few
 
 
 def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train on this machine's cores; see Engine.
 
     With `deterministic`, or below a million words, one thread passes over the corpus in order. It gives the same bits on
-    every run on the same machine, even after a kill. Otherwise threads race, and runs differ a little.
+    every run on the same machine, even after a kill. Otherwise threads race, and runs differ a little. Checkpoints are
+    written between blocks of words, so a kill loses about a minute of training at most.
     """
     compile_seconds = compile_kernels()
     training = _CpuTraining(corpus, task, start)
     one = task.deterministic or len(corpus.ids) < engines.MIN_THREADED_WORDS
-    threads = 1 if one else task.threads or len(os.sched_getaffinity(0))
+    threads = 1 if one else task.threads or available_cores()
     resumed = callbacks.resume("cpu", training.tensors)
-    first, kept, seconds = resumed.get("epochs", 0), resumed.get("kept_words", 0), 0.0
-    callbacks.advance(first * len(corpus.ids))
-    for epoch in range(first, task.epochs):
+    done, segment, kept, seconds = (
+        resumed.get("epochs", 0),
+        resumed.get("segment", 0),
+        resumed.get("kept_words", 0),
+        0.0,
+    )
+    callbacks.advance(done * len(corpus.ids) + training.words_before(segment))
+    for epoch in range(done, task.epochs):
         begin = time.monotonic()
-        kept += training.train_epoch(epoch, threads, callbacks.advance)
+        kept = training.train_epoch(epoch, threads, callbacks, segment=segment, kept=kept)
+        segment = 0
         seconds += time.monotonic() - begin
         if callbacks.after_epoch is not None:
             callbacks.after_epoch(epoch + 1, training.vectors(), training.contexts())
         if epoch + 1 < task.epochs:
-            counters = {"engine": "cpu", "epochs": epoch + 1, "kept_words": kept}
-            callbacks.keep(epoch + 1, training.tensors, counters)
+            counters = {"engine": "cpu", "epochs": epoch + 1, "segment": 0, "kept_words": kept}
+            callbacks.keep((epoch + 1) * training.block_count(threads), training.tensors, partial(dict, counters))
     vectors = np.ascontiguousarray(training.vectors())
     return TrainedVectors(vectors, kept, training.buckets(), compile_seconds=compile_seconds, train_seconds=seconds)
 
@@ -96,8 +104,59 @@ class _CpuTraining:
             others = self._composed() * parts - self._tables.vectors
             self._tables.vectors[given, : self._task.dim] = (vectors * parts - others[:, : self._task.dim])[given]
 
-    def train_epoch(self, epoch: int, threads: int, advance: Callable[[int], None]) -> int:
-        """Pass over the corpus once. Return the number of kept words."""
+    def words_before(self, segment: int) -> int:
+        """Return the number of words before a segment."""
+        return int(self._texts.begins[segment])
+
+    def block_count(self, threads: int) -> int:
+        """Return the number of blocks of an epoch."""
+        return sum(1 for _ in self._blocks(threads))
+
+    def train_epoch(self, epoch: int, threads: int, callbacks: Callbacks, *, segment: int = 0, kept: int = 0) -> int:
+        """Pass over the corpus once, from a segment on. Return `kept` and the number of words kept now.
+
+        Blocks of segments are handed out in order. A checkpoint waits for those that run, so that all before it is done.
+        """
+        train_block = self._block_training(epoch, threads)
+        steps = self.block_count(threads)
+        left = list(self._blocks(threads, segment))
+        running: set[Future[tuple[int, int]]] = set()
+        pool = ThreadPoolExecutor(threads)
+
+        def wait_until(most: int) -> None:
+            nonlocal kept, running
+            while len(running) > most:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for found, passed in (block.result() for block in done):
+                    kept += found
+                    callbacks.advance(passed)
+
+        def settled() -> dict[str, Tensor]:
+            wait_until(0)
+            return self.tensors()
+
+        def counters(end: int) -> dict[str, Any]:
+            return {"engine": "cpu", "epochs": epoch, "segment": end, "kept_words": kept}
+
+        try:
+            for place, (first, end) in enumerate(left, start=1):
+                running.add(pool.submit(train_block, first, end))
+                wait_until(QUEUED * threads)
+                if place < len(left):
+                    callbacks.keep((epoch + 1) * steps - len(left) + place, settled, partial(counters, end))
+            wait_until(0)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C the running blocks still end
+        return kept
+
+    def _blocks(self, threads: int, segment: int = 0) -> Iterator[tuple[int, int]]:
+        """Yield the segments (first, end) that a thread takes at once."""
+        size = max(1, min(BLOCK_WORDS, self._words // (8 * threads)))
+        for first, end in blocks(self._texts.begins[segment:], size=size):
+            yield segment + first, segment + end
+
+    def _block_training(self, epoch: int, threads: int) -> Callable[[int, int], tuple[int, int]]:
+        """Return the function that trains on segments of an epoch and returns how many words it kept and passed."""
         task, begins = self._task, self._texts.begins
         window, negatives, floats = task.window, task.negatives, self._tables.vectors.shape[1]
         fall = (task.learning_rate - engines.MIN_LEARNING_RATE) / (max(1, self._words) * task.epochs)
@@ -113,16 +172,7 @@ class _CpuTraining:
             free.append(workspace)
             return int(kept), int(begins[last] - begins[first])
 
-        total, pool = 0, ThreadPoolExecutor(threads)
-        size = max(1, min(BLOCK_WORDS, self._words // (8 * threads)))
-        try:
-            for done in as_completed([pool.submit(train_block, *block) for block in blocks(begins, size=size)]):
-                kept, passed = done.result()
-                total += kept
-                advance(passed)
-        finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C the running blocks still end
-        return total
+        return train_block
 
     def vectors(self) -> FloatArray:
         """Return input vectors (V, D); a view without subwords."""

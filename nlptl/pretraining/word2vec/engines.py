@@ -62,10 +62,13 @@ class Callbacks:
         self.notes.update(found[1]["notes"])
         return found[1]
 
-    def keep(self, epoch: int, tensors: Tensors, counters: dict[str, Any], *, last: bool = False) -> None:
-        """Write a checkpoint after `epoch` epochs if one is due, or after the last."""
+    def keep(self, step: int, tensors: Tensors, counters: Callable[[], dict[str, Any]], *, last: bool = False) -> None:
+        """Write a checkpoint after `step` steps of the engine if one is due, or after the last.
+
+        Only then are `tensors` called, which may first let running work end, and after them `counters`.
+        """
         if self.checkpoints is not None:
-            self.checkpoints.keep(epoch, lambda: (tensors(), {**counters, "notes": self.notes}), last=last)
+            self.checkpoints.keep(step, lambda: (tensors(), {**counters(), "notes": self.notes}), last=last)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from nlptl.drafts import temporary_folder
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import engines
-from nlptl.pretraining.word2vec.corpus import Corpus
+from nlptl.pretraining.word2vec.corpus import Corpus, available_cores
 from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, TrainedVectors, initial_vectors
 
 MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
@@ -20,8 +19,8 @@ MAX_LINE_WORDS = 10_000  # gensim drops the rest of a longer line
 def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks) -> TrainedVectors:
     """Train with gensim; see Engine.
 
-    It trains no subwords and writes no checkpoints. Below a million words, or with `deterministic`, one worker gives the
-    same vectors on every run. Otherwise workers race.
+    It trains no subwords and writes no checkpoints: a kill loses the whole training. Below a million words, or with
+    `deterministic`, one worker gives the same vectors on every run. Otherwise workers race.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
@@ -31,7 +30,7 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     model = Word2Vec(
         vector_size=task.dim, window=task.window, negative=task.negatives, sg=1, hs=0, min_count=1,
         sample=task.subsample, alpha=task.learning_rate, seed=task.seed % 2**32, compute_loss=False,
-        workers=1 if one else task.threads or os.cpu_count() or 1,
+        workers=1 if one else task.threads or available_cores(),
     )  # fmt: skip
     frequencies = {str(index): int(count) for index, count in enumerate(corpus.counts) if index and count}
     model.build_vocab_from_freq(frequencies, corpus_count=len(corpus))

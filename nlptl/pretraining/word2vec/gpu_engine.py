@@ -40,22 +40,23 @@ def train(
 ) -> TrainedVectors:
     """Train on the GPU; see Engine.
 
-    Takes 8 bytes of GPU memory a corpus word and 8 D a vocabulary word. Raises ConfigError without CUDA or triton.
+    Takes 8 bytes of GPU memory a corpus word and 8 D a vocabulary word. Checkpoints are written between shards, so a kill
+    loses about a minute of training at most. Raises ConfigError without CUDA or triton.
     """
     _check_machine()
     run = _GpuTraining(corpus, task, start, tuning or Tuning())
     resumed = callbacks.resume("gpu", run.tensors)
-    done, kept = resumed.get("epoch", 0), resumed.get("kept_words", 0)
-    callbacks.advance(done * len(corpus.ids))
+    done, shard, kept = resumed.get("epoch", 0), resumed.get("shard", 0), resumed.get("kept_words", 0)
+    callbacks.advance(done * len(corpus.ids) + shard * SHARD_WORDS)
     seconds = 0.0
     for epoch in range(done, task.epochs):
         begin = time.monotonic()
-        kept += run.epoch(epoch, callbacks)
+        kept = run.epoch(epoch, callbacks, shard=shard, kept=kept)
+        shard = 0
         seconds += time.monotonic() - begin
         if callbacks.after_epoch is not None:
             callbacks.after_epoch(epoch + 1, run.table(run.inputs), run.table(run.outputs))
-        counters = {"engine": "gpu", "epoch": epoch + 1, "kept_words": kept}
-        callbacks.keep(epoch + 1, run.tensors, counters, last=epoch + 1 == task.epochs)
+        run.keep(callbacks, epoch + 1, 0, kept)
     vectors = run.table(run.inputs)
     vectors[0] = 0.0
     return TrainedVectors(vectors, kept, train_seconds=seconds)
@@ -114,12 +115,20 @@ class _GpuTraining:
         """Return a copy (V, D) of a table in main memory."""
         return np.array(table[:, : self._task.dim].cpu().numpy(), np.float32)
 
-    def epoch(self, epoch: int, callbacks: Callbacks) -> int:
-        """Pass over the corpus once. Return the number of kept words."""
-        kept = 0
-        for shard, begin in enumerate(range(0, len(self._words), SHARD_WORDS)):
-            # Each shard has a seed, so that an epoch repeats without those before it.
-            seeds = np.random.SeedSequence((self._task.seed % 2**64, epoch, shard)).generate_state(2) >> 1
+    def keep(self, callbacks: Callbacks, epoch: int, shard: int, kept: int) -> None:
+        """Write a checkpoint before a shard of an epoch if one is due, or after all epochs."""
+        shards = max(1, -(-len(self._words) // SHARD_WORDS))
+        counters = {"engine": "gpu", "epoch": epoch, "shard": shard, "kept_words": kept}
+        callbacks.keep(epoch * shards + shard, self.tensors, lambda: counters, last=epoch == self._task.epochs)
+
+    def epoch(self, epoch: int, callbacks: Callbacks, *, shard: int = 0, kept: int = 0) -> int:
+        """Pass over the corpus once, from a shard on. Return `kept` and the number of words kept now."""
+        for begin in range(shard * SHARD_WORDS, len(self._words), SHARD_WORDS):
+            number = begin // SHARD_WORDS
+            if number > shard:
+                self.keep(callbacks, epoch, number, kept)
+            # Each shard has a seed, so that it repeats without those before it.
+            seeds = np.random.SeedSequence((self._task.seed % 2**64, epoch, number)).generate_state(2) >> 1
             words, texts = self._subsampled(begin, seed=int(seeds[0]))
             raw = min(SHARD_WORDS, len(self._words) - begin)
             first, last = (self._rate(epoch + place / len(self._words)) for place in (begin, begin + raw))

@@ -7,17 +7,14 @@ Shapes: V words of the vocabulary, P phrases, C pairs.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nlptl.drafts import temporary_folder
-from nlptl.pretraining.word2vec.corpus import Corpus, blocks, mapped_ids
-from nlptl.pretraining.word2vec.scanned_pile import disk_errors_in
+from nlptl.pretraining.word2vec.corpus import Corpus, blocks
+from nlptl.pretraining.word2vec.spool import disk_errors, mapped_ids, unnamed_file, write_whole
 
 JOINT = "_"  # between the words of a phrase; no word of these tokenizers has it
 SORTED_WORDS = 1 << 22  # words whose pairs are sorted at once: 100 MB
@@ -25,12 +22,9 @@ MAX_COUNTED_PAIRS = 50_000_000  # 0.8 GB; of more, the rarest are forgotten, as 
 Ids = NDArray[np.int32]
 
 
-@contextlib.contextmanager
-def joined_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Iterator[tuple[Corpus, Ids]]:
-    """Yield the corpus with its phrases joined, in a temporary file, and their ids (P, 3)."""
-    pairs = find_phrases(corpus, min_count=min_count, threshold=threshold)
-    with temporary_folder("phrases") as folder:
-        yield merge(corpus, pairs, folder)
+def joined_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> tuple[Corpus, Ids]:
+    """Return the corpus with its phrases joined, in a file without a name, and their ids (P, 3)."""
+    return merge(corpus, find_phrases(corpus, min_count=min_count, threshold=threshold))
 
 
 def find_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Ids:
@@ -52,29 +46,30 @@ def find_phrases(corpus: Corpus, *, min_count: int, threshold: float) -> Ids:
     return np.stack([first[order], second[order]], axis=1).astype(np.int32)
 
 
-def merge(corpus: Corpus, pairs: Ids, folder: Path) -> tuple[Corpus, Ids]:
+def merge(corpus: Corpus, pairs: Ids) -> tuple[Corpus, Ids]:
     """Join phrases from left to right. Return the corpus and phrase ids (P, 3): two words and their phrase.
 
     Phrases, spelt "new_york", follow the vocabulary, unless it has them. Counts of their parts fall. Pairs that never
-    come to be joined are dropped. The new ids are in a file in `folder`. Raises DataError if the disk is full.
+    come to be joined are dropped. Raises DataError if the disk is full.
     """
     used = np.zeros(len(pairs), np.int64)
     keys, order, starts = _lookup(pairs, len(corpus.counts))
     for part, lengths in _parts(corpus):
         _join(part, lengths, keys, order, starts, np.zeros(0, np.int32), used)
     vocabulary, phrases = _named(corpus, pairs[used > 0])
-    words, path, offsets = len(vocabulary), folder / "ids", [np.zeros(1, np.int64)]
+    words, offsets = len(vocabulary), [np.zeros(1, np.int64)]
     keys, order, starts = _lookup(phrases, words)
     counts = np.zeros(words, np.int64)
     counts[0] = corpus.counts[0]
-    with disk_errors_in(folder), path.open("wb") as file:
+    with disk_errors(), unnamed_file() as file:
         for part, lengths in _parts(corpus):
             out = np.empty(len(part), np.int32)
             left = _join(part, lengths, keys, phrases[order, 2].astype(np.int64), starts, out, np.zeros(0, np.int64))
             counts += np.bincount(out[:left], minlength=words)
             offsets.append(lengths)
-            file.write(out[:left].data)
-    return Corpus(mapped_ids(path), np.cumsum(np.concatenate(offsets)), counts, vocabulary), phrases
+            write_whole(file, out[:left])
+        ids = mapped_ids(file)
+    return Corpus(ids, np.cumsum(np.concatenate(offsets)), counts, vocabulary), phrases
 
 
 def _lookup(pairs: Ids, words: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nlptl.artifact import read_result, read_result_line, result_line, write_result
 from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.drafts import append_lines, write_text_atomically
+from nlptl.errors import ConfigError
 from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.studies.arms import Study, Trial
@@ -138,7 +139,7 @@ def read_comparison(folder: Path) -> ComparisonResult | None:
     Raises ArtifactError when it was changed.
     """
     content = read_result(folder / COMPARISON)
-    with contextlib.suppress(ValidationError):
+    with contextlib.suppress(ConfigError):
         return None if content is None else ComparisonResult.model_validate(content)
     return None
 
@@ -192,5 +193,5 @@ def _lines(rows: Sequence[ComparisonRow]) -> str:
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
-        with contextlib.suppress(ValidationError):  # of the line that a kill tore, or somebody changed
+        with contextlib.suppress(ConfigError):  # of the line that a kill tore, or somebody changed
             yield ComparisonRow.model_validate(read_result_line(line))

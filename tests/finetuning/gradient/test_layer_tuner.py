@@ -227,7 +227,7 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
     for update, moving in (
         ({"method": "partial", "top_layers": 1}, ["layer 3"]),
         ({"method": "partial", "top_layers": 2}, ["layer 2", "layer 3"]),
-        ({"method": "partial", "top_layers": 99}, ["layer 1", "layer 2", "layer 3"]),
+        ({"method": "partial", "top_layers": 3}, ["layer 1", "layer 2", "layer 3"]),
         ({"method": "full"}, ["embeddings", "layer 1", "layer 2", "layer 3"]),
     ):
         context = RunContext(device="cpu")
@@ -238,6 +238,15 @@ def test_what_does_not_learn_does_not_move(labelled: TextData) -> None:
         assert moved == weight_change(given.encoder, trained.encoder)
         assert dropouts(trained) == dropouts(given)
         assert all(parameter.requires_grad for parameter in trained.parameters())
+
+
+@pytest.mark.parametrize("method", ["partial", "lora", "contrastive"])
+def test_more_layers_than_the_encoder_has_are_refused(method: str, labelled: TextData) -> None:
+    with pytest.raises(ConfigError) as caught:
+        FineTune(update={"method": method, "top_layers": 4}).run(classifier(labelled), data=labelled)
+    assert str(caught.value) == (
+        "finetune.update.top_layers: found 4; expected at most 3, since the encoder has 3 layers. Lower it."
+    )
 
 
 def test_lower_layers_learn_more_slowly_and_later(labelled: TextData) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 import triton.language as tl
 
+from nlptl.pretraining.word2vec import gpu_engine
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask, initial_vectors
 from nlptl.pretraining.word2vec.gpu_engine import _GpuTraining, noise_table, train
@@ -145,6 +146,28 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
     again = train(corpus, task, start=None, callbacks=callbacks)
     np.testing.assert_array_equal(again.vectors, resumed.vectors)
     assert (again.kept_words, epochs) == (whole.kept_words, [2, 3])
+
+
+def test_a_training_killed_within_an_epoch_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_engine, "SHARD_WORDS", 16)  # 48 words: three shards an epoch
+    corpus = two_clusters(2)
+    task = dataclasses.replace(TASK, subsample=0.2, epochs=2)
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
+    checkpoints = Checkpoints(tmp_path, "here", every_steps=1)
+    passed = [0]
+
+    def die(words: int) -> None:
+        passed.append(words)
+        if sum(passed) > 48 + 32:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(corpus, task, start=None, callbacks=Callbacks(advance=die, checkpoints=checkpoints))
+    words: list[int] = []
+    resumed = train(corpus, task, start=None, callbacks=Callbacks(advance=words.append, checkpoints=checkpoints))
+    assert (words[0], sum(words)) == (48 + 32, 2 * 48)
+    np.testing.assert_allclose(resumed.vectors, whole.vectors, atol=0 if INTERPRETED else 1e-5)
+    assert resumed.kept_words == whole.kept_words
 
 
 def test_a_checkpoint_of_another_engine_is_not_taken_up(tmp_path: Path) -> None:

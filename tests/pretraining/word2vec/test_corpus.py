@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,8 +21,10 @@ from tokenizers.trainers import WordLevelTrainer
 
 from nlptl.data import TextData
 from nlptl.errors import DataError
-from nlptl.pretraining.word2vec import chunks, scanned_pile
+from nlptl.pretraining.word2vec import chunks, scanned_pile, spool, word_counts
+from nlptl.pretraining.word2vec import corpus as corpus_module
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
+from nlptl.pretraining.word2vec.spool import unnamed_file
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, set_vocabulary, untrained_tokenizer, vocabulary_of
 
 PLAIN, TWEETS = TextSettings(), TextSettings(preset="tweets")
@@ -90,6 +93,11 @@ def assert_equal(found: tuple[Tokenizer, Corpus], expected: Reference) -> None:
     assert (corpus.ids.dtype, corpus.offsets.dtype, corpus.counts.dtype) == (np.int32, np.int64, np.int64)
 
 
+def full_device() -> IO[bytes]:
+    """Return a file on a disk that is full."""
+    return Path("/dev/full").open("r+b", buffering=0)
+
+
 @pytest.fixture
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Part even a short pile into many blocks, threads, tables and groups."""
@@ -97,6 +105,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanned_pile, "BLOCK_BYTES", 40)
     monkeypatch.setattr(scanned_pile, "ROWS", 3)
     monkeypatch.setattr(chunks, "GROUP", 5)
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 100)
 
 
 @settings(max_examples=60, deadline=None)
@@ -176,34 +185,84 @@ def test_a_corpus_of_nothing_is_empty(batches: list[list[str]]) -> None:
     assert len(corpus) == sum(map(len, batches))
 
 
-@pytest.mark.parametrize("full_from", [0, 1, 3], ids=["chunks", "words", "ids"])
+@pytest.mark.parametrize("full_from", [0, 1], ids=["ids", "chunks"])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     full_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[Path] = []
+    opened: list[IO[bytes]] = []
 
-    def full(path: Path, mode: str = "r", **options: Any) -> IO[Any]:
-        opened.append(path)
-        return open("/dev/full" if len(opened) > full_from else path, mode, **options)
+    def full() -> IO[bytes]:
+        opened.append(full_device() if len(opened) == full_from else unnamed_file())
+        return opened[-1]
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(corpus_module, "unnamed_file", full)
+    monkeypatch.setattr(spool, "unnamed_file", full)
     with pytest.raises(DataError) as caught:
         ours(PLAIN, [["a b"]], min_count=1)
-    folder, told = str(caught.value).split(": ", 1)
-    assert Path(folder).parent == tmp_path
-    assert told == (
-        "cannot write the encoded corpus (No space left on device); it needs four bytes a word. "
+    assert str(caught.value) == (
+        f"{tmp_path}: cannot write the encoded corpus (No space left on device); it needs four bytes a word. "
         "Free space or set TMPDIR to another disk."
     )
+    assert all(file.closed for file in opened)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_files_are_gone_after_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with corpus_of(untrained_tokenizer(PLAIN), [["a b"]], min_count=1):
-        assert [path.name for path in tmp_path.glob("*/ids")] == ["ids"]
+    with corpus_of(untrained_tokenizer(PLAIN), [["a b"]], min_count=1) as corpus:
+        assert len(corpus.ids) == 2
+        assert not list(tmp_path.iterdir())
+    assert corpus.ids.tolist() == [1, 2]
+
+
+def test_a_killed_training_leaves_no_file(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from nlptl.context import RunContext; from nlptl.data import TextData\n"
+        "from nlptl.stages.skipgram import SkipGram; from nlptl.pretraining.word2vec import findings, quality\n"
+        "def kill(*_): print(os.listdir(os.environ['TMPDIR'])); sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "quality.SampledLoss.__call__ = kill\n"
+        "SkipGram(min_count=1, epochs=2).run(data=TextData(unlabelled=['a b c a'] * 9))"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
+    assert (run.returncode, run.stdout) == (-9, "[]\n"), run.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.parametrize("at_once", [1, 3, 1 << 20])
+@pytest.mark.parametrize("min_count", [1, 2, 5])
+def test_words_counted_in_turns_are_the_same(at_once: int, min_count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_counts, "COUNTED_AT_ONCE", at_once)
+    monkeypatch.setattr(scanned_pile, "TABLE_BYTES", 0)
+    generator = np.random.default_rng(4)
+    texts = [" ".join(f"w{word}" for word in generator.zipf(1.5, 8).tolist()) for _ in range(60)]
+    known = ["w1", "zzz", "w40", "w9"]
+    expected = reference(PLAIN, texts, min_count=min_count, known=known)
+    assert_equal(ours(PLAIN, [texts], min_count=min_count, known=known, threads=2), expected)
+
+
+def test_rare_words_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanned_pile, "TABLE_BYTES", 1 << 18)
+    monkeypatch.setattr(scanned_pile, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(word_counts, "COUNTED_AT_ONCE", 1 << 11)
+
+    def peak(distinct: int) -> int:
+        texts = (
+            " ".join(f"often rare{word}" for word in range(first, first + 250)) for first in range(0, distinct, 250)
+        )
+        tracemalloc.start()
+        try:
+            with corpus_of(untrained_tokenizer(PLAIN), ([text] for text in texts), min_count=2, threads=1) as corpus:
+                assert (len(corpus.words), corpus.counts.tolist()) == (2, [distinct, distinct])
+                return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    ours(PLAIN, [["a"]], min_count=1)  # compiles
+    few, many = peak(10_000), peak(40_000)
+    assert many - few < 1_000_000, "30,000 more words in a dict would take more than four million bytes"
 
 
 def test_a_pile_that_fails_to_read_is_told_as_it_is() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,10 @@ from nlptl.pretraining.word2vec.cpu_kernels import (
     new_workspace,
     train_segments,
 )
-from nlptl.pretraining.word2vec.engines import MIN_LEARNING_RATE, Callbacks, SkipGramTask
+from nlptl.pretraining.word2vec.engines import MIN_LEARNING_RATE, Callbacks, SkipGramTask, TrainedVectors
 from nlptl.pretraining.word2vec.quality import SampledLoss
 from nlptl.pretraining.word2vec.sampling import Sampling, keep_probability, sampling_of
-from nlptl.training.checkpoints import Checkpoints
+from nlptl.training.checkpoints import Checkpoints, State
 from tests.pretraining.word2vec.test_engine import TASK, TEXTS, small_corpus
 
 EVERYTHING = np.uint32(2**32 - 1)
@@ -241,6 +243,75 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, spelling: Sp
     np.testing.assert_array_equal(resumed.vectors, whole.vectors)
     if spelling is not None:
         np.testing.assert_array_equal(resumed.buckets.vectors, whole.buckets.vectors)
+
+
+@pytest.mark.parametrize("spelling", [None, Spelling(buckets=50)])
+def test_a_training_killed_within_epochs_ends_with_the_same_bits(tmp_path: Path, spelling: Spelling | None) -> None:
+    corpus = small_corpus(TEXTS)
+    task = SkipGramTask(
+        dim=12, window=4, negatives=5, subsample=1e-2, epochs=2, learning_rate=0.05, seed=3, deterministic=True,
+        spelling=spelling,
+    )  # fmt: skip
+    whole = train(corpus, task, start=None, callbacks=Callbacks())
+    generator = np.random.default_rng(7)
+
+    def run(*, lives: int | None) -> tuple[TrainedVectors | None, list[int], int]:
+        """Train from the newest checkpoint until `lives` blocks are done."""
+        passed: list[int] = []
+
+        def advance(words: int) -> None:
+            passed.append(words)
+            if lives is not None and len(passed) > lives:
+                raise KeyboardInterrupt
+
+        epochs: list[int] = []
+        callbacks = Callbacks(
+            advance=advance, after_epoch=lambda epoch, *_: epochs.append(epoch),
+            checkpoints=Checkpoints(tmp_path / "c", identity="x", every_steps=1),
+        )  # fmt: skip
+        with contextlib.suppress(KeyboardInterrupt):
+            return train(corpus, task, start=None, callbacks=callbacks), epochs, sum(passed)
+        return None, epochs, passed[0]
+
+    begun = []
+    for _ in range(6):
+        _, _, before = run(lives=int(generator.integers(1, 5)))
+        begun.append(before)
+    assert begun == sorted(begun)
+    assert 0 < begun[-1] % len(corpus.ids), "it goes on within an epoch"
+    resumed, epochs, passed = run(lives=None)
+    assert passed == 2 * len(corpus.ids)
+    assert epochs[-1] == 2
+    assert resumed.kept_words == whole.kept_words
+    np.testing.assert_array_equal(resumed.vectors, whole.vectors)
+    if spelling is not None:
+        np.testing.assert_array_equal(resumed.buckets.vectors, whole.buckets.vectors)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_checkpoint_is_of_words_that_were_all_passed(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "MIN_THREADED_WORDS", 0)
+    monkeypatch.setattr("nlptl.training.checkpoints.EVERY_SECONDS", 0.0)
+    corpus = small_corpus(TEXTS)
+    task = SkipGramTask(
+        dim=12, window=4, negatives=5, subsample=0, epochs=1, learning_rate=0.05, seed=3, threads=threads
+    )
+    passed, found = [0], []
+
+    class Kept(Checkpoints):
+        def keep(self, step: int, state: Callable[[], State], *, last: bool = False) -> None:
+            super().keep(step, state, last=last)
+            segment = self.newest()[1]["segment"]
+            found.append((step, int(corpus.offsets[segment])))
+            assert sum(passed) == self.newest()[1]["kept_words"] == corpus.offsets[segment]
+
+    callbacks = Callbacks(advance=passed.append, checkpoints=Kept(tmp_path / "c", identity="x"))
+    train(corpus, task, start=None, callbacks=callbacks)
+    assert len(found) > 5
+    assert found == sorted(set(found))
+    assert sum(passed) == len(corpus.ids)
 
 
 def test_training_goes_on_from_given_vectors() -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from typing import Any
+
+import gensim.models
 import numpy as np
 import pytest
 
 from nlptl.models.neighbours import nearest
-from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
+from nlptl.pretraining.word2vec import engines, gensim_engine
+from nlptl.pretraining.word2vec.corpus import Corpus, available_cores, corpus_of
 from nlptl.pretraining.word2vec.engines import Callbacks, SkipGramTask, initial_vectors
 from nlptl.pretraining.word2vec.gensim_engine import train
 from nlptl.pretraining.word2vec.quality import SampledLoss
@@ -73,3 +79,25 @@ def test_sampled_loss_is_its_definition() -> None:
     for centre, context, noise in zip(measure._centres, measure._contexts, measure._negatives, strict=True):
         total -= np.log(sigmoid(v[centre] @ u[context])) + sum(np.log(sigmoid(-v[centre] @ u[n])) for n in noise)
     assert measure(v, u) == pytest.approx(total / len(measure._centres), rel=1e-5)
+
+
+def test_gensim_takes_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MIN_THREADED_WORDS", 0)
+    monkeypatch.setattr(gensim_engine, "available_cores", lambda: 3)
+    workers: list[int] = []
+
+    class Model(gensim.models.Word2Vec):
+        def __init__(self, **options: Any) -> None:
+            workers.append(options["workers"])
+            super().__init__(**options)
+
+    monkeypatch.setattr(gensim.models, "Word2Vec", Model)
+    train(small_corpus(TEXTS), dataclasses.replace(TASK, epochs=1), start=None, callbacks=Callbacks())
+    assert workers == [3]
+
+
+def test_cores_of_other_processes_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 7}, raising=False)
+    assert available_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert available_cores() == os.cpu_count()

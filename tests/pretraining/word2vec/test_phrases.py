@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import tempfile
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from nlptl.models.word_vectors import merged
 from nlptl.pretraining.word2vec import phrases as module
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.phrases import find_phrases, merge
+from tests.pretraining.word2vec.test_corpus import full_device
 from tests.pretraining.word2vec.test_engine import small_corpus
 
 WORDS = [f"w{i}" for i in range(40)]
@@ -39,9 +40,7 @@ def scorer(
 
 @pytest.mark.parametrize("chunk", [50, 1 << 22])
 @pytest.mark.parametrize("threshold", [1.5, 4.0])
-def test_gensim_finds_and_joins_the_same(
-    chunk: int, threshold: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gensim_finds_and_joins_the_same(chunk: int, threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
     from gensim.models.phrases import Phrases
 
     monkeypatch.setattr(module, "SORTED_WORDS", chunk)
@@ -55,7 +54,7 @@ def test_gensim_finds_and_joins_the_same(
     assert {"_".join(corpus.words[i] for i in pair) for pair in pairs.tolist()} == set(judge.export_phrases())
     assert len(pairs) > 1
 
-    joined, ids = merge(corpus, pairs, tmp_path)
+    joined, ids = merge(corpus, pairs)
     ours = [[joined.words[i] for i in text.tolist()] for text in joined.texts()]
     assert ours == [judge[row.split()] for row in rows]
     assert joined.counts[1:].tolist() == np.bincount(joined.ids, minlength=len(joined.words))[1:].tolist()
@@ -75,27 +74,27 @@ def test_the_score_is_its_definition() -> None:
         assert [[spelt[i] for i in pair] for pair in pairs.tolist() if spelt[pair[0]] != "c"] == expected
 
 
-def test_a_phrase_that_the_vocabulary_has_keeps_its_id(tmp_path: Path) -> None:
+def test_a_phrase_that_the_vocabulary_has_keeps_its_id() -> None:
     plain = small_corpus(["new york"] * 9 + ["old town"])
     corpus = Corpus(plain.ids, plain.offsets, np.append(plain.counts, 0), [*plain.words, "new_york"])
     pairs = find_phrases(corpus, min_count=2, threshold=0.1)
-    joined, ids = merge(corpus, pairs, tmp_path)
+    joined, ids = merge(corpus, pairs)
     assert list(joined.words) == list(corpus.words)
     assert ids[0, 2] == len(corpus.words) - 1
     assert joined.counts[-1] == 9
 
 
-def test_pairs_that_are_never_joined_are_no_phrases(tmp_path: Path) -> None:
+def test_pairs_that_are_never_joined_are_no_phrases() -> None:
     corpus = small_corpus(["a b c"] * 9)
     spelt = list(corpus.words)
     a, b, c = (spelt.index(word) for word in "abc")
-    joined, ids = merge(corpus, np.array([[b, c], [a, b]], np.int32), tmp_path)
+    joined, ids = merge(corpus, np.array([[b, c], [a, b]], np.int32))
     assert [joined.words[i] for i in ids[:, 2].tolist()] == ["a_b"]
 
 
-def test_no_phrases_leave_the_corpus_as_it_is(tmp_path: Path) -> None:
+def test_no_phrases_leave_the_corpus_as_it_is() -> None:
     corpus = small_corpus(["a b", "c"])
-    joined, ids = merge(corpus, find_phrases(corpus, min_count=5, threshold=100), tmp_path)
+    joined, ids = merge(corpus, find_phrases(corpus, min_count=5, threshold=100))
     assert ids.shape == (0, 3)
     assert joined.ids.tolist() == corpus.ids.tolist()
     assert joined.counts.tolist() == corpus.counts.tolist()
@@ -111,11 +110,12 @@ def test_the_rarest_pairs_are_forgotten_where_there_are_too_many(monkeypatch: py
     assert len(found) <= 5
 
 
-def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = small_corpus(["a b"] * 9)
+    monkeypatch.setattr(module, "unnamed_file", full_device)
     with pytest.raises(DataError) as caught:
-        merge(corpus, np.array([[1, 2]], np.int32), tmp_path / "gone")
+        merge(corpus, np.array([[1, 2]], np.int32))
     assert str(caught.value) == (
-        f"{tmp_path / 'gone'}: cannot write the encoded corpus (No such file or directory); it needs four bytes a word. "
+        f"{tempfile.gettempdir()}: cannot write the encoded corpus (No space left on device); it needs four bytes a word. "
         "Free space or set TMPDIR to another disk."
     )

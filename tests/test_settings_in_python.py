@@ -1,0 +1,185 @@
+"""Settings made in Python: refused in the sentences of YAML, at the place as Python writes it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import get_args, get_origin
+
+import pytest
+from pydantic import ValidationError
+
+import nlptl
+from nlptl import Bert, ClassificationHead, FineTune, Pipeline, SentenceVectors, SkipGram
+from nlptl.config import Config
+from nlptl.data import DataSettings
+from nlptl.errors import ConfigError
+
+GRADIENT = "the methods that learn by gradient (head with solver iterative, partial, full, lora)"
+
+
+def told(make: Callable[[], object]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    return caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: FineTune(epochs=3),
+            f"FineTune.epochs moved into the block update, to {GRADIENT}. Write update={{'method': ..., 'epochs': ...}}.",
+        ),
+        (
+            lambda: FineTune(update={"method": "contrastive", "pile": 3}),
+            "FineTune.update.pile is called pseudo_labels now. Rename it.",
+        ),
+        (
+            lambda: FineTune(update={"method": "head", "pile": 3}),
+            "FineTune.update.pile is not a setting. Known here: learning_rate, epochs, l2, batch_size, folds, patience, "
+            "label_weights, label_smoothing, precision, method, solver.",
+        ),
+        (
+            lambda: Bert(attention="packed"),
+            "Bert.attention is gone; nlptl chooses how attention is computed. Remove it.",
+        ),
+        (
+            lambda: ClassificationHead(hiden=4),
+            "ClassificationHead.hiden is not a setting. Did you mean 'hidden'? Known here: stage, hidden, activation, dropout.",
+        ),
+        (
+            lambda: FineTune(update="auto"),
+            "FineTune.update is 'auto', but must be a block such as {'method': 'auto'}.",
+        ),
+        (
+            lambda: FineTune(update={"methd": "lora"}),
+            "FineTune.update is {'methd': 'lora'}, but must be a block with 'method'. Add it.",
+        ),
+        (
+            lambda: FineTune(method="LoRA"),
+            "FineTune.method is not a setting here. It stands inside `update=`. Write update={'method': 'lora'}.",
+        ),
+        (
+            lambda: FineTune(update={"method": "contrastive", "augment": "typo"}),
+            "FineTune.update.augment is 'typo', but must be a list such as [{'kind': 'typos'}].",
+        ),
+        (lambda: FineTune(priors={"a": True}), "FineTune.priors.a is True, but must be a number."),
+        (lambda: SkipGram(vectors=""), "SkipGram.vectors is '', but must not be empty."),
+        (lambda: DataSettings(shots="3"), "DataSettings.shots is '3', but must be a whole number."),
+        (
+            lambda: SentenceVectors(layer="3"),
+            "SentenceVectors.layer is '3', but must be a whole number, or one of mean, last.",
+        ),
+        (
+            lambda: Bert(continue_={"objective": "mlm", "epochs": 10**22}),
+            "Bert.continue_.epochs is 10000000000000000000000, but must be at most 100000.",
+        ),
+        (
+            lambda: SkipGram(epochs=10**22),
+            "SkipGram.epochs is 10000000000000000000000, but must be auto or a whole number of at most 100,000.",
+        ),
+        (
+            lambda: Pipeline(stages=[{"stage": "bert"}, {"stage": "finetune"}]),
+            "Pipeline: stages.1: finetune takes a classifier, but stages.0 gives an encoder; each stage must take what the "
+            "one before gives. Reorder the chain or add the missing stage.",
+        ),
+        (
+            lambda: SkipGram.model_validate({"dim": -1}),
+            "SkipGram.dim is -1, but must be at least 1.",
+        ),
+        (
+            lambda: SkipGram.model_validate_json('{"dim": -1}'),
+            "SkipGram.dim is -1, but must be at least 1.",
+        ),
+        (
+            lambda: SkipGram().model_copy(update={"dim": -1}),
+            "SkipGram.dim is -1, but must be at least 1.",
+        ),
+        (
+            lambda: setattr(SkipGram(), "dim", 3),
+            "SkipGram.dim cannot be changed, since settings are frozen. Make new ones: settings.model_copy(update={'dim': "
+            "...}).",
+        ),
+    ],
+)
+def test_a_fault_is_one_sentence(make: Callable[[], object], sentence: str) -> None:
+    assert told(make) == (sentence,)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = told(lambda: SkipGram(dims=3, window=0, epochs="many"))
+    assert [fault.split()[0] for fault in found] == ["SkipGram.window", "SkipGram.epochs", "SkipGram.dims"]
+
+
+def test_a_config_error_is_no_value_error() -> None:
+    assert not issubclass(ConfigError, ValueError | ValidationError)
+
+
+def test_a_copy_keeps_what_was_set() -> None:
+    changed = SkipGram(window=3).model_copy(update={"dim": 10})
+    assert changed == SkipGram(window=3, dim=10)
+    assert changed.model_fields_set == {"window", "dim"}
+    assert SkipGram(window=3).model_copy() == SkipGram(window=3)
+
+
+# Every number of every class of settings
+
+
+def classes() -> list[type[Config]]:
+    for module in pkgutil.walk_packages(nlptl.__path__, "nlptl."):
+        if module.name.rsplit(".", 1)[-1].endswith(("settings", "_files", "objectives", "arms")) or any(
+            room in module.name for room in (".stages.", ".methods.", ".runs.pipeline")
+        ):
+            importlib.import_module(module.name)
+    return sorted(set(subclasses(Config)), key=lambda one: (one.__module__, one.__name__))
+
+
+def subclasses(of: type[Config]) -> Iterator[type[Config]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from subclasses(one)
+
+
+def members(annotation: object) -> Iterator[object]:
+    """Yield the plain types that a setting may have."""
+    if get_origin(annotation) is None or "Literal" in str(get_origin(annotation)):
+        yield annotation
+    elif get_origin(annotation) not in (list, tuple, dict):
+        for part in get_args(annotation):
+            yield from members(part)
+
+
+NUMBERS = [
+    (one, name)
+    for one in classes()
+    if one.__module__ not in ("nlptl.artifact", "nlptl.runs.studies.comparison")  # results, not settings
+    for name, info in one.model_fields.items()
+    if str not in members(info.annotation)  # the name of a column, or its number
+    and {int, float} & {kind for kind in members(info.annotation) if kind in (int, float)}
+]
+
+
+def test_numbers_are_found() -> None:
+    found = {f"{one.__name__}.{name}" for one, name in NUMBERS}
+    assert {
+        "SkipGram.dim",
+        "Lora.rank",
+        "Scratch.layers",
+        "Auto.minutes",
+        "DataSettings.shots",
+        "HeadSettings.dim",
+    } <= found
+    assert len(found) > 100
+
+
+@pytest.mark.parametrize(("one", "name"), NUMBERS, ids=[f"{one.__name__}.{name}" for one, name in NUMBERS])
+def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> None:
+    """No setting takes a truth value, a text, or a number beyond all bounds for a number."""
+    for value in (True, False, "1", "1e3", 1e40, 10**400, -(10**400), float("nan"), float("inf"), float("-inf")):
+        with pytest.raises(ConfigError) as caught:
+            one(**{name: value})
+        about = [fault for fault in caught.value.faults if fault.startswith(f"{one.__name__}.{name} is ")]
+        assert len(about) == 1, (value, caught.value.faults)
+        assert ", but must be " in about[0]
