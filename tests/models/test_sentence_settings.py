@@ -127,7 +127,10 @@ def test_the_setting_prompt_is_stored_and_shown(folder: Path, tmp_path: Path) ->
     change(folder / "config_sentence_transformers.json", prompts={"q": "the bad "}, default_prompt_name="q")
     data, context = TextData(labelled=(["good", "bad"], ["a", "b"])), RunContext()
     encoder = Bert(weights=str(folder), prompt="the good ").run(data=data, context=context)
-    assert 'Prompt: "the good " stands before every text.' in context.record.sentences
+    assert "Prompt: 'the good ' stands before every text." in context.record.sentences
+    assert context.record.warnings == []
+    Bert(weights=str(folder)).run(data=data, context=context)
+    assert context.record.warnings == ["Prompt: 'the bad ' stands before every text."]
     np.testing.assert_allclose(
         encoder.encode(TEXTS), plain_vectors(folder, with_prompt("the good ", TEXTS), "mean", longest=20), atol=2e-5
     )
@@ -152,8 +155,8 @@ def test_prompts_of_which_none_is_the_default_are_told(folder: Path) -> None:
     context = RunContext()
     Bert(weights=str(folder)).run(data=TextData(labelled=(["good"], ["a"])), context=context)
     assert (
-        'The weights name the prompts "query", "passage", none of them by default; `prompt:` of bert sets one.'
-        in context.record.sentences
+        "The weights name the prompts 'query', 'passage', none of them by default; `prompt:` of bert sets one."
+        in context.record.warnings
     )
 
 
