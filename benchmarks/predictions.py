@@ -60,7 +60,7 @@ def predicted(path: Path) -> Prediction:
 
     torch.set_num_threads(1)
     begin = time.perf_counter()
-    texts = test_texts(yaml.safe_load(path.read_text(encoding="utf-8")))
+    texts = test_texts(yaml.safe_load(path.read_text(encoding="utf-8")), folder=path.parent)
     with tempfile.TemporaryDirectory() as folder:
         Pipeline.from_yaml(path, assignments=assignments(path)).run(Path(folder) / path.stem)
         stages = (Path(folder) / path.stem).glob("[0-9]*-*")  # 1-bert, 2-classification_head, ...
@@ -77,12 +77,12 @@ def assignments(path: Path) -> list[str]:
     return ["compare=null", *(f"stages.{number}.update.minutes={MINUTES}" for number in hurried)]
 
 
-def test_texts(raw: Mapping[str, Any]) -> list[str]:
-    """Return the texts that a pipeline file is tested on, once each."""
+def test_texts(raw: Mapping[str, Any], *, folder: Path) -> list[str]:
+    """Return the texts that the pipeline file `raw` in `folder` is tested on, once each."""
     files = {raw["data"]["test"], *raw.get("compare", {}).get("tests", {}).values()}
     texts: dict[str, None] = {}
     for file in sorted(files):
-        with Path(file).open(encoding="utf-8", newline="") as lines:
+        with (folder / file).open(encoding="utf-8", newline="") as lines:
             texts.update(dict.fromkeys(row["text"] for row in csv.DictReader(lines)))
     return list(texts)
 

@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 ROOMS = (
     "interfaces",
     "runs",
+    "word2vec",
     "stages",
     "finetuning",
     "pretraining",

@@ -5,36 +5,33 @@ Whatever is read here was written by nlptl and compared with its digest.
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from nlptl.config import Config, load_json, load_yaml
-from nlptl.disk_errors import checked_path, told_as_read_error, told_as_storage_error
+from nlptl.config import MAX_JSON, Config, load_json, load_yaml
+from nlptl.disk_errors import checked_path, told_as_read_error
 from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.hard_links import share
+from nlptl.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-MAX_JSON = 2**28  # bytes of a manifest, a result or a checkpoint's counters
-SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
 DIGEST = "digest"  # key of a JSON file's own digest
 VERSIONED = ("nlptl", "torch", "tokenizers", "transformers", "accelerate", "gensim", "peft", "scikit-learn", "numpy")
 RUN_SETTINGS = "pipeline.yaml"  # resolved settings in a run's folder; `nlptl.runs.folder` describes the rest
 
-_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
 _NOTES = (
     "*.md", *(f"{name}{ending}" for name in ("README", "LICENSE", "NOTICE") for ending in ("", ".txt", ".rst")),
-    ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", *_LITTER,
+    ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", *LITTER,
 )  # fmt: skip
 """Files that people and the Hub put beside an artifact. They are not read, and never replaced with it."""
-_SHOWN_FILES = 3  # named in a sentence
 _TRIES = 5  # at reading a folder that another process replaces meanwhile
 
 Kind = Literal["encoder", "classifier"]
@@ -97,11 +94,14 @@ def library_versions() -> dict[str, str]:
 
 
 def publish(
-    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = ()
-) -> Manifest:
+    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
+    beside: Collection[Path] = (), stamped: bool = False,
+) -> Manifest:  # fmt: skip
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
 
-    See `foreign_files` on `files`.
+    See `foreign_files` on `files`. A large file that one of the published folders `beside` it holds too is shared with it.
+    With `stamped`, `checked_manifest` need not read the files of this very folder again; without, equal content gives
+    equal bytes.
     """
 
     def check(found: Path) -> None:
@@ -110,13 +110,38 @@ def publish(
     def write_all(draft: Path) -> Manifest:
         write(draft)
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
-        digests, stamps = ({name: of(path) for name, path in paths.items()} for of in (file_digest, stamp_of))
-        whole = _sealed(manifest.model_copy(update={"files": digests, "stamps": stamps}).model_dump(mode="json"))
-        text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+        digests = {name: file_digest(path) for name, path in paths.items()}
+        held = _files_by_digest(beside)
+        for name, path in paths.items():
+            share(path, digests[name], held, digest_of=file_digest)
+        stamps = {name: stamp_of(path) for name, path in paths.items()} if stamped else {}
+        published, text = _written(manifest.model_copy(update={"files": digests, "stamps": stamps}))
         (draft / MANIFEST).write_text(text, encoding="utf-8")
-        return Manifest.model_validate(whole)
+        return published
 
     return write_folder_atomically(checked_path(folder), write_all, check=check)
+
+
+def replace_settings(folder: Path, manifest: Manifest, settings: Mapping[str, Any]) -> Manifest:
+    """Replace the settings in the manifest of a published folder, where a path in them has changed but nothing else."""
+    published, text = _written(manifest.model_copy(update={"settings": dict(settings)}))
+    write_text_atomically(folder / MANIFEST, text)
+    return published
+
+
+def _files_by_digest(folders: Collection[Path]) -> dict[str, Path]:
+    """Return the files of published folders by the digests that their manifests state."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        with contextlib.suppress(ArtifactError):
+            found |= {digest: folder / name for name, digest in read_manifest(folder).files.items()}
+    return found
+
+
+def _written(manifest: Manifest) -> tuple[Manifest, str]:
+    """Return a manifest with its digest, and the text of its file."""
+    whole = sealed(manifest.model_dump(mode="json"))
+    return Manifest.model_validate(whole), json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_published(folder: Path, read: Callable[[Path], T], *, kind: Kind | None = None) -> T:
@@ -163,7 +188,7 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
         raise ArtifactError(
             f"{path}: is not a manifest that this version reads; the folder is damaged or of another version. Run the stage again."
         ) from None
-    _check_seal(path, raw, again="stage")
+    check_seal(path, raw, again="stage")
     if kind is not None and manifest.kind != kind:
         raise ArtifactError(
             f"{folder}: holds an artifact of kind {manifest.kind}; expected {kind}. Give another folder."
@@ -185,7 +210,9 @@ def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None
     """
     for name, expected in manifest.files.items():
         path = folder / name
-        if not path.is_file():
+        with told_as_read_error(path):
+            is_file = path.is_file()
+        if not is_file:
             raise ArtifactError(
                 f"{path}: is missing though the manifest names it; the folder is damaged. Run it again."
             )
@@ -196,9 +223,9 @@ def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None
                 raise ArtifactError(
                     f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
                 )
-    if others := _others(folder, {MANIFEST, *manifest.files}, allowed=_NOTES):
+    if others := others_in(folder, {MANIFEST, *manifest.files}, allowed=_NOTES):
         raise ArtifactError(
-            f"{folder}: holds {_listed(others)} beside the files that its manifest names; expected nothing else but notes "
+            f"{folder}: holds {listed(others)} beside the files that its manifest names; expected nothing else but notes "
             "such as README.md. Move it elsewhere."
         )
 
@@ -228,84 +255,10 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
 
 
-def write_result(path: Path, content: Mapping[str, object]) -> None:
-    """Write results as JSON with a digest of their own, whole or not at all."""
-    write_text_atomically(path, json.dumps(_sealed(content), indent=2, ensure_ascii=False) + "\n")
-
-
-def read_result(path: Path) -> dict[str, Any] | None:
-    """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed."""
-    if not path.exists():
-        return None
-    try:
-        with told_as_read_error(path):
-            content = {**load_json(path, most=MAX_JSON)}
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
-        raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
-    _check_seal(path, content, again="pipeline")
-    return _unsealed(content)
-
-
-def result_line(content: Mapping[str, object]) -> str:
-    """Return results as one line of JSON with its own digest, without the line's end."""
-    return json.dumps(_sealed(content), ensure_ascii=False)
-
-
-def read_result_line(line: str) -> dict[str, Any] | None:
-    """Read a line of `result_line`. None if it is damaged or was changed; lines of earlier versions have no digest."""
-    try:
-        content = {**json.loads(line)}
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return _unsealed(content) if _is_whole(content) else None
-
-
-def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
-    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`."""
-    if not os.path.lexists(folder):
-        return
-    if not folder.is_dir():
-        raise ArtifactError(
-            f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
-        )
-    with told_as_storage_error(folder):
-        others = foreign_files(folder, files)
-    if others:
-        raise ArtifactError(
-            f"{folder}: holds {_listed(others)}, which nlptl did not write; nothing was overwritten. Choose another path."
-        )
-
-
-def is_ours(folder: Path, files: Collection[str] = ()) -> bool:
-    """Return whether `folder` is no link, not empty, and without a foreign file; see `foreign_files`."""
-    return not folder.is_symlink() and folder.is_dir() and any(folder.iterdir()) and not foreign_files(folder, files)
-
-
-def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
-    """Return what a folder holds that its manifest does not name.
-
-    Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
-    there, it is everything but `files`.
-    """
-    marked = {MANIFEST, *files} if (folder / SETTINGS).is_file() else set()
-    try:
-        raw = load_json(folder / MANIFEST, most=MAX_JSON)
-        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str):
-            marked = {MANIFEST, *map(str, raw["files"])}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # somebody else's, or none
-    return _others(folder, marked, allowed=_LITTER)
-
-
-def _others(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:
-    """Return the entries of a folder that are not `known`: files, links, and subfolders without a known file."""
-    parents = {str(parent) for name in known for parent in PurePosixPath(name).parents}
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    return sorted(
-        name for name, path in found.items()
-        if name not in (parents if path.is_dir() and not path.is_symlink() else known)
-        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)
-    )  # fmt: skip
+def _found_manifest(folder: Path) -> Manifest | None:
+    with told_as_read_error(folder):
+        found = (folder / MANIFEST).is_file()
+    return read_manifest(folder) if found else None
 
 
 def _check_inside(path: Path, folder: Path) -> None:
@@ -327,29 +280,26 @@ def _place(folder: Path) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def _sealed(content: Mapping[str, object]) -> dict[str, Any]:
+def sealed(content: Mapping[str, object]) -> dict[str, Any]:
     """Return plain content with its digest."""
-    plain = _unsealed(json.loads(json.dumps(content, ensure_ascii=False)))
+    plain = unsealed(json.loads(json.dumps(content, ensure_ascii=False)))
     return {**plain, DIGEST: digest_of(plain)}
 
 
-def _unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
+def unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content without its digest."""
     return {name: value for name, value in content.items() if name != DIGEST}
 
 
-def _is_whole(content: Mapping[str, Any]) -> bool:
+def is_whole(content: Mapping[str, Any]) -> bool:
     """Return whether content fits its digest, or has none, as files of earlier versions."""
-    return not content.get(DIGEST) or content[DIGEST] == digest_of(_unsealed(content))
+    return not content.get(DIGEST) or content[DIGEST] == digest_of(unsealed(content))
 
 
-def _check_seal(path: Path, content: Mapping[str, Any], *, again: str) -> None:
-    if not _is_whole(content):
+def check_seal(path: Path, content: Mapping[str, Any], *, again: str) -> None:
+    """Raise ArtifactError for content that does not fit its digest."""
+    if not is_whole(content):
         raise ArtifactError(f"{path}: differs from the digest that it holds; it was changed. Run the {again} again.")
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _SHOWN_FILES
-    return ", ".join(names[:_SHOWN_FILES]) + (f" and {more} more" if more > 0 else "")
 
 
 def stage_folder(run: Path, number: int, stage: object) -> Path:
@@ -359,7 +309,8 @@ def stage_folder(run: Path, number: int, stage: object) -> Path:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is a run's, with one folder for each stage."""
-    return (folder / RUN_SETTINGS).is_file()
+    with told_as_read_error(folder):
+        return (folder / RUN_SETTINGS).is_file()
 
 
 def last_stage(run: Path) -> Path:
@@ -371,7 +322,7 @@ def last_stage(run: Path) -> Path:
     folder, parent = run, ""
     for number, stage in enumerate(stages, start=1):
         folder = stage_folder(run, number, stage.get("stage"))
-        manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+        manifest = _found_manifest(folder)
         if manifest is None or manifest.settings != stage or manifest.parent != parent:
             raise ArtifactError(
                 f"{run}: stage {folder.name} is not finished under the settings of {RUN_SETTINGS}; a run is used by its "

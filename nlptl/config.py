@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from nlptl.errors import ConfigError
 from nlptl.faults import PREDICATE, cut, did_you_mean, fault_sentences, shown
+from nlptl.input_paths import from_here, in_file
 
 __all__ = [
     "Config",
@@ -28,11 +29,13 @@ __all__ = [
     "override",
     "parse",
     "replace_at",
+    "value_at",
 ]
 
 C = TypeVar("C", bound="Config")
 SMALLEST = 1e-9  # that a positive setting may be
 MAX_YAML = 2**19  # bytes of a YAML file
+MAX_JSON = 2**28  # bytes of a JSON file that nlptl wrote: a manifest, a result, the counters of a checkpoint
 MAX_YAML_VALUES = 100_000  # of a YAML file, aliases spelt out
 # PyYAML raises these for !!int foo, a list as a key, or ten thousand brackets.
 YAML_FAULTS = (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -123,10 +126,13 @@ def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> Befo
     return BeforeValidator(checked)
 
 
-def parse(model: type[C], raw: object, *, where: str) -> C:
-    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them."""
+def parse(model: type[C], raw: object, *, where: str, folder: Path | None = None) -> C:
+    """Validate plain values. ConfigError tells all faults; `where` names the file or object that holds them.
+
+    Paths in them are relative to `folder`, or to the current one.
+    """
     try:
-        return super(Config, model).model_validate(raw)
+        return super(Config, model).model_validate(raw, context=in_file(folder))
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, where))) from None
     except ConfigError as error:  # of a check that `model` itself makes
@@ -180,7 +186,10 @@ def dump_yaml(raw: object) -> str:
 
 
 def override(raw: object, assignments: Sequence[str]) -> object:
-    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]")."""
+    """Return a copy of `raw` with each "a.0.b=value" applied. The value is read as YAML ("50", "true", "[1, 2]").
+
+    Paths in it are relative to the current folder, as everywhere on the command line.
+    """
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         told = f"--set {cut(assignment)}"
@@ -190,7 +199,7 @@ def override(raw: object, assignments: Sequence[str]) -> object:
             value = yaml.load(text, Loader=_StrictLoader)
         except YAML_FAULTS:
             raise ConfigError(f"{told}: the value is not valid YAML. Put it in quotes.") from None
-        raw = replace_at(raw, path.split("."), value, where=told)
+        raw = replace_at(raw, path.split("."), from_here(value), where=told)
     return raw
 
 
@@ -232,6 +241,13 @@ def _told_of_yaml(error: yaml.MarkedYAMLError) -> str:
     if "constructor for the tag" in str(error.problem):
         return f"{line}: a tag with ! is not read, since settings are plain values. Remove it."
     return f"{line}: this is not valid YAML ({error.problem}). Check the indentation, colons and brackets of this line."
+
+
+def value_at(raw: Any, keys: Sequence[str]) -> Any:
+    """Return the plain value that `keys` name in a nested one; `replace_at` puts it there."""
+    for key in keys:
+        raw = raw[int(key)] if isinstance(raw, list) else raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
 
 
 class _KeyGivenTwice(yaml.constructor.ConstructorError):

@@ -23,7 +23,8 @@ _REMEDIES = {
     errno.ENAMETOOLONG: f"{_WHOLE}. Choose a shorter name.",
     errno.ENOTDIR: _FILE,
     errno.EEXIST: _FILE,
-    errno.ENOENT: "its folder was removed meanwhile. Run the same command again.",
+    errno.ENOENT: "its folder is not there, or was removed. Make it, or choose another path.",
+    errno.EISDIR: "a folder stands where a file is expected. Choose another path.",
     errno.ELOOP: f"{_WHOLE}. Remove the symbolic link, or choose another path.",
 }
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from nlptl.disk_errors import told_as_storage_error
+from nlptl.disk_errors import checked_path, told_as_storage_error
 from nlptl.errors import ArtifactError, StorageError
 from nlptl.locks import held, made_and_held
 
@@ -43,6 +43,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     A device or a pipe is written into: it cannot be replaced.
     """
+    checked_path(path)
     with told_as_storage_error(path):
         if _is_special(path):
             with path.open("wb") as file:

@@ -23,7 +23,11 @@ class ConfigError(NlptlError):
 
 
 class DataError(NlptlError):
-    """Data file, row or label that the run cannot use. The message names file and line."""
+    """Data that the run cannot use. `faults` holds one message a fault, with file and line; `str()` joins them by line."""
+
+    def __init__(self, faults: str | Sequence[str]) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n".join(self.faults))
 
 
 class ArtifactError(NlptlError):

@@ -13,21 +13,17 @@ import pytest
 from nlptl import artifact
 from nlptl.artifact import (
     Manifest,
-    check_replaceable,
     checked_manifest,
-    is_ours,
     publish,
     read_json,
     read_manifest,
     read_published,
-    read_result,
-    read_result_line,
     read_tensors,
-    result_line,
     verify,
-    write_result,
 )
 from nlptl.errors import ArtifactError
+from nlptl.ownership import check_replaceable, is_ours
+from nlptl.results import read_result, read_result_line, result_line, write_result
 
 
 def write_hello(folder: Path) -> None:
@@ -258,7 +254,8 @@ def test_an_edited_manifest_is_told_and_one_of_an_earlier_version_is_read(tmp_pa
 def test_a_kept_folder_is_not_read_while_its_stamps_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = published(tmp_path / "a")
+    folder = tmp_path / "a"
+    publish(folder, write_hello, Manifest(kind="encoder"), stamped=True)
     hello, read = folder / "tokenizer.json", list[Path]()
     monkeypatch.setattr(
         artifact, "file_digest", lambda path, digest=artifact.file_digest: read.append(path) or digest(path)

@@ -95,7 +95,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "labelled: train.csv, shot: 8}",
             "p.yaml: data.shot is not a setting. Did you mean 'shots'? Known here: unlabelled, source, labelled, validation, "
             "test, label_names, text_column, label_column, delimiter, quoting, encoding, header, sheet, max_text_length, shots, "
-            "drop_leaks, empty_text.",
+            "drop_leaks, empty_text, empty_label.",
         ),
         (
             "stages:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -109,7 +110,7 @@ def test_safetensors_on_a_full_disk_is_the_same_sentence(tmp_path: Path) -> None
         (errno.EPERM, "(Operation not permitted); nothing was left half-written. Change the permissions or choose another "
                       "folder."),
         (errno.EROFS, "(Read-only file system); nothing was left half-written. Choose another folder."),
-        (errno.ENOENT, "(No such file or directory); its folder was removed meanwhile. Run the same command again."),
+        (errno.ENOENT, "(No such file or directory); its folder is not there, or was removed. Make it, or choose another path."),
         (errno.EIO, "(Input/output error); nothing was left half-written. Free space or choose another folder."),
     ],
 )  # fmt: skip
@@ -382,4 +383,24 @@ def test_a_tmpdir_that_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Monke
         pass
     assert (
         str(caught.value) == f"{tmp_path}: cannot be written (No space left on device). Set TMPDIR to another folder."
+    )
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_paths_that_no_disk_takes_are_told(name: str, tmp_path: Path) -> None:
+    for write in (lambda path: write_text_atomically(path, ""), lambda path: saved(path, NEW)):
+        with pytest.raises(ArtifactError, match="expected a path"):
+            write(tmp_path / name)
+
+
+def test_a_folder_that_vanishes_in_the_middle_is_told(tmp_path: Path) -> None:
+    def write(draft: Path) -> None:
+        write_text(NEW)(draft)
+        shutil.rmtree(tmp_path / "runs")
+
+    with pytest.raises(StorageError) as caught:
+        publish(tmp_path / "runs" / "a", write, Manifest(kind="encoder"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'runs' / 'a'}: cannot be written (No such file or directory); its folder is not there, or was removed. "
+        "Make it, or choose another path."
     )

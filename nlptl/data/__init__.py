@@ -6,10 +6,11 @@ from nlptl.data.data_settings import DataSettings, FileSource, HubSource, Source
 from nlptl.data.leaks import Leak
 from nlptl.data.load import load_data, load_table, stream_texts
 from nlptl.data.outside_tests import redraw, rows_not_in, without_texts_of
+from nlptl.data.python_texts import LabelledLike, TextsLike
 from nlptl.data.report import DataReport, PartReport
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import Label, TextTable
-from nlptl.data.text_data import LabelledLike, LabelNames, LabelSet, TextData, TextsLike
+from nlptl.data.text_data import LabelNames, LabelSet, TextData
 
 __all__ = [
     "DataReport", "DataSettings", "FileSource", "HubSource", "Label", "LabelNames", "LabelSet", "LabelledLike",

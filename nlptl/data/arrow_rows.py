@@ -8,8 +8,13 @@ from typing import Any
 from nlptl.data.row_checks import RawRows, joined_text
 
 
-def arrow_rows(batches: Iterable[Any], *, texts: Sequence[str], label: str | None, schema: Any) -> Iterator[RawRows]:
-    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`."""
+def arrow_rows(
+    batches: Iterable[Any], *, texts: Sequence[str], label: str | None, schema: Any, whole: bool = False
+) -> Iterator[RawRows]:
+    """Yield Arrow batches as rows numbered from 1, with the ids of a ClassLabel replaced by its names in `schema`.
+
+    `whole` adds all values of each row.
+    """
     names = _label_names(schema, label)
     start = 1
     for batch in batches:
@@ -18,7 +23,8 @@ def arrow_rows(batches: Iterable[Any], *, texts: Sequence[str], label: str | Non
             labels = [names[one] if one is not None and 0 <= one < len(names) else None for one in labels]
         parts = [batch.column(name).to_pylist() for name in texts]
         joined = parts[0] if len(parts) == 1 else [joined_text(part) for part in zip(*parts, strict=True)]
-        yield RawRows(range(start, start + batch.num_rows), joined, labels)
+        records = [*zip(*(column.to_pylist() for column in batch.columns), strict=True)] if whole else None
+        yield RawRows(range(start, start + batch.num_rows), joined, labels, records)
         start += batch.num_rows
 
 

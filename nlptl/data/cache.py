@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nlptl.artifact import file_digest, read_result, write_result
+from nlptl.artifact import file_digest
 from nlptl.data.table import Tally, TextTable
 from nlptl.disk_errors import RefusedError, told_as_storage_error
 from nlptl.drafts import sweep, temporary_folder, write_atomically
 from nlptl.errors import ArtifactError, DataError, StorageError
+from nlptl.results import read_result, write_result
 
 _FORMAT = 2
 _CACHED = re.compile(r"[0-9a-f]{64}\.[0-9]+\.(arrow|json)")

@@ -20,6 +20,7 @@ from nlptl.data.text_format import TextFormat
 Quoting = Literal["csv", "none"]
 
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_RARE_IN_TEXT = "\t|"  # separators by which a line's number of fields is hardly right by chance
 _SAMPLE_CHARACTERS = 1 << 17
 _SAMPLE_RECORDS = 200
 _MIN_EVEN_SHARE = 0.9  # of a sample's rows that have the usual number of fields under the right separator
@@ -94,14 +95,15 @@ def find_layout(
         remarks.append(f"{name} separates its fields")
     if layout.skip_blanks:
         remarks.append("blanks behind its separators are left out")
-    if (
-        settings.quoting is None
-        and form.has_quotes
-        and layout.delimiter in "\t|"
-        and _has_plain_quotes(path, form, layout)
-    ):
-        layout = replace(layout, quoting="none", skip_blanks=False)
-        remarks.append("its quotes are read as plain characters, since each line is a row")
+    if settings.quoting is None and form.has_quotes:
+        check = _check_quotes(path, form, layout)
+        if layout.delimiter in _RARE_IN_TEXT and check.are_plain:
+            layout = replace(layout, quoting="none", skip_blanks=False)
+            remarks.append("its quotes are read as plain characters, since each line is a row")
+        elif check.join_lines:
+            remarks.append(
+                f"quotes make {check.records} rows of its {check.lines} lines. Set `quoting: none` if quotes are plain characters"
+            )
     return layout, tuple(remarks)
 
 
@@ -136,7 +138,8 @@ def _most_likely(layouts: Sequence[CsvLayout], sample: str, is_whole: bool, colu
         for layout, found in records.items():
             if found and columns.are_in(found[0]):
                 return layout
-    if _evenness(records[usual]) >= (_MIN_EVEN_SHARE, 2):
+    share, width = _evenness(records[usual])
+    if share >= _MIN_EVEN_SHARE and width > 1:
         return usual
     return max(layouts, key=lambda layout: (_evenness(records[layout])[1] > 1, *_evenness(records[layout])))
 
@@ -149,46 +152,57 @@ def _evenness(records: Sequence[Sequence[str]]) -> tuple[float, int]:
     return count / len(records), width
 
 
-def _has_plain_quotes(path: Path, form: TextFormat, layout: CsvLayout) -> bool:
-    """Return whether every line is a row by itself, while reading quotes as CSV fails or makes one row of several lines."""
+def _check_quotes(path: Path, form: TextFormat, layout: CsvLayout) -> _QuoteCheck:
+    """Read the file by CSV's rules for quotes, up to the first line that is no row by itself."""
     lines = itertools.chain.from_iterable(io.StringIO(block, newline="\n") for _, block in read_blocks(path, form))
-    kept = itertools.islice(lines, layout.first_line - 1, None)
     check = _QuoteCheck(layout)
+    watched = check.watched(itertools.islice(lines, layout.first_line - 1, None))
     try:
         with wide_fields(form.max_line):
-            for record in layout.reader(check.watched(kept)):
-                check.records += bool(record)
-                check.even_records = check.even_records and (not record or len(record) == check.width)
+            for record in layout.reader(watched):
+                check.add(record)
                 if not check.even_lines:
-                    return False
+                    break
     except csv.Error:
-        for _ in check.rest():
+        check.is_csv = False
+        for _ in watched:  # the lines that the reader has left
             pass
-        return check.even_lines
-    return check.even_lines and (not check.even_records or (check.width > 1 and check.records < check.lines))
+    return check
 
 
+@dataclass
 class _QuoteCheck:
-    """Lines of a table and the rows that they make."""
+    """Lines of a table, and the rows that they make by CSV's rules for quotes."""
 
-    def __init__(self, layout: CsvLayout) -> None:
-        self.layout, self.width, self.lines, self.records = layout, 0, 0, 0
-        self.even_lines = self.even_records = True
-        self._source: Iterator[str] = iter(())
+    layout: CsvLayout
+    width: int = 0  # fields of the first line
+    lines: int = 0
+    records: int = 0
+    even_lines: bool = True  # whether each line has as many separators as the first
+    is_csv: bool = True  # whether reading by CSV's rules finds no fault
+
+    @property
+    def join_lines(self) -> bool:
+        """Whether quotes make one row of several lines, although each would be a row by itself."""
+        return self.even_lines and self.is_csv and self.records < self.lines
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether quotes seem to be plain characters."""
+        return self.even_lines and (not self.is_csv or (self.width > 1 and self.records < self.lines))
 
     def watched(self, lines: Iterator[str]) -> Iterator[str]:
         """Yield the lines, and note whether each is a row by itself."""
-        self._source = lines
         for line in lines:
-            if not line.strip("\r\n"):
-                yield line
-                continue
-            count = line.count(self.layout.delimiter) + 1
-            self.width = self.width or count
-            self.lines += 1
-            self.even_lines = self.even_lines and count == self.width
+            if line.strip():
+                count = line.count(self.layout.delimiter) + 1
+                self.width = self.width or count
+                self.lines += 1
+                self.even_lines = self.even_lines and count == self.width
             yield line
 
-    def rest(self) -> Iterator[str]:
-        """Yield the lines that the reader has left."""
-        yield from self.watched(self._source)
+    def add(self, record: Sequence[str]) -> None:
+        """Note a row."""
+        if any(map(str.strip, record)):
+            self.records += 1
+            self.is_csv = self.is_csv and len(record) == self.width

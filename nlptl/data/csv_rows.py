@@ -12,13 +12,12 @@ from typing import Any
 
 from nlptl.data.csv_layouts import CsvLayout, wide_fields
 from nlptl.data.limits import text_too_long
-from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, no_rows
+from nlptl.data.row_checks import HEADER_REMEDY, ColumnPositions, Columns, RawRows, joined_text, no_rows
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat
 from nlptl.errors import DataError
 
-HEADER_REMEDY = " If the first row is data, set `header: false`."
-
+_OTHER_SEPARATOR = " If another character separates the fields, set `delimiter:`."
 _BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
 _BATCH_CHARACTERS = 4 << 20
 _MAX_KNOWN_LABELS = 1_000
@@ -31,7 +30,10 @@ def find_columns(path: Path, form: TextFormat, layout: CsvLayout, columns: Colum
     at = f"{path}:{line}"
     if not first:
         raise no_rows(str(path))
-    return columns.match(first, at, counted=HEADER_REMEDY) if layout.header else columns.number(len(first), at)
+    if not layout.header:
+        return columns.number(first, at)
+    is_one = len(first) == 1 and len(columns.wanted()) > 1
+    return columns.match(first, at, remedy=_OTHER_SEPARATOR if is_one else HEADER_REMEDY)
 
 
 def read_csv(
@@ -39,15 +41,16 @@ def read_csv(
 ) -> Iterator[RawRows]:
     """Stream the rows. Raises DataError for one with more or fewer fields than the header, or a field over `limit` characters."""
     label, texts = positions.label, positions.texts
-    width, merged = 0, _MergedRows(path, layout, label)
+    width, header, merged = 0, list[str](), _MergedRows(path, layout, label)
     for found in _batches(path, form, layout, limit=limit):
         batch = found if width or not layout.header else found[1:]
-        width = width or len(found[0][1])
-        for line, record in batch:
-            if len(record) != width:
-                raise _other_width(path, line, len(record), width)
+        if not width:
+            width, header = len(found[0][1]), found[0][1] if layout.header else []
+        if any(len(record) != width for _, record in batch):
+            batch = _without_blank_lines(batch, width, path)
         if not batch:
             continue
+        _check_repeats(batch, header, path)
         merged.check(batch)
         yield RawRows(
             [line for line, _ in batch],
@@ -55,6 +58,7 @@ def read_csv(
             if len(texts) == 1
             else [joined_text([record[place] for place in texts]) for _, record in batch],
             None if label is None else [record[label] for _, record in batch],
+            [record for _, record in batch],
         )
 
 
@@ -98,7 +102,7 @@ class _MergedRows:
     path: Path
     layout: CsvLayout
     label: int | None
-    known: set[str] = field(default_factory=set)  # labels of rows on one line
+    known: set[str] = field(default_factory=set)  # labels found
     suspects: list[tuple[int, list[str]]] = field(
         default_factory=list
     )  # rows with the labels that their lines would have
@@ -110,7 +114,7 @@ class _MergedRows:
         for line, record in batch:
             if any("\n" in value for value in record):
                 self._suspect(line, record, self.label)
-            elif len(self.known) < _MAX_KNOWN_LABELS:
+            if len(self.known) < _MAX_KNOWN_LABELS:
                 self.known.add(record[self.label])
         for line, labels in self.suspects:
             if self.known.issuperset(labels):
@@ -126,11 +130,25 @@ class _MergedRows:
             self.suspects.append((line, [fields[label].strip("\r") for fields in lines]))
 
 
-def _other_width(path: Path, line: int, found: int, expected: int) -> DataError:
-    return DataError(
-        f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the header {expected}. "
-        'Put a field that contains the separator in "quotes".'
-    )
+def _check_repeats(batch: list[tuple[int, list[str]]], header: list[str], path: Path) -> None:
+    """Raise DataError for a row that is the header once more. With one column, it may be a text."""
+    last = header[1:]
+    for line, record in batch if last else ():
+        if record[1:] == last and record[0].lstrip("\ufeff") == header[0].lstrip("\ufeff"):
+            raise DataError(
+                f"{path}:{line}: the row repeats the header, as where two files were joined. Remove the row."
+            )
+
+
+def _without_blank_lines(batch: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:
+    kept = [(line, record) for line, record in batch if len(record) > 1 or record[0].strip() or width == 1]
+    for line, record in kept:
+        if (found := len(record)) != width:
+            raise DataError(
+                f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the header {width}. "
+                'Put a field that contains the separator in "quotes".'
+            )
+    return kept
 
 
 def _not_csv(path: Path, line: int, layout: CsvLayout, error: csv.Error, limit: int) -> DataError:

@@ -14,6 +14,7 @@ from nlptl.data.limits import MAX_TEXT_LENGTH
 from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
 from nlptl.faults import PREDICATE, shown
+from nlptl.input_paths import InputPath
 
 
 def _is_separator(value: object) -> object:
@@ -49,6 +50,15 @@ def _is_path(file: str) -> str:
     return file
 
 
+_SEPARATED = (".csv", ".tsv")
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls")
+_KINDS_WITH = {  # settings, and the files that have them
+    "delimiter": _SEPARATED,
+    "quoting": _SEPARATED,
+    "header": (*_SEPARATED, *_WORKBOOKS),
+    "encoding": (*_SEPARATED, ".txt", ".jsonl"),
+    "sheet": _WORKBOOKS,
+}
 _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _Position = Annotated[int, Field(strict=True, ge=1)]
 _ColumnName = Annotated[str, Field(min_length=1)]
@@ -62,7 +72,7 @@ _Sheet = _Position | _ColumnName | None
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: Annotated[str, AfterValidator(_is_path)]
+    file: Annotated[InputPath, AfterValidator(_is_path)]
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
     text: _TextColumn | None = None
     """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
@@ -80,10 +90,13 @@ class FileSource(Config):
     """Sheet of a workbook. Default: `sheet` of the data block."""
 
     @model_validator(mode="after")
-    def _a_txt_file_has_no_columns(self) -> FileSource:
-        is_txt = bare_name(PurePath(self.file)).endswith(".txt")
-        if is_txt and (self.text, self.label) != (None, None):
+    def _settings_fit_the_file(self) -> FileSource:
+        kind = PurePath(bare_name(PurePath(self.file))).suffix
+        if kind == ".txt" and (self.text, self.label) != (None, None):
             raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
+        for name, kinds in _KINDS_WITH.items():
+            if kind and kind not in kinds and getattr(self, name) is not None:
+                raise ValueError(f"{self.file} has no {name}, since it is a {kind} file. Remove `{name}:`.")
         return self
 
 
@@ -126,7 +139,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[str, Tag("str")]
+_Path = Annotated[InputPath, Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions
@@ -170,7 +183,7 @@ class DataSettings(Config):
     stand in the first and labels in the next, unless `text_column` and `label_column` are numbers."""
     sheet: _Sheet = None
     """Sheet of an Excel workbook: its name, or its number from 1. Default: the first visible one."""
-    max_text_length: int = Field(default=MAX_TEXT_LENGTH, ge=1, le=1_000_000_000)
+    max_text_length: int = Field(default=MAX_TEXT_LENGTH, ge=1, le=1_000_000_000, strict=True)
     """Largest number of characters of a text. A longer one is refused, since it would fill the memory."""
     shots: int | None = Field(default=None, ge=1, le=10_000_000)
     """Number of rows of each label to draw from `labelled`, by `seed`. Default: all rows. Fewer rows show what a
@@ -180,6 +193,9 @@ class DataSettings(Config):
     scores too high."""
     empty_text: Literal["refuse", "skip"] = "refuse"
     """Treatment of a row without text: `refuse` stops and names its line; `skip` leaves it out."""
+    empty_label: Literal["refuse", "skip", "unlabelled"] = "refuse"
+    """Treatment of a labelled row without label: `refuse` stops and names its line; `skip` leaves it out; `unlabelled`
+    adds the text of a row of `labelled` to the pile, and leaves out rows of other parts."""
 
     @field_validator("label_names", mode="before")
     @classmethod

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
+from nlptl.data.label_findings import LabelFinding, label_findings
+from nlptl.data.labelled_parts import LabelChanges, labelled_parts
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import check_rows, names_shown
+from nlptl.data.row_checks import SETTINGS_DOOR, Door, check_rows, names_shown
 from nlptl.data.shots import draw_shots
-from nlptl.data.sources import OpenedSource, load, open_source, place_of_row
+from nlptl.data.sources import OpenedSource, load, open_source, places_of_rows
 from nlptl.data.table import TextTable, arrow_batch, concatenate
 from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
@@ -25,27 +29,24 @@ _PARTS = ("unlabelled", "source", "labelled", "validation", "test")
 def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
-    """Read and check all parts, drop leaks, draw shots by `seed`. DataError names the first fault at the YAML path `where`."""
-    named = [name for name in _PARTS if getattr(settings, name)]
-    parts = {name: _read(name, settings, where=f"{where}.{name}", progress=progress) for name in named}
-    tables = {name: part.table for name, part in parts.items()}
-    names = None if settings.label_names is None else LabelNames.of(settings.label_names)
-    defining = [tables[name] for name in ("labelled", "source") if name in tables]
-    for table in defining:
-        LabelSet.of(table)
-    if names is not None and not defining:
-        LabelSet.named(names.labels(), where=f"{where}.label_names")
-
-    def place(part: str, row: int) -> str:
-        return place_of_row(parts[part].inputs[0], row, empty_text=settings.empty_text)
-
-    check_labels(tables, names, where=f"{where}.label_names", place=place)
+    """Read and check all parts, drop leaks, draw shots by `seed`. DataError tells all faults found, at the YAML path `where`."""
+    parts, tables, names = _read_parts(settings, where=where, progress=progress)
+    _check_label_sets(parts, tables, names, where=where)
+    findings = {
+        name: list(label_findings(table, places=parts[name].places, names_labels=name in ("labelled", "source")))
+        for name, table in tables.items()
+        if name != "unlabelled"
+    }
     duplicates, leaks = _clear_leaks(tables, drop=settings.drop_leaks)
     _check_what_is_left(parts, tables)
     if settings.shots is not None:
         tables["labelled"] = draw_shots(tables["labelled"], settings.shots, seed)
-    reports = {name: parts[name].report(tables[name], duplicates[name]) for name in tables}
-    return TextData(**tables, label_names=names), DataReport(reports, tuple(leaks), settings.shots)
+    reports = {
+        name: parts[name].report(tables[name], duplicates[name], findings.get(name, ()))
+        for name in _PARTS
+        if name in tables
+    }
+    return TextData.of_tables(tables, names), DataReport(reports, tuple(leaks), settings.shots)
 
 
 def load_table(
@@ -54,13 +55,18 @@ def load_table(
     settings: DataSettings | None = None,
     labelled: bool = True,
     where: str = "data",
+    door: Door = SETTINGS_DOOR,
     on_remark: Callable[[str], object] | None = None,
 ) -> TextTable:
-    """Read one source by `settings`. DataError tells the first fault; `on_remark` gets sentences on how the file is read."""
+    """Read one source by `settings`. DataError tells its faults, with remedies of `door`; `on_remark` gets sentences on how.
+
+    Rows without a label are left out unless `empty_label` is "refuse".
+    """
     settings = settings or DataSettings()
-    opened = open_source(source, settings=settings, labelled=labelled, where=where)
+    opened = open_source(source, settings=settings, labelled=labelled, where=where, door=door)
     _tell(opened, on_remark)
-    return load(opened, empty_text=settings.empty_text)[0]
+    table = load(opened, empty_text=settings.empty_text, empty_label=settings.empty_label)[0]
+    return labelled_parts({"read": table})[0]["read"].table if labelled else table
 
 
 def stream_texts(
@@ -68,11 +74,12 @@ def stream_texts(
     *,
     settings: DataSettings | None = None,
     where: str = "data",
+    door: Door = SETTINGS_DOOR,
     on_remark: Callable[[str], object] | None = None,
 ) -> Iterator[list[str]]:
     """Yield the texts of one file in batches as they are read; `on_remark` gets sentences on how that is done."""
     settings = settings or DataSettings()
-    opened = open_source(source, settings=settings, labelled=False, where=where)
+    opened = open_source(source, settings=settings, labelled=False, where=where, door=door)
     _tell(opened, on_remark)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
@@ -92,8 +99,17 @@ class _ReadPart:
     inputs: list[OpenedSource]
     table: TextTable
     skipped: int
+    settings: DataSettings
+    changes: LabelChanges = field(default_factory=LabelChanges)
 
-    def report(self, used: TextTable, duplicates: int) -> PartReport:
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Return the places of rows of a labelled part, which has one source."""
+        numbers = self.table.numbers
+        read = rows if numbers is None else [numbers[row] - 1 for row in rows]
+        empty_text, empty_label = self.settings.empty_text, self.settings.empty_label
+        return places_of_rows(self.inputs[0], read, empty_text=empty_text, empty_label=empty_label)
+
+    def report(self, used: TextTable, duplicates: int, findings: Sequence[LabelFinding]) -> PartReport:
         return PartReport(
             source=self.table.name,
             rows_read=len(self.table),
@@ -103,8 +119,51 @@ class _ReadPart:
             labels=dict(sorted(Counter(used.labels()).items())) if used.has_labels else None,
             digest=used.digest,
             revisions=tuple(source.revision for source in self.inputs if source.revision is not None),
+            empty_label=self.settings.empty_label,
+            label_changes=self.changes,
+            label_findings=tuple(findings),
             remarks=tuple(remark for source in self.inputs for remark in source.remarks),
         )
+
+
+def _read_parts(
+    settings: DataSettings, *, where: str, progress: Progress | None
+) -> tuple[dict[str, _ReadPart], dict[str, TextTable], LabelNames | None]:
+    """Read all parts, spell their labels alike and add rows without a label to the pile. DataError tells all faults."""
+    faults, parts = CollectedFaults(), dict[str, _ReadPart]()
+    for name in _PARTS:
+        if getattr(settings, name):
+            with faults.kept():
+                parts[name] = _read(name, settings, where=f"{where}.{name}", progress=progress)
+    faults.check(where)
+    names = None if settings.label_names is None else LabelNames.of(settings.label_names)
+    read = {name: part.table for name, part in parts.items() if name != "unlabelled"}
+    labelled, spelt = labelled_parts(read, more_labels=() if names is None else tuple(names.labels()))
+    for name, found in labelled.items():
+        parts[name] = dataclasses.replace(parts[name], table=found.table, changes=found.changes)
+    rest = None if "labelled" not in labelled else labelled["labelled"].unlabelled
+    if rest is not None and settings.empty_label == "unlabelled":
+        pile = parts.get("unlabelled") or _ReadPart([], rest, 0, settings)
+        joined = rest if pile.table is rest else concatenate([pile.table, rest])
+        parts["unlabelled"] = dataclasses.replace(pile, table=joined)
+    tables = {name: parts[name].table for name in _PARTS if name in parts}
+    return parts, tables, None if names is None else names.spelt(spelt)
+
+
+def _check_label_sets(
+    parts: Mapping[str, _ReadPart], tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str
+) -> None:
+    faults = CollectedFaults()
+    defining = [tables[name] for name in ("labelled", "source") if name in tables]
+    for table in defining:
+        with faults.kept():
+            LabelSet.of(table)
+    if names is not None and not defining:
+        with faults.kept():
+            LabelSet.named(names.labels(), where=f"{where}.label_names")
+    with faults.kept():
+        check_labels(tables, names, where=f"{where}.label_names", place=lambda part, row: parts[part].places([row])[0])
+    faults.check(where)
 
 
 def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
@@ -113,10 +172,18 @@ def _read(name: str, settings: DataSettings, *, where: str, progress: Progress |
         [(f"{where}.{i}", one) for i, one in enumerate(sources)] if isinstance(sources, list) else [(where, sources)]
     )
     is_labelled = name != "unlabelled"
-    inputs = [open_source(one, settings=settings, labelled=is_labelled, where=place) for place, one in named]
-    loaded = [load(source, empty_text=settings.empty_text, progress=progress) for source in inputs]
+    faults, inputs, loaded = CollectedFaults(), [], []
+    for place, one in named:
+        with faults.kept():
+            inputs.append(open_source(one, settings=settings, labelled=is_labelled, where=place))
+    for source in inputs:
+        with faults.kept():
+            loaded.append(
+                load(source, empty_text=settings.empty_text, empty_label=settings.empty_label, progress=progress)
+            )
+    faults.check(where)
     tables, skipped = zip(*loaded, strict=True)
-    return _ReadPart(inputs, concatenate(tables), sum(skipped))
+    return _ReadPart(inputs, concatenate(tables), sum(skipped), settings)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:

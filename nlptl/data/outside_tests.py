@@ -32,7 +32,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
     if known is not None:
         for test in tests:
             check_known_labels(test, known, place=test.row_place)
-    return TextData(**kept, label_names=data.label_names)
+    return TextData.of_tables(kept, data.label_names)
 
 
 def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:

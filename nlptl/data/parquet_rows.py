@@ -17,7 +17,7 @@ from nlptl.errors import DataError, first_line
 
 _BATCH_ROWS = 2_000
 _MIN_BATCH_ROWS = 20
-_BATCH_BYTES = 64 << 20
+_BATCH_BYTES = 16 << 20
 _ROW_BYTES = 8  # that a row counts besides its text, so that endless empty rows are bounded too
 
 
@@ -27,21 +27,24 @@ def parquet_columns(path: Path, packing: Packing | None, columns: Columns) -> Co
         return columns.match(file.schema_arrow.names, str(path))
 
 
-def read_parquet(path: Path, packing: Packing | None, positions: ColumnPositions, *, limit: int) -> Iterator[RawRows]:
-    """Stream the rows. Raises DataError for a damaged file, or one whose few bytes would fill the memory."""
+def read_parquet(
+    path: Path, packing: Packing | None, positions: ColumnPositions, *, limit: int, whole: bool = False
+) -> Iterator[RawRows]:
+    """Stream the rows, `whole` with all values. DataError for a damaged file, or one whose few bytes would fill the memory."""
     with _plain(path, packing) as plain, _told(path):
         with _opened(plain) as file:
             metadata, schema = file.metadata, file.schema_arrow
         names = [schema.names[place] for place in positions.wanted()]
-        chunks = _chunks(metadata, names)
+        read = list(dict.fromkeys(schema.names if whole else names))
+        chunks = _chunks(metadata, read)
         packed, unpacked = plain.stat().st_size, sum(chunk.total_uncompressed_size for chunk in chunks)
         check_ratio(path, unpacked=unpacked, packed=packed)
         unpacked = 0
         with _opened(plain, read_dictionary=_with_dictionary(chunks)) as file:
-            found = file.iter_batches(batch_size=_batch_rows(metadata, chunks), columns=list(dict.fromkeys(names)))
+            found = file.iter_batches(batch_size=_batch_rows(metadata, chunks), columns=read)
             batches = _expanded(found, Origin(str(path)), limit)
             for rows in arrow_rows(
-                batches, texts=names[: len(positions.texts)], label=_label(positions, names), schema=schema
+                batches, texts=names[: len(positions.texts)], label=_label(positions, names), schema=schema, whole=whole
             ):
                 unpacked += sum(len(text) for text in rows.texts if isinstance(text, str)) + _ROW_BYTES * len(
                     rows.texts

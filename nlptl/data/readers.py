@@ -51,6 +51,12 @@ class FileFormat:
     remarks: tuple[str, ...] = ()  # what a person should know of how the file is read
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns of a table. A .jsonl file names them in each row."""
+        positions = self.positions if self.workbook is None else self.workbook.positions
+        return () if positions is None else positions.names
+
+    @property
     def origin(self) -> Origin:
         """The file as the origin of its rows."""
         return Origin(str(self.path), "rows" if self.kind in _COUNTED_IN_ROWS else "lines")
@@ -89,7 +95,9 @@ def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> F
         return FileFormat(path, kind, packing, columns, limit, positions=positions, remarks=positions.remarks)
     found = survey(path, encoding=settings.encoding, max_text_length=limit)
     if kind in (".txt", ".jsonl"):
-        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=found.remarks)
+        mixed = f"line {found.lone_return} holds a CR, which ends no line where others end in LF"
+        told = (*found.remarks, mixed) if kind == ".txt" and found.lone_return else found.remarks
+        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=told)
     usual = "\t" if kind == ".tsv" else ","
     layout, told = find_layout(path, found.format, usual=usual, columns=columns, settings=settings.layout)
     positions = find_columns(path, found.format, layout, columns)
@@ -97,16 +105,19 @@ def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> F
     return FileFormat(path, kind, packing, columns, limit, found.format, layout, positions, remarks=remarks)
 
 
-def read_file(form: FileFormat) -> Iterator[RawRows]:
-    """Stream the rows of a file, a few megabytes at a time. Raises DataError with file and line for a wrong format."""
-    return check_lengths(_rows(form), origin=form.origin, limit=form.max_text_length)
+def read_file(form: FileFormat, *, whole: bool = False) -> Iterator[RawRows]:
+    """Stream the rows of a file, a few megabytes at a time, `whole` with all their values.
+
+    Raises DataError with file and line for a wrong format.
+    """
+    return check_lengths(_rows(form, whole=whole), origin=form.origin, limit=form.max_text_length)
 
 
-def _rows(form: FileFormat) -> Iterator[RawRows]:
+def _rows(form: FileFormat, *, whole: bool) -> Iterator[RawRows]:
     if form.workbook is not None:
-        return form.workbook.rows()
+        return form.workbook.rows(whole=whole)
     if form.text is None and form.positions is not None:
-        return read_parquet(form.path, form.packing, form.positions, limit=form.max_text_length)
+        return read_parquet(form.path, form.packing, form.positions, limit=form.max_text_length, whole=whole)
     text = form.text or TextFormat()
     if form.layout is not None and form.positions is not None:
         return read_csv(form.path, text, form.layout, form.positions, limit=form.max_text_length)
@@ -126,10 +137,13 @@ def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawR
         lines: list[int] = []
         texts: list[object] = []
         labels: list[object] = []
+        records: list[Mapping[str, object]] = []
         for line, source in enumerate(block.split("\n"), first):
             if not source or source.isspace():
                 continue
-            row: Mapping[str | int, object] = _json_object(source, f"{path}:{line}")
+            record = _json_object(source, f"{path}:{line}")
+            records.append(record)
+            row: Mapping[str | int, object] = record  # type: ignore[assignment]
             if not wanted <= row.keys():
                 row = _under_wanted_names(row, columns, f"{path}:{line}")
             lines.append(line)
@@ -138,7 +152,7 @@ def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawR
             if columns.label is not None:
                 labels.append(row[columns.label])
         if lines:
-            yield RawRows(lines, texts, None if columns.label is None else labels)
+            yield RawRows(lines, texts, None if columns.label is None else labels, records)
 
 
 def _under_wanted_names(row: Mapping[str | int, object], columns: Columns, at: str) -> Mapping[str | int, object]:
@@ -150,7 +164,7 @@ def _under_wanted_names(row: Mapping[str | int, object], columns: Columns, at: s
     return {column: values[place] for column, place in zip(columns.wanted(), places, strict=True)}
 
 
-def _json_object(source: str, at: str) -> Mapping[str | int, object]:
+def _json_object(source: str, at: str) -> Mapping[str, object]:
     try:
         row = json.loads(source)
     except (ValueError, RecursionError) as error:

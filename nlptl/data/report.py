@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from operator import itemgetter
 
+from nlptl.data.label_findings import LabelFinding
+from nlptl.data.labelled_parts import LabelChanges
 from nlptl.data.leaks import Leak
+from nlptl.data.row_checks import EmptyLabel
 from nlptl.faults import shown
 
+_MAX_RENAMED = 4  # labels that a sentence names
 _UNEVEN_RATIO = 10  # of the largest label's rows to the smallest's, at which the report mentions it
 
 
@@ -25,6 +29,9 @@ class PartReport:
     labels: Mapping[str, int] | None  # rows used of each label; None for unlabelled text
     digest: str  # sha256 of the rows used
     revisions: tuple[str, ...] = ()  # commits of Hub data sets, where known
+    empty_label: EmptyLabel = "refuse"  # treatment of rows without a label
+    label_changes: LabelChanges = field(default_factory=LabelChanges)
+    label_findings: tuple[LabelFinding, ...] = ()
     remarks: tuple[str, ...] = ()  # sentences on how the files are read, where that is not the plain default
 
 
@@ -55,6 +62,12 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
     told = [f"{name}: {remark}" for remark in part.remarks]
     if part.empty_skipped:
         told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
+    told += [
+        f"{name}: {sentence}"
+        for sentence in _change_sentences(
+            part.label_changes, joins=name == "labelled" and part.empty_label == "unlabelled"
+        )
+    ]
     if part.duplicates:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {_rows(part.rows_read)} {verb} the text of an earlier row.")
@@ -62,7 +75,20 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
         most, least = (choose(part.labels.items(), key=itemgetter(1)) for choose in (max, min))
         if most[1] >= _UNEVEN_RATIO * least[1]:
             told.append(f"{name}: label {most[0]!r} has {_rows(most[1])}, label {least[0]!r} only {least[1]}.")
-    return told
+    return told + [f"{name}: {finding.sentence()}" for finding in part.label_findings]
+
+
+def _change_sentences(changes: LabelChanges, *, joins: bool) -> Iterator[str]:
+    if changes.empty:
+        count = "counts" if changes.empty == 1 else "count"
+        end = f"{count} as unlabelled" if joins else f"{_were(changes.empty)} skipped"
+        yield f"{_rows(changes.empty)} without label {end}."
+    if changes.stripped:
+        yield f"blanks around the label were removed in {_rows(changes.stripped)}."
+    if changes.renamed:
+        names = [f"{shown(label)} as {shown(name)}" for label, name in sorted(changes.renamed.items())]
+        more = f" and {len(names) - _MAX_RENAMED} more" if len(names) > _MAX_RENAMED else ""
+        yield f"labels are spelt alike: {', '.join(names[:_MAX_RENAMED])}{more}."
 
 
 def _leak_sentence(leak: Leak) -> str:

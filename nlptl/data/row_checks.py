@@ -4,16 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Literal
 
 from nlptl.config import did_you_mean
+from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.label_spelling import stripped
 from nlptl.errors import DataError
 from nlptl.faults import shown
 
 EmptyText = Literal["refuse", "skip"]
+EmptyLabel = Literal["refuse", "skip", "unlabelled"]
+HALF_CHARACTER = "which is half of a UTF-16 surrogate pair. Remove it, or write the whole character."
+NO_LABEL = ""  # the label of a row without one in a table just read, until such rows are taken out
 
+
+@dataclass(frozen=True)
+class Door:
+    """Remedies of faulty rows and columns, each a sentence, in the words of the door that the data came through."""
+
+    empty_text: str
+    empty_label: str
+    text_column: str
+    label_column: str
+    no_string: str = ""  # of a text that is no string; empty if the remedy depends on what it is
+
+
+SETTINGS_DOOR = Door(
+    empty_text="Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows.",
+    empty_label="Remove the row, fill in the label, or set `empty_label: skip` to leave out all such rows.",
+    text_column="Name the column with `text_column:`, or with `text:` under this source.",
+    label_column="Name the column with `label_column:`, or with `label:` under this source.",
+    no_string="Put it in quotes, or name another column.",
+)
+PYTHON_DOOR = Door(
+    empty_text='Remove the row, fill in the text, or give `empty_text="skip"` to leave out all such rows.',
+    empty_label='Remove the row, fill in the label, or give `empty_label="skip"` to leave out all such rows.',
+    text_column='Name the column, as in `text="COLUMN"`.',
+    label_column='Name the column, as in `label="COLUMN"`.',
+)
+
+
+HEADER_REMEDY = " If the first row is data, set `header: false`."
 
 Column = str | int  # name, or position counted from 1
 
@@ -27,6 +60,7 @@ class ColumnPositions:
     texts: tuple[int, ...]
     label: int | None
     remarks: tuple[str, ...] = ()  # what a person should know about the match
+    names: tuple[str, ...] = ()  # of all columns of the table; numbers where it has no header
 
     def wanted(self) -> list[int]:
         """Return the places of the texts' columns, then the labels' place."""
@@ -39,6 +73,7 @@ class Columns:
 
     text: Column | tuple[Column, ...] = "text"
     label: Column | None = None
+    door: Door = field(default=SETTINGS_DOOR, repr=False, compare=False)  # no part of a cached table's key
 
     @property
     def texts(self) -> tuple[Column, ...]:
@@ -55,23 +90,24 @@ class Columns:
             if column not in found:
                 raise self._missing(column, [str(name) for name in found], at)
 
-    def match(self, found: Sequence[str], at: str, *, counted: str = "") -> ColumnPositions:
+    def match(self, found: Sequence[str], at: str, *, remedy: str = "") -> ColumnPositions:
         """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
         places, remarks = list[int](), list[str]()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
-                raise self._missing(column, list(found), at, remedy=counted if self.matches_nothing(found) else "")
+                raise self._missing(column, list(found), at, remedy=remedy if self._matches_nothing(found) else "")
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
-        return self._positions(places, tuple(remarks))
+        return self._positions(places, tuple(remarks), tuple(found))
 
-    def number(self, count: int, at: str) -> ColumnPositions:
-        """Return the places of the columns in a table of `count` columns without header, or raise DataError.
+    def number(self, first: Sequence[str], at: str) -> ColumnPositions:
+        """Return the places of the columns in a table without header, which begins with the row `first`, or raise DataError.
 
         Columns have numbers there. The text is the first column unless it is set, and the label the next one.
         """
+        count = len(first)
         named = [number for number in map(_number_of, self.wanted()) if number is not None]
         free = iter(number for number in range(1, count + 2) if number not in named)
         places = []
@@ -89,7 +125,9 @@ class Columns:
                     f"Correct `{usual}_column:`, or `{usual}:` under this source."
                 )
             places.append(number - 1)
-        return self._positions(places, ())
+        is_header = Columns(label=None if self.label is None else "label").are_in(first)
+        told = ("its first row is read as data, although it seems to name the columns",) if is_header else ()
+        return self._positions(places, told, tuple(map(str, range(1, count + 1))))
 
     def are_in(self, found: Sequence[str]) -> bool:
         """Return whether all columns are among those `found`, in whatever case."""
@@ -99,10 +137,10 @@ class Columns:
             for column in self.wanted()
         )
 
-    def matches_nothing(self, found: Sequence[str]) -> bool:
+    def _matches_nothing(self, found: Sequence[str]) -> bool:
         """Return whether none of the columns is among those `found`, nor resembles one."""
         names = set(map(_plain_name, found))
-        return not any(
+        return len(found) < len(self.wanted()) or not any(
             isinstance(column, int) or _plain_name(column) in names or did_you_mean(column, found)
             for column in self.wanted()
         )
@@ -117,16 +155,16 @@ class Columns:
             )
         return like[0] if like else None
 
-    def _positions(self, places: list[int], remarks: tuple[str, ...]) -> ColumnPositions:
-        count = len(self.texts)
-        return ColumnPositions(tuple(places[:count]), places[count] if self.label is not None else None, remarks)
+    def _positions(self, places: list[int], remarks: tuple[str, ...], names: tuple[str, ...]) -> ColumnPositions:
+        count, label = len(self.texts), None if self.label is None else places[-1]
+        return ColumnPositions(tuple(places[:count]), label, remarks, names)
 
     def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
         meant = did_you_mean(column, found) if isinstance(column, str) else ""
         return DataError(
             f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
-            f"{meant} Name the column with `{kind}_column:`, or with `{kind}:` under this source.{remedy}"
+            f"{meant} {self.door.text_column if kind == 'text' else self.door.label_column}{remedy}"
         )
 
 
@@ -153,6 +191,7 @@ class Origin:
 
     name: str
     counts: Literal["lines", "rows"] = "rows"
+    door: Door = SETTINGS_DOOR
 
     def at(self, number: int) -> str:
         """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
@@ -166,6 +205,7 @@ class RawRows:
     lines: Sequence[int]
     texts: Sequence[object]
     labels: Sequence[object] | None
+    records: Sequence[Sequence[object] | Mapping[str, object]] | None = None  # all values of each row, where asked for
 
 
 @dataclass(frozen=True)
@@ -177,27 +217,43 @@ class Rows:
     labels: list[str] | None
 
 
-def check_rows(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
-    """Return checked rows with their labels as strings; "skip" leaves out empty texts. DataError names the first bad row."""
+def check_rows(
+    raw: RawRows, *, origin: Origin, empty_text: EmptyText, empty_label: EmptyLabel = "refuse",
+    faults: CollectedFaults | None = None,
+) -> Rows:  # fmt: skip
+    """Return checked rows with their labels as strings; "skip" leaves out empty texts.
+
+    Unless `empty_label` is "refuse", a row without label gets `NO_LABEL`. A bad row raises DataError, or is left out and
+    added to `faults`.
+    """
     texts = list(raw.texts)
-    if _all_filled_strings(texts) and (raw.labels is None or _all_filled_strings(raw.labels)):
+    if _all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
-    return _check_one_by_one(raw, origin=origin, empty_text=empty_text)
+    return _check_one_by_one(raw, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
 
 
-def label_name(label: object, *, at: str) -> str:
-    """Return a label as a string: 1, 1.0 and True become "1". DataError if it is empty, or no string or whole number."""
-    is_nan = isinstance(label, float) and label != label
-    if label is None or is_nan or (isinstance(label, str) and not label.strip()):
-        raise DataError(f"{at}: the label is empty. Remove the row, or fill in the label.")
+def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
+    """Return a label as a string: 1 and 1.0 become "1", True "True". DataError if it is empty or of another kind."""
+    if is_missing(label) or (isinstance(label, str) and not stripped(label)):
+        raise DataError(f"{at}: the label is empty. {door.empty_label}")
     if isinstance(label, str):
-        return label
+        return str(label)
     value = label.item() if type(label).__module__ == "numpy" and hasattr(label, "item") else label
+    if isinstance(value, bool):
+        return str(value)
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
+    several = " Give each row one label." if isinstance(value, Collection) and not isinstance(value, bytes) else ""
     raise DataError(
-        f"{at}: the label is {shown(label)} ({type(label).__name__}), but must be a name or a whole number."
+        f"{at}: the label is {shown(label)} ({type(label).__name__}), but must be a name or a whole number.{several}"
     )
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value stands for none: None, NaN, pandas.NA or NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
 
 
 def names_by_label(names: object) -> dict[str, str]:
@@ -218,12 +274,20 @@ def names_by_label(names: object) -> dict[str, str]:
             raise ValueError(f"the label {shown(given)} must be a name or a whole number.") from None
         if label in found:
             raise ValueError(f"the label {label!r} has two names. Remove one.")
+        half = half_character(label) or (half_character(name) if isinstance(name, str) else None)
+        if half is not None:
+            raise ValueError(f"the label {label!r} or its name contains {half!r}, {HALF_CHARACTER}")
         if not isinstance(name, str):
             raise ValueError(f"the name of the label {label!r} is {shown(name)}, but must be a text. Put it in quotes.")
         if not name.strip():
             raise ValueError(f"the name of the label {label!r} is empty. Write a few words that say what it means.")
         found[label] = name
     return found
+
+
+def half_character(text: str) -> str | None:
+    """Return the first half of a UTF-16 surrogate pair in `text`, or None."""
+    return next((character for character in text if "\ud800" <= character <= "\udfff"), None)
 
 
 def no_rows(name: str) -> DataError:
@@ -246,25 +310,58 @@ def _all_filled_strings(values: Sequence[object]) -> bool:
         return False
 
 
-def _check_one_by_one(raw: RawRows, *, origin: Origin, empty_text: EmptyText) -> Rows:
+def _all_labels(values: Sequence[object]) -> bool:
+    """Return whether each value is a string with a visible character; labels are few, so each is looked at once."""
+    try:
+        return all(type(value) is str and stripped(value) for value in set(values))
+    except TypeError:
+        return False
+
+
+def _check_one_by_one(
+    raw: RawRows, *, origin: Origin, empty_text: EmptyText, empty_label: EmptyLabel, faults: CollectedFaults | None
+) -> Rows:
     lines: list[int] = []
     texts: list[str] = []
     labels: list[str] = []
     for index, (line, text) in enumerate(zip(raw.lines, raw.texts, strict=True)):
-        at = origin.at(line)
-        if text is not None and not isinstance(text, str):
-            raise DataError(
-                f"{at}: the text is {shown(text)} ({type(text).__name__}), but must be a string. "
-                "Put it in quotes, or name another column."
-            )
-        if text is None or not text.strip():
-            if empty_text == "skip":
-                continue
-            raise DataError(
-                f"{at}: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
-            )
+        if empty_text == "skip" and (is_missing(text) or (isinstance(text, str) and not text.strip())):
+            continue
+        try:
+            checked = _checked_text(text, origin=origin, line=line)
+            label = None if raw.labels is None else _checked_label(raw.labels[index], empty_label, origin, line)
+        except DataError as error:
+            if faults is None:
+                raise
+            faults.add(error)
+            continue
         lines.append(line)
-        texts.append(text)
-        if raw.labels is not None:
-            labels.append(label_name(raw.labels[index], at=at))
+        texts.append(checked)
+        if label is not None:
+            labels.append(label)
     return Rows(lines, texts, None if raw.labels is None else labels)
+
+
+def _checked_text(text: object, *, origin: Origin, line: int) -> str:
+    at = origin.at(line)
+    if is_missing(text) or (isinstance(text, str) and not text.strip()):
+        raise DataError(f"{at}: the text is empty. {origin.door.empty_text}")
+    if not isinstance(text, str):
+        remedy = origin.door.no_string or _remedy_in_python(text)
+        raise DataError(f"{at}: the text is {shown(text)} ({type(text).__name__}), but must be a string. {remedy}")
+    return text
+
+
+def _remedy_in_python(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return 'Decode it, as in `value.decode("utf-8")`.'
+    if isinstance(value, Collection):
+        return "Give the text alone."
+    return "Make it a str, or leave it out."
+
+
+def _checked_label(label: object, empty_label: EmptyLabel, origin: Origin, line: int) -> str:
+    is_empty = is_missing(label) or (isinstance(label, str) and not stripped(label))
+    if is_empty and empty_label != "refuse":
+        return NO_LABEL
+    return label_name(label, at=origin.at(line), door=origin.door)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from nlptl.data.csv_layouts import LayoutSettings
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hub import load_hub
 from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
-from nlptl.data.row_checks import Columns, EmptyText, Origin, RawRows, check_rows
+from nlptl.data.row_checks import SETTINGS_DOOR, Columns, Door, EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.errors import DataError
 from nlptl.progress import Progress, SilentProgress
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20  # size above which rows go through the cache on disk instead of memory
 _UNPACKED_RATIO = 4  # assumed ratio of a packed file's content to its size
-_READER_VERSION = 2  # increased when the readers return other rows for the same bytes
+_READER_VERSION = 3  # increased when the readers return other rows for the same bytes
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,20 @@ class OpenedSource:
     is_big: bool  # whether the rows go through the cache on disk
     megabytes: float | None  # approximate size of the text; None if unknown
     revision: str | None = None  # commit of a Hub data set, if known
+    names: tuple[str, ...] = ()  # of all columns of a table
     remarks: tuple[str, ...] = ()  # sentences on how the source is read, where that is not the plain default
 
 
-def _open_file(path: Path, columns: Columns, settings: ReadingSettings) -> OpenedSource:
+def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole: bool) -> OpenedSource:
     form, size = find_format(path, columns=columns, settings=settings), path.stat().st_size
     is_packed = form.packing is not None or form.text is None
     return OpenedSource(
-        origin=form.origin,
-        rows=lambda: read_file(form),
+        origin=dataclasses.replace(form.origin, door=columns.door),
+        rows=lambda: read_file(form, whole=whole),
         key=lambda: f"{file_digest(path)}/{dataclasses.replace(form, path=Path(), remarks=())}",
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
+        names=form.names,
         remarks=tuple(f"{path}: {remark}." for remark in form.remarks),
     )
 
@@ -62,7 +64,7 @@ def open_dataset(dataset: Dataset, name: str, columns: Columns, revision: str | 
     """Open a 🤗 data set, from the Hub or from a user."""
     size = int(dataset.data.nbytes)
     return OpenedSource(
-        origin=Origin(name),
+        origin=Origin(name, door=columns.door),
         rows=lambda: _dataset_rows(dataset, name, columns),
         key=lambda: f"{dataset._fingerprint}/{columns}",
         is_big=size > _BIG_BYTES,
@@ -84,24 +86,38 @@ def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[Raw
 
 
 def open_source(
-    source: str | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str
+    source: str | FileSource | HubSource,
+    *,
+    settings: DataSettings,
+    labelled: bool,
+    where: str,
+    door: Door = SETTINGS_DOOR,
+    whole: bool = False,
 ) -> OpenedSource:
-    """Open one source, whose YAML path is `where`. Raises DataError if that is missing, unsupported or cannot be loaded."""
+    """Open one source, whose YAML path is `where`; the rows of a file may be `whole`, with all their values.
+
+    Raises DataError if the source is missing, unsupported or cannot be loaded.
+    """
     if isinstance(source, str):
         source = FileSource(file=source)
     label = (source.label or settings.label_column) if labelled else None
     text = source.text or settings.text_column
-    columns = Columns(tuple(text) if isinstance(text, list) else text, label)
+    columns = Columns(tuple(text) if isinstance(text, list) else text, label, door)
     if isinstance(source, HubSource):
         dataset, revision = load_hub(source, where=where)
         return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
     _check_file(path, labelled=labelled, where=where)
-    return _open_file(path, columns, _reading_settings(source, settings))
+    return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
 
 
-def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | None = None) -> tuple[TextTable, int]:
-    """Read a source into a table, in memory or through the cache. Return it and the number of skipped rows without text."""
+def load(
+    source: OpenedSource, *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse", progress: Progress | None = None
+) -> tuple[TextTable, int]:
+    """Read a source into a table, in memory or through the cache. Return it and the number of skipped rows without text.
+
+    Unless `empty_label` is "refuse", rows without a label have the label "" in the table.
+    """
     name = source.origin.name
     with (progress or SilentProgress()).task(f"reading {name}", total=source.megabytes, unit="MB") as task:
 
@@ -111,12 +127,15 @@ def load(source: OpenedSource, *, empty_text: EmptyText, progress: Progress | No
                 task.advance(sum(len(text) for text in found.texts if isinstance(text, str)) / 1e6)
 
         def batches(tally: Tally) -> Iterator[object]:
-            return arrow_batches(rows(), origin=source.origin, empty_text=empty_text, tally=tally)
+            return arrow_batches(
+                rows(), origin=source.origin, empty_text=empty_text, empty_label=empty_label, tally=tally
+            )
 
         tally = Tally()
         kept = None if source.is_big else _kept_in_memory(batches(tally))
         if kept is None:
-            key = hashlib.sha256(f"{source.key()}/{empty_text}/{_READER_VERSION}".encode()).hexdigest()
+            treatment = f"{empty_text}/{empty_label != 'refuse'}"
+            key = hashlib.sha256(f"{source.key()}/{treatment}/{_READER_VERSION}".encode()).hexdigest()
             return cached_table(key, name=name, batches=batches)
         return table_in_memory(kept, tally, name), tally.skipped
 
@@ -132,14 +151,19 @@ def _kept_in_memory(batches: Iterator[Any]) -> list[Any] | None:
     return kept
 
 
-def place_of_row(source: OpenedSource, index: int, *, empty_text: EmptyText) -> str:
-    """Return the place of row `index` (from 0), such as "test.csv:17". Read again, since tables keep no line numbers."""
-    for found in source.rows():
-        rows = check_rows(found, origin=source.origin, empty_text=empty_text)
-        if index < len(rows.lines):
-            return source.origin.at(rows.lines[index])
-        index -= len(rows.lines)
-    return source.origin.name
+def places_of_rows(
+    source: OpenedSource, rows: Sequence[int], *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse"
+) -> list[str]:
+    """Return the places of `rows` (from 0), such as "test.csv:17". Read again, since tables keep no line numbers."""
+    found: dict[int, str] = {}
+    start = 0
+    for raw in source.rows() if rows else ():
+        lines = check_rows(raw, origin=source.origin, empty_text=empty_text, empty_label=empty_label).lines
+        found |= {row: source.origin.at(lines[row - start]) for row in rows if 0 <= row - start < len(lines)}
+        start += len(lines)
+        if start > max(rows):
+            break
+    return [found.get(row, source.origin.name) for row in rows]
 
 
 def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSettings:

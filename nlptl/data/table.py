@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.data.row_checks import EmptyText, Origin, RawRows, Rows, check_rows, no_rows
+from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.row_checks import (
+    HALF_CHARACTER,
+    PYTHON_DOOR,
+    EmptyLabel,
+    EmptyText,
+    Origin,
+    RawRows,
+    Rows,
+    check_rows,
+    half_character,
+    no_rows,
+)  # fmt: skip
 from nlptl.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,16 +46,28 @@ class TextTable:
     name: str  # source of the rows, such as a file's path
     digest: str  # sha256 of the texts and labels in order, whatever the file format, batches or cache
     mapped: Path | None = field(default=None, repr=False, compare=False)  # Arrow stream file with exactly these rows
+    # Numbers, from 1, of the rows in what they were read from; None where none was left out.
+    numbers: Sequence[int] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_lists(cls, texts: Sequence[str], labels: Sequence[Label] | None = None, *, name: str) -> TextTable:
-        """Return a table in memory. A bad row raises DataError with its number, counted from 1."""
+    def from_lists(
+        cls, texts: Sequence[str], labels: Sequence[Label] | None = None, *, name: str, empty_text: EmptyText = "refuse",
+        empty_label: EmptyLabel = "refuse",
+    ) -> TextTable:  # fmt: skip
+        """Return a table in memory. Bad rows raise DataError with their numbers, counted from 1."""
         if labels is not None and len(texts) != len(labels):
             raise DataError(
                 f"{name}: the number of texts is {len(texts)}, that of labels {len(labels)}. Give one label for each text."
             )
         raw, tally = RawRows(range(1, len(texts) + 1), texts, labels), Tally()
-        return table_in_memory(arrow_batches([raw], origin=Origin(name), empty_text="refuse", tally=tally), tally, name)
+        batches = arrow_batches(
+            [raw], origin=Origin(name, door=PYTHON_DOOR), empty_text=empty_text, empty_label=empty_label, tally=tally
+        )
+        table = table_in_memory(batches, tally, name)
+        if not tally.skipped:
+            return table
+        numbers = check_rows(raw, origin=Origin(name), empty_text=empty_text, empty_label=empty_label).lines
+        return dataclasses.replace(table, numbers=numbers)
 
     @property
     def has_labels(self) -> bool:
@@ -97,7 +122,7 @@ class TextTable:
 
     def row_place(self, index: int) -> str:
         """Return the place of row `index` (counted from 0) for an error message, such as "labelled, row 3"."""
-        return Origin(self.name).at(index + 1)
+        return Origin(self.name).at(index + 1 if self.numbers is None else self.numbers[index])
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> TextTable:
         """Return the rows where `mask` (one value a row) is true. A mapped table stays mapped."""
@@ -108,7 +133,36 @@ class TextTable:
             tally.update(batch.filter(pa.array(mask[start : start + batch.num_rows])))
             start += batch.num_rows
         digest = tally.hexdigest()
-        return TextTable(_kept(self.dataset, mask, digest), self.name, digest)
+        numbers = None if self.numbers is None else [self.numbers[row] for row in np.flatnonzero(mask).tolist()]
+        return TextTable(_kept(self.dataset, mask, digest), self.name, digest, numbers=numbers)
+
+    def relabelled(self, names: Mapping[str, str]) -> TextTable:
+        """Return the same rows with other names of their labels; `names` holds each label. Texts are not copied."""
+        import datasets
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if all(label == name for label, name in names.items()):
+            return self
+        rows = self.dataset.with_format("arrow")[:]
+        place = pc.index_in(rows.column("label"), value_set=pa.array(list(names), pa.string()))
+        labels = pa.array(list(names.values()), pa.string()).take(place.combine_chunks())
+        rows = rows.select(["text"]).append_column(pa.field("label", pa.string()), labels)
+        digest = Tally(rows.to_batches()).hexdigest()
+        dataset = datasets.Dataset(datasets.table.InMemoryTable(rows), fingerprint=digest[:16])
+        return TextTable(dataset, self.name, digest, numbers=self.numbers)
+
+    def without_labels(self, *, name: str) -> TextTable:
+        """Return the texts alone, as a table of this name."""
+        chosen = TextTable(self.dataset.select_columns(["text"]), name, "")
+        return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
+
+    def label_counts(self) -> dict[str, int]:
+        """Return the number of rows of each label, in order of first occurrence."""
+        found: Counter[str] = Counter()
+        for batch in self.record_batches():
+            found.update(batch.column("label").to_pylist())
+        return dict(found)
 
     def _column(self, name: str) -> list[str]:
         return [value for batch in self.record_batches() for value in batch.column(name).to_pylist()]
@@ -143,15 +197,23 @@ class Tally:
         return whole.hexdigest()
 
 
-def arrow_batches(raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText, tally: Tally) -> Iterator[Any]:
-    """Check rows, add them to `tally` and yield them as Arrow record batches."""
-    for found in raw:
-        rows = check_rows(found, origin=origin, empty_text=empty_text)
+def arrow_batches(
+    raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText, tally: Tally, empty_label: EmptyLabel = "refuse"
+) -> Iterator[Any]:
+    """Check rows, add them to `tally` and yield them as Arrow record batches. DataError tells all bad rows at the end."""
+    faults = CollectedFaults()
+    for found in faults.until_error(raw):
+        rows = check_rows(found, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
         tally.skipped += len(found.texts) - len(rows.texts)
         if rows.texts:
-            batch = arrow_batch(rows, origin)
+            try:
+                batch = arrow_batch(rows, origin)
+            except DataError as error:
+                faults.add(error)
+                continue
             tally.update(batch)
             yield batch
+    faults.check(origin.name)
     if tally.rows == 0:
         raise no_rows(origin.name)
 
@@ -192,12 +254,9 @@ def arrow_batch(rows: Rows, origin: Origin) -> Any:
 def _half_a_character(rows: Rows, origin: Origin) -> DataError:
     for kind, values in (("text", rows.texts), ("label", rows.labels or [])):
         for line, value in zip(rows.lines, values, strict=False):
-            half = next((character for character in value if "\ud800" <= character <= "\udfff"), None)
+            half = half_character(value)
             if half is not None:
-                return DataError(
-                    f"{origin.at(line)}: the {kind} contains {half!r}, which is half of a UTF-16 surrogate pair. Remove it, "
-                    "or write the whole character."
-                )
+                return DataError(f"{origin.at(line)}: the {kind} contains {half!r}, {HALF_CHARACTER}")
     raise AssertionError("Arrow refused the rows, but none contains half of a surrogate pair")
 
 

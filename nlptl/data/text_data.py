@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import Columns, Origin, names_by_label, names_shown
-from nlptl.data.sources import load, open_dataset
-from nlptl.data.table import Label, TextTable
+from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
+from nlptl.data.label_spelling import spelt_as_known
+from nlptl.data.labelled_parts import labelled_parts, with_rows_of
+from nlptl.data.python_texts import LabelledLike, TextColumns, TextsLike, labelled_table, texts_table
+from nlptl.data.row_checks import Column, EmptyLabel, EmptyText, names_by_label, names_shown
+from nlptl.data.table import TextTable
 from nlptl.errors import DataError
-from nlptl.faults import shown
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from datasets import Dataset
-
-TextsLike: TypeAlias = "Sequence[str] | Dataset | TextTable"  # a data set has a column "text"
-LabelledLike: TypeAlias = (
-    "tuple[Sequence[str], Sequence[Label]] | Sequence[tuple[str, Label]] | pd.DataFrame | Dataset | TextTable"
-)
-"""Labelled examples: a pair of lists, a list of pairs, or a table with the columns "text" and "label"."""
 NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"  # a few words for each label
 
 
@@ -48,17 +42,42 @@ class TextData:
         validation: LabelledLike | None = None,
         test: LabelledLike | None = None,
         label_names: NamesLike | LabelNames | None = None,
+        text: TextColumns = "text",
+        label: Column = "label",
+        empty_text: EmptyText = "refuse",
+        empty_label: EmptyLabel = "refuse",
     ) -> None:
-        """Accept tables or plain Python values. A bad row raises DataError with its number, counted from 1."""
+        """Accept tables, or what `nlptl.data.python_texts` reads: lists, arrays, Series, frames, data sets, paths of files.
+
+        `text` and `label` name the columns of frames, data sets and files. "skip" leaves out rows without text or label;
+        the texts of `labelled` without a label join `unlabelled` under `empty_label="unlabelled"`. Bad rows raise DataError
+        with their numbers, counted from 1. A table is taken as it is.
+        """
         values = {"source": source, "labelled": labelled, "validation": validation, "test": test}
-        tables = {name: _labelled_table(value, name=name) for name, value in values.items() if value is not None}
-        if unlabelled is not None:
-            tables["unlabelled"] = _texts_table(unlabelled, name="unlabelled")
+        read = partial(labelled_table, text=text, label=label, empty_text=empty_text, empty_label=empty_label)
+        tables = {name: read(value, name=name) for name, value in values.items() if value is not None}
         names = label_names if isinstance(label_names, LabelNames | None) else LabelNames.of(label_names)
-        for name in ("unlabelled", *values):
+        pile = None
+        if unlabelled is not None:
+            pile = texts_table(unlabelled, name="unlabelled", text=text, empty_text=empty_text)
+        new = {name: table for name, table in tables.items() if table is not values[name]}
+        if new:
+            known = {one for name in tables.keys() - new.keys() for one in tables[name].label_counts()}
+            parts, spelt = labelled_parts(new, more_labels=(*known, *(names.labels() if names else ())))
+            tables |= {name: part.table for name, part in parts.items()}
+            names = None if names is None else names.spelt(spelt)
+            pile = with_rows_of(pile, parts.get("labelled"), empty_label)
+        for name in values:
             object.__setattr__(self, name, tables.get(name))
+        object.__setattr__(self, "unlabelled", pile)
         object.__setattr__(self, "label_names", names)
         check_labels(tables, names, where="label_names", place=lambda part, row: tables[part].row_place(row))
+
+    @classmethod
+    def of_tables(cls, tables: Mapping[str, TextTable | None], label_names: LabelNames | None) -> TextData:
+        """Return the data of some tables by the names of their parts."""
+        values: dict[str, Any] = dict(tables)
+        return cls(**values, label_names=label_names)
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -87,6 +106,10 @@ class LabelNames:
             return cls(tuple(sorted(names_by_label(names).items())))
         except ValueError as error:
             raise DataError(f"{cls.name}: {error}") from None
+
+    def spelt(self, names: Mapping[str, str]) -> LabelNames:
+        """Return the same names under the spelling of the labels that `names` gives."""
+        return LabelNames(tuple(sorted({names.get(label, label): name for label, name in self.pairs}.items())))
 
     def labels(self) -> list[str]:
         """Return the labels that have names."""
@@ -152,18 +175,25 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 def check_labels(
     tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str, place: Callable[[str, int], str]
 ) -> None:
-    """Raise DataError unless all parts have the labels of `labelled`, else of `source`, else of `names` (at `where`)."""
+    """Raise DataError unless all parts have the labels of `labelled`, else of `source`, else of `names` (at `where`).
+
+    It tells each label that is not known, once a part.
+    """
+    faults = CollectedFaults()
     known = tables.get("labelled", tables.get("source", names))
     if isinstance(known, TextTable) and names is not None:
-        _check_known(names.labels(), known, place=lambda _: where, remedy="remove its name")
+        with faults.kept():
+            _check_known(names.labels(), known, place=lambda _: where, remedy="remove its name")
     pairs = [(part, known) for part in ("source", "validation", "test")] + [("labelled", tables.get("source"))]
     for part, other in pairs:
         if part in tables and other is not None and tables[part] is not other:
-            check_known_labels(tables[part], other, place=partial(place, part))
+            with faults.kept():
+                check_known_labels(tables[part], other, place=partial(place, part))
+    faults.check("labels")
 
 
 def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
-    """Raise DataError for the first row of `table` whose label `labelled` lacks; `place(i)` is the place of row i."""
+    """Raise DataError for each label of `table` that `labelled` lacks; `place(i)` is the place of row i."""
     remedy = "add labelled rows for it" if isinstance(labelled, TextTable) else "add a name for it"
     _check_known(table.labels(), labelled, place=place, remedy=remedy)
 
@@ -172,54 +202,15 @@ def _check_known(
     labels: Sequence[str], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
 ) -> None:
     known = set(labelled.labels())
-    index, label = next(((i, label) for i, label in enumerate(labels) if label not in known), (0, None))
-    if label is not None:
-        raise DataError(
-            f"{place(index)}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
-            f"{did_you_mean(label, known)} Correct the label, or {remedy}."
+    spelt = spelt_as_known(labels, known)
+    unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
+    faults = CollectedFaults()
+    for number, label in enumerate(unknown):
+        at = place(labels.index(label)) if number < MAX_TOLD else ""
+        faults.add(
+            DataError(
+                f"{at}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
+                f"{did_you_mean(label, known)} Correct the label, or {remedy}."
+            )
         )
-
-
-def _texts_table(value: TextsLike, *, name: str) -> TextTable:
-    from datasets import Dataset
-
-    if isinstance(value, TextTable):
-        return value
-    if isinstance(value, Dataset):
-        return load(open_dataset(value, name, Columns()), empty_text="refuse")[0]
-    if not _is_list(value):
-        raise DataError(
-            f"{name}: {shown(value)} ({type(value).__name__}) is not a list of texts. Put the texts in a list."
-        )
-    return TextTable.from_lists(value, name=name)
-
-
-def _labelled_table(value: LabelledLike, *, name: str) -> TextTable:
-    import pandas as pd
-    from datasets import Dataset
-
-    if isinstance(value, TextTable):
-        value.labels()
-        return value
-    if isinstance(value, Dataset):
-        return load(open_dataset(value, name, Columns(label="label")), empty_text="refuse")[0]
-    if isinstance(value, pd.DataFrame):
-        Columns(label="label").check(value.columns, name)
-        columns = (value[column].astype(object) for column in ("text", "label"))
-        return TextTable.from_lists(*(column.where(column.notna(), None).tolist() for column in columns), name=name)
-    if not _is_list(value):
-        raise DataError(
-            f"{name}: {shown(value)} ({type(value).__name__}) is not a set of examples. Give (texts, labels), a list of "
-            "pairs (text, label), a pandas DataFrame or a datasets.Dataset."
-        )
-    if isinstance(value, tuple) and len(value) == 2 and all(_is_list(part) for part in value):
-        return TextTable.from_lists(*cast("tuple[Sequence[str], Sequence[Label]]", value), name=name)
-    pairs = cast("Sequence[tuple[str, Label]]", value)
-    for number, pair in enumerate(pairs, 1):
-        if not _is_list(pair) or len(pair) != 2:
-            raise DataError(f"{Origin(name).at(number)}: {shown(pair)} is not a pair (text, label).")
-    return TextTable.from_lists([text for text, _ in pairs], [label for _, label in pairs], name=name)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    faults.check(labelled.name)

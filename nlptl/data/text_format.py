@@ -21,6 +21,7 @@ _MARKS = {  # byte-order marks; that of UTF-32 begins with that of UTF-16
 }
 _WESTERN = "cp1252"  # Windows' code page of western Europe; it contains the letters of Latin-1
 _MAX_WESTERN_RATIO = 0.5  # of letters beyond ASCII to ASCII letters; in other scripts nearly all are beyond
+_MIN_HIGH_NULS = 0.9  # of the two high bytes of a UTF-32 file's characters
 _MIN_NUL_RATIO = 0.02  # of NULs at one parity of a UTF-16 file's bytes; other files have none, or at both
 
 
@@ -42,6 +43,7 @@ class Survey:
 
     format: TextFormat
     remarks: tuple[str, ...]  # what is not the plain default
+    lone_return: int = 0  # line that holds a CR although lines end in LF; 0 if there is none
 
 
 def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MAX_TEXT_LENGTH) -> Survey:
@@ -77,7 +79,7 @@ def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MA
     remarks += facts.remarks()
     line_end = "\r" if facts.has_returns and not has_line_feeds else "\n"
     form = replace(form, line_end=line_end, has_quotes=facts.has_quotes, max_line=max_line_length(max_text_length))
-    return Survey(form, tuple(remarks))
+    return Survey(form, tuple(remarks), facts.lone_return if has_line_feeds else 0)
 
 
 def decoded(path: Path, form: TextFormat) -> Iterator[str]:
@@ -96,6 +98,7 @@ class _Facts:
     has_quotes: bool = False
     nul_line: int = 0  # 0 if there is none
     mark_line: int = 0
+    lone_return: int = 0
 
     def add(self, text: str, last: str) -> None:
         """Look at the next part of the text; `last` is the character before."""
@@ -103,6 +106,8 @@ class _Facts:
             self.nul_line = self.line_feeds + text.count("\n", 0, text.index("\0")) + 1
         if not self.mark_line and "\ufeff" in text and (found := re.search("(?<=\n)\ufeff", last + text)):
             self.mark_line = self.line_feeds + text.count("\n", 0, found.start() - len(last)) + 1
+        if not self.lone_return and "\r" in last + text and (found := re.search("\r(?!\n|$)", last + text)):
+            self.lone_return = self.line_feeds + text.count("\n", 0, max(0, found.start() - len(last))) + 1
         self.has_quotes = self.has_quotes or '"' in text
         self.has_returns = self.has_returns or "\r" in text
         self.line_feeds += text.count("\n")
@@ -127,11 +132,11 @@ def _facts(path: Path, form: TextFormat) -> _Facts:
 class _NotDecodedError(Exception):
     """Bytes that are not in the encoding."""
 
-    def __init__(self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, was_ascii: bool) -> None:
+    def __init__(self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, western: bool) -> None:
         super().__init__(str(error))
         self.encoding, self.line = form.encoding, line + error.object.count(b"\n", 0, error.start)
         self.byte, self.offset = error.object[error.start], offset + error.start
-        self.may_be_western = was_ascii and _looks_western(error.object)
+        self.may_be_western = western
 
     def told(self, path: Path, *, is_guess: bool) -> DataError:
         """Return the error that a user reads."""
@@ -149,15 +154,16 @@ class _NotDecodedError(Exception):
 def _decoded(path: Path, form: TextFormat) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(form.encoding)()
     line, offset, was_ascii, skip = 1, 0, True, form.mark
-    pending = 0  # bytes that the decoder keeps of the chunk before
+    pending, recent = 0, b""  # bytes that the decoder keeps of the chunk before; that chunk
     for chunk in _with_end(read_bytes(path, form.packing)):
         source = chunk[skip:] if chunk is not None else b""
         offset, skip = offset + (skip if chunk is not None else 0), 0
         try:
             text = decoder.decode(source, chunk is None)
         except UnicodeDecodeError as error:
-            raise _NotDecodedError(form, error, line=line, offset=offset - pending, was_ascii=was_ascii) from None
-        was_ascii = was_ascii and source.isascii()
+            western = was_ascii and _looks_western(source or recent)
+            raise _NotDecodedError(form, error, line=line, offset=offset - pending, western=western) from None
+        was_ascii, recent = was_ascii and text.isascii(), source
         line, offset = line + text.count("\n"), offset + len(source)
         pending = len(decoder.getstate()[0])
         if text:
@@ -181,22 +187,21 @@ def _looks_western(block: bytes) -> bool:
 def _wide_encoding(head: bytes) -> str | None:
     """Return UTF-16 or UTF-32, if the NULs among the first bytes say so, although there is no byte-order mark."""
     nuls = [head[at::4].count(0) / max(1, len(head) // 4) for at in range(4)]
-    few, many = 0.0, 0.9
-    if nuls[0] <= few and min(nuls[2:]) >= many:
+    if nuls[0] == 0 and min(nuls[2:]) > _MIN_HIGH_NULS and _decodes(head, "utf-32-le"):
         return "utf-32-le"
-    if nuls[3] <= few and min(nuls[:2]) >= many:
+    if nuls[3] == 0 and min(nuls[:2]) > _MIN_HIGH_NULS and _decodes(head, "utf-32-be"):
         return "utf-32-be"
-    if nuls[0] == nuls[2] == 0 and min(nuls[1], nuls[3]) >= _MIN_NUL_RATIO:
+    if nuls[0] == nuls[2] == 0 and nuls[1] + nuls[3] >= _MIN_NUL_RATIO:
         return "utf-16-le" if _decodes(head, "utf-16-le") and _ends_lines(head, low_byte=0) else None
-    if nuls[1] == nuls[3] == 0 and min(nuls[0], nuls[2]) >= _MIN_NUL_RATIO:
+    if nuls[1] == nuls[3] == 0 and nuls[0] + nuls[2] >= _MIN_NUL_RATIO:
         return "utf-16-be" if _decodes(head, "utf-16-be") and _ends_lines(head, low_byte=1) else None
     return None
 
 
 def _ends_lines(head: bytes, *, low_byte: int) -> bool:
-    """Return whether the first line feed, if there is one, is a whole UTF-16 character."""
+    """Return whether the first line feed is a whole UTF-16 character."""
     at = head.find(b"\n")
-    return at < 0 or (at % 2 == low_byte and head[at + 1 - 2 * low_byte : at + 2 - 2 * low_byte] == b"\0")
+    return at >= 0 and at % 2 == low_byte and head[at + 1 - 2 * low_byte : at + 2 - 2 * low_byte] == b"\0"
 
 
 def _decodes(head: bytes, encoding: str) -> bool:

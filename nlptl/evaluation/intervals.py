@@ -20,20 +20,36 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
 """An (S, I) array if all seeds are scored on the same items; a list of S 1-D arrays if each split has its own."""
 
+MIN_TEXTS = 20  # of a bootstrap interval that is reported; see `estimate`
 _MAX_ELEMENTS = 4_000_000  # of one array of resamples, which bounds memory
 
 
 @dataclasses.dataclass(frozen=True)
-class Interval:
-    """Value with the interval around it. `level`, in (0, 1), is the nominal coverage."""
+class Estimate:
+    """Value with the interval around it, or without one: both ends are None where the texts are too few."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     level: float = 0.95
 
     def __str__(self) -> str:
-        return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
+        return self.told()
+
+    def told(self, form: str = "z.3f", scale: float = 1.0) -> str:
+        """Return value and interval as text, each number times `scale` in the format `form`."""
+        value = format(scale * self.value, form)
+        if self.low is None or self.high is None:
+            return f"{value} (too few texts for an interval)"
+        return f"{value} [{scale * self.low:{form}}, {scale * self.high:{form}}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval(Estimate):
+    """Value with the interval around it. `level`, in (0, 1), is the nominal coverage."""
+
+    low: float
+    high: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +104,22 @@ def bootstrap(statistic: Callable[..., Any], *arrays: npt.ArrayLike, resamples: 
     samples = (rng.integers(0, size, (count, size)) for count in chunks(resamples, size))
     draws = [statistic(*(array[sample] for array in items)) for sample in samples]
     return percentile_interval(float(statistic(*(array[None] for array in items))[0]), np.concatenate(draws))
+
+
+def estimate(interval: Interval, *, texts: int) -> Estimate:
+    """Return a bootstrap interval over `texts` test texts as it is reported; without ends where they would mislead.
+
+    A resample holds nothing but the texts at hand. Few of them seldom hold the rarer kinds, such as mistakes, and the
+    interval is then too narrow, or a single point. For a share, the bootstrap is a binomial distribution, whose 95 %
+    interval can be computed exactly. Averaged over the shares 0.5 to 0.95, it covers the truth in 36 % of samples of 2
+    texts, 71 % of 5, 84 % of 10 and 90 % of 20; at a share of 0.95 a sample of 20 holds no mistake in 36 % of cases.
+    Therefore there is no interval below 20 texts, and none where all resamples agree, however many texts there are.
+    Wilson's interval of an accuracy has no such limit. Sources: Brown, Cai & DasGupta 2001 (intervals of a share by its
+    estimated variance), Efron & Tibshirani 1993, ch. 13; a test computes the figures.
+    """
+    if texts < MIN_TEXTS or interval.low == interval.high:
+        return Estimate(interval.value, None, None, interval.level)
+    return Estimate(interval.value, interval.low, interval.high, interval.level)
 
 
 def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> Interval:

@@ -16,11 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from nlptl.errors import DataError
-from nlptl.evaluation.intervals import Floats, Interval, bootstrap, chunks, percentile_interval, wilson
+from nlptl.evaluation.intervals import (
+    Estimate,
+    Floats,
+    Interval,
+    bootstrap,
+    chunks,
+    estimate,
+    percentile_interval,
+    wilson,
+)  # fmt: skip
+from nlptl.evaluation.most_frequent import MostFrequent
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
-    from nlptl.data import TextTable
+    from nlptl.data import LabelledLike, TextTable
+    from nlptl.data.learnt_texts import LearntTexts
+    from nlptl.data.python_texts import TextColumns
+    from nlptl.data.row_checks import Column, EmptyLabel, EmptyText
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -53,22 +66,38 @@ class Evaluation:
 
     `mcc` is in [-1, 1], `log_loss` in nats in [0, 16.2], the other scores in [0, 1]. `log_loss` and
     `expected_calibration_error` are None without probabilities. `confusion` has K × K counts, true labels by predicted.
+    An Estimate has no ends where the texts are too few for an interval.
     """
 
     rows: int
     accuracy: Interval
-    macro_f1: Interval
+    macro_f1: Estimate
     mcc: float
-    log_loss: Interval | None
-    expected_calibration_error: Interval | None
+    log_loss: Estimate | None
+    expected_calibration_error: Estimate | None
     per_label: tuple[LabelScores, ...]
     confusion: tuple[tuple[int, ...], ...]
+    most_frequent: MostFrequent | None = None  # None in files of earlier versions
+    texts_learnt: int | None = None  # test texts that the classifier learnt from; None where its texts are not known
 
     def summary_lines(self) -> list[str]:
-        """Return lines of text such as "accuracy 0.845 [0.788, 0.889] on 200 texts"."""
+        """Return the warning, if any, and the scores as lines of text."""
+        return [*self.warnings(), *self.score_lines()]
+
+    def warnings(self) -> list[str]:
+        """Return a line that tells of test texts from which the classifier has learnt, if there are any."""
+        if not self.texts_learnt:
+            return []
+        told = f"{self.texts_learnt} of {_texts(self.rows)} {'was' if self.texts_learnt == 1 else 'were'} learnt from"
+        return [f"{told}: these scores are too high. Score on texts that the classifier has not seen."]
+
+    def score_lines(self) -> list[str]:
+        """Return lines of text such as "accuracy 0.845 [0.788, 0.889] on 200 texts; the most frequent label, …"."""
         labels = f"{len(self.per_label)} label{'s' * (len(self.per_label) != 1)}"
-        lines = [f"accuracy {self.accuracy} on {_texts(self.rows)}", f"macro-F1 {self.macro_f1} over {labels}"]
-        lines.append(f"Matthews correlation {self.mcc:z.3f}")
+        bar = "" if self.most_frequent is None else f"; {self.most_frequent}"
+        lines = [f"accuracy {self.accuracy} on {_texts(self.rows)}{bar}", f"macro-F1 {self.macro_f1} over {labels}"]
+        undefined = "" if _spread(np.array(self.confusion)) else " (undefined with one label)"
+        lines.append(f"Matthews correlation {self.mcc:z.3f}{undefined}")
         optional = {"log loss": self.log_loss, "expected calibration error": self.expected_calibration_error}
         lines += [f"{name} {interval}" for name, interval in optional.items() if interval is not None]
         return lines + [scores.summary_line() for scores in self.per_label]
@@ -87,20 +116,25 @@ class Evaluation:
 
 def evaluate_predictions(
     *, labels: Sequence[str], predicted: Sequence[str], probabilities: npt.ArrayLike | None, names: Sequence[str],
-    seed: int = 0, resamples: int = 1000,
+    learnt: LearntTexts | None = None, texts: Sequence[str] = (), seed: int = 0, resamples: int = 1000,
 ) -> Evaluation:  # fmt: skip
     """Score `predicted` (N) against `labels` (N). `names` (K) are all labels; `probabilities` (N, K) follow their order.
+
+    `learnt` tells which label was most frequent, and which of the `texts` (N) the classifier has learnt from.
 
     - accuracy: with a Wilson interval (1927).
     - macro_f1: mean F1 of all `names`, 0 for an undefined one. Percentile bootstrap over texts. A label of the test set
       that a resample misses is left out of that resample's mean: counting it as 0 would pull the interval below the
-      value. It is too narrow if labels have few texts; without a single error it is one point, unlike the accuracy's.
+      value. It is too narrow if labels have few texts. Texts of one label alone give no interval.
     - mcc: Matthews correlation of K labels (Gorodkin 2004); 0 if it is undefined, as with one label.
     - log_loss: mean −ln p(true label), with p at least 1e-7. Percentile bootstrap.
     - expected_calibration_error: Σ over bins of |correct − Σ confidence| / N (Guo et al. 2017, eq. 3), where confidence
       is the probability of the predicted label. The 15 bins are (0, 1/15], (1/15, 2/15], …, and 0 is in the first. The
       estimate is biased upwards, and that of a resample twice. The interval is therefore the basic bootstrap (the
       percentiles mirrored at the value), clipped to [0, 1] and extended to the value; for few texts still too high.
+
+    Bootstrap intervals are left out as `nlptl.evaluation.intervals.estimate` says. Equal predictions have equal intervals
+    wherever they are scored, since `seed` and `resamples` do not follow those of a run.
 
     Raises DataError if there are no texts, lengths or shapes differ, a label is not in `names`, or a row of
     probabilities is invalid (finite, in [0, 1], sum 1 ± 0.001).
@@ -111,20 +145,24 @@ def evaluate_predictions(
     confusion: Ids = np.bincount(true * len(names) + guessed, minlength=len(names) ** 2).reshape(len(names), -1)
     f1 = f1_score(true, guessed, labels=range(len(names)), average=None, zero_division=0).tolist()
     drawn = _resample_macro_f1(confusion, resamples=resamples, seed=seed)
+    tested_labels = int(confusion.any(axis=1).sum())
     log_loss = calibration_error = None
     if checked is not None:
         losses = np.abs(np.log(np.clip(checked[np.arange(len(true)), true], MIN_PROBABILITY, 1.0)))
-        log_loss = bootstrap(lambda drawn: drawn.mean(axis=1), losses, resamples=resamples, seed=seed)
-        calibration_error = _calibration_error(true, guessed, checked, resamples=resamples, seed=seed)
+        drawn_loss = bootstrap(lambda drawn: drawn.mean(axis=1), losses, resamples=resamples, seed=seed)
+        error = _calibration_error(true, guessed, checked, resamples=resamples, seed=seed)
+        log_loss, calibration_error = (estimate(interval, texts=len(true)) for interval in (drawn_loss, error))
     return Evaluation(
         rows=len(true),
         accuracy=wilson(int(confusion.trace()), len(true)),
-        macro_f1=percentile_interval(float(np.mean(f1)), drawn),
+        macro_f1=estimate(percentile_interval(float(np.mean(f1)), drawn), texts=len(true) if tested_labels > 1 else 0),
         mcc=_matthews(confusion),
         log_loss=log_loss,
         expected_calibration_error=calibration_error,
         per_label=tuple(_label_scores(name, index, confusion, f1[index]) for index, name in enumerate(names)),
         confusion=tuple(map(tuple, confusion.tolist())),
+        most_frequent=MostFrequent.of(labels, learnt={} if learnt is None else learnt.labels),
+        texts_learnt=None if learnt is None else learnt.count(texts),
     )
 
 
@@ -138,20 +176,39 @@ def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
 
 
 def evaluate_classifier(
-    classifier: TextClassifier, table: TextTable, *, seed: int = 0, after_batch: Callable[[int], None]
-) -> Evaluation:
-    """Score a classifier on a labelled table. Raises DataError for a label that it does not know."""
-    labels = table.labels()
+    classifier: TextClassifier, examples: LabelledLike, *, text: TextColumns = "text", label: Column = "label",
+    empty_text: EmptyText = "refuse", empty_label: EmptyLabel = "refuse",
+    after_batch: Callable[[int], None] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Score a classifier on labelled examples: a table, (texts, labels), pairs, a frame, a data set or a file's path.
+
+    `text` and `label` name the columns of a frame, a data set or a file. Rows without a text or label raise DataError, or
+    are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
+    labels that the classifier does not know.
+    """
+    from nlptl.data.label_spelling import spelt_as_known
+    from nlptl.data.labelled_parts import labelled_parts
+    from nlptl.data.python_texts import labelled_table
+
+    table = labelled_table(
+        examples, name="examples", text=text, label=label, empty_text=empty_text, empty_label=empty_label
+    )
+    if table is not examples:
+        table = labelled_parts({"examples": table})[0]["examples"].table
+    spelt = spelt_as_known(table.labels(), classifier.labels)
+    labels = [spelt[one] for one in table.labels()]
     if unknown := sorted(set(labels) - set(classifier.labels)):
         raise DataError(
             f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "
             "Remove these rows, or train with the label."
         )
-    probabilities = classifier.predict_proba(table.texts(), after_batch=after_batch)
+    texts = table.texts()
+    probabilities = classifier.predict_proba(texts, after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
     return evaluate_predictions(
-        labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels, seed=seed
-    )
+        labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels,
+        learnt=classifier.learnt, texts=texts,
+    )  # fmt: skip
 
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
@@ -190,9 +247,14 @@ def _resample_macro_f1(confusion: Ids, *, resamples: int, seed: int) -> Floats:
 
 def _matthews(confusion: Ids) -> float:
     true, predicted, size = confusion.sum(axis=1), confusion.sum(axis=0), int(confusion.sum())
-    covariance = int(confusion.trace()) * size - int(true @ predicted)
-    scale = (size**2 - int(true @ true)) * (size**2 - int(predicted @ predicted))
+    covariance, scale = int(confusion.trace()) * size - int(true @ predicted), _spread(confusion)
     return covariance / math.sqrt(scale) if scale else 0.0
+
+
+def _spread(confusion: Ids) -> int:
+    """Return the squared denominator of the Matthews correlation; 0 if all texts have, or are given, one label."""
+    true, predicted, size = confusion.sum(axis=1), confusion.sum(axis=0), int(confusion.sum())
+    return (size**2 - int(true @ true)) * (size**2 - int(predicted @ predicted))
 
 
 def _calibration_error(true: Ids, guessed: Ids, probabilities: Floats, *, resamples: int, seed: int) -> Interval:

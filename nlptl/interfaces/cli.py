@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-import functools
-import io
+import contextlib
+import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nlptl.errors import ConfigError, NlptlError, ProcessError, StorageError
+from nlptl.errors import ConfigError, NlptlError
+from nlptl.interfaces import failures
+from nlptl.interfaces.options import (
+    DeviceOption,
+    ForceOption,
+    PipelineArgument,
+    PriceOption,
+    QuietOption,
+    RunArgument,
+    SetOption,
+    argument,
+    check_place,
+    example,
+    group,
+    option,
+    path_option,
+)
+from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
+from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.terminal import (
+    OutputError,
+    complain,
+    give_up_stdout,
+    open_streams,
+    print_exactly,
+    remark,
+    tell,
+)
+from nlptl.interfaces.termination import Terminated, raise_when_terminated
 from nlptl.training.distributed import end, is_main
 
 if TYPE_CHECKING:
@@ -25,43 +53,30 @@ WAITING = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
 from other work: beside two busy processes, 160 steps of LoRA took 26 s by OpenMP's default and 16 s with these values."""
 GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error, before the launcher ends them
 
+EXPORT_EXAMPLE = example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
+app = group(epilog=example("nlptl run pipelines/quickstart.yaml"))
+vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
 
-def _example(*commands: str) -> str:
-    """Return the examples that end a command's help, unwrapped."""
-    return "\n".join(["\b", "Example:", *(f"  {command}" for command in commands)])
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from nlptl import __version__
+
+        print_exactly([f"nlptl {__version__}\n"])
+        raise typer.Exit
 
 
-_group = functools.partial(
-    typer.Typer, subcommand_metavar="COMMAND", no_args_is_help=True, rich_markup_mode=None, add_completion=False,
-    pretty_exceptions_enable=False,
-)  # fmt: skip
-_argument = functools.partial(typer.Argument, show_default=False)
-_option = functools.partial(typer.Option, show_default=False)
-EXPORT_EXAMPLE = _example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
-app = _group(
-    help="Make a text classifier from unlabelled texts and a few labelled ones.",
-    epilog=_example("nlptl run pipelines/quickstart.yaml"),
-)
-vectors_app = _group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
-app.add_typer(vectors_app, name="vectors")
-
-PipelineArgument = Annotated[Path, _argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
-RunArgument = Annotated[Path, _argument(metavar="RUN", help="The folder of a run or of one of its stages.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
-]
-DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
-]
-TextColumn = Annotated[str, typer.Option(help="Read the texts from this column.")]
-LabelColumn = Annotated[str, typer.Option(help="Read the labels from this column.")]
-PriceOption = Annotated[float | None, _option(help="Print the cost, given the machine's price per hour.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.")]
+@app.callback()
+def nlptl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Make a text classifier from unlabelled texts and a few labelled ones."""
 
 
 @app.command(
-    epilog=_example(
+    epilog=example(
         "nlptl run pipelines/quickstart.yaml",
         "nlptl run pipelines/quickstart.yaml --set compare.seeds=20 --out runs/claim",
     )
@@ -69,13 +84,14 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print results 
 def run(
     pipeline: PipelineArgument,
     set_: SetOption = None,
-    out: Annotated[Path | None, _option(help="Write the run here instead of to runs/NAME.")] = None,
+    out: Annotated[Path | None, path_option(help="Write the run into this folder instead of runs/NAME.")] = None,
     device: DeviceOption = "auto",
     tracker: Annotated[
         list[str] | None,
-        _option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
+        option(help="Report to tensorboard, mlflow or wandb too. Repeat it for more.", metavar="NAME"),
     ] = None,
     price_per_hour: PriceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace finished work of another pipeline.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run a pipeline and print what came out.
@@ -85,27 +101,35 @@ def run(
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
+    from nlptl.progress import SilentTracker
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
 
     _check_price(price_per_hour)
+    check_is_pipeline(pipeline)
+    folder = out or Path("runs") / pipeline.stem
+    check_run_folder(folder)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    context = RunContext(device=device, progress=_progress(quiet), tracker=NamedTrackers(tracker or []))
+    context = RunContext(
+        device=device, progress=_progress(quiet), tracker=NamedTrackers(tracker) if tracker else SilentTracker()
+    )
     if not quiet:
-        _tell([begin_line(chain)], stream=sys.stderr)
+        remark(begin_line(chain))
     try:
-        result = chain.run(out or Path("runs") / pipeline.stem, context=context, where=str(pipeline))
-    except KeyboardInterrupt:
-        if is_main():
-            print("Interrupted. Finished stages are kept; run the same command to go on.", file=sys.stderr)
+        result = chain.run(folder, context=context, where=str(pipeline), force=force)
+    except (KeyboardInterrupt, Terminated) as stop:
+        remark("Interrupted. Finished stages are kept; run the same command to go on.")
+        if isinstance(stop, Terminated):
+            raise
         raise typer.Exit(1) from None
     end()
-    _tell(run_lines(result, price_per_hour=price_per_hour))
+    tell(run_lines(result, price_per_hour=price_per_hour, quiet=quiet))
     if not quiet:
-        _print(["", *next_lines(result)], stream=sys.stderr)  # a command stays on one line, to be copied
+        for line in ("", *next_lines(result)):
+            remark(line, wrap=False)  # a command stays on one line, to be copied
 
 
-@app.command(epilog=_example("nlptl check pipelines/quickstart.yaml"))
+@app.command(epilog=example("nlptl check pipelines/quickstart.yaml"))
 def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     """Check a pipeline and all of its data; train nothing.
 
@@ -113,103 +137,47 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     """
     from nlptl.runs.pipeline import Pipeline
 
+    check_is_pipeline(pipeline)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    _tell(
-        [*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."]
-    )
+    tell([*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
-@app.command(
-    epilog=_example(
+app.command(
+    epilog=example(
         'nlptl predict runs/quickstart "A clever film with a warm ending."',
         "nlptl predict runs/quickstart --file data/reviews/held_out.csv --proba",
+        "nlptl predict runs/quickstart --file mails.csv --keep --bom --out labels.csv",
     )
-)
-def predict(
-    run: RunArgument,
-    text: Annotated[str | None, _argument(metavar="TEXT", help="One text to predict the label of.")] = None,
-    file: Annotated[
-        Path | None, _option(help="Read the texts from a .txt, .csv, .tsv, .jsonl or .parquet file.")
-    ] = None,
-    output: Annotated[Literal["csv", "jsonl"], typer.Option(help="Write the results in this form.")] = "csv",
-    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each label.")] = False,
-    text_column: TextColumn = "text",
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
-) -> None:
-    """Predict the labels of texts.
-
-    Without TEXT and --file, each line of stdin is a text. Results appear after every 256 lines.
-    """
-    from nlptl.context import RunContext
-    from nlptl.evaluation.scores import load_classifier
-    from nlptl.interfaces.prediction_lines import prediction_lines
-
-    if text is not None and file is not None:
-        raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
-    if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
-        raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
-    if text is None and file is None and sys.stdin is None:
-        raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
-    classifier = load_classifier(run, RunContext(device=device))
-    classifier.check_trained()
-    # On a terminal the results themselves show how far it has come.
-    with _progress(quiet or sys.stdout.isatty()).task("predicting", total=None, unit="texts") as task:
-        texts = _texts(text, file, text_column)
-        _print(prediction_lines(classifier, texts, form=output, proba=proba, after_batch=task.advance))
+)(predict)
+app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 
-@app.command(epilog=_example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))
-def evaluate(
-    run: RunArgument,
-    test: Annotated[Path, _option(help="Labelled file to score on: .csv, .tsv, .jsonl or .parquet.")],
-    save: Annotated[Path | None, _option(help="Write all scores to a JSON file too.")] = None,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
-) -> None:
-    """Score a trained classifier on labelled texts. Figures have 95 % intervals."""
-    from nlptl.context import RunContext
-    from nlptl.data import DataSettings, load_table
-    from nlptl.evaluation.scores import evaluate_classifier, load_classifier
-    from nlptl.runs.folder import write_json
-
-    if save is not None and save.is_dir():
-        raise ConfigError(f"--save: {save} is a folder; expected a file to write. Name a file in it.")
-    classifier = load_classifier(run, RunContext(device=device))
-    columns = DataSettings(text_column=text_column, label_column=label_column)
-    table = load_table(str(test), settings=columns, where="--test")
-    with _progress(quiet).task("scoring", total=len(table), unit="texts") as task:
-        evaluation = evaluate_classifier(classifier, table, after_batch=task.advance)
-    if save is not None:
-        write_json(save, evaluation.to_dict())
-    _tell(evaluation.summary_lines())
-
-
-@app.command(epilog=_example("nlptl neighbours runs/reviews-skipgram good --count 5"))
+@app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))
 def neighbours(
     run: RunArgument,
-    word: Annotated[str, _argument(metavar="WORD", help="A word of the vocabulary.")],
+    word: Annotated[str, argument(metavar="WORD", help="A word of the vocabulary.")],
     count: Annotated[int, typer.Option(min=1, help="Number of words to list.")] = 10,
 ) -> None:
     """List the words nearest to a word, with their cosines."""
     from nlptl.models.neighbours import nearest_words
     from nlptl.runs.folder import stage_folders
 
-    _print(f"{near}\t{cosine:.4f}" for near, cosine in nearest_words(stage_folders(run)[0], word, count=count))
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        raise ConfigError(f"WORD: found {word!r}; expected a word in UTF-8. Give another one.")
+    found = nearest_words(stage_folders(run)[0], word, count=count)
+    print_exactly(f"{near}\t{cosine:.4f}\n" for near, cosine in found)
 
 
 @vectors_app.command(epilog=EXPORT_EXAMPLE)
 def export(
     run: RunArgument,
     format: Annotated[
-        str, _option(help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.")
+        str, option(help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.")
     ],
-    out: Annotated[Path, _option(help="Write this file, compressed if its name ends in .gz.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    out: Annotated[Path, path_option(help="Write this file, compressed if its name ends in .gz.")],
+    force: ForceOption = False,
 ) -> None:
     """Write word vectors as a file of another tool.
 
@@ -218,10 +186,11 @@ def export(
     from nlptl.models.word_vector_files.export import export_vectors
     from nlptl.runs.folder import stage_folders
 
-    _print(export_vectors(stage_folders(run)[0], out, format=format, force=force))
+    check_place(out, "--out")
+    tell(export_vectors(stage_folders(run)[0], out, format=format, force=force), wrap=False)
 
 
-@app.command(epilog=_example("nlptl show runs/quickstart", "nlptl show runs/quickstart --all"))
+@app.command(epilog=example("nlptl show runs/quickstart", "nlptl show runs/quickstart --all"))
 def show(
     run: RunArgument,
     details: Annotated[bool, typer.Option("--all", help="Add settings, findings, versions and all scores.")] = False,
@@ -231,30 +200,57 @@ def show(
     from nlptl.interfaces.text import show_lines
 
     _check_price(price_per_hour)
-    _tell(show_lines(run, details=details, price_per_hour=price_per_hour))
+    tell(show_lines(run, details=details, price_per_hour=price_per_hour))
+
+
+app.add_typer(vectors_app, name="vectors")
 
 
 def main() -> None:
     """Run the command line. The exit code is 0, 1 (it failed) or 2 (a fault of the user's input)."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a closed stream has no encoding to change
-            stream.reconfigure(encoding="utf-8")
-    warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
+    open_streams()
+    warnings.showwarning = lambda message, *_, **__: remark(f"Warning: {message}")
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
+    raise_when_terminated()
     try:
-        app()
-    except NlptlError as error:
-        if not is_main():
-            time.sleep(GRACE)
-        print(error, file=sys.stderr)
-        sys.exit(1 if isinstance(error, StorageError | ProcessError) else 2)
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # whose reader has gone
-            print(f"output: cannot be written ({error.strerror}). Free space or write elsewhere.", file=sys.stderr)
-        # Without this Python complains once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = _exit_code()
+    except Terminated as stop:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        stop.end()
+    finally:
+        logging.disable(logging.NOTSET)  # which --quiet has raised
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command, and tell on stderr why it failed."""
+    try:
+        returned = app(prog_name="nlptl", standalone_mode=False)
+        if returned != failures.INTERRUPT_CODE:
+            return returned if isinstance(returned, int) else 0
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        if failures.is_usage_error(error):
+            complain(failures.usage_lines(error))
+            return 2
+        if not failures.is_interrupt(error):
+            return _failed(error)
+    complain([failures.INTERRUPTED])
+    return 1
+
+
+def _failed(error: Exception) -> int:
+    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError):
+        raise error
+    if not is_main():
+        time.sleep(GRACE)
+    complain(failures.failure_lines(error))
+    if not isinstance(error, NlptlError):
+        give_up_stdout()
+    return failures.exit_code(error)
 
 
 def _check_price(price: float | None) -> None:
@@ -267,34 +263,6 @@ def _progress(quiet: bool) -> Progress:
     from nlptl.interfaces.console import progress_for
 
     return progress_for(sys.stderr, quiet=quiet)
-
-
-def _tell(lines: Iterable[str], *, stream: TextIO | None = None) -> None:
-    """Print lines that a person reads, on stdout by default."""
-    from nlptl.interfaces.text import wrapped
-
-    _print(map(wrapped, lines), stream=stream)
-
-
-def _print(lines: Iterable[str], *, stream: TextIO | None = None) -> None:
-    for line in lines:
-        if is_main():
-            print(line, file=stream)
-    (stream or sys.stdout).flush()
-
-
-def _texts(text: str | None, file: Path | None, column: str) -> Iterator[list[str]]:
-    """Yield batches of texts from the argument, the file or stdin."""
-    from nlptl.data import DataSettings, stream_texts
-    from nlptl.interfaces.prediction_lines import lines_in_batches
-
-    if text is not None:
-        return iter([[text]])
-    if file is not None:
-        return stream_texts(str(file), settings=DataSettings(text_column=column), where="--file")
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
-    return lines_in_batches(sys.stdin)
 
 
 if __name__ == "__main__":

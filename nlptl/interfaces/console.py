@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from nlptl.interfaces.text import WIDTH, wrapped
+from nlptl.interfaces.terminal import WIDTH, escaped, wrapped
 from nlptl.progress import SilentProgress, clock, human
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class BarProgress:
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
         )  # fmt: skip
         bar = Progress(*columns, console=self._console, transient=True)
-        task = _BarTask(bar, bar.add_task(name, total=total, rate="", note=""), unit)
+        task = _BarTask(bar, bar.add_task(escaped(name), total=total, rate="", note=""), unit)
         try:
             yield task
         finally:
@@ -99,7 +99,7 @@ class BarProgress:
 
     def say(self, text: str) -> None:
         """Print one remark above the bars."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(escaped(text), markup=False, highlight=False)
 
 
 class _BarTask:

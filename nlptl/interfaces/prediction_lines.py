@@ -1,59 +1,146 @@
-"""Predictions as lines of CSV or JSON, and the lines of a stream as batches of texts."""
+"""Predictions as CSV or JSON lines that every reader reads.
+
+CSV follows RFC 4180 but for the line end: a cell with a separator, a quote, any line end or an outer blank stands in quotes.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO
-
-from nlptl.errors import DataError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from nlptl.interfaces.prediction_input import Rows
     from nlptl.models.classifier import TextClassifier
 
-BATCH_LINES = 256  # lines of stdin in one batch: few, so that results appear while the input still flows
+FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
+Json = str | int | float | bool | None | Sequence["Json"] | dict[str, "Json"]
 
 
-def prediction_lines(
-    classifier: TextClassifier, batches: Iterable[list[str]], *, form: Literal["csv", "jsonl"], proba: bool,
+@dataclass(frozen=True)
+class OutputForm:
+    """How predictions are written."""
+
+    form: Literal["csv", "jsonl"] = "csv"
+    proba: bool = False  # adds the probability of each label
+    delimiter: str = ","
+    bom: bool = False  # Excel takes CSV for UTF-8 if a byte order mark begins it
+    guard_formulas: bool = False  # an apostrophe before text that a spreadsheet would compute
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns: those of the input, and those that predictions add."""
+
+    kept: tuple[str, ...]
+    label: str
+    keys: tuple[str, ...]  # of JSON lines: the names in `kept`, the second of two equal ones with a number
+    probabilities: str  # of JSON lines
+    each: tuple[str, ...]  # the column of each label's probability in CSV
+
+    @classmethod
+    def of(cls, kept: Sequence[str], labels: Sequence[str]) -> Columns:
+        """Name what is added: `label`, or `predicted_label` where the input has such a column, and so on."""
+        keys: list[str] = []
+        for name in kept:
+            others = (f"{name}_{number}" for number in itertools.count(2))
+            keys.append(name if name not in keys else next(one for one in others if one not in {*keys, *kept}))
+        taken = {*kept, *keys}
+
+        def free(name: str) -> str:
+            while name in taken:
+                name = f"predicted_{name}"
+            taken.add(name)
+            return name
+
+        return cls(
+            tuple(kept),
+            free("label"),
+            tuple(keys),
+            free("probabilities"),
+            tuple(free(f"p_{label}") for label in labels),
+        )
+
+    def added(self, form: OutputForm) -> list[str]:
+        """Return the names of the columns that are added."""
+        more = ([self.probabilities] if form.form == "jsonl" else [*self.each]) if form.proba else []
+        return [self.label, *more]
+
+
+def prediction_blocks(
+    classifier: TextClassifier, batches: Iterable[Rows], *, columns: Columns, form: OutputForm,
     after_batch: Callable[[int], None],
 ) -> Iterator[str]:  # fmt: skip
-    """Yield a line for each text: its label and, with `proba`, the probability of every label."""
-    if form == "csv":
-        yield _csv_line(["text", "label", *(f"p_{label}" for label in classifier.labels if proba)])
-    for texts in batches:
-        for text, row in zip(texts, classifier.predict_proba(texts), strict=True):
-            label = classifier.labels[int(row.argmax())]
-            shares = {name: round(float(p), 6) for name, p in zip(classifier.labels, row, strict=True)} if proba else {}
-            found = {"text": text, "label": label, **({"probabilities": shares} if proba else {})}
-            as_csv = form == "csv"
-            yield _csv_line([text, label, *shares.values()]) if as_csv else json.dumps(found, ensure_ascii=False)
-        after_batch(len(texts))
+    """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text.
+
+    A row without a text has an empty label and no probabilities.
+    """
+    write = _csv_row if form.form == "csv" else _json_row
+    head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
+    head = head if form.form == "csv" else ""
+    for rows in batches:
+        found = iter(classifier.predict_proba(texts)) if (texts := [*filter(None, rows.texts)]) else iter(())
+        lines = []
+        for text, kept in zip(rows.texts, rows.kept, strict=True):
+            shares = [] if text is None else next(found).tolist()
+            lines.append(write(kept, shares, classifier.labels, columns=columns, form=form))
+        yield head + "".join(lines)
+        head = ""
+        after_batch(len(rows.texts))
+    if head:
+        yield head
 
 
-def lines_in_batches(stream: TextIO) -> Iterator[list[str]]:
-    """Yield the lines of a stream in batches. DataError names a line that is empty or not UTF-8."""
-    numbered = enumerate(stream, start=1)
-    while True:
-        batch: list[str] = []
-        try:
-            for number, line in itertools.islice(numbered, BATCH_LINES):
-                if not line.strip():
-                    raise DataError(f"stdin:{number}: text is empty; every line needs a text. Remove the line.")
-                batch.append(line.rstrip("\r\n"))
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"stdin: found bytes that are not UTF-8 ({error.reason}); expected UTF-8. Convert the input first."
-            ) from None
-        if not batch:
-            return
-        yield batch
+def csv_cell(value: object, form: OutputForm) -> str:
+    """Return a value as a cell of CSV, in quotes where it needs them."""
+    text = _plain(value)
+    if form.guard_formulas and isinstance(value, str) and text.lstrip(" ")[:1] in FORMULA and text.strip(" "):
+        text = "'" + text
+    needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
+    return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
-def _csv_line(cells: Sequence[str | float]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+def _csv_row(
+    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: Columns, form: OutputForm
+) -> str:
+    label = labels[shares.index(max(shares))] if shares else ""
+    numbers: Sequence[float | str] = [round(share, 6) for share in shares] or [""] * len(labels)
+    return _csv_line([*kept, label, *(numbers if form.proba else [])], form)
+
+
+def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
+    return form.delimiter.join(csv_cell(cell, form) for cell in cells) + "\n"
+
+
+def _json_row(
+    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: Columns, form: OutputForm
+) -> str:
+    found = dict(zip(columns.keys, kept, strict=True))
+    found[columns.label] = labels[shares.index(max(shares))] if shares else None
+    if form.proba:
+        each = {label: round(share, 6) for label, share in zip(labels, shares, strict=True)} if shares else None
+        found[columns.probabilities] = each
+    return json.dumps(_without_nan(found), ensure_ascii=False, default=str, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> str:
+    """Return a value as text: nothing for None and NaN, JSON for a list or a block."""
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool | int | float | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _without_nan(value: object) -> object:
+    """Return plain values with null for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value - value != 0 else value

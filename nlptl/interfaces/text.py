@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl.artifact import Manifest, checked_manifest
 from nlptl.errors import ArtifactError
+from nlptl.interfaces.terminal import WIDTH, columns, escaped, filled, padded, shortened
 from nlptl.progress import clock, human
 from nlptl.runs.folder import stage_folders
 from nlptl.runs.runner import read_scores
 from nlptl.runs.studies.comparison import read_comparison
 
 if TYPE_CHECKING:
-    from nlptl.evaluation.intervals import Interval
+    from nlptl.evaluation.intervals import Estimate
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.runner import RunResult, RunScores
     from nlptl.runs.studies.comparison import ComparisonResult
-
-WIDTH = 100  # columns that a printed line may take
-
-
-def wrapped(line: str) -> str:
-    """Break a line at spaces into lines of at most `WIDTH` columns. A longer word stays whole."""
-    indent = line[: len(line) - len(line.lstrip())]
-    parts = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return line if len(line) <= WIDTH else "\n".join(parts)
 
 
 def begin_line(pipeline: Pipeline) -> str:
@@ -37,14 +28,17 @@ def begin_line(pipeline: Pipeline) -> str:
     return stages + (f" Then a comparison of {len(compare.arms)} arms on {compare.seeds} seeds." if compare else "")
 
 
-def run_lines(result: RunResult, *, price_per_hour: float | None = None) -> Iterator[str]:
-    """Tell what came out of a run."""
-    yield from result.data.sentences()
+def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: bool = False) -> Iterator[str]:
+    """Tell what came out of a run. `quiet` leaves out the remarks on the data."""
+    if result.scores is not None:
+        yield from result.scores.evaluation.warnings()
+    if not quiet:
+        yield from result.data.sentences()
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     if result.scores is not None:
-        yield from _score_lines(result.scores)
+        yield from _score_lines(result.scores, remarks=not quiet)
     if result.comparison is not None:
         yield from ("", *comparison_lines(result.comparison))
 
@@ -76,7 +70,7 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
     try:
         scores = read_scores(run)
         if scores is not None and scores.identity == manifests[-1].identity:
-            yield from ("", *_score_lines(scores, details=details))
+            yield from ("", *scores.evaluation.warnings(), *_score_lines(scores, details=details))
         if (comparison := read_comparison(run)) is not None:
             yield from ("", *comparison_lines(comparison))
     except ArtifactError as error:
@@ -91,6 +85,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         differences = ["", *(_percent(one.difference, "+.1f") for one in found.differences)]
         counts = ["", *(f"{one.wins}/{one.ties}/{one.losses}" for one in found.differences)]
         rows = list(zip(result.arms, cells, differences, counts, strict=True))
+        if found.most_frequent is not None:
+            rows.append(("most frequent label", f"{100 * found.most_frequent:.1f}", "", ""))
         yield from (*table(["", "accuracy", "difference in points", "better/equal/worse"], rows), "")
     yield result.sentence
 
@@ -105,17 +101,21 @@ def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lay out a table in aligned columns. A first cell that is too long takes several lines."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    clean = [[shortened(escaped(cell)) for cell in row] for row in [header, *rows]]
+    widths = [max(columns(row[place]) for row in clean) for place in range(len(header))]
     widths[0] = max(10, min(widths[0], WIDTH - sum(width + 2 for width in widths[1:])))
-    for row in [header, ["-" * width for width in widths], *rows]:
-        *above, last = textwrap.wrap(row[0], widths[0]) or [""]
+    for row in [clean[0], ["-" * width for width in widths], *clean[1:]]:
+        *above, last = [*filled(row[0], widths[0], cut=True)] or [""]
         yield from above
-        yield "  ".join(cell.ljust(width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
+        yield "  ".join(padded(cell, width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
 
 
-def _percent(found: Interval, form: str) -> str:
-    value, low, high = (format(100 * number, form) for number in (found.value, found.low, found.high))
-    return f"{value} [{low}, {high}]"
+def _percent(found: Estimate, form: str) -> str:
+    """Return a share in per cent with its interval. The sentence under the table says why there may be none."""
+    ends = "(no interval)"
+    if found.low is not None and found.high is not None:
+        ends = f"[{100 * found.low:{form}}, {100 * found.high:{form}}]"
+    return f"{100 * found.value:{form}} {ends}"
 
 
 def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -128,12 +128,12 @@ def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
     yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
 
 
-def _score_lines(scores: RunScores, *, details: bool = False) -> Iterator[str]:
-    """Tell the share of unknown words and the accuracy, or all scores."""
+def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = True) -> Iterator[str]:
+    """Tell the share of unknown words, as a remark, and the accuracy, or all scores."""
     for part, share in scores.unknown_shares.items():
-        if share > 0:
+        if share > 0 and remarks:
             yield f"{100 * share:.1f} % of the words in the {part} texts are not in the vocabulary."
-    accuracy, *others = scores.evaluation.summary_lines()
+    accuracy, *others = scores.evaluation.score_lines()
     yield f"Test: {accuracy}."
     yield from (f"  {line}" for line in others if details)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data import LabelSet
+from nlptl.data.learnt_texts import FILE as LEARNT
+from nlptl.data.learnt_texts import LearntTexts
+from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts
 from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
@@ -41,6 +44,7 @@ class TextClassifier(nn.Module):
         if head.label_count != len(labels):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder, self.head, self.labels = encoder, head, tuple(labels)
+        self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
 
     @property
     def device(self) -> torch.device:
@@ -56,19 +60,56 @@ class TextClassifier(nn.Module):
         return cast("Tensor", self.head(self.encoder(batch)))
 
     def predict_proba(
-        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
-    ) -> NDArray[np.float64]:
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1."""
-        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict",
+        after_batch: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
+
+        `texts`, `text` and `empty_text` are those of `predict`; under "none" a row without a text has NaN everywhere.
+        """
+        given = given_texts(texts, text=text, empty_text=empty_text)
+        vectors = self.encoder.encode(given.texts, after_batch=after_batch)
         head = at_rest(self.head)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             logits = head(torch.from_numpy(vectors).to(head.centre.device))
-        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        found = cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        if given.rows is None or empty_text != "none":
+            return found
+        every = np.full((given.count, len(self.labels)), np.nan)
+        every[given.rows] = found
+        return every
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """Return the most probable label of each text. Raises ConfigError for a head that was never trained."""
+    @overload
+    def predict(
+        self,
+        texts: TextsLike,
+        *,
+        text: TextColumns = "text",
+        empty_text: Literal["predict", "refuse", "skip"] = "predict",
+    ) -> list[str]: ...
+
+    @overload
+    def predict(
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: Literal["none"]
+    ) -> list[str | None]: ...
+
+    def predict(
+        self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict"
+    ) -> list[str] | list[str | None]:
+        """Return the most probable label of each text.
+
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError. By default ("predict") an empty string has a label as any text has, and a row
+        whose text is missing (None, NaN) raises DataError. Both kinds raise it under `empty_text="refuse"`, are left out under
+        "skip", and get None under "none", so that all labels stay in their rows. A head that was never trained raises ConfigError.
+        """
         self.check_trained()
-        return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
+        probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
+        best = probabilities.argmax(axis=1).tolist()
+        if empty_text != "none":
+            return [self.labels[i] for i in best]
+        has_text = (~np.isnan(probabilities[:, 0])).tolist()
+        return [self.labels[i] if known else None for i, known in zip(best, has_text, strict=True)]
 
     def check_trained(self) -> None:
         """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
@@ -81,7 +122,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD}
+        return Encoder.files() | {SETTINGS, HEAD, LEARNT}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -96,6 +137,8 @@ class TextClassifier(nn.Module):
         add_head(folder, self.labels)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if self.learnt is not None:
+            self.learnt.write(folder)
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
@@ -121,4 +164,6 @@ class TextClassifier(nn.Module):
                 f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
                 "equal. The folder is damaged. Run the stage again."
             )
-        return cls(encoder, head, settings.labels).eval()
+        classifier = cls(encoder, head, settings.labels).eval()
+        classifier.learnt = LearntTexts.read(folder)
+        return classifier

@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
-from nlptl.artifact import SETTINGS
+from nlptl.data.python_texts import TextColumns, TextsLike, strings
+from nlptl.disk_errors import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
@@ -31,6 +32,7 @@ from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.ownership import SETTINGS
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
@@ -128,8 +130,9 @@ class Encoder(nn.Module):
 
     def encode(
         self,
-        texts: Sequence[str],
+        texts: TextsLike,
         *,
+        text: TextColumns = "text",
         normalize: bool = False,
         layer: LayerChoice | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -137,6 +140,8 @@ class Encoder(nn.Module):
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
 
+        Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
+        path. Anything else raises DataError, and so do rows without a text; an empty string has a vector.
         `normalize` scales each to length 1; zero stays zero. `layer` selects a transformer's layer: 0 (the embeddings) to
         the last, negative ones counted from the last (-1), or "mean" of all. `precision` bfloat16 is several times as fast
         on a GPU, and slower on a CPU without AVX512-BF16; MiniLM's vectors keep a cosine of at least 0.9999 to those of
@@ -144,8 +149,7 @@ class Encoder(nn.Module):
 
         Nothing is kept of these arguments: threads may call at once, with other ones.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode expects a list of texts; put the one text into a list")
+        texts = strings(texts, text=text)
         if precision == "bfloat16":
             token_model = copy.deepcopy(self.token_model)
             for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
@@ -235,8 +239,10 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
-        """Read an encoder from a folder of `save` or of a stage that gives one."""
-        return artifact.read_published(Path(folder), cls.read_files, kind="encoder")
+        """Read an encoder from a folder of `save`, of a stage or of a whole run. A classifier's folder gives its encoder."""
+        folder = checked_path(folder)
+        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+        return artifact.read_published(folder, cls.read_files)
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:

@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import normalizers
 
 from nlptl import artifact
-from nlptl.artifact import SETTINGS, read_published
+from nlptl.artifact import read_published
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
@@ -24,6 +24,7 @@ from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentenc
 from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 from nlptl.models.word_vectors import TOKENIZER
+from nlptl.ownership import MANIFEST, SETTINGS
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one
@@ -34,8 +35,11 @@ def pretrained_encoder(folder: Path, *, max_length: int | None = None, prompt: s
 
     Raises ArtifactError if something that they ask for is not supported, and ConfigError for settings that do not suit them.
     """
-    own = (folder / SETTINGS).is_file()
-    encoder = read_published(folder, Encoder.read_files) if own else _foreign_encoder(folder)
+    if (folder / SETTINGS).is_file():  # of nlptl; files that somebody copied out of such a folder have no manifest
+        is_published = (folder / MANIFEST).exists()
+        encoder = read_published(folder, Encoder.read_files) if is_published else Encoder.read_files(folder)
+    else:
+        encoder = _foreign_encoder(folder)
     if max_length is not None:
         set_max_length(encoder, max_length)
     if prompt is not None:

@@ -104,14 +104,14 @@ def fill(module: nn.Module, path: Path, *, what: str) -> None:
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:
-    """Write an adapter in PEFT's layout, without a path of this machine, in the same bytes whatever Python's hash seed."""
+    """Write an adapter in PEFT's layout, without a path of this machine, and with its sets in order."""
     with quiet():
         adapter.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)
     path = folder / ADAPTER_SETTINGS
-    written = read_json(path)
-    written |= {"base_model_name_or_path": None, "target_modules": sorted(written["target_modules"])}
-    path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    settings = read_json(path) | {"base_model_name_or_path": None}
+    sets = {name: sorted(value) for name, value in settings.items() if isinstance(value, list)}
+    path.write_text(json.dumps(settings | sets, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Any, folder: Path) -> PeftModel:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from nlptl.artifact import Kind, digest_of
 from nlptl.config import Config
 from nlptl.data import DataSettings, TextData, load_data
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import NO_PATHS
 from nlptl.stages.stage import ExpectedModel, Need, Stage
 from nlptl.stages.union import AnyStage
 
@@ -27,6 +29,32 @@ class StageIdentity:
     own: str  # of the stage and all before it
     parent: str  # `own` of the stage before; empty for the first
     data: Mapping[str, str]  # of each part of the data that the stage reads
+
+
+class Faults:
+    """Faults of settings and data, collected so that a person is told all at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[ConfigError | DataError] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Run the block; an error of settings or data ends it and is kept."""
+        try:
+            yield
+        except (ConfigError, DataError) as error:
+            self._errors.append(error)
+
+    def check(self) -> None:
+        """Raise what was found: the one error, or a ConfigError with the faults of all."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        found = [fault for error in self._errors for fault in getattr(error, "faults", (str(error),))]
+        if found:
+            raise ConfigError(list(dict.fromkeys(found)))
 
 
 class ExternalDigests:
@@ -79,7 +107,8 @@ class Chain(Config):
     def _check_need(self, need: Need, stage: str) -> None:
         part = "labelled" if need == "labels" and self.data.source is None else need
         named = part == "labelled" and self.data.label_names is not None
-        if part == "labels" or getattr(self.data, part) is not None or named:
+        may_come = part == "unlabelled" and self.data.empty_label == "unlabelled" and self.data.labelled is not None
+        if part == "labels" or getattr(self.data, part) is not None or named or may_come:
             return
         raise ValueError(
             f"{stage} needs data.{part}, which is missing. Add data.{part}: FILE"
@@ -87,29 +116,35 @@ class Chain(Config):
         )
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
-        """Check settings and data without training; returns the data. Raises ConfigError or DataError."""
-        faults: list[str] = []
-        for number, stage in enumerate(self.stages):
-            try:
-                stage.check(where=f"{where}: stages.{number}")
-            except ConfigError as error:
-                faults += error.faults
-        try:
-            data, report = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
-        except DataError as error:
-            if not faults:
-                raise
-            raise ConfigError([*faults, str(error)]) from None
-        if faults:
-            raise ConfigError(faults)
-        self.check_data(data, where=where)
-        return data, report
+        """Check settings and data without training; returns the data. Raises ConfigError or DataError with all faults."""
+        faults = Faults()
+        found = self.check_into(faults, where=where, progress=progress)
+        faults.check()
+        assert found is not None
+        return found
 
-    def check_data(self, data: TextData, *, where: str) -> None:
-        """Raise DataError or ConfigError for data from which a stage cannot learn."""
+    def check_into(
+        self, faults: Faults, *, where: str, progress: Progress | None = None
+    ) -> tuple[TextData, DataReport] | None:
+        """Add all faults of settings and data to `faults`. Return the data if they can be read."""
+        found = None
         for number, stage in enumerate(self.stages):
-            stage.check_data(data, where=f"{where}: stages.{number}")
-        self.check_models(data, where=f"{where}: stages")
+            with faults.kept():
+                stage.check(where=f"{where}: stages.{number}")
+        stages_fit = not faults
+        with faults.kept():
+            found = load_data(self.data, seed=self.seed, where=f"{where}: data", progress=progress)
+        if found is not None and stages_fit:
+            self.check_data(found[0], where=where, faults=faults)
+        return found
+
+    def check_data(self, data: TextData, *, where: str, faults: Faults) -> None:
+        """Add to `faults` where a stage cannot learn from the data."""
+        for number, stage in enumerate(self.stages):
+            with faults.kept():
+                stage.check_data(data, where=f"{where}: stages.{number}")
+        with faults.kept():
+            self.check_models(data, where=f"{where}: stages")
 
     def remarks(self, data: TextData) -> list[str]:
         """Return what a person should know of these stages on these data. It loads weights, so a run leaves it out."""
@@ -131,8 +166,9 @@ class Chain(Config):
         for stage in self.stages:
             read: dict[str, str] = {part: getattr(data, part).digest for part in sorted(stage.reads(data))}
             seed = trial if seed is None and stage.is_random else seed
+            settings = stage.model_dump(mode="json", context=dict(NO_PATHS))
             shaped_by = {
-                "settings": stage.model_dump(mode="json"), "version": stage.version, "seed": seed, "data": read,
+                "settings": settings, "version": stage.version, "seed": seed, "data": read,
                 "outside": digests.of(stage), "parent": parent,
             }  # fmt: skip
             found.append(StageIdentity(digest_of(shaped_by), parent, read))

@@ -5,6 +5,8 @@ data.json           report on the data
 N-STAGE/            artifact of stage N, its manifest and history.jsonl
 .N-STAGE.checkpoints/   what the running stage needs to go on after a kill
 evaluation.json     scores of the last stage on the test texts
+finished.json       digests of what the finished run holds; its time moves only when something was made
+.inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
 tracking/           files of the trackers
@@ -14,27 +16,36 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
-from nlptl.artifact import MANIFEST, RUN_SETTINGS, Manifest, read_manifest, write_result
+from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
+from nlptl.config import dump_yaml, load_yaml
+from nlptl.disk_errors import told_as_read_error
 from nlptl.drafts import sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
+from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
+from nlptl.training.checkpoints import remove_checkpoints
+from nlptl.training.distributed import processes
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
 MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
+SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON)
+FINISHED, INPUTS = "finished.json", ".inputs.json"
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
@@ -51,8 +62,67 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
     if not old.is_file() or old.read_text(encoding="utf-8") != settings:
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
+    (folder / INPUTS).unlink(missing_ok=True)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_result(folder / DATA_REPORT, data_report)
+
+
+def finish(folder: Path, made: Mapping[str, object]) -> None:
+    """Write what a finished run holds, unless it is written already: the file's time says when something was last made."""
+    with contextlib.suppress(ArtifactError):
+        if read_result(folder / FINISHED) == made:
+            return
+    write_result(folder / FINISHED, made)
+
+
+def settings_text(settings: Mapping[str, Any], folder: Path, source: Path | None) -> str:
+    """Return the content of pipeline.yaml, which names the file of the pipeline, relative to the run's folder."""
+    if source is not None and source.resolve() == (folder / RUN_SETTINGS).resolve():
+        source = source_of(folder)
+    path = "" if source is None else os.path.relpath(source.resolve(), folder.resolve())
+    return MARK + (f"{SOURCE}{json.dumps(path)}\n" if path else "") + dump_yaml(settings)
+
+
+def source_of(folder: Path) -> Path | None:
+    """Return the file of the pipeline whose run `folder` holds. None where that is not known, as after a run in Python."""
+    with contextlib.suppress(OSError, ValueError, TypeError), (folder / RUN_SETTINGS).open(encoding="utf-8") as file:
+        lines = [file.readline() for _ in range(2)]
+        if lines[1].startswith(SOURCE):
+            return folder.resolve() / str(json.loads(lines[1].removeprefix(SOURCE)))
+    return None
+
+
+def check_finished(folder: Path, wanted: Mapping[Path, str], source: Path | None, *, compare: object) -> None:
+    """Raise ArtifactError where a run would remove finished work of another pipeline, which it names.
+
+    A pipeline is known by its file. It may replace its own stages. Where the file is not known, stages may be replaced by
+    those of the same name. `wanted` holds the identities of the stages to come, `compare` the settings of the comparison.
+    """
+    before = source_of(folder)
+    here = None if source is None else source.resolve()
+    if here is not None and here in (before and before.resolve(), (folder / RUN_SETTINGS).resolve()):
+        return
+    lost = []
+    with contextlib.suppress(ArtifactError):
+        for stage in stage_folders(folder):
+            replaced = before is None and stage in wanted
+            if stage != folder and not replaced and read_manifest(stage).identity != wanted.get(stage):
+                lost.append(stage.name)
+    if before is not None and (folder / COMPARISON_ROWS).is_file() and _old_comparison(folder) != compare:
+        lost.append(COMPARISON_ROWS)
+    if lost:
+        of = "another pipeline" if before is None else os.path.relpath(before)
+        raise ArtifactError(
+            f"{folder}: holds finished work of {of}, which this run would remove or replace: {', '.join(lost)}. Nothing was "
+            "changed. Choose another folder with --out, or add --force (in Python: force=True)."
+        )
+
+
+def _old_comparison(folder: Path) -> object:
+    with contextlib.suppress(ConfigError):
+        settings = load_yaml(folder / RUN_SETTINGS)
+        return settings.get("compare") if isinstance(settings, dict) else None
+    return None
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -64,12 +134,13 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     """Raise ArtifactError where the run would replace something that nlptl did not write."""
     files = stage_files()
     for stage in stages:
-        artifact.check_replaceable(stage, files)
+        check_replaceable(stage, files)
     settings = folder / RUN_SETTINGS
-    if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
-        return
+    with told_as_read_error(settings):
+        if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
+            return
     for name in FILES:  # a run writes its settings first
-        if (folder / name).exists():
+        if os.path.lexists(folder / name):
             raise ArtifactError(
                 f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
                 "Choose another folder with --out."
@@ -109,11 +180,17 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     return (Encoder if read_manifest(folder).kind == "encoder" else TextClassifier).load(folder)
 
 
-def kept_stage(stage: Path, identity: str) -> Manifest | None:
-    """Return the manifest of a finished, undamaged stage of this identity. None if there is none."""
+def kept_stage(stage: Path, identity: str, settings: Mapping[str, Any]) -> Manifest | None:
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none.
+
+    Paths in its settings follow a file that has moved, since its content alone is part of the identity.
+    """
     with contextlib.suppress(ArtifactError):
         if read_manifest(stage).identity == identity:
-            return artifact.checked_manifest(stage)
+            manifest = artifact.checked_manifest(stage)
+            if manifest.settings != settings and processes().is_main:
+                manifest = artifact.replace_settings(stage, manifest, settings)
+            return manifest
     return None
 
 
@@ -129,13 +206,13 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
         stage = None  # without a readable manifest
         with contextlib.suppress(ArtifactError):
             stage = read_manifest(path).settings.get("stage")
-        if artifact.is_ours(path) and stage == name[2]:
+        if is_ours(path) and stage == name[2]:
             shutil.rmtree(path, ignore_errors=True)
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
     for path in folder.glob(f".*{CHECKPOINTS}"):
         if _names_a_stage(path.name[1 : -len(CHECKPOINTS)]):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_checkpoints(path)
 
 
 def _names_a_stage(folder: str) -> bool:
@@ -147,11 +224,10 @@ def stage_folders(run: Path) -> list[Path]:
     """Return the stage folders of a run in order. A stage's own folder returns itself."""
     if not run.is_dir():
         raise ArtifactError(f"{run}: no such folder; expected a run or one of its stages. Check the path.")
-    files = stage_files()
     numbered = {
         int(name[1]): path
         for path in run.glob("[1-9]*-*")
-        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and artifact.is_ours(path, files)
+        if (name := STAGE_FOLDER.fullmatch(path.name)) and (path / MANIFEST).is_file() and is_marked(path)
     }
     if not numbered and not (run / MANIFEST).is_file():
         raise ArtifactError(f"{run}: holds no finished stage; expected the folder of a run. Run the pipeline first.")

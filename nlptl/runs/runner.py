@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,25 +14,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from nlptl.artifact import (
     Manifest,
+    digest_of,
     library_versions,
     publish,
     read_manifest,
-    read_result,
     stage_folder,
-    write_result,
 )
-from nlptl.config import dump_yaml
 from nlptl.context import Record, RunContext
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
 from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
+from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
+from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import main_process_first, processes
 
 if TYPE_CHECKING:
@@ -41,6 +40,29 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
     from nlptl.progress import Tracker
     from nlptl.runs.studies.arms import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """What a run shall make."""
+
+    settings: dict[str, Any]  # of the pipeline, as its run's folder keeps them
+    identities: tuple[StageIdentity, ...]
+    study: Study | None
+    source: Path | None  # file of the pipeline; None in Python
+    force: bool  # whether finished work of another pipeline may go
+
+
+@dataclasses.dataclass(frozen=True)
+class StageWork:
+    """One stage of a run, before it runs."""
+
+    stage: Stage
+    place: Path
+    identity: StageIdentity
+    settings: dict[str, Any]  # as its manifest keeps them
+    before: tuple[Path, ...]  # folders of the stages before it
+    is_last: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,24 +120,26 @@ def check_outside(chain: Chain, folder: Path, where: str) -> None:
 
 
 def run_chain(
-    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *,
-    identities: Sequence[StageIdentity], study: Study | None,
-) -> RunResult:  # fmt: skip
+    chain: Chain, folder: Path, data: TextData, report: DataReport, context: RunContext, *, plan: RunPlan
+) -> RunResult:
     """Run a checked chain into `folder`, score its last stage, and run the study."""
     places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
-    settings = chain.model_dump(mode="json")
-    text = on_disk.MARK + dump_yaml(settings)
+    study = plan.study
     with contextlib.ExitStack() as held:
         with main_process_first() as here:
+            text = on_disk.settings_text(plan.settings, folder, plan.source)
             if here.is_main:
                 on_disk.check_folder(folder, places)
+                if not plan.force:
+                    wanted = {place: identity.own for place, identity in zip(places, plan.identities, strict=True)}
+                    on_disk.check_finished(folder, wanted, plan.source, compare=plan.settings.get("compare"))
                 held.enter_context(run_lock(folder))
                 on_disk.begin(folder, settings=text, data_report=report.to_json())
                 held.callback(context.tracker.finish)
-                context.tracker.start(folder, settings)
+                context.tracker.start(folder, plan.settings)
             else:
                 on_disk.await_main(folder, text)
-        outcomes = _run_stages(chain, places, identities, data, context)
+        outcomes = _run_stages(chain, places, plan, data, context)
         with main_process_first() as here:
             if here.is_main:
                 on_disk.remove_other_stages(folder, places, say=context.progress.say)
@@ -126,57 +150,65 @@ def run_chain(
             for name in (on_disk.COMPARISON_ROWS, on_disk.COMPARISON):
                 (folder / name).unlink(missing_ok=True)
         compared = None if study is None else compare(study, folder, context)
+        if processes().is_main:
+            on_disk.finish(folder, what_is_made(outcomes, scores, compared))
     return RunResult(folder, tuple(outcomes), report, scores, compared)
 
 
+def what_is_made(
+    outcomes: Sequence[StageOutcome], scores: RunScores | None, compared: ComparisonResult | None
+) -> dict[str, object]:
+    """Return digests of all that a run has made."""
+    return {
+        "stages": {outcome.folder.name: digest_of(outcome.manifest.files) for outcome in outcomes},
+        "scores": None if scores is None else digest_of(dataclasses.asdict(scores)),
+        "comparison": None if compared is None else digest_of(compared.model_dump(mode="json", by_alias=True)),
+    }
+
+
 def _run_stages(
-    chain: Chain, places: Sequence[Path], identities: Sequence[StageIdentity], data: TextData, context: RunContext
+    chain: Chain, places: Sequence[Path], plan: RunPlan, data: TextData, context: RunContext
 ) -> list[StageOutcome]:
     outcomes: list[StageOutcome] = []
     artifact: Any = None
-    for stage, place, identity in zip(chain.stages, places, identities, strict=True):
+    each = zip(chain.stages, places, plan.identities, plan.settings["stages"], strict=True)
+    works = [
+        StageWork(*one, before=tuple(places[:number]), is_last=one[1] == places[-1]) for number, one in enumerate(each)
+    ]
+    for work in works:
+        place = work.place
         outcome: StageOutcome | None = None
         with main_process_first() as here:
-            if kept := on_disk.kept_stage(place, identity.own):
+            if kept := on_disk.kept_stage(place, work.identity.own, work.settings):
                 context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                 artifact, outcome = None, StageOutcome(place, kept, kept=True)
             elif artifact is None and outcomes:
                 artifact = on_disk.load_artifact(outcomes[-1].folder)
-            if outcome is None and not stage.runs_on_all_processes:
+            if outcome is None and not work.stage.runs_on_all_processes:
                 if not here.is_main:
                     raise on_disk.not_shared(place)
-                artifact, outcome = _run_stage(
-                    stage, artifact, place, identity, data, context, is_last=place == places[-1]
-                )
+                artifact, outcome = _run_stage(work, artifact, data, context)
         if outcome is None:
-            artifact, outcome = _run_stage(stage, artifact, place, identity, data, context, is_last=place == places[-1])
+            artifact, outcome = _run_stage(work, artifact, data, context)
         _track_stage(outcome, context.tracker)
         outcomes.append(outcome)
     return outcomes
 
 
-def _run_stage(
-    stage: Stage,
-    given: Any,
-    place: Path,
-    identity: StageIdentity,
-    data: TextData,
-    context: RunContext,
-    *,
-    is_last: bool,
-) -> tuple[Any, StageOutcome]:
+def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext) -> tuple[Any, StageOutcome]:
     """Run one stage and publish its artifact."""
     from nlptl.models.encoder import count_parameters
 
+    stage, place, identity = work.stage, work.place, work.identity
     checkpoints = on_disk.checkpoint_folder(place)
     record = _tracked_record(context.tracker, place.name)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
-    if is_last:
+    if work.is_last:
         _tell_cut_texts(artifact, data, record)
     manifest = Manifest(
-        kind=stage.gives, settings=stage.model_dump(mode="json"), identity=identity.own, parent=identity.parent,
+        kind=stage.gives, settings=work.settings, identity=identity.own, parent=identity.parent,
         data=dict(identity.data), versions=library_versions(), seed=context.seed,
         seconds=round(time.monotonic() - start, 3), device=str(artifact.device),
         trainable_parameters=record.trainable_parameters, total_parameters=count_parameters(artifact),
@@ -190,8 +222,8 @@ def _run_stage(
 
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         if here.is_main:
-            manifest = publish(place, write, manifest, files=on_disk.stage_files())
-            shutil.rmtree(checkpoints, ignore_errors=True)
+            manifest = publish(place, write, manifest, files=on_disk.stage_files(), beside=work.before, stamped=True)
+            remove_checkpoints(checkpoints)
         else:
             manifest = read_manifest(place)
     told = dict.fromkeys([f"{place.name}: done in {clock(manifest.seconds)}.", *record.sentences[:1], *record.warnings])
@@ -211,8 +243,9 @@ def _track_stage(outcome: StageOutcome, tracker: Tracker) -> None:
     name, manifest = outcome.folder.name, outcome.manifest
     if outcome.kept:
         again = _tracked_record(tracker, name)
-        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").splitlines():
-            again.row(**json.loads(line))
+        for line in (outcome.folder / on_disk.HISTORY).read_text(encoding="utf-8").split("\n"):
+            if line:
+                again.row(**json.loads(line))
     figures = manifest.model_dump(include={"seconds", "trainable_parameters", "total_parameters"})
     tracker.log(f"{name}/report", {**figures, **manifest.report})
 
@@ -232,13 +265,14 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     except ArtifactError as error:
         context.progress.say(f"{error} The test texts are scored again.")
         old = None
-    if old and (old.identity, old.test) == (last.manifest.identity, data.test.digest):
+    same = old is not None and (old.identity, old.test) == (last.manifest.identity, data.test.digest)
+    if old is not None and same and old.evaluation.most_frequent is not None:  # else of an earlier version
         return old
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
-        evaluation = evaluate_classifier(classifier, data.test, seed=context.seed, after_batch=task.advance)
+        evaluation = evaluate_classifier(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     write_result(path, dataclasses.asdict(scores))
     return scores

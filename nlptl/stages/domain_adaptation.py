@@ -110,6 +110,7 @@ class DomainAdaptation(Stage):
         DataError for a missing domain, ConfigError for a method that needs layers or does not converge, ArtifactError for
         vectors that are not finite.
         """
+        from nlptl.data.learnt_texts import LearntTexts
         from nlptl.finetuning.domains.adaptation import adapted
         from nlptl.training.compute import precision_for
 
@@ -122,10 +123,14 @@ class DomainAdaptation(Stage):
             self.check_chain(expected, data, where="domain_adaptation")
         if kind == "transformer" and given.device != device:
             given = copy.deepcopy(given).to(device)
-        return adapted(
+        classifier = adapted(
             given, self._domains(given, data, context), self.adapt, l2=None if self.l2 == "auto" else self.l2,
             folds=self.folds, precision=precision_for(self.precision, device), context=context,
         )  # fmt: skip
+        classifier.learnt = LearntTexts.of(
+            [data.source, data.labelled], validation=data.validation, before=given.learnt
+        )
+        return classifier
 
     def _methods(self) -> list[tuple[str, OneMethod]]:
         """Return the methods of the settings, each with its path."""

@@ -89,6 +89,7 @@ class FineTune(Stage):
         Without labelled examples, but with `data.label_names`, it predicts from the labels' names (zero-shot). Raises
         DataError without both, ConfigError for a method that the encoder has no layers for.
         """
+        from nlptl.data.learnt_texts import LearntTexts
         from nlptl.finetuning.examples import LabelledExamples
 
         context = context or RunContext()
@@ -106,7 +107,9 @@ class FineTune(Stage):
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
-        return at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
+        classifier = at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
+        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
+        return classifier
 
     def _fitted(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return what the method makes of the examples, or of the labels' names where there are none."""

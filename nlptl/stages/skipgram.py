@@ -18,6 +18,7 @@ from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.input_paths import InputPath
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
@@ -92,7 +93,7 @@ class SkipGram(Stage):
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
-    vectors: str | None = Field(default=None, min_length=1)
+    vectors: InputPath | None = Field(default=None, min_length=1)
     """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
     n-grams of a fastText model, unseen words have vectors."""
     continue_training: bool = False
@@ -147,6 +148,10 @@ class SkipGram(Stage):
     def input_paths(self) -> Mapping[str, Path]:
         """Return the file of `vectors`."""
         return {} if self.vectors is None else {"vectors": Path(self.vectors)}
+
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the file of `vectors` and that of their counts."""
+        return frozenset() if self.vectors is None else frozenset({Path(self.vectors), counts_path(Path(self.vectors))})
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from nlptl.artifact import Kind
 from nlptl.config import Config
 from nlptl.context import RunContext
+from nlptl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
@@ -49,6 +51,11 @@ class Stage(Config, ABC):
     runs_on_all_processes: ClassVar[bool] = False
     """Whether all processes run the stage together. Otherwise process 0 runs it and the others load its result."""
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "run" in vars(cls):
+            cls.run = _with_checked_arguments(cls.run)  # type: ignore[method-assign]
+
     @abstractmethod
     def run(self, given: Any, *, data: TextData, context: RunContext | None = None) -> Encoder | TextClassifier:
         """Return a new artifact. `given`, from the stage before, is not changed."""
@@ -75,6 +82,13 @@ class Stage(Config, ABC):
         """Return the paths that the stage reads, by setting. A run never overwrites them."""
         return {}
 
+    def watched_paths(self) -> frozenset[Path] | None:
+        """Return the files and folders whose change may change the result, or None where they are not known.
+
+        By default those of `input_paths`. A stage with external digests and no paths is taken for one whose files are not known.
+        """
+        return frozenset(self.input_paths().values())
+
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return the expected model after this stage, from the model `before` it."""
         return before
@@ -94,3 +108,44 @@ class Stage(Config, ABC):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data from which the stage cannot learn."""
+
+
+def _with_checked_arguments(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a stage's `run` that first refuses a `given` or `data` of another kind."""
+
+    @functools.wraps(run)
+    def checked(stage: Stage, given: Any = None, *, data: Any = None, context: RunContext | None = None) -> Any:
+        _check_given(stage, given)
+        _check_data_kind(stage, data)
+        return run(stage, given, data=data, context=context)
+
+    return checked
+
+
+def _check_given(stage: Stage, given: object) -> None:
+    if given is None and stage.takes is None:
+        return
+    from nlptl.models.classifier import TextClassifier
+    from nlptl.models.encoder import Encoder
+
+    kinds: Mapping[Kind, type] = {"encoder": Encoder, "classifier": TextClassifier}
+    if stage.takes is not None and isinstance(given, kinds[stage.takes]):
+        return
+    found = "nothing" if given is None else f"a value of the type {type(given).__name__}"
+    if stage.takes is None:
+        told = f"found {found} as its first argument, but the stage begins a chain. Call run(data=...) alone."
+    else:
+        before = "skipgram or bert" if stage.takes == "encoder" else "classification_head"
+        told = f"found {found} as its first argument, but takes an {kinds[stage.takes].__name__}. Give what {before} returns."
+    raise ConfigError(f"{stage.stage}: {told.replace('an TextClassifier', 'a TextClassifier')}")
+
+
+def _check_data_kind(stage: Stage, data: object) -> None:
+    from nlptl.data import TextData
+
+    if not isinstance(data, TextData):
+        found = "is missing" if data is None else f"is of the type {type(data).__name__}"
+        raise DataError(
+            f"{stage.stage}: `data` {found}, but must be a TextData. Give TextData(labelled=...) or "
+            "TextData(unlabelled=...)."
+        )

@@ -18,6 +18,11 @@ AnyStage = Annotated[
 ]
 
 
+def stage_versions() -> dict[str, int]:
+    """Return the version of every stage, by name."""
+    return {stage.model_fields["stage"].default: stage.version for stage in get_args(get_args(AnyStage)[0])}
+
+
 def stage_names() -> frozenset[str]:
     """Return the names of all stages."""
     return frozenset(stage.model_fields["stage"].default for stage in get_args(get_args(AnyStage)[0]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import re
 import shutil
 import time
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.artifact import file_digest, read_json, read_tensors
+from nlptl.artifact import file_digest, read_tensors
 from nlptl.drafts import write_folder_atomically
 from nlptl.errors import ArtifactError
+from nlptl.results import read_result, write_result
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,8 +46,8 @@ class Checkpoints:
 
         def write(draft: Path) -> None:
             save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft / TENSORS)
-            content = {"identity": self.identity, "digest": file_digest(draft / TENSORS), "counters": counters}
-            (draft / COUNTERS).write_text(json.dumps(content), encoding="utf-8")
+            content = {"identity": self.identity, "tensors": file_digest(draft / TENSORS), "counters": counters}
+            write_result(draft / COUNTERS, content)
 
         write_folder_atomically(place, write)
         for path in self.folder.iterdir():
@@ -61,9 +62,20 @@ class Checkpoints:
 
     def _read(self, place: Path) -> State | None:
         try:
-            content = read_json(place / COUNTERS)
-            if content["identity"] != self.identity or content["digest"] != file_digest(place / TENSORS):
+            content = read_result(place / COUNTERS) or {}
+            if content["identity"] != self.identity or content["tensors"] != file_digest(place / TENSORS):
                 return None
             return dict(read_tensors(place / TENSORS)), content["counters"]
         except (ArtifactError, OSError, KeyError, TypeError):
             return None  # torn or foreign: begin again
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints below a folder, and the folders that are empty then. Files of others stay."""
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]
+    for place in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        if CHECKPOINT_NAME.fullmatch(place.name):
+            for name in (TENSORS, COUNTERS):
+                (place / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or gone
+            place.rmdir()

@@ -366,5 +366,5 @@ def test_predictions_compare_nothing_and_let_auto_take_its_time(bench: Any, root
     script, path = bench("predictions"), root / "pipelines" / "tweets-fewshot.yaml"
     assert script.assignments(path) == ["compare=null", f"stages.2.update.minutes={script.MINUTES}"]
     texts = script.test_texts({"data": {"test": str(root / "data/reviews/test.csv")}, "compare": {"tests": {
-        "more": str(root / "data/reviews/held_out.csv"), "same": str(root / "data/reviews/test.csv")}}})  # fmt: skip
+        "more": str(root / "data/reviews/held_out.csv"), "same": str(root / "data/reviews/test.csv")}}}, folder=root)  # fmt: skip
     assert len(set(texts)) == len(texts) == 202

@@ -127,5 +127,6 @@ def test_an_id_without_a_name_is_an_empty_label(monkeypatch: pytest.MonkeyPatch)
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
     hidden = datasets.Dataset.from_dict({"text": ["x", "y"], "label": [0, -1]}, features=features)
     assert fault(monkeypatch, hidden) == (
-        "owner/reviews, split train, row 2: the label is empty. Remove the row, or fill in the label."
+        "owner/reviews, split train, row 2: the label is empty. Remove the row, fill in the label, or set `empty_label: skip` "
+        "to leave out all such rows."
     )

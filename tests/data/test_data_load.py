@@ -12,7 +12,7 @@ import pytest
 
 from nlptl.config import parse
 from nlptl.data import DataReport, DataSettings, FileSource, HubSource, TextTable, load_data
-from nlptl.errors import ConfigError
+from nlptl.errors import ConfigError, DataError
 
 TRAIN = [("good", "pos"), ("bad", "neg"), ("fine", "pos"), ("poor", "neg"), ("seen", "pos"), ("fine", "pos")]
 TEST = [("seen", "pos"), ("other", "neg"), ("both", "neg")]
@@ -125,6 +125,9 @@ def test_the_report_is_json() -> None:
         "labels": {"neg": 1, "pos": 1},
         "digest": data.labelled.digest,
         "revisions": [],
+        "empty_label": "refuse",
+        "label_changes": {"stripped": 0, "renamed": {}, "empty": 0},
+        "label_findings": [],
         "remarks": [],
     }
     assert plain["leaks"][0] == {
@@ -230,3 +233,70 @@ def test_both_domains_labels_stand_side_by_side() -> None:
     found, report = load_data(settings(source="other.csv"), seed=1)
     assert texts(found.source) == ["far", "away"]
     assert list(report.parts) == ["unlabelled", "source", "labelled", "validation", "test"]
+
+
+def test_rows_without_a_label_count_as_unlabelled() -> None:
+    Path("train.csv").write_text("text,label\ngood,pos\nfree,\nbad,neg\nseen,\u00a0\na,\n")
+    Path("test.csv").write_text("text,label\nseen,pos\nlost,\nother,neg\n")
+    data, report = load_data(settings(validation=None, empty_label="unlabelled"), seed=1)
+    assert texts(data.labelled) == ["good", "bad"]
+    assert texts(data.test) == ["seen", "other"]
+    assert texts(data.unlabelled) == ["good", "a", "b", "a", "a", "new", "free", "a"]  # "seen" is tested
+    assert data.unlabelled is not None
+    assert data.unlabelled.digest == TextTable.from_lists(data.unlabelled.texts(), name="t").digest
+    assert report.parts["unlabelled"].source == "pile.txt, train.csv (rows without label)"
+    assert report.parts["unlabelled"].duplicates == 4
+    assert report.parts["labelled"].rows_read == 2
+    assert "labelled: 3 rows without label count as unlabelled." in report.sentences()
+    assert "test: 1 row without label was skipped." in report.sentences()
+
+
+def test_rows_without_a_label_alone_make_a_pile() -> None:
+    Path("train.csv").write_text("text,label\ngood,pos\nfree,\nbad,neg\n")
+    chosen = DataSettings(labelled="train.csv", empty_label="unlabelled")
+    data, report = load_data(chosen, seed=1)
+    assert texts(data.unlabelled) == ["free"]
+    assert report.parts["unlabelled"].labels is None
+    skipping = DataSettings(labelled="train.csv", empty_label="skip")
+    without, report = load_data(skipping, seed=1)
+    assert without.unlabelled is None
+    assert without.labelled == data.labelled
+    assert report.sentences() == ["labelled: 1 row without label was skipped."]
+    assert load_data(chosen, seed=1) == load_data(chosen, seed=1)
+
+
+def test_all_faults_of_all_parts_are_told() -> None:
+    Path("train.csv").write_text("text,label\n,pos\nfine,\n,neg\ngood,pos\n")
+    Path("test.csv").write_text("text,label\nx,\nok,maybe\n")
+    with pytest.raises(DataError) as caught:
+        load_data(settings(unlabelled="nowhere/none.txt", validation=None), seed=1, where="p.yaml: data")
+    empty = "Remove the row, fill in the text, or set `empty_text: skip` to leave out all such rows."
+    label = (
+        "the label is empty. Remove the row, fill in the label, or set `empty_label: skip` to leave out all such rows."
+    )
+    assert caught.value.faults == (
+        "p.yaml: data.unlabelled: there is no file 'nowhere/none.txt'. Check the path.",
+        f"train.csv:2: the text is empty. {empty} The same in 1 more place: train.csv:4.",
+        f"train.csv:3: {label} The same in 1 more place: test.csv:2.",
+    )
+    assert str(caught.value) == "\n".join(caught.value.faults)
+
+
+def test_all_unknown_labels_are_told() -> None:
+    Path("test.csv").write_text("text,label\nseen,mixed\nother,neg\nboth,mixed\nlast,pso\n")
+    Path("validation.csv").write_text("text,label\nx,odd\n")
+    with pytest.raises(DataError) as caught:
+        load_data(settings(unlabelled=None), seed=1)
+    assert [fault.partition(";")[0] for fault in caught.value.faults] == [
+        "validation.csv:2: train.csv has no label 'odd'",
+        "test.csv:2: train.csv has no label 'mixed'",
+        "test.csv:5: train.csv has no label 'pso'",
+    ]
+
+
+def test_many_faults_of_one_kind_are_counted() -> None:
+    Path("train.csv").write_text("text,label\n" + ",pos\n" * 40)
+    with pytest.raises(DataError) as caught:
+        load_data(settings(), seed=1)
+    places = ", ".join(f"train.csv:{line}" for line in range(3, 22))
+    assert caught.value.faults[0].endswith(f"such rows. The same in 39 more places: {places} and 20 more.")

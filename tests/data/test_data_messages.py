@@ -21,6 +21,12 @@ from nlptl.data import DataSettings, LabelNames, TextData, TextTable, draw_shots
 from nlptl.errors import ConfigError, DataError
 
 GOOD = "text,label\ngood,pos\nbad,neg\n"
+EMPTY_LABEL = (
+    "the label is empty. Remove the row, fill in the label, or set `empty_label: skip` to leave out all such rows."
+)
+EMPTY_LABEL_IN_PYTHON = (
+    'the label is empty. Remove the row, fill in the label, or give `empty_label="skip"` to leave out all such rows.'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +162,7 @@ def test_empty_text(name: str, content: str | bytes, at: str) -> None:
     ],
 )
 def test_empty_label(name: str, content: str | bytes, at: str) -> None:
-    assert fault(name, content) == (f"{at}: the label is empty. Remove the row, or fill in the label.")
+    assert fault(name, content) == (f"{at}: {EMPTY_LABEL}")
 
 
 def test_label_of_another_kind() -> None:
@@ -164,7 +170,7 @@ def test_label_of_another_kind() -> None:
         "a.jsonl:1: the label is 0.5 (float), but must be a name or a whole number."
     )
     assert fault("a.jsonl", '{"text": "a", "label": ["x"]}\n') == (
-        "a.jsonl:1: the label is ['x'] (list), but must be a name or a whole number."
+        "a.jsonl:1: the label is ['x'] (list), but must be a name or a whole number. Give each row one label."
     )
 
 
@@ -400,34 +406,31 @@ def told(**parts: Any) -> str:
     return str(caught.value)
 
 
-EMPTY_LABEL = "the label is empty. Remove the row, or fill in the label."
-
-
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
         (
             {"unlabelled": ["a", " "]},
             (
-                "unlabelled, row 2: the text is empty. Remove the row, fill in the text, or set `empty_text: skip` to leave "
+                'unlabelled, row 2: the text is empty. Remove the row, fill in the text, or give `empty_text="skip"` to leave '
                 "out all such rows."
             ),
         ),
         (
             {"unlabelled": ["a", 3]},
-            "unlabelled, row 2: the text is 3 (int), but must be a string. Put it in quotes, or name another column.",
+            "unlabelled, row 2: the text is 3 (int), but must be a string. Make it a str, or leave it out.",
         ),
         (
             {"unlabelled": "a text"},
             "unlabelled: 'a text' (str) is not a list of texts. Put the texts in a list.",
         ),
         ({"unlabelled": []}, "unlabelled: there are no rows. Add rows, or choose another source."),
-        ({"labelled": (["a", "b", "c"], ["x", "y", ""])}, f"labelled, row 3: {EMPTY_LABEL}"),
-        ({"labelled": [("a", "x"), ("b", None)]}, f"labelled, row 2: {EMPTY_LABEL}"),
-        ({"test": pd.DataFrame({"text": ["a", "b"], "label": [1, None]})}, f"test, row 2: {EMPTY_LABEL}"),
+        ({"labelled": (["a", "b", "c"], ["x", "y", ""])}, f"labelled, row 3: {EMPTY_LABEL_IN_PYTHON}"),
+        ({"labelled": [("a", "x"), ("b", None)]}, f"labelled, row 2: {EMPTY_LABEL_IN_PYTHON}"),
+        ({"test": pd.DataFrame({"text": ["a", "b"], "label": [1, None]})}, f"test, row 2: {EMPTY_LABEL_IN_PYTHON}"),
         (
             {"labelled": datasets.Dataset.from_dict({"text": ["a", "b"], "label": ["x", None]})},
-            f"labelled, row 2: {EMPTY_LABEL}",
+            f"labelled, row 2: {EMPTY_LABEL_IN_PYTHON}",
         ),
         (
             {"labelled": (["a", "b"], ["x"])},
@@ -435,7 +438,7 @@ EMPTY_LABEL = "the label is empty. Remove the row, or fill in the label."
         ),
         (
             {"labelled": [("a", "x"), ("b",)]},
-            "labelled, row 2: ('b',) is not a pair (text, label).",
+            "labelled, row 2: ('b',) is not a pair (text, label). Give each row as such a pair, or all rows as (texts, labels).",
         ),
         (
             {"labelled": 5},
@@ -451,15 +454,15 @@ EMPTY_LABEL = "the label is empty. Remove the row, or fill in the label."
         (
             {"labelled": pd.DataFrame({"body": ["a"], "label": ["x"]})},
             (
-                "labelled: there is no column 'text' with the texts; the columns are 'body', 'label'. Name the column with "
-                "`text_column:`, or with `text:` under this source."
+                "labelled: there is no column 'text' with the texts; the columns are 'body', 'label'. Name the column, as in "
+                '`text="COLUMN"`.'
             ),
         ),
         (
             {"labelled": datasets.Dataset.from_dict({"text": ["a"], "labels": ["x"]})},
             (
                 "labelled: there is no column 'label' with the labels; the columns are 'text', 'labels'. Did you mean "
-                "'labels'? Name the column with `label_column:`, or with `label:` under this source."
+                "'labels'? Name the column, as in `label=\"COLUMN\"`."
             ),
         ),
         (

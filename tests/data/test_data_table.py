@@ -96,7 +96,7 @@ def test_concatenated_tables_have_the_digest_of_all_rows(thousand: TextTable) ->
 
 def test_a_table_knows_its_length_name_and_labels() -> None:
     table = TextTable.from_lists(["a", "b"], [True, 2.0], name="mine")
-    assert (len(table), table.name, table.has_labels, table.labels()) == (2, "mine", True, ["1", "2"])
+    assert (len(table), table.name, table.has_labels, table.labels()) == (2, "mine", True, ["True", "2"])
     assert not TextTable.from_lists(["a"], name="mine").has_labels
 
 
@@ -107,7 +107,7 @@ def test_a_table_knows_its_length_name_and_labels() -> None:
         [("a", 1), ("b", 0), ("c", 1)],
         [["a", "1"], ["b", "0"], ["c", "1"]],
         pd.DataFrame({"label": [1.0, 0.0, 1.0], "text": ["a", "b", "c"]}),
-        pd.DataFrame({"label": [True, False, True], "text": ["a", "b", "c"]}, index=[7, 7, 9]),
+        pd.DataFrame({"label": [1, 0, 1], "text": ["a", "b", "c"]}, index=[7, 7, 9]),
         datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, 1], "id": [1, 2, 3]}),
         datasets.Dataset.from_dict({"text": ["c", "b", "a"], "label": [1, 0, 1]}).select([2, 1, 0]),
         TextTable.from_lists(["a", "b", "c"], ["1", "0", "1"], name="t"),

@@ -13,26 +13,8 @@ from pathlib import Path
 import pytest
 
 from nlptl.errors import StorageError
-from nlptl.interfaces import cli
-from nlptl.interfaces.text import WIDTH
-
-
-class Shell:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["nlptl", *map(str, arguments)])
-        self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = self._capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(monkeypatch, capsys)
+from nlptl.interfaces.terminal import WIDTH
+from tests.interfaces.commands import Shell
 
 
 @pytest.fixture
@@ -110,8 +92,6 @@ def test_predict_from_argument_file_and_stdin(trained: Path, review_files: Path,
 
 
 def test_predict_refuses_what_it_cannot_read(trained: Path, review_files: Path, shell: Shell) -> None:
-    code, _, err = shell("predict", trained, stdin="good\n\nbad\n")
-    assert (code, err) == (2, "stdin:2: text is empty; every line needs a text. Remove the line.\n")
     code, _, err = shell("predict", trained, "x", "--file", review_files / "test.csv")
     assert (code, err) == (2, "predict: found a text and --file; expected one of them. Drop one.\n")
     code, _, err = shell("predict", review_files / "nowhere", "x")
@@ -167,6 +147,9 @@ def test_evaluate(trained: Path, review_files: Path, shell: Shell) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("accuracy ")
     assert json.loads((review_files / "e.json").read_text())["rows"] == 20
+    code, out, _ = shell("evaluate", trained, "--test", review_files / "train.csv")
+    told = "12 of 12 texts were learnt from: these scores are too high. Score on texts that the classifier has"
+    assert (code, out.splitlines()[0]) == (0, told)
     (review_files / "other.csv").write_text("text,label\nfine,splendid\n")
     code, _, err = shell("evaluate", trained, "--test", review_files / "other.csv")
     assert (code, err) == (

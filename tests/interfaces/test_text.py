@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from nlptl.evaluation.intervals import Interval, PairedDifference
-from nlptl.interfaces.text import WIDTH, comparison_lines, table, wrapped
+from nlptl.interfaces.terminal import WIDTH, wrapped
+from nlptl.interfaces.text import comparison_lines, table
 from nlptl.runs.studies import comparison
 from nlptl.runs.studies.comparison import ComparisonResult
 
 
 def compared(*arms: str) -> ComparisonResult:
-    difference = PairedDifference(Interval(0.3, 0.2, 0.4), 3, 1, 0, 0.25)
+    paired = PairedDifference(Interval(0.3, 0.2, 0.4), 3, 1, 0, 0.25)
+    difference = comparison.ArmDifference.of(paired, texts=200)
     accuracies = tuple(Interval(0.5 + 0.3 * (number > 0), 0.4, 0.9) for number in range(len(arms)))
     differences = (difference,) * (len(arms) - 1)
     result = comparison.TestResult(

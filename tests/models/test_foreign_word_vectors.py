@@ -174,7 +174,7 @@ WRITE = "Write each word and its numbers as a line of text, and give that file."
         (saved(np.savez, np.ones(3)), f"is a zip archive (.npz and files of torch are such archives too); {READABLE}. "
          "Unpack it, and give the file inside."),
         (saved(np.save, np.ones(3)), f"is a NumPy array, which holds numbers and no words; {READABLE}. {WRITE} {GENSIM}"),
-        (gzip.compress(b"\x80\x04x"), f"is a pickle, which can run code when it is opened; {READABLE}. {GENSIM}"),
+        (gzip.compress(b"\x80\x04x", mtime=0), f"is a pickle, which can run code when it is opened; {READABLE}. {GENSIM}"),
         (SOUP.encode("utf-16"), f"is text in UTF-16; {READABLE}. "
          "Save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`."),
         (b"\n<!DOCTYPE html><html>", f"is a web page; {READABLE}. Fetch the file itself and not the page about it."),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nlptl.interfaces.text import comparison_lines
+from nlptl.runs.studies import comparison
 from nlptl.runs.studies.comparison import ComparisonRow, read_comparison, summarise
 
 
@@ -33,7 +34,7 @@ def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: b
 def test_the_largest_test_decides(second: float, verdict: str) -> None:
     found = summarise([*rows("small", 0.5, 0.5, texts=2), *rows("large", 0.5, second)], ("a", "b"), seed=1)
     assert found.sentence == (
-        f"On large, {verdict}. A test of 2 texts shows nothing: one guess in 4 gets all right. "
+        f"On large, {verdict}. A test of 2 texts shows nothing: too few texts for an interval. "
         "This speaks of these texts and these labelled examples, not of other data, and 6 seeds are few: a claim needs 20 "
         "or more."
     )
@@ -70,12 +71,47 @@ def test_every_arm_is_set_against_the_first() -> None:
     assert len(found.results[0].differences) == 4
 
 
+@pytest.mark.parametrize(("texts", "second"), [(2, 1.0), (19, 1.0), (200, 0.5)])
+def test_a_test_that_bounds_nothing_has_no_intervals(texts: int, second: float) -> None:
+    """On 2 texts every resample may agree; [100.0, 100.0] would claim a certainty that no 2 texts give."""
+    found = summarise(rows("few", 0.0 if second == 1 else second, second, texts=texts), ("a", "b"), seed=1)
+    same = texts == 200
+    if same:  # the arms agree on each text
+        found = summarise(
+            [row.model_copy(update={"correct": "10" * 100}) for row in rows("few", 0.5, 0.5)], ("a", "b"), seed=1
+        )
+    difference = found.results[0].differences[0].difference
+    assert (difference.value, difference.low, difference.high) == (0.0 if same else 1.0, None, None)
+    assert "'b' is not shown to differ from 'a'" in found.sentence
+    lines = "\n".join(comparison_lines(found))
+    assert ("+0.0" if same else "+100.0") + " (no interval)" in lines
+    assert "[100.0, 100.0]" not in lines
+    assert ("too few texts for an interval" in lines) != same
+
+
+def test_the_most_frequent_label_stands_beside_the_arms() -> None:
+    found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1, bars={"large": 0.625})
+    lines = list(comparison_lines(found))
+    assert lines[5].split() == ["most", "frequent", "label", "62.5"]
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\u2029b", "a\x85b", "a\x1cb", "a\x0bb", "a\rb", "a\nb"])
+def test_rows_of_any_arm_name_are_read_back(tmp_path: Path, name: str) -> None:
+    found = [row.model_copy(update={"arm": name}) for row in rows("large", 0.5, 0.8)]
+    path = tmp_path / "comparison.jsonl"
+    path.write_text(comparison._lines(found), encoding="utf-8")
+    assert list(comparison._read_rows(path)) == found
+
+
 def test_a_summary_is_read_back(tmp_path: Path) -> None:
     found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
     assert read_comparison(tmp_path) is None
     raw = found.model_dump(mode="json", by_alias=True)
     assert list(raw) == ["arms", "sentence", "results"]
-    assert list(raw["results"][0]) == ["test", "texts", "seeds", "differences", "redrawn", "accuracy"]
+    assert list(raw["results"][0]) == ["test", "texts", "seeds", "differences", "redrawn", "accuracy", "most_frequent"]
+    (tmp_path / "comparison.json").write_text(json.dumps(raw))
+    assert read_comparison(tmp_path) == found
+    del raw["results"][0]["most_frequent"]  # as an earlier version wrote it
     (tmp_path / "comparison.json").write_text(json.dumps(raw))
     assert read_comparison(tmp_path) == found
     (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')

@@ -42,8 +42,8 @@ def test_a_run_leaves_whole_stages_and_scores(review_files: Path) -> None:
     out = review_files / "out"
     result = run(review_files / "small.yaml", out)
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
-        "evaluation.json", "pipeline.yaml",
+        ".inputs.json", ".lock", "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json",
+        "evaluation.json", "finished.json", "pipeline.yaml",
     ]  # fmt: skip
     assert kept(result) == [False] * 4
     assert result.evaluation is not None
@@ -225,6 +225,14 @@ def test_a_gpu_that_is_not_there_is_told(review_files: Path) -> None:
 def test_two_runs_on_one_folder(review_files: Path) -> None:
     with run_lock(review_files / "out"), pytest.raises(ArtifactError, match=rf"another run \(process {os.getpid()}\)"):
         run(review_files / "small.yaml", review_files / "out")
+
+
+def test_a_folder_that_no_disk_takes_is_told_before_anything_is_read(review_files: Path) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        run(review_files / "small.yaml", review_files / "a\0b")
+    assert str(caught.value) == (
+        f"{str(review_files / 'a') + chr(0) + 'b'!r}: holds a NUL character; expected a path without one. Check the path."
+    )
 
 
 def test_a_folder_that_cannot_be_written(review_files: Path) -> None:

@@ -285,8 +285,9 @@ def test_order_and_company_change_no_vector(artifacts: list[Any], reviews: TextD
 
 
 def test_one_text_is_no_list(artifacts: list[Any]) -> None:
-    with pytest.raises(TypeError, match="encode expects a list of texts; put the one text into a list"):
+    with pytest.raises(DataError) as caught:
         artifacts[2].encode("a text")
+    assert str(caught.value) == "texts: 'a text' (str) is not a list of texts. Put the texts in a list."
 
 
 def test_full_moves_only_words_it_has_seen(artifacts: list[Any], reviews: TextData, context: RunContext) -> None:

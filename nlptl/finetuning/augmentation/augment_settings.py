@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from nlptl.config import Config
+from nlptl.input_paths import InputPath, WeightsPath
 
 EdaEdit = Literal["replace", "insert", "swap", "delete"]
 
@@ -71,7 +72,7 @@ class MaskedLMReplacement(Copying):
     """Hide words and let a masked LM predict others (Wu et al. 2019, without their training on the labels)."""
 
     kind: Literal["masked_lm"] = Field(default="masked_lm", description="The name of this kind.")
-    weights: str
+    weights: WeightsPath
     """Folder or name of an encoder with a masked-LM head, as in stage bert. Sentence encoders such as minilm have none.
     Weights trained further on similar texts predict more fitting words."""
     share: float = Field(default=0.15, gt=0, lt=1)
@@ -87,9 +88,9 @@ class BackTranslation(Copying):
     """Translate into another language and back (Sennrich et al. 2016; Xie et al. 2020)."""
 
     kind: Literal["back_translation"] = Field(default="back_translation", description="The name of this kind.")
-    forward: str
+    forward: InputPath
     """Folder of a sequence-to-sequence model in transformers' layout that translates into the other language."""
-    backward: str
+    backward: InputPath
     """Folder of the model that translates back."""
     forward_prefix: str = ""
     """Prefix for the first model, such as ">>deu<< " or "translate English to German: "."""

@@ -48,9 +48,9 @@ def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> Te
 def names_alone(vectors: Tensor, labels: Tensor, names: Tensor) -> tuple[Interval, str]:
     """Return the share of vectors (B, D) with labels (B,) that are nearest to their label's direction (K, D); and tell it."""
     guessed = (normalize(vectors.double(), dim=1) @ names.T).argmax(dim=1)
-    found, chance = wilson(int((guessed == labels).sum()), len(labels)), 1 / len(names)
-    reads = "more than" if found.low > chance else "not shown to be more than"
+    found, bar = wilson(int((guessed == labels).sum()), len(labels)), float(labels.bincount().max()) / len(labels)
+    reads = "more than" if found.low > bar else "not shown to be more than"
     return found, (
         f"The labels' names alone (zero-shot, nothing learnt) get {found} of the {len(labels)} labelled examples right, "
-        f"{reads} the {chance:.3f} of guessing."
+        f"{reads} the {bar:.3f} of their most frequent label."
     )

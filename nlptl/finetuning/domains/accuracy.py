@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.evaluation.intervals import Interval, PairedDifference, paired_difference, sign_test, wilson
+from nlptl.evaluation.intervals import Interval, PairedDifference, estimate, paired_difference, sign_test, wilson
 from nlptl.evaluation.shift import p_value_text
 from nlptl.finetuning.domains.task import AdaptationMethod, Domains
 
@@ -54,7 +54,7 @@ class BothDomains:
         if name == "none":
             return f"Held-out accuracy: {source}; {target}."
         gain = self.target_gain.difference
-        told = f"{100 * gain.value:+.1f} points, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+        told = f"gain in points {estimate(gain, texts=self.counts[1]).told('+.1f', 100)}"
         sure = self.target_p < SIGNIFICANCE
         shown = "a gain" if sure and gain.low > 0 else "a loss" if sure and gain.high < 0 else NO_GAIN
         return f"Held-out accuracy: {source}; {target}: {told}, sign test {p_value_text(self.target_p)}, {shown}."

@@ -115,12 +115,14 @@ def fitted(
         logits = head.logits(vectors.rows[: vectors.examples])
         temperature, loss = fit_temperature(logits, labels), None
         out_of_fold = torch.full_like(logits, math.nan)
-        how = f"No label has a second row, so nothing was held out. The strength is the cautious {strength:g}."
+        why = "The rows of each label are copies of one text" if vectors.has_copies() else "No label has a second row"
+        how = f"{why}, so nothing was held out. The strength is the cautious {strength:g}."
     else:
         temperature, loss, out_of_fold = chosen.temperature, chosen.loss, chosen.out_of_fold_logits
+        only = "text" if vectors.has_copies() else "row"
         left = vectors.examples - int(vectors.can_be_held_out().sum())
         how = f"{told} (held-out log-loss {loss:.3f})" + (
-            f"; {left} could not be held out, each the only row of its label." if left else "."
+            f"; {left} could not be held out, each the only {only} of its label." if left else "."
         )
     sums = vectors.label_weights()
     return FittedHead(method, head, strength, out_of_fold, labels, sums / sums.sum(), temperature, loss, how)

@@ -66,6 +66,10 @@ class LabelledVectors:
             )
         return sums
 
+    def has_copies(self) -> bool:
+        """Return whether an example stands for several rows with the same text."""
+        return bool((self.weights[: self.examples] > 1).any())
+
     def can_be_held_out(self) -> Tensor:
         """Return whether the label of each example (n,) has another row; a head cannot predict an unseen label."""
         rows = torch.bincount(self.labels, minlength=self.label_count)

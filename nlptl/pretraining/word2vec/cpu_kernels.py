@@ -18,6 +18,7 @@ from numba import njit, uint32, uint64
 from numpy.typing import NDArray
 
 from nlptl.pretraining.word2vec import simd
+from nlptl.pretraining.word2vec.compiled import kept_njit
 from nlptl.pretraining.word2vec.sampling import Sampling
 
 MAX_SEGMENT_WORDS = 10_000  # longer texts are cut, as in gensim
@@ -238,7 +239,7 @@ def _train_piece(tables: Tables, grams: Grams, room: Workspace, plan: EpochParam
         _leave(tables, grams, room.words[place], base + slot, copies + slot)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kept_njit(nogil=True, error_model="numpy")
 def train_segments(
     texts: SegmentedTexts, sampling: Sampling, tables: Tables, grams: Grams, room: Workspace, plan: EpochParameters,
     first: int, last: int,
@@ -253,7 +254,7 @@ def train_segments(
     return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kept_njit(nogil=True, error_model="numpy")
 def composed(vectors: FloatArray, gram_vectors: FloatArray, rows: Ids, begins: NDArray[np.int64]) -> FloatArray:
     """Return the mean (V, D) of each word's own vector and those of its n-grams."""
     result = vectors.copy()

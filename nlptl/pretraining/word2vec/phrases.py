@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from nlptl.pretraining.word2vec.compiled import kept_njit
 from nlptl.pretraining.word2vec.corpus import Corpus, blocks
 from nlptl.pretraining.word2vec.spool import disk_errors, mapped_ids, unnamed_file, write_whole
 
@@ -117,7 +117,7 @@ def _parts(corpus: Corpus) -> Iterator[tuple[Ids, NDArray[np.int64]]]:
         yield np.array(corpus.ids[offsets[0] : offsets[-1]]), np.diff(offsets)
 
 
-@njit(cache=True, nogil=True)
+@kept_njit(nogil=True)
 def _join(
     ids: Ids, lengths: NDArray[np.int64], keys: NDArray[np.int64], values: NDArray[np.int64],
     starts: NDArray[np.bool_], out: Ids, used: NDArray[np.int64],

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from nlptl.pretraining.word2vec.compiled import kept_njit
 
 USED, NEEDED = 0, 1  # indices of Table.sizes: chunks so far, and arena bytes that the next chunk needs
 POSITION, TEXT, WRITTEN = 0, 1, 2  # indices of a scan's state
@@ -24,7 +25,7 @@ Bytes = NDArray[np.uint8]
 Ids = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Slots = NDArray[np.uint64]
-_compiled, _inlined = njit(cache=True, nogil=True), njit(cache=True, nogil=True, forceinline=True)
+_compiled, _inlined = kept_njit(nogil=True), kept_njit(nogil=True, forceinline=True)
 
 
 class Table(NamedTuple):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from nlptl.artifact import digest_of
-from nlptl.config import Config, parse, replace_at
-from nlptl.data import Source, TextData, load_table, redraw, rows_not_in, without_texts_of
+from nlptl.config import Config, parse, replace_at, value_at
+from nlptl.data import DataSettings, Source, TextData, load_table, redraw, rows_not_in, without_texts_of
 from nlptl.errors import ConfigError
-from nlptl.runs.chain import Chain, ExternalDigests
+from nlptl.input_paths import NO_PATHS, in_file
+from nlptl.runs.chain import Chain, ExternalDigests, Faults
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nlptl.data import TextTable
     from nlptl.stages.stage import Part
 
@@ -78,29 +81,58 @@ class Study:
     seed: int
 
     @classmethod
-    def of(cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests) -> Study:
-        """Build and check all arms of `chain` and its `data`. Raises ConfigError or DataError."""
+    def of(
+        cls, chain: Chain, settings: Comparison, data: TextData, *, where: str, digests: ExternalDigests,
+        folder: Path | None = None,
+    ) -> Study:  # fmt: skip
+        """Build and check all arms of `chain` and its `data`. Raises ConfigError or DataError.
+
+        Paths in the arms' changes are relative to `folder`, that of the pipeline file.
+        """
         sources = _Sources(chain, settings, data, digests, where)
-        arms = []
+        arms, faults = [], Faults()
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
-            arm = _changed(chain, changes, at, redrawn=settings.redraw is not None)
-            arms.append(Arm(name, arm, sources.of(arm, at)))
-            arm.check_data(arms[-1].data.data, where=at)
+            with faults.kept():
+                arm = _changed(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
+                arms.append(Arm(name, arm, sources.of(arm, at)))
+                arm.check_data(arms[-1].data.data, where=at, faults=faults)
+        faults.check()
         seeds = range(chain.seed, chain.seed + settings.seeds)
         return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
+
+    def changes(self, settings: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
+        """Return the arms' changes with all defaults, as they stand in a file in `folder`."""
+        written = {arm.name: arm.chain.model_dump(mode="json", context=in_file(folder)) for arm in self.arms}
+        return {
+            name: {path: value_at(written[name], path.split(".")) for path in changes}
+            for name, changes in settings.arms.items()
+        }
+
+
+def check_tests(
+    settings: Comparison, columns: DataSettings, faults: Faults, *, where: str
+) -> tuple[dict[str, TextTable], TextTable | None]:
+    """Read the tests and the pool of a comparison. What cannot be read is added to `faults`."""
+    tests: dict[str, TextTable] = {}
+    pool = None
+    for name, source in settings.tests.items():
+        with faults.kept():
+            tests[name] = load_table(source, settings=columns, where=f"{where}.tests.{name}")
+    if settings.redraw is not None:
+        with faults.kept():
+            pool = load_table(settings.redraw, settings=columns, where=f"{where}.redraw")
+    return tests, pool
 
 
 class _Sources:
     """Tables of a study, each read and filtered once."""
 
     def __init__(self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, at: str) -> None:
-        def load(source: Source, name: str) -> TextTable:
-            return load_table(source, settings=chain.data, where=f"{at}.{name}")
-
         self._chain, self._data, self._digests = chain, data, digests
-        self._tests = {name: load(source, f"tests.{name}") for name, source in settings.tests.items()}
-        self._pool = None if settings.redraw is None else load(settings.redraw, "redraw")
+        faults = Faults()
+        self._tests, self._pool = check_tests(settings, chain.data, faults, where=at)
+        faults.check()
         self._known: dict[str, ArmData] = {}
 
     def of(self, arm: Chain, where: str) -> ArmData:
@@ -131,16 +163,19 @@ class _Sources:
     def _trial(self, arm: Arm, data: TextData, tests: Mapping[str, TextTable], seed: int) -> Trial:
         read = {part: getattr(data, part).digest for part in PARTS if getattr(data, part) is not None}
         tested = {test: table.digest for test, table in tests.items()}
-        stages = [(stage.model_dump(mode="json"), stage.version, self._digests.of(stage)) for stage in arm.chain.stages]
+        stages = [
+            (stage.model_dump(mode="json", context=dict(NO_PATHS)), stage.version, self._digests.of(stage))
+            for stage in arm.chain.stages
+        ]
         identity = digest_of({"settings": [arm.name, stages], "data": [read, tested]})
         work = tuple(stage.own for stage in arm.chain.identities(data, self._digests, trial=seed))
         return Trial(arm, seed, identity, data, tests, work)
 
 
-def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool) -> Chain:
+def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool, folder: Path | None) -> Chain:
     """Return the chain of an arm. Raises ConfigError for changes that are unfair or do not fit."""
     shared = SHARED + (SHARED_WHEN_REDRAWN if redrawn else ())
-    changed: object = chain.model_dump(mode="json")
+    changed: object = chain.model_dump(mode="json", context=in_file(folder))
     for path, value in changes.items():
         if any(f"{path}.".startswith(f"{one}.") for one in shared) or path == "data":
             raise ConfigError(
@@ -148,12 +183,15 @@ def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: b
                 "settings, such as stages.0.epochs. Remove it."
             )
         changed = replace_at(changed, path.split("."), value, where=f"{where}.{path}")
-    arm = parse(Chain, changed, where=where)
+    arm = parse(Chain, changed, where=where, folder=folder)
     if arm.stages[-1].gives != "classifier":
         raise ConfigError(
             f"{where}: the chain ends with {arm.stages[-1].stage}, which is no classifier; only classifiers can be "
             "compared. Keep the last stages."
         )
+    faults = Faults()
     for number, stage in enumerate(arm.stages):
-        stage.check(where=f"{where}: stages.{number}")
+        with faults.kept():
+            stage.check(where=f"{where}: stages.{number}")
+    faults.check()
     return arm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,19 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nlptl.artifact import read_result, read_result_line, result_line, write_result
 from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
-from nlptl.evaluation.intervals import Interval, PairedDifference, hierarchical_mean, paired_difference
+from nlptl.evaluation.intervals import (
+    MIN_TEXTS,
+    Estimate,
+    PairedDifference,
+    estimate,
+    hierarchical_mean,
+    paired_difference,
+)
+from nlptl.evaluation.most_frequent import MostFrequent
+from nlptl.results import read_result, read_result_line, result_line, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.studies.arms import Study, Trial
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
-MIN_TEXTS = 20  # of a test that can show anything
+NOT_SHOWN = "not shown to differ from"
 MIN_SEEDS = 20  # of a comparison that is more than a quick look
 
 
@@ -56,15 +64,40 @@ class ComparisonRow(Config):
         return np.array([int(bit) for bit in self.correct], dtype=float)
 
 
+class ArmDifference(Config):
+    """Difference of an arm's accuracy from that of the first, and how many seeds it wins, ties and loses."""
+
+    difference: Estimate
+    wins: int
+    ties: int
+    losses: int
+    p_value: float
+
+    @classmethod
+    def of(cls, found: PairedDifference, *, texts: int) -> ArmDifference:
+        """Return a difference on tests of `texts` texts."""
+        difference = estimate(found.difference, texts=texts)
+        return cls(difference=difference, wins=found.wins, ties=found.ties, losses=found.losses, p_value=found.p_value)
+
+    @property
+    def way(self) -> str:
+        """How the arm compares with the first, in words."""
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None:
+            return NOT_SHOWN
+        return "better than" if low > 0 else "worse than" if high < 0 else NOT_SHOWN
+
+
 class TestResult(Config):
     """Results of all arms on one test."""
 
     test: str
     texts: int
     seeds: int
-    differences: tuple[PairedDifference, ...]  # of each arm but the first, from the first
+    differences: tuple[ArmDifference, ...]  # of each arm but the first, from the first
     redrawn: bool  # whether every seed had other examples to learn from
-    accuracies: tuple[Interval, ...] = Field(alias="accuracy")  # of each arm
+    accuracies: tuple[Estimate, ...] = Field(alias="accuracy")  # of each arm
+    most_frequent: float | None = None  # accuracy of the examples' most frequent label; None of earlier versions
 
 
 class ComparisonResult(Config):
@@ -73,6 +106,16 @@ class ComparisonResult(Config):
     arms: tuple[str, ...]
     sentence: str
     results: tuple[TestResult, ...]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials: each arm under each seed, and once more on redrawn examples."""
+        return len(self.arms) * self.results[0].seeds * (1 + any(result.redrawn for result in self.results))
+
+
+def kept_sentence(trials: int) -> str:
+    """Say that no trial of a comparison runs again."""
+    return f"comparison: kept, nothing that its {trials} trials depend on has changed."
 
 
 class SharedWork:
@@ -89,7 +132,7 @@ class SharedWork:
         self._uses.subtract(keys)
         done = max((number for number, key in enumerate(keys, start=1) if key in self._made), default=0)
         artifact: Any = self._made[keys[done - 1]] if done else None
-        for key, following, stage in zip(keys[done:], [*keys[done + 1 :], ""], stages[done:], strict=True):
+        for key, following, stage in zip(keys[done:], [*keys, ""][done + 1 :], stages[done:], strict=True):
             artifact = stage.run(artifact, data=trial.data, context=context)
             if self._uses[key] > self._uses[following]:  # a chain branches off here, or ends
                 self._made[key] = artifact
@@ -104,7 +147,8 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
             told = f"{count} rows of {part} stand in the comparison's tests and were left out."
             context.progress.say(f"{arm.name}: {told}")
     names = tuple(arm.name for arm in study.arms)
-    result = summarise(_rows(study.trials, folder / COMPARISON_ROWS, context), names, seed=study.seed)
+    rows = _rows(study.trials, folder / COMPARISON_ROWS, context)
+    result = summarise(rows, names, seed=study.seed, bars=_bars(study))
     write_result(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
     return result
 
@@ -118,7 +162,7 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
     shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
     if not any(missing):
-        context.progress.say(f"comparison: kept, nothing that its {len(trials)} trials depend on has changed.")
+        context.progress.say(kept_sentence(len(trials)))
     last = {trial.seed: trial for trial in trials}
     task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
     with context.progress.task(task_name, total=len(last), unit="seeds") as task:
@@ -133,6 +177,23 @@ def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[Comp
     return rows
 
 
+def _bars(study: Study) -> dict[str, float]:
+    """Return for each test how often the most frequent label of the first arm's examples is right, on average over seeds."""
+    found: dict[str, list[float]] = {}
+    known: dict[tuple[str, str], float] = {}
+    for trial in study.trials:
+        if trial.arm is not study.arms[0]:
+            continue
+        examples = trial.data.labelled or trial.data.source
+        learnt = Counter(examples.labels()) if examples is not None else Counter[str]()
+        for test, table in trial.tests.items():
+            key = (examples.digest if examples is not None else "", table.digest)
+            if key not in known:
+                known[key] = MostFrequent.of(table.labels(), learnt=learnt).accuracy.value
+            found.setdefault(test, []).append(known[key])
+    return {test: sum(shares) / len(shares) for test, shares in found.items()}
+
+
 def read_comparison(folder: Path) -> ComparisonResult | None:
     """Return the comparison in a run's folder. None when it is missing or of an earlier version.
 
@@ -144,8 +205,10 @@ def read_comparison(folder: Path) -> ComparisonResult | None:
     return None
 
 
-def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int) -> ComparisonResult:
-    """Return the accuracies and paired differences of each test, with 95 % intervals."""
+def summarise(
+    rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int, bars: Mapping[str, float] | None = None
+) -> ComparisonResult:
+    """Return the accuracies and paired differences of each test, with 95 % intervals; `bars` are to be beaten on each."""
     results = []
     for test in dict.fromkeys(row.test for row in rows):
         hits = [{row.seed: row.hits() for row in rows if (row.test, row.arm) == (test, arm)} for arm in arms]
@@ -153,10 +216,17 @@ def summarise(rows: Sequence[ComparisonRow], arms: tuple[str, ...], *, seed: int
         redrawn = len({row.texts for row in rows if row.test == test}) > 1
         if not redrawn:  # every seed saw the same texts
             scored = [np.stack(found) for found in scored]
-        accuracies = tuple(hierarchical_mean(found, seed=seed) for found in scored)
-        differences = tuple(paired_difference(scored[0], found, seed=seed) for found in scored[1:])
-        sizes = {"texts": len(scored[0][0]), "seeds": len(hits[0])}
-        results.append(TestResult(test=test, **sizes, accuracies=accuracies, differences=differences, redrawn=redrawn))
+        texts, seeds = len(scored[0][0]), len(hits[0])
+        accuracies = tuple(estimate(hierarchical_mean(found, seed=seed), texts=texts) for found in scored)
+        paired = [paired_difference(scored[0], found, seed=seed) for found in scored[1:]]
+        differences = tuple(ArmDifference.of(found, texts=texts) for found in paired)
+        bar = (bars or {}).get(test)
+        results.append(
+            TestResult(
+                test=test, texts=texts, seeds=seeds, differences=differences, redrawn=redrawn, accuracies=accuracies,
+                most_frequent=bar,
+            )
+        )  # fmt: skip
     return ComparisonResult(arms=arms, results=tuple(results), sentence=_sentence(arms, results))
 
 
@@ -169,7 +239,7 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
     parts += [f"With other labelled examples for each seed, {verdicts}." for verdicts in others]
     texts = min(result.texts for result in fixed)
     if texts < MIN_TEXTS:
-        parts.append(f"A test of {texts} texts shows nothing: one guess in {2**texts} gets all right.")
+        parts.append(f"A test of {texts} texts shows nothing: too few texts for an interval.")
     few = f", and {largest.seeds} seeds are few: a claim needs {MIN_SEEDS} or more" if largest.seeds < MIN_SEEDS else ""
     data = "these texts" if others else "these texts and these labelled examples"
     return " ".join([*parts, f"This speaks of {data}, not of other data{few}."])
@@ -177,11 +247,9 @@ def _sentence(arms: tuple[str, ...], results: Sequence[TestResult]) -> str:
 
 def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
     """Return how the arms differ from the first: "'b' and 'c' are better than 'a'; 'd' is not shown to differ from it"."""
-    found: dict[str, list[str]] = {"better than": [], "worse than": [], "not shown to differ from": []}
+    found: dict[str, list[str]] = {"better than": [], "worse than": [], NOT_SHOWN: []}
     for arm, difference in zip(arms[1:], result.differences, strict=True):
-        interval = difference.difference
-        way = "better than" if interval.low > 0 else "worse than" if interval.high < 0 else "not shown to differ from"
-        found[way].append(repr(arm))
+        found[difference.way].append(repr(arm))
     told = [f"{', '.join(names[:-1])} and {names[-1]} are {way}" if names[1:] else f"{names[0]} is {way}"
             for way, names in found.items() if names]  # fmt: skip
     return "; ".join([f"{told[0]} {arms[0]!r}", *(f"{more} it" for more in told[1:])])
@@ -192,6 +260,7 @@ def _lines(rows: Sequence[ComparisonRow]) -> str:
 
 
 def _read_rows(path: Path) -> Iterator[ComparisonRow]:
+    # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
         with contextlib.suppress(ConfigError):  # of the line that a kill tore, or somebody changed
             yield ComparisonRow.model_validate(read_result_line(line))

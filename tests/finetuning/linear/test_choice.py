@@ -90,6 +90,21 @@ def test_one_example_a_label_gives_a_cautious_head(fit: Fit, dim: int) -> None:
 
 
 @every_kind
+def test_copies_are_not_called_single_rows(fit: Fit) -> None:
+    copies = LabelledVectors.of(
+        torch.tensor([[0.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1]), 2, copies=torch.tensor([3, 1])
+    )
+    assert fit(copies).how.startswith(
+        "The rows of each label are copies of one text, so nothing was held out. The strength is the cautious "
+    )
+    vectors = cloud(7, 2, 3)
+    some = LabelledVectors.of(
+        vectors.rows, torch.tensor([0, 0, 0, 1, 0, 0, 0]), 2, copies=torch.tensor([1, 1, 1, 4, 1, 1, 1])
+    )
+    assert fit(some).how.endswith("; 1 could not be held out, each the only text of its label.")
+
+
+@every_kind
 def test_vectors_that_are_all_the_same_say_the_shares(fit: Fit) -> None:
     vectors = LabelledVectors.of(torch.full((9, 4), 0.1), torch.tensor([0, 1, 2] * 2 + [0, 0, 0]), 3)
     found = fit(vectors)

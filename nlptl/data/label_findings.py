@@ -1,0 +1,188 @@
+"""What is odd about labels: near-identical ones, several in one cell, ids, and one text under different labels."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from nlptl.data.leaks import text_hashes
+from nlptl.data.table import TextTable
+from nlptl.faults import shown
+
+FindingKind = Literal["alike", "one_typo", "several", "id", "contradiction"]
+PlacesOfRows = Callable[[Sequence[int]], Sequence[str]]
+_Found: TypeAlias = "tuple[LabelFinding, Sequence[int]]"  # with its example rows
+
+_MAX_TOLD = 5  # findings of one kind
+_MAX_LABELS = 5_000  # labels that are compared with one another
+_RARE_RATIO = 3  # rows of the frequent label to those of the rare one, from which a typo is likely
+_MIN_TYPO_LETTERS = 4
+_MAX_TYPO_LETTERS = 60
+_MIN_ID_ROWS = 5  # rows that all have labels of their own, from which these look like ids
+_NEARLY_ALL = 0.9  # share of different labels, from which a column of `_MIN_NEARLY_ROWS` rows looks like ids
+_MIN_NEARLY_ROWS = 20
+_SEPARATORS = ("|", ";", ",", "/", "+", "&", "\n", "\t", " ")
+
+
+@dataclass(frozen=True)
+class LabelFinding:
+    """One oddity of the labels of a part, with examples of its rows."""
+
+    kind: FindingKind
+    labels: tuple[str, ...]  # the labels that it is about; of "several", the joined one and then its parts
+    rows: tuple[int, ...]  # rows of each label; of "id" and "contradiction", of all
+    places: tuple[str, ...] = ()  # of example rows
+    text: str | None = None  # of "contradiction", cut to 200 characters
+
+    def sentence(self) -> str:
+        """Return the finding as sentences that end with what to do."""
+        if self.kind in ("alike", "one_typo"):
+            how = "only in case, blanks or Unicode form" if self.kind == "alike" else "by one letter"
+            pair = " and ".join(
+                f"{shown(label)} ({_rows(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
+            )
+            return f"the labels {pair} differ {how}. Rename one if they mean the same."
+        if self.kind == "several":
+            parts = " and ".join(map(shown, self.labels[1:]))
+            return (
+                f"the label {shown(self.labels[0])} ({_rows(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text has "
+                "one label: keep one of them, or train a classifier for each."
+            )
+        examples = " and ".join(f"{shown(label)} ({at})" for label, at in zip(self.labels, self.places, strict=True))
+        if self.kind == "id":
+            return (
+                f"the column of labels has {self.rows[0]} different values in {_rows(self.rows[1])}, such as {examples}. It "
+                "looks like an id. Check which column holds the labels."
+            )
+        texts = "1 text has" if self.rows[0] == 1 else f"{self.rows[0]} texts have"
+        return f"{texts} different labels, for example {shown(self.text)}: {examples}. Keep the right label."
+
+
+def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool) -> Iterator[LabelFinding]:
+    """Yield what is odd about the labels of a table. `places` returns where rows stand, given their numbers from 0.
+
+    Labels are compared with one another only if the table `names_labels`, since other parts may have no further ones.
+    """
+    labels = table.labels()
+    counts = table.label_counts()
+    found: list[_Found] = []
+    if names_labels and _look_like_ids(len(counts), len(labels)):
+        first = tuple(counts)[:2]
+        finding = LabelFinding("id", first, (len(counts), len(labels)))
+        found.append((finding, [labels.index(label) for label in first]))
+    elif names_labels:
+        found += [(finding, []) for finding in _alike(counts)]
+        found += _several(labels, counts)
+    found += _contradictions(table, labels)
+    at = iter(places([row for _, rows in found for row in rows]))
+    for finding, rows in found:
+        yield replace(finding, places=tuple(next(at) for _ in rows))
+
+
+def _look_like_ids(different: int, rows: int) -> bool:
+    if different == rows:
+        return rows >= _MIN_ID_ROWS
+    return rows >= _MIN_NEARLY_ROWS and different >= _NEARLY_ALL * rows
+
+
+def _alike(counts: Mapping[str, int]) -> Iterator[LabelFinding]:
+    """Yield pairs of labels that differ in case, blanks or Unicode form, or by one letter where one is rare."""
+    labels = list(counts)[:_MAX_LABELS]
+    by_key: dict[str, list[str]] = {}
+    for label in labels:
+        by_key.setdefault(_key(label), []).append(label)
+    same = [(group[0], other) for group in by_key.values() for other in group[1:]]
+    for pair in same[:_MAX_TOLD]:
+        yield LabelFinding("alike", pair, (counts[pair[0]], counts[pair[1]]))
+    yield from _typos({key: max(group, key=counts.__getitem__) for key, group in by_key.items()}, counts)
+
+
+def _typos(labels: Mapping[str, str], counts: Mapping[str, int]) -> Iterator[LabelFinding]:
+    """Yield labels that differ by one letter, `labels` by their keys. Both have a spelling with a letter left out."""
+    near: dict[str, list[str]] = {}
+    for key in labels:
+        if _MIN_TYPO_LETTERS <= len(key) <= _MAX_TYPO_LETTERS:
+            for shorter in {key, *(key[:i] + key[i + 1 :] for i in range(len(key)))}:
+                near.setdefault(shorter, []).append(key)
+    found: dict[tuple[str, str], None] = {}
+    for keys in near.values():
+        for one in keys:
+            for other in keys:
+                is_rare = _RARE_RATIO * counts[labels[one]] <= counts[labels[other]]
+                if one != other and is_rare and _is_one_typo(one, other):
+                    found[labels[one], labels[other]] = None
+    for pair in list(found)[:_MAX_TOLD]:
+        yield LabelFinding("one_typo", pair, (counts[pair[0]], counts[pair[1]]))
+
+
+def _is_one_typo(one: str, other: str) -> bool:
+    """Return whether one letter was added, left out or replaced, or two neighbours were swapped; digits do not count."""
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    a, b = one[start:], other[start:]
+    while a and b and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+    if not all(character.isalpha() for character in a + b):
+        return False
+    swapped = len(a) == len(b) == 2 and a == b[::-1]
+    replaced = len(a) == len(b) == 1 and min(len(one), len(other)) > _MIN_TYPO_LETTERS
+    return swapped or replaced or len(a) + len(b) == 1
+
+
+def _key(label: str) -> str:
+    """Return what labels of one meaning share: compatible signs, case and blanks between letters do not count."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return re.sub(r"(?<=[^\W\d_])[\s_\-]+(?=[^\W\d_])|\s+(?=\s)", "", folded)
+
+
+def _several(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[_Found]:
+    """Yield labels that join labels which also stand alone."""
+    alone = {_key(label): label for label in sorted(counts, key=counts.__getitem__)}
+    told = 0
+    for label in counts:
+        parts = _joined(label, alone)
+        if parts and told < _MAX_TOLD:
+            told += 1
+            yield LabelFinding("several", (label, *parts), (counts[label],)), [labels.index(label)]
+
+
+def _joined(label: str, alone: Mapping[str, str]) -> list[str]:
+    """Return the parts of a joined label; empty for a plain one."""
+    inner = re.sub(r"^[\[({]|[\])}]$", "", label.strip())
+    for separator in _SEPARATORS:
+        parts = [part.strip().strip("'\"") for part in inner.split(separator)]
+        keys = [_key(part) for part in parts if part]
+        known = [key in alone and alone[key] != label for key in keys]
+        # A bar or semicolon hardly stands in a name, so one known part is enough.
+        enough = any(known) if separator in "|;" else all(known)
+        if len(set(keys)) >= 2 and enough:
+            return [alone.get(key, key) for key in dict.fromkeys(keys)]
+    return []
+
+
+def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]:
+    """Yield the number of texts that have different labels, with the rows of one of them."""
+    hashes, known = text_hashes(table), dict[str, int]()
+    ids = np.fromiter((known.setdefault(label, len(known)) for label in labels), np.int64, len(labels))
+    order = np.lexsort((ids, hashes))
+    same_text = hashes[order][1:] == hashes[order][:-1]
+    other_label = ids[order][1:] != ids[order][:-1]
+    texts = np.unique(hashes[order][1:][same_text & other_label])
+    if not len(texts):
+        return
+    rows = np.flatnonzero(np.isin(hashes, texts))
+    same = [int(row) for row in rows if hashes[row] == hashes[rows[0]]]
+    first = {labels[row]: row for row in reversed(same)}
+    chosen = sorted(first.values())[:3]
+    text = str(table.dataset[chosen[0]]["text"])[:200]
+    yield LabelFinding("contradiction", tuple(labels[row] for row in chosen), (len(texts),), text=text), chosen
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"

@@ -1,0 +1,71 @@
+"""Labelled parts of the data: their labels spelt alike, and their rows without a label taken out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nlptl.data.label_spelling import spellings, stripped
+from nlptl.data.row_checks import NO_LABEL, EmptyLabel
+from nlptl.data.table import TextTable, concatenate
+from nlptl.errors import DataError
+
+
+@dataclass(frozen=True)
+class LabelChanges:
+    """What was done to the labels of one part."""
+
+    stripped: int = 0  # rows whose label lost outer blanks
+    renamed: Mapping[str, str] = field(default_factory=dict)  # further spellings, such as "true" to "True"
+    empty: int = 0  # rows without a label that were taken out
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """Labelled rows of one part, and the texts of its rows without a label."""
+
+    table: TextTable
+    changes: LabelChanges = LabelChanges()
+    unlabelled: TextTable | None = None
+
+
+def labelled_parts(
+    tables: Mapping[str, TextTable], *, more_labels: tuple[str, ...] = ()
+) -> tuple[dict[str, LabelledPart], dict[str, str]]:
+    """Return labelled tables with one spelling of each label, and the name of each label found.
+
+    Whether labels are truth values or whole numbers is decided over all tables and `more_labels` together. Raises
+    DataError if no row of a table has a label.
+    """
+    counts = {part: table.label_counts() for part, table in tables.items()}
+    names = spellings({label for found in counts.values() for label in found if label != NO_LABEL} | {*more_labels})
+    parts = {part: _with_names(table, counts[part], names) for part, table in tables.items()}
+    return parts, names
+
+
+def with_rows_of(pile: TextTable | None, part: LabelledPart | None, empty_label: EmptyLabel) -> TextTable | None:
+    """Return the pile with the texts of `part` that have no label, under `empty_label: unlabelled`."""
+    if part is None or part.unlabelled is None or empty_label != "unlabelled":
+        return pile
+    return part.unlabelled if pile is None else concatenate([pile, part.unlabelled])
+
+
+def _with_names(table: TextTable, counts: Mapping[str, int], names: Mapping[str, str]) -> LabelledPart:
+    changes = LabelChanges(
+        stripped=sum(count for label, count in counts.items() if stripped(label) != label),
+        renamed={stripped(label): names[label] for label in counts if label and names[label] != stripped(label)},
+        empty=counts.get(NO_LABEL, 0),
+    )
+    if not changes.empty:
+        return LabelledPart(table.relabelled({label: names[label] for label in counts}), changes)
+    if changes.empty == len(table):
+        raise DataError(f"{table.name}: no row has a label. Fill in labels, or give the texts as unlabelled ones.")
+    has_label = np.array([label != NO_LABEL for label in table.labels()], dtype=np.bool_)
+    kept = table.keep(has_label).relabelled({label: names[label] for label in counts if label != NO_LABEL})
+    numbers = table.numbers or range(1, len(table) + 1)
+    kept = dataclasses.replace(kept, numbers=tuple(numbers[row] for row in np.flatnonzero(has_label).tolist()))
+    rest = table.keep(~has_label).without_labels(name=f"{table.name} (rows without label)")
+    return LabelledPart(kept, changes, rest)

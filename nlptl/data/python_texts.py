@@ -1,0 +1,277 @@
+"""Python's door: lists, arrays, Series, frames, data sets and files that hold texts or labelled examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from nlptl.config import parse
+from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.data_settings import DataSettings
+from nlptl.data.packing import bare_name
+from nlptl.data.python_columns import (
+    are_columns,
+    column_values,
+    frame_columns,
+    is_a,
+    is_pair,
+    label_values,
+    on_one_line,
+)
+from nlptl.data.readers import SUFFIXES
+from nlptl.data.row_checks import (
+    PYTHON_DOOR,
+    Column,
+    Columns,
+    EmptyLabel,
+    EmptyText,
+    Origin,
+    RawRows,
+    Rows,
+    check_rows,
+)
+from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
+from nlptl.data.table import Label, TextTable, arrow_batch
+from nlptl.errors import ConfigError, DataError
+from nlptl.faults import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from datasets import Dataset, IterableDataset
+
+    Texts = Iterable[str] | np.ndarray[Any, Any] | pd.Series[Any]
+    Labels = Iterable[Label] | np.ndarray[Any, Any] | pd.Series[Any]
+
+TextsLike: TypeAlias = "Texts | pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
+"""Texts: a list, tuple, generator, array or Series of strings; a frame or data set with a column of texts; a file's path."""
+LabelledLike: TypeAlias = (
+    "tuple[Texts | pd.DataFrame, Labels] | Iterable[tuple[str, Label] | list[str]] | np.ndarray[Any, Any] | "
+    "pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
+)
+"""Labelled examples: (texts, labels), pairs (text, label), a frame or data set with both columns, or a file's path."""
+TextColumns: TypeAlias = "Column | Sequence[Column]"  # of a frame, data set or file; several are joined
+EmptyPrediction = Literal["predict", "refuse", "skip", "none"]
+
+_CHECKED_AT_ONCE = 10_000  # texts joined to find half of a surrogate pair
+_TEXTS = (
+    "a list, tuple, generator, NumPy array or pandas Series of strings, a data frame or data set with a column of texts, or "
+    "a file's path"
+)
+_STRINGS_DOOR = replace(
+    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.'
+)
+_EXAMPLES = "(texts, labels), a list of pairs (text, label), a pandas DataFrame or a datasets.Dataset"
+
+
+@dataclass(frozen=True)
+class GivenTexts:
+    """Checked texts, and the places of those that have one among all rows given."""
+
+    texts: list[str]
+    rows: list[int] | None  # place of each text, from 0; None where each row has one
+    count: int  # rows given
+
+
+@dataclass(frozen=True)
+class _Unchecked:
+    """Values of a column of texts, with their row or line numbers."""
+
+    origin: Origin
+    numbers: Sequence[int]
+    values: list[Any]
+
+
+def given_texts(
+    value: TextsLike, *, text: TextColumns = "text", name: str = "texts", empty_text: EmptyPrediction = "predict"
+) -> GivenTexts:
+    """Return texts from any Python value that holds some; `text` names the column of a frame, a data set or a file.
+
+    Raises DataError for anything else, and for rows that are no text, with their numbers from 1. Rows without a text are
+    refused, or left out under "skip" and "none". Under "predict" an empty string is a text, and a missing one is refused.
+    """
+    _check_option("empty_text", empty_text, get_args(EmptyPrediction))
+    given = _unchecked(value, text=text, name=name)
+    if empty_text == "predict":
+        found = _strings(given)
+        return GivenTexts(found, None, len(found))
+    if _all_filled_strings(given.values) and not _has_half_characters(given.values):
+        return GivenTexts(given.values, None, len(given.values))
+    numbered = range(len(given.values))
+    places = {number: row for row, number in zip(numbered, given.numbers, strict=True)}
+    kept = _checked(given, "refuse" if empty_text == "refuse" else "skip")
+    return GivenTexts(kept.texts, [places[number] for number in kept.lines], len(given.values))
+
+
+def strings(value: TextsLike, *, text: TextColumns = "text", name: str = "texts") -> list[str]:
+    """Return texts as `given_texts` does, with empty strings among them; None and NaN are refused."""
+    given = _unchecked(value, text=text, name=name)
+    return _strings(replace(given, origin=replace(given.origin, door=_STRINGS_DOOR)))
+
+
+def texts_table(
+    value: TextsLike, *, name: str, text: TextColumns = "text", empty_text: EmptyText = "refuse"
+) -> TextTable:
+    """Return texts of any Python value as a table. Raises DataError for what is none."""
+    _check_option("empty_text", empty_text, get_args(EmptyText))
+    columns = _columns(text)
+    if isinstance(value, TextTable):
+        return value
+    if _is_file(value):
+        return load(_opened(value, columns, name), empty_text=empty_text)[0]
+    if is_a(value, "datasets", "Dataset"):
+        return load(open_dataset(value, name, columns), empty_text=empty_text)[0]
+    return TextTable.from_lists(_text_values(value, text=text, name=name), name=name, empty_text=empty_text)
+
+
+def labelled_table(
+    value: LabelledLike, *, name: str, text: TextColumns = "text", label: Column = "label", empty_text: EmptyText = "refuse",
+    empty_label: EmptyLabel = "refuse",
+) -> TextTable:  # fmt: skip
+    """Return labelled examples of any Python value as a table. Raises DataError for what is none.
+
+    Unless `empty_label` is "refuse", rows without a label have the label "" in the table.
+    """
+    _check_option("empty_text", empty_text, get_args(EmptyText))
+    _check_option("empty_label", empty_label, get_args(EmptyLabel))
+    columns = _columns(text, label)
+    if isinstance(value, TextTable):
+        value.labels()
+        return value
+    if _is_file(value):
+        return load(_opened(value, columns, name), empty_text=empty_text, empty_label=empty_label)[0]
+    if is_a(value, "datasets", "Dataset"):
+        return load(open_dataset(value, name, columns), empty_text=empty_text, empty_label=empty_label)[0]
+    texts, labels = _examples(value, columns, name)
+    return TextTable.from_lists(texts, labels, name=name, empty_text=empty_text, empty_label=empty_label)
+
+
+def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
+    if not _is_file(value):
+        values = _text_values(value, text=text, name=name)
+        return _Unchecked(Origin(name, door=PYTHON_DOOR), range(1, len(values) + 1), values)
+    opened = _opened(value, _columns(text), name)
+    read = list(opened.rows())
+    # A cell without a text is as missing as NaN in the frame that pandas reads from the file.
+    values = [None if isinstance(one, str) and not one.strip() else one for rows in read for one in rows.texts]
+    return _Unchecked(opened.origin, [line for rows in read for line in rows.lines], values)
+
+
+def _text_values(value: Any, *, text: TextColumns, name: str) -> list[Any]:
+    """Return the values of a column of texts, unchecked."""
+    if isinstance(value, TextTable):
+        return value.texts()
+    if are_columns(value):
+        raise DataError(f"{name}: a pair such as (texts, labels) was given. Give the texts alone.")
+    found = frame_columns(value, _columns(text), name)
+    if found is not None:
+        return found[0]
+    return column_values(value, name=name, what="a list of texts", remedy=_texts_remedy(value))
+
+
+def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[Any]]:
+    """Return texts and labels, unchecked."""
+    found = frame_columns(value, columns, name)
+    if found is not None:
+        return found[0], found[1]
+    if are_columns(value):
+        texts = _text_values(value[0], text=columns.text, name=name)
+        return texts, label_values(value[1], columns.label or "label", name=name)
+    pairs = column_values(value, name=name, what="a set of examples", remedy=f"Give {_EXAMPLES}.", dimensions=2)
+    for number, pair in enumerate(pairs, 1):
+        if not is_pair(pair):
+            raise DataError(
+                f"{Origin(name).at(number)}: {on_one_line(pair)} is not a pair (text, label). Give each row as such a "
+                "pair, or all rows as (texts, labels)."
+            )
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def _is_file(value: object) -> bool:
+    if isinstance(value, PathLike):
+        return True
+    is_short = isinstance(value, str) and len(value) < 4096 and "\n" not in value and "\0" not in value
+    return is_short and Path(bare_name(Path(str(value)))).suffix in SUFFIXES
+
+
+def _check_option(name: str, found: object, options: Sequence[str]) -> None:
+    if found not in options:
+        listed = ", ".join(map(repr, options))
+        raise ConfigError(f"{name} is {shown(found)}, but must be one of {listed}. Choose one of them.")
+
+
+def _columns(text: TextColumns, label: Column | None = None) -> Columns:
+    texts = [text] if isinstance(text, str | int) or not isinstance(text, Iterable) else [*text]
+    given = [("text", one) for one in texts] + ([] if label is None else [("label", label)])
+    for name, column in given:
+        if not isinstance(column, str | int) or isinstance(column, bool) or column in ("", 0):
+            raise ConfigError(
+                f"{name} is {shown(column)}, but must name a column, or give its number from 1. Correct it."
+            )
+    return Columns(text if isinstance(text, str | int) else tuple(text), label, PYTHON_DOOR)
+
+
+def _opened(value: Any, columns: Columns, name: str) -> OpenedSource:
+    settings = parse(
+        DataSettings, {"text_column": list(columns.texts), "label_column": columns.label or "label"}, where=name
+    )
+    return open_source(
+        fspath(value), settings=settings, labelled=columns.label is not None, where=name, door=PYTHON_DOOR
+    )
+
+
+def _texts_remedy(value: object) -> str:
+    if isinstance(value, str):
+        return "Put the texts in a list."
+    if isinstance(value, set | frozenset):
+        return "Give a list, since a set has no order."
+    if isinstance(value, Mapping):
+        splits = [key for key in value if isinstance(key, str)]
+        return f"Give one of its values, such as `value[{splits[0]!r}]`." if splits else "Give a list of its texts."
+    return f"Give {_TEXTS}."
+
+
+def _strings(given: _Unchecked) -> list[str]:
+    """Return the values if each is a string, be it empty. Raises DataError with all that are none."""
+    if _all_strings(given.values) and not _has_half_characters(given.values):
+        return given.values
+    filled = ["-" if isinstance(one, str) and not one.strip() else one for one in given.values]
+    _checked(replace(given, values=filled), "refuse")
+    return given.values
+
+
+def _all_filled_strings(values: list[Any]) -> bool:
+    """Return whether each value is a string with a visible character. Every text passes here, so it runs at C speed."""
+    try:
+        return all(map(str.strip, values))
+    except TypeError:
+        return False
+
+
+def _all_strings(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _has_half_characters(texts: list[str]) -> bool:
+    for begin in range(0, len(texts), _CHECKED_AT_ONCE):
+        try:
+            "".join(texts[begin : begin + _CHECKED_AT_ONCE]).encode()
+        except UnicodeEncodeError:
+            return True
+    return False
+
+
+def _checked(given: _Unchecked, empty_text: EmptyText) -> Rows:
+    """Return the rows with a text. Raises DataError with all bad rows."""
+    faults = CollectedFaults()
+    raw = RawRows(given.numbers, given.values, None)
+    rows = check_rows(raw, origin=given.origin, empty_text=empty_text, faults=faults)
+    try:
+        arrow_batch(rows, given.origin)
+    except DataError as error:
+        faults.add(error)
+    faults.check(given.origin.name)
+    return rows

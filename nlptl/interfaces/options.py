@@ -1,0 +1,117 @@
+"""Arguments and options that several commands share, and what every path among them must be."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.terminal import hush
+
+if TYPE_CHECKING:
+    from nlptl.data import DataSettings
+
+
+def example(*commands: str) -> str:
+    """Return the examples that end a command's help, unwrapped."""
+    return "\n".join(["\b", "Example:", *(f"  {command}" for command in commands)])
+
+
+def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Return a path that every library here can open. Raises ConfigError for a name with NUL or that is not UTF-8."""
+    if path is None:
+        return None
+    what = max(parameter.opts, key=len) if parameter.param_type_name == "option" else parameter.metavar
+    if "\0" in str(path):
+        raise ConfigError(f"{what}: found {str(path)!r}; expected a path without the character NUL. Correct it.")
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise ConfigError(f"{what}: found {_as_bytes(path)!r}, whose name is not UTF-8; expected UTF-8. Rename it.")
+    return path
+
+
+def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the path of a run. Raises ConfigError for a file."""
+    if (found := usable_path(parameter, path)) and os.path.isfile(found):
+        raise ConfigError(
+            f"RUN: {path} is a file; expected the folder of a run or of one of its stages. Give a folder."
+        )
+    return path
+
+
+def reading_settings(**given: object) -> DataSettings:
+    """Return the settings by which a file is read. Those that are None have their default. Raises ConfigError."""
+    from nlptl.config import parse
+    from nlptl.data import DataSettings
+
+    return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
+
+
+def check_place(path: Path | None, option: str) -> None:
+    """Raise ConfigError if a file is to be written where a folder stands, or into a folder that is missing."""
+    if path is None:
+        return
+    if os.path.isdir(path):
+        raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise ConfigError(f"{option}: {path} is a device, a pipe or a broken link; expected a file. Name a file.")
+    if not os.path.isdir(path.parent):
+        raise ConfigError(f"{option}: {path.parent} is no folder; expected one to write {path.name} in. Make it first.")
+
+
+group = functools.partial(
+    typer.Typer, subcommand_metavar="COMMAND", no_args_is_help=True, rich_markup_mode=None, add_completion=False,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+argument = functools.partial(typer.Argument, show_default=False)
+option = functools.partial(typer.Option, show_default=False)
+path_argument = functools.partial(
+    argument, callback=usable_path, readable=False
+)  # whoever reads it tells why it cannot
+path_option = functools.partial(option, callback=usable_path, readable=False)
+
+PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
+RunArgument = Annotated[
+    Path,
+    argument(metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
+]
+PriceOption = Annotated[float | None, option(help="Print the cost, given the machine's price per hour.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.", callback=hush)
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+TextColumn = Annotated[
+    list[str] | None,
+    option(metavar="NAME", help="Read the texts from this column. Repeat it to join several. Default: text."),
+]
+LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
+InputDelimiter = Annotated[
+    str | None, option(metavar="SIGN", help="Fields of the file are separated so, by ; or tab. Default: detected.")
+]
+QuotingOption = Annotated[
+    Literal["csv", "none"] | None, option(help="Quotes in the file enclose fields, or are plain. Default: detected.")
+]
+EncodingOption = Annotated[
+    str | None, option(metavar="NAME", help="Read the file in this encoding, such as cp1252. Default: detected.")
+]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns have numbers from 1.")]
+SheetOption = Annotated[str | None, option(metavar="NAME", help="Read this sheet of a workbook. Default: the first.")]
+MaxTextLength = Annotated[int | None, option(metavar="N", help="Refuse a text of more characters. Default: 5 million.")]
+
+
+def _as_bytes(path: Path) -> bytes | str:
+    """Return the bytes of a name that came from a command line."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return str(path)

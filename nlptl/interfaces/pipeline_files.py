@@ -1,0 +1,66 @@
+"""What `run` and `check` say about a path that is no pipeline file, and `run` about a folder that it cannot write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nlptl.errors import ConfigError
+
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".xlsx", ".xls", ".ods")  # with or without .gz
+SETTINGS = (".yaml", ".yml", ".json")
+EXPECTED = "expected a pipeline file, which is YAML with data: and stages:."
+
+
+def check_is_pipeline(path: Path) -> None:
+    """Raise ConfigError, with what to do, for a table, a folder, a program or other settings."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if path.is_dir():
+        raise ConfigError(f"{path}: found {_what_folder(path)}; {EXPECTED} {_remedy_of_folder(path)}")
+    if not path.exists():
+        return
+    if suffix in TABLES:
+        part = "unlabelled" if suffix == ".txt" else "labelled"
+        raise ConfigError(
+            f"{path}: found a table of data; {EXPECTED} Write one with `data: {{{part}: {path}}}`, as in "
+            "pipelines/quickstart.yaml, and give that."
+        )
+    if suffix == ".json" and not _has_stages(path):
+        raise ConfigError(f"{path}: found JSON without stages:; {EXPECTED} Give one.")
+    if path.is_file():
+        path.open("rb").close()  # PermissionError tells more than a fault of the YAML would
+    if suffix and suffix not in SETTINGS:
+        raise ConfigError(f"{path}: found a {suffix} file; {EXPECTED} Give one.")
+
+
+def check_run_folder(folder: Path) -> None:
+    """Raise ConfigError if a file stands where the run's folder, or a folder above it, would be."""
+    for path in (folder, *folder.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise ConfigError(
+                    f"--out: {path} is a file; expected a folder for the run. Name another one with --out."
+                )
+            return
+
+
+def _has_stages(path: Path) -> bool:
+    try:
+        return "stages" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def _what_folder(path: Path) -> str:
+    from nlptl.artifact import is_run
+
+    return "the folder of a run" if is_run(path) else "a folder"
+
+
+def _remedy_of_folder(path: Path) -> str:
+    from nlptl.artifact import RUN_SETTINGS, is_run
+
+    if is_run(path):
+        return f"To run it again, give {path / RUN_SETTINGS} and `--out {path}`."
+    found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    return f"Give the file, such as {found[0]}." if found else "Give a file."

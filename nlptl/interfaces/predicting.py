@@ -1,0 +1,235 @@
+"""The command `predict`: from texts to labels, on stdout or in a file."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.door import at_the_command_line
+from nlptl.interfaces.options import (
+    DeviceOption,
+    EncodingOption,
+    ForceOption,
+    InputDelimiter,
+    MaxTextLength,
+    NoHeader,
+    QuietOption,
+    QuotingOption,
+    RunArgument,
+    SheetOption,
+    TextColumn,
+    argument,
+    check_place,
+    option,
+    path_option,
+    reading_settings,
+)
+from nlptl.interfaces.terminal import print_exactly, remark
+
+if TYPE_CHECKING:
+    from nlptl.data import DataSettings
+    from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
+    from nlptl.interfaces.prediction_lines import Columns, OutputForm
+
+PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
+TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
+
+
+def predict(
+    run: RunArgument,
+    text: Annotated[str | None, argument(metavar="TEXT", help="One text to predict the label of.")] = None,
+    file: Annotated[Path | None, path_option(help="Read the texts from this file: .csv, .jsonl and others.")] = None,
+    text_column: TextColumn = None,
+    empty_text: Annotated[
+        Literal["refuse", "skip", "empty"],
+        typer.Option(metavar="HOW", help="Treat rows without a text: refuse, skip, or leave the label empty."),
+    ] = "refuse",
+    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each label.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep all columns of the file.")] = False,
+    keep_column: Annotated[
+        list[str] | None, option(metavar="NAME", help="Keep this column of the file. Repeat it for more.")
+    ] = None,
+    out: Annotated[Path | None, path_option(help="Write the results into this file instead of to stdout.")] = None,
+    force: ForceOption = False,
+    output: Annotated[
+        Literal["csv", "jsonl"] | None, option(help="Write in this form. Default: by the name of --out, else csv.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, option(help="Separate the columns of CSV by this character, such as ; or tab. Default: a comma.")
+    ] = None,
+    bom: Annotated[bool, typer.Option("--bom", help="Begin CSV with a byte order mark, which Excel needs.")] = False,
+    guard_formulas: Annotated[
+        bool, typer.Option("--guard-formulas", help="Put ' before text in CSV that a spreadsheet would compute.")
+    ] = False,
+    input_delimiter: InputDelimiter = None,
+    quoting: QuotingOption = None,
+    encoding: EncodingOption = None,
+    no_header: NoHeader = False,
+    sheet: SheetOption = None,
+    max_text_length: MaxTextLength = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Predict the labels of texts.
+
+    Without TEXT and --file, each line of stdin is a text. Results appear as soon as the input pauses.
+
+    Where a text is missing, a file is refused before the first result; a line of stdin gets an empty label, and the exit
+    code is 2. See --empty-text.
+
+    Where the file has a column of the same name, that of the predictions begins with predicted_.
+    """
+    from nlptl.context import RunContext
+    from nlptl.evaluation.scores import load_classifier
+    from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.prediction_lines import Columns, prediction_blocks
+
+    given = {
+        "--keep": keep, "--keep-column": keep_column, "--text-column": text_column, "--no-header": no_header,
+        "--input-delimiter": input_delimiter, "--quoting": quoting, "--encoding": encoding, "--sheet": sheet,
+    }  # fmt: skip
+    _check_input(text, file, of_a_file=[name for name, value in given.items() if value])
+    _check_out(out, file, force=force)
+    form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
+    with at_the_command_line():
+        settings = reading_settings(
+            text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,
+            header=not no_header, sheet=sheet, max_text_length=max_text_length,
+        )  # fmt: skip
+        kept = None if keep else tuple(keep_column or ())
+        found = _input(text, file, settings, empty_text, keep=kept, quiet=quiet)
+        classifier = load_classifier(run, RunContext(device=device))
+        classifier.check_trained()
+        columns = Columns.of(found.kept, classifier.labels)
+        if not quiet:
+            _tell_names(columns, form)
+        # On a terminal the results themselves show how far it has come.
+        is_silent = quiet or (out is None and sys.stdout.isatty())
+        with progress_for(sys.stderr, quiet=is_silent).task("predicting", total=found.total, unit="texts") as task:
+            _write(
+                prediction_blocks(classifier, found.batches, columns=columns, form=form, after_batch=task.advance), out
+            )
+    _tell_rows(found, empty_text, out, quiet=quiet)
+
+
+def _check_input(text: str | None, file: Path | None, *, of_a_file: Sequence[str]) -> None:
+    if text is not None and file is not None:
+        raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
+    if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
+        raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
+    if text is None and file is None and sys.stdin is None:
+        raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
+    if of_a_file and file is None:
+        raise ConfigError(f"{of_a_file[0]}: says how a file is read, but there is no --file. Give --file, or drop it.")
+
+
+def _output_form(
+    output: Literal["csv", "jsonl"] | None, out: Path | None, delimiter: str | None, *, proba: bool, bom: bool,
+    guard_formulas: bool,
+) -> OutputForm:  # fmt: skip
+    """Return the form of the output. Raises ConfigError for options that do not go together."""
+    from nlptl.interfaces.prediction_lines import OutputForm
+
+    suffix = "" if out is None else Path(out.name.lower().removesuffix(".gz")).suffix
+    if output is None and out is not None and suffix not in PLAIN_SUFFIXES:
+        raise ConfigError(
+            f"--out: found the ending {suffix!r}; expected .csv, .tsv or .jsonl, each with or without .gz. Choose one, or "
+            "name the form with --output."
+        )
+    form = output or cast('Literal["csv", "jsonl"]', PLAIN_SUFFIXES.get(suffix, "csv"))
+    for_csv = {"--delimiter": delimiter is not None, "--bom": bom, "--guard-formulas": guard_formulas}
+    if form == "jsonl" and (given := [name for name, is_given in for_csv.items() if is_given]):
+        raise ConfigError(f"{given[0]}: belongs to CSV, but the output is JSON lines. Drop it, or add --output csv.")
+    separator = "\t" if delimiter in TAB or (delimiter is None and suffix == ".tsv") else delimiter or ","
+    if len(separator) != 1 or separator in '"\n\r\ufeff\0' or "\ud800" <= separator <= "\udfff":
+        raise ConfigError(
+            f"--delimiter: found {separator!r}; expected one character that is no quote and no line end, or tab. Choose "
+            "another one."
+        )
+    return OutputForm(form, proba, separator, bom, guard_formulas)
+
+
+def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
+    check_place(out, "--out")
+    if out is None or not out.exists():
+        return
+    if file is not None and file.exists() and out.samefile(file):
+        raise ConfigError(f"--out: {out} is the file that --file reads; expected another one. Name another file.")
+    if not force:
+        raise ConfigError(
+            f"--out: {out} exists; nothing was overwritten. Name another file, or add --force to replace it."
+        )
+
+
+def _input(
+    text: str | None, file: Path | None, settings: DataSettings, empty_text: EmptyText, *,
+    keep: tuple[str, ...] | None, quiet: bool,
+) -> PredictionInput:  # fmt: skip
+    from nlptl.interfaces.prediction_input import from_file, from_stdin, one_text
+
+    if text is not None:
+        return one_text(text)
+    if file is None:
+        return from_stdin(empty_text=empty_text, max_text_length=settings.max_text_length)
+    on_remark: Callable[[str], object] = (lambda _: None) if quiet else remark
+    return from_file(file, settings=settings, empty_text=empty_text, keep=keep, on_remark=on_remark)
+
+
+def _tell_names(columns: Columns, form: OutputForm) -> None:
+    renamed = [name for name in columns.added(form) if name.startswith("predicted_")]
+    if renamed:
+        remark(f"The file has columns of these names; the predictions stand in {', '.join(renamed)}.")
+
+
+def _write(blocks: Iterable[str], out: Path | None) -> None:
+    if out is None:
+        print_exactly(blocks)
+        return
+    from nlptl.drafts import write_atomically
+
+    def write(file: IO[bytes]) -> None:
+        with _packed(file) if out.suffix.lower() == ".gz" else _plain(file) as inner:
+            for block in blocks:
+                inner.write(block.encode("utf-8", "backslashreplace"))
+
+    write_atomically(out, write)
+
+
+@contextmanager
+def _packed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
+        yield cast("IO[bytes]", inner)
+
+
+@contextmanager
+def _plain(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    yield file
+
+
+def _tell_rows(found: PredictionInput, empty_text: EmptyText, out: Path | None, *, quiet: bool) -> None:
+    """Tell rows without a text and the file that was written. Raises DataError where such rows are refused."""
+    from nlptl.errors import DataError
+
+    count, first = found.without_text.count, found.without_text.first
+    if count and empty_text == "refuse":  # of stdin: other input is refused before
+        others = f" and {count - 1} more" if count > 1 else ""
+        raise DataError(
+            f"{first}: the line is empty{others}; its label was left empty, all other lines have theirs. Remove the line, or "
+            "add --empty-text skip or --empty-text empty."
+        )
+    if quiet:
+        return
+    if count:
+        done = "left out" if empty_text == "skip" else "given an empty label"
+        remark(
+            f"{count} row{'s' * (count != 1)} without a text {'were' if count != 1 else 'was'} {done}; first: {first}."
+        )
+    if out is not None:
+        remark(f"{out}: written.")

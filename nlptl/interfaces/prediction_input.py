@@ -1,0 +1,159 @@
+"""What is to be predicted: one text, a file or the lines of stdin, as batches of rows with the columns to keep."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nlptl.config import did_you_mean
+from nlptl.errors import ConfigError
+from nlptl.interfaces.standard_input import Lines, lines_in_batches
+
+if TYPE_CHECKING:
+    from nlptl.data import DataSettings
+    from nlptl.data.row_checks import Origin, RawRows
+
+EmptyText = Literal["refuse", "skip", "empty"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Batch of rows: their texts, None where there is none, and what is kept of each."""
+
+    texts: Sequence[str | None]
+    kept: Sequence[Sequence[object]]
+
+
+@dataclass
+class WithoutText:
+    """Rows without a text that were met so far, told at the end."""
+
+    count: int = 0
+    first: str = ""  # place of the first one
+
+    def add(self, place: str) -> None:
+        """Count one."""
+        self.first = self.first or place
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class PredictionInput:
+    """Rows to predict. `kept` names the columns that are kept; `total` is the number of texts, if known."""
+
+    kept: tuple[str, ...]
+    batches: Iterator[Rows]
+    total: int | None = None
+    without_text: WithoutText = field(default_factory=WithoutText)
+
+
+def one_text(text: str) -> PredictionInput:
+    """Return one text as input."""
+    return PredictionInput(("text",), iter([Rows([text], [(text,)])]), total=1)
+
+
+def from_stdin(*, empty_text: EmptyText, max_text_length: int) -> PredictionInput:
+    """Return the lines of stdin as input. A line without a text gets no prediction, unless `skip` leaves it out."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    without_text = WithoutText()
+
+    def rows(lines: Lines) -> Rows:
+        for number, text in enumerate(lines.texts, lines.first):
+            if not text.strip():
+                without_text.add(f"stdin:{number}")
+        kept = [text for text in lines.texts if text.strip() or empty_text != "skip"]
+        return Rows([text if text.strip() else None for text in kept], [(text,) for text in kept])
+
+    return PredictionInput(
+        ("text",), map(rows, lines_in_batches(sys.stdin, max_length=max_text_length)), without_text=without_text
+    )
+
+
+def from_file(
+    path: Path, *, settings: DataSettings, empty_text: EmptyText, keep: tuple[str, ...] | None,
+    on_remark: Callable[[str], object],
+) -> PredictionInput:  # fmt: skip
+    """Return the rows of a file as input, all of them checked. DataError names the first row that cannot be predicted.
+
+    `keep` names columns to keep beside the text; None keeps all. `on_remark` gets sentences on how the file is read.
+    """
+    from nlptl.data.sources import open_source
+    from nlptl.interfaces.remedies import PREDICT_DOOR
+
+    opened = open_source(
+        str(path), settings=settings, labelled=False, where="--file", door=PREDICT_DOOR, whole=keep != ()
+    )
+    for remark in opened.remarks:
+        on_remark(remark)
+    names, without_text, total = dict.fromkeys(opened.names), WithoutText(), 0
+    for raw in opened.rows():
+        total += len(_checked(raw, opened.origin, empty_text, without_text))
+        for record in raw.records or ():
+            names |= dict.fromkeys(record if isinstance(record, Mapping) else ())
+    text_column = settings.text_column if isinstance(settings.text_column, str) and keep else "text"
+    choice = _Choice.of(tuple(names), opened.names, keep, text=text_column, where=str(path))
+
+    def batches() -> Iterator[Rows]:
+        for raw in opened.rows():
+            texts = _checked(raw, opened.origin, empty_text, WithoutText())
+            yield Rows([*texts.values()], [choice.of_row(raw, place) for place in texts])
+
+    return PredictionInput(choice.names, batches(), total, without_text)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Columns to keep of each row."""
+
+    names: tuple[str, ...]
+    places: tuple[int, ...] | None = None  # in a record that is a sequence
+    with_text: bool = True  # whether the text comes first
+
+    @classmethod
+    def of(
+        cls, found: tuple[str, ...], header: tuple[str, ...], keep: tuple[str, ...] | None, *, text: str, where: str
+    ) -> _Choice:
+        from nlptl.data.row_checks import names_shown
+
+        if keep is None and (header or found):  # not of a .txt file
+            return cls(header or found, tuple(range(len(header))) if header else None, with_text=False)
+        for name in keep or ():
+            if name not in found:
+                meant = did_you_mean(name, found)
+                raise ConfigError(
+                    f"--keep-column: {where} has no column {name!r}; its columns are {names_shown(found)}.{meant} Correct it."
+                )
+        kept = tuple(name for name in dict.fromkeys(keep or ()) if name != text)
+        return cls((text, *kept), tuple(map(header.index, kept)) if header else None)
+
+    def of_row(self, raw: RawRows, place: int) -> tuple[object, ...]:
+        text = (raw.texts[place],) if self.with_text else ()
+        if raw.records is None:
+            return text
+        record = raw.records[place]
+        if isinstance(record, Mapping):
+            return (*text, *(record.get(name) for name in self.names[len(text) :]))
+        return (*text, *(record[one] for one in self.places or ()))
+
+
+def _checked(raw: RawRows, origin: Origin, empty_text: EmptyText, without_text: WithoutText) -> dict[int, str | None]:
+    """Return the text of each row by its place in the batch, None where it is missing. DataError for one that is refused."""
+    from nlptl.data.row_checks import RawRows, check_rows
+    from nlptl.data.table import arrow_batch
+
+    places = [place for place, text in enumerate(raw.texts) if empty_text == "refuse" or not _is_empty(text)]
+    chosen = RawRows([raw.lines[place] for place in places], [raw.texts[place] for place in places], None)
+    rows = check_rows(chosen, origin=origin, empty_text="refuse")
+    found = dict(zip(places, arrow_batch(rows, origin).column("text").to_pylist(), strict=True))
+    for place in sorted(set(range(len(raw.texts))) - found.keys()):
+        without_text.add(origin.at(raw.lines[place]))
+    return {place: found.get(place) for place in range(len(raw.texts)) if place in found or empty_text == "empty"}
+
+
+def _is_empty(text: object) -> bool:
+    return text is None or text != text or (isinstance(text, str) and not text.strip())

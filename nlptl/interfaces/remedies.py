@@ -1,0 +1,21 @@
+"""Remedies of faulty rows and columns in the words of predict and evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nlptl.data.row_checks import Door
+
+EVALUATE_DOOR = Door(
+    empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, or --empty-text empty to "
+    "count them as wrong.",
+    empty_label="Remove the row, fill in the label, or add --empty-label skip to leave out all such rows.",
+    text_column="Name the column with --text-column.",
+    label_column="Name the column with --label-column.",
+    no_string="Put it in quotes, or name another column with --text-column.",
+)
+PREDICT_DOOR = dataclasses.replace(
+    EVALUATE_DOOR,
+    empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, or --empty-text empty to "
+    "give them an empty label.",
+)

@@ -1,0 +1,80 @@
+"""What nlptl may replace or remove: folders with its own mark, and nothing of somebody else in them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+
+from nlptl.config import MAX_JSON, load_json
+from nlptl.disk_errors import shown, told_as_storage_error
+from nlptl.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
+_SHOWN_FILES = 3  # named in a sentence
+
+
+def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
+    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
+        )
+    with told_as_storage_error(folder):
+        others = foreign_files(folder, files)
+    if others:
+        raise ArtifactError(
+            f"{folder}: holds {listed(others)}, which nlptl did not write; nothing was overwritten. Choose another path."
+        )
+
+
+def is_marked(folder: Path) -> bool:
+    """Return whether `folder` carries nlptl's mark, whatever else it holds."""
+    return bool(_known_names(folder, (SETTINGS,)))
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether `folder` is no link, carries nlptl's mark, and holds no foreign file."""
+    return not folder.is_symlink() and folder.is_dir() and is_marked(folder) and not foreign_files(folder)
+
+
+def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
+    """Return what a folder holds that its manifest does not name.
+
+    Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
+    there, it is everything but `files`.
+    """
+    return others_in(folder, _known_names(folder, files), allowed=LITTER)
+
+
+def _known_names(folder: Path, files: Collection[str]) -> set[str]:
+    """Return the names of files that are nlptl's; none without a mark."""
+    try:
+        raw = load_json(folder / MANIFEST, most=MAX_JSON)
+        if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str) and isinstance(raw["files"], dict):
+            return {MANIFEST, *raw["files"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # somebody else's, or none
+    return {MANIFEST, *files} if files and (folder / SETTINGS).is_file() else set()
+
+
+def others_in(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:
+    """Return the entries of a folder that are not `known`: files, links, and subfolders without a known file."""
+    parents = {str(parent) for name in known for parent in PurePosixPath(name).parents}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return sorted(
+        name for name, path in found.items()
+        if name not in (parents if path.is_dir() and not path.is_symlink() else known)
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed)
+    )  # fmt: skip
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = len(names) - _SHOWN_FILES
+    return ", ".join(map(shown, names[:_SHOWN_FILES])) + (f" and {more} more" if more > 0 else "")

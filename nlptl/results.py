@@ -1,0 +1,46 @@
+"""Results as JSON that holds its own digest: scores, reports, and the lines of studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlptl.artifact import check_seal, is_whole, sealed, unsealed
+from nlptl.config import MAX_JSON, load_json
+from nlptl.disk_errors import told_as_read_error
+from nlptl.drafts import write_text_atomically
+from nlptl.errors import ArtifactError
+
+
+def write_result(path: Path, content: Mapping[str, object]) -> None:
+    """Write results as JSON with a digest of their own, whole or not at all."""
+    write_text_atomically(path, json.dumps(sealed(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed."""
+    if not path.exists():
+        return None
+    try:
+        with told_as_read_error(path):
+            content = {**load_json(path, most=MAX_JSON)}
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
+    check_seal(path, content, again="pipeline")
+    return unsealed(content)
+
+
+def result_line(content: Mapping[str, object]) -> str:
+    """Return results as one line of JSON with its own digest, without the line's end."""
+    return json.dumps(sealed(content), ensure_ascii=False)
+
+
+def read_result_line(line: str) -> dict[str, Any] | None:
+    """Read a line of `result_line`. None if it is damaged or was changed; lines of earlier versions have no digest."""
+    try:
+        content = {**json.loads(line)}
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return unsealed(content) if is_whole(content) else None

@@ -1,0 +1,110 @@
+"""What `check` tells about labels, with counts and places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlptl.data import DataSettings, load_data
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def told(*rows: tuple[str, str], **settings: Any) -> list[str]:
+    Path("a.csv").write_text(
+        "text,label\n" + "".join(f'"{text}","{label}"\n' for text, label in rows), encoding="utf-8"
+    )
+    _, report = load_data(DataSettings.model_validate({"labelled": "a.csv", **settings}), seed=1)
+    return report.sentences()
+
+
+def labelled(**counts: int) -> list[tuple[str, str]]:
+    return [(f"{label} text {i}", label) for label, count in counts.items() for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("label", "like"),
+    [("Good", "good"), ("g ood", "good"), ("ｇｏｏｄ", "good"), ("cafe\u0301", "caf\u00e9"), ("very-bad", "very bad")],
+)
+def test_labels_that_look_alike(label: str, like: str) -> None:
+    rows = [("a text", label), *((f"{like} {i}", like) for i in range(3)), ("other", "plain"), ("another", "plain")]
+    assert told(*rows) == [
+        f"labelled: the labels {label!r} (1 row) and {like!r} (3 rows) differ only in case, blanks or Unicode form. Rename one "
+        "if they mean the same."
+    ]
+
+
+@pytest.mark.parametrize("label", ["goood", "god", "gopd s", "ogod"])
+def test_one_typo_in_a_rare_label(label: str) -> None:
+    like = "goods" if label == "gopd s" else "good"
+    rows = [("a text", label), *((f"{like} {i}", like) for i in range(6)), *labelled(plain=6)]
+    labels = f"{label!r} (1 row) and {like!r} (6 rows)"
+    sentence = f"labelled: the labels {labels} differ by one letter. Rename one if they mean the same."
+    assert (sentence in told(*rows)) == (label != "god")  # three letters are too few to tell
+
+
+@pytest.mark.parametrize(
+    "counts", [{"good": 4, "goods": 4}, {"label1": 1, "label2": 6}, {"food": 1, "good": 6}, {"a": 1, "b": 6}]
+)
+def test_other_labels_are_not_alike(counts: dict[str, int]) -> None:
+    assert told(*labelled(**counts)) == []
+
+
+@pytest.mark.parametrize(
+    "label", ["food|service", "food;service", "food, service", "food/service", "['food', 'service']"]
+)
+def test_several_labels_in_one_cell(label: str) -> None:
+    rows = [*labelled(food=2, service=2), ("both", label), ("both again", label)]
+    assert told(*rows) == [
+        f"labelled: the label {label!r} (2 rows, such as a.csv:6) joins 'food' and 'service'. A text has one label: keep one of "
+        "them, or train a classifier for each."
+    ]
+
+
+def test_a_separator_alone_does_not_join() -> None:
+    assert told(("a", "R&D"), ("b", "sales"), ("c", "R&D"), ("d", "input/output")) == []
+
+
+def test_one_text_under_different_labels() -> None:
+    rows = [("warm soup", "good"), ("x", "bad"), ("warm soup", "bad"), ("y", "good"), ("y", "bad"), ("y", "good")]
+    assert told(*rows)[-1] == (
+        "labelled: 2 texts have different labels, for example 'warm soup': 'good' (a.csv:2) and 'bad' (a.csv:4). Keep the "
+        "right label."
+    )
+
+
+def test_places_count_rows_that_were_left_out() -> None:
+    rows = [("", "good"), ("soup", "good"), ("x", ""), ("soup", "bad")]
+    assert told(*rows, empty_text="skip", empty_label="skip")[-1] == (
+        "labelled: 1 text has different labels, for example 'soup': 'good' (a.csv:3) and 'bad' (a.csv:5). Keep the right label."
+    )
+
+
+def test_a_test_is_looked_at_too() -> None:
+    Path("test.csv").write_text("text,label\nsoup,a\nsoup,b\n")
+    assert told(("x", "a"), ("y", "b"), test="test.csv") == [
+        "test: 1 of 2 rows repeats the text of an earlier row.",
+        "test: 1 text has different labels, for example 'soup': 'a' (test.csv:2) and 'b' (test.csv:3). Keep the right label.",
+    ]
+
+
+def test_a_column_of_ids() -> None:
+    assert told(*((f"text {i}", f"{i + 100}") for i in range(9))) == [
+        "labelled: the column of labels has 9 different values in 9 rows, such as '100' (a.csv:2) and '101' (a.csv:3). It looks "
+        "like an id. Check which column holds the labels."
+    ]
+    nearly = [(f"text {i}", f"id{max(i, 2)}") for i in range(30)]
+    assert told(*nearly)[0].startswith("labelled: the column of labels has 28 different values in 30 rows")
+    assert told(*((f"text {i}", "abc"[i % 3]) for i in range(3))) == []
+
+
+def test_many_findings_are_bounded() -> None:
+    rows = [
+        (f"{case} {i}", case(f"label{'x' * i}")) for i in range(2, 12) for case in (str.upper, str.lower) for _ in "ab"
+    ]
+    assert sum("differ only in case" in sentence for sentence in told(*rows)) == 5

@@ -1,0 +1,154 @@
+"""Sheets of Excel workbooks give the rows that their CSV export would give."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from nlptl.data import DataSettings, load_data, load_table
+from nlptl.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    book = openpyxl.Workbook()
+    book.active.title = "Reviews"
+    for row in (
+        ["text", "label", "n"], ["warm soup", "x", 1], ["two\nlines, here", "y", 2], [None, None, None], [12, "x", 3],
+        [1.5, "y", None], [datetime.date(2024, 3, 1), "x", 4],
+    ):  # fmt: skip
+        book.active.append(row)
+    book.active["A4000"].number_format = "0.00"  # an empty cell far below, as formatting leaves it
+    other = book.create_sheet("Other")
+    for cell, value in {"C4": "Text ", "D4": "label", "C5": "hello", "D5": 1, "C6": "bye", "D6": 2.0}.items():
+        other[cell] = value
+    book.create_sheet("Hidden").sheet_state = "hidden"
+    book.save("a.xlsx")
+
+
+def fault(name: str = "a.xlsx", **chosen: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        load_data(DataSettings.model_validate({"labelled": name, **chosen}), seed=1)
+    return str(caught.value)
+
+
+def test_the_first_sheet_is_read_and_told() -> None:
+    told: list[str] = []
+    table = load_table("a.xlsx", on_remark=told.append)
+    assert table.texts() == ["warm soup", "two\nlines, here", "12", "1.5", "2024-03-01"]
+    assert table.labels() == ["x", "y", "x", "y", "x"]
+    assert told == ["a.xlsx: its sheet 'Reviews' is read, one of 2."]
+
+
+@pytest.mark.parametrize("sheet", ["Other", 2, "2"])
+def test_a_sheet_by_name_or_number(sheet: str | int) -> None:
+    told: list[str] = []
+    table = load_table("a.xlsx", settings=DataSettings(sheet=sheet), on_remark=told.append)
+    assert (table.texts(), table.labels()) == (["hello", "bye"], ["1", "2"])
+    assert told == ["a.xlsx: the column 'Text ' is read as 'text'."]
+
+
+def test_several_columns_and_no_header() -> None:
+    chosen = DataSettings(text_column=["n", "text"])
+    assert load_table("a.xlsx", settings=chosen, labelled=False).texts()[:3] == [
+        "1\nwarm soup",
+        "2\ntwo\nlines, here",
+        "3\n12",
+    ]
+    chosen = DataSettings(header=False, text_column=1, label_column=2)
+    assert load_table("a.xlsx", settings=chosen).labels()[:2] == ["label", "x"]
+
+
+def test_faults_name_the_row_of_the_sheet() -> None:
+    book = openpyxl.load_workbook("a.xlsx")
+    book["Other"]["C6"] = None
+    book["Reviews"]["B7"] = " "
+    book.save("a.xlsx")
+    assert fault(sheet="Other").startswith("a.xlsx, row 6: the text is empty.")
+    assert fault().startswith("a.xlsx, row 7: the label is empty.")
+    assert fault(text_column="body") == (
+        "a.xlsx, row 1: there is no column 'body' with the texts; the columns are 'text', 'label', 'n'. Name the column with "
+        "`text_column:`, or with `text:` under this source."
+    )
+
+
+def test_sheets_that_are_not_there() -> None:
+    assert fault(sheet="Othr") == (
+        "a.xlsx: there is no sheet 'Othr'; the sheets are 'Reviews', 'Other', 'Hidden'. Did you mean 'Other'? Correct `sheet:`."
+    )
+    assert fault(sheet=9).startswith("a.xlsx: there is no sheet 9; the sheets are")
+    assert fault(sheet="Hidden") == "a.xlsx, sheet 'Hidden': there are no rows. Add rows, or choose another source."
+
+
+def test_files_that_are_no_workbooks() -> None:
+    for content in (b"text,label\na,x\n", b"<html></html>", b"PK\x03\x04 cut off", b""):
+        Path("b.xlsx").write_bytes(content)
+        told = fault("b.xlsx")
+        assert told.startswith("b.xlsx: the file is not a readable Excel workbook (")
+        assert told.endswith("). Save it again as .xlsx, or give its real format the right ending.")
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    assert fault() == (
+        "a.xlsx: reading Excel workbooks needs python-calamine. Install it with `pip install 'nlptl[excel]'`, or save the sheet "
+        "as .csv."
+    )
+
+
+TOO_LARGE = (
+    "the workbook is too large to be read at once. Delete cells far outside the table, or save the sheet as .csv."
+)
+
+
+def test_a_cell_far_outside_the_table() -> None:
+    book = openpyxl.load_workbook("a.xlsx")
+    book["Reviews"]["XFD1048576"] = "z"
+    book.save("a.xlsx")
+    assert fault() == f"a.xlsx: {TOO_LARGE}"
+
+
+def test_a_workbook_that_unpacks_to_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlptl.data.workbook_size._MAX_BYTES", 20 << 20)
+    with zipfile.ZipFile("a.xlsx", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/media/x.bin", b"\0" * (21 << 20))
+    assert fault() == f"a.xlsx: {TOO_LARGE}"
+
+
+SHARED = "officeDocument/2006/relationships/sharedStrings"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def with_shared_texts(rows: int, text: str) -> None:
+    """Rewrite a.xlsx so that all rows share one text, as Excel writes it."""
+    with zipfile.ZipFile("a.xlsx") as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    cells = "".join(
+        f'<row r="{i}"><c r="A{i}" t="s"><v>{0 if i == 1 else 2}</v></c><c r="B{i}" t="s"><v>1</v></c></row>'
+        for i in range(1, rows + 2)
+    )
+    texts = "".join(f"<si><t>{one}</t></si>" for one in ("text", "label", text))
+    members["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{texts}</sst>'
+    members["xl/worksheets/sheet1.xml"] = f'<worksheet xmlns="{MAIN}"><sheetData>{cells}</sheetData></worksheet>'
+    relation = (
+        f'<Relationship Id="rId99" Type="http://schemas.openxmlformats.org/{SHARED}" Target="sharedStrings.xml"/>'
+    )
+    name = "xl/_rels/workbook.xml.rels"
+    members[name] = members[name].replace("</Relationships>", relation + "</Relationships>")
+    with zipfile.ZipFile("a.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def test_a_text_that_many_cells_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_shared_texts(30_000, "x" * 1000)
+    assert len(load_table("a.xlsx")) == 30_000
+    monkeypatch.setattr("nlptl.data.workbook_size._MAX_BYTES", 29_000_000)
+    assert fault() == f"a.xlsx: {TOO_LARGE}"

@@ -1,0 +1,170 @@
+"""A finished run whose files were not touched is told at once; whatever is touched is looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlptl.context import RunContext
+from nlptl.progress import SilentProgress
+from nlptl.runs import pipeline as pipeline_module
+from nlptl.runs.pipeline import Pipeline
+from nlptl.runs.runner import RunResult
+from tests.models.tiny import tiny_folder
+
+STUDY = (
+    "compare:\n  seeds: 2\n  arms: {{a: {{}}, b: {{data.labelled: {0}/more.csv}}}}\n  tests: {{all: {0}/test.csv}}\n"
+)
+
+
+class Hear(SilentProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def run(folder: Path, *assignments: str, progress: SilentProgress | None = None) -> RunResult:
+    context = RunContext(device="cpu", progress=progress or SilentProgress())
+    return Pipeline.from_yaml(folder / "small.yaml", assignments=assignments).run(folder / "out", context=context)
+
+
+def looks(folder: Path, monkeypatch: pytest.MonkeyPatch, *assignments: str) -> tuple[bool, RunResult]:
+    """Run, and say whether the data were looked at."""
+    looked: list[bool] = []
+    before = pipeline_module.check_outside
+
+    def heard(*arguments: object) -> None:
+        looked.append(True)
+        before(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline_module, "check_outside", heard)
+        result = run(folder, *assignments)
+    return bool(looked), result
+
+
+def touch(path: Path) -> None:
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+
+
+@pytest.fixture
+def finished(review_files: Path) -> Path:
+    shutil.copy(review_files / "train.csv", review_files / "more.csv")
+    (review_files / "small.yaml").write_text((review_files / "small.yaml").read_text() + STUDY.format(review_files))
+    run(review_files, "stages.0.epochs=1")
+    return review_files
+
+
+def test_an_untouched_run_is_told_as_it_was(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Hear(), Hear()
+    (finished / "out" / ".inputs.json").unlink()
+    slow = run(finished, "stages.0.epochs=1", progress=first)
+    assert not looks(finished, monkeypatch, "stages.0.epochs=1")[0]
+    quick = run(finished, "stages.0.epochs=1", progress=second)
+    assert quick == slow
+    assert quick.scores is not None
+    assert quick.comparison is not None
+    assert second.said == first.said
+    assert len(second.said) == 5
+
+
+@pytest.mark.parametrize("name", ["pile.txt", "train.csv", "test.csv", "more.csv", "out/pipeline.yaml"])
+def test_a_touched_file_is_looked_at_and_kept_for_its_content(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name.startswith("out"):
+        (finished / name).write_text((finished / name).read_text() + "\n")
+    else:
+        touch(finished / name)
+    looked, result = looks(finished, monkeypatch, "stages.0.epochs=1")
+    assert looked
+    assert all(outcome.kept for outcome in result.stages)
+    assert not looks(finished, monkeypatch, "stages.0.epochs=1")[0]
+
+
+def test_changed_settings_and_lost_or_changed_results_are_looked_at(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = "stages.0.epochs=1"
+    assert looks(finished, monkeypatch, one, "stages.3.update.l2=0.3")[0]
+    assert looks(finished, monkeypatch, one)[0]
+    for name in ("evaluation.json", "comparison.json", "data.json", "4-finetune/manifest.json", ".inputs.json"):
+        (finished / "out" / name).unlink()
+        assert looks(finished, monkeypatch, one)[0], name
+        assert not looks(finished, monkeypatch, one)[0], name
+    path = finished / "out" / "evaluation.json"
+    path.write_text(path.read_text().replace('"rows": 20', '"rows": 21'))
+    looked, result = looks(finished, monkeypatch, one)
+    assert looked
+    assert result.evaluation is not None
+    assert result.evaluation.rows == 20
+    damaged = finished / "out" / "1-skipgram" / "encoder.json"
+    damaged.write_text(damaged.read_text() + " ")
+    looked, result = looks(finished, monkeypatch, one)
+    assert looked
+    assert [outcome.kept for outcome in result.stages] == [False, True, True, True]
+
+
+def test_a_file_that_appears_in_a_folder_of_weights_is_looked_at(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tiny_folder(review_files / "enc", "bert")
+    settings = [f"stages.0={{stage: bert, weights: {weights}}}", "stages.1.pooling=mean"]
+    run(review_files, *settings)
+    assert not looks(review_files, monkeypatch, *settings)[0]
+    (Path(weights) / "notes.txt").touch()
+    assert looks(review_files, monkeypatch, *settings)[0]
+
+
+def test_counts_beside_vectors_are_looked_at(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (review_files / "v.txt").write_text("good 1 0\nawful 0 1\n")
+    settings = [f"stages.0={{stage: skipgram, vectors: {review_files / 'v.txt'}}}", "stages.1.pooling=mean"]
+    run(review_files, *settings)
+    assert not looks(review_files, monkeypatch, *settings)[0]
+    from nlptl.models.word_vector_files.reading import counts_path
+
+    counts_path(review_files / "v.txt").write_text("good 3\nawful 2\n")
+    assert looks(review_files, monkeypatch, *settings)[0]
+
+
+def test_a_file_written_while_the_run_reads_is_no_known_input(
+    review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = (review_files / "pile.txt").stat()
+    os.utime(review_files / "pile.txt", ns=(status.st_atime_ns, status.st_mtime_ns + 3_600_000_000_000))
+    run(review_files)
+    assert not (review_files / "out" / ".inputs.json").exists()
+    assert looks(review_files, monkeypatch)[0]
+
+
+def test_the_stamp_moves_only_when_something_was_made(finished: Path) -> None:
+    stamp = finished / "out" / "finished.json"
+    before = stamp.stat().st_mtime_ns
+    run(finished, "stages.0.epochs=1")
+    touch(finished / "train.csv")
+    run(finished, "stages.0.epochs=1")
+    assert stamp.stat().st_mtime_ns == before
+    run(finished, "stages.0.epochs=2")
+    assert stamp.stat().st_mtime_ns > before
+
+
+def test_a_kept_run_loads_no_library_of_models_or_data(finished: Path) -> None:
+    code = (
+        "import sys\nfrom nlptl.interfaces import cli\nsys.argv = ['nlptl', *sys.argv[1:]]\n"
+        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print({'torch', 'transformers', 'datasets', 'pandas', 'pyarrow', 'sklearn', 'scipy'} & set(sys.modules))"
+    )
+    arguments = ["run", "small.yaml", "--out", "out", "--set", "stages.0.epochs=1", "-q"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=finished, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
+    assert "Test: accuracy" in done.stdout

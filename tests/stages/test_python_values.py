@@ -1,0 +1,136 @@
+"""What a notebook gives to stages, encoders and classifiers: frames, Series and data sets, or the wrong thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nlptl.data import TextData, TextTable
+from nlptl.errors import ConfigError, DataError
+from nlptl.evaluation.scores import evaluate_classifier
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.stages.bert import Bert
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
+
+TEXTS = ["warm soup", "kind staff", "cold soup", "rude staff"]
+LABELS = [True, True, False, False]
+FRAME = pd.DataFrame({"text": TEXTS, "label": LABELS}, index=[3, 3, 1, 0])
+DATA = TextData(labelled=FRAME)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> TextClassifier:
+    path = tmp_path_factory.mktemp("vectors") / "v.txt"
+    path.write_text("warm 1 0\ncold -1 0\nkind 1 1\nrude -1 1\nsoup 0 1\nstaff 0 2\n")
+    encoder = SkipGram(vectors=str(path)).run(data=DATA)
+    head = ClassificationHead().run(encoder, data=DATA)
+    return FineTune.model_validate({"update": {"method": "head", "solver": "logistic"}}).run(head, data=DATA)
+
+
+def test_frames_and_series_are_predicted(classifier: TextClassifier) -> None:
+    expected = ["True", "True", "False", "False"]
+    for texts in (TEXTS, FRAME, FRAME["text"], FRAME["text"].astype("category"), np.array(TEXTS), iter(TEXTS)):
+        assert classifier.predict(texts) == expected
+    assert classifier.predict(FRAME.rename(columns={"text": "review"}), text="review") == expected
+    np.testing.assert_array_equal(classifier.predict_proba(FRAME), classifier.predict_proba(TEXTS))
+    np.testing.assert_array_equal(classifier.encoder.encode(FRAME), classifier.encoder.encode(TEXTS))
+    assert classifier.predict([]) == []
+    assert classifier.predict_proba([]).shape == (0, 2)
+
+
+def test_rows_without_a_text_get_what_is_asked_for(classifier: TextClassifier) -> None:
+    texts = pd.Series(["warm soup", None, "", "cold soup"])
+    assert classifier.predict(texts, empty_text="none") == ["True", None, None, "False"]
+    assert classifier.predict(texts, empty_text="skip") == ["True", "False"]
+    assert classifier.predict([None], empty_text="none") == [None]  # type: ignore[list-item]
+    found = classifier.predict_proba(texts, empty_text="none")
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(found[[0, 3]], classifier.predict_proba(["warm soup", "cold soup"]))
+    assert len(classifier.predict(["", "warm soup"])) == 2
+    for read in (classifier.predict, classifier.predict_proba, classifier.encoder.encode):
+        with pytest.raises(DataError, match="texts, row 2: the text is empty"):
+            read(texts)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (pd.DataFrame({"review": TEXTS}), "there is no column 'text'"),
+        ((TEXTS, LABELS), "Give the texts alone"),
+        ([("warm soup", "x")], "row 1: the text is ('warm soup', 'x') (tuple)"),
+        ("warm soup", "Put the texts in a list"),
+        (["a", "\ud83d"], "row 2: the text contains"),
+        ([b"a"], "row 1: the text is b'a' (bytes)"),
+        ({"text": TEXTS}, "Give one of its values"),
+    ],
+)
+def test_the_wrong_thing_is_refused(classifier: TextClassifier, given: Any, word: str) -> None:
+    for read in (classifier.predict, classifier.predict_proba, classifier.encoder.encode):
+        with pytest.raises(DataError) as caught:
+            read(given)
+        assert word in str(caught.value)
+
+
+def test_examples_of_every_kind_are_evaluated(classifier: TextClassifier, tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "test.csv")
+    old = FRAME.assign(label=[1, 1, 0, 0])
+    table = TextTable.from_lists(TEXTS, LABELS, name="t")
+    for examples in (FRAME, (TEXTS, LABELS), zip(TEXTS, LABELS, strict=True), str(tmp_path / "test.csv"), table):
+        assert evaluate_classifier(classifier, examples).accuracy.value == 1.0
+    renamed = TextClassifier(classifier.encoder, classifier.head, ["0", "1"])
+    assert evaluate_classifier(renamed, FRAME).accuracy.value == evaluate_classifier(renamed, old).accuracy.value == 1.0
+    frame = pd.DataFrame({"review": [*TEXTS, None, "x"], "y": [*LABELS, True, None]})
+    found = evaluate_classifier(classifier, frame, text="review", label="y", empty_text="skip", empty_label="skip")
+    assert found.rows == 4
+    with pytest.raises(DataError) as caught:
+        evaluate_classifier(classifier, frame, text="review", label="y")
+    assert [fault.partition(": ")[0] for fault in caught.value.faults] == ["examples, row 5", "examples, row 6"]
+    with pytest.raises(DataError, match="examples: the classifier has no label 'x'; its labels are False, True"):
+        evaluate_classifier(classifier, [("a", "x")])
+
+
+def test_a_stage_refuses_what_it_does_not_take(classifier: TextClassifier) -> None:
+    before = {"Encoder": "skipgram or bert", "TextClassifier": "classification_head"}
+    stages: list[tuple[Any, Any, str, str]] = [
+        (FineTune(), classifier.encoder, "a value of the type Encoder", "a TextClassifier"),
+        (FineTune(), None, "nothing", "a TextClassifier"),
+        (ClassificationHead(), classifier, "a value of the type TextClassifier", "an Encoder"),
+        (SentenceVectors(), "a folder", "a value of the type str", "an Encoder"),
+        (SkipGram(), classifier.encoder, "a value of the type Encoder", ""),
+        (Bert(weights="minilm"), DATA, "a value of the type TextData", ""),
+    ]
+    for stage, given, found, wanted in stages:
+        takes = (
+            f"takes {wanted}. Give what {before[wanted.split()[-1]]} returns."
+            if wanted
+            else ("the stage begins a chain. Call run(data=...) alone.")
+        )
+        with pytest.raises(ConfigError) as caught:
+            stage.run(given, data=DATA)
+        assert str(caught.value) == f"{stage.stage}: found {found} as its first argument, but {takes}"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [([("a", "x")], "is of the type list"), (FRAME, "is of the type DataFrame"), (None, "is missing")],
+)
+def test_a_stage_refuses_data_that_are_no_text_data(data: Any, found: str) -> None:
+    with pytest.raises(DataError) as caught:
+        SkipGram().run(data=data)
+    assert str(caught.value) == (
+        f"skipgram: `data` {found}, but must be a TextData. Give TextData(labelled=...) or TextData(unlabelled=...)."
+    )
+
+
+def test_a_stage_keeps_its_signature() -> None:
+    assert SkipGram.run.__doc__ is not None
+    assert SkipGram.run.__name__ == "run"
+    assert isinstance(SkipGram(epochs=0, min_count=1).run(data=DATA), Encoder)
