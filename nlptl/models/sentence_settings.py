@@ -120,7 +120,12 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
                 f"{path}: found the module {_printable(kind)}, whose code would come with the weights; expected only modules of "
                 "sentence-transformers. Choose weights without it."
             )
-        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts or "\\" in place or "\0" in place:
+        if (
+            PurePosixPath(place).is_absolute()
+            or ".." in PurePosixPath(place).parts
+            or "\\" in place
+            or not place.isprintable()
+        ):
             raise ArtifactError(
                 f"{path}: found the path {place!r}; expected one inside the folder. Get the weights again."
             )
@@ -198,7 +203,7 @@ def _dense(folder: Path) -> DenseSettings:
         if name in settings and settings[name] not in only:
             raise _refused(path, name, settings[name], str(only[0]).lower())
     activation = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise _refused(path, "activation_function", activation, "Tanh or Identity")
     sizes = [settings.get(name) for name in ("in_features", "out_features")]
     for name, size in zip(("in_features", "out_features"), sizes, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -11,14 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.reading import cut_texts
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.packing import Batch
+from nlptl.models.sentence_settings import sentence_settings
 from nlptl.stages.bert import Bert
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.models.test_weights import change, loaded, plain_vectors, sentence_transformers
@@ -168,6 +173,12 @@ def test_each_sentence_gets_the_prompt(folder: Path) -> None:
     np.testing.assert_allclose(given.encode([" ".join(text)])[0], expected, atol=1e-5)
 
 
+def test_the_prompt_counts_where_texts_are_cut(folder: Path) -> None:
+    data = TextData(labelled=(["the film is good and bad and dull", "good"], ["a", "b"]))
+    plain, prompted = (pretrained_encoder(folder, max_length=10, prompt=prompt) for prompt in ("", "the good "))
+    assert [counts.cut for encoder in (plain, prompted) for counts in cut_texts(encoder, data)] == [0, 1]
+
+
 def test_a_prompt_that_leaves_no_room_is_told(folder: Path) -> None:
     with pytest.raises(ConfigError) as told:
         pretrained_encoder(folder, max_length=5, prompt="the good film ")
@@ -264,7 +275,8 @@ def test_the_side_on_which_texts_are_cut(place: str, folder: Path, tmp_path: Pat
     assert pretrained_encoder(folder, max_length=10).token_ids([LONG])[0] == [whole[0], *whole[-9:]]
     by_sentence = SentenceVectors(pooling="mean", by_sentence=True).run(encoder, data=TextData())
     (ids,) = by_sentence.token_ids([LONG])
-    assert len(ids) == 20
+    assert len(ids) == 80
+    assert ids[0] == whole[0]
     assert ids[-16:] == encoder.token_ids([LONG.split(". ", maxsplit=1)[0] + "."])[0]  # the last sentence is whole
 
 
@@ -451,6 +463,56 @@ def test_a_dense_module_as_a_pickle(folder: Path) -> None:
         "2_Dense/model.safetensors: is missing; expected the weights of this Dense module, for a pickle is never read. Load the "
         "folder with sentence-transformers where you trust it and save it again."
     )
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["mean", "\ud800", "\x1b[31m", "../x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [
+    ("config_sentence_transformers.json", name) for name in ("prompts", "default_prompt_name", "truncate_dim")
+] + [
+    ("sentence_bert_config.json", name)
+    for name in ("max_seq_length", "do_lower_case", "tokenizer_args", "model_args", "transformer_task", "other")
+] + [
+    ("1_Pooling/config.json", name) for name in ("pooling_mode", "include_prompt", "pooling_mode_cls_token", "other")
+] + [
+    ("2_Dense/config.json", name) for name in ("in_features", "bias", "activation_function", "use_residual", "other")
+]  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=VALUES)
+def test_any_value_is_honoured_or_refused_in_one_printable_sentence(
+    place: tuple[str, str], value: Any, folder: Path
+) -> None:
+    modules(folder, "Transformer", "Pooling", "Dense")
+    dense(folder / "2_Dense")
+    file, name = place
+    before = (folder / file).read_text("utf-8") if (folder / file).is_file() else "{}"
+    change(folder / file, **{name: value})
+    told = ""
+    try:
+        sentence_settings(folder)
+    except ArtifactError as error:
+        told = str(error)
+    finally:
+        (folder / file).write_text(before, "utf-8")
+    assert not told or told.isprintable()
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(listed=st.lists(st.fixed_dictionaries({"type": VALUES, "path": VALUES}) | VALUES, max_size=3) | VALUES)
+def test_any_list_of_modules_is_honoured_or_refused(listed: Any, folder: Path) -> None:
+    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+    with contextlib.suppress(ArtifactError):
+        assert sentence_settings(folder).transformer == folder
 
 
 # Judged by sentence-transformers, where it is installed
