@@ -85,6 +85,7 @@ def sentence_settings(folder: Path) -> SentenceSettings:
     found = SentenceSettings(folder)
     if (folder / MODULES).is_file():
         found = _modules(folder, found)
+    _check_widths(found)
     found = _transformer(found)
     return _prompts(folder, found)
 
@@ -217,6 +218,19 @@ def _dense(folder: Path) -> DenseSettings:
     inputs, outputs = (int(size) for size in sizes if size is not None)
     bias = _flag(path, settings, "bias", default=True)
     return DenseSettings(folder, inputs, outputs, bias, ACTIVATIONS[activation])
+
+
+def _check_widths(found: SentenceSettings) -> None:
+    """Refuse a Dense module that does not take what comes before it."""
+    path = found.transformer / "config.json"
+    config = read_object(path, remedy=AGAIN) if found.dense and path.is_file() else {}
+    width = config.get("hidden_size", config.get("dim"))
+    for one in found.dense:
+        if isinstance(width, int) and one.inputs != width:
+            raise _refused(
+                one.folder / "config.json", "in_features", one.inputs, f"{width}, the width of what comes before"
+            )
+        width = one.outputs
 
 
 def _transformer(found: SentenceSettings) -> SentenceSettings:

@@ -217,9 +217,23 @@ def test_vectors_keep_their_first_numbers(folder: Path) -> None:
     np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
 
 
+def test_a_dense_module_that_does_not_take_what_comes_before(folder: Path) -> None:
+    modules(folder, "Transformer", "Pooling", "Dense", "Dense")
+    dense(folder / "2_Dense", inputs=DIM - 1)
+    dense(folder / "3_Dense", inputs=7)
+    assert refused(folder) == (
+        f"2_Dense/config.json: in_features: found {DIM - 1}; expected {DIM}, the width of what comes before. Choose other weights."
+    )
+    dense(folder / "2_Dense")
+    assert refused(folder) == (
+        "3_Dense/config.json: in_features: found 7; expected 6, the width of what comes before. Choose other weights."
+    )
+
+
 def test_a_dense_module_of_another_size(folder: Path) -> None:
     modules(folder, "Transformer", "Pooling", "Dense")
     dense(folder / "2_Dense", inputs=DIM - 1)
+    change(folder / "2_Dense" / "config.json", in_features=DIM)
     with pytest.raises(ArtifactError) as told:
         loaded(folder)
     assert str(told.value) == (
