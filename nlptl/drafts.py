@@ -86,6 +86,14 @@ def append_lines(path: Path, lines: str) -> None:
         os.fsync(file.fileno())
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, which is there whole or not at all. What a kill leaves bears a draft's name."""
+    draft = _draft_name(folder)
+    with contextlib.suppress(OSError):
+        os.rename(folder, draft)
+        _remove(draft)
+
+
 def sweep(folder: Path, has_name: Callable[[str], bool]) -> None:
     """Remove drafts of ended processes whose names `has_name` accepts. A folder that one had moved aside is put back."""
     for name in os.listdir(folder) if folder.is_dir() else ():

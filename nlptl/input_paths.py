@@ -47,6 +47,9 @@ def _folder(info: ValidationInfo | SerializationInfo) -> str | None:
 
 
 def _plain(value: object) -> object:
+    """Return a text, also of a Path that is set in Python."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     return str(value) if isinstance(value, FromHere) else value
 
 

@@ -1,4 +1,4 @@
-"""Published folders and results: what they hold, what is refused, and what is never overwritten."""
+"""Published folders: what they hold, which damage is told, and what is read again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from nlptl.artifact import (
     verify,
 )
 from nlptl.errors import ArtifactError
-from nlptl.ownership import check_replaceable, is_ours
-from nlptl.results import read_result, read_result_line, result_line, write_result
 
 
 def write_hello(folder: Path) -> None:
@@ -108,9 +106,6 @@ def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
     assert str(caught.value) == f"{hello}: is no whole safetensors file; the folder is damaged. Run the stage again."
 
 
-HUGGING_FACE = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-
-
 def read_hello(folder: Path) -> str:
     return (folder / "tokenizer.json").read_text(encoding="utf-8")
 
@@ -124,62 +119,6 @@ def refusal(call: Callable[[], object]) -> str:
     with pytest.raises(ArtifactError) as caught:
         call()
     return str(caught.value)
-
-
-@pytest.mark.parametrize("manifest", [None, "{}", "[]", '{"name": "app", "version": 1}', "{", '{"files": {}}'])
-def test_a_folder_without_the_mark_of_nlptl_is_not_overwritten(manifest: str | None, tmp_path: Path) -> None:
-    """Names alone are no mark: transformers' folders have the same."""
-    folder = tmp_path / "a"
-    folder.mkdir()
-    for name in HUGGING_FACE:
-        (folder / name).write_text("theirs")
-    if manifest is not None:
-        (folder / "manifest.json").write_text(manifest)
-    assert not is_ours(folder)
-    named = "manifest.json, model.safetensors" if manifest is not None else "model.safetensors, tokenizer.json"
-    assert refusal(lambda: published(folder)) == (
-        f"{folder}: holds config.json, {named} and {1 + (manifest is not None)} more, which nlptl did not write; nothing was "
-        "overwritten. Choose another path."
-    )
-    assert {path.read_text() for path in folder.iterdir()} == {"theirs", *([manifest] if manifest is not None else [])}
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-@pytest.mark.parametrize("name", ["thesis.txt", "README.md", "adapter/thesis.txt", "own/", "adapter/own/", "link"])
-def test_what_somebody_put_beside_an_artifact_is_not_removed_with_it(name: str, tmp_path: Path) -> None:
-    folder = published(tmp_path / "a")
-    other = folder / name
-    other.parent.mkdir(exist_ok=True)
-    if name == "link":
-        other.symlink_to(tmp_path)
-    elif name.endswith("/"):
-        other.mkdir()
-    else:
-        other.touch()
-    assert not is_ours(folder)
-    assert f"{name.removesuffix('/')}, which nlptl did not write" in refusal(lambda: published(folder)).replace(
-        "adapter, ", ""
-    )
-    assert other.exists()
-
-
-def test_an_artifact_of_an_earlier_or_later_version_is_replaced(tmp_path: Path) -> None:
-    folder = published(tmp_path / "a")
-    for change in ({"format_version": 0}, {"format_version": 9, "kind": "ranker"}, {"unknown": 1}):
-        raw = {**json.loads((folder / "manifest.json").read_text()), **change}
-        (folder / "manifest.json").write_text(json.dumps(raw))
-        assert is_ours(folder)
-        check_replaceable(folder)
-    (folder / ".DS_Store").touch()
-    assert read_hello(published(folder)) == "hello"
-
-
-def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("mine")
-    assert refusal(lambda: published(tmp_path / "a")) == (
-        f"{tmp_path / 'a'}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
-    )
-    assert (tmp_path / "a").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -300,34 +239,6 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path
 
     assert read_published(folder, read) == "new"
     assert reads == ["hello", "new"]
-
-
-def test_results_hold_a_digest_of_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "evaluation.json"
-    content = {"accuracy": 0.5, "labels": ["ä", "b"], "none": None, "nan": float("inf"), "deep": {"b": 1, "a": [1.5]}}
-    assert read_result(path) is None
-    write_result(path, content)
-    assert read_result(path) == content
-    path.write_text(path.read_text().replace("0.5", "0.995"))
-    assert refusal(lambda: read_result(path)) == (
-        f"{path}: differs from the digest that it holds; it was changed. Run the pipeline again."
-    )
-    for damaged in ("", "{", "[]", "3", '{"a": 1', "[" * 100_000):
-        path.write_text(damaged)
-        assert (
-            refusal(lambda: read_result(path))
-            == f"{path}: is no whole JSON file; it is damaged. Run the pipeline again."
-        )
-    path.write_text('{"accuracy": 0.5}')
-    assert read_result(path) == {"accuracy": 0.5}, "of an earlier version"
-
-
-def test_lines_of_results_hold_a_digest_of_their_own() -> None:
-    line = result_line({"arm": "a", "accuracy": 0.5})
-    assert read_result_line(line) == {"arm": "a", "accuracy": 0.5}
-    assert read_result_line(line.replace("0.5", "0.6")) is None
-    assert read_result_line(line[:-5]) is None
-    assert read_result_line('{"arm": "a"}') == {"arm": "a"}
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800", b"a\xff".decode("utf-8", "surrogateescape")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from os import PathLike
 from pathlib import PurePath
 from typing import Annotated, Literal
 
@@ -124,8 +125,8 @@ class HubSource(Config):
 
 
 def _source_kind(value: object) -> str | None:
-    if isinstance(value, str):
-        return "str" if value.strip() else None
+    if isinstance(value, str | PathLike):
+        return "str" if str(value).strip() else None
     if isinstance(value, FileSource | HubSource | list | None):
         return type(value).__name__
     names = value.keys() if isinstance(value, dict) else set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -26,7 +27,8 @@ _MAX_TYPO_LETTERS = 60
 _MIN_ID_ROWS = 5  # rows that all have labels of their own, from which these look like ids
 _NEARLY_ALL = 0.9  # share of different labels, from which a column of `_MIN_NEARLY_ROWS` rows looks like ids
 _MIN_NEARLY_ROWS = 20
-_SEPARATORS = ("|", ";", ",", "/", "+", "&", "\n", "\t", " ")
+_OF_LISTS = ("|", ";", ",", "\n", "\t")
+_SEPARATORS = (*_OF_LISTS, "/", "+", "&", " ")
 
 
 @dataclass(frozen=True)
@@ -142,28 +144,38 @@ def _key(label: str) -> str:
 
 
 def _several(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[_Found]:
-    """Yield labels that join labels which also stand alone."""
+    """Yield labels that join labels which also stand alone, or in other joined labels."""
     alone = {_key(label): label for label in sorted(counts, key=counts.__getitem__)}
+    listed = {
+        separator: Counter(key for label in counts if len(parts := _parts(label, separator)) > 1 for key in parts)
+        for separator in _OF_LISTS
+    }
     told = 0
     for label in counts:
-        parts = _joined(label, alone)
-        if parts and told < _MAX_TOLD:
+        joined = _joined(label, alone, listed)
+        if joined and told < _MAX_TOLD:
             told += 1
-            yield LabelFinding("several", (label, *parts), (counts[label],)), [labels.index(label)]
+            yield LabelFinding("several", (label, *joined), (counts[label],)), [labels.index(label)]
 
 
-def _joined(label: str, alone: Mapping[str, str]) -> list[str]:
+def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[str]]) -> list[str]:
     """Return the parts of a joined label; empty for a plain one."""
-    inner = re.sub(r"^[\[({]|[\])}]$", "", label.strip())
     for separator in _SEPARATORS:
-        parts = [part.strip().strip("'\"") for part in inner.split(separator)]
-        keys = [_key(part) for part in parts if part]
-        known = [key in alone and alone[key] != label for key in keys]
+        parts = _parts(label, separator)
+        others = listed.get(separator, Counter())
+        known = [(key in alone and alone[key] != label) or others[key] > 1 for key in parts]
         # A bar or semicolon hardly stands in a name, so one known part is enough.
         enough = any(known) if separator in "|;" else all(known)
-        if len(set(keys)) >= 2 and enough:
-            return [alone.get(key, key) for key in dict.fromkeys(keys)]
+        if len(parts) > 1 and enough:
+            return [alone.get(key, part) for key, part in parts.items()]
     return []
+
+
+def _parts(label: str, separator: str) -> dict[str, str]:
+    """Return the different parts of a label by their keys, without brackets and quotes."""
+    inner = re.sub(r"^[\[({]|[\])}]$", "", label.strip())
+    found = (part.strip().strip("'\"") for part in inner.split(separator))
+    return {_key(part): part for part in found if part}
 
 
 def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]:

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from nlptl.artifact import read_json
 from nlptl.config import Config
 from nlptl.data.table import TextTable
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 
 FILE = "learnt.json"
 HASH_BYTES = 8
@@ -67,7 +67,7 @@ class LearntTexts(Config):
             return None
         try:
             return cls.model_validate(read_json(path))
-        except ValidationError:
+        except (ConfigError, ValidationError):
             raise ArtifactError(
                 f"{path}: does not hold hashes of learnt texts; the folder is damaged. Run the stage again."
             ) from None

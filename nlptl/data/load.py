@@ -6,9 +6,11 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 
 import numpy as np
 
+from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.label_findings import LabelFinding, label_findings
@@ -30,6 +32,8 @@ def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
     """Read and check all parts, drop leaks, draw shots by `seed`. DataError tells all faults found, at the YAML path `where`."""
+    if not isinstance(settings, DataSettings):
+        settings = parse(DataSettings, settings, where=where)
     parts, tables, names = _read_parts(settings, where=where, progress=progress)
     _check_label_sets(parts, tables, names, where=where)
     findings = {
@@ -50,7 +54,7 @@ def load_data(
 
 
 def load_table(
-    source: str | FileSource | HubSource,
+    source: str | PathLike[str] | FileSource | HubSource,
     *,
     settings: DataSettings | None = None,
     labelled: bool = True,
@@ -70,7 +74,7 @@ def load_table(
 
 
 def stream_texts(
-    source: str | FileSource,
+    source: str | PathLike[str] | FileSource,
     *,
     settings: DataSettings | None = None,
     where: str = "data",

@@ -94,9 +94,9 @@ def label_values(value: Any, column: Column, *, name: str) -> list[Any]:
         return column_values(value, name=name, what="a list of labels", remedy="Give (texts, labels).")
     place = 0 if len(names) == 1 else next((place for place, one in enumerate(names) if one == column), None)
     if place is None:
+        example = f", such as `frame[{names[0]!r}]`" if names else ""
         raise DataError(
-            f"{name}: the labels are a frame with the columns {names_shown(names)}. Give one column, such as "
-            f"`frame[{names[0]!r}]`."
+            f"{name}: the labels are a frame with the columns {names_shown(names)}. Give one column{example}."
         )
     return _values(value.iloc[:, place])
 

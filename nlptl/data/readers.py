@@ -117,7 +117,7 @@ def _rows(form: FileFormat, *, whole: bool) -> Iterator[RawRows]:
     if form.workbook is not None:
         return form.workbook.rows(whole=whole)
     if form.text is None and form.positions is not None:
-        return read_parquet(form.path, form.packing, form.positions, limit=form.max_text_length, whole=whole)
+        return read_parquet(form.path, form.packing, form.positions, whole=whole)
     text = form.text or TextFormat()
     if form.layout is not None and form.positions is not None:
         return read_csv(form.path, text, form.layout, form.positions, limit=form.max_text_length)

@@ -238,7 +238,8 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
         raise DataError(f"{at}: the label is empty. {door.empty_label}")
     if isinstance(label, str):
         return str(label)
-    value = label.item() if type(label).__module__ == "numpy" and hasattr(label, "item") else label
+    is_scalar = type(label).__module__ == "numpy" and getattr(label, "ndim", 1) == 0
+    value = label.item() if is_scalar and hasattr(label, "item") else label
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):

@@ -7,6 +7,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from nlptl.data.hub import load_hub
 from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
 from nlptl.data.row_checks import SETTINGS_DOOR, Columns, Door, EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
+from nlptl.faults import shown
 from nlptl.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[Raw
     chosen = dataset.select_columns(list(dict.fromkeys(names)))
     yield from arrow_rows(
         chosen.with_format("arrow").iter(_BATCH_ROWS),
+        origin=Origin(name),
         texts=names[: len(found.texts)],
         label=None if found.label is None else names[-1],
         schema=chosen.features.arrow_schema,
@@ -86,7 +89,7 @@ def _dataset_rows(dataset: Dataset, name: str, columns: Columns) -> Iterator[Raw
 
 
 def open_source(
-    source: str | FileSource | HubSource,
+    source: str | PathLike[str] | FileSource | HubSource,
     *,
     settings: DataSettings,
     labelled: bool,
@@ -98,8 +101,13 @@ def open_source(
 
     Raises DataError if the source is missing, unsupported or cannot be loaded.
     """
-    if isinstance(source, str):
-        source = FileSource(file=source)
+    if isinstance(source, str | PathLike):
+        source = FileSource(file=fspath(source))
+    if not isinstance(source, FileSource | HubSource):
+        raise ConfigError(
+            f"{where}: {shown(source)} ({type(source).__name__}) is not a source. Give the path of a file, a FileSource or a "
+            "HubSource."
+        )
     label = (source.label or settings.label_column) if labelled else None
     text = source.text or settings.text_column
     columns = Columns(tuple(text) if isinstance(text, list) else text, label, door)

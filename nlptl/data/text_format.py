@@ -199,9 +199,10 @@ def _wide_encoding(head: bytes) -> str | None:
 
 
 def _ends_lines(head: bytes, *, low_byte: int) -> bool:
-    """Return whether the first line feed is a whole UTF-16 character."""
+    """Return whether the first line feed is a whole UTF-16 character, and none stands right behind a CR, as in other encodings."""
     at = head.find(b"\n")
-    return at >= 0 and at % 2 == low_byte and head[at + 1 - 2 * low_byte : at + 2 - 2 * low_byte] == b"\0"
+    other = head[at + 1 - 2 * low_byte : at + 2 - 2 * low_byte]
+    return at >= 0 and at % 2 == low_byte and other == b"\0" and b"\r\n" not in head
 
 
 def _decodes(head: bytes, encoding: str) -> bool:

@@ -32,7 +32,7 @@ def at_the_command_line() -> Iterator[None]:
     except ConfigError as error:
         raise ConfigError([in_options(fault) for fault in error.faults]) from None
     except DataError as error:
-        raise DataError(in_options(str(error))) from None
+        raise DataError([in_options(fault) for fault in error.faults]) from None
 
 
 def in_options(sentence: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nlptl.errors import ConfigError, NlptlError, ProcessError, StorageError
+from nlptl.errors import ConfigError, DataError, NlptlError, ProcessError, StorageError
 from nlptl.interfaces.terminal import OutputError
 
 INTERRUPTED = "Interrupted. Every file is as it was or complete; run the same command again."
@@ -18,7 +18,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 def failure_lines(error: Exception) -> list[str]:
     """Return the sentences that tell an error of nlptl, of the output or of the disk."""
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | DataError):
         return list(error.faults)
     if isinstance(error, OutputError):
         return [] if error.broken else [_output_line(str(error))]
@@ -61,7 +61,9 @@ def _usage_fault(error: Any, kind: str, context: Any) -> str:
 
     message = str(error.message)
     if kind == "NoSuchOption":
-        return f"found the option {error.option_name}, which does not exist.{_meant(error.possibilities)}"
+        is_value = not error.option_name.startswith("--")
+        dash = " Put -- before a value that begins with a dash." if is_value else ""
+        return f"found the option {error.option_name}, which does not exist.{_meant(error.possibilities)}{dash}"
     if kind == "BadOptionUsage":
         needed = "needs a value. Write it behind the option." if "requires" in message else "takes no value. Drop it."
         return f"{error.option_name} {needed}"
@@ -121,7 +123,9 @@ def _output_line(reason: str) -> str:
 def _disk_line(error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.filename is None:
-        return _output_line(reason)
+        is_output = error.errno in (*NO_SPACE, errno.EBADF, errno.EIO, errno.EFBIG)
+        refused = f"system: found a refusal ({reason}); expected none. Free what the machine lacks, and try again."
+        return _output_line(reason) if is_output else refused
     path = error.filename if isinstance(error.filename, str) else repr(error.filename)
     if error.errno in NO_PERMISSION:
         return f"{path}: this user has no permission here ({reason}). Change the permissions, or choose another path."

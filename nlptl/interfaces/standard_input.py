@@ -106,7 +106,14 @@ def _chunks(stream: TextIO) -> Iterator[bytes | None]:
     except (io.UnsupportedOperation, AttributeError):  # no file, as in a test or a notebook
         yield stream.read().encode("utf-8", "surrogateescape")
         return
-    while chunk := os.read(number, _CHUNK_BYTES):
+    while chunk := _read(number):
         yield chunk
         if sys.platform != "win32" and not select.select([number], [], [], PAUSE)[0]:
             yield None
+
+
+def _read(number: int) -> bytes:
+    try:
+        return os.read(number, _CHUNK_BYTES)
+    except OSError as error:  # of a folder, or of a terminal that has gone
+        raise DataError(f"stdin: cannot be read ({error.strerror}). Give a file, a pipe, or --file.") from None

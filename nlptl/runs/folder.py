@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from nlptl import artifact
 from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.disk_errors import told_as_read_error
-from nlptl.drafts import sweep, write_text_atomically
+from nlptl.drafts import remove_folder, sweep, write_text_atomically
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.results import read_result, write_result
@@ -135,6 +134,11 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     files = stage_files()
     for stage in stages:
         check_replaceable(stage, files)
+        if _is_saved_by_hand(stage):
+            raise ArtifactError(
+                f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
+                "folder with --out."
+            )
     settings = folder / RUN_SETTINGS
     with told_as_read_error(settings):
         if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
@@ -145,6 +149,12 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
                 f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
                 "Choose another folder with --out."
             )
+
+
+def _is_saved_by_hand(stage: Path) -> bool:
+    with contextlib.suppress(ArtifactError):
+        return "stage" not in read_manifest(stage).settings
+    return False
 
 
 def stage_files() -> frozenset[str]:
@@ -207,7 +217,7 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
         with contextlib.suppress(ArtifactError):
             stage = read_manifest(path).settings.get("stage")
         if is_ours(path) and stage == name[2]:
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
         else:
             say(f"{path}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it.")
     for path in folder.glob(f".*{CHECKPOINTS}"):

@@ -141,9 +141,7 @@ def _check_given(stage: Stage, given: object) -> None:
 
 
 def _check_data_kind(stage: Stage, data: object) -> None:
-    from nlptl.data import TextData
-
-    if not isinstance(data, TextData):
+    if not all(hasattr(data, part) for part in get_args(Part)):  # benchmarks have parts of their own
         found = "is missing" if data is None else f"is of the type {type(data).__name__}"
         raise DataError(
             f"{stage.stage}: `data` {found}, but must be a TextData. Give TextData(labelled=...) or "

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nlptl.config import parse
-from nlptl.data import DataReport, DataSettings, FileSource, HubSource, TextTable, load_data
+from nlptl.data import DataReport, DataSettings, FileSource, HubSource, TextTable, load_data, load_table
 from nlptl.errors import ConfigError, DataError
 
 TRAIN = [("good", "pos"), ("bad", "neg"), ("fine", "pos"), ("poor", "neg"), ("seen", "pos"), ("fine", "pos")]
@@ -300,3 +300,17 @@ def test_many_faults_of_one_kind_are_counted() -> None:
         load_data(settings(), seed=1)
     places = ", ".join(f"train.csv:{line}" for line in range(3, 22))
     assert caught.value.faults[0].endswith(f"such rows. The same in 39 more places: {places} and 20 more.")
+
+
+def test_paths_and_plain_values_are_sources_in_python() -> None:
+    path = Path("train.csv")
+    table = load_table("train.csv")
+    assert load_table(path) == load_table(FileSource(file=path)) == table  # type: ignore[arg-type]
+    chosen = DataSettings(labelled=path)  # type: ignore[arg-type]
+    assert chosen == DataSettings(labelled="train.csv")
+    assert load_data(chosen, seed=1) == load_data({"labelled": "train.csv"}, seed=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        load_table({"file": "train.csv"})  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "data: {'file': 'train.csv'} (dict) is not a source. Give the path of a file, a FileSource or a HubSource."
+    )

@@ -349,6 +349,13 @@ def test_gzip_that_is_none() -> None:
     )
 
 
+def test_parquet_with_a_string_that_is_not_utf8() -> None:
+    texts = pa.array([b"fine", b"caf\xe9"]).view(pa.string())
+    assert fault("a.parquet", parquet(text=texts, label=["x", "y"])) == (
+        "a.parquet, row 2: the column 'text' holds byte 0xe9, which is not UTF-8. Write the row again in UTF-8."
+    )
+
+
 def test_broken_parquet() -> None:
     whole = parquet(text=["a"], label=["x"])
     sentence = fault("a.parquet", whole[: len(whole) // 2])

@@ -66,8 +66,23 @@ def test_several_labels_in_one_cell(label: str) -> None:
     ]
 
 
-def test_a_separator_alone_does_not_join() -> None:
-    assert told(("a", "R&D"), ("b", "sales"), ("c", "R&D"), ("d", "input/output")) == []
+@pytest.mark.parametrize("separator", ["|", "; ", ", "])
+def test_parts_that_stand_in_other_lists_only(separator: str) -> None:
+    labels = [separator.join(pair) for pair in (("food", "service"), ("service", "price"), ("price", "food"))]
+    first, *others = told(*((f"text {i} {label}", label) for label in labels for i in range(3)))
+    assert first == (
+        f"labelled: the label {labels[0]!r} (3 rows, such as a.csv:2) joins 'food' and 'service'. A text has one label: keep one "
+        "of them, or train a classifier for each."
+    )
+    assert len(others) == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["R&D", "sales", "input/output"], ["Paris, France", "Lyon, France"], ["good food", "bad food", "good price"]],
+)
+def test_a_separator_alone_does_not_join(labels: list[str]) -> None:
+    assert told(*((f"text {i} {label}", label) for label in labels for i in range(2))) == []
 
 
 def test_one_text_under_different_labels() -> None:

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nlptl.data import TextData, TextTable
 from nlptl.data.python_texts import given_texts, strings
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ConfigError, DataError, NlptlError
 
 TEXTS = ["warm soup", "cold soup", "kind staff"]
 LABELS = ["good", "bad", "good"]
@@ -215,6 +217,15 @@ LABELLED: dict[str, tuple[Any, str]] = {
         'labelled, row 2: the label is empty. Remove the row, fill in the label, or give `empty_label="skip"` to leave out all '
         "such rows.",
     ),
+    "array as a label": (
+        (TEXTS, [np.array(["a", "b"]), "b", "a"]),
+        "labelled, row 1: the label is array(['a', 'b'], dtype='<U1') (ndarray), but must be a name or a whole number. Give each "
+        "row one label.",
+    ),
+    "frame without columns": (
+        (TEXTS, pd.DataFrame()),
+        "labelled: the labels are a frame with the columns none. Give one column.",
+    ),
     "several labels": (
         (TEXTS, [["a"], "b", "a"]),
         "labelled, row 1: the label is ['a'] (list), but must be a name or a whole number. Give each row one label.",
@@ -232,6 +243,52 @@ def test_other_examples_are_refused(value: Any, sentence: str) -> None:
     with pytest.raises(DataError) as caught:
         TextData(labelled=value)
     assert str(caught.value) == sentence
+
+
+_LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=4),
+    st.binary(max_size=3),
+    st.sampled_from(
+        [pd.NA, pd.NaT, np.str_("a"), np.int64(3), np.datetime64("2020"), "a\ud83d", "\0.csv", 1 + 2j, object()]
+    ),
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        st.lists(inner, max_size=3).map(iter),
+        st.lists(_LEAVES, max_size=3).map(lambda values: pd.Series(values, dtype=object)),
+        st.lists(_LEAVES, max_size=3).map(lambda values: np.array(values, dtype=object)),
+        st.lists(st.tuples(_LEAVES, _LEAVES), max_size=3).map(
+            lambda rows: pd.DataFrame(rows, columns=["text", "label"], dtype=object)
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@given(value=_VALUES)
+@settings(max_examples=150, deadline=None)
+def test_any_value_is_read_or_refused_in_a_sentence(value: Any) -> None:
+    told: list[str] = []
+    for read in (
+        lambda: given_texts(value, empty_text="none"),
+        lambda: strings(value),
+        lambda: TextData(labelled=value),
+        lambda: TextData(labelled=(["a", "b"], value)),
+        lambda: TextData(unlabelled=value),
+    ):
+        try:
+            read()
+        except NlptlError as error:
+            told.append(str(error))
+    assert all(sentence.endswith((".", "?")) for sentence in told)
 
 
 def test_all_faults_are_told() -> None:

@@ -53,7 +53,8 @@ def test_wide_encodings(name: str, encoding: str, mark: str) -> None:
 
 def test_wide_text_without_a_mark() -> None:
     assert told("a.txt", "冷たい\nスープ\n".encode("utf-16-le"), labelled=False)[0] == ["冷たい", "スープ"]
-    assert told("a.txt", b"a\0b\n\0c\n", labelled=False)[0] == ["a\0b", "\0c"]
+    for content, texts in ((b"a\0b\n\0c\n", ["a\0b", "\0c"]), (b"0\r\n\0\r\n", ["0", "\0"])):
+        assert told("a.txt", content, labelled=False)[0] == texts
 
 
 def test_western_code_pages() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
 
+from nlptl import __main__
 from nlptl.errors import ConfigError, DataError, ProcessError, StorageError
 from nlptl.interfaces.failures import exit_code, failure_lines
 from nlptl.interfaces.terminal import OutputError
@@ -57,6 +59,11 @@ EXPECTED = "expected a pipeline file, which is YAML with data: and stages:."
         (
             "predict runs/x --file",
             "nlptl: --file needs a value. Write it behind the option. `nlptl --help` tells more.",
+        ),
+        (
+            "predict runs/x -good",
+            "nlptl predict: found the option -g, which does not exist. Put -- before a value that begins with a dash."
+            + MORE.format("predict"),
         ),
         ("predict runs/x --proba=3", "nlptl: --proba takes no value. Drop it. `nlptl --help` tells more."),
     ],
@@ -250,6 +257,8 @@ def test_each_kind_of_failure_has_its_sentence_and_code() -> None:
          ["/data/x: cannot be used (File name too long). Check the path."]),
         (OSError(errno.ENOSPC, "No space left on device"), 1,
          ["output: cannot be written (No space left on device). Free space or write elsewhere."]),
+        (OSError(errno.EMFILE, "Too many open files"), 1,
+         ["system: found a refusal (Too many open files); expected none. Free what the machine lacks, and try again."]),
         (OutputError("it is closed", broken=False), 1, ["output: cannot be written (it is closed). Write elsewhere."]),
         (OutputError("Broken pipe", broken=True), 1, []),
         (MemoryError(), 1,
@@ -273,3 +282,19 @@ def test_a_fault_of_nlptl_keeps_its_traceback(shell: Shell, monkeypatch: pytest.
 
     with pytest.raises(AssertionError, match="a fault of nlptl"):
         cli.main()
+
+
+def test_an_interrupt_while_the_command_line_loads_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting(MetaPathFinder):
+        def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+            if fullname == "nlptl.interfaces.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "nlptl.interfaces.cli", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "Interrupted. Nothing was done; run the same command again.\n"

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,16 @@ def test_an_endless_line_takes_no_memory() -> None:
 
 def test_a_stream_without_a_descriptor_is_read_too() -> None:
     assert texts([*lines_in_batches(io.StringIO("one\ntwo"), max_length=10)]) == ["one", "two"]
+
+
+def test_a_folder_as_stdin_is_told(tmp_path: Path) -> None:
+    number = os.open(tmp_path, os.O_RDONLY)
+
+    class Folder(io.StringIO):
+        def fileno(self) -> int:
+            return number
+
+    with pytest.raises(DataError) as caught:
+        list(lines_in_batches(Folder(), max_length=10))
+    assert str(caught.value) == "stdin: cannot be read (Is a directory). Give a file, a pipe, or --file."
+    os.close(number)

@@ -22,7 +22,8 @@ def _run(path: str, out: str, temporary: str, said: str) -> None:
     os.environ["NLPTL_CACHE"] = f"{temporary}-cache"
     with open(said, "wb") as file:
         os.dup2(file.fileno(), 2)
-    sys.argv = ["nlptl", "run", path, "--out", out, "--device", "cpu", "--quiet", "--set", "stages.0.epochs=1000000"]
+    gensim = "stages.0={stage: skipgram, engine: gensim, dim: 16, min_count: 1, epochs: 10000}"  # its corpus is a file
+    sys.argv = ["nlptl", "run", path, "--out", out, "--device", "cpu", "--quiet", "--set", gensim]
     cli.main()
 
 
@@ -40,7 +41,7 @@ def test_a_terminated_run_leaves_no_litter(number: signal.Signals, review_files:
     temporary.mkdir()
     child = FORKED.Process(target=_run, args=(str(review_files / "small.yaml"), str(out), str(temporary), str(said)))
     child.start()
-    _waited_for(lambda: any(temporary.glob("nlptl.corpus.*/ids")))
+    _waited_for(lambda: any(temporary.glob("nlptl.gensim.*/corpus.txt")))
     assert child.pid is not None
     os.kill(child.pid, number)
     child.join(60)

@@ -17,6 +17,7 @@ from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.encoder import Encoder
 from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.models.word_vector_files import fasttext_model
 from nlptl.models.word_vector_files.export import export_vectors
 from nlptl.models.word_vector_files.reading import inspect, read_vector_file
 from nlptl.stages.skipgram import SkipGram
@@ -138,7 +139,7 @@ def test_words_that_are_not_utf8_are_left_out(tmp_path: Path) -> None:
     found = read_vector_file(path)
     assert len(found.words) == len(found.vectors) == len(found.counts) == 201
     np.testing.assert_allclose(found.vectors[-1], model.vector(b"last"), atol=1e-6)
-    assert found.notes == (f"{path}: 1 word is not in UTF-8 and left out, the first of them vector 201.",)
+    assert found.notes == (f"{path}: 1 word not in UTF-8 was left out; the first is vector 201.",)
 
 
 def test_training_continues_from_the_words_of_a_model(tmp_path: Path) -> None:
@@ -227,3 +228,19 @@ def test_any_changed_byte_gives_words_or_one_sentence(tmp_path: Path) -> None:
 def test_more_bytes_behind_the_end_are_told(tmp_path: Path) -> None:
     told = ": this fastText model is damaged: found more bytes behind its last table. Fetch or save it again."
     assert fault(tmp_path / "m", Model(WORDS).bytes() + b"x") == told
+
+
+def test_a_small_packed_file_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fasttext_model, "BLOCK", 1 << 12)
+    same = gzip.compress(Model([b"a"] * 3_000).bytes())
+    assert fault(tmp_path / "m", same) == (
+        ": this fastText model is damaged: found the same words again and again from entry 1 on. Fetch or save it again."
+    )
+    sizes = {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 500}
+    monkeypatch.setattr("os.sysconf", sizes.__getitem__)
+    assert fault(tmp_path / "m", Model(WORDS).bytes()) == (
+        ": its vectors take 0.0 GB, more than the 0.0 GB of memory of this machine. Give a file of fewer words or numbers."
+    )
+    monkeypatch.setattr("os.sysconf_names", {})
+    (tmp_path / "m").write_bytes(Model(WORDS).bytes())
+    assert len(read_vector_file(tmp_path / "m").words) == len(WORDS)

@@ -8,13 +8,17 @@ import resource
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nlptl.errors import DataError
+from nlptl.models.word_vector_files import reading, vector_text
 from nlptl.models.word_vector_files.reading import inspect, read_counts, read_vector_file, read_vectors
 
 SOUP = "soup 0.5 -1e-3 2E+1\nbread 1 2 3\nstaff .5 4. +6\n"
@@ -91,9 +95,9 @@ def test_a_few_words_that_no_text_has_are_left_out_and_told(tmp_path: Path) -> N
     assert found.words == [f"w{place}" for place in range(1_000)]
     assert found.vectors[:, 0].tolist() == list(range(1_000))
     assert found.notes == (
-        f"{path}: 1 word is not in UTF-8 and left out, the first of them vector 12.",
-        f"{path}: 1 word is empty and left out, the first of them vector 11.",
-        f"{path}: 2 words are there a second time and left out, the first of them vector 13.",
+        f"{path}: 1 word not in UTF-8 was left out; the first is vector 12.",
+        f"{path}: 1 word without a character was left out; the first is vector 11.",
+        f"{path}: 2 words that stood there before were left out; the first is vector 13.",
     )
 
 
@@ -211,6 +215,22 @@ def test_a_long_line_in_a_small_file_is_refused_in_bounded_memory(tmp_path: Path
     assert int(more) < 100_000 * (1024 if sys.platform == "darwin" else 1), "in kB"
 
 
+@pytest.mark.parametrize("line", [b"a 1 2\n", b"a b 1 2\n"])
+def test_a_small_file_that_unpacks_to_the_same_line_is_refused_early(
+    line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector_text, "BLOCK", 1 << 12)
+    seen: list[int] = []
+    check = reading.checked_words
+    monkeypatch.setattr(reading, "checked_words", lambda path, words: seen.append(len(words)) or check(path, words))
+    content = gzip.compress(b"x 1 2\n" + line * 100_000)
+    word = line[:-5].decode()
+    assert fault(tmp_path / "v", content) == (
+        f": {word!r} is vector 2 and again vector 3; every word must stand once. Remove one of them."
+    )
+    assert seen[0] < 2_000
+
+
 def test_a_binary_header_that_claims_much_allocates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "v"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -232,3 +252,31 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
 def test_counts_may_stand_behind_blanks_and_tabs(tmp_path: Path) -> None:
     (tmp_path / "v.vocab").write_bytes("\ufeffsoup  7\nbread\t 5\r\nnew york 3 \n".encode())
     assert read_counts(tmp_path / "v") == {"soup": 7, "bread": 5, "new york": 3}
+
+
+ADDED = st.binary(max_size=4) | st.sampled_from([b" ", b"\t", b"\r\n", b"9"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([SOUP, f"3 3\n{SOUP}", ". . . 1 2 3\n" + SOUP]).map(str.encode)
+    | st.just(b"2 2\na " + np.array([1, 2], "<f4").tobytes() + b"\nb " + np.array([3, 4], "<f4").tobytes()),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 3), ADDED), max_size=4),
+)  # fmt: skip
+def test_any_edit_gives_whole_words_or_one_sentence(whole: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+    for place, dropped, added in edits:
+        whole = whole[:place] + added + whole[place + dropped :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "v"
+        path.write_bytes(whole)
+        try:
+            words, vectors = read_vectors(path)
+        except DataError as error:
+            told = str(error)
+        else:
+            told = f"{path}"
+            assert vectors.shape[0] == len(words) > 0
+            assert np.isfinite(vectors).all()
+            assert all(word == word.strip(" \t\r\n") for word in words)
+    assert told.startswith(str(path))
+    assert "\n" not in told

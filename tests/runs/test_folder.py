@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nlptl import drafts
 from nlptl.artifact import Manifest, publish
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError
@@ -67,6 +68,37 @@ def test_folders_named_like_stages_stay_without_the_mark_of_nlptl(tmp_path: Path
         f"{tmp_path / name}: is no stage of this pipeline and was left, since nlptl did not write it. Move or remove it."
         for name in left
     ]
+
+
+def test_a_model_saved_by_hand_in_a_stages_place_ends_the_run_before_it_begins(review_files: Path) -> None:
+    stage = review_files / "out" / "1-skipgram"
+    publish(stage, lambda draft: (draft / "encoder.json").touch(), Manifest(kind="encoder"))
+    with pytest.raises(ArtifactError) as caught:
+        Pipeline.from_yaml(review_files / "small.yaml").run(review_files / "out", context=RunContext(device="cpu"))
+    assert str(caught.value) == (
+        f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another folder "
+        "with --out."
+    )
+    assert [path.name for path in (review_files / "out").iterdir()] == ["1-skipgram"]
+
+
+def test_a_kill_while_stages_are_removed_leaves_whole_ones_and_drafts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (2, 3):
+        published(tmp_path / f"{number}-finetune", "finetune")
+
+    def killed(path: Path, **_: object) -> None:
+        (path / "manifest.json").unlink()
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drafts.shutil, "rmtree", killed)
+        remove_other_stages(tmp_path, [], say=print)
+    assert not list(tmp_path.glob("[0-9]*"))
+    assert len(list(tmp_path.glob(".*-finetune.draft-*"))) == 2
+    folder_module.begin(tmp_path, settings="# settings", data_report={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "pipeline.yaml"]
 
 
 def test_a_folder_of_somebody_else_in_a_stages_place_ends_the_run_before_it_begins(review_files: Path) -> None:

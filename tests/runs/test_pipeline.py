@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing.process
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from nlptl.artifact import read_manifest
 from nlptl.context import RunContext
-from nlptl.errors import ArtifactError, ConfigError, DataError, StorageError
+from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError, StorageError
 from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
 from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
@@ -332,7 +333,8 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert [(found.texts, found.seeds) for found in result.results] == [(20, 2), (8, 2)]
     rows = (out / "comparison.jsonl").read_text()
     assert len(rows.splitlines()) == 8
-    (out / "comparison.jsonl").write_text("\n".join(rows.splitlines()[:5]) + '\n{"arm": "al')
+    edited = re.sub(r'(?<="correct": ")[01]', lambda bit: str(1 - int(bit[0])), rows.splitlines()[0])
+    (out / "comparison.jsonl").write_text("\n".join([edited, *rows.splitlines()[1:5]]) + '\n{"arm": "al')
 
     said: list[str] = []
 
@@ -344,7 +346,10 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     assert again.comparison == result
     assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
     stages = [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
-    assert said == stages  # and of the comparison, of which a trial was missing, nothing
+    damage = (
+        f"{out / 'comparison.jsonl'}: 2 rows were cut off by a kill, or changed; what is missing is computed again."
+    )
+    assert said == [*stages, damage]
     said.clear()
     Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
     assert said == [*stages, "comparison: kept, nothing that its 8 trials depend on has changed."]
@@ -679,3 +684,15 @@ def test_whole_chains_are_compared(review_files: Path, tmp_path: Path) -> None:
     assert len(found.accuracies) == 3
     assert len(found.differences) == 2
     assert "'a transformer'" in result.sentence
+
+
+def test_rows_without_a_label_may_be_the_whole_pile(tmp_path: Path) -> None:
+    stages = "stages:\n  - {stage: skipgram, min_count: 1, include_labelled: false}\n  - {stage: classification_head}\n"
+    (tmp_path / "p.yaml").write_text("data: {labelled: train.csv, empty_label: unlabelled}\n" + stages)
+    (tmp_path / "train.csv").write_text("text,label\ngood soup,pos\nfree text,\nbad soup,neg\n")
+    data, _ = Pipeline.from_yaml(tmp_path / "p.yaml").check()
+    assert data.unlabelled is not None
+    assert data.unlabelled.texts() == ["free text"]
+    (tmp_path / "train.csv").write_text("text,label\ngood soup,pos\nbad soup,neg\n")
+    with pytest.raises(NlptlError, match="found no texts to learn from"):
+        Pipeline.from_yaml(tmp_path / "p.yaml").check()

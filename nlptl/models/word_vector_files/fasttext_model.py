@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nlptl.errors import DataError
 from nlptl.models.spelling import Spelling, bucket_ids
-from nlptl.models.word_vector_files.packed_files import most_bytes, opened
+from nlptl.models.word_vector_files.packed_files import check_memory, most_bytes, opened
 from nlptl.models.word_vector_files.vector_text import BLOCK, MAX_WIDTH, MAX_WORD_BYTES, FloatArray
 
 MAGIC = 793712314
@@ -90,6 +90,7 @@ def read_settings(path: Path, file: IO[bytes]) -> FastTextSettings:
         raise _cut_off(path)
     if 4 * found.dim * (found.words + found.buckets) > most_bytes(path):
         raise _quantised(path) if _source_behind_entries(path, file, found)[1].take(1) == b"\1" else _cut_off(path)
+    check_memory(path, rows=found.words + found.buckets, width=found.dim)
     return found
 
 
@@ -158,7 +159,7 @@ class _Source:
 def _source_behind_entries(path: Path, file: IO[bytes], settings: FastTextSettings) -> tuple[list[Entry], _Source]:
     """Return word, count and kind of each entry, and the bytes behind the last."""
     entries: list[Entry] = []
-    rest, begin = b"", 0
+    rest, begin, told = b"", 0, 0
     while len(entries) < settings.entries:
         end = rest.find(b"\0", begin, begin + MAX_WORD_BYTES)
         if end >= 0 and end + 10 <= len(rest):
@@ -170,6 +171,11 @@ def _source_behind_entries(path: Path, file: IO[bytes], settings: FastTextSettin
             continue
         if len(rest) - begin >= MAX_WORD_BYTES and end < 0:
             raise _damaged(path, f"entry {len(entries) + 1} of more than {MAX_WORD_BYTES:,} bytes")
+        if len(entries) - told > 2 * len(
+            {word for word, *_ in entries[told:]}
+        ):  # a packed file may hold no end of them
+            raise _damaged(path, f"the same words again and again from entry {told + 1} on")
+        told = len(entries)
         more = file.read(BLOCK)
         if not more:
             raise _cut_off(path)

@@ -18,7 +18,7 @@ from nlptl.errors import DataError
 from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files import fasttext_model
 from nlptl.models.word_vector_files.foreign_files import refuse_foreign
-from nlptl.models.word_vector_files.packed_files import most_bytes, opened
+from nlptl.models.word_vector_files.packed_files import check_memory, most_bytes, opened
 from nlptl.models.word_vector_files.vector_binary import binary_blocks
 from nlptl.models.word_vector_files.vector_text import (
     BOM,
@@ -164,6 +164,7 @@ def _under_header(path: Path, head: bytes, lines: list[bytes], count: int, width
                 f"{path}: the file is too small for the {count:,} vectors of {width} numbers that its header says; it was "
                 "cut off or its header is wrong. Fetch or export it again."
             )
+        check_memory(path, rows=count, width=width)
         return "word2vec-binary", count, width
     found = widths_without_blanks(lines) - {0}
     if len(found) == 1 and min(found) > width:
@@ -190,6 +191,8 @@ def _records(path: Path, form: Format, expected: int | None, width: int) -> tupl
                 _check_finite(path, some, rows, before=len(words))
                 words.extend(some)
                 blocks.append(rows)
+                if len(some) > 2 * len(set(some)):  # a small packed file can unpack to no end of these
+                    checked_words(path, words)
                 if expected is not None and len(words) > expected:
                     break
     except RecordError as fault:

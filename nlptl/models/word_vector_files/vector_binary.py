@@ -23,7 +23,7 @@ def binary_blocks(file: IO[bytes], count: int, width: int) -> Blocks:
             end = space + 1 + 4 * width
             if end > len(rest):
                 break
-            words.append(rest[begin:space].lstrip(b"\n"))
+            words.append(rest[begin:space].strip())
             rows.append(rest[space + 1 : end])
             begin, left = end, left - 1
         yield words, np.frombuffer(b"".join(rows), "<f4").reshape(-1, width)

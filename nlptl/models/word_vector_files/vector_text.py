@@ -137,20 +137,35 @@ def _parsed(block: bytes, width: int) -> tuple[list[bytes], FloatArray] | None:
 
 
 def _one_by_one(lines: list[bytes], width: int) -> Blocks:
-    """Yield line by line, so that a fault is located and a word may hold blanks."""
-    for line in lines:
-        fields = line.rsplit(None, width)
-        if not fields:
-            continue
-        if len(fields) == width and line[:1].isspace():
-            fields.insert(0, b"")
-        if len(fields) != width + 1:
-            raise RecordError(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
-        word, *numbers = fields
-        if not all(map(NUMBER.fullmatch, numbers)):
-            raise _no_numbers(line, numbers, width)
-        with np.errstate(over="ignore"):  # infinity is told
-            yield [word.strip()], np.array([numbers], dtype=np.float32)
+    """Yield the records of lines. A fault is raised after the records before it, and a word may hold blanks."""
+    words: list[bytes] = []
+    rows: list[list[bytes]] = []
+    fault: RecordError | None = None
+    for line in filter(bytes.strip, lines):
+        try:
+            word, numbers = _record(line, width)
+        except RecordError as error:
+            fault = error
+            break
+        words.append(word)
+        rows.append(numbers)
+    with np.errstate(over="ignore"):  # infinity is told
+        yield words, np.array(rows, dtype=np.float32).reshape(len(words), width)
+    if fault is not None:
+        raise fault
+
+
+def _record(line: bytes, width: int) -> tuple[bytes, list[bytes]]:
+    """Return the word of a line and its numbers. Raises RecordError."""
+    fields = line.rsplit(None, width)
+    if len(fields) == width and line[:1].isspace():
+        fields.insert(0, b"")
+    if len(fields) != width + 1:
+        raise RecordError(f"found {len(line.split()) - 1} numbers; expected {width} like in the first line")
+    word, *numbers = fields
+    if not all(map(NUMBER.fullmatch, numbers)):
+        raise _no_numbers(line, numbers, width)
+    return word.strip(), numbers
 
 
 def _no_numbers(line: bytes, numbers: list[bytes], width: int) -> RecordError:

@@ -88,14 +88,10 @@ def _refuse_numbers(path: Path, words: Sequence[str | None]) -> None:
 
 
 def _notes(path: Path, unread: list[int], empty: list[int], twice: list[int]) -> tuple[str, ...]:
-    reasons = (
-        (unread, "not in UTF-8"),
-        (empty, "empty"),
-        (twice, "there a second time"),
-    )
+    reasons = ((unread, "not in UTF-8"), (empty, "without a character"), (twice, "that stood there before"))
     return tuple(
-        f"{path}: {len(places):,} word{'s are' if len(places) > 1 else ' is'} {reason} and left out, the first of them "
-        f"vector {places[0] + 1:,}."
+        f"{path}: {len(places):,} word{'s' if len(places) > 1 else ''} {reason} {'were' if len(places) > 1 else 'was'} left "
+        f"out; the first is vector {places[0] + 1:,}."
         for places, reason in reasons
         if places
     )

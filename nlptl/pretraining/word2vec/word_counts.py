@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptl.pretraining.word2vec.scanner import Ids, Longs
 from nlptl.pretraining.word2vec.spool import Part, Spool
@@ -39,10 +40,7 @@ class WordCounts:
 
     def end_generation(self) -> None:
         """Write words and counts to disk, and forget them."""
-        words, counts = (
-            np.frombuffer(BETWEEN.join(self._numbers).encode(), np.uint8),
-            self._counts[: len(self._numbers)],
-        )
+        words, counts = _text(self._numbers), self._counts[: len(self._numbers)]
         self._generations.append((self._spool.write(words), self._spool.write(counts)))
         self._distinct += len(counts)
         self._numbers.clear()  # it refers to itself, so that only a later collection would free it
@@ -74,21 +72,30 @@ class WordCounts:
         """
         kept: dict[str, int] = {}
         total, turns = 0, -(-self._distinct // COUNTED_AT_ONCE)
-        for turn in range(turns):
+        for parts in [self._generations] if turns < 2 else self._by_hash(turns):
             counts: dict[str, int] = {}
-            for of_words, of_counts in self._generations:
+            for of_words, of_counts in parts:
                 words, numbers = self._words(of_words), self._spool.read(of_counts, np.int64).tolist()
-                pairs: Iterable[tuple[str, int]] = zip(words, numbers, strict=True)
-                if turns > 1:
-                    pairs = ((word, count) for word, count in pairs if hash(word) % turns == turn)
                 if counts:
-                    before = counts.get
-                    counts.update([(word, before(word, 0) + count) for word, count in pairs])
-                else:
-                    counts = dict(pairs)
+                    before = map(counts.get, words, itertools.repeat(0))
+                    numbers = [count + more for count, more in zip(before, numbers, strict=True)]
+                counts.update(zip(words, numbers, strict=True))
             total += sum(counts.values())
             kept |= {word: count for word, count in counts.items() if count >= min_count or word in known}
         return kept, total
+
+    def _by_hash(self, turns: int) -> list[list[tuple[Part, Part]]]:
+        """Write all words and counts once more, those of each turn together. Return them by turn and generation."""
+        found: list[list[tuple[Part, Part]]] = [[] for _ in range(turns)]
+        for of_words, of_counts in self._generations:
+            words, counts = self._words(of_words), self._spool.read(of_counts, np.int64)
+            turn_of = np.fromiter(map(hash, words), np.int64, len(words)) % turns
+            order = np.argsort(turn_of, kind="stable")
+            ends = np.searchsorted(turn_of[order], np.arange(1, turns))
+            for parts, places in zip(found, np.split(order, ends), strict=True):
+                text = _text([words[place] for place in places.tolist()])
+                parts.append((self._spool.write(text), self._spool.write(counts[places])))
+        return found
 
     def _words(self, part: Part, *, last: bool = False) -> list[str]:
         text = self._spool.read(part, np.uint8, last=last).tobytes().decode()
@@ -100,3 +107,7 @@ def _none() -> tuple[defaultdict[str, int], Longs]:
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
     return numbers, np.zeros(1 << 10, np.int64)
+
+
+def _text(words: Iterable[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(BETWEEN.join(words).encode(), np.uint8)

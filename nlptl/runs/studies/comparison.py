@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -156,7 +156,11 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
 def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[ComparisonRow]:
     """Return one row for each trial and test, running the trials that `path` lacks."""
     wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
-    rows = [row for row in _read_rows(path) if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
+    found, damaged = _read_rows(path)
+    if damaged:
+        rows_were = "1 row was" if damaged == 1 else f"{damaged} rows were"
+        context.progress.say(f"{path}: {rows_were} cut off by a kill, or changed; what is missing is computed again.")
+    rows = [row for row in found if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
     write_text_atomically(path, _lines(rows))  # drops a torn last line and old settings
     done = {(row.identity, row.seed, row.test) for row in rows}
     missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
@@ -259,8 +263,13 @@ def _lines(rows: Sequence[ComparisonRow]) -> str:
     return "".join(result_line(row.model_dump()) + "\n" for row in rows)
 
 
-def _read_rows(path: Path) -> Iterator[ComparisonRow]:
+def _read_rows(path: Path) -> tuple[list[ComparisonRow], int]:
+    """Return the whole rows of a file, and the number of the others."""
     # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []:
-        with contextlib.suppress(ConfigError):  # of the line that a kill tore, or somebody changed
-            yield ComparisonRow.model_validate(read_result_line(line))
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = [line for line in text.split("\n") if line]
+    rows: list[ComparisonRow] = []
+    for line in lines:
+        with contextlib.suppress(ConfigError):
+            rows.append(ComparisonRow.model_validate(read_result_line(line)))
+    return rows, len(lines) - len(rows)

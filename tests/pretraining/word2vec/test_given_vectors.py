@@ -56,4 +56,4 @@ def test_what_was_left_out_is_a_warning(tmp_path: Path) -> None:
     path = written(tmp_path / "v", *(f"w{place}" for place in range(200)), "w7")
     record = Record()
     given_vectors(path, TextSettings(), record)
-    assert record.warnings == [f"{path}: 1 word is there a second time and left out, the first of them vector 201."]
+    assert record.warnings == [f"{path}: 1 word that stood there before was left out; the first is vector 201."]

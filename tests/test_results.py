@@ -1,0 +1,45 @@
+"""Results as JSON: damage and edits are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nlptl.errors import ArtifactError
+from nlptl.results import read_result, read_result_line, result_line, write_result
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_results_hold_a_digest_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "evaluation.json"
+    content = {"accuracy": 0.5, "labels": ["ä", "b"], "none": None, "nan": float("inf"), "deep": {"b": 1, "a": [1.5]}}
+    assert read_result(path) is None
+    write_result(path, content)
+    assert read_result(path) == content
+    path.write_text(path.read_text().replace("0.5", "0.995"))
+    assert refusal(lambda: read_result(path)) == (
+        f"{path}: differs from the digest that it holds; it was changed. Run the pipeline again."
+    )
+    for damaged in ("", "{", "[]", "3", '{"a": 1', "[" * 100_000):
+        path.write_text(damaged)
+        assert (
+            refusal(lambda: read_result(path))
+            == f"{path}: is no whole JSON file; it is damaged. Run the pipeline again."
+        )
+    path.write_text('{"accuracy": 0.5}')
+    assert read_result(path) == {"accuracy": 0.5}, "of an earlier version"
+
+
+def test_lines_of_results_hold_a_digest_of_their_own() -> None:
+    line = result_line({"arm": "a", "accuracy": 0.5})
+    assert read_result_line(line) == {"arm": "a", "accuracy": 0.5}
+    assert read_result_line(line.replace("0.5", "0.6")) is None
+    assert read_result_line(line[:-5]) is None
+    assert read_result_line('{"arm": "a"}') == {"arm": "a"}
