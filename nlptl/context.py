@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nlptl.training.checkpoints import Checkpoints
 
 Device = Literal["auto", "cpu", "cuda"]
+MAX_SEED = 2**63
 Number = int | float | str
 
 
@@ -68,6 +70,19 @@ class RunContext:
     run_identity: str = ""  # of the running stage; checkpoints with another identity are ignored
     checkpoint_every_steps: int | None = None  # None writes a checkpoint a minute
     tracker: Tracker = dataclasses.field(default_factory=SilentTracker)  # of the whole run
+
+    def __post_init__(self) -> None:
+        """Refuse a device or a seed that there is not. Raises ConfigError."""
+        if self.device not in typing.get_args(Device):
+            devices = ", ".join(typing.get_args(Device))
+            raise ConfigError(
+                f"RunContext.device is {self.device!r}, but must be one of {devices}. Choose one of them."
+            )
+        whole = hasattr(type(self.seed), "__index__") and not isinstance(self.seed, bool)  # NumPy's whole numbers too
+        if not whole or not 0 <= self.seed < MAX_SEED:
+            raise ConfigError(
+                f"RunContext.seed is {self.seed!r}, but must be a whole number from 0 to {MAX_SEED - 1}. Choose one of them."
+            )
 
     def checkpoints(self, name: str) -> Checkpoints | None:
         """Return the checkpoints of the training `name`, from which it resumes; None if checkpointing is disabled."""

@@ -232,6 +232,8 @@ def _required_value(fault: _LocatedFault) -> str:
         return _block(fault.found, fault.expected, fault.in_python)
     if fault.kind in NO_LIST:
         return f"must be a list{_such_as(fault.found, fault.expected, fault.in_python)}."
+    if fault.kind in ("string_too_short", "too_short") and fault.found == "":
+        return "must not be empty."
     bounds = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
     if fault.kind in bounds:
         most_or_least, bound = bounds[fault.kind]
@@ -239,8 +241,6 @@ def _required_value(fault: _LocatedFault) -> str:
         return f"must have {most_or_least} {count} item{'s' * (count != 1)}."
     if fault.kind in PLAIN_VALUES:
         return f"must be {PLAIN_VALUES[fault.kind]}"
-    if fault.kind == "string_too_short":
-        return "must not be empty."
     message = (fault.message[:1].lower() + fault.message[1:]).replace("should", "must").removeprefix("input ")
     return message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
 

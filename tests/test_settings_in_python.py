@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 import nlptl
 from nlptl import Bert, ClassificationHead, FineTune, Pipeline, SentenceVectors, SkipGram
 from nlptl.config import Config
+from nlptl.context import RunContext
 from nlptl.data import DataSettings
 from nlptl.errors import ConfigError
 
@@ -183,3 +184,25 @@ def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> Non
         about = [fault for fault in caught.value.faults if fault.startswith(f"{one.__name__}.{name} is ")]
         assert len(about) == 1, (value, caught.value.faults)
         assert ", but must be " in about[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"device": "gpu"}, "RunContext.device is 'gpu', but must be one of auto, cpu, cuda. Choose one of them."),
+        (
+            {"seed": -1},
+            "RunContext.seed is -1, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+        ),
+        (
+            {"seed": True},
+            "RunContext.seed is True, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+        ),
+        (
+            {"seed": "3"},
+            "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+        ),
+    ],
+)
+def test_a_context_that_there_is_not(settings: dict[str, Any], sentence: str) -> None:
+    assert told(lambda: RunContext(**settings)) == (sentence,)

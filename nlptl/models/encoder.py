@@ -30,7 +30,7 @@ from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
 from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
-from nlptl.models.tokenizer_files import read_tokenizer
+from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.ownership import SETTINGS
 from nlptl.training.batches import shrinking_batches, token_budget_batches
@@ -308,12 +308,16 @@ def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> 
     rows = (
         len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
     )
-    words = tokenizer.get_vocab_size()
-    if not isinstance(token_model, WordVectors):  # few enough to look at each
-        words = max(tokenizer.get_vocab().values(), default=-1) + 1
-    if words > rows:
+    highest = highest_id(tokenizer, of_all=not isinstance(token_model, WordVectors))  # where they are few enough
+    spelt = isinstance(token_model, WordVectors) and token_model.subwords is not None
+    if spelt and (tokenizer.normalizer is None or tokenizer.pre_tokenizer is None):
         raise ArtifactError(
-            f"{folder / TOKENIZER}: gives ids up to {words - 1}; expected ids below {rows}, since there are no more vectors. "
+            f"{folder / TOKENIZER}: neither cleans nor splits a text; expected both, since words are spelt by n-grams. The folder "
+            "is damaged. Run the stage again."
+        )
+    if highest >= rows:
+        raise ArtifactError(
+            f"{folder / TOKENIZER}: gives ids up to {highest}; expected ids below {rows}, since there are no more vectors. "
             "The folder is damaged. Run the stage again."
         )
 

@@ -21,7 +21,7 @@ from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import LOCAL, load_model, quiet
 from nlptl.models.projection import LinearMap, Projection
 from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentence_settings
-from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, is_of_tokenizers
+from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, highest_id, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 from nlptl.models.word_vectors import TOKENIZER
 from nlptl.ownership import MANIFEST, SETTINGS
@@ -107,7 +107,7 @@ def _foreign_encoder(folder: Path) -> Encoder:
     rule = TokenRule(special_tokens=True, unknown=tokenizer.unk_token_id)
     special = {name: str(getattr(tokenizer, name)) for name in SPECIAL_TOKENS if getattr(tokenizer, name, None)}
     token_model = Transformer(model, rule, special_tokens=special)
-    highest, rows = max(backend.get_vocab().values(), default=0), token_model.word_embeddings.num_embeddings
+    highest, rows = highest_id(backend), token_model.word_embeddings.num_embeddings
     if highest >= rows:
         raise ArtifactError(
             f"{folder}: its tokenizer gives ids up to {highest}; expected ids below {rows}, since the encoder has no more "

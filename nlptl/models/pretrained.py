@@ -37,8 +37,7 @@ def load_model(folder: Path) -> Any:
     from transformers import AutoModel
 
     with reasons():
-        if (folder / ADAPTER_SETTINGS).exists():  # transformers would load its base from wherever it names
-            raise ValueError(f"{ADAPTER_SETTINGS} stands beside the weights, which transformers would apply to them")
+        refuse_adapter(folder)
         files = weight_files(folder)
         config = read_config(folder, ARCHITECTURES)
         if config.pad_token_id is None and architecture_of(config.model_type).first_position == "after_padding":
@@ -59,6 +58,12 @@ def load_model(folder: Path) -> Any:
         if not torch.isfinite(parameter).all():
             raise ValueError(f"{name} holds numbers that are not finite")
     return model.eval()
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Raise ValueError for an adapter beside weights: transformers would load its base from wherever it names."""
+    if (folder / ADAPTER_SETTINGS).exists():
+        raise ValueError(f"{ADAPTER_SETTINGS} stands beside the weights, which transformers would apply to them")
 
 
 def read_config(folder: Path, kinds: Collection[str]) -> Any:

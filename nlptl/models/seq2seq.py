@@ -9,10 +9,13 @@ import torch
 
 from nlptl.errors import ConfigError
 from nlptl.models.foreign_encoder import UNBOUNDED_LENGTH
-from nlptl.models.pretrained import LOCAL, check_fit, quiet, read_config, reasons
+from nlptl.models.pretrained import LOCAL, check_fit, quiet, read_config, reasons, refuse_adapter
+from nlptl.models.settings_files import check_generation, object_in
 from nlptl.models.tensor_files import weight_files
+from nlptl.models.tokenizer_files import check_side_files
 from nlptl.randomness import seeded
 
+GENERATION = "generation_config.json"
 KINDS = (  # of encoder-decoders of text, as transformers calls them
     "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "led", "longt5", "m2m_100", "marian", "mbart", "mt5",
     "mvp", "pegasus", "pegasus_x", "plbart", "prophetnet", "switch_transformers", "t5", "umt5",
@@ -36,6 +39,10 @@ class Seq2Seq:
             with reasons(), quiet():
                 if not folder.is_dir():
                     raise ValueError("there is no such folder")
+                refuse_adapter(folder)
+                check_side_files(folder)
+                if (folder / GENERATION).is_file():
+                    check_generation(object_in(folder / GENERATION))
                 files = weight_files(folder)
                 config = read_config(folder, KINDS)
                 check_fit(AutoModelForSeq2SeqLM, config, files)
@@ -65,6 +72,6 @@ class Seq2Seq:
         with quiet(), seeded(seed % 2**63, device):
             written = self._model.generate(
                 ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=temperature, top_k=0, top_p=1.0,
-                num_beams=1, max_new_tokens=most,
+                num_beams=1, num_return_sequences=1, max_new_tokens=most,
             )  # fmt: skip
         return str(self._tokenizer.decode(written[0], skip_special_tokens=True)).strip()

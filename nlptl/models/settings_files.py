@@ -62,7 +62,7 @@ class EncoderSettings(SettingsFile):
     pooling: Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
     normalized: bool = False
     projection: list[Literal["tanh", "identity"]] = Field(default_factory=list, max_length=8)
-    kept_dim: int | None = Field(default=None, ge=1)
+    kept_dim: int | None = Field(default=None, ge=1, le=MAX_DIM)
     subwords: Spelling | None = None  # from here on word vectors
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None
@@ -246,9 +246,7 @@ def transformers_settings(raw: Mapping[str, Any], *, architecture: type) -> dict
 
     Numbers, texts and truth values that nothing here knows are passed on, as real settings hold many; lists and blocks are not.
     """
-    for name, value in raw.items():
-        _check_setting(name, value)
-    _check_heads(raw)
+    check_transformers_settings(raw)
     fields = {name for one in architecture.__mro__ for name in getattr(one, "__annotations__", ())}
     return {
         name: value
@@ -259,6 +257,27 @@ def transformers_settings(raw: Mapping[str, Any], *, architecture: type) -> dict
         and (name in NAMED or not isinstance(value, list | dict))
         and (name in fields or not hasattr(architecture, name))
     }
+
+
+def check_transformers_settings(raw: Mapping[str, Any]) -> None:
+    """Raise ValueError with the first setting of config.json that is out of its bounds."""
+    for name, value in raw.items():
+        _check_setting(name, value)
+    _check_heads(raw)
+
+
+def check_generation(raw: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings of generation_config.json that are more than numbers and ids, which need no other code."""
+    for name, value in raw.items():
+        if isinstance(value, dict) or (
+            isinstance(value, str) and name not in ("transformers_version", "early_stopping")
+        ):
+            raise ValueError(
+                f"generation_config.json: {name} is {shown(value)}, but must be a number or a list of token ids"
+            )
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, int | float) and not isinstance(one, bool):
+                _check_number(name, one, (-MAX_VOCABULARY, MAX_VOCABULARY), float)
 
 
 def _check_setting(name: str, value: object) -> None:

@@ -91,6 +91,13 @@ def check_tokenizer(tokenizer: Any) -> None:
     tokenizer.encode_batch_fast([PROBE, ""], add_special_tokens=True)
 
 
+def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
+    """Return the highest id that a tokenizer gives, special tokens of a text included; `of_all` looks at each word."""
+    words: int = max(tokenizer.get_vocab().values(), default=-1) if of_all else tokenizer.get_vocab_size() - 1
+    ids: list[int] = tokenizer.encode(PROBE, add_special_tokens=True).ids
+    return max([words, *ids])
+
+
 def check_side_files(folder: Path) -> None:
     """Raise ValueError for settings beside a tokenizer that name a class, a file or a value that is none of a tokenizer's."""
     for name in SIDE_FILES:
@@ -103,9 +110,20 @@ def check_side_files(folder: Path) -> None:
     files = settings.get("fast_tokenizer_files") or []
     if not isinstance(files, list) or not all(re.fullmatch(r"tokenizer[0-9.]*\.json", str(file)) for file in files):
         raise ValueError("tokenizer_config.json names fast_tokenizer_files elsewhere")
+    for name, place in settings.items():  # paths of the machine that wrote them are harmless, those of this one are not
+        if name.endswith("_file") and isinstance(place, str) and _stands_elsewhere(place, folder):
+            raise ValueError(f"tokenizer_config.json names {name} {place[:100]!r} outside of the folder")
     length = settings.get("model_max_length")
     if length is not None and (isinstance(length, bool) or not isinstance(length, int | float) or length < 1):
         raise ValueError(f"tokenizer_config.json holds model_max_length {str(length)[:100]}")
+
+
+def _stands_elsewhere(place: str, folder: Path) -> bool:
+    """Return whether a path leads to a file of this machine that is not in `folder`."""
+    try:
+        return Path(place).exists() and Path(place).resolve().parent != folder.resolve()
+    except (OSError, ValueError):  # no path at all
+        return False
 
 
 def _check_growth(normalizer: dict[str, Any]) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from nlptl.artifact import digest_of, file_digest
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.faults import shown
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
-from nlptl.models.settings_files import read_object
+from nlptl.models.settings_files import check_transformers_settings, read_object
 from nlptl.models.tensor_files import weight_files
 
 
@@ -104,13 +105,19 @@ def check_files(name: str, folder: Path, where: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{at}: {error}; expected model.safetensors, whole or in parts. Get them again.") from None
     try:
-        kind = read_settings(folder / "config.json").get("model_type")
+        settings = read_settings(folder / "config.json")
+        kind = settings.get("model_type")
     except ArtifactError as error:
         raise ConfigError(f"{where}.weights: {error}") from None
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise ConfigError(
-            f"{at}: found an encoder of type {kind!r}; expected one of {', '.join(ARCHITECTURES)}. Choose weights of one of them."
+            f"{at}: found an encoder of type {shown(kind)}; expected one of {', '.join(ARCHITECTURES)}. Choose weights of one of "
+            "them."
         )
+    try:
+        check_transformers_settings(settings)
+    except ValueError as error:
+        raise ConfigError(f"{at}: config.json: {error}. Get the weights again, or choose others.") from None
 
 
 def _sentence_transformer(folder: Path, where: str) -> Path:

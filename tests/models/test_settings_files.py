@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from nlptl.data import TextData
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
 from nlptl.models.classifier import TextClassifier
@@ -26,6 +27,7 @@ from nlptl.models.heads import Head
 from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
 from nlptl.models.tokenizer_files import may_explode
 from nlptl.models.weights import find_weights
+from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder
 
 SECONDS = 20.0  # that a refusal may take on a busy machine; hangs and floods of memory take far longer
@@ -172,6 +174,7 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("tokenizer.json", {"truncation/max_length": 10**12}, "it cuts texts off after 1000000000000 tokens"),
     ("tokenizer.json", {"model/max_input_chars_per_word": 10**9}, "it splits words of more than 10,000 characters"),
     ("tokenizer.json", {"model/vocab/[PAD]": 10**6}, "gives ids up to 1000000; expected ids below 107"),
+    ("tokenizer.json", {"post_processor/special_tokens/[CLS]/ids": [10**6]}, "gives ids up to 1000000; expected ids below 107"),
     ("tokenizer.json", {"model/type": "Evil"}, "is missing or damaged"),
 ]  # fmt: skip
 
@@ -266,6 +269,18 @@ def test_neighbours_of_what_is_written_load_or_are_refused(data: st.DataObject, 
     shutil.rmtree(copy)
 
 
+@pytest.mark.parametrize("part", ["normalizer", "pre_tokenizer"])
+def test_a_tokenizer_that_cannot_spell(part: str, tmp_path: Path) -> None:
+    data = TextData(unlabelled=["a good film", "a bad film", "a film of films"])
+    spelt = SkipGram(dim=4, epochs=1, min_count=1, subwords={"min": 2, "max": 3, "buckets": 50}).run(data=data)
+    spelt.save(tmp_path / "saved")
+    change(tmp_path / "saved" / "tokenizer.json", {part: None})
+    assert refusal(lambda: Encoder.read_files(tmp_path / "saved")) == (
+        f"{tmp_path / 'saved' / 'tokenizer.json'}: neither cleans nor splits a text; expected both, since words are spelt by "
+        "n-grams. The folder is damaged. Run the stage again."
+    )
+
+
 # Settings of transformers
 
 
@@ -315,6 +330,7 @@ def test_nothing_but_known_or_plain_settings_reaches_transformers() -> None:
         ({"tokenizer_class": "AutoTokenizer"}, "names the tokenizer_class 'AutoTokenizer'"),
         ({"tokenizer_class": ["x"]}, "names the tokenizer_class"),
         ({"fast_tokenizer_files": ["../../x.json"]}, "names fast_tokenizer_files elsewhere"),
+        ({"vocab_file": "/etc/passwd"}, "names vocab_file '/etc/passwd' outside of the folder"),
         ({"model_max_length": "long"}, "holds model_max_length long"),
         ({"model_max_length": -3}, "holds model_max_length -3"),
     ],

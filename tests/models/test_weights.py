@@ -524,8 +524,9 @@ def test_settings_of_another_model(folder: Path) -> None:
         folder, "encoder.layer.0.intermediate.dense.bias is (48,) where config.json asks for (40,)"
     )
     change(folder / "config.json", hidden_size="wide")
-    assert refusal(folder, error=ArtifactError) == no_encoder(
-        folder, "hidden_size is 'wide', but must be a whole number from 1 to 16,384"
+    assert refusal(folder) == (
+        f"bert.weights: {folder}: config.json: hidden_size is 'wide', but must be a whole number from 1 to 16,384. Get the weights "
+        "again, or choose others."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nlptl.config import parse
+from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.models.weights import layers_of
 from nlptl.runs.pipeline import Pipeline
@@ -39,7 +40,7 @@ def test_the_layers_of_other_weights_are_not(tmp_path: Path) -> None:
 
 
 def test_what_nlptl_saved_may_use_fewer_layers_than_it_has(tmp_path: Path) -> None:
-    encoder = SentenceVectors(layer=2).run(tiny_encoder("bert"), data=None)  # type: ignore[arg-type]
+    encoder = SentenceVectors(layer=2).run(tiny_encoder("bert"), data=TextData(unlabelled=["a text"]))
     encoder.save(tmp_path / "saved")
     assert layers_of(str(tmp_path / "saved")) == 2
 

@@ -30,9 +30,10 @@ class EncodingSpeed:
 
     @functools.cached_property
     def _per_character(self) -> float:
-        kept = self._checkpoints.newest() if self._checkpoints else None
-        if kept is not None:
-            return broadcast(float(kept[1][PER_CHARACTER]))
+        state = self._checkpoints.newest() if self._checkpoints else None
+        kept = state[1].get(PER_CHARACTER) if state and isinstance(state[1], dict) else None
+        if isinstance(kept, float) and 0 < kept < float("inf"):
+            return broadcast(kept)
         found = self._measured()
         if self._checkpoints is not None and processes().is_main:
             self._checkpoints.keep(1, lambda: ({}, {PER_CHARACTER: found}), last=True)

@@ -111,3 +111,47 @@ def test_folders_without_such_a_model_are_refused(folder: Path, tmp_path: Path) 
     (code / "config.json").write_text(json.dumps(config))
     (code / "own.py").write_text("raise SystemExit('code of a folder was run')")
     assert told(code).startswith(f"augment.0.backward: {code}: holds no sequence-to-sequence model")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (
+            "adapter_config.json",
+            "{}",
+            "adapter_config.json stands beside the weights, which transformers would apply to them",
+        ),
+        (
+            "generation_config.json",
+            '{"cache_implementation": "evil"}',
+            "generation_config.json: cache_implementation is 'evil', but must be a number or a list of token ids",
+        ),
+        (
+            "generation_config.json",
+            '{"watermarking_config": {"a": 1}}',
+            "generation_config.json: watermarking_config is {'a': 1}, but must be a number or a list of token ids",
+        ),
+        (
+            "generation_config.json",
+            '{"num_beams": 1e400}',
+            "num_beams is inf, but must be a number from -16,777,216 to 16,777,216",
+        ),
+        (
+            "tokenizer_config.json",
+            '{"tokenizer_class": "AutoModel"}',
+            "tokenizer_config.json names the tokenizer_class 'AutoModel'",
+        ),
+        ("config.json", "[]", "config.json: is []"),
+    ],
+)
+def test_settings_that_would_need_other_code_are_refused(
+    file: str, content: str, reason: str, folder: Path, tmp_path: Path
+) -> None:
+    broken = translator_folder(tmp_path / "broken")
+    (broken / file).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        Augmenter([BackTranslation(forward=str(broken), backward=str(folder))])
+    assert str(caught.value) == (
+        f"augment.0.forward: {broken}: holds no sequence-to-sequence model that transformers reads ({reason}); expected "
+        "config.json, model.safetensors and a tokenizer, such as of a Marian or T5 model. Check the folder."
+    )
