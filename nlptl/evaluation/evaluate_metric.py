@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import evaluate
 
-from nlptl.drafts import temporary_folder
+from nlptl.disk.drafts import temporary_folder
 from nlptl.evaluation.scores import evaluate_predictions
 
 Labels: TypeAlias = Sequence[str] | Sequence[int]
