@@ -25,6 +25,7 @@ ROOMS = (
     "models",
     "training",
     "data",
+    "disk",
 )
 """From the top floor down."""
 

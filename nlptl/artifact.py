@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from nlptl.config import MAX_JSON, Config, load_json, load_yaml
-from nlptl.disk_errors import checked_path, told_as_read_error
-from nlptl.drafts import files_in, restore, write_folder_atomically, write_text_atomically
+from nlptl.disk.drafts import files_in, restore, write_folder_atomically, write_text_atomically
+from nlptl.disk.hard_links import share
+from nlptl.disk.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
+from nlptl.disk.refusals import checked_path, told_as_read_error
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.hard_links import share
-from nlptl.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 
 FORMAT_VERSION = 1
 DIGEST = "digest"  # key of a JSON file's own digest

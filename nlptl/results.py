@@ -9,8 +9,8 @@ from typing import Any
 
 from nlptl.artifact import check_seal, is_whole, sealed, unsealed
 from nlptl.config import MAX_JSON, load_json
-from nlptl.disk_errors import told_as_read_error
-from nlptl.drafts import write_text_atomically
+from nlptl.disk.drafts import write_text_atomically
+from nlptl.disk.refusals import told_as_read_error
 from nlptl.errors import ArtifactError
 
 

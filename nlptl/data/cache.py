@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from nlptl.artifact import file_digest
 from nlptl.data.table import Tally, TextTable
-from nlptl.disk_errors import RefusedError, told_as_storage_error
-from nlptl.drafts import sweep, temporary_folder, write_atomically
+from nlptl.disk.drafts import sweep, temporary_folder, write_atomically
+from nlptl.disk.refusals import RefusedError, told_as_storage_error
 from nlptl.errors import ArtifactError, DataError, StorageError
 from nlptl.results import read_result, write_result
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from nlptl.artifact import read_json
 from nlptl.config import Config
@@ -67,7 +67,7 @@ class LearntTexts(Config):
             return None
         try:
             return cls.model_validate(read_json(path))
-        except (ConfigError, ValidationError):
+        except ConfigError:
             raise ArtifactError(
                 f"{path}: does not hold hashes of learnt texts; the folder is damaged. Run the stage again."
             ) from None

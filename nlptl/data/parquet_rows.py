@@ -14,7 +14,7 @@ from nlptl.data.arrow_rows import arrow_rows
 from nlptl.data.limits import check_ratio
 from nlptl.data.packing import Packing, read_bytes
 from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows
-from nlptl.drafts import temporary_folder
+from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import DataError, first_line
 
 _BATCH_ROWS = 2_000

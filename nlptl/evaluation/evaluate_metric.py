@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import evaluate
 
-from nlptl.drafts import temporary_folder
+from nlptl.disk.drafts import temporary_folder
 from nlptl.evaluation.scores import evaluate_predictions
 
 Labels: TypeAlias = Sequence[str] | Sequence[int]
@@ -26,9 +26,10 @@ def load(*, names: Sequence[str], probabilities: bool = False) -> evaluate.Metri
     """Return the metric "classification_report" for the labels `names`. It works offline and leaves no files.
 
     `compute` returns rows, accuracy, macro_f1 and mcc of `nlptl.evaluation.scores.evaluate_predictions`, with the ends of
-    their intervals (accuracy_low, accuracy_high, …). With `probabilities` it takes a third input of that name, and also
-    returns log_loss and expected_calibration_error. It raises DataError for a label that is not in `names`, and
-    evaluate's ValueError for unsuitable inputs. It sees one process only: gather predictions before adding them.
+    their intervals (accuracy_low, accuracy_high, …), None where the texts are too few for one. With `probabilities` it
+    takes a third input of that name, and also returns log_loss and expected_calibration_error. It raises DataError for a
+    label that is not in `names`, and evaluate's ValueError for unsuitable inputs. It sees one process only: gather
+    predictions before adding them.
     """
     import evaluate
     from datasets import Features, Value

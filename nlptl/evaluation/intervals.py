@@ -37,9 +37,12 @@ class Estimate:
         return self.told()
 
     def told(self, form: str = "z.3f", scale: float = 1.0) -> str:
-        """Return value and interval as text, each number times `scale` in the format `form`."""
+        """Return value and interval as text, each number times `scale` in the format `form`.
+
+        A single point is no interval: files of earlier versions hold some.
+        """
         value = format(scale * self.value, form)
-        if self.low is None or self.high is None:
+        if self.low is None or self.high is None or self.low == self.high:
             return f"{value} (too few texts for an interval)"
         return f"{value} [{scale * self.low:{form}}, {scale * self.high:{form}}]"
 

@@ -135,6 +135,7 @@ def _is_cut(encoder: Encoder, texts: Sequence[str]) -> list[bool]:
 
     rule = encoder.token_model.rule
     parts = [[text] if rule.sentence_start is None else sentences(text) for text in texts]
+    parts = [[rule.prompt + part for part in of] for of in parts]
     made = iter(encoder.tokenizer.encode_batch(list(itertools.chain.from_iterable(parts))))
     found = [list(itertools.islice(made, len(part))) for part in parts]
     most = rule.max_text_length or sys.maxsize

@@ -192,7 +192,7 @@ def _write(blocks: Iterable[str], out: Path | None) -> None:
     if out is None:
         print_exactly(blocks)
         return
-    from nlptl.drafts import write_atomically
+    from nlptl.disk.drafts import write_atomically
 
     def write(file: IO[bytes]) -> None:
         with _packed(file) if out.suffix.lower() == ".gz" else _plain(file) as inner:

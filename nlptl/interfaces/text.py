@@ -113,7 +113,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 def _percent(found: Estimate, form: str) -> str:
     """Return a share in per cent with its interval. The sentence under the table says why there may be none."""
     ends = "(no interval)"
-    if found.low is not None and found.high is not None:
+    if found.low is not None and found.high is not None and found.low < found.high:
         ends = f"[{100 * found.low:{form}}, {100 * found.high:{form}}]"
     return f"{100 * found.value:{form}} {ends}"
 

@@ -21,12 +21,12 @@ from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts
-from nlptl.disk_errors import checked_path
+from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
-from nlptl.models.other_tools import add_head_to_note
+from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
 from nlptl.models.settings_files import ClassifierSettings, read_settings
@@ -134,7 +134,7 @@ class TextClassifier(nn.Module):
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
-        add_head_to_note(folder)
+        add_head(folder, self.labels)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
-from nlptl.disk_errors import checked_path
+from nlptl.disk.ownership import SETTINGS
+from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
@@ -32,7 +33,6 @@ from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
-from nlptl.ownership import SETTINGS
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from tokenizers import normalizers
 
 from nlptl import artifact
 from nlptl.artifact import read_published
+from nlptl.disk.ownership import MANIFEST, SETTINGS
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
@@ -24,7 +25,6 @@ from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentenc
 from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, highest_id, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 from nlptl.models.word_vectors import TOKENIZER
-from nlptl.ownership import MANIFEST, SETTINGS
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,14 @@ def write(parts: Parts, folder: Path) -> None:
     (folder / NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def add_head_to_note(folder: Path) -> None:
-    """Say in the note of a classifier's folder who reads its head."""
+def add_head(folder: Path, labels: Sequence[str]) -> None:
+    """Name the labels in config.json, for those of other weights may stand there, and say in the note who reads the head."""
+    path = folder / "config.json"
+    if path.is_file():
+        names = {str(number): label for number, label in enumerate(labels)}
+        numbers = {label: number for number, label in enumerate(labels)}
+        settings = json.loads(path.read_text(encoding="utf-8")) | {"id2label": names, "label2id": numbers}
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     with (folder / NOTE).open("a", encoding="utf-8") as file:
         file.write(
             "The head is read by nlptl alone: TextClassifier.load(folder). transformers.pipeline('text-classification') would "

@@ -85,6 +85,7 @@ def sentence_settings(folder: Path) -> SentenceSettings:
     found = SentenceSettings(folder)
     if (folder / MODULES).is_file():
         found = _modules(folder, found)
+    _check_widths(found)
     found = _transformer(found)
     return _prompts(folder, found)
 
@@ -117,10 +118,15 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     for kind, place in listed:
         if not kind.startswith("sentence_transformers."):
             raise ArtifactError(
-                f"{path}: found the module {kind}, whose code would come with the weights; expected only modules of "
+                f"{path}: found the module {_printable(kind)}, whose code would come with the weights; expected only modules of "
                 "sentence-transformers. Choose weights without it."
             )
-        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts or "\\" in place or "\0" in place:
+        if (
+            PurePosixPath(place).is_absolute()
+            or ".." in PurePosixPath(place).parts
+            or "\\" in place
+            or not place.isprintable()
+        ):
             raise ArtifactError(
                 f"{path}: found the path {place!r}; expected one inside the folder. Get the weights again."
             )
@@ -143,8 +149,8 @@ def _modules(folder: Path, found: SentenceSettings) -> SentenceSettings:
             found = dataclasses.replace(found, normalized=True)
         elif kind != "Dropout":  # drops nothing outside training
             raise ArtifactError(
-                f"{path}: found the module {kind}; expected only Transformer, Pooling, Dense and Normalize. Choose weights "
-                "without it."
+                f"{path}: found the module {_printable(kind)}; expected only Transformer, Pooling, Dense and Normalize. "
+                "Choose weights without it."
             )
     order = [kind for kind, _ in listed if kind != "Dropout"]
     if len(found.dense) > MAX_DENSE:
@@ -174,12 +180,13 @@ def _pooling(path: Path) -> tuple[PooledBy, bool]:
     ]  # fmt: skip
     if (mode := settings.get("pooling_mode")) is not None:
         asked = list(mode) if isinstance(mode, list) else [mode]
-    names = [str(name).removesuffix("_token").removesuffix("_tokens") for name in asked] or ["mean"]
-    (first, *more) = names
+    modes = [str(name).removesuffix("_token").removesuffix("_tokens") for name in asked] or ["mean"]
+    (first, *more) = modes
     if more or first not in get_args(PooledBy):
         key = "pooling_mode" if mode is not None else f"pooling_mode_{asked[-1]}"
+        names = _printable(", ".join(map(str, asked)))
         raise ArtifactError(
-            f"{path}: {key}: found the pooling {', '.join(map(str, asked))}; expected one of cls, mean, max. Choose other weights."
+            f"{path}: {_printable(key)}: found the pooling {names}; expected one of cls, mean, max. Choose other weights."
         )
     known = {"word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"}
     _refuse(path, {name: value for name, value in settings.items() if not name.startswith("pooling_mode_")}, known)
@@ -197,7 +204,7 @@ def _dense(folder: Path) -> DenseSettings:
         if name in settings and settings[name] not in only:
             raise _refused(path, name, settings[name], str(only[0]).lower())
     activation = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise _refused(path, "activation_function", activation, "Tanh or Identity")
     sizes = [settings.get(name) for name in ("in_features", "out_features")]
     for name, size in zip(("in_features", "out_features"), sizes, strict=True):
@@ -211,6 +218,19 @@ def _dense(folder: Path) -> DenseSettings:
     inputs, outputs = (int(size) for size in sizes if size is not None)
     bias = _flag(path, settings, "bias", default=True)
     return DenseSettings(folder, inputs, outputs, bias, ACTIVATIONS[activation])
+
+
+def _check_widths(found: SentenceSettings) -> None:
+    """Refuse a Dense module that does not take what comes before it."""
+    path = found.transformer / "config.json"
+    config = read_object(path, remedy=AGAIN) if found.dense and path.is_file() else {}
+    width = config.get("hidden_size", config.get("dim"))
+    for one in found.dense:
+        if isinstance(width, int) and one.inputs != width:
+            raise _refused(
+                one.folder / "config.json", "in_features", one.inputs, f"{width}, the width of what comes before"
+            )
+        width = one.outputs
 
 
 def _transformer(found: SentenceSettings) -> SentenceSettings:
@@ -253,7 +273,7 @@ def _prompts(folder: Path, found: SentenceSettings) -> SentenceSettings:
         raise _refused(path, "prompts", prompts, f"texts of at most {MAX_PROMPT:,} characters by name")
     texts = {str(name): text for name, text in prompts.items() if text}
     if default is not None and (not isinstance(default, str) or default not in prompts):
-        names = ", ".join(map(str, prompts)) or "no prompt"
+        names = _printable(", ".join(map(str, prompts))) or "no prompt"
         raise _refused(path, "default_prompt_name", default, f"one of its prompts ({names})")
     if kept is not None and (not isinstance(kept, int) or isinstance(kept, bool) or kept < 1):
         raise _refused(path, "truncate_dim", kept, "a whole number from 1, or null")
@@ -287,9 +307,15 @@ def _refuse(path: Path, settings: Mapping[str, Any], known: set[str], within: st
     for name, value in settings.items():
         if name not in known and value not in (None, {}, []):
             raise ArtifactError(
-                f"{path}: found the setting {within}{name}, which nlptl does not know and which may change vectors; expected no "
-                "such setting. Remove it, or choose other weights."
+                f"{path}: found the setting {within}{_printable(name)}, which nlptl does not know and which may change "
+                "vectors; expected no such setting. Remove it, or choose other weights."
             )
+
+
+def _printable(text: str) -> str:
+    """Return a text of a file without what a terminal would obey, and not too long."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _refused(path: Path, name: str, value: object, expected: str) -> ArtifactError:

@@ -68,11 +68,11 @@ def tokenize_by_sentence(tokenizer: Tokenizer, texts: Sequence[str], rule: Token
 
 
 def _joined_from_the_end(tokenized: Sequence[list[int]], rule: TokenRule) -> list[int]:
-    """Return sentences end to end, cut at the maximum length on the left. A sentence that is cut keeps its first token."""
+    """Return sentences end to end, cut at the text's maximum length on the left. A sentence that is cut keeps its first token."""
     ids: list[int] = []
     for sentence in reversed(tokenized):
         own = [*sentence[:1], *(token for token in sentence[1:] if token != rule.sentence_start)]
-        left = len(own) if rule.max_length is None else rule.max_length - len(ids)
+        left = len(own) if rule.max_text_length is None else rule.max_text_length - len(ids)
         if len(own) > left:
             return [own[0], *own[len(own) - left + 1 :], *ids] if left >= MIN_CUT_TOKENS else ids
         ids = [*own, *ids]

@@ -17,7 +17,6 @@ from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
 from nlptl.models.settings_files import check_transformers_settings, read_object
 from nlptl.models.tensor_files import weight_files
-from nlptl.models.word_vectors import WORD_VECTORS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +77,8 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
 
 def check_files(name: str, folder: Path, where: str) -> None:
     """Raise ConfigError unless `folder` holds a plain encoder of a supported architecture as safetensors."""
+    from nlptl.models.word_vectors import WORD_VECTORS  # with it comes torch
+
     at = f"{where}.weights: {name}"
     if not (folder / "encoder.json").is_file():  # nlptl's own folders need no settings of others
         folder = _sentence_transformer(folder, where)

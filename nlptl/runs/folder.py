@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 from nlptl import artifact
 from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
-from nlptl.disk_errors import told_as_read_error
-from nlptl.drafts import remove_folder, sweep, write_text_atomically
+from nlptl.disk.drafts import remove_folder, sweep, write_text_atomically
+from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
+from nlptl.disk.refusals import told_as_read_error
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints

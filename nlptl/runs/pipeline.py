@@ -12,7 +12,7 @@ from pydantic import PrivateAttr, model_validator
 
 from nlptl.config import load_yaml, override, parse
 from nlptl.context import RunContext
-from nlptl.disk_errors import checked_path
+from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker

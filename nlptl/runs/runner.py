@@ -21,10 +21,10 @@ from nlptl.artifact import (
     stage_folder,
 )
 from nlptl.context import Record, RunContext
+from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
-from nlptl.locks import run_lock
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
@@ -203,6 +203,8 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
     checkpoints = on_disk.checkpoint_folder(place)
     record = _tracked_record(context.tracker, place.name)
     context = dataclasses.replace(context, record=record, checkpoint_folder=checkpoints, run_identity=identity.own)
+    if processes().is_main:
+        (place.parent / on_disk.FINISHED).unlink(missing_ok=True)
     start = time.monotonic()
     artifact = stage.run(given, data=data, context=context)
     if work.is_last:

@@ -24,7 +24,7 @@ from nlptl.artifact import (
     stamp_of,
 )  # fmt: skip
 from nlptl.data import DataReport, DataSettings, FileSource, HubSource
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, ExternalDigests
@@ -74,7 +74,9 @@ def remember(folder: Path, key: object, stamps: dict[str, Stamp] | None) -> None
 
 def unchanged_run(chain: Chain, folder: Path, key: object, *, compared: bool, progress: Progress) -> RunResult | None:
     """Return the result of a finished run in `folder` if none of the files that it read has been touched since."""
-    with contextlib.suppress(ArtifactError, ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    with contextlib.suppress(
+        ArtifactError, ConfigError, ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError
+    ):
         known = read_result(folder / on_disk.INPUTS)
         if known is None or known["key"] != _key(key):
             return None

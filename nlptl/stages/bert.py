@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -98,10 +97,13 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Raise ConfigError for weights that are missing or unreadable."""
+        from nlptl.models.sentence_settings import transformer_folder
+        from nlptl.models.vocabulary_checks import check_vocabulary
         from nlptl.models.weights import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
+            check_vocabulary(found.name, transformer_folder(found.folder), where=where)
             if self.max_length is not None:
                 check_max_length(found.name, found.folder, self.max_length, where=where)
 
@@ -202,12 +204,12 @@ class Bert(Stage):
         rule = encoder.transformer.rule
         if rule.prompt:
             pooled = "" if not rule.skipped else " Its tokens are not in the sentence vector."
-            told = f"Prompt: {json.dumps(rule.prompt, ensure_ascii=False)} stands before every text.{pooled}"
-            context.record.add_finding("prompt", rule.prompt, told)
+            told = f"Prompt: {rule.prompt!r} stands before every text.{pooled}"
+            context.record.add_finding("prompt", rule.prompt, told, warns=self.prompt is None)
         elif self.prompt is None and (prompts := prompts_of(folder)):
-            names = ", ".join(json.dumps(name, ensure_ascii=False) for name in prompts)
+            names = ", ".join(map(repr, prompts))
             told = f"The weights name the prompts {names}, none of them by default; `prompt:` of bert sets one."
-            context.record.add_finding("prompts_of_the_weights", dict(prompts), told)
+            context.record.add_finding("prompts_of_the_weights", dict(prompts), told, warns=True)
 
     def _train(self, encoder: Encoder, folder: Path | None, pile: Sequence[TextTable], context: RunContext) -> int:
         """Train `encoder` in place. Return the number of trained parameters."""

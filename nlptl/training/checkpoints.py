@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import file_digest, read_tensors
-from nlptl.drafts import write_folder_atomically
+from nlptl.disk.drafts import write_folder_atomically
 from nlptl.errors import ArtifactError
 from nlptl.results import read_result, write_result
 

@@ -552,7 +552,7 @@ def test_an_unknown_label_has_no_id() -> None:
 
 def test_disk_full_while_caching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 1000)
-    monkeypatch.setattr("nlptl.drafts.os.fsync", _full)
+    monkeypatch.setattr("nlptl.disk.drafts.os.fsync", _full)
     told = fault("big.txt", "a line\n" * 1000, labelled=False)
     assert re.sub("[0-9a-f]{64}", "KEY", told) == (
         f"{tmp_path}/cache/data/KEY.2.arrow: cannot be written (No space left on device); nothing was left half-written. "

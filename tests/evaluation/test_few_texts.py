@@ -94,7 +94,10 @@ def test_a_file_of_an_earlier_version_loads() -> None:
     old = Evaluation.from_dict(raw)
     assert (old.most_frequent, old.texts_learnt) == (None, None)
     assert old.warnings() == []
-    assert old.score_lines()[0] == f"accuracy {old.accuracy} on 20 texts"
+    assert old.score_lines()[:2] == [
+        f"accuracy {old.accuracy} on 20 texts",
+        f"macro-F1 {old.macro_f1.value:.3f} (too few texts for an interval) over 2 labels",
+    ]
 
 
 def test_the_bar_is_the_most_frequent_label_of_the_training_part() -> None:

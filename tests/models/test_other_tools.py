@@ -181,9 +181,19 @@ def test_the_note_of_an_adapter_can_be_followed(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, encoder.encode(TEXTS[:1]), atol=2e-5)
 
 
-def test_the_note_of_a_classifier_names_its_head(tmp_path: Path) -> None:
-    head = Head(DIM, 2)
-    TextClassifier(tiny_encoder("bert"), head, ["a", "b"]).eval().save(tmp_path / "saved")
+def test_the_folder_of_a_classifier_names_its_labels_and_who_reads_its_head(tmp_path: Path) -> None:
+    from transformers import AutoConfig
+
+    encoder = tiny_encoder("bert")
+    encoder.transformer.model.config.id2label = {0: "negative", 1: "neutral", 2: "positive"}
+    TextClassifier(encoder, Head(DIM, 2), ["good", "悪い"]).eval().save(tmp_path / "saved")
+    config = AutoConfig.from_pretrained(tmp_path / "saved")
+    assert (config.id2label, config.label2id, config.num_labels) == (
+        {0: "good", 1: "悪い"},
+        {"good": 0, "悪い": 1},
+        2,
+    )
+    assert TextClassifier.load(tmp_path / "saved").labels == ("good", "悪い")
     assert (tmp_path / "saved" / "other-tools.txt").read_text("utf-8") == OPENED + (
         "The head is read by nlptl alone: TextClassifier.load(folder). transformers.pipeline('text-classification') would draw "
         "another head at random.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -11,14 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.reading import cut_texts
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.packing import Batch
+from nlptl.models.sentence_settings import sentence_settings
 from nlptl.stages.bert import Bert
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.models.test_weights import change, loaded, plain_vectors, sentence_transformers
@@ -127,7 +132,10 @@ def test_the_setting_prompt_is_stored_and_shown(folder: Path, tmp_path: Path) ->
     change(folder / "config_sentence_transformers.json", prompts={"q": "the bad "}, default_prompt_name="q")
     data, context = TextData(labelled=(["good", "bad"], ["a", "b"])), RunContext()
     encoder = Bert(weights=str(folder), prompt="the good ").run(data=data, context=context)
-    assert 'Prompt: "the good " stands before every text.' in context.record.sentences
+    assert "Prompt: 'the good ' stands before every text." in context.record.sentences
+    assert context.record.warnings == []
+    Bert(weights=str(folder)).run(data=data, context=context)
+    assert context.record.warnings == ["Prompt: 'the bad ' stands before every text."]
     np.testing.assert_allclose(
         encoder.encode(TEXTS), plain_vectors(folder, with_prompt("the good ", TEXTS), "mean", longest=20), atol=2e-5
     )
@@ -152,8 +160,8 @@ def test_prompts_of_which_none_is_the_default_are_told(folder: Path) -> None:
     context = RunContext()
     Bert(weights=str(folder)).run(data=TextData(labelled=(["good"], ["a"])), context=context)
     assert (
-        'The weights name the prompts "query", "passage", none of them by default; `prompt:` of bert sets one.'
-        in context.record.sentences
+        "The weights name the prompts 'query', 'passage', none of them by default; `prompt:` of bert sets one."
+        in context.record.warnings
     )
 
 
@@ -163,6 +171,12 @@ def test_each_sentence_gets_the_prompt(folder: Path) -> None:
     text = ["the story was great and lovely.", "a dull film and quite a bad ending."]
     expected = encoder.encode(text).mean(axis=0)
     np.testing.assert_allclose(given.encode([" ".join(text)])[0], expected, atol=1e-5)
+
+
+def test_the_prompt_counts_where_texts_are_cut(folder: Path) -> None:
+    data = TextData(labelled=(["the film is good and bad and dull", "good"], ["a", "b"]))
+    plain, prompted = (pretrained_encoder(folder, max_length=10, prompt=prompt) for prompt in ("", "the good "))
+    assert [counts.cut for encoder in (plain, prompted) for counts in cut_texts(encoder, data)] == [0, 1]
 
 
 def test_a_prompt_that_leaves_no_room_is_told(folder: Path) -> None:
@@ -203,9 +217,23 @@ def test_vectors_keep_their_first_numbers(folder: Path) -> None:
     np.testing.assert_array_equal(loaded(folder).encode(TEXTS), before)
 
 
+def test_a_dense_module_that_does_not_take_what_comes_before(folder: Path) -> None:
+    modules(folder, "Transformer", "Pooling", "Dense", "Dense")
+    dense(folder / "2_Dense", inputs=DIM - 1)
+    dense(folder / "3_Dense", inputs=7)
+    assert refused(folder) == (
+        f"2_Dense/config.json: in_features: found {DIM - 1}; expected {DIM}, the width of what comes before. Choose other weights."
+    )
+    dense(folder / "2_Dense")
+    assert refused(folder) == (
+        "3_Dense/config.json: in_features: found 7; expected 6, the width of what comes before. Choose other weights."
+    )
+
+
 def test_a_dense_module_of_another_size(folder: Path) -> None:
     modules(folder, "Transformer", "Pooling", "Dense")
     dense(folder / "2_Dense", inputs=DIM - 1)
+    change(folder / "2_Dense" / "config.json", in_features=DIM)
     with pytest.raises(ArtifactError) as told:
         loaded(folder)
     assert str(told.value) == (
@@ -261,7 +289,8 @@ def test_the_side_on_which_texts_are_cut(place: str, folder: Path, tmp_path: Pat
     assert pretrained_encoder(folder, max_length=10).token_ids([LONG])[0] == [whole[0], *whole[-9:]]
     by_sentence = SentenceVectors(pooling="mean", by_sentence=True).run(encoder, data=TextData())
     (ids,) = by_sentence.token_ids([LONG])
-    assert len(ids) == 20
+    assert len(ids) == 80
+    assert ids[0] == whole[0]
     assert ids[-16:] == encoder.token_ids([LONG.split(". ", maxsplit=1)[0] + "."])[0]  # the last sentence is whole
 
 
@@ -448,6 +477,56 @@ def test_a_dense_module_as_a_pickle(folder: Path) -> None:
         "2_Dense/model.safetensors: is missing; expected the weights of this Dense module, for a pickle is never read. Load the "
         "folder with sentence-transformers where you trust it and save it again."
     )
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["mean", "\ud800", "\x1b[31m", "../x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [
+    ("config_sentence_transformers.json", name) for name in ("prompts", "default_prompt_name", "truncate_dim")
+] + [
+    ("sentence_bert_config.json", name)
+    for name in ("max_seq_length", "do_lower_case", "tokenizer_args", "model_args", "transformer_task", "other")
+] + [
+    ("1_Pooling/config.json", name) for name in ("pooling_mode", "include_prompt", "pooling_mode_cls_token", "other")
+] + [
+    ("2_Dense/config.json", name) for name in ("in_features", "bias", "activation_function", "use_residual", "other")
+]  # fmt: skip
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=VALUES)
+def test_any_value_is_honoured_or_refused_in_one_printable_sentence(
+    place: tuple[str, str], value: Any, folder: Path
+) -> None:
+    modules(folder, "Transformer", "Pooling", "Dense")
+    dense(folder / "2_Dense")
+    file, name = place
+    before = (folder / file).read_text("utf-8") if (folder / file).is_file() else "{}"
+    change(folder / file, **{name: value})
+    told = ""
+    try:
+        sentence_settings(folder)
+    except ArtifactError as error:
+        told = str(error)
+    finally:
+        (folder / file).write_text(before, "utf-8")
+    assert not told or told.isprintable()
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(listed=st.lists(st.fixed_dictionaries({"type": VALUES, "path": VALUES}) | VALUES, max_size=3) | VALUES)
+def test_any_list_of_modules_is_honoured_or_refused(listed: Any, folder: Path) -> None:
+    (folder / "modules.json").write_text(json.dumps(listed), "utf-8")
+    with contextlib.suppress(ArtifactError):
+        assert sentence_settings(folder).transformer == folder
 
 
 # Judged by sentence-transformers, where it is installed

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlptl.context import RunContext
 from nlptl.interfaces.text import comparison_lines
+from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies import comparison
 from nlptl.runs.studies.comparison import ComparisonRow, read_comparison, summarise
 
@@ -101,6 +103,21 @@ def test_rows_of_any_arm_name_are_read_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / "comparison.jsonl"
     path.write_text(comparison._lines(found), encoding="utf-8")
     assert comparison._read_rows(path) == (found, 0)
+
+
+def test_arms_whose_names_hold_line_ends_resume(review_files: Path) -> None:
+    path, out = review_files / "small.yaml", review_files / "out"
+    arms = '{"a\\u2028b\\x85c\\nd\\r\\x1ce": {}, "x\\u2029": {stages.0.epochs: 0}}'
+    study = f'compare: {{seeds: 2, arms: {arms}, tests: {{"t\\u2028": test.csv}}}}\n'
+    path.write_text(path.read_text().replace("epochs: 20", "epochs: 1") + study)
+    first = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu")).comparison
+    assert first is not None
+    assert first.arms == ("a\u2028b\x85c\nd\r\x1ce", "x\u2029")
+    rows = (out / "comparison.jsonl").read_bytes()
+    for settings in (path, out / "pipeline.yaml"):
+        (out / ".inputs.json").unlink()
+        assert Pipeline.from_yaml(settings).run(out, context=RunContext(device="cpu")).comparison == first
+        assert (out / "comparison.jsonl").read_bytes() == rows
 
 
 def test_a_summary_is_read_back(tmp_path: Path) -> None:

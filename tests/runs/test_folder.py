@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nlptl import drafts
 from nlptl.artifact import Manifest, publish
 from nlptl.context import RunContext
+from nlptl.disk import drafts
 from nlptl.errors import ArtifactError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder

@@ -15,9 +15,9 @@ import pytest
 
 from nlptl.artifact import read_manifest
 from nlptl.context import RunContext
+from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError, StorageError
 from nlptl.interfaces.text import comparison_lines, run_lines, show_lines
-from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.progress import SilentProgress

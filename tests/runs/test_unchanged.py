@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from nlptl.context import RunContext
+from nlptl.errors import ConfigError
 from nlptl.progress import SilentProgress
 from nlptl.runs import pipeline as pipeline_module
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
+from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import tiny_folder
 
 STUDY = (
@@ -156,15 +158,32 @@ def test_the_stamp_moves_only_when_something_was_made(finished: Path) -> None:
     assert stamp.stat().st_mtime_ns > before
 
 
-def test_a_kept_run_loads_no_library_of_models_or_data(finished: Path) -> None:
+def test_a_run_that_fails_is_not_finished(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(*_: object, **__: object) -> None:
+        raise ConfigError("stop")
+
+    monkeypatch.setattr(SkipGram, "run", stops)
+    with pytest.raises(ConfigError):
+        run(finished, "stages.0.epochs=3")
+    assert not (finished / "out" / "finished.json").exists()
+
+
+@pytest.mark.parametrize("first", ["skipgram", "bert"])
+def test_a_kept_run_loads_no_library_of_models_or_data(review_files: Path, first: str) -> None:
+    settings = ["stages.0.epochs=1"]
+    if first == "bert":
+        weights = tiny_folder(review_files / "enc", "bert")
+        settings = [f"stages.0={{stage: bert, weights: {weights}}}", "stages.1.pooling=mean"]
+    run(review_files, *settings)
     code = (
         "import sys\nfrom nlptl.interfaces import cli\nsys.argv = ['nlptl', *sys.argv[1:]]\n"
         "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code\n"
         "print({'torch', 'transformers', 'datasets', 'pandas', 'pyarrow', 'sklearn', 'scipy'} & set(sys.modules))"
     )
-    arguments = ["run", "small.yaml", "--out", "out", "--set", "stages.0.epochs=1", "-q"]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    arguments = ["run", "small.yaml", "--out", "out", *changes, "-q"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=finished, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments], cwd=review_files, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
     assert "Test: accuracy" in done.stdout

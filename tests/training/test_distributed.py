@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from nlptl.context import RunContext
+from nlptl.disk.locks import run_lock
 from nlptl.errors import ConfigError, ProcessError
-from nlptl.locks import run_lock
 from nlptl.models.classifier import TextClassifier
 from nlptl.pretraining.encoders.pile import Draw
 from nlptl.pretraining.encoders.simcse import SimCSETraining

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.config import did_you_mean
-from nlptl.drafts import write_atomically
+from nlptl.disk.drafts import write_atomically
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
 from nlptl.models.word_vector_files.reading import Format, counts_path

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.drafts import temporary_folder
+from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import DataError
 from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus, available_cores

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.context import RunContext
-from nlptl.drafts import append_lines, write_text_atomically
+from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
 from nlptl.evaluation.intervals import (
     MIN_TEXTS,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nlptl import hard_links
 from nlptl.artifact import Manifest, publish, read_manifest, verify
+from nlptl.disk import hard_links
 from nlptl.errors import ArtifactError
 
 LARGE = b"ab" * (hard_links.MIN_BYTES // 2)

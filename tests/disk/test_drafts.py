@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from nlptl import drafts
 from nlptl.artifact import Manifest, publish, read_published
-from nlptl.drafts import append_lines, sweep, temporary_folder, write_atomically, write_text_atomically
+from nlptl.disk import drafts
+from nlptl.disk.drafts import append_lines, sweep, temporary_folder, write_atomically, write_text_atomically
 from nlptl.errors import ArtifactError, StorageError
 from tests.forked import FORKED
 
@@ -354,7 +354,7 @@ def test_temporary_folders_of_killed_processes_go_and_others_stay(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     script = (
-        "import sys; from nlptl.drafts import temporary_folder\n"
+        "import sys; from nlptl.disk.drafts import temporary_folder\n"
         "with temporary_folder('corpus') as folder:\n"
         "    (folder / 'ids').write_bytes(b'0' * 1000); print(folder, flush=True); sys.stdin.read()"
     )

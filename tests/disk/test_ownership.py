@@ -12,8 +12,8 @@ from nlptl.artifact import (
     Manifest,
     publish,
 )
+from nlptl.disk.ownership import check_replaceable, is_ours
 from nlptl.errors import ArtifactError
-from nlptl.ownership import check_replaceable, is_ours
 
 
 def write_hello(folder: Path) -> None:

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from nlptl.disk_errors import checked_path, told_as_storage_error
+from nlptl.disk.locks import held, made_and_held
+from nlptl.disk.refusals import checked_path, told_as_storage_error
 from nlptl.errors import ArtifactError, StorageError
-from nlptl.locks import held, made_and_held
 
 ABANDONED = 7 * 24 * 3600.0  # seconds after which a draft goes where locks tell nothing
 _DRAFT = re.compile(r"\.(.+)\.draft-(old-)?[0-9]{30,39}", re.DOTALL)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from nlptl import locks
+from nlptl.disk import locks
+from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError
-from nlptl.locks import run_lock
 
 
 def test_the_second_run_on_a_folder_is_refused_with_the_holder(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from nlptl.locks import run_lock\n"
+        "import sys; from pathlib import Path; from nlptl.disk.locks import run_lock\n"
         "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]

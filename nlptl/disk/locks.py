@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nlptl.disk_errors import told_as_storage_error
+from nlptl.disk.refusals import told_as_storage_error
 from nlptl.errors import ArtifactError
 
 RUN_LOCK = ".lock"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from nlptl.config import MAX_JSON, load_json
-from nlptl.disk_errors import shown, told_as_storage_error
+from nlptl.disk.refusals import shown, told_as_storage_error
 from nlptl.errors import ArtifactError
 
 MANIFEST = "manifest.json"
