@@ -134,6 +134,6 @@ def run(path: Path, out: Path) -> None:
 def run_and_fail(path: Path, out: Path) -> None:
     """Run a pipeline file whose check fails on process 1."""
     if processes().index == 1:
-        with mock.patch.object(Chain, "check", side_effect=DataError("disk: gone.")):
+        with mock.patch.object(Chain, "check_into", side_effect=DataError("disk: gone.")):
             run(path, out)
     run(path, out)

@@ -133,7 +133,7 @@ def run(
 def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     """Check a pipeline and all of its data; train nothing.
 
-    Exit code 2 means faults.
+    What a person should know of the data goes to stderr. Exit code 2 means faults.
     """
     from nlptl.runs.pipeline import Pipeline
 
@@ -141,7 +141,8 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     data, report = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    tell([*report.sentences(), *chain.remarks(data), f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
+    complain([*report.sentences(), *chain.remarks(data)])
+    tell([f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
 app.command(

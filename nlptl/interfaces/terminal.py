@@ -117,7 +117,7 @@ def remark(line: str, *, wrap: bool = True) -> None:
 
 
 def complain(lines: Iterable[str]) -> None:
-    """Print errors on stderr, whichever process this is. Only a terminal gets them broken into lines."""
+    """Print sentences on stderr, whichever process this is. Only a terminal gets them broken into lines."""
     for line in lines:
         print(wrapped(line) if sys.stderr.isatty() else escaped(line), file=sys.stderr, flush=True)
 

@@ -18,6 +18,7 @@ from tests.forked import FORKED
 
 
 def _run(path: str, out: str, temporary: str, said: str) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever starts the tests may ignore it
     os.environ["TMPDIR"] = tempfile.tempdir = temporary
     os.environ["NLPTL_CACHE"] = f"{temporary}-cache"
     with open(said, "wb") as file:

@@ -99,7 +99,7 @@ def test_a_run_of_two_processes_is_one_run(two: Path) -> None:
     folder = two / "two"
     assert sorted(path.name for path in folder.iterdir()) == [
         ".lock", "1-bert", "2-sentence_vectors", "3-classification_head", "4-finetune", "data.json", "evaluation.json",
-        "pipeline.yaml",
+        "finished.json", "pipeline.yaml",
     ]  # fmt: skip
     alone = Pipeline.from_yaml(two / "small.yaml").run(two / "one", context=RunContext(device="cpu"))
     assert alone.evaluation is not None
