@@ -45,7 +45,7 @@ class SentenceVectors(Stage):
     by_sentence: bool | None = None
     """For a transformer: read every sentence of a text alone and take the mean of their vectors. Made for long texts, of which
     an encoder that was trained on sentences sees little at once: a head over frozen vectors tells the opinion of reviews better
-    by 3 to 8 points, and what they are about no better. `max_length` then limits a sentence; a text may be four times as long.
+    by 3 to 10 points, and what they are about no better. `max_length` then limits a sentence; a text may be four times as long.
     null: as the encoder does; weights as they come read texts whole."""
     sif_a: float = Field(default=1e-3, gt=0, le=1)
     """SIF's a: words more frequent than this share count for less; smaller lets only rare words speak."""
