@@ -216,11 +216,14 @@ def _check_movable(folder: Path) -> None:
 
 
 def _settle(draft: Path) -> None:
-    """Give all files the permissions that the umask has given the draft, and flush them."""
+    """Give all files the permissions that the umask has given the draft, and flush them. A shared file keeps its own."""
     mode = draft.stat().st_mode
     for path in (*draft.rglob("*"), draft):
         if not path.is_symlink():
-            path.chmod(stat.S_IMODE(mode) if path.is_dir() else mode & 0o666)
+            found, wanted = path.stat(), stat.S_IMODE(mode) if path.is_dir() else mode & 0o666
+            is_shared = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+            if stat.S_IMODE(found.st_mode) != wanted and not is_shared:
+                path.chmod(wanted)
             _sync(path)
 
 
