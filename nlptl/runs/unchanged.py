@@ -92,7 +92,7 @@ def unchanged_run(chain: Chain, folder: Path, key: object, *, compared: bool, pr
     with contextlib.suppress(
         ArtifactError, ConfigError, ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError
     ):
-        known = read_result(folder / on_disk.INPUTS)
+        known = read_result(folder / on_disk.INPUTS, sealed_only=True)
         if known is None or known["key"] != _key(key):
             return None
         if file_digest(folder / RUN_SETTINGS) != known["settings"]:
@@ -110,13 +110,14 @@ def _read(
     outcomes = tuple(
         StageOutcome(place, checked_manifest(place, stamps=made[place.name]), kept=True) for place in places
     )
-    report = TypeAdapter(DataReport).validate_python(read_result(folder / on_disk.DATA_REPORT))
-    scores, comparison = read_scores(folder), read_comparison(folder) if compared else None
+    report = TypeAdapter(DataReport).validate_python(read_result(folder / on_disk.DATA_REPORT, sealed_only=True))
+    scores = read_scores(folder, sealed_only=True)
+    comparison = read_comparison(folder, sealed_only=True) if compared else None
     last = outcomes[-1].manifest
     scored = last.kind == "classifier" and chain.data.test is not None
     if scored != (scores is not None and scores.identity == last.identity) or compared != (comparison is not None):
         return None
-    if read_result(folder / on_disk.FINISHED) != what_is_made(outcomes, scores, comparison):
+    if read_result(folder / on_disk.FINISHED, sealed_only=True) != what_is_made(outcomes, scores, comparison):
         return None
     for place in places:
         progress.say(f"{place.name}: kept, nothing it depends on has changed.")

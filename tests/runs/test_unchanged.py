@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from nlptl import artifact
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError
+from nlptl.interfaces.text import show_lines
 from nlptl.progress import SilentProgress
 from nlptl.runs import pipeline as pipeline_module
 from nlptl.runs.pipeline import Pipeline
@@ -293,6 +295,66 @@ def test_what_a_run_made_is_not_blessed_when_it_was_changed_meanwhile(finished: 
     run(finished, "stages.0.epochs=2", progress=Changes())
     assert not (finished / "out" / ".inputs.json").exists()
     assert not run(finished, "stages.0.epochs=2").stages[0].kept
+
+
+def unseal(path: Path, old: str, new: str, *, again: bool = False) -> None:
+    """Edit a result and take its digest out, or make another digest."""
+    text = path.read_text()
+    assert old in text
+    content = json.loads(text.replace(old, new, 1))
+    del content["digest"]
+    path.write_text(json.dumps(artifact.sealed(content) if again else content, indent=2))
+
+
+def test_results_without_a_digest_are_shown_with_a_remark_and_never_kept(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = finished / "out" / "evaluation.json"
+    whole = path.read_text()
+    unseal(path, '"rows": 20', '"rows": 999')
+    shown = "\n".join(show_lines(finished / "out"))
+    assert "999 texts" in shown
+    assert shown.endswith(
+        f"{path}: holds no digest of its own, so a change would not be noticed. Run the pipeline again."
+    )
+    hear = Hear()
+    result = run(finished, "stages.0.epochs=1", progress=hear)
+    assert result.evaluation is not None
+    assert result.evaluation.rows == 20
+    assert path.read_text() == whole
+    assert (
+        f"{path}: holds no digest of its own, so a change would not be noticed. Run the pipeline again. The test texts are "
+        "scored again."
+    ) in hear.said
+    assert all(outcome.kept for outcome in result.stages)
+
+
+def test_scores_that_are_not_those_of_the_finished_run_are_made_again(finished: Path) -> None:
+    path = finished / "out" / "evaluation.json"
+    whole = path.read_text()
+    unseal(path, '"rows": 20', '"rows": 999', again=True)
+    run(finished, "stages.0.epochs=1")
+    assert path.read_text() == whole
+
+
+@pytest.mark.parametrize("name", ["finished.json", ".inputs.json", "data.json", "comparison.json"])
+def test_no_file_without_a_digest_vouches_for_a_run(finished: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    unseal(finished / "out" / name, "{", "{")
+    assert looks(finished, monkeypatch, "stages.0.epochs=1")[0]
+    assert "digest" in json.loads((finished / "out" / name).read_text())
+
+
+def test_rows_and_stages_without_a_digest_are_made_again(finished: Path) -> None:
+    rows, manifest = finished / "out" / "comparison.jsonl", finished / "out" / "4-finetune" / "manifest.json"
+    whole = rows.read_text()
+    first, *others = whole.splitlines()
+    edited = {key: value for key, value in json.loads(first).items() if key != "digest"}
+    rows.write_text("\n".join([json.dumps(edited | {"correct": "1" * len(edited["correct"])}), *others]) + "\n")
+    unseal(manifest, '"seconds": ', '"seconds": 1')
+    assert "4-finetune/manifest.json: holds no digest of its own" in "\n".join(show_lines(finished / "out"))
+    result = run(finished, "stages.0.epochs=1")
+    assert [outcome.kept for outcome in result.stages] == [True, True, True, False]
+    assert sorted(rows.read_text().splitlines()) == sorted(whole.splitlines())
 
 
 @pytest.mark.parametrize("first", ["skipgram", "bert"])
