@@ -241,6 +241,31 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path
     assert reads == ["hello", "new"]
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_file_that_goes_while_its_digest_is_made(
+    replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, digest = published(tmp_path / "a"), artifact.file_digest
+
+    def vanishing(path: Path) -> str:
+        if path.name == "tokenizer.json":
+            if replaced:
+                publish(folder, lambda draft: (draft / "other.json").write_text("1") and None, Manifest(kind="encoder"))
+            else:
+                path.unlink()
+        return digest(path)
+
+    monkeypatch.setattr(artifact, "file_digest", vanishing)
+    if replaced:
+        assert read_published(folder, listing) == ["manifest.json", "other.json"]
+        return
+    with pytest.raises(ArtifactError) as caught:
+        read_published(folder, listing)
+    assert str(caught.value) == (
+        f"{folder}/tokenizer.json: is missing though the manifest names it; the folder is damaged. Run it again."
+    )
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800", b"a\xff".decode("utf-8", "surrogateescape")])
 def test_paths_that_libraries_cannot_open_are_told(name: str, tmp_path: Path) -> None:
     if "\0" in name:

@@ -58,7 +58,7 @@ def checkpoint_folder(stage: Path) -> Path:
 def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
     """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
     old = folder / RUN_SETTINGS
-    if not old.is_file() or old.read_text(encoding="utf-8") != settings:
+    if not old.is_file() or old.read_bytes() != settings.encode():
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
     (folder / INPUTS).unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def await_main(folder: Path, settings: str) -> None:
     """Wait until this process sees the settings of process 0. Raises ConfigError after ten seconds."""
     for _ in range(TRIES):
         with contextlib.suppress(OSError):
-            if (folder / RUN_SETTINGS).read_text(encoding="utf-8") == settings:
+            if (folder / RUN_SETTINGS).read_bytes() == settings.encode():
                 return
         time.sleep(0.5)
     raise not_shared(folder / RUN_SETTINGS)
