@@ -94,10 +94,12 @@ def library_versions() -> dict[str, str]:
 
 
 def publish(
-    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
+    folder: Path | str, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
     beside: Collection[Path] = (), stamped: bool = False,
 ) -> Manifest:  # fmt: skip
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
+
+    Raises it too for a stage of a run, which a stage alone replaces.
 
     See `foreign_files` on `files`. A large file that one of the published folders `beside` it holds too is shared with it.
     With `stamped`, `checked_manifest` need not read the files of this very folder again; without, equal content gives
@@ -106,6 +108,8 @@ def publish(
 
     def check(found: Path) -> None:
         check_replaceable(found, files)
+        if "stage" not in manifest.settings:
+            _check_no_stage(found)
 
     def write_all(draft: Path) -> Manifest:
         write(draft)
@@ -127,6 +131,18 @@ def replace_settings(folder: Path, manifest: Manifest, settings: Mapping[str, An
     published, text = _written(manifest.model_copy(update={"settings": dict(settings)}))
     write_text_atomically(folder / MANIFEST, text)
     return published
+
+
+def _check_no_stage(folder: Path) -> None:
+    """Raise ArtifactError for the folder of a stage inside its run."""
+    made_by: Mapping[str, Any] = {}
+    with contextlib.suppress(ArtifactError):
+        if folder.is_dir() and is_run(folder.parent):
+            made_by = read_manifest(folder).settings
+    if "stage" in made_by:
+        raise ArtifactError(
+            f"{folder}: is a stage of the run {folder.parent}; nothing was overwritten. Choose another folder."
+        )
 
 
 def _files_by_digest(folders: Collection[Path]) -> dict[str, Path]:

@@ -38,9 +38,9 @@ def checked_path(path: Path | str) -> Path:
 
     Raises ArtifactError for what is no path, for NUL characters and names that are not UTF-8.
     """
-    if not isinstance(path, str | Path):
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise ArtifactError(
-            f"found {path!r} of the type {type(path).__name__} as a path, but must be a text or a Path. Give one."
+            f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
         )
     text = os.path.expanduser(path)
     if "\0" in text:

@@ -28,7 +28,7 @@ from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.disk.drafts import remove_folder, sweep, write_text_atomically
 from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
-from nlptl.disk.refusals import told_as_read_error
+from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
@@ -61,7 +61,8 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
     if not old.is_file() or old.read_bytes() != settings.encode():
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
-    (folder / INPUTS).unlink(missing_ok=True)
+    with told_as_storage_error(folder):
+        (folder / INPUTS).unlink(missing_ok=True)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_result(folder / DATA_REPORT, data_report)
 
@@ -190,18 +191,25 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     return (Encoder if read_manifest(folder).kind == "encoder" else TextClassifier).load(folder)
 
 
-def kept_stage(stage: Path, identity: str, settings: Mapping[str, Any]) -> Manifest | None:
-    """Return the manifest of a finished, undamaged stage of this identity. None if there is none.
+def kept_stage(
+    stage: Path, identity: str, settings: Mapping[str, Any], *, say: Callable[[str], None]
+) -> Manifest | None:
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none. Damage is told.
 
     Paths in its settings follow a file that has moved, since its content alone is part of the identity.
     """
-    with contextlib.suppress(ArtifactError):
-        if read_manifest(stage).identity == identity:
-            manifest = artifact.checked_manifest(stage)
-            if manifest.settings != settings and processes().is_main:
-                manifest = artifact.replace_settings(stage, manifest, settings)
-            return manifest
-    return None
+    if not os.path.lexists(stage):
+        return None
+    try:
+        if read_manifest(stage).identity != identity:
+            return None
+        manifest = artifact.checked_manifest(stage)
+    except ArtifactError as error:
+        say(f"{error} It is made again.")
+        return None
+    if manifest.settings != settings and processes().is_main:
+        manifest = artifact.replace_settings(stage, manifest, settings)
+    return manifest
 
 
 def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:

@@ -52,6 +52,7 @@ class Pipeline(Chain):
         Paths in the file are relative to its folder, those in assignments to the current one. Raises ConfigError with one
         sentence for every fault of the file.
         """
+        path = checked_path(path)
         raw = load_yaml(path)
         if raw is None:
             raise ConfigError(f"{path}: the file is empty. Write data: and stages:.")
@@ -59,8 +60,8 @@ class Pipeline(Chain):
             raise ConfigError(
                 f"{path}: found {type(raw).__name__}; expected a block with data: and stages: . Write one."
             )
-        pipeline = parse(cls, override(raw, assignments), where=str(path), folder=Path(path).parent)
-        pipeline._file = Path(path)
+        pipeline = parse(cls, override(raw, assignments), where=str(path), folder=path.parent)
+        pipeline._file = path
         return pipeline
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:
