@@ -1,6 +1,6 @@
 """Published folders and JSON results: manifests, digests, and the one door through which they are read.
 
-Whatever is read here was written by nlptl and compared with its digest.
+Files of a folder are compared with their digests before they are read. JSON of earlier versions has no digest of its own.
 """
 
 from __future__ import annotations

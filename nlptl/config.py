@@ -116,7 +116,7 @@ class Config(BaseModel):
 
 
 def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> BeforeValidator:
-    """Return a validator that accepts "auto" or a number from `least` to `most`; the smallest positive one is told as "above 0"."""
+    """Return a validator that accepts "auto" or a number from `least` to `most`. SMALLEST as `least` is told as "above 0"."""
     number = NUMBERS[kind]
     lower = "above 0" if least == SMALLEST else f"of at least {least:g}"
 

@@ -81,7 +81,7 @@ def fault_sentences(
         sentence = (where + ("." if in_python else ": ") + path if path else where) + _predicate(fault)
         yield sentence if sentence.endswith((".", "?")) else sentence + "."
     if (more := len(found) + len(raw) - len(located) - MAX_SENTENCES) > 0:
-        yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Mend the first ones."
+        yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Correct these first."
 
 
 def cut(text: str) -> str:

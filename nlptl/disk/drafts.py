@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gzip
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import IO, TypeVar, cast
 
 from nlptl.disk.locks import held, made_and_held
 from nlptl.disk.refusals import checked_path, told_as_storage_error
@@ -38,7 +39,7 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part.
 
     The permissions of what is replaced stay, and so does a link: the file that it names is replaced. A device or a pipe is
@@ -59,6 +60,18 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
+
+
+def packed_by_name(path: Path, write: Callable[[IO[bytes]], object]) -> Callable[[IO[bytes]], object]:
+    """Return a `write` that compresses if the name ends in .gz. Equal content gives equal bytes."""
+    if path.suffix.lower() != ".gz":
+        return write
+
+    def packed(file: IO[bytes]) -> None:
+        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
+            write(cast("IO[bytes]", inner))
+
+    return packed
 
 
 def write_folder_atomically(

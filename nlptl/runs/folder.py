@@ -125,11 +125,6 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a JSON file of the run, whole or not at all."""
-    write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     """Raise ArtifactError where the run would replace something that nlptl did not write."""
     files = stage_files()
