@@ -112,7 +112,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             ", labelled: train.csv",
             "",
             "p.yaml: stages.1: classification_head needs data.labelled, which is missing. "
-            "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
+            "Set data.labelled to a file, or data.label_names to predict from the names alone.",
         ),
         (
             "skipgram}",

@@ -194,15 +194,15 @@ def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> Non
         ({"device": "gpu"}, "RunContext.device is 'gpu', but must be one of auto, cpu, cuda. Choose one of them."),
         (
             {"seed": -1},
-            "RunContext.seed is -1, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is -1, but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
         (
             {"seed": True},
-            "RunContext.seed is True, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is True, but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
         (
             {"seed": "3"},
-            "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
     ],
 )
@@ -250,3 +250,17 @@ def test_other_values_are_no_numbers() -> None:
         assert len(told(lambda name=name: Numbers(**{name: Fraction(7, 3)}))) == 1  # type: ignore[misc]
     assert SkipGram(include_labelled=np.True_) == SkipGram(include_labelled=True)
     assert told(lambda: Numbers(real=np.float32("nan")))[0].endswith("but must be a finite number.")
+
+
+def test_a_table_in_memory_is_no_source() -> None:
+    assert told(lambda: Pipeline(data={"labelled": {"text": ["a"]}}, stages=[SkipGram()])) == (
+        "Pipeline.data.labelled is not a source. Give the path of a file, a FileSource or a HubSource; texts in memory go to "
+        "a stage's run as TextData.",
+    )
+
+
+@pytest.mark.parametrize("assignments", ["seed=1", [1], None])
+def test_assignments_are_a_list_of_texts(assignments: Any) -> None:
+    assert told(lambda: Pipeline.from_yaml("p.yaml", assignments=assignments)) == (
+        f"assignments: found {assignments!r}; expected a list of texts. Write ['stages.0.dim=50'].",
+    )
