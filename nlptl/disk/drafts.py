@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, BinaryIO, TypeVar, cast
 
 from nlptl.disk.locks import held, made_and_held
 from nlptl.disk.refusals import checked_path, told_as_storage_error
@@ -39,7 +39,7 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part.
 
     The permissions of what is replaced stay, and so does a link: the file that it names is replaced. A device or a pipe is
