@@ -120,7 +120,7 @@ def publish(
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
         mode = draft.stat().st_mode & 0o666
         for path in paths.values():
-            if not path.is_symlink():
+            if not path.is_symlink() and path.stat().st_mode & 0o7777 != mode:
                 path.chmod(mode)  # before the stamps, which would not fit any more
         digests = {name: file_digest(path) for name, path in paths.items()}
         held = _files_by_digest(beside)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
-from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
+from nlptl.artifact import DIGEST, RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import MAX_JSON, dump_yaml, load_json, load_yaml
 from nlptl.disk.drafts import remove_folder, sweep, write_text_atomically
 from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
@@ -150,7 +150,7 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
 
 
 def _is_of_a_run(path: Path) -> bool:
-    """Return whether a run wrote a file, or one of its name that is empty or torn."""
+    """Return whether a run wrote a file, or one that is damaged now: what cannot be read is told and made again."""
     if not (path.parent / RUN_SETTINGS).is_file():
         return False  # a run writes its settings first
     with path.open("rb") as file:
@@ -162,8 +162,10 @@ def _is_of_a_run(path: Path) -> bool:
     try:
         content = load_json(path, most=MAX_JSON)
     except (ValueError, RecursionError, ConfigError):
-        return b"{\n".startswith(beginning)  # torn; lines of JSON begin otherwise
-    return isinstance(content, dict) and bool(content.keys() & {artifact.DIGEST, _FIRST_KEYS[path.name]})
+        return beginning != b'{"'  # with which lines of JSON begin, and no file of a run
+    return not content or (
+        isinstance(content, dict) and not content.keys().isdisjoint({DIGEST, _FIRST_KEYS[path.name]})
+    )
 
 
 def _is_saved_by_hand(stage: Path) -> bool:

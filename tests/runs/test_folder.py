@@ -131,8 +131,8 @@ def test_a_folder_of_somebody_else_in_a_stages_place_ends_the_run_before_it_begi
 
 
 FOREIGN = {
-    "comparison.jsonl": '{"text": "mine"}\n', "comparison.json": '{"mine": 1}', "evaluation.json": "[1]", "data.json": "mine",
-    "finished.json": '{"text": "a"}\n{"text": "b"}\n', ".inputs.json": '{"a": 2}',
+    "comparison.jsonl": '{"text": "mine"}\n', "comparison.json": '{"mine": 1}', "evaluation.json": "[1]",
+    "data.json": '{"rows": []}', "finished.json": '{"text": "a"}\n{"text": "b"}\n', ".inputs.json": '{"a": 2}',
 }  # fmt: skip
 
 
@@ -163,9 +163,9 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", '{\n  "ident', '{"arm": "a", "see', '{"identity": "of an early version"}']
+    "content", ["", "{", "{}", "[]", "x", '{\n  "ident', '{"arm": "a", "see', '{"identity": "of an early version"}']
 )
-def test_torn_files_of_a_run_are_no_foreign_files(tmp_path: Path, content: str) -> None:
+def test_damaged_files_of_a_run_are_no_foreign_files(tmp_path: Path, content: str) -> None:
     folder_module.begin(tmp_path, settings=folder_module.MARK, data_report={"parts": {}})
     (tmp_path / ("comparison.jsonl" if "arm" in content else "evaluation.json")).write_text(content)
     folder_module.check_folder(tmp_path, [])
