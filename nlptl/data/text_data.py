@@ -24,7 +24,7 @@ from nlptl.faults import shown
 
 _MAX_MEANT = 1_000  # known labels among which the one that is meant is looked for
 
-NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"  # a few words for each label
+NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str] | Mapping[bool, str]"  # a few words for each label
 
 
 @dataclass(frozen=True, init=False)
@@ -54,7 +54,8 @@ class TextData:
     ) -> None:
         """Accept tables, or what `nlptl.data.python_texts` reads: lists, arrays, Series, frames, data sets, paths of files.
 
-        `text` and `label` name the columns of frames, data sets and files. "skip" leaves out rows without text or label;
+        `text` and `label` name the columns of frames, data sets and files, or number them from 1; in a frame whose columns
+        have numbers as names, the name wins. "skip" leaves out rows without text or label;
         the texts of `labelled` without a label join `unlabelled` under `empty_label="unlabelled"`. Bad rows raise DataError
         with their numbers, counted from 1. A table is taken as it is.
         """
@@ -108,7 +109,7 @@ class LabelNames:
     def of(cls, names: NamesLike) -> LabelNames:
         """Return the names of labels, which may be whole numbers. Raises DataError for a bad label or name."""
         try:
-            return cls(tuple(sorted(names_by_label(names).items())))
+            return cls(tuple(sorted(names_by_label(names, in_python=True).items())))
         except ValueError as error:
             raise DataError(f"{cls.name}: {error}") from None
 
