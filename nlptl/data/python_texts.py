@@ -201,7 +201,8 @@ def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[
         texts = _text_values(value[0], text=columns.text, name=name)
         return texts, label_values(value[1], columns.label or "label", name=name)
     if isinstance(value, tuple) and value:
-        check_halves(value, name=name, texts_remedy=_texts_remedy(value[0]))
+        is_told = isinstance(value[0], str | set | frozenset | Mapping)
+        check_halves(value, name=name, texts_remedy=_texts_remedy(value[0]) if is_told else "Give a list of texts.")
     pairs = column_values(value, name=name, what="a set of examples", remedy=_examples_remedy(value), dimensions=2)
     for number, pair in enumerate(pairs, 1):
         if not is_pair(pair):
