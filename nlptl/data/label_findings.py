@@ -46,19 +46,20 @@ class LabelFinding:
         if self.kind in ("alike", "one_typo"):
             how = "only in case, blanks or Unicode form" if self.kind == "alike" else "by one letter"
             pair = " and ".join(
-                f"{shown(label)} ({_rows(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
+                f"{shown(label)} ({rows_told(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
             )
             return f"the labels {pair} differ {how}. Rename one if they mean the same."
         if self.kind == "several":
             parts = " and ".join(map(shown, self.labels[1:]))
             return (
-                f"the label {shown(self.labels[0])} ({_rows(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text has "
-                "one label: keep one of them, or train a classifier for each."
+                f"the label {shown(self.labels[0])} ({rows_told(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text "
+                "has one label: keep one of them, or train a classifier for each."
             )
-        examples = " and ".join(f"{shown(label)} ({at})" for label, at in zip(self.labels, self.places, strict=True))
+        at_places = [f" ({at})" for at in self.places] or [""] * len(self.labels)
+        examples = " and ".join(f"{shown(label)}{at}" for label, at in zip(self.labels, at_places, strict=True))
         if self.kind == "id":
             return (
-                f"the column of labels has {self.rows[0]} different values in {_rows(self.rows[1])}, such as {examples}. It "
+                f"the column of labels has {self.rows[0]} different values in {rows_told(self.rows[1])}, such as {examples}. It "
                 "looks like an id. Check which column holds the labels."
             )
         texts = "1 text has" if self.rows[0] == 1 else f"{self.rows[0]} texts have"
@@ -73,7 +74,7 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
     labels = table.labels()
     counts = table.label_counts()
     found: list[_Found] = []
-    if names_labels and _look_like_ids(len(counts), len(labels)):
+    if names_labels and look_like_ids(len(counts), len(labels)):
         first = tuple(counts)[:2]
         finding = LabelFinding("id", first, (len(counts), len(labels)))
         found.append((finding, [labels.index(label) for label in first]))
@@ -86,7 +87,8 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
         yield replace(finding, places=tuple(next(at) for _ in rows))
 
 
-def _look_like_ids(different: int, rows: int) -> bool:
+def look_like_ids(different: int, rows: int) -> bool:
+    """Return whether a column with so many `different` values in its rows seems to hold ids."""
     if different == rows:
         return rows >= _MIN_ID_ROWS
     return rows >= _MIN_NEARLY_ROWS and different >= _NEARLY_ALL * rows
@@ -196,5 +198,6 @@ def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]
     yield LabelFinding("contradiction", tuple(labels[row] for row in chosen), (len(texts),), text=text), chosen
 
 
-def _rows(count: int) -> str:
+def rows_told(count: int) -> str:
+    """Return "1 row" or "2 rows"."""
     return "1 row" if count == 1 else f"{count} rows"

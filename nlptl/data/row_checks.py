@@ -11,7 +11,7 @@ from typing import Literal
 from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.label_spelling import stripped
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
 
 EmptyText = Literal["refuse", "skip"]
@@ -29,6 +29,8 @@ class Door:
     text_column: str
     label_column: str
     no_string: str = ""  # of a text that is no string; empty if the remedy depends on what it is
+    no_header: str = "If the first row is data, set `header: false`."
+    delimiter: str = "If another character separates the fields, set `delimiter:`."
 
 
 SETTINGS_DOOR = Door(
@@ -43,10 +45,9 @@ PYTHON_DOOR = Door(
     empty_label='Remove the row, fill in the label, or give `empty_label="skip"` to leave out all such rows.',
     text_column='Name the column, as in `text="COLUMN"`.',
     label_column='Name the column, as in `label="COLUMN"`.',
+    no_header="If the first row is data, read the file by `load_table` and `FileSource(header=False)`.",
+    delimiter="If another character separates the fields, read the file by `load_table` and `FileSource(delimiter=...)`.",
 )
-
-
-HEADER_REMEDY = " If the first row is data, set `header: false`."
 
 Column = str | int  # name, or position counted from 1
 
@@ -90,9 +91,19 @@ class Columns:
             if column not in found:
                 raise self._missing(column, [str(name) for name in found], at)
 
+    def check_numbers(self) -> None:
+        """Raise ConfigError for a number below 1, which names no column."""
+        for name, columns in (("text", self.texts), ("label", [] if self.label is None else [self.label])):
+            for column in columns:
+                if isinstance(column, int) and column < 1:
+                    raise ConfigError(
+                        f"{name} is {column}, but must name a column, or give its number from 1. Correct it."
+                    )
+
     def match(self, found: Sequence[str], at: str, *, remedy: str = "") -> ColumnPositions:
         """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
         places, remarks = list[int](), list[str]()
+        self.check_numbers()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
@@ -164,7 +175,7 @@ class Columns:
         meant = did_you_mean(column, found) if isinstance(column, str) else ""
         return DataError(
             f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
-            f"{meant} {self.door.text_column if kind == 'text' else self.door.label_column}{remedy}"
+            f"{meant} {self.door.text_column if kind == 'text' else self.door.label_column}{remedy and f' {remedy}'}"
         )
 
 
@@ -227,7 +238,7 @@ def check_rows(
     added to `faults`.
     """
     texts = list(raw.texts)
-    if _all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
+    if all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
     return _check_one_by_one(raw, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
 
@@ -237,7 +248,7 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
     if is_missing(label) or (isinstance(label, str) and not stripped(label)):
         raise DataError(f"{at}: the label is empty. {door.empty_label}")
     if isinstance(label, str):
-        return str(label)
+        return str.__str__(label)  # the value of an Enum of strings, not its name
     is_scalar = type(label).__module__ == "numpy" and getattr(label, "ndim", 1) == 0
     value = label.item() if is_scalar and hasattr(label, "item") else label
     if isinstance(value, bool):
@@ -257,15 +268,21 @@ def is_missing(value: object) -> bool:
     return isinstance(value, float) and value != value
 
 
-def names_by_label(names: object) -> dict[str, str]:
-    """Return the name of each label. Raises ValueError with a message that does not name the place."""
+def names_by_label(names: object, *, in_python: bool = False) -> dict[str, str]:
+    """Return the name of each label. Raises ValueError with a message that does not name the place.
+
+    Truth values name labels `in_python` alone: YAML also reads plain words as such.
+    """
+    if in_python and not isinstance(names, Mapping):
+        told = " ".join(shown(names).split())
+        raise ValueError(f"{told} ({type(names).__name__}) names no labels. Give a dict {{label: words}}.")
     if not isinstance(names, Mapping) or not names:
         raise ValueError(
             f"{shown(names)} names no labels. Give each label a few words that say what it means, or remove the setting."
         )
     found: dict[str, str] = {}
     for given, name in names.items():
-        if isinstance(given, bool):  # refused here, although a table may contain them
+        if isinstance(given, bool) and not in_python:  # refused here, although a table may contain them
             raise ValueError(
                 f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
             )
@@ -286,6 +303,14 @@ def names_by_label(names: object) -> dict[str, str]:
     return found
 
 
+def all_filled_strings(values: Sequence[object]) -> bool:
+    """Return whether each value is a string with a visible character. Every row passes here, so it runs at C speed."""
+    try:
+        return all(map(str.strip, values))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
 def half_character(text: str) -> str | None:
     """Return the first half of a UTF-16 surrogate pair in `text`, or None."""
     return next((character for character in text if "\ud800" <= character <= "\udfff"), None)
@@ -301,14 +326,6 @@ def names_shown(names: Iterable[str], limit: int = 12) -> str:
     listed = [shown(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "none") + more
-
-
-def _all_filled_strings(values: Sequence[object]) -> bool:
-    """Return whether each value is a string with a visible character. Every row passes here, so it runs at C speed."""
-    try:
-        return all(map(str.strip, values))  # type: ignore[arg-type]
-    except TypeError:
-        return False
 
 
 def _all_labels(values: Sequence[object]) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import HEADER_REMEDY, ColumnPositions, Columns, RawRows, joined_text, names_shown, no_rows
+from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, names_shown, no_rows
 from nlptl.data.workbook_size import check_size
 from nlptl.errors import DataError, first_line
 
@@ -55,7 +55,7 @@ def open_workbook(path: Path, *, sheet: str | int | None, header: bool, columns:
         raise no_rows(f"{path}, sheet {opened.name!r}")
     at = f"{path}, row {number}"
     names = [str(_text(cell) or "") for cell in first]
-    positions = columns.match(names, at, remedy=HEADER_REMEDY) if header else columns.number(names, at)
+    positions = columns.match(names, at, remedy=columns.door.no_header) if header else columns.number(names, at)
     told = (f"its sheet {opened.name!r} is read, one of {others + 1}",) if others and sheet is None else ()
     return WorkbookTable(path, opened.name, header, positions, told)
 

@@ -186,8 +186,7 @@ def evaluate_classifier(
     are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
     labels that the classifier does not know.
     """
-    from nlptl.data.label_spelling import spelt_as_known
-    from nlptl.data.labelled_parts import labelled_parts
+    from nlptl.data.labelled_parts import labelled_parts, spelt_as
     from nlptl.data.python_texts import labelled_table
 
     table = labelled_table(
@@ -195,8 +194,7 @@ def evaluate_classifier(
     )
     if table is not examples:
         table = labelled_parts({"examples": table})[0]["examples"].table
-    spelt = spelt_as_known(table.labels(), classifier.labels)
-    labels = [spelt[one] for one in table.labels()]
+    labels = spelt_as(table, classifier.labels).labels()
     if unknown := sorted(set(labels) - set(classifier.labels)):
         raise DataError(
             f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "

@@ -246,3 +246,21 @@ def test_a_column_of_the_file_with_the_name_of_a_probability(files: Path, small_
 def test_results_on_a_terminal_need_no_progress(small_classifier: Path) -> None:
     code, shown = on_a_terminal("predict", small_classifier, "good film")
     assert (code, shown) == (0, "text,label\ngood film,positive\n")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_joined_texts_take_no_name_of_a_kept_column(
+    tmp_path: Path, small_classifier: Path, shell: Shell, name: str
+) -> None:
+    record = {"title": "good film", "body": "bad end", "text": "own", "joined_text": "too"}
+    content = ",".join(record) + "\n" + ",".join(record.values()) if name == "t.csv" else json.dumps(record)
+    (tmp_path / name).write_text(content + "\n")
+    command = ("predict", small_classifier, "--file", tmp_path / name, "-q", "--text-column", "title")
+    both = (*command, "--text-column", "body", "--keep-column", "text")
+    _, out, _ = shell(*both)
+    assert [row[:2] for row in rows_of(out)] == [["joined_text", "text"], ["good film\nbad end", "own"]]
+    _, out, _ = shell(*both, "--keep-column", "joined_text")
+    assert rows_of(out)[0][:3] == ["joined_joined_text", "text", "joined_text"]
+    assert rows_of(out)[1][1:3] == ["own", "too"]
+    _, out, _ = shell(*command, "--keep-column", "text", "--keep-column", "title")
+    assert [row[:2] for row in rows_of(out)] == [["title", "text"], ["good film", "own"]]
