@@ -25,7 +25,6 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.heads import Head
 from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
-from nlptl.models.tokenizer_files import may_explode
 from nlptl.models.weights import find_weights
 from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder
@@ -339,21 +338,6 @@ def test_settings_of_a_tokenizer(changes: dict[str, Any], reason: str, tmp_path:
     folder = tiny_folder(tmp_path / "weights", "bert")
     change(folder / "tokenizer_config.json", changes)
     assert reason in refusal(lambda: pretrained_encoder(folder))
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(a+)+$", "(a*)*", "(?:x+y)*+z|(?:a+)*", "(.*a){25}", "((a{1000}){1000}){1000}", "((a+))+"]
-)
-def test_patterns_that_backtrack_for_ever(pattern: str) -> None:
-    assert may_explode(pattern)
-
-
-@pytest.mark.parametrize("pattern", [
-    r"\p{L}+(?:['’]\p{L}+)*", " {2,}", r"[(+)]+", r"\(a+\)+", "(?:a|b)+",
-    r"(?i:'s|'t)|[^\r\n\p{L}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+",
-])  # fmt: skip
-def test_patterns_of_real_tokenizers(pattern: str) -> None:
-    assert not may_explode(pattern)
 
 
 # Indexes of weights in several files
