@@ -123,8 +123,8 @@ def _foreign_encoder(folder: Path) -> Encoder:
         kept_dim=asked.kept_dim,
     )
     backend.enable_truncation(1, direction=asked.truncation_side or tokenizer.truncation_side)
-    stated = [tokenizer.model_max_length, asked.max_length]
-    lengths = [length for length in stated if isinstance(length, int)]
+    stated = tokenizer.model_max_length if asked.max_length is None else asked.max_length
+    lengths = [stated] if isinstance(stated, int) else []
     set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     set_prompt(encoder, asked.prompt, pooled=asked.prompt_pooled)
     return encoder

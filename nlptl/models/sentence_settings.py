@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from nlptl.config import load_json
 from nlptl.errors import ArtifactError
+from nlptl.faults import shown
 from nlptl.models.settings_files import MAX_BYTES, read_object
 
 MODULES = "modules.json"
@@ -47,6 +48,8 @@ OLD_NAMES = {"model_args": "model_kwargs", "tokenizer_args": "processor_kwargs",
 MAX_PROMPT = 10_000  # characters
 AGAIN = "Get the weights again."
 MAX_DENSE = 8  # modules
+MAX_MODULES = 100  # that modules.json lists
+MAX_PLACE = 200  # bytes of a module's path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +73,7 @@ class SentenceSettings:
     normalized: bool = False
     dense: tuple[DenseSettings, ...] = ()
     max_length: int | None = None
+    """Tokens after which texts are cut off, whatever the tokenizer's own settings say; None leaves it to these."""
     lower_case: bool = False
     truncation_side: str | None = None
     prompts: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -108,7 +112,9 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     path = folder / MODULES
     try:
         modules: Any = load_json(path, most=MAX_BYTES)
-        listed = [(str(module["type"]), str(module["path"])) for module in modules]
+        listed = [(module["type"], module["path"]) for module in modules]
+        if len(listed) > MAX_MODULES or not all(isinstance(one, str) for pair in listed for one in pair):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(
             f"{path}: cannot be read; expected a list of modules with type and path, as sentence-transformers writes it. "
@@ -126,9 +132,10 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
             or ".." in PurePosixPath(place).parts
             or "\\" in place
             or not place.isprintable()
+            or len(place.encode()) > MAX_PLACE
         ):
             raise ArtifactError(
-                f"{path}: found the path {place!r}; expected one inside the folder. Get the weights again."
+                f"{path}: found the path {shown(place)}; expected one inside the folder. Get the weights again."
             )
         found.append((kind.rsplit(".", 1)[-1], folder / place))
     return found

@@ -283,6 +283,19 @@ def test_a_tokenizer_that_cannot_spell(part: str, tmp_path: Path) -> None:
 # Settings of transformers
 
 
+def test_the_kind_of_positions_is_free_where_nothing_reads_it(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "modernbert", "modernbert")
+    before = pretrained_encoder(folder).encode(TEXTS)
+    change(folder / "config.json", {"position_embedding_type": "sans_pos"})
+    np.testing.assert_array_equal(pretrained_encoder(folder).encode(TEXTS), before)
+    change(folder / "config.json", {"position_embedding_type": "relative_key"})
+    told = "position_embedding_type is 'relative_key', but must be absolute, sans_pos, null, since nothing else is read or run"
+    assert told in refusal(lambda: pretrained_encoder(folder))
+    folder = tiny_folder(tmp_path / "bert", "bert", position_embedding_type="sans_pos")
+    told = "position_embedding_type is 'sans_pos', but must be absolute, null, since nothing else is read or run"
+    assert told in refusal(lambda: pretrained_encoder(folder))
+
+
 REAL: dict[str, dict[str, Any]] = {  # what configurations of real weights hold besides sizes
     "bert": {"_name_or_path": "x/y", "gradient_checkpointing": False, "position_embedding_type": "absolute",
              "id2label": {"0": "a", "1": "b"},
