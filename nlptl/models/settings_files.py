@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import FORMAT_VERSION
 from nlptl.config import Config, load_json, parse
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.faults import shown
+from nlptl.faults import cut, shown
 from nlptl.models.spelling import Spelling
 
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
@@ -277,7 +277,7 @@ def check_generation(raw: Mapping[str, Any]) -> None:
             isinstance(value, str) and name not in ("transformers_version", "early_stopping")
         ):
             raise ValueError(
-                f"generation_config.json: {name} is {shown(value)}, but must be a number or a list of token ids"
+                f"generation_config.json: {cut(name)} is {shown(value)}, but must be a number or a list of token ids"
             )
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, int | float) and not isinstance(one, bool):
@@ -314,7 +314,7 @@ def _check_number(name: str, value: object, bounds: tuple[float, float], kind: t
     of_kind = isinstance(value, int) if kind is int else isinstance(value, int | float)
     if not of_kind or isinstance(value, bool) or not least <= value <= most or not math.isfinite(value):  # type: ignore[operator,arg-type]
         number = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name} is {shown(value)}, but must be {number} from {least:,} to {most:,}")
+        raise ValueError(f"{cut(name)} is {shown(value)}, but must be {number} from {least:,} to {most:,}")
 
 
 def _check_heads(raw: Mapping[str, Any]) -> None:

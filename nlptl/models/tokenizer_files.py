@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tokenizers import Tokenizer
 
 from nlptl.errors import ArtifactError, first_line
-from nlptl.faults import shown
+from nlptl.faults import cut, shown
 from nlptl.models.pattern_safety import may_explode
 from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_in
 
@@ -127,23 +127,26 @@ def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
 
 
 def check_side_files(folder: Path) -> None:
-    """Raise ValueError for settings beside a tokenizer that name a class, a file or a value that is none of a tokenizer's."""
+    """Raise ValueError for patterns that may hang, and settings that name what is no class, file or value of a tokenizer."""
+    for path in sorted(folder.glob("tokenizer*.json")):
+        if path.name not in SIDE_FILES:
+            check_patterns(path)
     for name in SIDE_FILES:
         if (folder / name).is_file():
             object_in(folder / name)
     settings = object_in(folder / SIDE_FILES[0]) if (folder / SIDE_FILES[0]).is_file() else {}
     kind = settings.get("tokenizer_class")
     if kind is not None and not (isinstance(kind, str) and CLASS.fullmatch(kind)):
-        raise ValueError(f"tokenizer_config.json names the tokenizer_class {str(kind)[:100]!r}")
+        raise ValueError(f"tokenizer_config.json names the tokenizer_class {shown(kind)}")
     files = settings.get("fast_tokenizer_files") or []
     if not isinstance(files, list) or not all(re.fullmatch(r"tokenizer[0-9.]*\.json", str(file)) for file in files):
         raise ValueError("tokenizer_config.json names fast_tokenizer_files elsewhere")
     for name, place in settings.items():  # paths of the machine that wrote them are harmless, those of this one are not
         if name.endswith("_file") and isinstance(place, str) and _stands_elsewhere(place, folder):
-            raise ValueError(f"tokenizer_config.json names {name} {place[:100]!r} outside of the folder")
+            raise ValueError(f"tokenizer_config.json names {name} {shown(place)} outside of the folder")
     length = settings.get("model_max_length")
     if length is not None and (isinstance(length, bool) or not isinstance(length, int | float) or length < 1):
-        raise ValueError(f"tokenizer_config.json holds model_max_length {str(length)[:100]}")
+        raise ValueError(f"tokenizer_config.json holds model_max_length {cut(str(length))}")
 
 
 def _stands_elsewhere(place: str, folder: Path) -> bool:

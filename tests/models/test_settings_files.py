@@ -336,6 +336,48 @@ def test_nothing_but_known_or_plain_settings_reaches_transformers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "\x1b[31m" * 20_000}),
+        ("tokenizer_config.json", {"model_max_length": "\x1b[31m" * 20_000}),
+        ("tokenizer_config.json", {"unk_token": {"\x1b[31m" * 20_000: 3}}),
+        ("config.json", {"model_type": "\x1b[31m" * 20_000}),
+        ("config.json", {"hidden_act": "\x1b[31m" * 20_000}),
+        ("config.json", {"hidden_size": "\x1b[31m" * 20_000}),
+        ("config.json", {"\x1b[31m" * 20_000: 1e300}),
+        ("config.json", {"id2label": {"\x1b[31m" * 20_000: "a"}}),
+        ("config.json", {"dtype": "\x1b[31m" * 20_000}),
+        ("adapter/adapter_config.json", {"target_modules": "\x1b[31m" * 20_000}),
+        ("adapter/adapter_config.json", {"target_modules": ["a" * 100_000]}),
+        ("adapter/adapter_config.json", {"\x1b[31m" * 20_000: 1}),
+        ("adapter/adapter_config.json", {"base_model_name_or_path": "\x1b[31m" * 20_000}),
+        ("classifier.json", {"labels": "\x1b[31m" * 20_000}),
+        ("encoder.json", {"pooling": "\x1b[31m" * 20_000}),
+        ("encoder.json", {"special_tokens": {"\x1b[31m" * 20_000: "x"}}),
+    ],
+)  # fmt: skip
+def test_a_quoted_value_is_cut_and_printable(file: str, changes: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+    (folder / "manifest.json").unlink()
+    if file == "tokenizer_config.json":
+        folder = tiny_folder(tmp_path / "weights", "bert")
+    change(folder / file, changes)
+    load = pretrained_encoder if file == "tokenizer_config.json" else TextClassifier.read_files
+    told = refusal(lambda: load(folder)).replace(str(folder), "")
+    assert told.isprintable()
+    assert len(told) < 700
+
+
+def test_all_of_config_json_is_kept_from_transformers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Transformers prints the settings that it cannot take."""
+    folder = tiny_folder(tmp_path / "weights", "bert")
+    expected = pretrained_encoder(folder).encode(TEXTS)
+    change(folder / "config.json", {"use_return_dict": True, "name_or_path": "x", "torchscript": True, "auto_map": {}})
+    capfd.readouterr()
+    np.testing.assert_array_equal(pretrained_encoder(folder).encode(TEXTS), expected)
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"tokenizer_class": "AutoModel"}, "names the tokenizer_class 'AutoModel'"),

@@ -43,7 +43,9 @@ class AutoObjective(PileTrainingSettings):
 
 
 class MaskedLM(PileTrainingSettings):
-    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile."""
+    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile.
+
+    The saved encoder has no head that predicts words, as other encoders."""
 
     objective: Literal["mlm"] = "mlm"
     """Name of this objective."""
