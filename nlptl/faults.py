@@ -65,8 +65,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)`, cut to 60 characters."""
-    return cut(repr(value))
+    """Return `repr(value)` on one line, cut to 60 characters."""
+    return cut(repr(value).replace("\n", " "))
 
 
 def fault_sentences(
