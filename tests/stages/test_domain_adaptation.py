@@ -184,7 +184,7 @@ def test_dropout_in_the_head_is_trained_too(static: TextClassifier, context: Run
     found = stage.run(given, data=few, context=context)
     assert context.record.report["head"]["epochs"] > 0
     texts, labels = few.source.texts(), few.source.labels()
-    ids = [model.predict_proba(texts).argmax(axis=1) for model in (given, found)]
+    ids = [model.probabilities(texts).argmax(axis=1) for model in (given, found)]
     right = [[found.labels[row] for row in rows] for rows in ids]
     hits = [sum(one == label for one, label in zip(guess, labels, strict=True)) for guess in right]
     assert hits[1] > hits[0]
