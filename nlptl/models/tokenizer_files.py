@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_
 
 CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
 SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-STRING = r'"((?:[^"\\]|\\.)*)"'
-TEXT_OF_KEY = re.compile(rf"{STRING}\s*:\s*{STRING}")
-TIMES = r"[*+]|\{[0-9]*,\}|\{[0-9]*,?[0-9]{2,}\}"  # without bound, or ten times and more
-MANY, FIRST_REPEATS = re.compile(TIMES), re.compile(rf".(?:{TIMES})", re.DOTALL)
-INNERMOST_GROUP = re.compile(r"\((?P<body>[^()]*)\)(?P<times>[*+]|\{[0-9,]*\}|)")
-MAX_PATTERN = 20_000  # characters of a regular expression
+# Each ends at the end of the text too, so that what is never closed is read once.
+STRING = re.compile(r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)(?:"(?P<is_key>\s*:\s*(?="))?|\\?\Z)', re.DOTALL)
+ESCAPE_OR_CLASS = re.compile(r"\\p\{[^}]*(?:\}|\Z)|\\.|\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*(?:\]|\\?\Z)", re.DOTALL)
+GROUP_START = re.compile(r"\(\?[^:=!>()]*[:=!>]")
+MANY = re.compile(r"[*+]|\{[0-9]*,\}|\{[0-9]*,?[0-9]{2,}\}")  # without bound, or ten times and more
+TIMES = re.compile(r"[*+]|\{[0-9,]*\}|")
+MAX_PATTERN, MAX_PATTERNS = 2_000, 64  # characters of a regular expression, and expressions of a tokenizer
 MAX_STEPS = 64  # of a normalizer, each of which reads the whole text
 MAX_GROWTH = 64  # times that replacements may lengthen a text
 MAX_SPECIAL = 64  # tokens that are added to each text
@@ -53,23 +56,56 @@ def check_patterns(path: Path) -> None:
         raise ValueError("it is no plain file")
     if (size := path.stat().st_size) > MAX_TOKENIZER_BYTES:
         raise ValueError(f"it has {size:,} bytes, more than {MAX_TOKENIZER_BYTES:,}")
-    for found in TEXT_OF_KEY.finditer(path.read_text(encoding="utf-8")):
-        key, value = (json.loads(f'"{text}"', strict=False) for text in found.groups())
-        if key == "Regex" and (len(value) > MAX_PATTERN or may_explode(value)):
-            raise ValueError(f"the pattern {value[:80]!r} may take exponential time")
+    for number, pattern in enumerate(_patterns(path.read_text(encoding="utf-8"))):
+        if number >= MAX_PATTERNS:
+            raise ValueError(f"it has more than {MAX_PATTERNS} patterns")
+        if len(pattern) > MAX_PATTERN or may_explode(pattern):
+            raise ValueError(f"the pattern {pattern[:80]!r} may take exponential time")
+
+
+def _patterns(content: str) -> Iterator[str]:
+    """Yield each text under the key "Regex", which may be written with escapes."""
+    of_pattern = False
+    for found in STRING.finditer(content):
+        if of_pattern:
+            yield json.loads(f'"{found["text"]}"', strict=False)
+        key = found["text"] if found["is_key"] else ""
+        of_pattern = (json.loads(f'"{key}"', strict=False) if "\\" in key else key) == "Regex"
 
 
 def may_explode(pattern: str) -> bool:
     """Return whether a pattern repeats a group that begins with a repetition, such as (a+)+, which backtracks for ever."""
-    plain = re.sub(r"\\p\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "a", pattern, flags=re.DOTALL)
-    plain = re.sub(r"\(\?[^:=!>()]*[:=!>]", "(", plain)
-    while group := INNERMOST_GROUP.search(plain):
-        nested = any(map(FIRST_REPEATS.match, group["body"].split("|")))
-        repeated = bool(MANY.fullmatch(group["times"]))
-        if nested and repeated:
-            return True
-        plain = f"{plain[: group.start()]}a{'+' if nested or repeated else ''}{plain[group.end() :]}"
+    plain = GROUP_START.sub("(", ESCAPE_OR_CLASS.sub("a", pattern))
+    open_groups, place = [_Group()], 0
+    while place < len(plain):
+        sign, group = plain[place], open_groups[-1]
+        place += 1
+        if sign == "(":
+            open_groups.append(_Group())
+        elif sign == ")" and len(open_groups) > 1:
+            closed, times = open_groups.pop(), TIMES.match(plain, place)
+            place, repeated = (times.end(), bool(MANY.fullmatch(times[0]))) if times else (place, False)
+            if closed.begins_repeated and repeated:
+                return True
+            open_groups[-1].add(repeated=open_groups[-1].parts == 0 and (closed.begins_repeated or repeated))
+        elif sign == "|":
+            group.parts = 0
+        else:
+            group.add(repeated=group.parts == 1 and bool(MANY.match(plain, place - 1)))
     return False
+
+
+@dataclasses.dataclass
+class _Group:
+    """Group of a pattern while it is read."""
+
+    parts: int = 0  # of the alternative so far; only the first ones count
+    begins_repeated: bool = False  # whether some alternative begins with a repetition
+
+    def add(self, *, repeated: bool) -> None:
+        """Add a part, or the sign that the first one is `repeated`."""
+        self.begins_repeated |= repeated
+        self.parts += 1 + repeated
 
 
 def check_tokenizer(tokenizer: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -25,7 +26,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.heads import Head
 from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
-from nlptl.models.tokenizer_files import may_explode
+from nlptl.models.tokenizer_files import check_patterns, may_explode
 from nlptl.models.weights import find_weights
 from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder
@@ -354,6 +355,38 @@ def test_patterns_that_backtrack_for_ever(pattern: str) -> None:
 ])  # fmt: skip
 def test_patterns_of_real_tokenizers(pattern: str) -> None:
     assert not may_explode(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[" * 20_000, "(" * 20_000, r"\p{" * 7_000, "(?" * 10_000, "(a" * 10_000 + ")" * 10_000, "[\\" * 10_000]
+)
+def test_long_patterns_are_read_once(pattern: str) -> None:
+    begin = time.process_time()
+    may_explode(pattern)
+    assert time.process_time() - begin < 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"Regex": "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
+        (r'{"Rege\u0078" : "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
+        (json.dumps({"Regex": "a" * 2_001}), f"the pattern '{'a' * 80}' may take exponential time"),
+        ('{"Regex": "a"}' * 65, "it has more than 64 patterns"),
+        ('{"type": "Regex", "x": "(a+)+"}' + '{"Regex": "a"}' * 64, None),
+        (r"\"" * 500_000, None),
+        ('"' + r"\"" * 500_000, None),
+    ],
+)
+def test_patterns_are_found_in_one_pass(content: str, reason: str | None, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(content, "utf-8")
+    begin = time.process_time()
+    if reason is None:
+        check_patterns(tmp_path / "tokenizer.json")
+    else:
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            check_patterns(tmp_path / "tokenizer.json")
+    assert time.process_time() - begin < 1.0
 
 
 # Indexes of weights in several files
