@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -202,7 +204,28 @@ def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> Non
             {"seed": "3"},
             "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
         ),
+        *(
+            (
+                {"checkpoint_every_steps": steps},
+                f"RunContext.checkpoint_every_steps is {steps!r}, but must be a whole number of at least 1, or None. Choose one.",
+            )
+            for steps in (0, -2, "x", True, 1.5)
+        ),
+        (
+            {"checkpoint_folder": 5},
+            "RunContext.checkpoint_folder is 5, but must be a path, or None. Give one of them.",
+        ),
     ],
 )
 def test_a_context_that_there_is_not(settings: dict[str, Any], sentence: str) -> None:
     assert told(lambda: RunContext(**settings)) == (sentence,)
+
+
+def test_a_context_takes_whole_numbers_of_numpy_and_paths_as_text() -> None:
+    context = RunContext(seed=np.int64(3), checkpoint_folder="ck", checkpoint_every_steps=np.int32(2))  # type: ignore[arg-type]
+    assert context == RunContext(
+        seed=3, checkpoint_folder=Path("ck"), checkpoint_every_steps=2, progress=context.progress, record=context.record,
+        tracker=context.tracker,
+    )  # fmt: skip
+    assert type(context.seed) is type(context.checkpoint_every_steps) is int
+    assert isinstance(context.checkpoint_folder, Path)

@@ -34,8 +34,12 @@ class RefusedError(StorageError):
 
 
 def checked_path(path: Path | str) -> Path:
-    """Return a path that every library can open. Raises ArtifactError for NUL characters and names that are not UTF-8."""
-    text = os.fspath(path)
+    """Return a path that every library can open. Raises ArtifactError for what is no path, NUL characters and names that are not UTF-8."""
+    text: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise ArtifactError(
+            f"{text!r:.60}: is of the type {type(text).__name__}, but must be a path: a str or a pathlib.Path. Give one."
+        )
     if "\0" in text:
         raise ArtifactError(f"{text!r}: holds a NUL character; expected a path without one. Check the path.")
     if any("\ud800" <= character <= "\udfff" for character in text):
