@@ -45,6 +45,16 @@ def told(make: Callable[[], object]) -> tuple[str, ...]:
             "label_weights, label_smoothing, precision, method, solver.",
         ),
         (
+            lambda: FineTune(update={"method": "auto", "augment": [{"kind": "typos"}]}),
+            "FineTune.update.augment is not a setting of auto, but of contrastive. Known here: method, minutes, pseudo_labels, "
+            "by_sentence, precision.",
+        ),
+        (
+            lambda: FineTune(update={"method": "auto", "top_layers": 3}),
+            "FineTune.update.top_layers is not a setting of auto, but of partial, lora, contrastive. Known here: method, minutes, "
+            "pseudo_labels, by_sentence, precision.",
+        ),
+        (
             lambda: Bert(attention="packed"),
             "Bert.attention is gone; nlptl chooses how attention is computed. Remove it.",
         ),

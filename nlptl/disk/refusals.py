@@ -34,7 +34,7 @@ class RefusedError(StorageError):
 
 
 def checked_path(path: Path | str) -> Path:
-    """Return a path that every library can open. Raises ArtifactError for what is no path, NUL characters and names that are not UTF-8."""
+    """Return a path that every library can open. Raises ArtifactError for no path, NUL characters and names not in UTF-8."""
     text: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(text, str):
         raise ArtifactError(

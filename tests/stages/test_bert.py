@@ -97,8 +97,8 @@ def test_every_field_is_documented() -> None:
         ),
         (
             {"continue": {"objective": "mlm", "temperature": 0.1}},
-            "here: continue.temperature is not a setting. Known here: steps, epochs, warmup, held_out, objective, "
-            "learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
+            "here: continue.temperature is not a setting of mlm, but of simcse. Known here: steps, epochs, warmup, held_out, "
+            "objective, learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
         ),
         (
             {"attention": "sdpa"},

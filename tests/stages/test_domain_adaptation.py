@@ -270,7 +270,9 @@ def test_wrong_settings_are_told() -> None:
     assert "must be one of none, continue, coral, adversarial, adapters, auto." in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         parse(DomainAdaptation, {"adapt": {"method": "coral", "epochs": 3}}, where="p.yaml")
-    assert str(caught.value) == "p.yaml: adapt.epochs is not a setting. Known here: method, shrinkage."
+    assert str(caught.value) == (
+        "p.yaml: adapt.epochs is not a setting of coral, but of adversarial, adapters. Known here: method, shrinkage."
+    )
 
 
 def test_adapters_stand_once(contextual: TextClassifier, data: TextData, context: RunContext) -> None:
