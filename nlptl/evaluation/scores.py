@@ -185,16 +185,26 @@ def evaluate_classifier(
 
     `text` and `label` name the columns of a frame, a data set or a file. Rows without a text or label raise DataError, or
     are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
-    labels that the classifier does not know.
+    labels that the classifier does not know, ConfigError for a head that was never trained.
     """
-    from nlptl.data.labelled_parts import labelled_parts, spelt_as
+    from nlptl.data.labelled_parts import labelled_parts
     from nlptl.data.python_texts import labelled_table
 
+    classifier.check_trained()
     table = labelled_table(
         examples, name="examples", text=text, label=label, empty_text=empty_text, empty_label=empty_label
     )
     if table is not examples:
         table = labelled_parts({"examples": table})[0]["examples"].table
+    return scored_as_it_stands(classifier, table, after_batch=after_batch)
+
+
+def scored_as_it_stands(
+    classifier: TextClassifier, table: TextTable, *, after_batch: Callable[[int], None] | None = None
+) -> Evaluation:
+    """Score a classifier on a table, its head trained or not."""
+    from nlptl.data.labelled_parts import spelt_as
+
     labels = spelt_as(table, classifier.labels).labels()
     if unknown := sorted(set(labels) - set(classifier.labels)):
         raise DataError(
@@ -202,7 +212,7 @@ def evaluate_classifier(
             "Remove these rows, or train with the label."
         )
     texts = table.texts()
-    probabilities = classifier.predict_proba(texts, after_batch=after_batch)
+    probabilities = classifier.probabilities(texts, after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
     return evaluate_predictions(
         labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels,
