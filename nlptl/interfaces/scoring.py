@@ -70,7 +70,7 @@ def evaluate(
     from nlptl.interfaces.remedies import EVALUATE_DOOR
     from nlptl.results import write_result
 
-    _check_save(save, force=force)
+    _check_save(save, test, force=force)
     with at_the_command_line():
         settings = reading_settings(
             text_column=text_column or None, label_column=label_column, quoting=quoting, delimiter=input_delimiter,
@@ -104,9 +104,13 @@ def _of_all_rows(evaluation: Evaluation, unanswered: int) -> Iterator[str]:
         yield f"accuracy {wilson(right, rows)} on all {rows} rows; {unanswered} without a text count as wrong"
 
 
-def _check_save(save: Path | None, *, force: bool) -> None:
+def _check_save(save: Path | None, test: Path, *, force: bool) -> None:
     check_place(save, "--save")
-    if save is not None and save.exists() and not force and not _holds_scores(save):
+    if save is None or not save.exists():
+        return
+    if test.exists() and save.samefile(test):
+        raise ConfigError(f"--save: {save} is the file that --test reads; expected another one. Name another file.")
+    if not force and not _holds_scores(save):
         raise ConfigError(
             f"--save: {save} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add "
             "--force to replace it."

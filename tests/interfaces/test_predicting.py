@@ -246,3 +246,8 @@ def test_a_column_of_the_file_with_the_name_of_a_probability(files: Path, small_
 def test_results_on_a_terminal_need_no_progress(small_classifier: Path) -> None:
     code, shown = on_a_terminal("predict", small_classifier, "good film")
     assert (code, shown) == (0, "text,label\ngood film,positive\n")
+
+
+def test_an_empty_delimiter_is_refused(small_classifier: Path, shell: Shell) -> None:
+    told = f"--delimiter: found ''; {NO_SEPARATOR}\n"
+    assert shell("predict", small_classifier, "--delimiter", "", "x") == (2, "", told)
