@@ -90,13 +90,17 @@ class Columns:
             if column not in found:
                 raise self._missing(column, [str(name) for name in found], at)
 
-    def match(self, found: Sequence[str], at: str, *, remedy: str = "") -> ColumnPositions:
-        """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
+    def match(self, found: Sequence[str], at: str, *, remedy: str = "", instead: str = "") -> ColumnPositions:
+        """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError.
+
+        Its message ends with the door's remedy and `remedy`, or with what to do `instead`.
+        """
         places, remarks = list[int](), list[str]()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
-                raise self._missing(column, list(found), at, remedy=remedy if self._matches_nothing(found) else "")
+                further = remedy if self._matches_nothing(found) else ""
+                raise self._missing(column, list(found), at, remedy=further, instead=instead)
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
@@ -159,12 +163,13 @@ class Columns:
         count, label = len(self.texts), None if self.label is None else places[-1]
         return ColumnPositions(tuple(places[:count]), label, remarks, names)
 
-    def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
+    def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "", instead: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
-        meant = did_you_mean(column, found) if isinstance(column, str) else ""
+        meant = did_you_mean(column, found) if isinstance(column, str) and not instead else ""
+        usual = (self.door.text_column if kind == "text" else self.door.label_column) + remedy
         return DataError(
             f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
-            f"{meant} {self.door.text_column if kind == 'text' else self.door.label_column}{remedy}"
+            f"{meant} {instead or usual}"
         )
 
 
@@ -196,6 +201,13 @@ class Origin:
     def at(self, number: int) -> str:
         """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
+
+
+@dataclass(frozen=True)
+class UnreadCell:
+    """Cell of a workbook that shows something, although the file holds no value for it."""
+
+    reason: str  # what it holds and what to do, behind "the cell"
 
 
 @dataclass(frozen=True)
@@ -236,6 +248,8 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
     """Return a label as a string: 1 and 1.0 become "1", True "True". DataError if it is empty or of another kind."""
     if is_missing(label) or (isinstance(label, str) and not stripped(label)):
         raise DataError(f"{at}: the label is empty. {door.empty_label}")
+    if isinstance(label, UnreadCell):
+        raise DataError(f"{at}: the cell of the label {label.reason}")
     if isinstance(label, str):
         return str(label)
     is_scalar = type(label).__module__ == "numpy" and getattr(label, "ndim", 1) == 0
@@ -347,6 +361,8 @@ def _checked_text(text: object, *, origin: Origin, line: int) -> str:
     at = origin.at(line)
     if is_missing(text) or (isinstance(text, str) and not text.strip()):
         raise DataError(f"{at}: the text is empty. {origin.door.empty_text}")
+    if isinstance(text, UnreadCell):
+        raise DataError(f"{at}: the cell of the text {text.reason}")
     if not isinstance(text, str):
         remedy = origin.door.no_string or _remedy_in_python(text)
         raise DataError(f"{at}: the text is {shown(text)} ({type(text).__name__}), but must be a string. {remedy}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20  # size above which rows go through the cache on disk instead of memory
 _UNPACKED_RATIO = 4  # assumed ratio of a packed file's content to its size
-_READER_VERSION = 3  # increased when the readers return other rows for the same bytes
+_READER_VERSION = 4  # increased when the readers return other rows for the same bytes
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class OpenedSource:
 
 def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole: bool) -> OpenedSource:
     form, size = find_format(path, columns=columns, settings=settings), path.stat().st_size
+    kept = form.workbook.remarks_on_kept() if whole and form.workbook is not None else ()
     is_packed = form.packing is not None or form.text is None
     return OpenedSource(
         origin=dataclasses.replace(form.origin, door=columns.door),
@@ -58,7 +59,7 @@ def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
         names=form.names,
-        remarks=tuple(f"{path}: {remark}." for remark in form.remarks),
+        remarks=tuple(f"{path}: {remark}." for remark in (*form.remarks, *kept)),
     )
 
 

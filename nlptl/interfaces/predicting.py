@@ -147,13 +147,8 @@ def _output_form(
     for_csv = {"--delimiter": delimiter is not None, "--bom": bom, "--guard-formulas": guard_formulas}
     if form == "jsonl" and (given := [name for name, is_given in for_csv.items() if is_given]):
         raise ConfigError(f"{given[0]}: belongs to CSV, but the output is JSON lines. Drop it, or add --output csv.")
-    separator = (
-        "\t"
-        if delimiter in TAB or (delimiter is None and suffix == ".tsv")
-        else ","
-        if delimiter is None
-        else delimiter
-    )
+    usual = "\t" if suffix == ".tsv" else ","
+    separator = usual if delimiter is None else "\t" if delimiter in TAB else delimiter
     if len(separator) != 1 or separator in '"\n\r\ufeff\0' or "\ud800" <= separator <= "\udfff":
         raise ConfigError(
             f"--delimiter: found {separator!r}; expected one character that is no quote and no line end, or tab. Choose "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.door import at_the_command_line
+from nlptl.interfaces.door import at_the_command_line, in_options
 from nlptl.interfaces.options import (
     DeviceOption,
     EncodingOption,
@@ -80,7 +80,7 @@ def evaluate(
         classifier = load_classifier(run, RunContext(device=device))
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
-            remark(sentence)
+            remark(in_options(sentence))
         read, skipped = load(opened, empty_text="refuse" if empty_text == "refuse" else "skip", empty_label=empty_label)
         part = labelled_parts({"test": read})[0]["test"]
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:

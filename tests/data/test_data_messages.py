@@ -313,9 +313,46 @@ def test_json_that_is_no_object() -> None:
 
 @pytest.mark.parametrize(("row", "count"), [("a, b,x", 3), ("a", 1)])
 def test_csv_row_of_another_width(row: str, count: int) -> None:
+    remedy = (
+        'Put a field that contains the separator in "quotes".'
+        if count == 3
+        else "A field is missing, or a line end breaks the row in two. Add the field, or join the lines."
+    )
     assert fault("a.csv", f'text,label\n"a\n\n2",x\n\n{row}\n') == (
-        f"a.csv:6: the row has {count} field{'s' * (count != 1)}, the header 2. Put a field that contains the "
-        'separator in "quotes".'
+        f"a.csv:6: the row has {count} field{'s' * (count != 1)}, the header 2. {remedy}"
+    )
+
+
+def test_quotes_that_are_read_as_plain_characters() -> None:
+    assert fault("a.csv", 'text,label\na,x\n"b, c",y\n', quoting="none") == (
+        "a.csv:3: the row has 3 fields, the header 2. Remove `quoting: none` if quotes enclose its fields."
+    )
+
+
+def test_a_row_of_another_width_without_header() -> None:
+    assert fault("a.csv", "a,x\nb,y\nc\n", header=False) == (
+        "a.csv:3: the row has 1 field, the first row 2. A field is missing, or a line end breaks the row in two. Add the field, "
+        "or join the lines."
+    )
+
+
+NO_TEXT = "there is no column 'text' with the texts; the columns are"
+
+
+@pytest.mark.parametrize("above", ["Report of May\n\n", "Report,\n,\n", ",\n", "Report\nby,us\n"])
+def test_lines_above_the_header(above: str) -> None:
+    found = ", ".join(map(repr, above.partition("\n")[0].split(",")))
+    line = above.count("\n") + 1
+    assert fault("a.csv", above + "text,label\na,x\nb,y\n") == (
+        f"a.csv:1: {NO_TEXT} {found}. The header seems to stand in line {line}. Remove the lines above it."
+    )
+
+
+@pytest.mark.parametrize(("sign", "name", "value"), [(";", "a semicolon", '";"'), ("\t", "a tab", "tab")])
+def test_a_separator_that_is_set_wrongly(sign: str, name: str, value: str) -> None:
+    assert fault("a.csv", f"text{sign}label\na{sign}x\n", delimiter=",") == (
+        f"a.csv:1: {NO_TEXT} {f'text{sign}label'!r}. The header is separated by {name}. Remove `delimiter:`, or set "
+        f"`delimiter: {value}`."
     )
 
 
