@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -70,6 +71,16 @@ _Encoding = Annotated[str | None, BeforeValidator(_is_encoding)]
 _Sheet = _Position | _ColumnName | None
 
 
+def misfitting_settings(file: str, given: Iterable[str]) -> list[str]:
+    """Return a sentence for each of the settings `given` that a file of this ending cannot have."""
+    kind = PurePath(bare_name(PurePath(file))).suffix
+    return [
+        f"{file} has no {name}, since it is a {kind} file. Remove `{name}:`."
+        for name in given
+        if kind and kind not in _KINDS_WITH[name]
+    ]
+
+
 class FileSource(Config):
     """Data file with column names of its own."""
 
@@ -95,9 +106,8 @@ class FileSource(Config):
         kind = PurePath(bare_name(PurePath(self.file))).suffix
         if kind == ".txt" and (self.text, self.label) != (None, None):
             raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
-        for name, kinds in _KINDS_WITH.items():
-            if kind and kind not in kinds and getattr(self, name) is not None:
-                raise ValueError(f"{self.file} has no {name}, since it is a {kind} file. Remove `{name}:`.")
+        if misfits := misfitting_settings(self.file, [name for name in _KINDS_WITH if getattr(self, name) is not None]):
+            raise ValueError(misfits[0])
         return self
 
 

@@ -50,6 +50,15 @@ def reading_settings(**given: object) -> DataSettings:
     return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
 
 
+def check_settings_fit(option: str, file: Path, **given: object) -> None:
+    """Raise ConfigError for settings that are given, although a file of this ending cannot have them."""
+    from nlptl.data.data_settings import misfitting_settings
+
+    found = misfitting_settings(str(file), [name for name, value in given.items() if value is not None])
+    if found:
+        raise ConfigError([f"{option}: {sentence}" for sentence in found])
+
+
 def check_place(path: Path | None, option: str) -> None:
     """Raise ConfigError if a file is to be written where a folder stands, or into a folder that is missing."""
     if path is None:

@@ -26,6 +26,7 @@ from nlptl.interfaces.options import (
     SheetOption,
     TextColumn,
     check_place,
+    check_settings_fit,
     path_option,
     reading_settings,
 )
@@ -76,6 +77,10 @@ def evaluate(
             text_column=text_column or None, label_column=label_column, quoting=quoting, delimiter=input_delimiter,
             encoding=encoding, header=not no_header, sheet=sheet,
             max_text_length=max_text_length,
+        )  # fmt: skip
+        check_settings_fit(
+            "--test", test, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+            header=False if no_header else None,
         )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
