@@ -46,6 +46,35 @@ def _is_encoding(value: object) -> object:
     return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
 
+def _is_label_column(value: object) -> object:
+    return _column(value, "the name of a column, or its number from 1.")
+
+
+def _is_text_column(value: object) -> object:
+    told = "the name of a column, its number from 1, or a list of these."
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not parts:
+        _column(value, told)
+    for part in parts:
+        _column(part, told, within=value)
+    return value
+
+
+def _is_sheet(value: object) -> object:
+    return None if value is None else _column(value, "the name of a sheet, or its number from 1.")
+
+
+def _column(value: object, expected: str, *, within: object = None) -> object:
+    """Return a name or a number from 1. One sentence tells what is none, where each kind of value would tell its own."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_number and not (isinstance(value, str) and value):
+        found = shown(value if within is None else within)
+        raise PydanticCustomError(
+            PREDICATE, "is {found}, but must be {expected}", {"found": found, "expected": expected}
+        )
+    return value
+
+
 def _is_path(file: str) -> str:
     if not file.strip():
         raise PydanticCustomError(PREDICATE, "is empty. Give the path of a file.")
@@ -64,11 +93,14 @@ _KINDS_WITH = {  # settings, and the files that have them
 _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _Position = Annotated[int, Field(strict=True, ge=1)]
 _ColumnName = Annotated[str, Field(min_length=1)]
-_TextColumn = _Position | _ColumnName | Annotated[list[_Position | _ColumnName], Field(min_length=1)]
-_LabelColumn = _Position | _ColumnName
+_TextColumn = Annotated[
+    _Position | _ColumnName | Annotated[list[_Position | _ColumnName], Field(min_length=1)],
+    BeforeValidator(_is_text_column),
+]
+_LabelColumn = Annotated[_Position | _ColumnName, BeforeValidator(_is_label_column)]
 _Separator = Annotated[str | None, BeforeValidator(_is_separator)]
 _Encoding = Annotated[str | None, BeforeValidator(_is_encoding)]
-_Sheet = _Position | _ColumnName | None
+_Sheet = Annotated[_Position | _ColumnName | None, BeforeValidator(_is_sheet)]
 
 
 def misfitting_settings(file: str, given: Iterable[str]) -> list[str]:

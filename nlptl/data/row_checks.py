@@ -84,6 +84,19 @@ class Columns:
         """Return the texts' columns, then the labels' if they are read."""
         return [*self.texts] if self.label is None else [*self.texts, self.label]
 
+    def check_once(self, at: str, places: Sequence[Column] | None = None, *, names: Sequence[str] = ()) -> None:
+        """Raise DataError if a column is wanted twice. At `places` of a table with `names`, if they are known."""
+        wanted = self.wanted() if places is None else places
+        shown_as = [names[place] if names and isinstance(place, int) else place for place in wanted]
+        *texts, last = wanted
+        if self.label is None:
+            texts = [*texts, last]
+        elif last in texts:
+            raise DataError(f"{at}: the column {shown_as[-1]!r} is read as text and as label. {self.door.label_column}")
+        twice = next((name for name, column in zip(shown_as, wanted, strict=True) if texts.count(column) > 1), None)
+        if twice is not None:
+            raise DataError(f"{at}: the column {twice!r} stands twice among those of the text. Name it once.")
+
     def check(self, found: Collection[str], at: str) -> None:
         """Raise DataError if a column is not among those `found`."""
         for column in self.wanted():
@@ -104,6 +117,7 @@ class Columns:
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
+        self.check_once(at, places, names=found)
         return self._positions(places, tuple(remarks), tuple(found))
 
     def number(self, first: Sequence[str], at: str) -> ColumnPositions:
@@ -129,6 +143,7 @@ class Columns:
                     f"Correct `{usual}_column:`, or `{usual}:` under this source."
                 )
             places.append(number - 1)
+        self.check_once(at, places, names=[*map(str, range(1, count + 1))])
         is_header = Columns(label=None if self.label is None else "label").are_in(first)
         told = ("its first row is read as data, although it seems to name the columns",) if is_header else ()
         return self._positions(places, told, tuple(map(str, range(1, count + 1))))

@@ -616,3 +616,58 @@ def test_load_table_tells_the_same() -> None:
     with pytest.raises(DataError) as caught:
         load_table("train.csv")
     assert str(caught.value) == f"train.csv:2: {EMPTY_LABEL}"
+
+
+ROWS = {"a.csv": "text,label\na,x\nb,y\n", "a.jsonl": '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'}
+OF_LABELS = "Name the column with `label_column:`, or with `label:` under this source."
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"text_column": ["text", "text"]}, "the column 'text' stands twice among those of the text. Name it once."),
+        ({"text_column": ["text", "Text"]}, "the column 'text' stands twice among those of the text. Name it once."),
+        ({"text_column": ["text", "label"]}, f"the column 'label' is read as text and as label. {OF_LABELS}"),
+        ({"text_column": "label"}, f"the column 'label' is read as text and as label. {OF_LABELS}"),
+        ({"label_column": "TEXT"}, f"the column 'text' is read as text and as label. {OF_LABELS}"),
+    ],
+)
+def test_a_column_that_is_read_twice(name: str, settings: dict[str, Any], told: str) -> None:
+    found = fault(name, ROWS[name], **settings)
+    assert found in (f"{name}: {told}", f"{name}:1: {told}")
+
+
+def test_a_column_that_is_read_twice_by_number() -> None:
+    told = f"a.csv:1: the column 'text' is read as text and as label. {OF_LABELS}"
+    assert fault("a.csv", ROWS["a.csv"], label_column=1) == told
+    assert fault("a.csv", header=False, text_column=[2, "2"], label_column=1) == (
+        "a.csv:1: the column '2' stands twice among those of the text. Name it once."
+    )
+
+
+def test_texts_without_labels_may_stand_in_the_column_of_labels() -> None:
+    Path("a.csv").write_text(ROWS["a.csv"])
+    data, _ = load_data(DataSettings(unlabelled="a.csv", text_column="label"), seed=1)
+    assert data.unlabelled is not None
+    assert data.unlabelled.texts() == ["x", "y"]
+
+
+NO_COLUMN = "must be the name of a column, or its number from 1."
+NO_COLUMNS = "must be the name of a column, its number from 1, or a list of these."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        *(("label", value, NO_COLUMN) for value in (0, -1, True, 1.5, "", ["x"], {})),
+        *(("text", value, NO_COLUMNS) for value in (0, [], "", [0, "a"], ["a", ""], [["a"]], {"a": 1})),
+        *(("sheet", value, "must be the name of a sheet, or its number from 1.") for value in (0, 1.5, "", [])),
+    ],
+)
+def test_a_wrong_column_is_one_fault(name: str, value: object, told: str) -> None:
+    outer = name if name == "sheet" else f"{name}_column"
+    for raw, path in ({outer: value}, outer), ({"labelled": {"file": "a", name: value}}, f"labelled.{name}"):
+        with pytest.raises(ConfigError) as caught:
+            parse(DataSettings, raw, where="p.yaml")
+        assert caught.value.faults == (f"p.yaml: {path} is {value!r}, but {told}",)
