@@ -39,7 +39,19 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {path} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
+    _check_runs_inside(path)
     return path
+
+
+def _check_runs_inside(folder: Path) -> None:
+    """Raise ConfigError for a folder that is no run, but holds some."""
+    from nlptl.artifact import is_run
+    from nlptl.disk.ownership import MANIFEST
+
+    inside = sorted(path for path in folder.glob("*") if is_run(path)) if folder.is_dir() and not is_run(folder) else []
+    if inside and not (folder / MANIFEST).exists():
+        more = f", one of {len(inside)}" if len(inside) > 1 else ""
+        raise ConfigError(f"RUN: {folder} is no run, but holds some. Give a run in it, such as {inside[0]}{more}.")
 
 
 def reading_settings(**given: object) -> DataSettings:

@@ -33,6 +33,7 @@ from nlptl.interfaces.options import (
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
+    from nlptl.data.row_checks import EmptyText
     from nlptl.evaluation.scores import Evaluation
 
 
@@ -65,7 +66,7 @@ def evaluate(
     """
     from nlptl.context import RunContext
     from nlptl.data.labelled_parts import labelled_parts
-    from nlptl.data.sources import load, open_source
+    from nlptl.data.sources import load, open_source, places_of_rows
     from nlptl.evaluation.scores import evaluate_classifier, load_classifier
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.remedies import EVALUATE_DOOR
@@ -86,10 +87,16 @@ def evaluate(
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
             remark(in_options(sentence))
-        read, skipped = load(opened, empty_text="refuse" if empty_text == "refuse" else "skip", empty_label=empty_label)
+        left: EmptyText = "refuse" if empty_text == "refuse" else "skip"
+        read, skipped = load(opened, empty_text=left, empty_label=empty_label)
         part = labelled_parts({"test": read})[0]["test"]
+
+        def place(row: int) -> str:
+            number = row if part.table.numbers is None else part.table.numbers[row] - 1
+            return places_of_rows(opened, [number], empty_text=left, empty_label=empty_label)[0]
+
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
-            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance)
+            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance, place=place)
     unanswered = skipped if empty_text == "empty" else 0
     if save is not None:
         write_result(save, {**evaluation.to_dict(), "rows_without_text": unanswered})

@@ -671,3 +671,20 @@ def test_a_wrong_column_is_one_fault(name: str, value: object, told: str) -> Non
         with pytest.raises(ConfigError) as caught:
             parse(DataSettings, raw, where="p.yaml")
         assert caught.value.faults == (f"p.yaml: {path} is {value!r}, but {told}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "new"),
+    [
+        ("Wrong.txt", "text,label\na,x\n", "Wrong.csv"),
+        ("wrong.txt", '"label";"text"\n"x";"a"\n', "wrong.csv"),
+        ("wrong.txt.gz", gzip.compress(b"Text\tLabel\na\tx\n"), "wrong.tsv.gz"),
+        ("wrong.txt", "a text, and a label\n", ""),
+        ("wrong.txt", b"a\x81\n", ""),
+    ],
+)
+def test_a_table_with_the_ending_of_a_text(name: str, content: str | bytes, new: str) -> None:
+    remedy = "Use a .csv, .tsv, .jsonl or .parquet file with a text and a label in each row."
+    assert fault(name, content) == f"data.labelled: {name} has no labels, since it is a .txt file. " + (
+        f"Its first line names the columns: rename it to {new}." if new else remedy
+    )

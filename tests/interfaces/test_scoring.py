@@ -31,3 +31,17 @@ def test_the_test_file_is_never_overwritten(
         told = f"--save: {Path(save)} is the file that --test reads; expected another one. Name another file.\n"
         assert (code, out, err) == (2, "", told)
         assert test_file.read_text() == TEST
+
+
+def test_unknown_labels_are_told_with_their_rows(test_file: Path, small_classifier: Path, shell: Shell) -> None:
+    test_file.write_text(TEST + "\nso,positiv\nso,\nso so,mixed\nso,positiv\n,negative\n")
+    code, out, err = shell(
+        "evaluate", small_classifier, "--test", "cp.csv", "--empty-label", "skip", "--empty-text", "skip", "-q"
+    )
+    assert (code, out) == (2, "")
+    assert err == (
+        "cp.csv:5: the classifier has no label 'positiv' (2 rows); its labels are 'negative', 'positive'. Did you mean "
+        "'positive'? Correct or remove these rows, or train with the label.\n"
+        "cp.csv:7: the classifier has no label 'mixed' (1 row); its labels are 'negative', 'positive'. Correct or remove the "
+        "row, or train with the label.\n"
+    )
