@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -18,19 +20,34 @@ _BLOCK_BYTES = 1 << 20
 _MAX_INDEX_BYTES = 16 << 20  # of the lists of sheets
 _SIGNS = re.compile(rb"""<(?:\w+:)?f[\s>/]|\bt=["']e["']""")  # a formula, or an error
 _SIGN_BYTES = 64
+_MAX_ROWS = 10_000  # whose places are kept: each is a fault
+_MAX_COLUMNS = 1 << 14  # of a sheet
 _NO_RESULT = UnreadCell("holds a formula without a result. Open the file in Excel and save it.")
 
 
-def unread_cells(path: Path, sheet: str) -> dict[int, dict[int, UnreadCell]]:
-    """Return such cells of a sheet by row, from 1, and column, from 0. An .xls file does not tell them."""
+@dataclass
+class WorkbookGaps:
+    """Such cells of a sheet. Rows count from 1, columns from 0."""
+
+    wanted: dict[int, dict[int, UnreadCell]] = field(default_factory=dict)  # by row and column
+    others: Counter[int] = field(default_factory=Counter)  # number of cells, by column
+
+
+def find_gaps(path: Path, sheet: str, *, wanted: Collection[int]) -> WorkbookGaps:
+    """Return the cells without a value, those of the columns `wanted` by their place. An .xls file does not tell them."""
+    found = WorkbookGaps()
     if not first_bytes(path).startswith(b"PK"):
-        return {}
+        return found
     with zipfile.ZipFile(path) as archive:
         name = _member(archive, sheet)
-        if name is None or not _has_signs(archive, name):
-            return {}
-        with archive.open(name) as content:
-            return dict(_gaps(content))
+        if name is not None and _has_signs(archive, name):
+            with archive.open(name) as content:
+                for row, column, gap in _gaps(content):
+                    if column not in wanted:
+                        found.others[column] += 1
+                    elif len(found.wanted) < _MAX_ROWS:
+                        found.wanted.setdefault(row, {})[column] = gap
+    return found
 
 
 def _member(archive: zipfile.ZipFile, sheet: str) -> str | None:
@@ -68,22 +85,20 @@ def _has_signs(archive: zipfile.ZipFile, name: str) -> bool:
     return False
 
 
-def _gaps(content: IO[bytes]) -> Iterator[tuple[int, dict[int, UnreadCell]]]:
-    """Yield the rows with such cells. Rows and cells without a number follow the one before."""
-    number, column, found = 0, -1, dict[int, UnreadCell]()
+def _gaps(content: IO[bytes]) -> Iterator[tuple[int, int, UnreadCell]]:
+    """Yield row and column of such cells. Rows and cells without a number follow the one before."""
+    number, column = 0, -1
     for event, element in ElementTree.iterparse(content, events=("start", "end")):
         tag = _local(element.tag)
         if event == "start" and tag == "row":
-            number, column, found = int(element.get("r", number + 1)), -1, {}
+            number, column = int(element.get("r", number + 1)), -1
         elif event == "end" and tag == "c":
             column = _column(element.get("r", ""), usual=column + 1)
-            if (gap := _gap(element)) is not None:
-                found[column] = gap
+            if (gap := _gap(element)) is not None and column < _MAX_COLUMNS:
+                yield number, column, gap
             element.clear()
         elif event == "end" and tag == "row":
             element.clear()
-            if found:
-                yield number, found
 
 
 def _gap(cell: ElementTree.Element) -> UnreadCell | None:

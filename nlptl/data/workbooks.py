@@ -6,7 +6,6 @@ import datetime
 import itertools
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from nlptl.data.row_checks import (
     names_shown,
     no_rows,
 )
-from nlptl.data.workbook_gaps import unread_cells
+from nlptl.data.workbook_gaps import WorkbookGaps, find_gaps
 from nlptl.data.workbook_size import check_size
 from nlptl.errors import DataError, first_line
 from nlptl.faults import shown
@@ -37,7 +36,7 @@ WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls")
 _BATCH_ROWS = 2_000
 _MAX_ABOVE_HEADER = 10  # rows among which a header is looked for
 
-_Gaps: TypeAlias = "dict[int, dict[int, UnreadCell]]"  # by row from 1 and column from 0
+_Gaps: TypeAlias = "Mapping[int, Mapping[int, UnreadCell]]"  # by row from 1 and column from 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,13 @@ class WorkbookTable:
     header: bool
     positions: ColumnPositions
     remarks: tuple[str, ...] = ()
-    gaps: _Gaps = field(default_factory=dict, repr=False, compare=False)  # cells without a value
+    gaps: WorkbookGaps = field(default_factory=WorkbookGaps, repr=False, compare=False)  # cells without a value
+    above: int = field(default=0, repr=False, compare=False)  # number of the header's row, below which the others stand
 
     def rows(self, *, whole: bool = False) -> Iterator[RawRows]:
         """Stream the rows with their numbers in the sheet, and `whole` with all values. Empty rows are left out."""
         opened = _opened(self.path, self.sheet)[0]
-        found = itertools.islice(_filled_rows(opened, self.gaps), int(self.header), None)
+        found = (row for row in _filled_rows(opened, self.gaps.wanted) if row[0] > self.above)
         label, texts = self.positions.label, self.positions.texts
         while batch := list(itertools.islice(found, _BATCH_ROWS)):
             yield RawRows(
@@ -66,10 +66,9 @@ class WorkbookTable:
 
     def remarks_on_kept(self) -> Iterator[str]:
         """Yield a sentence for each column besides texts and labels that has cells without a value."""
-        counts = Counter(place for row in self.gaps.values() for place in row)
-        for place in sorted(counts.keys() - set(self.positions.wanted())):
+        for place, count in sorted(self.gaps.others.items()):
             if place < len(self.positions.names):
-                cells = f"{counts[place]} cell{'s' * (counts[place] != 1)}"
+                cells = f"{count} cell{'s' * (count != 1)}"
                 name = shown(self.positions.names[place])
                 yield f"{cells} of its column {name} hold a formula without a result or an error, and are empty here"
 
@@ -77,16 +76,17 @@ class WorkbookTable:
 def open_workbook(path: Path, *, sheet: str | int | None, header: bool, columns: Columns) -> WorkbookTable:
     """Open the sheet with a name or a number from 1, by default the first visible one. Raises DataError."""
     opened, others = _opened(path, sheet)
-    gaps = _unread_cells(path, opened.name)
-    number, first = next(_filled_rows(opened, gaps), (1, list[object]()))
+    number, first = next(_filled_rows(opened, {}), (1, list[object]()))
     if not first:
         raise no_rows(f"{path}, sheet {opened.name!r}")
     at = f"{path}, row {number}"
-    names = [str(_kept(_text(cell)) or "") for cell in first]
+    names = [str(_text(cell) or "") for cell in first]
     instead = "" if not header or columns.are_in(names) else _table_meant(path, opened, others, columns)
     positions = columns.match(names, at, remedy=HEADER_REMEDY, instead=instead) if header else columns.number(names, at)
     told = (f"its sheet {opened.name!r} is read, one of {len(others) + 1}",) if others and sheet is None else ()
-    return WorkbookTable(path, opened.name, header, positions, told, gaps)
+    return WorkbookTable(
+        path, opened.name, header, positions, told, _found_gaps(path, opened.name, positions), number * header
+    )
 
 
 def _table_meant(path: Path, sheet: CalamineSheet, others: list[str], columns: Columns) -> str:
@@ -106,9 +106,9 @@ def _headers(sheet: CalamineSheet, columns: Columns) -> Iterator[tuple[int, list
             yield number, row
 
 
-def _unread_cells(path: Path, sheet: str) -> _Gaps:
+def _found_gaps(path: Path, sheet: str, positions: ColumnPositions) -> WorkbookGaps:
     try:
-        return unread_cells(path, sheet)
+        return find_gaps(path, sheet, wanted=set(positions.wanted()))
     except (ParseError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from None
 

@@ -12,6 +12,7 @@ OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate 
     "text_column": "--text-column",
     "label_column": "--label-column",
     "empty_text": "--empty-text",
+    "empty_label": "--empty-label",
     "delimiter": "--input-delimiter",
     "quoting": "--quoting",
     "encoding": "--encoding",

@@ -209,6 +209,16 @@ def test_a_row_of_such_cells_alone_is_not_left_out() -> None:
     )
 
 
+def test_cells_of_other_columns_make_no_rows() -> None:
+    gappy_book()
+    book = openpyxl.load_workbook("f.xlsx")
+    book.active.insert_rows(1)
+    book.active["A1"] = "=1+2"  # above the header
+    book.active["C9"] = "=1+2"
+    book.save("f.xlsx")
+    assert load_table("f.xlsx").texts() == ["good", "bad", "fine"]
+
+
 def test_formulas_with_results_are_read() -> None:
     gappy_book()
     with zipfile.ZipFile("f.xlsx") as archive:
