@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,6 +11,7 @@ from nlptl.errors import DataError
 
 MAX_TOLD = 20  # faults of one source, and places of one fault; more are counted
 
+_MORE = re.compile(r"(\d+) more (?:fault was|faults were) found\. Correct these first\.")
 _Item = TypeVar("_Item")
 
 
@@ -25,6 +27,9 @@ class CollectedFaults:
         """Keep or count the faults of an error."""
         for fault in error.faults:
             place, _, told = fault.partition(": ")
+            if more := _MORE.fullmatch(told):  # of a collection inside this one
+                self._untold += int(more[1])
+                continue
             if told not in self._counts and len(self._counts) == MAX_TOLD:
                 self._untold += 1
                 continue
@@ -32,6 +37,10 @@ class CollectedFaults:
             places = self._places.setdefault(told, [])
             if len(places) < MAX_TOLD:
                 places.append(place)
+
+    def add_untold(self, count: int) -> None:
+        """Count faults whose sentences are never built."""
+        self._untold += count
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertica
 _RARE_IN_TEXT = "\t|"  # separators by which a line's number of fields is hardly right by chance
 _SAMPLE_CHARACTERS = 1 << 17
 _SAMPLE_RECORDS = 200
+_FIELD_LIMIT = threading.RLock()  # the csv module has one limit for the whole process
 _MIN_EVEN_SHARE = 0.9  # of a sample's rows that have the usual number of fields under the right separator
 
 
@@ -57,12 +59,13 @@ class CsvLayout:
 
 @contextmanager
 def wide_fields(limit: int) -> Iterator[None]:
-    """Let the csv module read fields of up to `limit` characters inside the block."""
-    usual = csv.field_size_limit(limit)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(usual)
+    """Let the csv module read fields of up to `limit` characters inside the block, which one thread enters at a time."""
+    with _FIELD_LIMIT:
+        usual = csv.field_size_limit(limit)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(usual)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def find_layout(
         remarks.append("blanks behind its separators are left out")
     if settings.quoting is None and form.has_quotes:
         check = _check_quotes(path, form, layout)
-        if layout.delimiter in _RARE_IN_TEXT and check.are_plain:
+        if layout.delimiter in _RARE_IN_TEXT and check.are_plain and not _has_quoted_header(layout, sample):
             layout = replace(layout, quoting="none", skip_blanks=False)
             remarks.append("its quotes are read as plain characters, since each line is a row")
         elif check.join_lines:
@@ -105,6 +108,12 @@ def find_layout(
                 f"quotes make {check.records} rows of its {check.lines} lines. Set `quoting: none` if quotes are plain characters"
             )
     return layout, tuple(remarks)
+
+
+def _has_quoted_header(layout: CsvLayout, sample: str) -> bool:
+    """Return whether all names of columns stand in quotes, as where a program has quoted each field."""
+    names = sample.partition("\n")[0].rstrip("\r").split(layout.delimiter)
+    return layout.header and all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
 
 
 def _sample(path: Path, form: TextFormat) -> tuple[str, bool]:

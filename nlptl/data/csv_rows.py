@@ -12,12 +12,11 @@ from typing import Any
 
 from nlptl.data.csv_layouts import SEPARATORS, CsvLayout, wide_fields
 from nlptl.data.limits import text_too_long
-from nlptl.data.row_checks import HEADER_REMEDY, ColumnPositions, Columns, RawRows, joined_text, no_rows
+from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, no_rows
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat
 from nlptl.errors import DataError
 
-_OTHER_SEPARATOR = " If another character separates the fields, set `delimiter:`."
 _BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
 _BATCH_CHARACTERS = 4 << 20
 _MAX_KNOWN_LABELS = 1_000
@@ -37,7 +36,9 @@ def find_columns(path: Path, form: TextFormat, layout: CsvLayout, columns: Colum
         return columns.match(first, at)
     is_one = len(first) == 1 and len(columns.wanted()) > 1
     instead = _separator_meant(first, layout, columns) or _header_meant(path, form, layout, columns)
-    return columns.match(first, at, remedy=_OTHER_SEPARATOR if is_one else HEADER_REMEDY, instead=instead)
+    return columns.match(
+        first, at, remedy=columns.door.delimiter if is_one else columns.door.no_header, instead=instead
+    )
 
 
 def _separator_meant(first: list[str], layout: CsvLayout, columns: Columns) -> str:

@@ -60,7 +60,8 @@ class LabelFinding:
                 f"the label {shown(self.labels[0])} ({_rows(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text has "
                 "one label: keep one of them, or train a classifier for each."
             )
-        examples = " and ".join(f"{shown(label)} ({at})" for label, at in zip(self.labels, self.places, strict=True))
+        at_places = [f" ({at})" for at in self.places] or [""] * len(self.labels)
+        examples = " and ".join(f"{shown(label)}{at}" for label, at in zip(self.labels, at_places, strict=True))
         if self.kind == "id":
             return (
                 f"the column of labels has {self.rows[0]} different values in {_rows(self.rows[1])}, such as {examples}. It "
@@ -78,7 +79,7 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
     labels = table.labels()
     counts = table.label_counts()
     found: list[_Found] = []
-    if names_labels and _look_like_ids(len(counts), len(labels)):
+    if names_labels and look_like_ids(len(counts), len(labels)):
         first = tuple(counts)[:2]
         finding = LabelFinding("id", first, (len(counts), len(labels)))
         found.append((finding, [labels.index(label) for label in first]))
@@ -91,7 +92,8 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
         yield replace(finding, places=tuple(next(at) for _ in rows))
 
 
-def _look_like_ids(different: int, rows: int) -> bool:
+def look_like_ids(different: int, rows: int) -> bool:
+    """Return whether a column with so many `different` values in its rows seems to hold ids."""
     if different == rows:
         return rows >= _MIN_ID_ROWS
     return rows >= _MIN_NEARLY_ROWS and different >= _NEARLY_ALL * rows

@@ -72,7 +72,7 @@ def spelt_as_known(labels: Iterable[str], known: Iterable[str]) -> Mapping[str, 
     Other labels keep their name.
     """
     names = set(known)
-    by_key = {_key(name): name for name in names}
+    by_key = {_key(name): name for name in sorted(names)}
     truth = _AS_NUMBERS if names == set(_AS_NUMBERS.values()) else {}
     found: dict[str, str] = {}
     for label in set(labels):

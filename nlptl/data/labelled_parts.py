@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from nlptl.data.label_spelling import spellings, stripped
+from nlptl.data.label_spelling import spellings, spelt_as_known, stripped
 from nlptl.data.row_checks import NO_LABEL, EmptyLabel
 from nlptl.data.table import TextTable, concatenate
 from nlptl.errors import DataError
@@ -37,13 +37,22 @@ def labelled_parts(
 ) -> tuple[dict[str, LabelledPart], dict[str, str]]:
     """Return labelled tables with one spelling of each label, and the name of each label found.
 
-    Whether labels are truth values or whole numbers is decided over all tables and `more_labels` together. Raises
-    DataError if no row of a table has a label.
+    Whether labels are truth values or whole numbers is decided over all tables and `more_labels` together. A label that
+    `labelled`, else `source`, else `more_labels` only spells otherwise is named as there. Raises DataError if no row of a
+    table has a label.
     """
     counts = {part: table.label_counts() for part, table in tables.items()}
     names = spellings({label for found in counts.values() for label in found if label != NO_LABEL} | {*more_labels})
+    naming = counts.get("labelled") or counts.get("source") or more_labels
+    as_known = spelt_as_known(names.values(), {names[label] for label in naming if label != NO_LABEL})
+    names = {label: as_known[name] for label, name in names.items()}
     parts = {part: _with_names(table, counts[part], names) for part, table in tables.items()}
     return parts, names
+
+
+def spelt_as(table: TextTable, known: Iterable[str]) -> TextTable:
+    """Return a table whose labels are named as in `known` where they are only spelt otherwise."""
+    return table.relabelled(spelt_as_known(table.label_counts(), known))
 
 
 def with_rows_of(pile: TextTable | None, part: LabelledPart | None, empty_label: EmptyLabel) -> TextTable | None:

@@ -32,6 +32,9 @@ class LearntTexts(Config):
     hashes: str = Field(pattern="^([0-9a-f]{16})*$")
     """Hashes of 16 hexadecimal digits each, sorted, without copies."""
     labels: dict[str, int] = Field(default_factory=dict)
+    exact: bool = False
+    """Whether texts are hashed as they are, so that learnt texts are those that `nlptl.data.leaks` drops. Files of earlier
+    versions hold hashes without differences of case, blanks and the form of accents."""
 
     @classmethod
     def of(
@@ -44,16 +47,17 @@ class LearntTexts(Config):
         tables = [table for table in training if table is not None]
         counts = Counter(label for table in tables for label in table.labels())
         tables += [] if validation is None else [validation]
-        texts = {normalised(text) for table in tables for batch in table.batches() for text in batch}
+        exact = before is None or before.exact
+        texts = {_form(text, exact) for table in tables for batch in table.batches() for text in batch}
         key, known = (_key(texts), set[str]()) if before is None else (before.key, before._all())
         counts += Counter({} if before is None else before.labels)
         hashes = sorted(known | {_hash(text, key) for text in texts})
-        return cls(key=key, hashes="".join(hashes), labels=dict(sorted(counts.items())))
+        return cls(key=key, hashes="".join(hashes), labels=dict(sorted(counts.items())), exact=exact)
 
     def count(self, texts: Iterable[str]) -> int:
-        """Return how many of `texts` are among those learnt, up to case, blanks and the form of accents."""
+        """Return how many of `texts` are among those learnt."""
         known = self._all()
-        return sum(_hash(normalised(text), self.key) in known for text in texts)
+        return sum(_hash(_form(text, self.exact), self.key) in known for text in texts)
 
     def write(self, folder: Path) -> None:
         """Write the file into a folder."""
@@ -76,9 +80,8 @@ class LearntTexts(Config):
         return set(re.findall(".{16}", self.hashes))
 
 
-def normalised(text: str) -> str:
-    """Return a text without differences of case, blanks and the form of accents."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+def _form(text: str, exact: bool) -> str:
+    return text if exact else " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def _key(texts: Iterable[str]) -> str:

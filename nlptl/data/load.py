@@ -66,11 +66,22 @@ def load_table(
 
     Rows without a label are left out unless `empty_label` is "refuse".
     """
-    settings = settings or DataSettings()
+    read = read_one(source, settings=settings or DataSettings(), labelled=labelled, where=where, door=door)
+    _tell(read.remarks, on_remark)
+    return read.table
+
+
+def read_one(
+    source: str | PathLike[str] | FileSource | HubSource, *, settings: DataSettings, labelled: bool, where: str,
+    door: Door = SETTINGS_DOOR,
+) -> ReadPart:  # fmt: skip
+    """Read one source by `settings` as a part of its own, its labels spelt alike. DataError tells its faults."""
     opened = open_source(source, settings=settings, labelled=labelled, where=where, door=door)
-    _tell(opened, on_remark)
-    table = load(opened, empty_text=settings.empty_text, empty_label=settings.empty_label)[0]
-    return labelled_parts({"read": table})[0]["read"].table if labelled else table
+    table, skipped = load(opened, empty_text=settings.empty_text, empty_label=settings.empty_label)
+    if not labelled:
+        return ReadPart([opened], table, skipped, settings)
+    found = labelled_parts({"read": table})[0]["read"]
+    return ReadPart([opened], found.table, skipped, settings, found.changes)
 
 
 def stream_texts(
@@ -84,20 +95,20 @@ def stream_texts(
     """Yield the texts of one file in batches as they are read; `on_remark` gets sentences on how that is done."""
     settings = settings or DataSettings()
     opened = open_source(source, settings=settings, labelled=False, where=where, door=door)
-    _tell(opened, on_remark)
+    _tell(opened.remarks, on_remark)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
         yield arrow_batch(rows, opened.origin).column("text").to_pylist()
 
 
-def _tell(source: OpenedSource, on_remark: Callable[[str], object] | None) -> None:
+def _tell(remarks: Sequence[str], on_remark: Callable[[str], object] | None) -> None:
     if on_remark is not None:
-        for remark in source.remarks:
+        for remark in remarks:
             on_remark(remark)
 
 
 @dataclass(frozen=True)
-class _ReadPart:
+class ReadPart:
     """Part of the data before leaks are dropped."""
 
     inputs: list[OpenedSource]
@@ -105,6 +116,11 @@ class _ReadPart:
     skipped: int
     settings: DataSettings
     changes: LabelChanges = field(default_factory=LabelChanges)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on how the sources are read, where that is not the plain default."""
+        return tuple(remark for source in self.inputs for remark in source.remarks)
 
     def places(self, rows: Sequence[int]) -> list[str]:
         """Return the places of rows of a labelled part, which has one source."""
@@ -114,6 +130,7 @@ class _ReadPart:
         return places_of_rows(self.inputs[0], read, empty_text=empty_text, empty_label=empty_label)
 
     def report(self, used: TextTable, duplicates: int, findings: Sequence[LabelFinding]) -> PartReport:
+        """Return the report on this part, of which the rows `used` are left."""
         return PartReport(
             source=self.table.name,
             rows_read=len(self.table),
@@ -126,15 +143,15 @@ class _ReadPart:
             empty_label=self.settings.empty_label,
             label_changes=self.changes,
             label_findings=tuple(findings),
-            remarks=tuple(remark for source in self.inputs for remark in source.remarks),
+            remarks=self.remarks,
         )
 
 
 def _read_parts(
     settings: DataSettings, *, where: str, progress: Progress | None
-) -> tuple[dict[str, _ReadPart], dict[str, TextTable], LabelNames | None]:
+) -> tuple[dict[str, ReadPart], dict[str, TextTable], LabelNames | None]:
     """Read all parts, spell their labels alike and add rows without a label to the pile. DataError tells all faults."""
-    faults, parts = CollectedFaults(), dict[str, _ReadPart]()
+    faults, parts = CollectedFaults(), dict[str, ReadPart]()
     for name in _PARTS:
         if getattr(settings, name):
             with faults.kept():
@@ -147,7 +164,7 @@ def _read_parts(
         parts[name] = dataclasses.replace(parts[name], table=found.table, changes=found.changes)
     rest = None if "labelled" not in labelled else labelled["labelled"].unlabelled
     if rest is not None and settings.empty_label == "unlabelled":
-        pile = parts.get("unlabelled") or _ReadPart([], rest, 0, settings)
+        pile = parts.get("unlabelled") or ReadPart([], rest, 0, settings)
         joined = rest if pile.table is rest else concatenate([pile.table, rest])
         parts["unlabelled"] = dataclasses.replace(pile, table=joined)
     tables = {name: parts[name].table for name in _PARTS if name in parts}
@@ -155,7 +172,7 @@ def _read_parts(
 
 
 def _check_label_sets(
-    parts: Mapping[str, _ReadPart], tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str
+    parts: Mapping[str, ReadPart], tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str
 ) -> None:
     faults = CollectedFaults()
     defining = [tables[name] for name in ("labelled", "source") if name in tables]
@@ -170,7 +187,7 @@ def _check_label_sets(
     faults.check(where)
 
 
-def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> _ReadPart:
+def _read(name: str, settings: DataSettings, *, where: str, progress: Progress | None) -> ReadPart:
     sources: list[str | FileSource | HubSource] | str | FileSource | HubSource = getattr(settings, name)
     named = (
         [(f"{where}.{i}", one) for i, one in enumerate(sources)] if isinstance(sources, list) else [(where, sources)]
@@ -187,7 +204,7 @@ def _read(name: str, settings: DataSettings, *, where: str, progress: Progress |
             )
     faults.check(where)
     tables, skipped = zip(*loaded, strict=True)
-    return _ReadPart(inputs, concatenate(tables), sum(skipped), settings)
+    return ReadPart(inputs, concatenate(tables), sum(skipped), settings)
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:
@@ -213,7 +230,7 @@ def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str,
     return duplicates, leaks
 
 
-def _check_what_is_left(parts: Mapping[str, _ReadPart], tables: Mapping[str, TextTable]) -> None:
+def _check_what_is_left(parts: Mapping[str, ReadPart], tables: Mapping[str, TextTable]) -> None:
     remedy = "Add rows, or set `drop_leaks: false` to keep them."
     for name, table in tables.items():
         read = parts[name].table

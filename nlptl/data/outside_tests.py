@@ -4,22 +4,59 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from nlptl.data.data_settings import DataSettings, Source
+from nlptl.data.labelled_parts import spelt_as
 from nlptl.data.leaks import occurs_in, text_hashes
+from nlptl.data.load import ReadPart, read_one
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import TextTable
 from nlptl.data.text_data import TextData, check_known_labels
 from nlptl.errors import DataError
 
 
-def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool = True) -> TextData:
+@dataclass(frozen=True)
+class OutsideTest:
+    """Test outside a run's own data, as it was read."""
+
+    read: ReadPart
+
+    @property
+    def table(self) -> TextTable:
+        """The labelled rows."""
+        return self.read.table
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on how it is read, where that is not the plain default."""
+        return self.read.remarks
+
+    def row_place(self, index: int) -> str:
+        """Return the place of row `index` (counted from 0) in its source, such as "test.csv:17"."""
+        return self.read.places([index])[0]
+
+
+def read_outside(source: Source, *, settings: DataSettings, where: str) -> OutsideTest:
+    """Read a labelled test by `settings`. DataError tells its faults, at the YAML path `where`."""
+    return OutsideTest(read_one(source, settings=settings, labelled=True, where=where))
+
+
+def spelt_as_in(data: TextData, table: TextTable) -> TextTable:
+    """Return a table whose labels are named as in `data` where they are only spelt otherwise."""
+    known = data.labelled or data.source or data.label_names
+    return table if known is None else spelt_as(table, known.labels())
+
+
+def without_texts_of(data: TextData, tests: Sequence[TextTable | OutsideTest], *, drop: bool = True) -> TextData:
     """Return `data` without the rows whose text occurs in one of `tests`; with `drop=False` all rows stay.
 
     Raises DataError if a test has a label that the examples lack, or if nothing is left of a part.
     """
-    held_out = np.concatenate([text_hashes(test) for test in tests])
+    tables = [test.table if isinstance(test, OutsideTest) else test for test in tests]
+    held_out = np.concatenate(list(map(text_hashes, tables)))
     kept: dict[str, TextTable | None] = {}
     for part in ("unlabelled", "source", "labelled", "validation"):
         table = kept[part] = getattr(data, part)
@@ -30,8 +67,8 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable], *, drop: bool =
             kept[part] = table.keep(~leaky) if leaky.any() else table
     known = kept["labelled"] or kept["source"] or data.label_names
     if known is not None:
-        for test in tests:
-            check_known_labels(test, known, place=test.row_place)
+        for test, table in zip(tests, tables, strict=True):
+            check_known_labels(table, known, place=test.row_place)
     return TextData.of_tables(kept, data.label_names)
 
 

@@ -6,6 +6,8 @@ Other libraries' types are told by the package of their class, so that none is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -17,7 +19,8 @@ from nlptl.faults import shown
 def frame_columns(value: Any, columns: Columns, name: str) -> list[list[Any]] | None:
     """Return the wanted columns of a frame or data set; None for other values."""
     if is_a(value, "pandas", "DataFrame"):
-        return _wanted(columns, [str(one) for one in value.columns], lambda place: _values(value.iloc[:, place]), name)
+        names, column = [str(one) for one in value.columns], lambda place: _values(value.iloc[:, place])
+        return _wanted(_named_by_numbers(columns, list(value.columns)), names, column, name)
     if is_a(value, "polars", "DataFrame"):
         return _wanted(columns, value.columns, lambda place: value.to_series(place).to_list(), name)
     if is_a(value, "pyarrow", "Table") or is_a(value, "pyarrow", "RecordBatch"):
@@ -28,6 +31,17 @@ def frame_columns(value: Any, columns: Columns, name: str) -> list[list[Any]] | 
     if is_a(value, "datasets", "IterableDataset"):
         return _streamed(value, columns, name)
     return None
+
+
+def _named_by_numbers(columns: Columns, names: Sequence[object]) -> Columns:
+    """Return the columns with the name of each that a whole number names: the name wins over the position."""
+    numbers = {one for one in names if _is_number(one)}
+    texts = tuple(str(one) if one in numbers else one for one in columns.texts)
+    return replace(columns, text=texts, label=str(columns.label) if columns.label in numbers else columns.label)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _wanted(
@@ -52,7 +66,7 @@ def _streamed(value: Any, columns: Columns, name: str) -> list[list[Any]]:
 
 def column_values(value: Any, *, name: str, what: str, remedy: str, dimensions: int = 1) -> list[Any]:
     """Return the values of a column as Python objects. DataError says that a value is not `what` is wanted."""
-    if not _is_column(value):
+    if not is_column(value):
         raise DataError(f"{name}: {on_one_line(value)} ({type(value).__name__}) is not {what}. {remedy}")
     if is_a(value, "numpy", "ndarray") and value.ndim not in (1, dimensions):
         raise DataError(f"{name}: the array has the shape {value.shape}, but must have one dimension. Choose a column.")
@@ -80,7 +94,7 @@ def _named(values: list[Any], feature: Any) -> list[Any]:
     return [names[value] if isinstance(value, int) and 0 <= value < len(names) else None for value in values]
 
 
-def _is_column(value: object) -> bool:
+def is_column(value: object) -> bool:
     """Return whether a value is a row of values in an order. A frame counts: its column is named."""
     if isinstance(value, str | bytes | bytearray | memoryview | Mapping | set | frozenset | PathLike):
         return False
@@ -89,10 +103,11 @@ def _is_column(value: object) -> bool:
 
 def label_values(value: Any, column: Column, *, name: str) -> list[Any]:
     """Return the labels of a column, or of a frame that has it or nothing else."""
-    names = [str(one) for one in value.columns] if is_a(value, "pandas", "DataFrame") else None
-    if names is None:
+    if not is_a(value, "pandas", "DataFrame"):
         return column_values(value, name=name, what="a list of labels", remedy="Give (texts, labels).")
-    place = 0 if len(names) == 1 else next((place for place, one in enumerate(names) if one == column), None)
+    names = [str(one) for one in value.columns]
+    same = [place for place, one in enumerate(value.columns) if one == column or str(one) == column]
+    place = 0 if len(names) == 1 else next(iter(same), None)
     if place is None:
         example = f", such as `frame[{names[0]!r}]`" if names else ""
         raise DataError(
@@ -103,7 +118,34 @@ def label_values(value: Any, column: Column, *, name: str) -> list[Any]:
 
 def are_columns(value: object) -> bool:
     """Return whether a value is a pair of columns, such as (texts, labels)."""
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_column, value))
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_column, value))
+
+
+def are_two_pairs(value: Any) -> bool:
+    """Return whether a value may be two pairs (text, label) as well as a pair of columns."""
+    is_two = isinstance(value, tuple) and len(value) == 2
+    return is_two and all(isinstance(one, tuple) and len(one) == 2 and _may_be_text(one[0]) for one in value)
+
+
+def may_be_texts(value: Iterable[object]) -> bool:
+    """Return whether all values are texts or missing."""
+    return all(map(_may_be_text, value))
+
+
+def check_halves(value: Any, *, name: str, texts_remedy: str) -> None:
+    """Raise DataError for a pair of columns, one of which is none."""
+    if not (isinstance(value, tuple) and len(value) == 2 and any(map(is_column, value))):
+        return
+    for half, one, remedy in zip(("texts", "labels"), value, (texts_remedy, "Give a list of labels."), strict=True):
+        if not is_column(one):
+            raise DataError(
+                f"{name}: of (texts, labels), the {half} are {on_one_line(one)} ({type(one).__name__}), but must be a list. "
+                f"{remedy}"
+            )
+
+
+def _may_be_text(value: object) -> bool:
+    return isinstance(value, str) or is_missing(value)
 
 
 def is_pair(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -14,11 +15,15 @@ from nlptl.data.data_settings import DataSettings
 from nlptl.data.packing import bare_name
 from nlptl.data.python_columns import (
     are_columns,
+    are_two_pairs,
+    check_halves,
     column_values,
     frame_columns,
     is_a,
+    is_column,
     is_pair,
     label_values,
+    may_be_texts,
     on_one_line,
 )
 from nlptl.data.readers import SUFFIXES
@@ -26,6 +31,7 @@ from nlptl.data.row_checks import (
     PYTHON_DOOR,
     Column,
     Columns,
+    Door,
     EmptyLabel,
     EmptyText,
     Origin,
@@ -64,6 +70,11 @@ _TEXTS = (
 _STRINGS_DOOR = replace(
     PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.'
 )
+_PREDICT_DOOR = replace(
+    PYTHON_DOOR,
+    empty_text='Remove the row, fill in the text, give `empty_text="skip"` to leave out all such rows, or `empty_text="none"` '
+    "to keep their places.",
+)
 _EXAMPLES = "(texts, labels), a list of pairs (text, label), a pandas DataFrame or a datasets.Dataset"
 
 
@@ -94,7 +105,7 @@ def given_texts(
     refused, or left out under "skip" and "none". Under "predict" an empty string is a text, and a missing one is refused.
     """
     _check_option("empty_text", empty_text, get_args(EmptyPrediction))
-    given = _unchecked(value, text=text, name=name)
+    given = _at_door(_unchecked(value, text=text, name=name), _PREDICT_DOOR)
     if empty_text == "predict":
         found = _strings(given)
         return GivenTexts(found, None, len(found))
@@ -108,8 +119,7 @@ def given_texts(
 
 def strings(value: TextsLike, *, text: TextColumns = "text", name: str = "texts") -> list[str]:
     """Return texts as `given_texts` does, with empty strings among them; None and NaN are refused."""
-    given = _unchecked(value, text=text, name=name)
-    return _strings(replace(given, origin=replace(given.origin, door=_STRINGS_DOOR)))
+    return _strings(_at_door(_unchecked(value, text=text, name=name), _STRINGS_DOOR))
 
 
 def texts_table(
@@ -137,7 +147,7 @@ def labelled_table(
     """
     _check_option("empty_text", empty_text, get_args(EmptyText))
     _check_option("empty_label", empty_label, get_args(EmptyLabel))
-    columns = _columns(text, label)
+    columns = _labelled_columns(text, label)
     if isinstance(value, TextTable):
         value.labels()
         return value
@@ -147,6 +157,10 @@ def labelled_table(
         return load(open_dataset(value, name, columns), empty_text=empty_text, empty_label=empty_label)[0]
     texts, labels = _examples(value, columns, name)
     return TextTable.from_lists(texts, labels, name=name, empty_text=empty_text, empty_label=empty_label)
+
+
+def _at_door(given: _Unchecked, door: Door) -> _Unchecked:
+    return replace(given, origin=replace(given.origin, door=door))
 
 
 def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
@@ -177,10 +191,17 @@ def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[
     found = frame_columns(value, columns, name)
     if found is not None:
         return found[0], found[1]
-    if are_columns(value):
+    pairs_or_columns = are_two_pairs(value)
+    if pairs_or_columns and may_be_texts(value[0]):
+        raise DataError(
+            f"{name}: {on_one_line(value)} may be two pairs (text, label), or (texts, labels). Give a list of pairs, or two lists."
+        )
+    if are_columns(value) and not pairs_or_columns:
         texts = _text_values(value[0], text=columns.text, name=name)
         return texts, label_values(value[1], columns.label or "label", name=name)
-    pairs = column_values(value, name=name, what="a set of examples", remedy=f"Give {_EXAMPLES}.", dimensions=2)
+    if isinstance(value, tuple) and value:
+        check_halves(value, name=name, texts_remedy=_texts_remedy(value[0]))
+    pairs = column_values(value, name=name, what="a set of examples", remedy=_examples_remedy(value), dimensions=2)
     for number, pair in enumerate(pairs, 1):
         if not is_pair(pair):
             raise DataError(
@@ -198,23 +219,37 @@ def _is_file(value: object) -> bool:
 
 
 def _check_option(name: str, found: object, options: Sequence[str]) -> None:
-    if found not in options:
+    if not isinstance(found, str) or found not in options:
         listed = ", ".join(map(repr, options))
         raise ConfigError(f"{name} is {shown(found)}, but must be one of {listed}. Choose one of them.")
 
 
-def _columns(text: TextColumns, label: Column | None = None) -> Columns:
-    texts = [text] if isinstance(text, str | int) or not isinstance(text, Iterable) else [*text]
-    given = [("text", one) for one in texts] + ([] if label is None else [("label", label)])
-    for name, column in given:
-        if not isinstance(column, str | int) or isinstance(column, bool) or column in ("", 0):
-            raise ConfigError(
-                f"{name} is {shown(column)}, but must name a column, or give its number from 1. Correct it."
-            )
-    return Columns(text if isinstance(text, str | int) else tuple(text), label, PYTHON_DOOR)
+def _labelled_columns(text: TextColumns, label: Column) -> Columns:
+    return replace(_columns(text), label=_column("label", label))
+
+
+def _columns(text: TextColumns) -> Columns:
+    given: Any = text
+    is_one = isinstance(given, str | Integral) or not is_column(given)
+    texts = tuple(_column("text", one) for one in ([given] if is_one else given))
+    if not texts:
+        _column("text", text)
+    return Columns(texts[0] if is_one else texts, None, PYTHON_DOOR)
+
+
+def _column(name: str, column: object) -> Column:
+    """Return a column's name or number. Whether a number names one is known beside the table."""
+    if isinstance(column, str) and column:
+        return str(column)
+    if isinstance(column, Integral) and not isinstance(column, bool):
+        return int(column)
+    raise ConfigError(
+        f"{name} is {on_one_line(column)}, but must name a column, or give its number from 1. Correct it."
+    )
 
 
 def _opened(value: Any, columns: Columns, name: str) -> OpenedSource:
+    columns.check_numbers()
     settings = parse(
         DataSettings, {"text_column": list(columns.texts), "label_column": columns.label or "label"}, where=name
     )
@@ -232,6 +267,11 @@ def _texts_remedy(value: object) -> str:
         splits = [key for key in value if isinstance(key, str)]
         return f"Give one of its values, such as `value[{splits[0]!r}]`." if splits else "Give a list of its texts."
     return f"Give {_TEXTS}."
+
+
+def _examples_remedy(value: object) -> str:
+    is_split = isinstance(value, Mapping) and any(hasattr(one, "column_names") for one in value.values())
+    return _texts_remedy(value) if is_split else f"Give {_EXAMPLES}."
 
 
 def _strings(given: _Unchecked) -> list[str]:

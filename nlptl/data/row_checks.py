@@ -11,7 +11,7 @@ from typing import Literal
 from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.label_spelling import stripped
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
 
 EmptyText = Literal["refuse", "skip"]
@@ -29,6 +29,8 @@ class Door:
     text_column: str
     label_column: str
     no_string: str = ""  # of a text that is no string; empty if the remedy depends on what it is
+    no_header: str = "If the first row is data, set `header: false`."
+    delimiter: str = "If another character separates the fields, set `delimiter:`."
 
 
 SETTINGS_DOOR = Door(
@@ -43,10 +45,9 @@ PYTHON_DOOR = Door(
     empty_label='Remove the row, fill in the label, or give `empty_label="skip"` to leave out all such rows.',
     text_column='Name the column, as in `text="COLUMN"`.',
     label_column='Name the column, as in `label="COLUMN"`.',
+    no_header="If the first row is data, read the file by `load_table` and `FileSource(header=False)`.",
+    delimiter="If another character separates the fields, read the file by `load_table` and `FileSource(delimiter=...)`.",
 )
-
-
-HEADER_REMEDY = " If the first row is data, set `header: false`."
 
 Column = str | int  # name, or position counted from 1
 
@@ -103,12 +104,22 @@ class Columns:
             if column not in found:
                 raise self._missing(column, [str(name) for name in found], at)
 
+    def check_numbers(self) -> None:
+        """Raise ConfigError for a number below 1, which names no column."""
+        for name, columns in (("text", self.texts), ("label", [] if self.label is None else [self.label])):
+            for column in columns:
+                if isinstance(column, int) and column < 1:
+                    raise ConfigError(
+                        f"{name} is {column}, but must name a column, or give its number from 1. Correct it."
+                    )
+
     def match(self, found: Sequence[str], at: str, *, remedy: str = "", instead: str = "") -> ColumnPositions:
         """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError.
 
         Its message ends with the door's remedy and `remedy`, or with what to do `instead`.
         """
         places, remarks = list[int](), list[str]()
+        self.check_numbers()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
@@ -181,7 +192,7 @@ class Columns:
     def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "", instead: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
         meant = did_you_mean(column, found) if isinstance(column, str) and not instead else ""
-        usual = (self.door.text_column if kind == "text" else self.door.label_column) + remedy
+        usual = (self.door.text_column if kind == "text" else self.door.label_column) + (remedy and f" {remedy}")
         return DataError(
             f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
             f"{meant} {instead or usual}"
@@ -266,7 +277,7 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
     if isinstance(label, UnreadCell):
         raise DataError(f"{at}: the cell of the label {label.reason}")
     if isinstance(label, str):
-        return str(label)
+        return str.__str__(label)  # the value of an Enum of strings, not its name
     is_scalar = type(label).__module__ == "numpy" and getattr(label, "ndim", 1) == 0
     value = label.item() if is_scalar and hasattr(label, "item") else label
     if isinstance(value, bool):
@@ -286,15 +297,21 @@ def is_missing(value: object) -> bool:
     return isinstance(value, float) and value != value
 
 
-def names_by_label(names: object) -> dict[str, str]:
-    """Return the name of each label. Raises ValueError with a message that does not name the place."""
+def names_by_label(names: object, *, in_python: bool = False) -> dict[str, str]:
+    """Return the name of each label. Raises ValueError with a message that does not name the place.
+
+    Truth values name labels `in_python` alone: YAML also reads plain words as such.
+    """
+    if in_python and not isinstance(names, Mapping):
+        told = " ".join(shown(names).split())
+        raise ValueError(f"{told} ({type(names).__name__}) names no labels. Give a dict {{label: words}}.")
     if not isinstance(names, Mapping) or not names:
         raise ValueError(
             f"{shown(names)} names no labels. Give each label a few words that say what it means, or remove the setting."
         )
     found: dict[str, str] = {}
     for given, name in names.items():
-        if isinstance(given, bool):  # refused here, although a table may contain them
+        if isinstance(given, bool) and not in_python:  # refused here, although a table may contain them
             raise ValueError(
                 f"the label is {given}, since YAML reads true, false, yes, no, on and off as truth values. Put the label in quotes."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,14 +13,18 @@ from typing import Any, ClassVar, TypeAlias
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
+from nlptl.data.label_findings import LabelFinding, look_like_ids
 from nlptl.data.label_spelling import spelt_as_known
 from nlptl.data.labelled_parts import labelled_parts, with_rows_of
 from nlptl.data.python_texts import LabelledLike, TextColumns, TextsLike, labelled_table, texts_table
 from nlptl.data.row_checks import Column, EmptyLabel, EmptyText, names_by_label, names_shown
 from nlptl.data.table import TextTable
 from nlptl.errors import DataError
+from nlptl.faults import shown
 
-NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str]"  # a few words for each label
+_MAX_MEANT = 1_000  # known labels among which the one that is meant is looked for
+
+NamesLike: TypeAlias = "Mapping[str, str] | Mapping[int, str] | Mapping[bool, str]"  # a few words for each label
 
 
 @dataclass(frozen=True, init=False)
@@ -49,7 +54,8 @@ class TextData:
     ) -> None:
         """Accept tables, or what `nlptl.data.python_texts` reads: lists, arrays, Series, frames, data sets, paths of files.
 
-        `text` and `label` name the columns of frames, data sets and files. "skip" leaves out rows without text or label;
+        `text` and `label` name the columns of frames, data sets and files, or number them from 1; in a frame whose columns
+        have numbers as names, the name wins. "skip" leaves out rows without text or label;
         the texts of `labelled` without a label join `unlabelled` under `empty_label="unlabelled"`. Bad rows raise DataError
         with their numbers, counted from 1. A table is taken as it is.
         """
@@ -103,7 +109,7 @@ class LabelNames:
     def of(cls, names: NamesLike) -> LabelNames:
         """Return the names of labels, which may be whole numbers. Raises DataError for a bad label or name."""
         try:
-            return cls(tuple(sorted(names_by_label(names).items())))
+            return cls(tuple(sorted(names_by_label(names, in_python=True).items())))
         except ValueError as error:
             raise DataError(f"{cls.name}: {error}") from None
 
@@ -157,11 +163,13 @@ class LabelSet:
 
     def ids(self, labels: Iterable[str]) -> list[int]:
         """Return the id of each label. Raises DataError for an unknown label."""
-        positions = {name: position for position, name in enumerate(self.names)}
+        labels, positions = list(labels), {name: position for position, name in enumerate(self.names)}
+        spelt = spelt_as_known(labels, self.names)  # of a table that was read by itself
         try:
-            return [positions[label] for label in labels]
+            return [positions[spelt[label]] for label in labels]
         except KeyError as error:
-            unknown, meant = error.args[0], did_you_mean(error.args[0], self.names)
+            unknown = error.args[0]
+            meant = did_you_mean(unknown, self.names) if len(self.names) <= _MAX_MEANT else ""
             raise DataError(
                 f"labels: {unknown!r} is none of the labels {names_shown(self.names)}.{meant} Correct the label."
             ) from None
@@ -204,13 +212,27 @@ def _check_known(
     known = set(labelled.labels())
     spelt = spelt_as_known(labels, known)
     unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
+    if len(unknown) > MAX_TOLD:
+        _check_no_ids({labelled.name: labelled.labels(), place(0): labels})
+    listed, candidates = names_shown(sorted(known)), known if len(known) <= _MAX_MEANT else set[str]()
     faults = CollectedFaults()
-    for number, label in enumerate(unknown):
-        at = place(labels.index(label)) if number < MAX_TOLD else ""
+    for label in itertools.islice(unknown, MAX_TOLD):
         faults.add(
             DataError(
-                f"{at}: {labelled.name} has no label {label!r}; its labels are {names_shown(sorted(known))}."
-                f"{did_you_mean(label, known)} Correct the label, or {remedy}."
+                f"{place(labels.index(label))}: {labelled.name} has no label {shown(label)}; its labels are {listed}."
+                f"{did_you_mean(label, candidates)} Correct the label, or {remedy}."
             )
         )
+    faults.add_untold(max(0, len(unknown) - MAX_TOLD))
     faults.check(labelled.name)
+
+
+def _check_no_ids(parts: Mapping[str, Sequence[str]]) -> None:
+    """Raise DataError for labels, by their source, that seem to be ids: many unknown ones say no more."""
+    faults = CollectedFaults()
+    for name, labels in parts.items():
+        different = dict.fromkeys(labels)
+        if look_like_ids(len(different), len(labels)):
+            finding = LabelFinding("id", tuple(itertools.islice(different, 2)), (len(different), len(labels)))
+            faults.add(DataError(f"{name}: {finding.sentence()}"))
+    faults.check("labels")

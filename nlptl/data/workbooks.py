@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from xml.etree.ElementTree import ParseError
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import (
-    HEADER_REMEDY,
-    ColumnPositions,
-    Columns,
-    RawRows,
-    UnreadCell,
-    joined_text,
-    names_shown,
-    no_rows,
-)
+from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, UnreadCell, joined_text, names_shown, no_rows
 from nlptl.data.workbook_gaps import WorkbookGaps, find_gaps
 from nlptl.data.workbook_size import check_size
 from nlptl.errors import DataError, first_line
@@ -82,7 +73,11 @@ def open_workbook(path: Path, *, sheet: str | int | None, header: bool, columns:
     at = f"{path}, row {number}"
     names = [str(_text(cell) or "") for cell in first]
     instead = "" if not header or columns.are_in(names) else _table_meant(path, opened, others, columns)
-    positions = columns.match(names, at, remedy=HEADER_REMEDY, instead=instead) if header else columns.number(names, at)
+    positions = (
+        columns.match(names, at, remedy=columns.door.no_header, instead=instead)
+        if header
+        else columns.number(names, at)
+    )
     told = (f"its sheet {opened.name!r} is read, one of {len(others) + 1}",) if others and sheet is None else ()
     return WorkbookTable(
         path, opened.name, header, positions, told, _found_gaps(path, opened.name, positions), number * header

@@ -187,8 +187,7 @@ def evaluate_classifier(
     are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
     labels that the classifier does not know, with the `place` of a row, given its number from 0 among those scored.
     """
-    from nlptl.data.label_spelling import spelt_as_known
-    from nlptl.data.labelled_parts import labelled_parts
+    from nlptl.data.labelled_parts import labelled_parts, spelt_as
     from nlptl.data.python_texts import labelled_table
 
     table = labelled_table(
@@ -196,8 +195,7 @@ def evaluate_classifier(
     )
     if table is not examples:
         table = labelled_parts({"examples": table})[0]["examples"].table
-    spelt = spelt_as_known(table.labels(), classifier.labels)
-    labels = [spelt[one] for one in table.labels()]
+    labels = spelt_as(table, classifier.labels).labels()
     _check_known(labels, classifier.labels, place=place or table.row_place, name=table.name)
     texts = table.texts()
     probabilities = classifier.predict_proba(texts, after_batch=after_batch)

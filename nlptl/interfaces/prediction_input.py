@@ -96,8 +96,7 @@ def from_file(
         total += len(_checked(raw, opened.origin, empty_text, without_text))
         for record in raw.records or ():
             names |= dict.fromkeys(record if isinstance(record, Mapping) else ())
-    text_column = settings.text_column if isinstance(settings.text_column, str) and keep else "text"
-    choice = _Choice.of(tuple(names), opened.names, keep, text=text_column, where=str(path))
+    choice = _Choice.of(tuple(names), opened.names, keep, text=_text_name(settings, keep), where=str(path))
 
     def batches() -> Iterator[Rows]:
         for raw in opened.rows():
@@ -105,6 +104,17 @@ def from_file(
             yield Rows([*texts.values()], [choice.of_row(raw, place) for place in texts])
 
     return PredictionInput(choice.names, batches(), total, without_text)
+
+
+def _text_name(settings: DataSettings, keep: tuple[str, ...] | None) -> str:
+    """Return the name of the column with the texts, which no kept column of the file has unless it holds them."""
+    given, name = settings.text_column, "text"
+    one = given[0] if isinstance(given, list) and len(given) == 1 and name in (keep or ()) else given
+    if isinstance(one, str) and keep:
+        return one
+    while name in (keep or ()):
+        name = f"joined_{name}"
+    return name
 
 
 @dataclass(frozen=True)

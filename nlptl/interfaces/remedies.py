@@ -13,6 +13,8 @@ EVALUATE_DOOR = Door(
     text_column="Name the column with --text-column.",
     label_column="Name the column with --label-column.",
     no_string="Put it in quotes, or name another column with --text-column.",
+    no_header="If the first row is data, add --no-header.",
+    delimiter="If another character separates the fields, add --input-delimiter.",
 )
 PREDICT_DOOR = dataclasses.replace(
     EVALUATE_DOOR,

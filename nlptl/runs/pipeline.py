@@ -34,6 +34,7 @@ class Pipeline(Chain):
     compare: Comparison | None = None
     """Afterwards, compare arms of this chain over many seeds."""
     _file: Path | None = PrivateAttr(default=None)  # that it was read from
+    _test_remarks: tuple[str, ...] = PrivateAttr(default=())  # on how the comparison's tests are read
 
     @model_validator(mode="after")
     def _arms_are_classifiers(self) -> Pipeline:
@@ -71,6 +72,10 @@ class Pipeline(Chain):
         data, report, _ = self._checked(where, progress, ExternalDigests())
         return data, report
 
+    def remarks(self, data: TextData) -> list[str]:
+        """Return what a person should know of these stages on these data, and of the tests that were checked."""
+        return [*super().remarks(data), *self._test_remarks]
+
     def _checked(
         self, where: str, progress: Progress | None, digests: ExternalDigests
     ) -> tuple[TextData, DataReport, Study | None]:
@@ -79,6 +84,7 @@ class Pipeline(Chain):
         if found is not None and not faults:
             with faults.kept():
                 study = self._study(found[0], where, digests)
+                self._test_remarks = () if study is None else study.remarks
         elif self.compare is not None:
             check_tests(self.compare, self.data, faults, where=f"{where}: compare")
         faults.check()

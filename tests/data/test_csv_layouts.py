@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from nlptl.config import parse
 from nlptl.data import DataSettings, FileSource, load_data, load_table, stream_texts
+from nlptl.data.csv_layouts import wide_fields
 from nlptl.errors import ConfigError, DataError
 
 Read = tuple[list[str], list[str], list[str]]
@@ -256,3 +260,40 @@ def test_a_repeated_byte_order_mark_and_a_nul_are_told() -> None:
         "line 3 begins with a byte-order mark, as where two files were joined."
     ]
     assert read("a.csv", "text,label\na,x\nb\0b,y\n")[2] == ["line 3 holds a NUL character, which stays in the text."]
+
+
+def test_a_header_in_quotes_says_that_quotes_quote(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text('"label"\t"text"\n"0"\t"0\n\t"\n')
+    assert load_table(str(path)).texts() == ["0\n\t"]
+
+
+def test_threads_read_csv_side_by_side(tmp_path: Path) -> None:
+    own, long = csv.field_size_limit(), "x " * 100_000
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n" + f"{long},a\nshort,b\n" * 20)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: len(load_table(str(path))), range(24)))
+    assert found == [40] * 24
+    assert csv.field_size_limit() == own
+
+
+def test_one_thread_at_a_time_widens_the_limit_of_fields() -> None:
+    own, entered, seen = csv.field_size_limit(), threading.Event(), list[int]()
+
+    def other() -> None:
+        entered.set()
+        with wide_fields(500_000):
+            seen.append(csv.field_size_limit())
+
+    with wide_fields(400_000):
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait()
+        thread.join(0.05)
+        seen.append(csv.field_size_limit())
+        with wide_fields(300_000):
+            seen.append(csv.field_size_limit())
+    thread.join()
+    assert seen == [400_000, 300_000, 500_000]
+    assert csv.field_size_limit() == own

@@ -245,6 +245,8 @@ def test_names_of_labels(written: str, sentence: str) -> None:
         parse(DataSettings, raw, where="p.yaml")
     assert str(refused.value) == f"p.yaml: label_names: {sentence}"
     names: Any = raw["label_names"]
+    if sentence == TRUTH.format(True) or not isinstance(names, dict):
+        return  # Python has truth values of its own, and tells of a dict
     with pytest.raises(DataError) as caught:
         TextData(unlabelled=["a"], label_names=names)
     assert str(caught.value) == f"label_names: {sentence}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nlptl.data import DataSettings, load_data
+from nlptl.data import DataSettings, TextData, load_data
+from nlptl.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +145,26 @@ def test_labels_that_write_one_value(labels: list[str], pairs: list[tuple[str, s
         "if they mean the same."
         for one, other in pairs
     ]
+
+
+def test_ids_are_told_instead_of_many_unknown_labels() -> None:
+    count = 3_000
+    texts = [f"text {number}" for number in range(count)]
+    train, test = ([f"{part}{number}" for number in range(count)] for part in ("a", "b"))
+    started = time.perf_counter()
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=(texts, train), test=(texts, test))
+    looks = "It looks like an id. Check which column holds the labels."
+    assert caught.value.faults == (
+        f"labelled: the column of labels has 3000 different values in 3000 rows, such as 'a0' and 'a1'. {looks}",
+        f"test, row 1: the column of labels has 3000 different values in 3000 rows, such as 'b0' and 'b1'. {looks}",
+    )
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=(texts * 2, train * 2), test=(texts * 2, test * 2))
+    assert len(caught.value.faults) == 21
+    assert caught.value.faults[0] == (
+        "test, row 1: labelled has no label 'b0'; its labels are 'a0', 'a1', 'a10', 'a100', 'a1000', 'a1001', 'a1002', "
+        "'a1003', 'a1004', 'a1005', 'a1006', 'a1007' and 2988 more. Correct the label, or add labelled rows for it."
+    )
+    assert caught.value.faults[-1] == "labels: 2980 more faults were found. Correct these first."
+    assert time.perf_counter() - started < 5

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptl.data import DataSettings, LabelNames, TextData, load_data, load_table
+from nlptl.data import DataSettings, LabelNames, TextData, TextTable, load_data, load_table
 from nlptl.data.label_spelling import spellings, spelt_as_known, stripped
 from nlptl.errors import DataError
 
@@ -165,3 +165,16 @@ def test_json_labels_of_mixed_kinds() -> None:
 )
 def test_a_whole_number_has_one_name_among_other_numbers(labels: list[str], names: list[str]) -> None:
     assert spellings(labels) == dict(zip(labels, names, strict=True))
+
+
+def test_every_part_names_labels_as_the_labelled_one() -> None:
+    data = TextData(labelled=(["a", "b"], [0, 1]), validation=(["c", "d"], ["false", "TRUE"]))
+    assert data.validation is not None
+    assert data.validation.labels() == ["0", "1"]
+    named = TextData(labelled=(["a", "b"], [0, 1]), label_names={"false": "bad news", "true": "good news"})
+    assert named.label_names is not None
+    assert named.label_names.get("1") == "good news"
+    read = TextTable.from_lists(["c"], ["True"], name="read")
+    mixed = TextData(labelled=(["a", "b", "e"], ["true", "false", "maybe"]), validation=read)
+    assert mixed.validation is read
+    assert mixed.label_set.ids(read.labels()) == mixed.label_set.ids(["true"])

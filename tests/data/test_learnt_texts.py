@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nlptl.data import TextData
+from nlptl.data.leaks import occurs_in, text_hashes
 from nlptl.data.learnt_texts import FILE, LearntTexts
 from nlptl.data.table import TextTable
 from nlptl.errors import ArtifactError
@@ -19,11 +21,30 @@ def learnt(texts: list[str] = TEXTS, *, before: LearntTexts | None = None) -> Le
     return LearntTexts.of([None, table], validation=None, before=before)
 
 
-def test_texts_are_counted_up_to_case_blanks_and_accents() -> None:
-    found = learnt([*TEXTS[:2], "Caf\u00e9"])
-    assert found.count(["good  SOUP.\n", "bad soup.", "cafe\u0301", "good soup"]) == 3
+OTHERWISE = ["good  SOUP.\n", "bad soup.", "cafe\u0301", "good soup"]
+
+
+def test_learnt_texts_are_those_that_count_as_leaks() -> None:
+    texts = [*TEXTS[:2], "Caf\u00e9"]
+    found = learnt(texts)
     assert found.labels == {"bad": 1, "good": 2}
-    assert learnt().count(["good soup."] * 3) == 3, "rows are counted, copies too"
+    for test in ([*texts, "other"], OTHERWISE):
+        data = TextData(labelled=(texts, ["good", "bad", "good"]))
+        table = TextTable.from_lists(test, ["good"] * len(test), name="test")
+        leaky = occurs_in(text_hashes(table), text_hashes(data.labelled))
+        assert found.count(test) == leaky.sum()
+    assert learnt().count(["Good soup."] * 3) == 3, "rows are counted, copies too"
+
+
+def test_files_of_earlier_versions_count_up_to_case_blanks_and_accents(tmp_path: Path) -> None:
+    raw = {
+        "key": "2bb3a1adfc0e4b33d6b0a1e4e7ff6d6b", "hashes": "", "labels": {"good": 1},
+    }  # fmt: skip
+    (tmp_path / FILE).write_text(json.dumps(raw))
+    before = LearntTexts.read(tmp_path)
+    found = learnt([*TEXTS[:2], "Caf\u00e9"], before=before)
+    assert found.count(OTHERWISE) == 3
+    assert not found.exact
 
 
 def test_validation_texts_count_and_labels_are_those_of_the_training_part() -> None:
@@ -37,7 +58,8 @@ def test_validation_texts_count_and_labels_are_those_of_the_training_part() -> N
 def test_what_was_learnt_before_is_not_forgotten() -> None:
     first = learnt()
     both = learnt(["New one."], before=first)
-    assert both.count([*TEXTS, "new one.", "other"]) == 4
+    assert both.count([*TEXTS, "New one.", "other"]) == 4
+    assert both.exact
     assert both.labels == {"bad": 1, "good": 3}
 
 

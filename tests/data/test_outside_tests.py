@@ -16,6 +16,7 @@ from nlptl.data import (
     stream_texts,
     without_texts_of,
 )
+from nlptl.data.outside_tests import read_outside, spelt_as_in
 from nlptl.errors import DataError
 
 
@@ -86,3 +87,24 @@ def test_rows_that_are_new() -> None:
     assert new is not None
     assert new.texts() == ["a"]
     assert rows_not_in(two, one) is None
+
+
+def test_a_test_of_a_file_is_told_at_its_own_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('text;label\n;x\n"good\nfilm";x\nbad;z\n', encoding="utf-16")
+    settings = DataSettings(empty_text="skip")
+    test = read_outside(str(path), settings=settings, where="compare.tests.x")
+    assert test.remarks == (f"{path}: it is read as UTF-16.", f"{path}: a semicolon separates its fields.")
+    with pytest.raises(DataError) as caught:
+        without_texts_of(TextData(labelled=(["b", "d"], ["x", "y"])), [test])
+    assert str(caught.value) == (
+        f"{path}:5: labelled has no label 'z'; its labels are 'x', 'y'. Correct the label, or add labelled rows for it."
+    )
+
+
+def test_other_spellings_are_named_as_in_the_data() -> None:
+    data = TextData(labelled=(["a", "b", "c"], ["true", "false", "maybe"]))
+    assert spelt_as_in(data, table(["d", "e"], ["True", "False"])).labels() == ["true", "false"]
+    same = table(["d", "e"], ["true", "other"])
+    assert spelt_as_in(data, same) is same
+    assert spelt_as_in(TextData(unlabelled=["a"]), same) is same

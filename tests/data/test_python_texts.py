@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.data import TextData, TextTable
+from nlptl.data import FileSource, TextData, TextTable, load_table
 from nlptl.data.python_texts import given_texts, strings
 from nlptl.errors import ConfigError, DataError, NlptlError
 
@@ -25,7 +26,10 @@ LABELS = ["good", "bad", "good"]
 FEATURES = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
 DATASET = datasets.Dataset.from_dict({"text": TEXTS, "label": [1, 0, 1]}, features=FEATURES)
 FRAME = pd.DataFrame({"text": TEXTS, "label": LABELS, "id": [1, 2, 3]}, index=[7, 7, 1])
-EMPTY = 'the text is empty. Remove the row, fill in the text, or give `empty_text="skip"` to leave out all such rows.'
+EMPTY = (
+    'the text is empty. Remove the row, fill in the text, give `empty_text="skip"` to leave out all such rows, or '
+    '`empty_text="none"` to keep their places.'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +204,52 @@ LABELLED: dict[str, tuple[Any, str]] = {
         "labelled: {'text': ['a']} (dict) is not a set of examples. Give (texts, labels), a list of pairs (text, label), a "
         "pandas DataFrame or a datasets.Dataset.",
     ),
+    "splits": (
+        datasets.DatasetDict({"train": datasets.Dataset.from_dict({"a": [1]})}),
+        "labelled: DatasetDict({ train: Dataset({ features: ['a'... (DatasetDict) is not a set of examples. Give one of its "
+        "values, such as `value['train']`.",
+    ),
+    "dict of data sets": (
+        {"train": DATASET},
+        "labelled: {'train': Dataset({ features: ['text', 'label'], ... (dict) is not a set of examples. Give one of its values, "
+        "such as `value['train']`.",
+    ),
+    "two pairs": (
+        (("a film", "good"), ("b film", "bad")),
+        "labelled: (('a film', 'good'), ('b film', 'bad')) may be two pairs (text, label), or (texts, labels). Give a list of "
+        "pairs, or two lists.",
+    ),
+    "set of texts": (
+        ({"a"}, ["x"]),
+        "labelled: of (texts, labels), the texts are {'a'} (set), but must be a list. Give a list, since a set has no order.",
+    ),
+    "text of texts": (
+        ("a", ["x"]),
+        "labelled: of (texts, labels), the texts are 'a' (str), but must be a list. Put the texts in a list.",
+    ),
+    "no labels": (
+        (TEXTS, None),
+        "labelled: of (texts, labels), the labels are None (NoneType), but must be a list. Give a list of labels.",
+    ),
+    "set of labels": (
+        (TEXTS, {"x"}),
+        "labelled: of (texts, labels), the labels are {'x'} (set), but must be a list. Give a list of labels.",
+    ),
+    "dict of texts": (
+        ({"t": ["a"]}, ["x"]),
+        "labelled: of (texts, labels), the texts are {'t': ['a']} (dict), but must be a list. Give one of its values, such as "
+        "`value['t']`.",
+    ),
+    "path of texts": (
+        (Path("a.csv"), ["x"]),
+        "labelled: of (texts, labels), the texts are PosixPath('a.csv') (PosixPath), but must be a list. Give a list, tuple, "
+        "generator, NumPy array or pandas Series of strings, a data frame or data set with a column of texts, or a file's path.",
+    ),
+    "array without dimensions": (
+        np.array("abc"),
+        "labelled: array('abc', dtype='<U3') (ndarray) is not a set of examples. Give (texts, labels), a list of pairs (text, "
+        "label), a pandas DataFrame or a datasets.Dataset.",
+    ),
     "lengths": (
         (pd.Series(TEXTS), np.array(LABELS[:2])),
         "labelled: the number of texts is 3, that of labels 2. Give one label for each text.",
@@ -328,6 +378,22 @@ def test_wrong_arguments() -> None:
         ({"text": None}, "text is None, but must name a column, or give its number from 1. Correct it."),
         ({"text": ["text", 1.5]}, "text is 1.5, but must name a column, or give its number from 1. Correct it."),
         ({"label": ["y"]}, "label is ['y'], but must name a column, or give its number from 1. Correct it."),
+        ({"label": None}, "label is None, but must name a column, or give its number from 1. Correct it."),
+        ({"label": True}, "label is True, but must name a column, or give its number from 1. Correct it."),
+        ({"label": -1}, "label is -1, but must name a column, or give its number from 1. Correct it."),
+        ({"text": -1}, "text is -1, but must name a column, or give its number from 1. Correct it."),
+        ({"text": 0}, "text is 0, but must name a column, or give its number from 1. Correct it."),
+        ({"text": np.int64(-2)}, "text is -2, but must name a column, or give its number from 1. Correct it."),
+        ({"text": []}, "text is [], but must name a column, or give its number from 1. Correct it."),
+        ({"text": {"text"}}, "text is {'text'}, but must name a column, or give its number from 1. Correct it."),
+        (
+            {"text": np.array("text")},
+            "text is array('text', dtype='<U4'), but must name a column, or give its number from 1. Correct it.",
+        ),
+        (
+            {"empty_text": np.array(["skip"])},
+            "empty_text is array(['skip'], dtype='<U4'), but must be one of 'refuse', 'skip'. Choose one of them.",
+        ),
     ):
         with pytest.raises(ConfigError) as caught:
             TextData(labelled=FRAME, **arguments)  # type: ignore[arg-type]
@@ -378,3 +444,83 @@ def test_no_library_is_imported_for_lists() -> None:
         "assert not {'pandas', 'datasets', 'torch', 'polars'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("make", [lambda: FRAME, lambda: DATASET, lambda: "a.csv", lambda: pa.table(dict(FRAME))])
+def test_numbers_of_columns(make: Callable[[], Any]) -> None:
+    for number in (np.int64(1), 1):
+        data = TextData(labelled=make(), text=number, label=np.int32(2))
+        assert data.labelled is not None
+        assert (data.labelled.texts(), data.labelled.labels()) == (TEXTS, LABELS)
+        assert given_texts(make(), text=[number]).texts == TEXTS
+    for read in (lambda: given_texts(make(), text=-1), lambda: TextData(labelled=make(), label=-1)):
+        with pytest.raises(ConfigError, match="is -1, but must name a column, or give its number from 1"):
+            read()
+
+
+def test_a_name_wins_over_a_number() -> None:
+    frame = pd.DataFrame({0: TEXTS, 1: LABELS, 2: ["x", "y", "z"]})
+    data = TextData(labelled=frame, text=0, label=np.int64(1))
+    assert data.labelled is not None
+    assert (data.labelled.texts(), data.labelled.labels()) == (TEXTS, LABELS)
+    assert given_texts(frame, text=2).texts == given_texts(frame, text=3).texts == ["x", "y", "z"]
+    assert given_texts(frame, text="0").texts == TEXTS
+    assert given_texts(pd.DataFrame({-1: TEXTS}), text=-1).texts == TEXTS
+    pair = TextData(labelled=(frame[0], frame[[1, 2]]), label=1).labelled
+    assert pair is not None
+    assert pair.labels() == LABELS
+    with pytest.raises(DataError, match="there are two columns '0'"):
+        given_texts(pd.DataFrame([["a", "b"]], columns=[0, 0]), text=0)
+
+
+def test_two_pairs_that_can_be_nothing_else() -> None:
+    data = TextData(labelled=(("a", 1), ("b", 0)), test=(("a", "b"), (0, 1)), validation=(["a", "b"], ["0", "1"]))
+    assert data.labelled is not None
+    assert data.test is not None
+    assert data.validation is not None
+    assert (data.labelled.texts(), data.labelled.labels()) == (["a", "b"], ["1", "0"])
+    assert (data.test.texts(), data.test.labels()) == (["a", "b"], ["0", "1"])
+    assert data.validation.labels() == ["0", "1"]
+
+
+def test_labels_of_an_enum_of_strings_are_its_values() -> None:
+    class Mood(str, Enum):  # noqa: UP042 - str() of a StrEnum would be its value anyway
+        GOOD = "praise"
+        BAD = "complaint"
+
+    data = TextData(labelled=(["a", "b"], [Mood.GOOD, Mood.BAD]), label_names={Mood.GOOD: "a kind word"})
+    assert data.labelled is not None
+    assert data.label_names is not None
+    assert data.labelled.labels() == ["praise", "complaint"]
+    assert data.label_names.labels() == ["praise"]
+
+
+def test_names_of_truth_values() -> None:
+    data = TextData(labelled=(["a", "b"], [True, False]), label_names={True: "praise", False: "complaint"})
+    assert data.label_names is not None
+    assert data.label_names.pairs == (("False", "complaint"), ("True", "praise"))
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["praise"], "['praise'] (list)"),
+        (pd.Series(["x"], index=["a"]), "a x dtype: str (Series)"),
+    ],
+)
+def test_names_of_labels_come_as_a_dict(names: Any, shown: str) -> None:
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=FRAME, label_names=names)
+    assert str(caught.value) == f"label_names: {shown} names no labels. Give a dict {{label: words}}."
+
+
+def test_remedies_exist_in_python() -> None:
+    Path("b.csv").write_text("great film,good\nbad film,bad\n")
+    with pytest.raises(DataError) as caught:
+        given_texts("b.csv")
+    assert str(caught.value) == (
+        "b.csv:1: there is no column 'text' with the texts; the columns are 'great film', 'good'. Name the column, as in "
+        '`text="COLUMN"`. If the first row is data, read the file by `load_table` and `FileSource(header=False)`.'
+    )
+    table = load_table(FileSource(file="b.csv", header=False))
+    assert given_texts(table).texts == ["great film", "bad film"]

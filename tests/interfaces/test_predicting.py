@@ -309,3 +309,21 @@ def test_remarks_and_remedies_name_options(files: Path, small_classifier: Path, 
         f"{path}:2: byte 0xf6 at offset 14 is not UTF-8. Remove --encoding, set it to the file's encoding, or correct this "
         "line.\n"
     )
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_joined_texts_take_no_name_of_a_kept_column(
+    tmp_path: Path, small_classifier: Path, shell: Shell, name: str
+) -> None:
+    record = {"title": "good film", "body": "bad end", "text": "own", "joined_text": "too"}
+    content = ",".join(record) + "\n" + ",".join(record.values()) if name == "t.csv" else json.dumps(record)
+    (tmp_path / name).write_text(content + "\n")
+    command = ("predict", small_classifier, "--file", tmp_path / name, "-q", "--text-column", "title")
+    both = (*command, "--text-column", "body", "--keep-column", "text")
+    _, out, _ = shell(*both)
+    assert [row[:2] for row in rows_of(out)] == [["joined_text", "text"], ["good film\nbad end", "own"]]
+    _, out, _ = shell(*both, "--keep-column", "joined_text")
+    assert rows_of(out)[0][:3] == ["joined_joined_text", "text", "joined_text"]
+    assert rows_of(out)[1][1:3] == ["own", "too"]
+    _, out, _ = shell(*command, "--keep-column", "text", "--keep-column", "title")
+    assert [row[:2] for row in rows_of(out)] == [["title", "text"], ["good film", "own"]]

@@ -133,3 +133,48 @@ def test_a_summary_is_read_back(tmp_path: Path) -> None:
     assert read_comparison(tmp_path) == found
     (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')
     assert read_comparison(tmp_path) is None
+
+
+@pytest.mark.parametrize(("learnt", "tested"), [("true false maybe", "True FALSE"), ("1 0", "true false")])
+def test_a_test_that_spells_labels_otherwise_is_scored(review_files: Path, learnt: str, tested: str) -> None:
+    names, spelt = learnt.split(), dict(zip(learnt.split(), tested.split(), strict=False))
+    rows = {name: (review_files / f"{name}.csv").read_text().splitlines()[1:] for name in ("train", "test")}
+    labels = sorted({row.rpartition(",")[2] for lines in rows.values() for row in lines})
+    known = dict(zip(labels, names, strict=False))
+
+    def write(name: str, text: str, spellings: dict[str, str], *more: str) -> None:
+        lines = (row.rpartition(",") for row in rows[text])
+        content = [f"{head},{spellings.get(known[label], known[label])}" for head, _, label in lines]
+        (review_files / f"{name}.csv").write_text("\n".join(["text,label", *content, *more]) + "\n")
+
+    extra = [f"quite another text {number},maybe" for number in range(3)] if "maybe" in names else []
+    write("train", "train", {}, *extra)
+    write("test", "test", {})
+    write("same", "test", {})
+    write("other", "test", spelt)
+    path = review_files / "small.yaml"
+    study = (
+        "compare: {seeds: 2, arms: {a: {}, b: {stages.0.epochs: 0}}, tests: {same: same.csv, other: other.csv}, "
+        "redraw: other.csv}\n"
+    )
+    if extra:
+        study = study.replace(", redraw: other.csv", "")
+    path.write_text(path.read_text() + study)
+    found = Pipeline.from_yaml(path).run(review_files / "out", context=RunContext(device="cpu")).comparison
+    assert found is not None
+    same, other = found.results[:2]
+    assert same.accuracies[0].value > 0.3
+    assert (same.accuracies, same.most_frequent) == (other.accuracies, other.most_frequent)
+    assert all(result.accuracies[0].value > 0.3 for result in found.results)
+
+
+def test_remarks_on_tests_are_told(review_files: Path) -> None:
+    test = review_files / "test.csv"
+    (review_files / "t.csv").write_text(test.read_text(), encoding="utf-16")
+    path = review_files / "small.yaml"
+    path.write_text(
+        path.read_text() + "compare: {seeds: 2, arms: {a: {}, b: {stages.0.epochs: 0}}, tests: {t: t.csv}}\n"
+    )
+    pipeline = Pipeline.from_yaml(path)
+    data, _ = pipeline.check()
+    assert pipeline.remarks(data)[-1] == f"compare.tests.t: {review_files / 't.csv'}: it is read as UTF-16."

@@ -96,5 +96,5 @@ def test_training_again_knows_both_sets(review_files: Path) -> None:
     assert again.learnt is not None
     assert given.learnt is not None
     old = load_table(str(review_files / "train.csv")).texts()
-    assert again.learnt.count([*old, "A new text", "unseen"]) == 13
+    assert again.learnt.count([*old, "a new text", "unseen"]) == 13
     assert given.learnt.count(["a new text"]) == 0

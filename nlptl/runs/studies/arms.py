@@ -10,7 +10,8 @@ from pydantic import Field
 
 from nlptl.artifact import digest_of
 from nlptl.config import Config, parse, replace_at, value_at
-from nlptl.data import DataSettings, Source, TextData, load_table, redraw, rows_not_in, without_texts_of
+from nlptl.data import DataSettings, Source, TextData, redraw, rows_not_in, without_texts_of
+from nlptl.data.outside_tests import OutsideTest, read_outside, spelt_as_in
 from nlptl.errors import ConfigError
 from nlptl.input_paths import NO_PATHS, in_file
 from nlptl.runs.chain import Chain, ExternalDigests, Faults
@@ -79,6 +80,7 @@ class Study:
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]  # all arms of a seed follow one another: an interrupted comparison stays fair
     seed: int
+    remarks: tuple[str, ...] = ()  # on how the tests are read
 
     @classmethod
     def of(
@@ -99,7 +101,8 @@ class Study:
                 arm.check_data(arms[-1].data.data, where=at, faults=faults)
         faults.check()
         seeds = range(chain.seed, chain.seed + settings.seeds)
-        return cls(tuple(arms), tuple(trial for seed in seeds for trial in sources.trials(arms, seed)), chain.seed)
+        trials = tuple(trial for seed in seeds for trial in sources.trials(arms, seed))
+        return cls(tuple(arms), trials, chain.seed, sources.remarks)
 
     def changes(self, settings: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
         """Return the arms' changes with all defaults, as they stand in a file in `folder`."""
@@ -112,16 +115,16 @@ class Study:
 
 def check_tests(
     settings: Comparison, columns: DataSettings, faults: Faults, *, where: str
-) -> tuple[dict[str, TextTable], TextTable | None]:
+) -> tuple[dict[str, OutsideTest], OutsideTest | None]:
     """Read the tests and the pool of a comparison. What cannot be read is added to `faults`."""
-    tests: dict[str, TextTable] = {}
+    tests: dict[str, OutsideTest] = {}
     pool = None
     for name, source in settings.tests.items():
         with faults.kept():
-            tests[name] = load_table(source, settings=columns, where=f"{where}.tests.{name}")
+            tests[name] = read_outside(source, settings=columns, where=f"{where}.tests.{name}")
     if settings.redraw is not None:
         with faults.kept():
-            pool = load_table(settings.redraw, settings=columns, where=f"{where}.redraw")
+            pool = read_outside(settings.redraw, settings=columns, where=f"{where}.redraw")
     return tests, pool
 
 
@@ -131,8 +134,16 @@ class _Sources:
     def __init__(self, chain: Chain, settings: Comparison, data: TextData, digests: ExternalDigests, at: str) -> None:
         self._chain, self._data, self._digests = chain, data, digests
         faults = Faults()
-        self._tests, self._pool = check_tests(settings, chain.data, faults, where=at)
+        tests, pool = check_tests(settings, chain.data, faults, where=at)
         faults.check()
+        read = [
+            *((f"tests.{name}", test) for name, test in tests.items()),
+            *([] if pool is None else [("redraw", pool)]),
+        ]
+        self.remarks = tuple(f"compare.{name}: {remark}" for name, one in read for remark in one.remarks)
+        self._outside = list(tests.values())
+        self._tests = {name: spelt_as_in(data, one.table) for name, one in tests.items()}
+        self._pool = None if pool is None else spelt_as_in(data, pool.table)
         self._known: dict[str, ArmData] = {}
 
     def of(self, arm: Chain, where: str) -> ArmData:
@@ -140,7 +151,7 @@ class _Sources:
         key = digest_of(arm.data.model_dump(mode="json"))
         if key not in self._known:
             loaded = self._data if arm.data == self._chain.data else arm.check(where=where)[0]
-            kept = without_texts_of(loaded, list(self._tests.values()), drop=self._chain.data.drop_leaks)
+            kept = without_texts_of(loaded, self._outside, drop=self._chain.data.drop_leaks)
             counts = {part: len(getattr(loaded, part) or ()) - len(getattr(kept, part) or ()) for part in LEARNT}
             left_out: dict[str, int] = {part: count for part, count in counts.items() if count}
             pile, source, pool = kept.unlabelled, kept.source, self._pool

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.context import RunContext
+from nlptl.data.labelled_parts import spelt_as
 from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
 from nlptl.evaluation.intervals import (
@@ -52,7 +53,8 @@ class ComparisonRow(Config):
         """Test the classifier of a trial."""
         table = trial.tests[test]
         predicted = classifier.predict(table.texts())
-        hits = [int(p == label) for p, label in zip(predicted, table.labels(), strict=True)]
+        labels = spelt_as(table, classifier.labels).labels()  # an arm's own examples may spell them otherwise
+        hits = [int(p == label) for p, label in zip(predicted, labels, strict=True)]
         accuracy, correct = sum(hits) / len(hits), "".join(map(str, hits))
         return cls(
             arm=trial.arm.name, seed=trial.seed, test=test, accuracy=accuracy, texts=table.digest, correct=correct,
@@ -142,6 +144,8 @@ class SharedWork:
 
 def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
     """Run the trials that `folder` has no rows of. Rows and summary are written there."""
+    for remark in study.remarks:
+        context.progress.say(remark)
     for arm in study.arms:
         for part, count in arm.data.left_out.items():
             told = f"{count} rows of {part} stand in the comparison's tests and were left out."
@@ -193,7 +197,7 @@ def _bars(study: Study) -> dict[str, float]:
         for test, table in trial.tests.items():
             key = (examples.digest if examples is not None else "", table.digest)
             if key not in known:
-                known[key] = MostFrequent.of(table.labels(), learnt=learnt).accuracy.value
+                known[key] = MostFrequent.of(spelt_as(table, learnt).labels(), learnt=learnt).accuracy.value
             found.setdefault(test, []).append(known[key])
     return {test: sum(shares) / len(shares) for test, shares in found.items()}
 
