@@ -1,6 +1,6 @@
 """Published folders and JSON results: manifests, digests, and the one door through which they are read.
 
-Whatever is read here was written by nlptl and compared with its digest.
+Files of a folder are compared with their digests before they are read. JSON of earlier versions has no digest of its own.
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ def library_versions() -> dict[str, str]:
 
 
 def publish(
-    folder: Path, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
+    folder: Path | str, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
     beside: Collection[Path] = (), stamped: bool = False,
 ) -> Manifest:  # fmt: skip
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
+
+    Raises it too for a stage of a run, which a stage alone replaces.
 
     See `foreign_files` on `files`. A large file that one of the published folders `beside` it holds too is shared with it.
     With `stamped`, `checked_manifest` need not read the files of this very folder again; without, equal content gives
@@ -106,6 +108,8 @@ def publish(
 
     def check(found: Path) -> None:
         check_replaceable(found, files)
+        if "stage" not in manifest.settings:
+            _check_no_stage(found)
 
     def write_all(draft: Path) -> Manifest:
         write(draft)
@@ -127,6 +131,18 @@ def replace_settings(folder: Path, manifest: Manifest, settings: Mapping[str, An
     published, text = _written(manifest.model_copy(update={"settings": dict(settings)}))
     write_text_atomically(folder / MANIFEST, text)
     return published
+
+
+def _check_no_stage(folder: Path) -> None:
+    """Raise ArtifactError for the folder of a stage inside its run."""
+    made_by: Mapping[str, Any] = {}
+    with contextlib.suppress(ArtifactError):
+        if folder.is_dir() and is_run(folder.parent):
+            made_by = read_manifest(folder).settings
+    if "stage" in made_by:
+        raise ArtifactError(
+            f"{folder}: is a stage of the run {folder.parent}; nothing was overwritten. Choose another folder."
+        )
 
 
 def _files_by_digest(folders: Collection[Path]) -> dict[str, Path]:
@@ -154,7 +170,7 @@ def read_published(folder: Path, read: Callable[[Path], T], *, kind: Kind | None
         try:
             verify(folder, read_manifest(folder, kind=kind))
             found = read(folder)
-        except ArtifactError:
+        except Exception:  # a library tells a file that has gone in its own words
             if not tries_left or _place(folder) == before:
                 raise
         else:
@@ -210,19 +226,22 @@ def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None
     """
     for name, expected in manifest.files.items():
         path = folder / name
+        missing = f"{path}: is missing though the manifest names it; the folder is damaged. Run it again."
         with told_as_read_error(path):
             is_file = path.is_file()
         if not is_file:
-            raise ArtifactError(
-                f"{path}: is missing though the manifest names it; the folder is damaged. Run it again."
-            )
+            raise ArtifactError(missing)
         _check_inside(path, folder)
-        with told_as_read_error(path):
-            trusted = by_stamps and manifest.stamps.get(name) == stamp_of(path)
-            if not trusted and file_digest(path) != expected:
-                raise ArtifactError(
-                    f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
-                )
+        try:
+            with told_as_read_error(path):
+                trusted = by_stamps and manifest.stamps.get(name) == stamp_of(path)
+                fits = trusted or file_digest(path) == expected
+        except FileNotFoundError:  # it has gone meanwhile
+            raise ArtifactError(missing) from None
+        if not fits:
+            raise ArtifactError(
+                f"{path}: differs from its digest in the manifest; it was changed. Run the stage again."
+            )
     if others := others_in(folder, {MANIFEST, *manifest.files}, allowed=_NOTES):
         raise ArtifactError(
             f"{folder}: holds {listed(others)} beside the files that its manifest names; expected nothing else but notes "
@@ -292,8 +311,15 @@ def unsealed(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(content: Mapping[str, Any]) -> bool:
-    """Return whether content fits its digest, or has none, as files of earlier versions."""
-    return not content.get(DIGEST) or content[DIGEST] == digest_of(unsealed(content))
+    """Return whether content fits its digest, or has none, as files of earlier versions.
+
+    Content of which no digest can be made, nested too deeply or with half a character, was not written by nlptl.
+    """
+    try:
+        digest = digest_of(unsealed(content))
+    except (ValueError, RecursionError):
+        return False
+    return content.get(DIGEST) in (None, "", digest)
 
 
 def check_seal(path: Path, content: Mapping[str, Any], *, again: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import numbers
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -46,6 +47,20 @@ def _with_strict_numbers(schema: Any) -> Any:
     return {name: _with_strict_numbers(part) for name, part in schema.items()} | strict
 
 
+def _with_plain_numbers(value: Any) -> Any:
+    """Return plain values with Python's numbers and truth values for those of NumPy and others, where they are equal."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_with_plain_numbers, value))
+    if type(value) is dict:
+        return {key: _with_plain_numbers(item) for key, item in value.items()}
+    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    if isinstance(value, int | float) or not isinstance(value, numbers.Real):
+        return value
+    plain = int(value) if isinstance(value, numbers.Integral) else float(value)
+    return plain if plain == value else value
+
+
 class Config(BaseModel):
     """Validated, frozen settings. Unknown fields are refused; a field's docstring is its description.
 
@@ -59,7 +74,7 @@ class Config(BaseModel):
     def __init__(self, **settings: Any) -> None:
         """Validate the settings. Raises ConfigError with one sentence a fault."""
         with _told_in_python(type(self)):
-            super().__init__(**settings)
+            super().__init__(**{name: _with_plain_numbers(value) for name, value in settings.items()})
 
     # Without this mark pydantic would call the method for blocks inside blocks too, and lose their place.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
@@ -68,7 +83,7 @@ class Config(BaseModel):
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Validate plain values. Raises ConfigError with one sentence a fault."""
         with _told_in_python(cls):
-            return super().model_validate(obj, **options)
+            return super().model_validate(_with_plain_numbers(obj), **options)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
@@ -101,7 +116,7 @@ class Config(BaseModel):
 
 
 def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> BeforeValidator:
-    """Return a validator that accepts "auto" or a number from `least` to `most`; the smallest positive one is told as "above 0"."""
+    """Return a validator that accepts "auto" or a number from `least` to `most`. SMALLEST as `least` is told as "above 0"."""
     number = NUMBERS[kind]
     lower = "above 0" if least == SMALLEST else f"of at least {least:g}"
 

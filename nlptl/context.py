@@ -81,7 +81,7 @@ class RunContext:
         whole = hasattr(type(self.seed), "__index__") and not isinstance(self.seed, bool)  # NumPy's whole numbers too
         if not whole or not 0 <= self.seed < MAX_SEED:
             raise ConfigError(
-                f"RunContext.seed is {self.seed!r}, but must be a whole number from 0 to {MAX_SEED - 1}. Choose one of them."
+                f"RunContext.seed is {self.seed!r}, but must be a whole number from 0 to {MAX_SEED - 1}. Give one."
             )
 
     def checkpoints(self, name: str) -> Checkpoints | None:

@@ -29,6 +29,11 @@ PLAIN_VALUES = {  # what each of pydantic's faults of a plain value expects
     "string_type": "a text; put it in quotes",
 }
 PREDICATE = "predicate"  # of our own validators: the message continues the sentence that the setting's path begins
+NO_SOURCE = "no_source"  # of ours: a value that is no source of data, with the message for YAML
+SOURCE_IN_PYTHON = (
+    "is not a source. Give the path of a file, a FileSource or a HubSource; texts in memory go to a stage's run as "
+    "TextData."
+)
 NO_MEMBER = "no_member"  # of ours: a value that no member of a union accepts
 WRONG_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN_VALUES, "none_required")  # than that of a member of a union
 UNION_MEMBERS = (  # how pydantic's name of a union's member begins, its types, and its description
@@ -81,7 +86,7 @@ def fault_sentences(
         sentence = (where + ("." if in_python else ": ") + path if path else where) + _predicate(fault)
         yield sentence if sentence.endswith((".", "?")) else sentence + "."
     if (more := len(found) + len(raw) - len(located) - MAX_SENTENCES) > 0:
-        yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Mend the first ones."
+        yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Correct these first."
 
 
 def cut(text: str) -> str:
@@ -184,8 +189,8 @@ def _predicate(fault: _LocatedFault) -> str:
         return f" {moved.replace('{update}', update) or _further_inside(fault) or unknown}"
     if kind == "missing":
         return " is missing. It has no default, so it must be set."
-    if kind == PREDICATE:
-        return f" {fault.message}"
+    if kind in (PREDICATE, NO_SOURCE):
+        return f" {SOURCE_IN_PYTHON if kind == NO_SOURCE and fault.in_python else fault.message}"
     if kind == "value_error":
         return f": {fault.message.removeprefix('Value error, ')}"
     return f" is {found}, but {_required_option(fault) or _required_value(fault)}"

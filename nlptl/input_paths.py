@@ -60,9 +60,11 @@ def _marked(path: Any) -> Any:
 
 def _read(value: object, info: ValidationInfo) -> object:
     folder = _folder(info)
+    if isinstance(found := _plain(value), str) and found.startswith("~"):
+        return os.path.expanduser(found)
     if folder is None or not isinstance(value, str) or isinstance(value, FromHere):
-        return _plain(value)
-    if not value.strip() or value.startswith("~"):
+        return found
+    if not value.strip():
         return value
     found = _under(folder, value)
     if not os.path.lexists(found) and os.path.exists(value):
@@ -100,6 +102,8 @@ def _read_weights(value: object, info: ValidationInfo) -> object:
     folder = _folder(info)
     if not isinstance(value, str) or value in PACKAGED_WEIGHTS or folder is None or isinstance(value, FromHere):
         return _plain(value)
+    if value.startswith("~"):  # whoever opens weights knows it
+        return value
     is_path = value.startswith(PATH_SIGNS) or os.path.isdir(value) or os.path.isdir(_under(folder, value))
     return _marked(_read(value, info)) if is_path else value
 
@@ -107,6 +111,12 @@ def _read_weights(value: object, info: ValidationInfo) -> object:
 def _write_weights(value: str, info: SerializationInfo) -> str:
     is_path = value not in PACKAGED_WEIGHTS and (value.startswith(PATH_SIGNS) or os.path.isdir(value))
     return _marked(_write(value, info)) if is_path else value
+
+
+def weights_folder(value: str) -> Path | None:
+    """Return the folder that weights name. None for a packaged name, a name of the Hub, and a folder that is not there."""
+    folder = Path(os.path.expanduser(value))
+    return None if value in PACKAGED_WEIGHTS or not os.path.exists(folder) else folder
 
 
 InputPath = Annotated[str, BeforeValidator(_read), PlainSerializer(_write, return_type=str)]

@@ -241,6 +241,60 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path
     assert reads == ["hello", "new"]
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_file_that_goes_while_its_digest_is_made(
+    replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, digest = published(tmp_path / "a"), artifact.file_digest
+
+    def vanishing(path: Path) -> str:
+        if path.name == "tokenizer.json":
+            if replaced:
+                publish(folder, lambda draft: (draft / "other.json").write_text("1") and None, Manifest(kind="encoder"))
+            else:
+                path.unlink()
+        return digest(path)
+
+    monkeypatch.setattr(artifact, "file_digest", vanishing)
+    if replaced:
+        assert read_published(folder, listing) == ["manifest.json", "other.json"]
+        return
+    with pytest.raises(ArtifactError) as caught:
+        read_published(folder, listing)
+    assert str(caught.value) == (
+        f"{folder}/tokenizer.json: is missing though the manifest names it; the folder is damaged. Run it again."
+    )
+
+
+def test_a_stage_of_a_run_is_not_replaced_by_hand(tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", {"stage": "skipgram"}
+    stage, manifest = run / "1-skipgram", Manifest(kind="encoder", settings={"stage": "skipgram"})
+    publish(stage, write_hello, manifest)
+    (run / "pipeline.yaml").touch()
+    with pytest.raises(ArtifactError) as caught:
+        publish(stage, write_hello, Manifest(kind="encoder"))
+    assert str(caught.value) == (
+        f"{stage}: is a stage of the run {run}; nothing was overwritten. Choose another folder."
+    )
+    assert read_manifest(stage).settings == settings
+    publish(stage, write_hello, manifest)  # as the run itself does
+    copied = Path(shutil.copytree(stage, tmp_path / "copied"))
+    for free in (copied, run / "mine"):
+        publish(free, write_hello, Manifest(kind="encoder"))
+        publish(free, write_hello, Manifest(kind="encoder"))
+        assert read_manifest(free).settings == {}
+
+
+@pytest.mark.parametrize("path", [None, 5, b"abc", ["a"]])
+def test_what_is_no_path_is_told(path: object) -> None:
+    for call in (read_manifest, lambda path: publish(path, write_hello, Manifest(kind="encoder"))):
+        with pytest.raises(ArtifactError) as caught:
+            call(path)  # type: ignore[arg-type]
+        assert str(caught.value) == (
+            f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
+        )
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800", b"a\xff".decode("utf-8", "surrogateescape")])
 def test_paths_that_libraries_cannot_open_are_told(name: str, tmp_path: Path) -> None:
     if "\0" in name:

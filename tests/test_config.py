@@ -112,7 +112,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             ", labelled: train.csv",
             "",
             "p.yaml: stages.1: classification_head needs data.labelled, which is missing. "
-            "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
+            "Set data.labelled to a file, or data.label_names to predict from the names alone.",
         ),
         (
             "skipgram}",
@@ -319,7 +319,7 @@ def test_only_the_first_of_many_faults_are_told(tmp_path: Path) -> None:
         tmp_path, "data:\n" + "".join(f"  d{number}: 1\n" for number in range(3000)) + "stages: [{stage: skipgram}]\n"
     )
     assert [fault.split()[1] for fault in told[:-1]] == [f"data.d{number}" for number in range(20)]
-    assert told[-1] == "p.yaml: 2,980 more faults follow. Mend the first ones."
+    assert told[-1] == "p.yaml: 2,980 more faults follow. Correct these first."
 
 
 def test_a_long_assignment_is_told_in_short() -> None:

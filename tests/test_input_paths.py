@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlptl.config import Config, override, parse
+from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
-from nlptl.input_paths import NO_PATHS, PACKAGED_WEIGHTS, FromHere, InputPath, WeightsPath, in_file
+from nlptl.input_paths import NO_PATHS, PACKAGED_WEIGHTS, FromHere, InputPath, WeightsPath, in_file, weights_folder
 
 
 class Settings(Config):
@@ -39,7 +40,6 @@ def test_a_path_is_that_of_the_file_and_opens_from_here() -> None:
     assert read(path="./sub/../a.csv").path == "../file/a.csv"
     assert read(path="../here/x").path == "../here/x"
     assert read(path="/x/a.csv").path == "/x/a.csv"
-    assert read(path="~/a.csv").path == "~/a.csv"
     assert (read(path=None).path, read(path="").path) == (None, "")
     assert read(path="a\0b").path == "../file/a\0b"
 
@@ -66,6 +66,36 @@ def test_a_path_from_the_current_folder_is_told_with_the_new_one(name: str) -> N
     )
     os.makedirs("../file/data/enc")
     assert getattr(read(**{name: "data/enc"}), name) == "../file/data/enc"
+
+
+def test_weights_are_a_folder_where_one_stands() -> None:
+    os.mkdir("minilm")
+    os.mkdir("own")
+    assert [weights_folder(name) for name in ("minilm", "org/name", "./nowhere", "a\0b")] == [None] * 4
+    assert weights_folder("own") == Path("own")
+    assert weights_folder("~") == Path.home()
+
+
+def test_a_name_of_weights_is_no_path_in_a_runs_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nlptl.runs.chain import Chain
+    from nlptl.runs.runner import check_outside
+
+    for name in ("minilm", "org/name"):
+        check_outside(Chain(stages=[{"stage": "bert", "weights": name}]), Path(), "pipeline")
+    os.mkdir("own")
+    with pytest.raises(ConfigError, match="which stands in this run's own folder"):
+        check_outside(Chain(stages=[{"stage": "bert", "weights": "./own"}]), Path(), "pipeline")
+    monkeypatch.setenv("HOME", os.getcwd())
+    with pytest.raises(ConfigError, match="which stands in this run's own folder"):
+        check_outside(Chain(stages=[{"stage": "bert", "weights": "~/own"}]), Path(), "pipeline")
+
+
+def test_the_home_folder_is_meant_at_every_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert read(path="~/a.csv").path == Settings(path="~/a.csv").path == "/home/me/a.csv"
+    assert Settings(path=Path("~/a.csv")).path == read(path=FromHere("~/a.csv")).path == "/home/me/a.csv"  # type: ignore[arg-type]
+    assert checked_path("~/a") == checked_path(Path("~/a")) == Path("/home/me/a")
+    assert checked_path("./~/a") == Path("~/a")
 
 
 def test_the_command_line_speaks_of_the_current_folder() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nlptl.artifact import read_manifest
 from nlptl.errors import ArtifactError
 from nlptl.results import read_result, read_result_line, result_line, write_result
 
@@ -35,6 +36,23 @@ def test_results_hold_a_digest_of_their_own(tmp_path: Path) -> None:
         )
     path.write_text('{"accuracy": 0.5}')
     assert read_result(path) == {"accuracy": 0.5}, "of an earlier version"
+
+
+UNDIGESTED = {"half a character": '"\\ud800"', "nested deeply": "[" * 990 + "]" * 990}
+"""Values that JSON reads, and of which no digest can be made."""
+
+
+@pytest.mark.parametrize("value", UNDIGESTED.values(), ids=UNDIGESTED.keys())
+@pytest.mark.parametrize("end", ["", ', "digest": "ab"'])
+def test_values_that_nlptl_never_writes_are_told_as_damage(value: str, end: str, tmp_path: Path) -> None:
+    path, text = tmp_path / "evaluation.json", f'{{"accuracy": {value}{end}}}'
+    path.write_text(text)
+    assert refusal(lambda: read_result(path)).startswith(f"{path}: ")
+    assert read_result_line(text) is None
+    for key in ("identity", "report"):
+        manifest = tmp_path / "manifest.json"
+        manifest.write_text(f'{{"format_version": 1, "kind": "encoder", "{key}": {{"a": {value}}}{end}}}')
+        assert refusal(lambda: read_manifest(tmp_path)).startswith(f"{manifest}: ")
 
 
 def test_lines_of_results_hold_a_digest_of_their_own() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from typing import Any, get_args, get_origin
+from fractions import Fraction
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 import nlptl
 from nlptl import Bert, ClassificationHead, FineTune, Pipeline, SentenceVectors, SkipGram
-from nlptl.config import Config
+from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.data import DataSettings
 from nlptl.errors import ConfigError
@@ -192,17 +194,73 @@ def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> Non
         ({"device": "gpu"}, "RunContext.device is 'gpu', but must be one of auto, cpu, cuda. Choose one of them."),
         (
             {"seed": -1},
-            "RunContext.seed is -1, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is -1, but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
         (
             {"seed": True},
-            "RunContext.seed is True, but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is True, but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
         (
             {"seed": "3"},
-            "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Choose one of them.",
+            "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
     ],
 )
 def test_a_context_that_there_is_not(settings: dict[str, Any], sentence: str) -> None:
     assert told(lambda: RunContext(**settings)) == (sentence,)
+
+
+class Numbers(Config):
+    """Settings of every kind that holds numbers."""
+
+    whole: int = 1
+    real: float = 1.0
+    wholes: tuple[int, ...] = ()
+    reals: dict[str, float] = Field(default_factory=dict)
+    chosen: Annotated[Literal["auto"] | int, auto_or(int, least=1, most=100)] = "auto"
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_whole_numbers_of_numpy_are_taken(kind: Any) -> None:
+    found = Numbers(whole=kind(8), real=kind(8), wholes=[kind(8)], reals={"a": kind(8)}, chosen=kind(8))
+    assert found == Numbers(whole=8, real=8, wholes=(8,), reals={"a": 8}, chosen=8)
+    assert [type(value) for value in (found.whole, found.wholes[0], found.chosen)] == [int] * 3
+    assert Numbers.model_validate({"whole": kind(8)}) == Numbers().model_copy(update={"whole": kind(8)})
+    assert SkipGram(dim=kind(8)) == SkipGram(dim=8)
+    assert Pipeline(seed=kind(8), stages=[{"stage": "skipgram", "dim": kind(9)}]) == Pipeline(
+        seed=8, stages=[SkipGram(dim=9)]
+    )
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, Fraction])
+def test_real_numbers_are_taken_exactly(kind: Any) -> None:
+    half = kind(0.5)
+    found = Numbers(real=half, reals={"a": half})
+    assert (found.real, found.reals, type(found.real)) == (0.5, {"a": 0.5}, float)
+    assert Numbers(real=np.float32(0.1)).real == float(np.float32(0.1))
+    assert SkipGram(learning_rate=np.float32(0.1)).learning_rate == float(np.float32(0.1))
+
+
+def test_other_values_are_no_numbers() -> None:
+    for value in (True, np.True_, np.False_, "3", b"3", 3j, np.array([3]), None):
+        for name in ("whole", "real", "chosen"):
+            assert len(told(lambda name=name, value=value: Numbers(**{name: value}))) == 1  # type: ignore[misc]
+    assert told(lambda: Numbers(whole=np.float32(3))) == ("Numbers.whole is 3.0, but must be a whole number.",)
+    for name in ("whole", "chosen"):
+        assert len(told(lambda name=name: Numbers(**{name: Fraction(7, 3)}))) == 1  # type: ignore[misc]
+    assert SkipGram(include_labelled=np.True_) == SkipGram(include_labelled=True)
+    assert told(lambda: Numbers(real=np.float32("nan")))[0].endswith("but must be a finite number.")
+
+
+def test_a_table_in_memory_is_no_source() -> None:
+    assert told(lambda: Pipeline(data={"labelled": {"text": ["a"]}}, stages=[SkipGram()])) == (
+        "Pipeline.data.labelled is not a source. Give the path of a file, a FileSource or a HubSource; texts in memory go to "
+        "a stage's run as TextData.",
+    )
+
+
+@pytest.mark.parametrize("assignments", ["seed=1", [1], None])
+def test_assignments_are_a_list_of_texts(assignments: Any) -> None:
+    assert told(lambda: Pipeline.from_yaml("p.yaml", assignments=assignments)) == (
+        f"assignments: found {assignments!r}; expected a list of texts. Write ['stages.0.dim=50'].",
+    )

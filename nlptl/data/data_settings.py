@@ -15,7 +15,7 @@ from nlptl.config import Config
 from nlptl.data.limits import MAX_TEXT_LENGTH
 from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
-from nlptl.faults import PREDICATE, shown
+from nlptl.faults import NO_SOURCE, PREDICATE, shown
 from nlptl.input_paths import InputPath
 
 
@@ -177,7 +177,7 @@ def _source_kind(value: object) -> str | None:
 
 _by_kind = Discriminator(
     _source_kind,
-    custom_error_type=PREDICATE,
+    custom_error_type=NO_SOURCE,
     custom_error_message="is not a source. Give the path of a file, or a block with `file: ...` or `hub: ...`.",
 )
 

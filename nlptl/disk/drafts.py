@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gzip
 import os
 import re
 import shutil
@@ -17,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar, cast
 
 from nlptl.disk.locks import held, made_and_held
 from nlptl.disk.refusals import checked_path, told_as_storage_error
@@ -41,20 +42,36 @@ def write_text_atomically(path: Path, text: str) -> None:
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file by a draft that `write` fills. Readers see the old or the new content, never a part.
 
-    A device or a pipe is written into: it cannot be replaced.
+    The permissions of what is replaced stay, and so does a link: the file that it names is replaced. A device or a pipe is
+    written into: it cannot be replaced.
     """
-    checked_path(path)
+    path = checked_path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else path
     with told_as_storage_error(path):
         if _is_special(path):
             with path.open("wb") as file:
                 write(file)
             return
         with _draft(path, lambda draft: draft.touch(exist_ok=False)) as draft:
+            with contextlib.suppress(FileNotFoundError):
+                draft.chmod(stat.S_IMODE(path.stat().st_mode) & 0o777)
             with draft.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
+
+
+def packed_by_name(path: Path, write: Callable[[IO[bytes]], object]) -> Callable[[IO[bytes]], object]:
+    """Return a `write` that compresses if the name ends in .gz. Equal content gives equal bytes."""
+    if path.suffix.lower() != ".gz":
+        return write
+
+    def packed(file: IO[bytes]) -> None:
+        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
+            write(cast("IO[bytes]", inner))
+
+    return packed
 
 
 def write_folder_atomically(
@@ -181,6 +198,11 @@ def _take_place(draft: Path, folder: Path, check: Callable[[Path], object]) -> N
 
 def _move_aside(draft: Path, folder: Path) -> None:
     """Take a folder's place in two steps. `restore` puts the old one back if a kill comes between them."""
+    if _stem(folder) != folder.name:  # it would come back under the stem
+        raise ArtifactError(
+            f"{folder}: its name has {len(os.fsencode(folder.name))} bytes; this disk replaces folders of at most {_MAX_STEM} "
+            "alone. Nothing was overwritten. Choose a shorter name."
+        )
     old = _draft_name(folder, old=True)
     with held(folder):  # so that nobody puts it back too early
         os.rename(folder, old)
@@ -216,11 +238,14 @@ def _check_movable(folder: Path) -> None:
 
 
 def _settle(draft: Path) -> None:
-    """Give all files the permissions that the umask has given the draft, and flush them."""
+    """Give all files the permissions that the umask has given the draft, and flush them. A shared file keeps its own."""
     mode = draft.stat().st_mode
     for path in (*draft.rglob("*"), draft):
         if not path.is_symlink():
-            path.chmod(stat.S_IMODE(mode) if path.is_dir() else mode & 0o666)
+            found, wanted = path.stat(), stat.S_IMODE(mode) if path.is_dir() else mode & 0o666
+            is_shared = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+            if stat.S_IMODE(found.st_mode) != wanted and not is_shared:
+                path.chmod(wanted)
             _sync(path)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from nlptl.config import MAX_JSON, load_json
-from nlptl.disk.refusals import shown, told_as_storage_error
+from nlptl.disk.refusals import shown, told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -25,7 +25,7 @@ def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
         raise ArtifactError(
             f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
         )
-    with told_as_storage_error(folder):
+    with told_as_storage_error(folder), told_as_read_error(folder):
         others = foreign_files(folder, files)
     if others:
         raise ArtifactError(

@@ -23,7 +23,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: f"{_WHOLE}. Choose a shorter name.",
     errno.ENOTDIR: _FILE,
     errno.EEXIST: _FILE,
-    errno.ENOENT: "its folder is not there, or was removed. Make it, or choose another path.",
+    errno.ENOENT: "its folder is not there, was removed, or takes no files. Make it, or choose another path.",
     errno.EISDIR: "a folder stands where a file is expected. Choose another path.",
     errno.ELOOP: f"{_WHOLE}. Remove the symbolic link, or choose another path.",
 }
@@ -34,15 +34,22 @@ class RefusedError(StorageError):
 
 
 def checked_path(path: Path | str) -> Path:
-    """Return a path that every library can open. Raises ArtifactError for NUL characters and names that are not UTF-8."""
-    text = os.fspath(path)
+    """Return a path that every library can open, with the home folder for ~.
+
+    Raises ArtifactError for what is no path, for NUL characters and names that are not UTF-8.
+    """
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ArtifactError(
+            f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
+        )
+    text = os.path.expanduser(path)
     if "\0" in text:
         raise ArtifactError(f"{text!r}: holds a NUL character; expected a path without one. Check the path.")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ArtifactError(
             f"{shown(path)}: is no UTF-8; expected a path in UTF-8. Rename the folder, or choose another."
         )
-    return Path(path)
+    return Path(text)
 
 
 def shown(path: Path | str) -> str:

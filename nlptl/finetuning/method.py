@@ -72,7 +72,7 @@ class Method(Config, ABC):
         if self.needs_layers:
             raise ConfigError(
                 f"{where}.method: found {self.title} over word vectors, which have no layers; expected "
-                "head, full or auto, or a transformer. Choose one, or begin the chain with stage: bert."
+                "head, full or auto, or a transformer. Choose one, or begin the chain with bert."
             )
 
     def check_layers(self, layers: int, *, where: str) -> None:

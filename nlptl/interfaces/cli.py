@@ -264,7 +264,3 @@ def _progress(quiet: bool) -> Progress:
     from nlptl.interfaces.console import progress_for
 
     return progress_for(sys.stderr, quiet=quiet)
-
-
-if __name__ == "__main__":
-    main()

@@ -30,26 +30,29 @@ def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | Non
         raise ConfigError(f"{what}: found {str(path)!r}; expected a path without the character NUL. Correct it.")
     if any("\ud800" <= character <= "\udfff" for character in str(path)):
         raise ConfigError(f"{what}: found {_as_bytes(path)!r}, whose name is not UTF-8; expected UTF-8. Rename it.")
-    return path
+    return Path(os.path.expanduser(path))  # after = the shell leaves ~
 
 
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
-    if (found := usable_path(parameter, path)) and os.path.isfile(found):
+    found = usable_path(parameter, path) or path
+    if os.path.isfile(found):
         raise ConfigError(
-            f"RUN: {path} is a file; expected the folder of a run or of one of its stages. Give a folder."
+            f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
-    _check_runs_inside(path)
-    return path
+    _check_runs_inside(found)
+    return found
 
 
 def _check_runs_inside(folder: Path) -> None:
     """Raise ConfigError for a folder that is no run, but holds some."""
-    from nlptl.artifact import is_run
+    from nlptl.artifact import RUN_SETTINGS
     from nlptl.disk.ownership import MANIFEST
 
-    inside = sorted(path for path in folder.glob("*") if is_run(path)) if folder.is_dir() and not is_run(folder) else []
-    if inside and not (folder / MANIFEST).exists():
+    if any(os.path.lexists(folder / name) for name in (RUN_SETTINGS, MANIFEST)):
+        return
+    inside = sorted(path for path in folder.glob("*") if os.path.isfile(path / RUN_SETTINGS))
+    if inside:
         more = f", one of {len(inside)}" if len(inside) > 1 else ""
         raise ConfigError(f"RUN: {folder} is no run, but holds some. Give a run in it, such as {inside[0]}{more}.")
 
@@ -91,7 +94,7 @@ argument = functools.partial(typer.Argument, show_default=False)
 option = functools.partial(typer.Option, show_default=False)
 path_argument = functools.partial(
     argument, callback=usable_path, readable=False
-)  # whoever reads it tells why it cannot
+)  # The reader reports why a path cannot be read.
 path_option = functools.partial(option, callback=usable_path, readable=False)
 
 PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
@@ -117,7 +120,7 @@ TextColumn = Annotated[
 ]
 LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
 InputDelimiter = Annotated[
-    str | None, option(metavar="SIGN", help="Fields of the file are separated so, by ; or tab. Default: detected.")
+    str | None, option(metavar="SIGN", help="Separator of the file's fields, such as ; or tab. Default: detected.")
 ]
 QuotingOption = Annotated[
     Literal["csv", "none"] | None, option(help="Quotes in the file enclose fields, or are plain. Default: detected.")

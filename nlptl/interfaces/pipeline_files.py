@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 
 from nlptl.errors import ConfigError
@@ -57,9 +56,12 @@ def check_run_folder(folder: Path) -> None:
 
 
 def _has_stages(path: Path) -> bool:
+    """Return whether a JSON file has stages, or is too long to be read: the reader of settings tells that."""
+    from nlptl.plain_files import MAX_YAML, load_json
+
     try:
-        return "stages" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, RecursionError):
+        return path.stat().st_size > MAX_YAML or "stages" in load_json(path, most=MAX_YAML)
+    except (OSError, ValueError, TypeError):
         return False
 
 

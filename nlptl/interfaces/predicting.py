@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
@@ -203,25 +201,13 @@ def _write(blocks: Iterable[str], out: Path | None) -> None:
     if out is None:
         print_exactly(blocks)
         return
-    from nlptl.disk.drafts import write_atomically
+    from nlptl.disk.drafts import packed_by_name, write_atomically
 
     def write(file: IO[bytes]) -> None:
-        with _packed(file) if out.suffix.lower() == ".gz" else _plain(file) as inner:
-            for block in blocks:
-                inner.write(block.encode("utf-8", "backslashreplace"))
+        for block in blocks:
+            file.write(block.encode("utf-8", "backslashreplace"))
 
-    write_atomically(out, write)
-
-
-@contextmanager
-def _packed(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
-        yield cast("IO[bytes]", inner)
-
-
-@contextmanager
-def _plain(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    yield file
+    write_atomically(out, packed_by_name(out, write))
 
 
 def _tell_rows(found: PredictionInput, empty_text: EmptyText, out: Path | None, *, quiet: bool) -> None:

@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def prediction_blocks(
 
     A row without a text has an empty label and no probabilities.
     """
-    write = _csv_row if form.form == "csv" else _json_row
+    write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
     head = head if form.form == "csv" else ""
     for rows in batches:
@@ -86,7 +87,7 @@ def prediction_blocks(
         lines = []
         for text, kept in zip(rows.texts, rows.kept, strict=True):
             shares = [] if text is None else next(found).tolist()
-            lines.append(write(kept, shares, classifier.labels, columns=columns, form=form))
+            lines.append(write(kept, shares, classifier.labels))
         yield head + "".join(lines)
         head = ""
         after_batch(len(rows.texts))
@@ -103,9 +104,7 @@ def csv_cell(value: object, form: OutputForm) -> str:
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
-def _csv_row(
-    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: Columns, form: OutputForm
-) -> str:
+def _csv_row(kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, form: OutputForm) -> str:
     label = labels[shares.index(max(shares))] if shares else ""
     numbers: Sequence[float | str] = [round(share, 6) for share in shares] or [""] * len(labels)
     return _csv_line([*kept, label, *(numbers if form.proba else [])], form)

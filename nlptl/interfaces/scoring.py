@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,9 +133,10 @@ def _holds_scores(path: Path) -> bool:
     from pydantic import ValidationError
 
     from nlptl.evaluation.scores import Evaluation
+    from nlptl.plain_files import MAX_JSON, load_json
 
     try:
-        Evaluation.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        Evaluation.from_dict(load_json(path, most=MAX_JSON))
     except (OSError, ValueError, ValidationError, RecursionError):
         return False
     return True

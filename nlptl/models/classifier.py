@@ -128,7 +128,7 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest)
+        artifact.publish(folder, self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""

@@ -205,7 +205,7 @@ class Encoder(nn.Module):
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="encoder", versions=versions, total_parameters=total)
-        artifact.publish(Path(folder), self.write_files, manifest)
+        artifact.publish(folder, self.write_files, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder. Raises ArtifactError if they read back with other vectors."""

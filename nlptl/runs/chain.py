@@ -111,7 +111,7 @@ class Chain(Config):
         if part == "labels" or getattr(self.data, part) is not None or named or may_come:
             return
         raise ValueError(
-            f"{stage} needs data.{part}, which is missing. Add data.{part}: FILE"
+            f"{stage} needs data.{part}, which is missing. Set data.{part} to a file"
             + (", or data.label_names to predict from the names alone" if part == "labelled" else "")
         )
 

@@ -28,7 +28,7 @@ from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.disk.drafts import remove_folder, sweep, write_text_atomically
 from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
-from nlptl.disk.refusals import told_as_read_error
+from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, write_result
 from nlptl.stages.union import stage_names
@@ -58,10 +58,11 @@ def checkpoint_folder(stage: Path) -> Path:
 def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> None:
     """Write the run's settings and data report, and remove drafts of killed runs. The caller holds the lock."""
     old = folder / RUN_SETTINGS
-    if not old.is_file() or old.read_text(encoding="utf-8") != settings:
+    if not old.is_file() or old.read_bytes() != settings.encode():
         (folder / COMPARISON).unlink(missing_ok=True)  # of other settings; its rows stay while they fit
     sweep(folder, lambda name: name in FILES or _names_a_stage(name))
-    (folder / INPUTS).unlink(missing_ok=True)
+    with told_as_storage_error(folder):
+        (folder / INPUTS).unlink(missing_ok=True)
     write_text_atomically(folder / RUN_SETTINGS, settings)
     write_result(folder / DATA_REPORT, data_report)
 
@@ -124,11 +125,6 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a JSON file of the run, whole or not at all."""
-    write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
 def check_folder(folder: Path, stages: Sequence[Path]) -> None:
     """Raise ArtifactError where the run would replace something that nlptl did not write."""
     files = stage_files()
@@ -168,7 +164,7 @@ def await_main(folder: Path, settings: str) -> None:
     """Wait until this process sees the settings of process 0. Raises ConfigError after ten seconds."""
     for _ in range(TRIES):
         with contextlib.suppress(OSError):
-            if (folder / RUN_SETTINGS).read_text(encoding="utf-8") == settings:
+            if (folder / RUN_SETTINGS).read_bytes() == settings.encode():
                 return
         time.sleep(0.5)
     raise not_shared(folder / RUN_SETTINGS)
@@ -190,18 +186,25 @@ def load_artifact(folder: Path) -> Encoder | TextClassifier:
     return (Encoder if read_manifest(folder).kind == "encoder" else TextClassifier).load(folder)
 
 
-def kept_stage(stage: Path, identity: str, settings: Mapping[str, Any]) -> Manifest | None:
-    """Return the manifest of a finished, undamaged stage of this identity. None if there is none.
+def kept_stage(
+    stage: Path, identity: str, settings: Mapping[str, Any], *, say: Callable[[str], None]
+) -> Manifest | None:
+    """Return the manifest of a finished, undamaged stage of this identity. None if there is none. Damage is told.
 
     Paths in its settings follow a file that has moved, since its content alone is part of the identity.
     """
-    with contextlib.suppress(ArtifactError):
-        if read_manifest(stage).identity == identity:
-            manifest = artifact.checked_manifest(stage)
-            if manifest.settings != settings and processes().is_main:
-                manifest = artifact.replace_settings(stage, manifest, settings)
-            return manifest
-    return None
+    if not os.path.lexists(stage):
+        return None
+    try:
+        if read_manifest(stage).identity != identity:
+            return None
+        manifest = artifact.checked_manifest(stage)
+    except ArtifactError as error:
+        say(f"{error} It is made again.")
+        return None
+    if manifest.settings != settings and processes().is_main:
+        manifest = artifact.replace_settings(stage, manifest, settings)
+    return manifest
 
 
 def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from nlptl.config import load_yaml, override, parse
 from nlptl.context import RunContext
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
+from nlptl.faults import shown
 from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker
 from nlptl.runs.chain import Chain, ExternalDigests, Faults, kind_words
@@ -53,6 +54,11 @@ class Pipeline(Chain):
         Paths in the file are relative to its folder, those in assignments to the current one. Raises ConfigError with one
         sentence for every fault of the file.
         """
+        path = checked_path(path)
+        if not isinstance(assignments, list | tuple) or not all(isinstance(one, str) for one in assignments):
+            raise ConfigError(
+                f"assignments: found {shown(assignments)}; expected a list of texts. Write ['stages.0.dim=50']."
+            )
         raw = load_yaml(path)
         if raw is None:
             raise ConfigError(f"{path}: the file is empty. Write data: and stages:.")
@@ -60,8 +66,8 @@ class Pipeline(Chain):
             raise ConfigError(
                 f"{path}: found {type(raw).__name__}; expected a block with data: and stages: . Write one."
             )
-        pipeline = parse(cls, override(raw, assignments), where=str(path), folder=Path(path).parent)
-        pipeline._file = Path(path)
+        pipeline = parse(cls, override(raw, assignments), where=str(path), folder=path.parent)
+        pipeline._file = path
         return pipeline
 
     def check(self, *, where: str = "pipeline", progress: Progress | None = None) -> tuple[TextData, DataReport]:

@@ -179,7 +179,7 @@ def _run_stages(
         place = work.place
         outcome: StageOutcome | None = None
         with main_process_first() as here:
-            if kept := on_disk.kept_stage(place, work.identity.own, work.settings):
+            if kept := on_disk.kept_stage(place, work.identity.own, work.settings, say=context.progress.say):
                 context.progress.say(f"{place.name}: kept, nothing it depends on has changed.")
                 artifact, outcome = None, StageOutcome(place, kept, kept=True)
             elif artifact is None and outcomes:

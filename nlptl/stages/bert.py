@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import DataError
-from nlptl.input_paths import PATH_SIGNS, WeightsPath
+from nlptl.input_paths import PATH_SIGNS, WeightsPath, weights_folder
 from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
 from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
@@ -117,7 +117,8 @@ class Bert(Stage):
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the folder of the weights, if they are one."""
-        return {} if self.weights is None else {"weights": Path(self.weights)}
+        folder = None if self.weights is None else weights_folder(self.weights)
+        return {} if folder is None else {"weights": folder}
 
     def watched_paths(self) -> frozenset[Path] | None:
         """Return the folder of the weights. Those of the Hub are looked up there."""

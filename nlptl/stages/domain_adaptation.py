@@ -69,7 +69,7 @@ class DomainAdaptation(Stage):
             if token_model != "transformer" and not isinstance(method, NoAdaptation | Coral):
                 raise ConfigError(
                     f"{where}.{path}.method: found {method.method} over word vectors, which have no layers; expected none "
-                    "or coral, or a transformer. Choose one, or begin the chain with stage: bert."
+                    "or coral, or a transformer. Choose one, or begin the chain with bert."
                 )
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:

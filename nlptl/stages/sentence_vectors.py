@@ -90,14 +90,14 @@ class SentenceVectors(Stage):
         elif self.by_sentence:
             found, lack = "by_sentence: found true", f", which know no sentences{alone}"
         if found and token_model != "transformer":
-            raise ConfigError(f"{where}.{found} over word vectors{lack}, or begin the chain with stage: bert.")
+            raise ConfigError(f"{where}.{found} over word vectors{lack}, or begin the chain with bert.")
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to fit on."""
         if self.pooling in ("tfidf", "sif") and not self.reads(data):
             raise DataError(
                 f"{where}: found no texts for {self.pooling} pooling; it is fitted on data.unlabelled. "
-                "Give some, or use pooling: mean."
+                "Give some, or use mean pooling."
             )
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> Encoder:

@@ -110,7 +110,8 @@ def test_safetensors_on_a_full_disk_is_the_same_sentence(tmp_path: Path) -> None
         (errno.EPERM, "(Operation not permitted); nothing was left half-written. Change the permissions or choose another "
                       "folder."),
         (errno.EROFS, "(Read-only file system); nothing was left half-written. Choose another folder."),
-        (errno.ENOENT, "(No such file or directory); its folder is not there, or was removed. Make it, or choose another path."),
+        (errno.ENOENT, "(No such file or directory); its folder is not there, was removed, or takes no files. "
+         "Make it, or choose another path."),
         (errno.EIO, "(Input/output error); nothing was left half-written. Free space or choose another folder."),
     ],
 )  # fmt: skip
@@ -221,6 +222,39 @@ def test_both_ways_replace_and_leave_nothing(way: str, tmp_path: Path) -> None:
     saved(tmp_path / "a", OLD)
     assert loaded(saved(tmp_path / "a", NEW)) == NEW
     assert listing(tmp_path) == ["a"]
+
+
+def test_a_name_that_a_draft_cannot_repeat_is_refused_where_it_would_be_lost(way: str, tmp_path: Path) -> None:
+    for name in ("a" * 190, "ä" * 95):
+        saved(tmp_path / name, OLD)
+        assert loaded(saved(tmp_path / name, NEW)) == NEW
+    long = saved(tmp_path / ("b" * 191), OLD)
+    if way == "exchange":
+        assert loaded(saved(long, NEW)) == NEW
+        return
+    with pytest.raises(ArtifactError) as caught:
+        saved(long, NEW)
+    assert str(caught.value) == (
+        f"{long}: its name has 191 bytes; this disk replaces folders of at most 190 alone. Nothing was overwritten. "
+        "Choose a shorter name."
+    )
+    assert loaded(long) == OLD
+    assert len(listing(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_that_is_replaced_keeps_its_permissions_and_its_link(mode: int, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    file, link = tmp_path / "disk" / "priv.csv", tmp_path / "link.csv"
+    write_text_atomically(file, OLD)
+    file.chmod(mode)
+    link.symlink_to(file)
+    for path in (file, link):
+        write_text_atomically(path, NEW)
+        assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (NEW, mode)
+        write_text_atomically(file, OLD)
+    assert link.is_symlink()
+    assert listing(tmp_path / "disk") == ["priv.csv"]
 
 
 def _save_in_child(folder: str, two_steps: bool, killed_at: int | None, writes: str | None) -> None:
@@ -401,6 +435,6 @@ def test_a_folder_that_vanishes_in_the_middle_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         publish(tmp_path / "runs" / "a", write, Manifest(kind="encoder"))
     assert str(caught.value) == (
-        f"{tmp_path / 'runs' / 'a'}: cannot be written (No such file or directory); its folder is not there, or was removed. "
-        "Make it, or choose another path."
+        f"{tmp_path / 'runs' / 'a'}: cannot be written (No such file or directory); its folder is not there, was "
+        "removed, or takes no files. Make it, or choose another path."
     )

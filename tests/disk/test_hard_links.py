@@ -46,6 +46,26 @@ def test_large_equal_files_are_held_once(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.link"))
 
 
+def test_a_file_of_another_user_is_not_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = published(tmp_path / "1")
+    here = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: here + 1)
+    second = published(tmp_path / "2", first)
+    assert inode(first) != inode(second)
+    assert not list(tmp_path.rglob("*.link"))
+
+
+def test_no_mode_is_changed_that_is_right_or_of_a_shared_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = published(tmp_path / "1")
+    (first / "model.safetensors").chmod(0o640)
+    changed: list[str] = []
+    change = Path.chmod
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: changed.append(path.name) or change(path, mode))
+    second = published(tmp_path / "2", first)
+    assert inode(first) == inode(second)
+    assert changed == [], "another user's files refuse it"
+
+
 def test_publishing_one_again_leaves_the_other(tmp_path: Path) -> None:
     first = published(tmp_path / "1")
     second = published(tmp_path / "2", first)

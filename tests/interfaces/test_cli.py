@@ -124,14 +124,14 @@ def test_more_that_cannot_be_predicted(
     code, _, err = shell("predict", trained, "--file", long)
     assert code == 2
     assert err.endswith("cannot be opened (File name too long). Check the path.\n")
-    command = f"{sys.executable} -m nlptl.interfaces.cli predict {trained} 'good film' > /dev/full"
+    command = f"{sys.executable} -m nlptl predict {trained} 'good film' > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         1,
         "output: cannot be written (No space left on device). Free space or write elsewhere.\n",
     )
     done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m nlptl.interfaces.cli predict {trained} <&-"],
+        ["bash", "-c", f"{sys.executable} -m nlptl predict {trained} <&-"],
         capture_output=True,
         text=True,
         check=False,
@@ -213,7 +213,7 @@ def test_vectors_export(trained: Path, shell: Shell, tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_traceback(trained: Path) -> None:
-    command = f"yes 'good film' | head -20000 | {sys.executable} -m nlptl.interfaces.cli predict {trained} | head -1"
+    command = f"yes 'good film' | head -20000 | {sys.executable} -m nlptl predict {trained} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout == "text,label\n"
     assert "Traceback" not in done.stderr

@@ -78,6 +78,35 @@ def test_the_version_is_told(shell: Shell) -> None:
     assert shell("--version") == (0, f"nlptl {__version__}\n", "")
 
 
+def test_the_home_folder_is_meant_where_the_shell_leaves_its_sign(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").touch()
+    for command in (("run", "x.yaml", "--out=~/file"), ("predict", "~/file", "text"), ("check", "~/no.yaml")):
+        code, _, err = shell(*command)
+        assert code == 2
+        assert str(tmp_path) in err
+        assert "~" not in err
+
+
+def test_json_of_any_length_is_told_unread(shell: Shell, tmp_path: Path) -> None:
+    big = tmp_path / "big.json"
+    with big.open("wb") as file:
+        file.write(b'{"a": 1}')
+        file.truncate(2**40)
+    assert shell("run", big)[::2] == (
+        2,
+        f"{big}: the file has more than 524,288 bytes. Settings are shorter; give another file.\n",
+    )
+    code, _, err = shell("evaluate", tmp_path, "--test", "x.csv", "--save", big)
+    assert (code, err) == (
+        2,
+        f"--save: {big} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add --force to "
+        "replace it.\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "command"),
     [

@@ -209,7 +209,7 @@ def test_word_vectors_know_no_sentences() -> None:
         SentenceVectors(by_sentence=True).check_model("word_vectors", where="stages.1")
     assert str(caught.value) == (
         "stages.1.by_sentence: found true over word vectors, which know no sentences; expected it only with a transformer. "
-        "Drop it, or begin the chain with stage: bert."
+        "Drop it, or begin the chain with bert."
     )
 
 

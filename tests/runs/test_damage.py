@@ -19,6 +19,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.neighbours import nearest_words
 from nlptl.models.word_vector_files.export import export_vectors
+from nlptl.progress import SilentProgress
 from nlptl.runs.pipeline import Pipeline
 
 CONTEXT = RunContext(device="cpu")
@@ -95,14 +96,24 @@ def test_every_door_notices_a_flipped_bit_and_a_file_too_many(door: str, out: Pa
 
 
 @pytest.mark.parametrize("name", ["encoder.json", "word_vectors.safetensors", "history.jsonl", "manifest.json"])
-def test_a_changed_stage_runs_again(name: str, finished: Path, tmp_path: Path) -> None:
+def test_a_changed_stage_runs_again(name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = Path(shutil.copytree(finished / "out", tmp_path / "out"))
     path = out / "1-skipgram" / name
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(bytes(content))
-    result = Pipeline.from_yaml(finished / "small.yaml").run(out, context=CONTEXT)
+    told: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "say", told.append)
+    context = RunContext(device="cpu", progress=progress)
+    result = Pipeline.from_yaml(finished / "small.yaml").run(out, context=context)
     assert [outcome.kept for outcome in result.stages] == [False, True, True, True]
+    (damage,) = (sentence for sentence in told if str(path) in sentence)
+    if name != "manifest.json":
+        assert damage == (
+            f"{path}: differs from its digest in the manifest; it was changed. Run the stage again. It is made again."
+        )
+    assert damage.endswith("It is made again.")
     assert TextClassifier.load(out).predict(["good"]) == TextClassifier.load(finished / "out").predict(["good"])
 
 

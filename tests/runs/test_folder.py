@@ -10,7 +10,7 @@ import pytest
 from nlptl.artifact import Manifest, publish
 from nlptl.context import RunContext
 from nlptl.disk import drafts
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs import folder as folder_module
@@ -47,6 +47,22 @@ def test_checkpoints_and_drafts_go_when_they_name_a_stage(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [".1-mine.checkpoints", drafts[1], "data.json", "pipeline.yaml"]
     )
+
+
+def test_settings_that_are_no_utf_8_are_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yaml").write_bytes(folder_module.MARK.encode() + b"\xff\xfe")
+    folder_module.begin(tmp_path, settings="# settings ä", data_report={})
+    assert (tmp_path / "pipeline.yaml").read_text(encoding="utf-8") == "# settings ä"
+    folder_module.await_main(tmp_path, "# settings ä")
+
+
+def test_settings_of_another_process_that_are_no_utf_8_are_not_those_of_process_0(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module.time, "sleep", lambda seconds: None)
+    (tmp_path / "pipeline.yaml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="found nothing here that process 0 has written"):
+        folder_module.await_main(tmp_path, "# settings")
 
 
 def test_the_table_of_a_comparison_stays_until_its_settings_change(tmp_path: Path) -> None:

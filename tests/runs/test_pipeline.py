@@ -651,7 +651,7 @@ def test_a_chain_without_texts_is_told_before_it_runs(review_files: Path) -> Non
         run(path, review_files / "out")
     assert str(caught.value) == (
         "bare.yaml: stages.1: found no texts for sif pooling; it is fitted on data.unlabelled. "
-        "Give some, or use pooling: mean."
+        "Give some, or use mean pooling."
     )
     path.write_text("stages: [{stage: skipgram}]\n")
     with pytest.raises(DataError) as caught:

@@ -60,17 +60,17 @@ def test_a_run_from_source_to_scores(chain: Path, review_files: Path) -> None:
         (
             ["data.source=null"],
             "stages.2: classification_head needs data.labelled, which is missing. "
-            "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
+            "Set data.labelled to a file, or data.label_names to predict from the names alone.",
         ),
         (
             ["stages.3={stage: finetune}"],
             "stages.3: finetune needs data.labelled, which is missing. "
-            "Add data.labelled: FILE, or data.label_names to predict from the names alone.",
+            "Set data.labelled to a file, or data.label_names to predict from the names alone.",
         ),
         (
             ["stages.3.adapt={method: adapters}"],
             "stages.3.adapt.method: found adapters over word vectors, which have no layers; expected none or "
-            "coral, or a transformer. Choose one, or begin the chain with stage: bert.",
+            "coral, or a transformer. Choose one, or begin the chain with bert.",
         ),
     ],
 )

@@ -322,7 +322,7 @@ def test_missing_data_is_told(artifacts: list[Any]) -> None:
             SentenceVectors(pooling="sif"),
             artifacts[1],
             "sentence_vectors: found no texts for sif pooling; it is fitted on data.unlabelled. "
-            "Give some, or use pooling: mean.",
+            "Give some, or use mean pooling.",
         ),
         (
             ClassificationHead(),

@@ -255,7 +255,7 @@ def test_word_vectors_have_no_layers_to_adapt(static: TextClassifier, data: Text
             DomainAdaptation(adapt=adapt, **QUICK).run(static, data=data)
         assert str(caught.value) == (
             f"domain_adaptation.{path}.method: found adversarial over word vectors, which have no layers; expected none or "
-            "coral, or a transformer. Choose one, or begin the chain with stage: bert."
+            "coral, or a transformer. Choose one, or begin the chain with bert."
         )
 
 

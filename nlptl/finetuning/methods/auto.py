@@ -63,7 +63,7 @@ class Auto(Method):
         if self.by_sentence == "always":
             raise ConfigError(
                 f"{where}.by_sentence: found always over word vectors, which know no sentences; expected auto or never, "
-                "or a transformer. Choose one, or begin the chain with stage: bert."
+                "or a transformer. Choose one, or begin the chain with bert."
             )
 
     def check_head(self, hidden: int, data: TextData | None, *, layers: bool, where: str) -> None:

@@ -89,7 +89,7 @@ class Full(LayerSettings, Method):
             if getattr(self, name) != Full.model_fields[name].default:
                 raise ConfigError(
                     f"{where}.{name}: found {getattr(self, name)} over word vectors, which have no layers; "
-                    "expected it only with a transformer. Drop it, or begin the chain with stage: bert."
+                    "expected it only with a transformer. Drop it, or begin the chain with bert."
                 )
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:

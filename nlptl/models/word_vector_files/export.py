@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.config import did_you_mean
-from nlptl.disk.drafts import write_atomically
+from nlptl.disk.drafts import packed_by_name, write_atomically
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
 from nlptl.models.word_vector_files.reading import Format, counts_path
@@ -47,7 +46,7 @@ def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False)
     encoder, table = Encoder.read_word_vectors(folder)
     words = encoder.words()
     subwords = table.subwords if format == "fasttext" else None
-    if subwords is not None and out.suffix == ".gz":
+    if subwords is not None and out.suffix.lower() == ".gz":
         raise ConfigError(
             f"--out: found {out} for fastText's model, which its readers do not unpack; expected another name. Remove .gz."
         )
@@ -61,13 +60,8 @@ def export_vectors(folder: Path, out: Path, *, format: str, force: bool = False)
     if subwords is not None:
         buckets, spelling = subwords.all_buckets().numpy(), subwords.spelling
         write = partial(write_fasttext, words=kept, vectors=vectors, counts=counts, buckets=buckets, spelling=spelling)
-    write_atomically(out, partial(_packed, write) if out.suffix == ".gz" else write)
+    write_atomically(out, packed_by_name(out, write))
     return _sentences(out, format, kept=len(kept), left_out=len(words) - 1 - len(kept), table=table)
-
-
-def _packed(write: Callable[[IO[bytes]], None], file: IO[bytes]) -> None:
-    with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
-        write(cast("IO[bytes]", inner))
 
 
 def _sentences(out: Path, form: str, *, kept: int, left_out: int, table: WordVectors) -> list[str]:

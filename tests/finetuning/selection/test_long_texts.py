@@ -237,7 +237,7 @@ def test_word_vectors_know_no_sentences_under_auto() -> None:
         stage.check_model("word_vectors", where="stages.2")
     assert str(caught.value) == (
         "stages.2.update.by_sentence: found always over word vectors, which know no sentences; expected auto or never, or a "
-        "transformer. Choose one, or begin the chain with stage: bert."
+        "transformer. Choose one, or begin the chain with bert."
     )
 
 
