@@ -51,20 +51,20 @@ class LabelFinding:
                 "one_typo": "differ by one letter",
             }[self.kind]
             pair = " and ".join(
-                f"{shown(label)} ({_rows(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
+                f"{shown(label)} ({rows_told(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
             )
             return f"the labels {pair} {how}. Rename one if they mean the same."
         if self.kind == "several":
             parts = " and ".join(map(shown, self.labels[1:]))
             return (
-                f"the label {shown(self.labels[0])} ({_rows(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text has "
-                "one label: keep one of them, or train a classifier for each."
+                f"the label {shown(self.labels[0])} ({rows_told(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text "
+                "has one label: keep one of them, or train a classifier for each."
             )
         at_places = [f" ({at})" for at in self.places] or [""] * len(self.labels)
         examples = " and ".join(f"{shown(label)}{at}" for label, at in zip(self.labels, at_places, strict=True))
         if self.kind == "id":
             return (
-                f"the column of labels has {self.rows[0]} different values in {_rows(self.rows[1])}, such as {examples}. It "
+                f"the column of labels has {self.rows[0]} different values in {rows_told(self.rows[1])}, such as {examples}. It "
                 "looks like an id. Check which column holds the labels."
             )
         texts = "1 text has" if self.rows[0] == 1 else f"{self.rows[0]} texts have"
@@ -216,5 +216,6 @@ def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]
     yield LabelFinding("contradiction", tuple(labels[row] for row in chosen), (len(texts),), text=text), chosen
 
 
-def _rows(count: int) -> str:
+def rows_told(count: int) -> str:
+    """Return "1 row" or "2 rows"."""
     return "1 row" if count == 1 else f"{count} rows"

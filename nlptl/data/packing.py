@@ -13,7 +13,7 @@ from nlptl.data.limits import check_ratio
 from nlptl.errors import DataError
 
 Packing = Literal["gz", "bz2"]
-PACKED_SUFFIXES = (".gz", ".bz2")
+PACKED_SUFFIXES: dict[str, Packing] = {".gz": "gz", ".bz2": "bz2"}
 
 _BLOCK_BYTES = 1 << 20
 _MAGIC: dict[bytes, Packing] = {b"\x1f\x8b": "gz", b"BZh": "bz2"}
@@ -38,8 +38,7 @@ def bare_name(path: PurePath) -> str:
 
 def packing_of(path: Path) -> tuple[Packing | None, bool]:
     """Return how `path` is packed, by its name or its first bytes, and whether only these say so."""
-    named: dict[str, Packing] = {".gz": "gz", ".bz2": "bz2"}
-    by_name = named.get(path.suffix.lower())
+    by_name = PACKED_SUFFIXES.get(path.suffix.lower())
     found = next((packing for magic, packing in _MAGIC.items() if first_bytes(path).startswith(magic)), None)
     return by_name or found, by_name is None and found is not None
 

@@ -37,6 +37,7 @@ from nlptl.data.row_checks import (
     Origin,
     RawRows,
     Rows,
+    all_filled_strings,
     check_rows,
 )
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
@@ -109,7 +110,7 @@ def given_texts(
     if empty_text == "predict":
         found = _strings(given)
         return GivenTexts(found, None, len(found))
-    if _all_filled_strings(given.values) and not _has_half_characters(given.values):
+    if all_filled_strings(given.values) and not _has_half_characters(given.values):
         return GivenTexts(given.values, None, len(given.values))
     numbered = range(len(given.values))
     places = {number: row for row, number in zip(numbered, given.numbers, strict=True)}
@@ -200,7 +201,8 @@ def _examples(value: Any, columns: Columns, name: str) -> tuple[list[Any], list[
         texts = _text_values(value[0], text=columns.text, name=name)
         return texts, label_values(value[1], columns.label or "label", name=name)
     if isinstance(value, tuple) and value:
-        check_halves(value, name=name, texts_remedy=_texts_remedy(value[0]))
+        is_told = isinstance(value[0], str | set | frozenset | Mapping)
+        check_halves(value, name=name, texts_remedy=_texts_remedy(value[0]) if is_told else "Give a list of texts.")
     pairs = column_values(value, name=name, what="a set of examples", remedy=_examples_remedy(value), dimensions=2)
     for number, pair in enumerate(pairs, 1):
         if not is_pair(pair):
@@ -281,14 +283,6 @@ def _strings(given: _Unchecked) -> list[str]:
     filled = ["-" if isinstance(one, str) and not one.strip() else one for one in given.values]
     _checked(replace(given, values=filled), "refuse")
     return given.values
-
-
-def _all_filled_strings(values: list[Any]) -> bool:
-    """Return whether each value is a string with a visible character. Every text passes here, so it runs at C speed."""
-    try:
-        return all(map(str.strip, values))
-    except TypeError:
-        return False
 
 
 def _all_strings(values: list[Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from nlptl.data.label_findings import LabelFinding
+from nlptl.data.label_findings import LabelFinding, rows_told
 from nlptl.data.labelled_parts import LabelChanges
 from nlptl.data.leaks import Leak
 from nlptl.data.row_checks import EmptyLabel
@@ -53,15 +53,15 @@ class DataReport:
         told += map(_leak_sentence, self.leaks)
         part = self.parts.get("labelled")
         if self.shots is not None and part is not None and part.labels is not None:
-            drawn = f"{_rows(self.shots)} of each of {len(part.labels)} labels"
-            told.append(f"labelled: {drawn} drawn, {part.rows_used} of {_rows(part.rows_read)} in all.")
+            drawn = f"{rows_told(self.shots)} of each of {len(part.labels)} labels"
+            told.append(f"labelled: {drawn} drawn, {part.rows_used} of {rows_told(part.rows_read)} in all.")
         return told
 
 
 def _part_sentences(name: str, part: PartReport) -> list[str]:
     told = [f"{name}: {remark}" for remark in part.remarks]
     if part.empty_skipped:
-        told.append(f"{name}: {_rows(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
+        told.append(f"{name}: {rows_told(part.empty_skipped)} without text {_were(part.empty_skipped)} skipped.")
     told += [
         f"{name}: {sentence}"
         for sentence in _change_sentences(
@@ -70,11 +70,11 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
     ]
     if part.duplicates:
         verb = "repeats" if part.duplicates == 1 else "repeat"
-        told.append(f"{name}: {part.duplicates} of {_rows(part.rows_read)} {verb} the text of an earlier row.")
+        told.append(f"{name}: {part.duplicates} of {rows_told(part.rows_read)} {verb} the text of an earlier row.")
     if part.labels:
         most, least = (choose(part.labels.items(), key=itemgetter(1)) for choose in (max, min))
         if most[1] >= _UNEVEN_RATIO * least[1]:
-            told.append(f"{name}: label {most[0]!r} has {_rows(most[1])}, label {least[0]!r} only {least[1]}.")
+            told.append(f"{name}: label {most[0]!r} has {rows_told(most[1])}, label {least[0]!r} only {least[1]}.")
     return told + [f"{name}: {finding.sentence()}" for finding in part.label_findings]
 
 
@@ -82,9 +82,9 @@ def _change_sentences(changes: LabelChanges, *, joins: bool) -> Iterator[str]:
     if changes.empty:
         count = "counts" if changes.empty == 1 else "count"
         end = f"{count} as unlabelled" if joins else f"{_were(changes.empty)} skipped"
-        yield f"{_rows(changes.empty)} without label {end}."
+        yield f"{rows_told(changes.empty)} without label {end}."
     if changes.stripped:
-        yield f"blanks around the label were removed in {_rows(changes.stripped)}."
+        yield f"blanks around the label were removed in {rows_told(changes.stripped)}."
     if changes.renamed:
         names = [f"{shown(label)} as {shown(name)}" for label, name in sorted(changes.renamed.items())]
         more = f" and {len(names) - _MAX_RENAMED} more" if len(names) > _MAX_RENAMED else ""
@@ -94,12 +94,8 @@ def _change_sentences(changes: LabelChanges, *, joins: bool) -> Iterator[str]:
 def _leak_sentence(leak: Leak) -> str:
     occurs = "occurs" if leak.rows == 1 else "occur"
     end = "left out" if leak.dropped else "kept (drop_leaks: false)"
-    found = f"{_rows(leak.rows)} also {occurs} in {leak.also_in} and {_were(leak.rows)} {end}"
+    found = f"{rows_told(leak.rows)} also {occurs} in {leak.also_in} and {_were(leak.rows)} {end}"
     return f"{leak.part}: {found}, for example {shown(leak.examples[0])}."
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _were(count: int) -> str:

@@ -265,7 +265,7 @@ def check_rows(
     added to `faults`.
     """
     texts = list(raw.texts)
-    if _all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
+    if all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
     return _check_one_by_one(raw, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
 
@@ -332,6 +332,14 @@ def names_by_label(names: object, *, in_python: bool = False) -> dict[str, str]:
     return found
 
 
+def all_filled_strings(values: Sequence[object]) -> bool:
+    """Return whether each value is a string with a visible character. Every row passes here, so it runs at C speed."""
+    try:
+        return all(map(str.strip, values))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
 def half_character(text: str) -> str | None:
     """Return the first half of a UTF-16 surrogate pair in `text`, or None."""
     return next((character for character in text if "\ud800" <= character <= "\udfff"), None)
@@ -347,14 +355,6 @@ def names_shown(names: Iterable[str], limit: int = 12) -> str:
     listed = [shown(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "none") + more
-
-
-def _all_filled_strings(values: Sequence[object]) -> bool:
-    """Return whether each value is a string with a visible character. Every row passes here, so it runs at C speed."""
-    try:
-        return all(map(str.strip, values))  # type: ignore[arg-type]
-    except TypeError:
-        return False
 
 
 def _all_labels(values: Sequence[object]) -> bool:

@@ -114,8 +114,14 @@ class LabelNames:
             raise DataError(f"{cls.name}: {error}") from None
 
     def spelt(self, names: Mapping[str, str]) -> LabelNames:
-        """Return the same names under the spelling of the labels that `names` gives."""
-        return LabelNames(tuple(sorted({names.get(label, label): name for label, name in self.pairs}.items())))
+        """Return the same names under the spelling of the labels that `names` gives. DataError for two names of one label."""
+        found: dict[str, str] = {}
+        for given, name in self.pairs:
+            label = names.get(given, given)
+            if label in found:
+                raise DataError(f"{self.name}: the label {label!r} has two names. Remove one.")
+            found[label] = name
+        return LabelNames(tuple(sorted(found.items())))
 
     def labels(self) -> list[str]:
         """Return the labels that have names."""

@@ -178,3 +178,6 @@ def test_every_part_names_labels_as_the_labelled_one() -> None:
     mixed = TextData(labelled=(["a", "b", "e"], ["true", "false", "maybe"]), validation=read)
     assert mixed.validation is read
     assert mixed.label_set.ids(read.labels()) == mixed.label_set.ids(["true"])
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=(["a", "b"], [0, 1]), label_names={"true": "good news", "1": "one"})
+    assert str(caught.value) == "label_names: the label '1' has two names. Remove one."

@@ -242,8 +242,8 @@ LABELLED: dict[str, tuple[Any, str]] = {
     ),
     "path of texts": (
         (Path("a.csv"), ["x"]),
-        "labelled: of (texts, labels), the texts are PosixPath('a.csv') (PosixPath), but must be a list. Give a list, tuple, "
-        "generator, NumPy array or pandas Series of strings, a data frame or data set with a column of texts, or a file's path.",
+        "labelled: of (texts, labels), the texts are PosixPath('a.csv') (PosixPath), but must be a list. Give a list of "
+        "texts.",
     ),
     "array without dimensions": (
         np.array("abc"),
