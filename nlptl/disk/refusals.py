@@ -42,7 +42,7 @@ def checked_path(path: Path | str) -> Path:
         raise ArtifactError(
             f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
         )
-    text = os.path.expanduser(path)
+    text = os.path.expanduser(os.fspath(path))
     if "\0" in text:
         raise ArtifactError(f"{text!r}: holds a NUL character; expected a path without one. Check the path.")
     if any("\ud800" <= character <= "\udfff" for character in text):
