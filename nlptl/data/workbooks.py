@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -90,7 +91,8 @@ def _table_meant(path: Path, sheet: CalamineSheet, others: list[str], columns: C
         return f"The header seems to stand in row {number}. Remove the rows above it."
     for name in others:
         if any(_headers(_opened(path, name)[0], columns)):
-            return f"The sheet {name!r} has the columns: set `sheet: {name}`."
+            value = name if re.fullmatch(r"[^\W\d]\w*", name) else f'"{name}"'
+            return f"The sheet {name!r} has the columns: set `sheet: {value}`."
     return ""
 
 

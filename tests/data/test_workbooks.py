@@ -97,6 +97,9 @@ def test_a_table_in_another_sheet_or_below_other_rows() -> None:
     book.save("r.xlsx")
     told = "The sheet 'Daten' has the columns: set `sheet: Daten`."
     assert fault("r.xlsx") == f"r.xlsx, row 1: {missing.replace(repr(''), repr('x'))} {told}"
+    daten.title = "May 24"
+    book.save("r.xlsx")
+    assert fault("r.xlsx").endswith("The sheet 'May 24' has the columns: set `sheet: \"May 24\"`.")
 
 
 def test_sheets_that_are_not_there() -> None:
