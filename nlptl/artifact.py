@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
@@ -55,7 +55,7 @@ class Manifest(Config):
     total_parameters: int = 0
     report: dict[str, Any] = Field(default_factory=dict)  # findings, such as nearest neighbours or chosen epochs
     files: dict[str, str] = Field(default_factory=dict)  # SHA-256 of every other file of the folder
-    stamps: dict[str, tuple[int, int, int]] = Field(default_factory=dict)  # of these files; see `stamp_of`
+    stamps: dict[str, tuple[int, ...]] = Field(default_factory=dict)  # of these files; see `stamp_of`
     digest: str = ""  # of all of the above; empty in manifests of earlier versions
 
     @field_validator("files")
@@ -80,10 +80,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stamp_of(path: Path) -> tuple[int, int, int]:
-    """Return size, time of change in ns and inode of a file. Equal stamps mean equal content, unless somebody forges them."""
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return size, inode, and the times in ns at which a file's content and the file itself were last changed.
+
+    Equal stamps mean equal content. The second time cannot be set: it moves where somebody sets the first one back. It also
+    moves where nothing but the mode or the number of links changes.
+    """
     found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 def library_versions() -> dict[str, str]:
@@ -114,6 +118,10 @@ def publish(
     def write_all(draft: Path) -> Manifest:
         write(draft)
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
+        mode = draft.stat().st_mode & 0o666
+        for path in paths.values():
+            if not path.is_symlink() and path.stat().st_mode & 0o7777 != mode:
+                path.chmod(mode)  # before the stamps, which would not fit any more
         digests = {name: file_digest(path) for name, path in paths.items()}
         held = _files_by_digest(beside)
         for name, path in paths.items():
@@ -212,17 +220,20 @@ def read_manifest(folder: Path, *, kind: Kind | None = None) -> Manifest:
     return manifest
 
 
-def checked_manifest(folder: Path) -> Manifest:
-    """Read a manifest, and compare the folder with it as far as that takes no time; see `verify`."""
+def checked_manifest(folder: Path, *, stamps: Mapping[str, Sequence[int]] | None = None) -> Manifest:
+    """Read a manifest, and compare the folder with it as far as that takes no time; see `verify`.
+
+    `stamps` are those of a later check than the publishing, after which other folders may have linked the same files.
+    """
     manifest = read_manifest(folder)
-    verify(folder, manifest, by_stamps=True)
+    verify(folder, manifest, stamps=[manifest.stamps, stamps or {}])
     return manifest
 
 
-def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None:
+def verify(folder: Path, manifest: Manifest, *, stamps: Sequence[Mapping[str, Sequence[int]]] = ()) -> None:
     """Compare every file with its digest. Raises ArtifactError for the first that differs, and for files beside them.
 
-    With `by_stamps`, a file whose size, time and inode are those of its publishing is not read.
+    A file that has one of its known `stamps` is not read.
     """
     for name, expected in manifest.files.items():
         path = folder / name
@@ -234,7 +245,7 @@ def verify(folder: Path, manifest: Manifest, *, by_stamps: bool = False) -> None
         _check_inside(path, folder)
         try:
             with told_as_read_error(path):
-                trusted = by_stamps and manifest.stamps.get(name) == stamp_of(path)
+                trusted = bool(stamps) and stamp_of(path) in {tuple(known.get(name, ())) for known in stamps}
                 fits = trusted or file_digest(path) == expected
         except FileNotFoundError:  # it has gone meanwhile
             raise ArtifactError(missing) from None

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 def first_line(error: BaseException) -> str:
     """Return the first line of another library's message, or its type, to be quoted in a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".:")
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return printable(line)[:200].rstrip(".:")
+
+
+def printable(text: str) -> str:
+    """Return a text of a file or a library without what a terminal would obey, which is written as Python writes it."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class NlptlError(Exception):

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nlptl.errors import printable
+
 if typing.TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -18,6 +20,7 @@ if typing.TYPE_CHECKING:
 MAX_SENTENCES = 20  # that are told at once
 MAX_LOCATED = 1000  # that are looked at; of more only the number is told
 MAX_SHOWN = 60  # characters of a value in a sentence
+MAX_EXAMPLE = 200  # characters of a value that a sentence shows as one may write it
 NO_BLOCK = ("model_type", "dict_type", "model_attributes_type")
 NO_LIST = ("list_type", "tuple_type", "set_type")
 NO_OPTION = ("union_tag_invalid", "literal_error", "enum")
@@ -67,8 +70,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)`, cut to 60 characters."""
-    return cut(repr(value))
+    """Return `repr(value)` on one line, cut to 60 characters."""
+    return cut(repr(value).replace("\n", " "))
 
 
 def fault_sentences(
@@ -89,9 +92,10 @@ def fault_sentences(
         yield f"{where}: {more:,} more fault{'s' * (more > 1)} follow{'s' * (more == 1)}. Correct these first."
 
 
-def cut(text: str) -> str:
-    """Return a text cut to 60 characters."""
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+def cut(text: str, *, most: int = MAX_SHOWN) -> str:
+    """Return a text that can be printed, cut to 60 characters or `most`."""
+    text = printable(text[: most + 1])
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +203,7 @@ def _predicate(fault: _LocatedFault) -> str:
 def _further_inside(fault: _LocatedFault) -> str:
     """Say in which inner blocks an unknown name is a setting, and show it there; empty if it is in none."""
     name, examples = fault.path[-1], {}
-    value = "..." if isinstance(fault.found, dict | list) else fault.found
+    value = "..." if isinstance(fault.found, dict | list) or len(str(fault.found)) > MAX_SHOWN else fault.found
     for field, info in _fields(fault.owner).items():
         tag, tags = _tags(info.annotation)
         members = _union_members(info.annotation) or [_bare(info.annotation)]
@@ -279,7 +283,8 @@ def _such_as(found: object, expected: object, in_python: bool) -> str:
     elif typing.get_origin(item) is typing.Literal:
         options = typing.get_args(item)
         examples = [found if found in options else options[0]]
-    return f" such as {_written(examples, in_python)}" if examples else ""
+    example = _written(examples, in_python)
+    return f" such as {example}" if examples and len(example) <= MAX_EXAMPLE else ""
 
 
 def _tagged(found: object, name: str, tags: Sequence[str]) -> list[dict[object, object]]:

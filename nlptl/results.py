@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlptl.artifact import check_seal, is_whole, sealed, unsealed
+from nlptl.artifact import DIGEST, check_seal, is_whole, sealed, unsealed
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
@@ -19,8 +19,11 @@ def write_result(path: Path, content: Mapping[str, object]) -> None:
     write_text_atomically(path, json.dumps(sealed(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_result(path: Path) -> dict[str, Any] | None:
-    """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed."""
+def read_result(path: Path, *, sealed_only: bool = False) -> dict[str, Any] | None:
+    """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed.
+
+    Files of early versions hold no digest. With `sealed_only` they are refused: a run keeps only what it can compare.
+    """
     if not path.exists():
         return None
     try:
@@ -28,8 +31,19 @@ def read_result(path: Path) -> dict[str, Any] | None:
             content = {**load_json(path, most=MAX_JSON)}
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
+    if sealed_only and (remark := seal_remark(path, content)):
+        raise ArtifactError(remark)
     check_seal(path, content, again="pipeline")
     return unsealed(content)
+
+
+def seal_remark(path: Path, content: Mapping[str, Any] | None = None) -> str:
+    """Return what a person should know of a JSON file without a digest of its own; empty if it has one."""
+    if content is None:
+        content = load_json(path, most=MAX_JSON)
+    if isinstance(content.get(DIGEST), str) and content[DIGEST]:
+        return ""
+    return f"{path}: holds no digest of its own, so a change would not be noticed. Run the pipeline again."
 
 
 def result_line(content: Mapping[str, object]) -> str:
@@ -38,9 +52,9 @@ def result_line(content: Mapping[str, object]) -> str:
 
 
 def read_result_line(line: str) -> dict[str, Any] | None:
-    """Read a line of `result_line`. None if it is damaged or was changed; lines of earlier versions have no digest."""
+    """Read a line of `result_line`. None if it is damaged, was changed, or has no digest that would show a change."""
     try:
         content = {**json.loads(line)}
     except (ValueError, TypeError, RecursionError):
         return None
-    return unsealed(content) if is_whole(content) else None
+    return unsealed(content) if content.get(DIGEST) and is_whole(content) else None

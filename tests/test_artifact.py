@@ -205,12 +205,12 @@ def test_a_kept_folder_is_not_read_while_its_stamps_are_the_same(
     hello.touch()
     checked_manifest(folder)
     assert read == [hello]
+    checked_manifest(folder, stamps={"tokenizer.json": list(artifact.stamp_of(hello))})
+    assert read == [hello], "known from a later check"
     hello.write_text("hullo")
     os.utime(hello, ns=(before.st_atime_ns, before.st_mtime_ns))
-    checked_manifest(folder)
     with pytest.raises(ArtifactError, match="differs from its digest"):
         read_published(folder, read_hello)
-    os.utime(hello)
     with pytest.raises(ArtifactError, match="differs from its digest"):
         checked_manifest(folder)
 

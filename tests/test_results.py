@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from nlptl.artifact import read_manifest
 from nlptl.errors import ArtifactError
-from nlptl.results import read_result, read_result_line, result_line, write_result
+from nlptl.results import read_result, read_result_line, result_line, seal_remark, write_result
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -35,7 +36,16 @@ def test_results_hold_a_digest_of_their_own(tmp_path: Path) -> None:
             == f"{path}: is no whole JSON file; it is damaged. Run the pipeline again."
         )
     path.write_text('{"accuracy": 0.5}')
-    assert read_result(path) == {"accuracy": 0.5}, "of an earlier version"
+    assert read_result(path) == {"accuracy": 0.5}, "of an early version"
+    remark = f"{path}: holds no digest of its own, so a change would not be noticed. Run the pipeline again."
+    assert seal_remark(path) == remark
+    assert refusal(lambda: read_result(path, sealed_only=True)) == remark
+    for digest in ("", None, 0):
+        path.write_text(json.dumps({"accuracy": 0.5, "digest": digest}))
+        assert refusal(lambda: read_result(path, sealed_only=True)) == remark
+    write_result(path, content)
+    assert seal_remark(path) == ""
+    assert read_result(path, sealed_only=True) == content
 
 
 UNDIGESTED = {"half a character": '"\\ud800"', "nested deeply": "[" * 990 + "]" * 990}
@@ -60,4 +70,4 @@ def test_lines_of_results_hold_a_digest_of_their_own() -> None:
     assert read_result_line(line) == {"arm": "a", "accuracy": 0.5}
     assert read_result_line(line.replace("0.5", "0.6")) is None
     assert read_result_line(line[:-5]) is None
-    assert read_result_line('{"arm": "a"}') == {"arm": "a"}
+    assert read_result_line('{"arm": "a"}') is None, "without a digest"

@@ -278,7 +278,21 @@ def _is_left(path: Path, free: bool | None) -> bool:
 
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if not path.is_dir() or path.is_symlink():
+            path.unlink()
+            return
+        _open_up(path)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    """Permit the owner to remove what a folder holds, also where it had been closed before it became a draft."""
+    with contextlib.suppress(OSError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IRWXU)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    _open_up(Path(entry.path))
 
 
 def _sync(path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.refusals import shown, told_as_read_error, told_as_storage_error
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 
 MANIFEST = "manifest.json"
-SETTINGS = "encoder.json"  # in the folder of every artifact; no other tool writes it
+SETTINGS = "encoder.json"  # in the folder of every artifact
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
 _SHOWN_FILES = 3  # named in a sentence
 
@@ -58,9 +58,18 @@ def _known_names(folder: Path, files: Collection[str]) -> set[str]:
         raw = load_json(folder / MANIFEST, most=MAX_JSON)
         if isinstance(raw["format_version"], int) and isinstance(raw["kind"], str) and isinstance(raw["files"], dict):
             return {MANIFEST, *raw["files"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError):
         pass  # somebody else's, or none
-    return {MANIFEST, *files} if files and (folder / SETTINGS).is_file() else set()
+    return {MANIFEST, *files} if files and _are_settings(folder / SETTINGS) else set()
+
+
+def _are_settings(path: Path) -> bool:
+    """Return whether a file holds the settings of an encoder of nlptl; other tools give the same name to files of theirs."""
+    try:
+        raw = load_json(path, most=MAX_JSON)
+    except (OSError, ValueError, RecursionError, ConfigError):
+        return False
+    return isinstance(raw, dict) and "token_model" in raw
 
 
 def others_in(folder: Path, known: set[str], *, allowed: Iterable[str]) -> list[str]:

@@ -102,11 +102,14 @@ def sample(table: TextTable, count: int) -> list[str]:
 
 def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:
     """Judge an encoder's tokenizer by texts. None where they have too few letters to judge by."""
+    from nlptl.models.tokenizer_files import encoded
+
     tokenizer, unknown = encoder.tokenizer, encoder.token_model.rule.unknown
     starts = [text[:MAX_CHARACTERS] for text in texts]
     scripts: Counter[str] = Counter()
     pieces = with_letters = unknown_pieces = 0
-    for start, encoding in zip(starts, tokenizer.encode_batch(starts, add_special_tokens=False), strict=True):
+    encodings = encoded(functools.partial(tokenizer.encode_batch, add_special_tokens=False), starts)
+    for start, encoding in zip(starts, encodings, strict=True):
         end = max((end for _, end in encoding.offsets), default=0)  # the tokenizer may cut the text
         scripts.update(map(_script, filter(str.isalpha, start[:end])))
         for token, (first, last) in zip(encoding.ids, encoding.offsets, strict=True):
@@ -132,11 +135,12 @@ def _parts(data: TextData) -> dict[str, TextTable]:
 
 def _is_cut(encoder: Encoder, texts: Sequence[str]) -> list[bool]:
     from nlptl.models.sentences import sentences
+    from nlptl.models.tokenizer_files import encoded
 
     rule = encoder.token_model.rule
     parts = [[text] if rule.sentence_start is None else sentences(text) for text in texts]
     parts = [[rule.prompt + part for part in of] for of in parts]
-    made = iter(encoder.tokenizer.encode_batch(list(itertools.chain.from_iterable(parts))))
+    made = iter(encoded(encoder.tokenizer.encode_batch, list(itertools.chain.from_iterable(parts))))
     found = [list(itertools.islice(made, len(part))) for part in parts]
     most = rule.max_text_length or sys.maxsize
     return [any(one.overflowing for one in of) or sum(len(one.ids) for one in of) > most for of in found]

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,9 +230,11 @@ def _check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
     """Return the share (0 to 1) of a table's tokens that are unknown to `encoder`."""
+    from nlptl.models.tokenizer_files import encoded
+
     words = known = 0
     for texts in table.batches(1_000):
-        for encoding in encoder.tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+        for encoding in encoded(partial(encoder.tokenizer.encode_batch_fast, add_special_tokens=False), texts):
             words += len(encoding.ids)
             known += sum(token != encoder.token_model.rule.unknown for token in encoding.ids)
     return round(1 - known / max(1, words), 4)

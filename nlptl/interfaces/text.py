@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl.artifact import Manifest, checked_manifest
+from nlptl.disk.ownership import MANIFEST
 from nlptl.errors import ArtifactError
 from nlptl.interfaces.terminal import WIDTH, columns, escaped, filled, padded, shortened
 from nlptl.progress import clock, human
-from nlptl.runs.folder import stage_folders
+from nlptl.results import seal_remark
+from nlptl.runs.folder import COMPARISON, EVALUATION, stage_folders
 from nlptl.runs.runner import read_scores
 from nlptl.runs.studies.comparison import read_comparison
 
@@ -73,6 +75,9 @@ def show_lines(run: Path, *, details: bool = False, price_per_hour: float | None
             yield from ("", *scores.evaluation.warnings(), *_score_lines(scores, details=details))
         if (comparison := read_comparison(run)) is not None:
             yield from ("", *comparison_lines(comparison))
+        read = [*(folder / MANIFEST for folder in folders), run / EVALUATION, run / COMPARISON]
+        if remarks := [remark for path in read if path.is_file() and (remark := seal_remark(path))]:
+            yield from ("", *remarks)
     except ArtifactError as error:
         yield from ("", str(error))
 

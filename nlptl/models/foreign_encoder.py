@@ -16,15 +16,15 @@ from nlptl import artifact
 from nlptl.artifact import read_published
 from nlptl.disk.ownership import MANIFEST, SETTINGS
 from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling
-from nlptl.models.pretrained import LOCAL, load_model, quiet
+from nlptl.models.pretrained import LOCAL, load_model, quiet, read_config
 from nlptl.models.projection import LinearMap, Projection
 from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentence_settings
-from nlptl.models.tokenizer_files import check_patterns, check_side_files, check_tokenizer, highest_id, is_of_tokenizers
+from nlptl.models.tokenizer_files import check_side_files, check_tokenizer, highest_id, is_of_tokenizers
 from nlptl.models.transformer import Transformer
-from nlptl.models.word_vectors import TOKENIZER
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")
 UNBOUNDED_LENGTH = 100_000  # tokenizers without a limit state an astronomic one
@@ -123,8 +123,8 @@ def _foreign_encoder(folder: Path) -> Encoder:
         kept_dim=asked.kept_dim,
     )
     backend.enable_truncation(1, direction=asked.truncation_side or tokenizer.truncation_side)
-    stated = [tokenizer.model_max_length, asked.max_length]
-    lengths = [length for length in stated if isinstance(length, int)]
+    stated = tokenizer.model_max_length if asked.max_length is None else asked.max_length
+    lengths = [stated] if isinstance(stated, int) else []
     set_max_length(encoder, min([token_model.positions, UNBOUNDED_LENGTH, *lengths]))
     set_prompt(encoder, asked.prompt, pooled=asked.prompt_pooled)
     return encoder
@@ -157,10 +157,9 @@ def _tokenizer_of(folder: Path) -> Any:
 
     try:
         check_side_files(folder)
-        if (folder / TOKENIZER).is_file():
-            check_patterns(folder / TOKENIZER)
+        config = read_config(folder, ARCHITECTURES)  # else transformers would read all of config.json
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **LOCAL)
         files = dict(tokenizer.vocab_files_names)
         whole = files.pop("tokenizer_file", "tokenizer.json")
         if not (folder / whole).is_file() and not (files and all((folder / name).is_file() for name in files.values())):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nlptl.models.attention import PackedTexts
+from nlptl.models.tokenizer_files import encoded
 
 TEXTS_AT_ONCE = 1_000  # given to the tokenizer in one call
 LENGTHS_BY_SENTENCE = 4
@@ -146,11 +148,12 @@ class Layout:
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> list[list[int]]:
-    """Return each text's token ids, truncated as the tokenizer's settings say."""
+    """Return each text's token ids, truncated as the tokenizer's settings say. Raises ArtifactError where it fails."""
     ids: list[list[int]] = []
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
         part = [rule.prompt + text for text in texts[begin : begin + TEXTS_AT_ONCE]]
-        found = (encoding.ids for encoding in tokenizer.encode_batch_fast(part, add_special_tokens=rule.special_tokens))
+        encodings = encoded(partial(tokenizer.encode_batch_fast, add_special_tokens=rule.special_tokens), part)
+        found = (encoding.ids for encoding in encodings)
         ids.extend(found if rule.drop is None else ([i for i in text if i != rule.drop] for text in found))
     return ids
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from nlptl.config import load_json
 from nlptl.errors import ArtifactError
+from nlptl.faults import cut, shown
 from nlptl.models.settings_files import MAX_BYTES, read_object
 
 MODULES = "modules.json"
@@ -47,6 +48,9 @@ OLD_NAMES = {"model_args": "model_kwargs", "tokenizer_args": "processor_kwargs",
 MAX_PROMPT = 10_000  # characters
 AGAIN = "Get the weights again."
 MAX_DENSE = 8  # modules
+MAX_MODULES = 100  # that modules.json lists
+MAX_PLACE = 200  # bytes of a module's path
+MAX_TEXT, MAX_JSON = 200, 80  # characters of names, and of values, in a sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +74,7 @@ class SentenceSettings:
     normalized: bool = False
     dense: tuple[DenseSettings, ...] = ()
     max_length: int | None = None
+    """Tokens after which texts are cut off, whatever the tokenizer's own settings say; None leaves it to these."""
     lower_case: bool = False
     truncation_side: str | None = None
     prompts: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -108,7 +113,9 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     path = folder / MODULES
     try:
         modules: Any = load_json(path, most=MAX_BYTES)
-        listed = [(str(module["type"]), str(module["path"])) for module in modules]
+        listed = [(module["type"], module["path"]) for module in modules]
+        if len(listed) > MAX_MODULES or not all(isinstance(one, str) for pair in listed for one in pair):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(
             f"{path}: cannot be read; expected a list of modules with type and path, as sentence-transformers writes it. "
@@ -118,7 +125,7 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     for kind, place in listed:
         if not kind.startswith("sentence_transformers."):
             raise ArtifactError(
-                f"{path}: found the module {_printable(kind)}, whose code would come with the weights; expected only modules of "
+                f"{path}: found the module {_named(kind)}, whose code would come with the weights; expected only modules of "
                 "sentence-transformers. Choose weights without it."
             )
         if (
@@ -126,9 +133,10 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
             or ".." in PurePosixPath(place).parts
             or "\\" in place
             or not place.isprintable()
+            or len(place.encode()) > MAX_PLACE
         ):
             raise ArtifactError(
-                f"{path}: found the path {place!r}; expected one inside the folder. Get the weights again."
+                f"{path}: found the path {shown(place)}; expected one inside the folder. Get the weights again."
             )
         found.append((kind.rsplit(".", 1)[-1], folder / place))
     return found
@@ -149,7 +157,7 @@ def _modules(folder: Path, found: SentenceSettings) -> SentenceSettings:
             found = dataclasses.replace(found, normalized=True)
         elif kind != "Dropout":  # drops nothing outside training
             raise ArtifactError(
-                f"{path}: found the module {_printable(kind)}; expected only Transformer, Pooling, Dense and Normalize. "
+                f"{path}: found the module {_named(kind)}; expected only Transformer, Pooling, Dense and Normalize. "
                 "Choose weights without it."
             )
     order = [kind for kind, _ in listed if kind != "Dropout"]
@@ -165,7 +173,7 @@ def _modules(folder: Path, found: SentenceSettings) -> SentenceSettings:
         *["Normalize"] * normalize,
     ]:
         raise ArtifactError(
-            f"{path}: found the modules {', '.join(order)}; expected Transformer, Pooling, any Dense and one Normalize, in "
+            f"{path}: found the modules {_named(', '.join(order))}; expected Transformer, Pooling, any Dense and one Normalize, in "
             "this order. Choose other weights."
         )
     return found
@@ -184,9 +192,9 @@ def _pooling(path: Path) -> tuple[PooledBy, bool]:
     (first, *more) = modes
     if more or first not in get_args(PooledBy):
         key = "pooling_mode" if mode is not None else f"pooling_mode_{asked[-1]}"
-        names = _printable(", ".join(map(str, asked)))
+        names = _named(", ".join(map(str, asked)))
         raise ArtifactError(
-            f"{path}: {_printable(key)}: found the pooling {names}; expected one of cls, mean, max. Choose other weights."
+            f"{path}: {_named(key)}: found the pooling {names}; expected one of cls, mean, max. Choose other weights."
         )
     known = {"word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"}
     _refuse(path, {name: value for name, value in settings.items() if not name.startswith("pooling_mode_")}, known)
@@ -273,7 +281,7 @@ def _prompts(folder: Path, found: SentenceSettings) -> SentenceSettings:
         raise _refused(path, "prompts", prompts, f"texts of at most {MAX_PROMPT:,} characters by name")
     texts = {str(name): text for name, text in prompts.items() if text}
     if default is not None and (not isinstance(default, str) or default not in prompts):
-        names = _printable(", ".join(map(str, prompts))) or "no prompt"
+        names = _named(", ".join(map(str, prompts))) or "no prompt"
         raise _refused(path, "default_prompt_name", default, f"one of its prompts ({names})")
     if kept is not None and (not isinstance(kept, int) or isinstance(kept, bool) or kept < 1):
         raise _refused(path, "truncate_dim", kept, "a whole number from 1, or null")
@@ -307,18 +315,16 @@ def _refuse(path: Path, settings: Mapping[str, Any], known: set[str], within: st
     for name, value in settings.items():
         if name not in known and value not in (None, {}, []):
             raise ArtifactError(
-                f"{path}: found the setting {within}{_printable(name)}, which nlptl does not know and which may change "
+                f"{path}: found the setting {within}{_named(name)}, which nlptl does not know and which may change "
                 "vectors; expected no such setting. Remove it, or choose other weights."
             )
 
 
-def _printable(text: str) -> str:
-    """Return a text of a file without what a terminal would obey, and not too long."""
-    text = text if text.isprintable() else repr(text)
-    return text if len(text) <= 200 else f"{text[:197]}..."
+def _named(name: str) -> str:
+    """Return a name of a file as it stands in a sentence."""
+    return cut(name, most=MAX_TEXT)
 
 
 def _refused(path: Path, name: str, value: object, expected: str) -> ArtifactError:
-    shown = json.dumps(value, ensure_ascii=True, default=str)
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return ArtifactError(f"{path}: {name}: found {shown}; expected {expected}. Choose other weights.")
+    found = cut(json.dumps(value, ensure_ascii=True, default=str), most=MAX_JSON)
+    return ArtifactError(f"{path}: {name}: found {found}; expected {expected}. Choose other weights.")

@@ -51,7 +51,7 @@ class Seq2Seq:
                 )
                 if report["missing_keys"]:  # transformers would draw it at random
                     raise ValueError(f"{min(report['missing_keys'])} is missing")
-                tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+                tokenizer = AutoTokenizer.from_pretrained(folder, config=config, **LOCAL)
         except ValueError as error:
             raise ConfigError(
                 f"{where}: {folder}: holds no sequence-to-sequence model that transformers reads ({error}); expected "

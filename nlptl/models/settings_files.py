@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import FORMAT_VERSION
 from nlptl.config import Config, load_json, parse
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.faults import shown
+from nlptl.faults import cut, shown
 from nlptl.models.spelling import Spelling
 
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
@@ -195,6 +195,9 @@ ONLY: dict[str, tuple[object, ...]] = {  # values of which transformers or nlptl
     ),
     **dict.fromkeys(("quantization_config", "per_layer_config"), ({}, None)),
 }  # fmt: skip
+ONLY_OF: dict[str, dict[str, tuple[object, ...]]] = {  # other values, by model_type, where nothing reads them
+    "modernbert": {"position_embedding_type": ("absolute", "sans_pos", None)},
+}
 # Code that `auto_map` names is never run, so weights that need it miss tensors, and others are read without it.
 NEVER_PASSED = (
     "attn_implementation",
@@ -261,8 +264,9 @@ def transformers_settings(raw: Mapping[str, Any], *, architecture: type) -> dict
 
 def check_transformers_settings(raw: Mapping[str, Any]) -> None:
     """Raise ValueError with the first setting of config.json that is out of its bounds."""
+    only = ONLY | ONLY_OF.get(str(raw.get("model_type")), {})
     for name, value in raw.items():
-        _check_setting(name, value)
+        _check_setting(name, value, only)
     _check_heads(raw)
 
 
@@ -273,17 +277,17 @@ def check_generation(raw: Mapping[str, Any]) -> None:
             isinstance(value, str) and name not in ("transformers_version", "early_stopping")
         ):
             raise ValueError(
-                f"generation_config.json: {name} is {shown(value)}, but must be a number or a list of token ids"
+                f"generation_config.json: {cut(name)} is {shown(value)}, but must be a number or a list of token ids"
             )
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, int | float) and not isinstance(one, bool):
                 _check_number(name, one, (-MAX_VOCABULARY, MAX_VOCABULARY), float)
 
 
-def _check_setting(name: str, value: object) -> None:
+def _check_setting(name: str, value: object, only: Mapping[str, tuple[object, ...]]) -> None:
     """Raise ValueError for a setting of config.json out of its bounds."""
-    if name in ONLY and not any(value == one and type(value) is type(one) for one in ONLY[name]):
-        options = ", ".join(dict.fromkeys("null" if one is None else str(one) for one in ONLY[name] if one != {}))
+    if name in only and not any(value == one and type(value) is type(one) for one in only[name]):
+        options = ", ".join(dict.fromkeys("null" if one is None else str(one) for one in only[name] if one != {}))
         raise ValueError(
             f"{name} is {shown(value)}, but must be {options or 'absent'}, since nothing else is read or run"
         )
@@ -300,7 +304,7 @@ def _check_setting(name: str, value: object) -> None:
     if name in ROPE and isinstance(value, dict):
         for inner, part in value.items():
             for key, number in part.items() if isinstance(part, dict) else [(inner, part)]:
-                _check_setting(key, number)
+                _check_setting(key, number, only)
     if name in ("architectures", "layer_types") and not all(isinstance(one, str) for one in value or ()):  # type: ignore[attr-defined]
         raise ValueError(f"{name} is {shown(value)}, but must be a list of names")
 
@@ -310,7 +314,7 @@ def _check_number(name: str, value: object, bounds: tuple[float, float], kind: t
     of_kind = isinstance(value, int) if kind is int else isinstance(value, int | float)
     if not of_kind or isinstance(value, bool) or not least <= value <= most or not math.isfinite(value):  # type: ignore[operator,arg-type]
         number = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name} is {shown(value)}, but must be {number} from {least:,} to {most:,}")
+        raise ValueError(f"{cut(name)} is {shown(value)}, but must be {number} from {least:,} to {most:,}")
 
 
 def _check_heads(raw: Mapping[str, Any]) -> None:

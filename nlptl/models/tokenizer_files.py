@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, first_line
+from nlptl.faults import cut, shown
+from nlptl.models.pattern_safety import may_explode
 from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_in
 
 CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
 SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 STRING = r'"((?:[^"\\]|\\.)*)"'
 TEXT_OF_KEY = re.compile(rf"{STRING}\s*:\s*{STRING}")
-TIMES = r"[*+]|\{[0-9]*,\}|\{[0-9]*,?[0-9]{2,}\}"  # without bound, or ten times and more
-MANY, FIRST_REPEATS = re.compile(TIMES), re.compile(rf".(?:{TIMES})", re.DOTALL)
-INNERMOST_GROUP = re.compile(r"\((?P<body>[^()]*)\)(?P<times>[*+]|\{[0-9,]*\}|)")
-MAX_PATTERN = 20_000  # characters of a regular expression
 MAX_STEPS = 64  # of a normalizer, each of which reads the whole text
 MAX_GROWTH = 64  # times that replacements may lengthen a text
 MAX_SPECIAL = 64  # tokens that are added to each text
 MAX_WORD = 10_000  # characters of a word that a WordPiece model splits, in quadratic time
 PROBE = "A text, 1 + 2."
+UNKNOWN_CHARACTERS = (
+    "\U0010fffd",
+    "\U0002a6d7",
+    "x\U0002a6d7",
+)  # of private use, and a rare Chinese one: no vocabulary has them
+T = TypeVar("T")
 
 
 def read_tokenizer(path: Path, *, remedy: str = "Run the stage again.") -> Tokenizer:
@@ -55,21 +60,8 @@ def check_patterns(path: Path) -> None:
         raise ValueError(f"it has {size:,} bytes, more than {MAX_TOKENIZER_BYTES:,}")
     for found in TEXT_OF_KEY.finditer(path.read_text(encoding="utf-8")):
         key, value = (json.loads(f'"{text}"', strict=False) for text in found.groups())
-        if key == "Regex" and (len(value) > MAX_PATTERN or may_explode(value)):
-            raise ValueError(f"the pattern {value[:80]!r} may take exponential time")
-
-
-def may_explode(pattern: str) -> bool:
-    """Return whether a pattern repeats a group that begins with a repetition, such as (a+)+, which backtracks for ever."""
-    plain = re.sub(r"\\p\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "a", pattern, flags=re.DOTALL)
-    plain = re.sub(r"\(\?[^:=!>()]*[:=!>]", "(", plain)
-    while group := INNERMOST_GROUP.search(plain):
-        nested = any(map(FIRST_REPEATS.match, group["body"].split("|")))
-        repeated = bool(MANY.fullmatch(group["times"]))
-        if nested and repeated:
-            return True
-        plain = f"{plain[: group.start()]}a{'+' if nested or repeated else ''}{plain[group.end() :]}"
-    return False
+        if key == "Regex" and may_explode(value):
+            raise ValueError(f"the pattern {shown(value)} may take exponential time")
 
 
 def check_tokenizer(tokenizer: Any) -> None:
@@ -89,6 +81,42 @@ def check_tokenizer(tokenizer: Any) -> None:
     if tokenizer.num_special_tokens_to_add(False) > MAX_SPECIAL:
         raise ValueError("it adds too many tokens to each text")
     tokenizer.encode_batch_fast([PROBE, ""], add_special_tokens=True)
+    try:
+        tokenizer.encode_batch_fast(list(UNKNOWN_CHARACTERS), add_special_tokens=True)
+    except BaseException as error:
+        if not is_of_tokenizers(error):
+            raise
+        raise ValueError(f"it fails on a character that its vocabulary lacks: {first_line(error)}") from None
+
+
+def encoded(encode: Callable[[Sequence[str]], list[T]], texts: Sequence[str]) -> list[T]:
+    """Return what a tokenizer makes of texts. Raises ArtifactError with the first text on which it fails."""
+    try:
+        return encode(texts)
+    except BaseException as error:
+        if not _is_failure(error):
+            raise
+        reason = first_line(error)
+    for text in texts:
+        try:
+            encode([text])
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            raise _failure(shown(text), first_line(error)) from None
+    raise _failure(f"one of {len(texts)} texts", reason)
+
+
+def _failure(text: str, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"The encoder's tokenizer fails on the text {text} ({reason}); expected one that reads every text. Use other "
+        "weights, or leave the text out."
+    )
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Return whether a tokenizer gave up on a text: errors of its own have no class but the bare one."""
+    return type(error) is Exception or (is_of_tokenizers(error) and not isinstance(error, Exception))
 
 
 def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
@@ -99,23 +127,26 @@ def highest_id(tokenizer: Any, *, of_all: bool = True) -> int:
 
 
 def check_side_files(folder: Path) -> None:
-    """Raise ValueError for settings beside a tokenizer that name a class, a file or a value that is none of a tokenizer's."""
+    """Raise ValueError for patterns that may hang, and settings that name what is no class, file or value of a tokenizer."""
+    for path in sorted(folder.glob("tokenizer*.json")):
+        if path.name not in SIDE_FILES:
+            check_patterns(path)
     for name in SIDE_FILES:
         if (folder / name).is_file():
             object_in(folder / name)
     settings = object_in(folder / SIDE_FILES[0]) if (folder / SIDE_FILES[0]).is_file() else {}
     kind = settings.get("tokenizer_class")
     if kind is not None and not (isinstance(kind, str) and CLASS.fullmatch(kind)):
-        raise ValueError(f"tokenizer_config.json names the tokenizer_class {str(kind)[:100]!r}")
+        raise ValueError(f"tokenizer_config.json names the tokenizer_class {shown(kind)}")
     files = settings.get("fast_tokenizer_files") or []
     if not isinstance(files, list) or not all(re.fullmatch(r"tokenizer[0-9.]*\.json", str(file)) for file in files):
         raise ValueError("tokenizer_config.json names fast_tokenizer_files elsewhere")
     for name, place in settings.items():  # paths of the machine that wrote them are harmless, those of this one are not
         if name.endswith("_file") and isinstance(place, str) and _stands_elsewhere(place, folder):
-            raise ValueError(f"tokenizer_config.json names {name} {place[:100]!r} outside of the folder")
+            raise ValueError(f"tokenizer_config.json names {name} {shown(place)} outside of the folder")
     length = settings.get("model_max_length")
     if length is not None and (isinstance(length, bool) or not isinstance(length, int | float) or length < 1):
-        raise ValueError(f"tokenizer_config.json holds model_max_length {str(length)[:100]}")
+        raise ValueError(f"tokenizer_config.json holds model_max_length {cut(str(length))}")
 
 
 def _stands_elsewhere(place: str, folder: Path) -> bool:

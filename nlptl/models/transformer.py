@@ -6,6 +6,7 @@ Shapes: B texts, N packed tokens, T tokens of the longest text, D dimension, L l
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -261,7 +262,9 @@ class Transformer(nn.Module):
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, model_max_length=self.rule.max_length, **self.special_tokens, **cut
         ).save_pretrained(str(folder))
-        self.model.config.save_pretrained(folder)
+        config = copy.deepcopy(self.model.config)
+        config.architectures = [type(self.model).__name__]  # weights may come with a head, which is not kept
+        config.save_pretrained(folder)
         weights = {  # by transformers' names, without those of an adapter
             name.replace(".base_layer.", "."): tensor.contiguous()
             for name, tensor in self.model.state_dict().items()

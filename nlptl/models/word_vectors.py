@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -20,6 +21,7 @@ from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.models.packing import TEXTS_AT_ONCE, Batch, LayerChoice, TokenRule, tokenize
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
+from nlptl.models.tokenizer_files import encoded
 from nlptl.training.batches import TOKEN_BUDGET
 
 WORD_VECTORS = "word_vectors.safetensors"
@@ -137,12 +139,12 @@ class WordVectors(nn.Module):
 
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return all token ids, unseen words by their spelling."""
-        normal = [tokenizer.normalizer.normalize_str(text) for text in texts]
+        normal = encoded(lambda some: [tokenizer.normalizer.normalize_str(text) for text in some], texts)
         splitter = Tokenizer(
             tokenizer.model
         )  # without normalizer: offsets apply to normalised texts; shares the vocabulary
         splitter.pre_tokenizer = tokenizer.pre_tokenizer
-        encodings = splitter.encode_batch(normal, add_special_tokens=False)
+        encodings = encoded(partial(splitter.encode_batch, add_special_tokens=False), normal)
         ids = [encoding.ids for encoding in encodings]
         unseen: dict[tuple[int, int], str] = {}  # (row, place): word
         for row, text in enumerate(ids):

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
-from nlptl.artifact import RUN_SETTINGS, Manifest, read_manifest
-from nlptl.config import dump_yaml, load_yaml
+from nlptl.artifact import DIGEST, RUN_SETTINGS, Manifest, read_manifest
+from nlptl.config import MAX_JSON, dump_yaml, load_json, load_yaml
 from nlptl.disk.drafts import remove_folder, sweep, write_text_atomically
 from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.results import read_result, write_result
+from nlptl.results import read_result, seal_remark, write_result
 from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
@@ -45,6 +45,8 @@ DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "hi
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
+_FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
+"""A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
@@ -70,7 +72,7 @@ def begin(folder: Path, *, settings: str, data_report: Mapping[str, object]) -> 
 def finish(folder: Path, made: Mapping[str, object]) -> None:
     """Write what a finished run holds, unless it is written already: the file's time says when something was last made."""
     with contextlib.suppress(ArtifactError):
-        if read_result(folder / FINISHED) == made:
+        if read_result(folder / FINISHED, sealed_only=True) == made:
             return
     write_result(folder / FINISHED, made)
 
@@ -135,16 +137,35 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
                 f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
                 "folder with --out."
             )
-    settings = folder / RUN_SETTINGS
-    with told_as_read_error(settings):
-        if settings.is_file() and settings.read_bytes().startswith(MARK.encode()):
-            return
-    for name in FILES:  # a run writes its settings first
-        if os.path.lexists(folder / name):
-            raise ArtifactError(
-                f"{folder / name}: a file that nlptl did not write stands here; nothing was overwritten. "
-                "Choose another folder with --out."
-            )
+    for path in (folder / name for name in FILES):
+        if os.path.lexists(path):
+            with told_as_read_error(path):
+                ours = not path.is_symlink() and path.is_file() and _is_of_a_run(path)
+            if not ours:
+                what = "a symbolic link" if path.is_symlink() else "a folder" if path.is_dir() else "a file"
+                raise ArtifactError(
+                    f"{path}: {what} that nlptl did not write stands here; nothing was overwritten. "
+                    "Choose another folder with --out."
+                )
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Return whether a run wrote a file, or one that is damaged now: what cannot be read is told and made again."""
+    if not (path.parent / RUN_SETTINGS).is_file():
+        return False  # a run writes its settings first
+    with path.open("rb") as file:
+        if path.name == RUN_SETTINGS:
+            return file.read(len(MARK)) == MARK.encode()
+        if path.name == COMPARISON_ROWS:
+            return path.stat().st_size == 0 or any(line.startswith(b'{"arm": ') for line in file)
+        beginning = file.read(2)
+    try:
+        content = load_json(path, most=MAX_JSON)
+    except (ValueError, RecursionError, ConfigError):
+        return beginning != b'{"'  # with which lines of JSON begin, and no file of a run
+    return not content or (
+        isinstance(content, dict) and not content.keys().isdisjoint({DIGEST, _FIRST_KEYS[path.name]})
+    )
 
 
 def _is_saved_by_hand(stage: Path) -> bool:
@@ -196,8 +217,10 @@ def kept_stage(
     if not os.path.lexists(stage):
         return None
     try:
-        if read_manifest(stage).identity != identity:
+        if (found := read_manifest(stage)).identity != identity:
             return None
+        if not found.digest:
+            raise ArtifactError(seal_remark(stage / MANIFEST))
         manifest = artifact.checked_manifest(stage)
     except ArtifactError as error:
         say(f"{error} It is made again.")

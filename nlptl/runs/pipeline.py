@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,7 +128,7 @@ class Pipeline(Chain):
         plan = RunPlan(self._settings(folder, study), tuple(identities), study, source=self._file, force=force)
         stamps = stamps_of(self._chains(study), self._tests(), digests=digests, until=begin) if quick else None
         result = run_chain(self, folder, data, report, context, plan=plan)
-        remember(folder, self._key(folder), stamps)
+        remember(result, self._key(folder), stamps)
         return result
 
     def _chains(self, study: Study | None) -> list[Chain]:
@@ -139,9 +140,13 @@ class Pipeline(Chain):
         return [*self.compare.tests.values(), *([] if self.compare.redraw is None else [self.compare.redraw])]
 
     def _key(self, folder: Path) -> list[object]:
-        """Return what tells this pipeline from others, before its data are read."""
-        place = None if self._file is None else os.path.relpath(self._file.resolve().parent, folder.resolve())
-        return [self.model_dump(mode="json", context=in_file(folder)), place, stage_versions()]
+        """Return what tells this pipeline and the files that it names from others, before they are read."""
+        places = [str(folder.resolve()), os.path.expanduser("~"), sys.prefix]
+        if self._file is not None:
+            places.append(os.path.abspath(self._file.parent))
+        if self._file is None or self.compare is not None:  # arms keep paths as they were given
+            places.append(os.getcwd())
+        return [self.model_dump(mode="json", context=in_file(folder)), places, stage_versions()]
 
     def _settings(self, folder: Path, study: Study | None) -> dict[str, Any]:
         """Return all settings as they stand in the run's folder, to which their paths are relative."""

@@ -161,7 +161,7 @@ def what_is_made(
     """Return digests of all that a run has made."""
     return {
         "stages": {outcome.folder.name: digest_of(outcome.manifest.files) for outcome in outcomes},
-        "scores": None if scores is None else digest_of(dataclasses.asdict(scores)),
+        "scores": None if scores is None else _scores_digest(scores),
         "comparison": None if compared is None else digest_of(compared.model_dump(mode="json", by_alias=True)),
     }
 
@@ -257,13 +257,13 @@ def _tracked_record(tracker: Tracker, stage: str) -> Record:
 
 
 def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
-    """Score the last stage on the test texts. Scores of equal stage and texts are kept."""
+    """Score the last stage on the test texts. Scores of equal stage and texts are kept, if they are those of the finished run."""
     path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
         return None
     try:
-        old = read_scores(folder)
+        old = _known_scores(folder)
     except ArtifactError as error:
         context.progress.say(f"{error} The test texts are scored again.")
         old = None
@@ -280,9 +280,23 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     return scores
 
 
-def read_scores(run: Path) -> RunScores | None:
+def _known_scores(run: Path) -> RunScores | None:
+    """Read scores that a run may keep. Raises ArtifactError when they differ from a digest, or have none."""
+    found = read_scores(run, sealed_only=True)
+    with contextlib.suppress(ArtifactError):
+        finished = read_result(run / on_disk.FINISHED, sealed_only=True)
+        if found is not None and finished is not None and finished.get("scores") != _scores_digest(found):
+            return None
+    return found
+
+
+def _scores_digest(scores: RunScores) -> str:
+    return digest_of(dataclasses.asdict(scores))
+
+
+def read_scores(run: Path, *, sealed_only: bool = False) -> RunScores | None:
     """Read a run's scores. None when they are missing or of another version. Raises ArtifactError when they were changed."""
-    content = read_result(run / on_disk.EVALUATION)
+    content = read_result(run / on_disk.EVALUATION, sealed_only=sealed_only)
     with contextlib.suppress(ValidationError):
         return None if content is None else TypeAdapter(RunScores).validate_python(content)
     return None

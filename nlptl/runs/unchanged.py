@@ -1,14 +1,16 @@
 """A finished run whose inputs have not been touched: told from what stands on disk, before any text is read.
 
-`.inputs.json` holds size, time and inode of every file that the run has read. Where it fits, nothing is loaded. It is no proof
+`.inputs.json` holds the stamp of every file that the run has read or made. Where it fits, nothing is loaded. It is no proof
 but a shortcut: without it, or where a file was touched, all digests are computed, and stages of equal content are kept all the
-same. A run with sources on the Hub, with trackers or in several processes has no shortcut.
+same. It is valid in one place alone: a copy of the project reads files of its own. A run with sources on the Hub, with trackers
+or in several processes has no shortcut.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from nlptl.artifact import (
     library_versions,
     stage_folder,
     stamp_of,
+    verify,
 )  # fmt: skip
 from nlptl.data import DataReport, DataSettings, FileSource, HubSource
 from nlptl.errors import ArtifactError, ConfigError
@@ -49,27 +52,39 @@ def stamps_of(
     found: dict[str, Stamp] = {}
     sources = [*tests, *(source for chain in chains for source in _sources(chain.data))]
     paths = [Path(source.file if isinstance(source, FileSource) else source) for source in sources if _is_file(source)]
-    if len(paths) < len(sources):
+    if len(paths) < len(sources) or not all(path.exists() for path in paths):
         return None
     for chain in chains:
         for stage in chain.stages:
             read = stage.watched_paths()
             if read is None or (digests.of(stage) and not read):
                 return None
-            paths += sorted(read)
+            paths += [Path(os.path.expanduser(path)) for path in sorted(read)]
     for path in paths:
         for file in [path, *(sorted(path.rglob("*")) if path.is_dir() else ())]:
             found[str(file.absolute())] = _stamp(file)
-    return None if any(stamp and stamp[1] >= until for stamp in found.values()) else found
+    return None if any(stamp and max(stamp[1], stamp[3]) >= until for stamp in found.values()) else found
 
 
-def remember(folder: Path, key: object, stamps: dict[str, Stamp] | None) -> None:
-    """Write `.inputs.json`: what a finished run has read, under the key of its settings."""
-    if stamps is not None:
+def remember(result: RunResult, key: object, stamps: dict[str, Stamp] | None) -> None:
+    """Write `.inputs.json`: what a finished run has read and made, under the key of its settings."""
+    if stamps is None:
+        return
+    with contextlib.suppress(ArtifactError, OSError):
+        folder = result.folder
         rows = folder.absolute() / on_disk.COMPARISON_ROWS
-        files = {**stamps, str(rows): _stamp(rows)}
-        content = {"key": _key(key), "settings": file_digest(folder / RUN_SETTINGS), "files": files}
+        content = {
+            "key": _key(key), "settings": file_digest(folder / RUN_SETTINGS), "files": {**stamps, str(rows): _stamp(rows)},
+            "made": {outcome.folder.name: _stamps_made(outcome) for outcome in result.stages},
+        }  # fmt: skip
         write_result(folder / on_disk.INPUTS, content)
+
+
+def _stamps_made(stage: StageOutcome) -> dict[str, Stamp]:
+    """Return the stamps of a stage's files now that later stages have linked them. Raises ArtifactError for changed files."""
+    found = {name: _stamp(stage.folder / name) for name in stage.manifest.files}
+    verify(stage.folder, stage.manifest, stamps=[stage.manifest.stamps])
+    return found
 
 
 def unchanged_run(chain: Chain, folder: Path, key: object, *, compared: bool, progress: Progress) -> RunResult | None:
@@ -77,27 +92,32 @@ def unchanged_run(chain: Chain, folder: Path, key: object, *, compared: bool, pr
     with contextlib.suppress(
         ArtifactError, ConfigError, ValidationError, OSError, ValueError, KeyError, TypeError, AttributeError
     ):
-        known = read_result(folder / on_disk.INPUTS)
+        known = read_result(folder / on_disk.INPUTS, sealed_only=True)
         if known is None or known["key"] != _key(key):
             return None
         if file_digest(folder / RUN_SETTINGS) != known["settings"]:
             return None
         if any(_stamp(Path(path)) != stamp for path, stamp in known["files"].items()):
             return None
-        return _read(chain, folder, compared=compared, progress=progress)
+        return _read(chain, folder, known["made"], compared=compared, progress=progress)
     return None
 
 
-def _read(chain: Chain, folder: Path, *, compared: bool, progress: Progress) -> RunResult | None:
+def _read(
+    chain: Chain, folder: Path, made: Mapping[str, Any], *, compared: bool, progress: Progress
+) -> RunResult | None:
     places = [stage_folder(folder, number, stage.stage) for number, stage in enumerate(chain.stages, start=1)]
-    outcomes = tuple(StageOutcome(place, checked_manifest(place), kept=True) for place in places)
-    report = TypeAdapter(DataReport).validate_python(read_result(folder / on_disk.DATA_REPORT))
-    scores, comparison = read_scores(folder), read_comparison(folder) if compared else None
+    outcomes = tuple(
+        StageOutcome(place, checked_manifest(place, stamps=made[place.name]), kept=True) for place in places
+    )
+    report = TypeAdapter(DataReport).validate_python(read_result(folder / on_disk.DATA_REPORT, sealed_only=True))
+    scores = read_scores(folder, sealed_only=True)
+    comparison = read_comparison(folder, sealed_only=True) if compared else None
     last = outcomes[-1].manifest
     scored = last.kind == "classifier" and chain.data.test is not None
     if scored != (scores is not None and scores.identity == last.identity) or compared != (comparison is not None):
         return None
-    if read_result(folder / on_disk.FINISHED) != what_is_made(outcomes, scores, comparison):
+    if read_result(folder / on_disk.FINISHED, sealed_only=True) != what_is_made(outcomes, scores, comparison):
         return None
     for place in places:
         progress.say(f"{place.name}: kept, nothing it depends on has changed.")

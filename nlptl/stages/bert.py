@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.faults import cut
 from nlptl.input_paths import PATH_SIGNS, WeightsPath, weights_folder
 from nlptl.pretraining.encoders.objectives import Continue, MaskedLM, Scratch
 from nlptl.stages.stage import ExpectedModel, Part, Stage
@@ -208,7 +209,7 @@ class Bert(Stage):
             told = f"Prompt: {rule.prompt!r} stands before every text.{pooled}"
             context.record.add_finding("prompt", rule.prompt, told, warns=self.prompt is None)
         elif self.prompt is None and (prompts := prompts_of(folder)):
-            names = ", ".join(map(repr, prompts))
+            names = cut(", ".join(map(repr, prompts)), most=200)
             told = f"The weights name the prompts {names}, none of them by default; `prompt:` of bert sets one."
             context.record.add_finding("prompts_of_the_weights", dict(prompts), told, warns=True)
 

@@ -62,7 +62,7 @@ class Checkpoints:
 
     def _read(self, place: Path) -> State | None:
         try:
-            content = read_result(place / COUNTERS) or {}
+            content = read_result(place / COUNTERS, sealed_only=True) or {}
             if content["identity"] != self.identity or content["tensors"] != file_digest(place / TENSORS):
                 return None
             return dict(read_tensors(place / TENSORS)), content["counters"]

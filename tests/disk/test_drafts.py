@@ -438,3 +438,22 @@ def test_a_folder_that_vanishes_in_the_middle_is_told(tmp_path: Path) -> None:
         f"{tmp_path / 'runs' / 'a'}: cannot be written (No such file or directory); its folder is not there, was "
         "removed, or takes no files. Make it, or choose another path."
     )
+
+
+def test_an_old_folder_without_write_permission_leaves_no_draft(tmp_path: Path) -> None:
+    """The superuser may remove everything, so the process that writes gives up that right."""
+    folder = tmp_path / "a"
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "old").touch()
+    for closed in (folder / "adapter", folder):
+        closed.chmod(0o555)
+    code = (
+        "import ctypes, sys\nfrom pathlib import Path\nfrom nlptl.disk.drafts import write_folder_atomically\n"
+        "if sys.platform == 'linux':\n"
+        "    words = ctypes.c_uint32 * 6\n"
+        "    assert ctypes.CDLL(None).capset(words(0x20080522), words()) == 0\n"
+        "write_folder_atomically(Path(sys.argv[1]), lambda draft: (draft / 'new').touch())\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in folder.iterdir()] == ["new"]

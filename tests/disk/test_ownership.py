@@ -12,7 +12,7 @@ from nlptl.artifact import (
     Manifest,
     publish,
 )
-from nlptl.disk.ownership import check_replaceable, is_ours
+from nlptl.disk.ownership import check_replaceable, is_marked, is_ours
 from nlptl.errors import ArtifactError
 
 
@@ -92,3 +92,16 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
         f"{tmp_path / 'a'}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
     )
     assert (tmp_path / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "theirs", '{"labels": ["a"]}', "[" * 100_000])
+def test_settings_of_another_tool_are_no_mark(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "encoder.json").write_text(content)
+    assert not is_marked(folder)
+    with pytest.raises(ArtifactError, match=r"encoder\.json, which nlptl did not write"):
+        check_replaceable(folder, {"encoder.json"})
+    (folder / "encoder.json").write_text('{"token_model": "word_vectors"}')
+    assert is_marked(folder)
+    check_replaceable(folder, {"encoder.json"})

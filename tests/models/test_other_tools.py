@@ -181,6 +181,16 @@ def test_the_note_of_an_adapter_can_be_followed(tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors, encoder.encode(TEXTS[:1]), atol=2e-5)
 
 
+@pytest.mark.parametrize("carried", [["BertForMaskedLM"], None])
+def test_the_class_of_what_is_saved_is_named(carried: list[str] | None, tmp_path: Path) -> None:
+    """A head of the weights is not among what is saved."""
+    encoder = tiny_encoder("bert")
+    encoder.transformer.model.config.architectures = carried
+    encoder.save(tmp_path / "saved")
+    assert content(tmp_path / "saved" / "config.json")["architectures"] == ["BertModel"]
+    assert encoder.transformer.model.config.architectures == carried
+
+
 def test_the_folder_of_a_classifier_names_its_labels_and_who_reads_its_head(tmp_path: Path) -> None:
     from transformers import AutoConfig
 

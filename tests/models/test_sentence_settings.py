@@ -274,6 +274,21 @@ def test_the_old_names_of_the_transformers_settings(kind: str, folder: Path) -> 
 # Where texts are cut off
 
 
+@pytest.mark.parametrize(
+    ("settings", "length"),
+    [({"max_seq_length": 20}, 20), ({"max_seq_length": 7}, 7), ({"max_seq_length": 10_000}, POSITIONS), ({}, 9),
+     ({"max_seq_length": None}, 9), ({"max_seq_length": 20, "tokenizer_args": {"model_max_length": 12}}, 12),
+     ({"tokenizer_args": {"model_max_length": 20}}, 20)],
+)  # fmt: skip
+def test_the_maximum_length_of_the_modules_stands_above_the_tokenizers(
+    settings: dict[str, Any], length: int, folder: Path
+) -> None:
+    change(folder / "tokenizer_config.json", model_max_length=9)
+    (folder / "sentence_bert_config.json").write_text(json.dumps(settings), "utf-8")
+    encoder = loaded(folder)
+    assert (encoder.token_model.rule.max_length, len(encoder.token_ids([LONG])[0])) == (length, length)
+
+
 @pytest.mark.parametrize("place", ["tokenizer_config.json", "sentence_bert_config.json"])
 def test_the_side_on_which_texts_are_cut(place: str, folder: Path, tmp_path: Path) -> None:
     if place == "tokenizer_config.json":
@@ -416,7 +431,7 @@ def test_modules_with_code_of_their_own(kind: str, folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", ["../other", "/etc", "a/../../b", "..\\b"])
+@pytest.mark.parametrize("path", ["../other", "/etc", "a/../../b", "..\\b", "\0", "\ud800"])
 def test_modules_outside_the_folder(path: str, folder: Path) -> None:
     (folder / "modules.json").write_text(json.dumps([{"type": f"{MODULE}.Transformer", "path": path}]), "utf-8")
     assert refused(folder) == (
@@ -424,7 +439,19 @@ def test_modules_outside_the_folder(path: str, folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", ["[{broken", "[1]", '[{"path": ""}]'])
+@pytest.mark.parametrize("path", ["a" * 100_000, "a" * 201, "悪" * 100, "a/" * 5000, "\x1b[31m" * 100])
+def test_modules_with_a_path_that_is_none(path: str, folder: Path) -> None:
+    (folder / "modules.json").write_text(json.dumps([{"type": f"{MODULE}.Transformer", "path": path}]), "utf-8")
+    assert refused(folder) == (
+        f"modules.json: found the path {repr(path)[:57]}...; expected one inside the folder. Get the weights again."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[{broken", "[1]", '[{"path": ""}]', '[{"type": 3, "path": ""}]',
+     '[{"type": "sentence_transformers.models.Transformer", "path": null}]', json.dumps([{"type": "x", "path": ""}] * 101)],
+)  # fmt: skip
 def test_modules_that_cannot_be_read(content: str, folder: Path) -> None:
     (folder / "modules.json").write_text(content, encoding="utf-8")
     assert refused(folder) == (

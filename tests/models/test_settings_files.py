@@ -25,7 +25,6 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.heads import Head
 from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
-from nlptl.models.tokenizer_files import may_explode
 from nlptl.models.weights import find_weights
 from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder
@@ -284,6 +283,19 @@ def test_a_tokenizer_that_cannot_spell(part: str, tmp_path: Path) -> None:
 # Settings of transformers
 
 
+def test_the_kind_of_positions_is_free_where_nothing_reads_it(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "modernbert", "modernbert")
+    before = pretrained_encoder(folder).encode(TEXTS)
+    change(folder / "config.json", {"position_embedding_type": "sans_pos"})
+    np.testing.assert_array_equal(pretrained_encoder(folder).encode(TEXTS), before)
+    change(folder / "config.json", {"position_embedding_type": "relative_key"})
+    told = "position_embedding_type is 'relative_key', but must be absolute, sans_pos, null, since nothing else is read or run"
+    assert told in refusal(lambda: pretrained_encoder(folder))
+    folder = tiny_folder(tmp_path / "bert", "bert", position_embedding_type="sans_pos")
+    told = "position_embedding_type is 'sans_pos', but must be absolute, null, since nothing else is read or run"
+    assert told in refusal(lambda: pretrained_encoder(folder))
+
+
 REAL: dict[str, dict[str, Any]] = {  # what configurations of real weights hold besides sizes
     "bert": {"_name_or_path": "x/y", "gradient_checkpointing": False, "position_embedding_type": "absolute",
              "id2label": {"0": "a", "1": "b"},
@@ -324,6 +336,48 @@ def test_nothing_but_known_or_plain_settings_reaches_transformers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "\x1b[31m" * 20_000}),
+        ("tokenizer_config.json", {"model_max_length": "\x1b[31m" * 20_000}),
+        ("tokenizer_config.json", {"unk_token": {"\x1b[31m" * 20_000: 3}}),
+        ("config.json", {"model_type": "\x1b[31m" * 20_000}),
+        ("config.json", {"hidden_act": "\x1b[31m" * 20_000}),
+        ("config.json", {"hidden_size": "\x1b[31m" * 20_000}),
+        ("config.json", {"\x1b[31m" * 20_000: 1e300}),
+        ("config.json", {"id2label": {"\x1b[31m" * 20_000: "a"}}),
+        ("config.json", {"dtype": "\x1b[31m" * 20_000}),
+        ("adapter/adapter_config.json", {"target_modules": "\x1b[31m" * 20_000}),
+        ("adapter/adapter_config.json", {"target_modules": ["a" * 100_000]}),
+        ("adapter/adapter_config.json", {"\x1b[31m" * 20_000: 1}),
+        ("adapter/adapter_config.json", {"base_model_name_or_path": "\x1b[31m" * 20_000}),
+        ("classifier.json", {"labels": "\x1b[31m" * 20_000}),
+        ("encoder.json", {"pooling": "\x1b[31m" * 20_000}),
+        ("encoder.json", {"special_tokens": {"\x1b[31m" * 20_000: "x"}}),
+    ],
+)  # fmt: skip
+def test_a_quoted_value_is_cut_and_printable(file: str, changes: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+    (folder / "manifest.json").unlink()
+    if file == "tokenizer_config.json":
+        folder = tiny_folder(tmp_path / "weights", "bert")
+    change(folder / file, changes)
+    load = pretrained_encoder if file == "tokenizer_config.json" else TextClassifier.read_files
+    told = refusal(lambda: load(folder)).replace(str(folder), "")
+    assert told.isprintable()
+    assert len(told) < 700
+
+
+def test_all_of_config_json_is_kept_from_transformers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Transformers prints the settings that it cannot take."""
+    folder = tiny_folder(tmp_path / "weights", "bert")
+    expected = pretrained_encoder(folder).encode(TEXTS)
+    change(folder / "config.json", {"use_return_dict": True, "name_or_path": "x", "torchscript": True, "auto_map": {}})
+    capfd.readouterr()
+    np.testing.assert_array_equal(pretrained_encoder(folder).encode(TEXTS), expected)
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"tokenizer_class": "AutoModel"}, "names the tokenizer_class 'AutoModel'"),
@@ -339,21 +393,6 @@ def test_settings_of_a_tokenizer(changes: dict[str, Any], reason: str, tmp_path:
     folder = tiny_folder(tmp_path / "weights", "bert")
     change(folder / "tokenizer_config.json", changes)
     assert reason in refusal(lambda: pretrained_encoder(folder))
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(a+)+$", "(a*)*", "(?:x+y)*+z|(?:a+)*", "(.*a){25}", "((a{1000}){1000}){1000}", "((a+))+"]
-)
-def test_patterns_that_backtrack_for_ever(pattern: str) -> None:
-    assert may_explode(pattern)
-
-
-@pytest.mark.parametrize("pattern", [
-    r"\p{L}+(?:['’]\p{L}+)*", " {2,}", r"[(+)]+", r"\(a+\)+", "(?:a|b)+",
-    r"(?i:'s|'t)|[^\r\n\p{L}]?\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+",
-])  # fmt: skip
-def test_patterns_of_real_tokenizers(pattern: str) -> None:
-    assert not may_explode(pattern)
 
 
 # Indexes of weights in several files

@@ -130,6 +130,47 @@ def test_a_folder_of_somebody_else_in_a_stages_place_ends_the_run_before_it_begi
     assert [path.name for path in (review_files / "out").iterdir()] == ["1-skipgram"]
 
 
+FOREIGN = {
+    "comparison.jsonl": '{"text": "mine"}\n', "comparison.json": '{"mine": 1}', "evaluation.json": "[1]",
+    "data.json": '{"rows": []}', "finished.json": '{"text": "a"}\n{"text": "b"}\n', ".inputs.json": '{"a": 2}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["pipeline.yaml", *FOREIGN])
+@pytest.mark.parametrize("kind", ["a file", "a symbolic link", "a folder"])
+def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_begins(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    folder_module.begin(out, settings=folder_module.MARK, data_report={"parts": {}})
+    folder_module.check_folder(out, [])
+    path, mine = out / name, tmp_path / "mine"
+    own = path.read_text() if path.exists() else ""
+    path.unlink(missing_ok=True)
+    mine.write_text(own)
+    if kind == "a file":
+        path.write_text(FOREIGN.get(name, "data: {}"))
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to(mine)
+    with pytest.raises(ArtifactError) as caught:
+        folder_module.check_folder(out, [])
+    assert str(caught.value) == (
+        f"{path}: {kind} that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
+    )
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "{}", "[]", "x", '{\n  "ident', '{"arm": "a", "see', '{"identity": "of an early version"}']
+)
+def test_damaged_files_of_a_run_are_no_foreign_files(tmp_path: Path, content: str) -> None:
+    folder_module.begin(tmp_path, settings=folder_module.MARK, data_report={"parts": {}})
+    (tmp_path / ("comparison.jsonl" if "arm" in content else "evaluation.json")).write_text(content)
+    folder_module.check_folder(tmp_path, [])
+
+
 @pytest.mark.parametrize("name", ["2-encoder", "2-finetune"])
 def test_what_was_not_written_by_a_stage_of_that_name_is_left_and_told(tmp_path: Path, name: str) -> None:
     publish(tmp_path / name, lambda draft: (draft / "encoder.json").touch(), Manifest(kind="encoder"))

@@ -74,7 +74,8 @@ class MaskedLMReplacement(Copying):
     kind: Literal["masked_lm"] = Field(default="masked_lm", description="The name of this kind.")
     weights: WeightsPath
     """Folder or name of an encoder with a masked-LM head, as in stage bert. Sentence encoders such as minilm have none.
-    Weights trained further on similar texts predict more fitting words."""
+    Weights that another tool trained further on similar texts, head included, predict more fitting words; stage bert keeps
+    no head."""
     share: float = Field(default=0.15, gt=0, lt=1)
     """Share of the words that are replaced at once, at least one. From 0.3 on, the new words hardly fit each other."""
     temperature: float = Field(default=1.0, gt=0, le=10)

@@ -20,6 +20,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
 from nlptl.models.packing import pack
+from nlptl.models.tokenizer_files import encoded
 from nlptl.models.weights import Weights, find_weights
 
 WORD_MARKS = ("##", "Ġ", "▁")  # of tokens that continue or begin a word
@@ -47,7 +48,7 @@ class WordFiller:
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
         """Return the text with some words replaced, once for each generator."""
-        encoding: Encoding = self._encoder.tokenizer.encode(text)
+        (encoding,) = encoded(self._encoder.tokenizer.encode_batch, [text])
         spans = self._spans(text, encoding)
         count = min(count_of(self._settings.share, len(spans)), len(SplitText.of(text).words) - 1)  # one word stays
         if count < 1:

@@ -43,7 +43,8 @@ class AutoObjective(PileTrainingSettings):
 
 
 class MaskedLM(PileTrainingSettings):
-    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile."""
+    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile. The
+    head that predicts is not kept."""
 
     objective: Literal["mlm"] = "mlm"
     """Name of this objective."""

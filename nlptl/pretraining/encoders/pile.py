@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from nlptl.errors import DataError
 from nlptl.models.packing import TEXTS_AT_ONCE, Batch
 from nlptl.models.sentences import sentences
+from nlptl.models.tokenizer_files import encoded
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -128,7 +130,7 @@ def _new_texts(
     prompt = "" if whole else rule.prompt  # what predicts words would learn it by heart
     for begin in range(0, len(texts), TEXTS_AT_ONCE):
         some = [prompt + text for text in texts[begin : begin + TEXTS_AT_ONCE]]
-        for first in encoder.tokenizer.encode_batch(some, add_special_tokens=rule.special_tokens):
+        for first in encoded(partial(encoder.tokenizer.encode_batch, add_special_tokens=rule.special_tokens), some):
             for encoding in [first, *(first.overflowing if whole else ())]:
                 text = np.asarray(encoding.ids, dtype=np.int32)
                 digest = hashlib.blake2b(text.tobytes(), digest_size=12).digest()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
+from nlptl.models.tokenizer_files import encoded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -83,7 +84,8 @@ def examined_words(encoder: Encoder, counts: Counter[str]) -> list[Word]:
     found = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_EXAMINED_WORDS]
     unknown = encoder.token_model.rule.unknown
     # Byte-level and unigram tokenizers need the space to see the start of a word.
-    encodings = encoder.tokenizer.encode_batch_fast([f" {word}" for word, _ in found], add_special_tokens=False)
+    encode = functools.partial(encoder.tokenizer.encode_batch_fast, add_special_tokens=False)
+    encodings = encoded(encode, [f" {word}" for word, _ in found])
     pairs = zip(found, encodings, strict=True)
     return [Word(word, count, tuple(made.ids), unknown in made.ids) for (word, count), made in pairs]
 

@@ -202,12 +202,12 @@ def _bars(study: Study) -> dict[str, float]:
     return {test: sum(shares) / len(shares) for test, shares in found.items()}
 
 
-def read_comparison(folder: Path) -> ComparisonResult | None:
+def read_comparison(folder: Path, *, sealed_only: bool = False) -> ComparisonResult | None:
     """Return the comparison in a run's folder. None when it is missing or of an earlier version.
 
-    Raises ArtifactError when it was changed.
+    Raises ArtifactError when it was changed, and with `sealed_only` when it has no digest.
     """
-    content = read_result(folder / COMPARISON)
+    content = read_result(folder / COMPARISON, sealed_only=sealed_only)
     with contextlib.suppress(ConfigError):
         return None if content is None else ComparisonResult.model_validate(content)
     return None
