@@ -95,7 +95,9 @@ def test_examples_of_every_kind_are_evaluated(classifier: TextClassifier, tmp_pa
     with pytest.raises(DataError) as caught:
         evaluate_classifier(classifier, frame, text="review", label="y")
     assert [fault.partition(": ")[0] for fault in caught.value.faults] == ["examples, row 5", "examples, row 6"]
-    with pytest.raises(DataError, match="examples: the classifier has no label 'x'; its labels are False, True"):
+    with pytest.raises(
+        DataError, match=r"examples, row 1: the classifier has no label 'x' \(1 row\); its labels are 'F"
+    ):
         evaluate_classifier(classifier, [("a", "x")])
 
 
