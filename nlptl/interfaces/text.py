@@ -48,7 +48,10 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: 
 def next_lines(result: RunResult) -> Iterator[str]:
     """Tell which commands to type after a run."""
     folder = shlex.quote(str(result.folder))
-    if result.stages[-1].manifest.kind == "classifier":
+    last = result.stages[-1].manifest
+    if (
+        last.kind == "classifier" and last.settings.get("stage") != "classification_head"
+    ):  # predict refuses a fresh head
         yield f'Next:    nlptl predict {folder} "A text of your own."'
     yield f"Details: nlptl show --all {folder}"
 

@@ -13,8 +13,10 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.evaluation.scores import evaluate_classifier, scored_as_it_stands
+from nlptl.interfaces.text import next_lines
 from nlptl.models.classifier import SETTINGS, TextClassifier
 from nlptl.models.heads import Head
+from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
@@ -100,3 +102,13 @@ def test_folders_without_the_flag_are_known_by_their_numbers(tmp_path: Path) -> 
     assert not again.head.trained
     assert again.predict(["warm", "cold"]) == ["good", "bad"]
     assert Head.from_settings(settings["head"]).is_fresh
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_run_proposes_predict_only_where_it_answers(tmp_path: Path, trains: bool) -> None:
+    (tmp_path / "v.txt").write_text("warm 1 0\ncold -1 0\n")
+    stages: list[Any] = [SkipGram(vectors=str(tmp_path / "v.txt")), ClassificationHead()]
+    stages += [FineTune.model_validate({"update": {"method": "head", "solver": "logistic"}})] * trains
+    (tmp_path / "t.csv").write_text("text,label\nwarm,good\ncold,bad\nwarm a,good\ncold b,bad\n")
+    result = Pipeline(data={"labelled": str(tmp_path / "t.csv")}, stages=stages).run(tmp_path / "out")
+    assert any(line.startswith("Next:    nlptl predict") for line in next_lines(result)) == trains
