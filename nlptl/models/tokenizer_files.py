@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +17,9 @@ from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_
 
 CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
 SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-STRING = r'"((?:[^"\\]|\\.)*)"'
-TEXT_OF_KEY = re.compile(rf"{STRING}\s*:\s*{STRING}")
+# Each ends at the end of the text too, so that what is never closed is read once.
+STRING = re.compile(r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)(?:"(?P<is_key>\s*:\s*(?="))?|\\?\Z)', re.DOTALL)
+MAX_PATTERNS = 64  # regular expressions of a tokenizer
 MAX_STEPS = 64  # of a normalizer, each of which reads the whole text
 MAX_GROWTH = 64  # times that replacements may lengthen a text
 MAX_SPECIAL = 64  # tokens that are added to each text
@@ -58,10 +59,21 @@ def check_patterns(path: Path) -> None:
         raise ValueError("it is no plain file")
     if (size := path.stat().st_size) > MAX_TOKENIZER_BYTES:
         raise ValueError(f"it has {size:,} bytes, more than {MAX_TOKENIZER_BYTES:,}")
-    for found in TEXT_OF_KEY.finditer(path.read_text(encoding="utf-8")):
-        key, value = (json.loads(f'"{text}"', strict=False) for text in found.groups())
-        if key == "Regex" and may_explode(value):
-            raise ValueError(f"the pattern {shown(value)} may take exponential time")
+    for number, pattern in enumerate(_patterns(path.read_text(encoding="utf-8"))):
+        if number >= MAX_PATTERNS:
+            raise ValueError(f"it has more than {MAX_PATTERNS} patterns")
+        if may_explode(pattern):
+            raise ValueError(f"the pattern {shown(pattern)} may take exponential time")
+
+
+def _patterns(content: str) -> Iterator[str]:
+    """Yield each text under the key "Regex", which may be written with escapes."""
+    of_pattern = False
+    for found in STRING.finditer(content):
+        if of_pattern:
+            yield json.loads(f'"{found["text"]}"', strict=False)
+        key = found["text"] if found["is_key"] else ""
+        of_pattern = (json.loads(f'"{key}"', strict=False) if "\\" in key else key) == "Regex"
 
 
 def check_tokenizer(tokenizer: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -25,6 +26,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.heads import Head
 from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
+from nlptl.models.tokenizer_files import check_patterns
 from nlptl.models.weights import find_weights
 from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder
@@ -393,6 +395,29 @@ def test_settings_of_a_tokenizer(changes: dict[str, Any], reason: str, tmp_path:
     folder = tiny_folder(tmp_path / "weights", "bert")
     change(folder / "tokenizer_config.json", changes)
     assert reason in refusal(lambda: pretrained_encoder(folder))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"Regex": "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
+        (r'{"Rege\u0078" : "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
+        (json.dumps({"Regex": "a" * 20_001}), f"the pattern '{'a' * 56}... may take exponential time"),
+        ('{"Regex": "a"}' * 65, "it has more than 64 patterns"),
+        ('{"type": "Regex", "x": "(a+)+"}' + '{"Regex": "a"}' * 64, None),
+        (r"\"" * 500_000, None),
+        ('"' + r"\"" * 500_000, None),
+    ],
+)
+def test_patterns_are_found_in_one_pass(content: str, reason: str | None, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(content, "utf-8")
+    begin = time.process_time()
+    if reason is None:
+        check_patterns(tmp_path / "tokenizer.json")
+    else:
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            check_patterns(tmp_path / "tokenizer.json")
+    assert time.process_time() - begin < 1.0
 
 
 # Indexes of weights in several files

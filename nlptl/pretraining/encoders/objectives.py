@@ -43,8 +43,10 @@ class AutoObjective(PileTrainingSettings):
 
 
 class MaskedLM(PileTrainingSettings):
-    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile. The
-    head that predicts is not kept."""
+    """Masked language model (Devlin et al. 2019): predict hidden tokens by a head that is not kept.
+
+    Teaches the words and style of the pile.
+    """
 
     objective: Literal["mlm"] = "mlm"
     """Name of this objective."""
