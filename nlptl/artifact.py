@@ -270,7 +270,7 @@ def read_json(path: Path) -> Any:
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
 
 
-def read_tensors(path: Path) -> Mapping[str, Any]:
+def read_tensors(path: Path, *, remedy: str = "the folder is damaged. Run the stage again.") -> Mapping[str, Any]:
     """Read a safetensors file of a verified folder. Raises ArtifactError when it is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -282,7 +282,7 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
             raise
     except (OSError, SafetensorError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "is no whole safetensors file"
-        raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
+        raise ArtifactError(f"{path}: {reason}; {remedy}") from None
 
 
 def _found_manifest(folder: Path) -> Manifest | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import numbers
+import operator
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -155,3 +156,13 @@ def _told_in_python(model: type[Config]) -> Iterator[None]:
         yield
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, model.__name__, in_python=True))) from None
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number, of NumPy too, as an int; None for anything else, True and False among them."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None

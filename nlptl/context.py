@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nlptl.config import whole_number
 from nlptl.errors import ConfigError
 from nlptl.progress import Progress, SilentProgress, SilentTracker, Tracker
 from nlptl.training.distributed import processes
@@ -72,17 +74,30 @@ class RunContext:
     tracker: Tracker = dataclasses.field(default_factory=SilentTracker)  # of the whole run
 
     def __post_init__(self) -> None:
-        """Refuse a device or a seed that there is not. Raises ConfigError."""
+        """Take NumPy's whole numbers and paths as text. Raises ConfigError for a device or a seed that there is not."""
         if self.device not in typing.get_args(Device):
             devices = ", ".join(typing.get_args(Device))
             raise ConfigError(
                 f"RunContext.device is {self.device!r}, but must be one of {devices}. Choose one of them."
             )
-        whole = hasattr(type(self.seed), "__index__") and not isinstance(self.seed, bool)  # NumPy's whole numbers too
-        if not whole or not 0 <= self.seed < MAX_SEED:
+        seed, steps = whole_number(self.seed), self.checkpoint_every_steps
+        if seed is None or not 0 <= seed < MAX_SEED:
             raise ConfigError(
                 f"RunContext.seed is {self.seed!r}, but must be a whole number from 0 to {MAX_SEED - 1}. Give one."
             )
+        every = None if steps is None else whole_number(steps)
+        if steps is not None and (every is None or every < 1):
+            raise ConfigError(
+                f"RunContext.checkpoint_every_steps is {steps!r}, but must be a whole number of at least 1, or None. Choose one."
+            )
+        folder = self.checkpoint_folder
+        if not (folder is None or isinstance(folder, str | os.PathLike)):
+            raise ConfigError(
+                f"RunContext.checkpoint_folder is {folder!r}, but must be a path, or None. Give one of them."
+            )
+        object.__setattr__(self, "seed", seed)
+        object.__setattr__(self, "checkpoint_every_steps", every)
+        object.__setattr__(self, "checkpoint_folder", None if folder is None else Path(folder))
 
     def checkpoints(self, name: str) -> Checkpoints | None:
         """Return the checkpoints of the training `name`, from which it resumes; None if checkpointing is disabled."""

@@ -121,6 +121,7 @@ class _LocatedFault:
     found: object
     context: Mapping[str, object]
     in_python: bool = False  # whether the settings were made in Python
+    union: object = None  # of blocks, from which the owner was chosen
 
     @property
     def is_consequence(self) -> bool:
@@ -134,6 +135,7 @@ class _LocatedFault:
         path: list[str] = []
         annotation: object = model
         owner, choice = annotation, None
+        union = chosen_from = None
         loc = [part for part in fault["loc"] if part != "[key]"]
         for part in loc:
             annotation = _bare(annotation)
@@ -141,9 +143,10 @@ class _LocatedFault:
             if members:
                 if choice is None and not _tags(annotation)[1]:
                     choice = _Choice(len(path), annotation, part)
-                annotation = owner = _member(annotation, part)
+                chosen_from, annotation = annotation, _member(annotation, part)
+                owner = annotation
                 continue
-            owner = annotation
+            owner, union, chosen_from = annotation, chosen_from, None
             path.append(str(part))
             annotation = _inside(annotation, part)
         expected = _bare(annotation)
@@ -154,7 +157,7 @@ class _LocatedFault:
         if fault["type"] == "union_tag_invalid":
             path, found = [*path, str(context["discriminator"]).strip("'")], context["tag"]
         told = (fault["type"], fault["msg"], found, context)
-        return cls(tuple(path), owner, expected, choice, of_key, *told, in_python)
+        return cls(tuple(path), owner, expected, choice, of_key, *told, in_python, union)
 
 
 def _nearest(faults: Sequence[_LocatedFault]) -> Iterator[_LocatedFault]:
@@ -187,7 +190,8 @@ def _predicate(fault: _LocatedFault) -> str:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
         known = list(_fields(fault.owner)) if fault.in_python else _field_names(fault.owner)
-        unknown = f"is not a setting.{did_you_mean(fault.path[-1], known)} Known here: {', '.join(known) or 'none'}."
+        meant = _of_others(fault) or f".{did_you_mean(fault.path[-1], known)}"
+        unknown = f"is not a setting{meant} Known here: {', '.join(known) or 'none'}."
         moved = MOVED.get((_block_name(fault.owner), fault.path[-1]), "")
         update = _setting("update", {"method": "...", fault.path[-1]: "..."}, fault.in_python)
         return f" {moved.replace('{update}', update) or _further_inside(fault) or unknown}"
@@ -217,6 +221,13 @@ def _further_inside(fault: _LocatedFault) -> str:
         return ""
     blocks = " or ".join(f"`{block}{'=' if fault.in_python else ':'}`" for block in examples)
     return f"is not a setting here. It stands inside {blocks}. Write {' or '.join(examples.values())}."
+
+
+def _of_others(fault: _LocatedFault) -> str:
+    """Say which other blocks of the union take a name; empty if none does, or the union's blocks have no tags."""
+    tags = _tags(fault.union)[1]
+    taking = [one for one in _union_members(fault.union) if tags and fault.path[-1] in _field_names(one)]
+    return f" of {_block_name(fault.owner)}, but of {', '.join(map(_block_name, taking))}." if taking else ""
 
 
 def _required_option(fault: _LocatedFault) -> str:

@@ -80,9 +80,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: head, rank: 8}",
-            "p.yaml: stages.2.update.rank is not a setting. Known here: learning_rate, epochs, l2, batch_size, folds, patience, "
-            "label_weights, "
-            "label_smoothing, precision, method, solver.",
+            "p.yaml: stages.2.update.rank is not a setting of head, but of lora, contrastive. Known here: learning_rate, epochs, "
+            "l2, batch_size, folds, patience, label_weights, label_smoothing, precision, method, solver.",
         ),
         (
             "stage: finetune",

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -43,6 +44,16 @@ def told(make: Callable[[], object]) -> tuple[str, ...]:
             lambda: FineTune(update={"method": "head", "pile": 3}),
             "FineTune.update.pile is not a setting. Known here: learning_rate, epochs, l2, batch_size, folds, patience, "
             "label_weights, label_smoothing, precision, method, solver.",
+        ),
+        (
+            lambda: FineTune(update={"method": "auto", "augment": [{"kind": "typos"}]}),
+            "FineTune.update.augment is not a setting of auto, but of contrastive. Known here: method, minutes, pseudo_labels, "
+            "by_sentence, precision.",
+        ),
+        (
+            lambda: FineTune(update={"method": "auto", "top_layers": 3}),
+            "FineTune.update.top_layers is not a setting of auto, but of partial, lora, contrastive. Known here: method, minutes, "
+            "pseudo_labels, by_sentence, precision.",
         ),
         (
             lambda: Bert(attention="packed"),
@@ -204,6 +215,17 @@ def test_a_number_is_a_number_within_bounds(one: type[Config], name: str) -> Non
             {"seed": "3"},
             "RunContext.seed is '3', but must be a whole number from 0 to 9223372036854775807. Give one.",
         ),
+        *(
+            (
+                {"checkpoint_every_steps": steps},
+                f"RunContext.checkpoint_every_steps is {steps!r}, but must be a whole number of at least 1, or None. Choose one.",
+            )
+            for steps in (0, -2, "x", True, 1.5)
+        ),
+        (
+            {"checkpoint_folder": 5},
+            "RunContext.checkpoint_folder is 5, but must be a path, or None. Give one of them.",
+        ),
     ],
 )
 def test_a_context_that_there_is_not(settings: dict[str, Any], sentence: str) -> None:
@@ -264,3 +286,13 @@ def test_assignments_are_a_list_of_texts(assignments: Any) -> None:
     assert told(lambda: Pipeline.from_yaml("p.yaml", assignments=assignments)) == (
         f"assignments: found {assignments!r}; expected a list of texts. Write ['stages.0.dim=50'].",
     )
+
+
+def test_a_context_takes_whole_numbers_of_numpy_and_paths_as_text() -> None:
+    context = RunContext(seed=np.int64(3), checkpoint_folder="ck", checkpoint_every_steps=np.int32(2))  # type: ignore[arg-type]
+    assert context == RunContext(
+        seed=3, checkpoint_folder=Path("ck"), checkpoint_every_steps=2, progress=context.progress, record=context.record,
+        tracker=context.tracker,
+    )  # fmt: skip
+    assert type(context.seed) is type(context.checkpoint_every_steps) is int
+    assert isinstance(context.checkpoint_folder, Path)

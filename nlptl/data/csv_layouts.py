@@ -20,7 +20,7 @@ from nlptl.data.text_format import TextFormat
 
 Quoting = Literal["csv", "none"]
 
-_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _RARE_IN_TEXT = "\t|"  # separators by which a line's number of fields is hardly right by chance
 _SAMPLE_CHARACTERS = 1 << 17
 _SAMPLE_RECORDS = 200
@@ -86,7 +86,7 @@ def find_layout(
     marked = re.match(r'"?sep=(.)"?\r?\n', sample, re.IGNORECASE)
     first_line = 1 + bool(marked)
     sample = sample[marked.end() :] if marked else sample
-    candidates = [usual, *(one for one in _SEPARATORS if one != usual)]
+    candidates = [usual, *(one for one in SEPARATORS if one != usual)]
     given = settings.delimiter or (marked[1] if marked else None)
     layouts = [
         CsvLayout(delimiter, settings.quoting or "csv", header=settings.header, first_line=first_line)
@@ -94,7 +94,7 @@ def find_layout(
     ]
     layout = _most_likely([_with_blanks(layout, sample) for layout in layouts], sample, is_whole, columns)
     if layout.delimiter != usual and settings.delimiter is None:
-        name = _SEPARATORS.get(layout.delimiter, repr(layout.delimiter))
+        name = SEPARATORS.get(layout.delimiter, repr(layout.delimiter))
         remarks.append(f"{name} separates its fields")
     if layout.skip_blanks:
         remarks.append("blanks behind its separators are left out")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlptl.data.csv_layouts import CsvLayout, wide_fields
+from nlptl.data.csv_layouts import SEPARATORS, CsvLayout, wide_fields
 from nlptl.data.limits import text_too_long
 from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, no_rows
 from nlptl.data.text_blocks import read_blocks
@@ -20,6 +20,7 @@ from nlptl.errors import DataError
 _BATCH_ROWS = 2_000  # they fit into the processor's cache, which makes CSV about a fifth faster than 10,000
 _BATCH_CHARACTERS = 4 << 20
 _MAX_KNOWN_LABELS = 1_000
+_MAX_ABOVE_HEADER = 10  # rows among which a header is looked for
 _MAX_SUSPECTS = 100
 
 
@@ -31,8 +32,31 @@ def find_columns(path: Path, form: TextFormat, layout: CsvLayout, columns: Colum
         raise no_rows(str(path))
     if not layout.header:
         return columns.number(first, at)
+    if columns.are_in(first):
+        return columns.match(first, at)
     is_one = len(first) == 1 and len(columns.wanted()) > 1
-    return columns.match(first, at, remedy=columns.door.delimiter if is_one else columns.door.no_header)
+    instead = _separator_meant(first, layout, columns) or _header_meant(path, form, layout, columns)
+    return columns.match(
+        first, at, remedy=columns.door.delimiter if is_one else columns.door.no_header, instead=instead
+    )
+
+
+def _separator_meant(first: list[str], layout: CsvLayout, columns: Columns) -> str:
+    """Return what to do where another separator would give the columns; empty if none does."""
+    header = layout.delimiter.join(first)
+    for sign, name in SEPARATORS.items():
+        if sign != layout.delimiter and columns.are_in(header.split(sign)):
+            value = "tab" if sign == "\t" else f'"{sign}"'
+            return f"The header is separated by {name}. Remove `delimiter:`, or set `delimiter: {value}`."
+    return ""
+
+
+def _header_meant(path: Path, form: TextFormat, layout: CsvLayout, columns: Columns) -> str:
+    """Return what to do where the header stands below other lines; empty if it does not."""
+    for line, record in next(_batches(path, form, layout, limit=form.max_line, rows=_MAX_ABOVE_HEADER), []):
+        if columns.are_in(record):
+            return f"The header seems to stand in line {line}. Remove the lines above it."
+    return ""
 
 
 def read_csv(
@@ -46,7 +70,7 @@ def read_csv(
         if not width:
             width, header = len(found[0][1]), found[0][1] if layout.header else []
         if any(len(record) != width for _, record in batch):
-            batch = _without_blank_lines(batch, width, path)
+            batch = _without_blank_lines(batch, width, path, layout)
         if not batch:
             continue
         _check_repeats(batch, header, path)
@@ -139,15 +163,26 @@ def _check_repeats(batch: list[tuple[int, list[str]]], header: list[str], path: 
             )
 
 
-def _without_blank_lines(batch: list[tuple[int, list[str]]], width: int, path: Path) -> list[tuple[int, list[str]]]:
+def _without_blank_lines(
+    batch: list[tuple[int, list[str]]], width: int, path: Path, layout: CsvLayout
+) -> list[tuple[int, list[str]]]:
     kept = [(line, record) for line, record in batch if len(record) > 1 or record[0].strip() or width == 1]
     for line, record in kept:
         if (found := len(record)) != width:
+            first = "header" if layout.header else "first row"
             raise DataError(
-                f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the header {width}. "
-                'Put a field that contains the separator in "quotes".'
+                f"{path}:{line}: the row has {found} field{'s' * (found != 1)}, the {first} {width}. "
+                f"{_remedy_of_width(record, width, layout)}"
             )
     return kept
+
+
+def _remedy_of_width(record: list[str], width: int, layout: CsvLayout) -> str:
+    if layout.quoting == "none" and any(field.lstrip().startswith('"') for field in record):
+        return "Remove `quoting: none` if quotes enclose its fields."
+    if len(record) > width:
+        return 'Put a field that contains the separator in "quotes".'
+    return "A field is missing, or a line end breaks the row in two. Add the field, or join the lines."
 
 
 def _not_csv(path: Path, line: int, layout: CsvLayout, error: csv.Error, limit: int) -> DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -45,6 +46,35 @@ def _is_encoding(value: object) -> object:
     return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
 
+def _is_label_column(value: object) -> object:
+    return _column(value, "the name of a column, or its number from 1.")
+
+
+def _is_text_column(value: object) -> object:
+    told = "the name of a column, its number from 1, or a list of these."
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not parts:
+        _column(value, told)
+    for part in parts:
+        _column(part, told, within=value)
+    return value
+
+
+def _is_sheet(value: object) -> object:
+    return None if value is None else _column(value, "the name of a sheet, or its number from 1.")
+
+
+def _column(value: object, expected: str, *, within: object = None) -> object:
+    """Return a name or a number from 1. One sentence tells what is none, where each kind of value would tell its own."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_number and not (isinstance(value, str) and value):
+        found = shown(value if within is None else within)
+        raise PydanticCustomError(
+            PREDICATE, "is {found}, but must be {expected}", {"found": found, "expected": expected}
+        )
+    return value
+
+
 def _is_path(file: str) -> str:
     if not file.strip():
         raise PydanticCustomError(PREDICATE, "is empty. Give the path of a file.")
@@ -63,11 +93,24 @@ _KINDS_WITH = {  # settings, and the files that have them
 _NO_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _Position = Annotated[int, Field(strict=True, ge=1)]
 _ColumnName = Annotated[str, Field(min_length=1)]
-_TextColumn = _Position | _ColumnName | Annotated[list[_Position | _ColumnName], Field(min_length=1)]
-_LabelColumn = _Position | _ColumnName
+_TextColumn = Annotated[
+    _Position | _ColumnName | Annotated[list[_Position | _ColumnName], Field(min_length=1)],
+    BeforeValidator(_is_text_column),
+]
+_LabelColumn = Annotated[_Position | _ColumnName, BeforeValidator(_is_label_column)]
 _Separator = Annotated[str | None, BeforeValidator(_is_separator)]
 _Encoding = Annotated[str | None, BeforeValidator(_is_encoding)]
-_Sheet = _Position | _ColumnName | None
+_Sheet = Annotated[_Position | _ColumnName | None, BeforeValidator(_is_sheet)]
+
+
+def misfitting_settings(file: str, given: Iterable[str]) -> list[str]:
+    """Return a sentence for each of the settings `given` that a file of this ending cannot have."""
+    kind = PurePath(bare_name(PurePath(file))).suffix
+    return [
+        f"{file} has no {name}, since it is a {kind} file. Remove `{name}:`."
+        for name in given
+        if kind and kind not in _KINDS_WITH[name]
+    ]
 
 
 class FileSource(Config):
@@ -95,9 +138,8 @@ class FileSource(Config):
         kind = PurePath(bare_name(PurePath(self.file))).suffix
         if kind == ".txt" and (self.text, self.label) != (None, None):
             raise ValueError(f"{self.file} has no columns, since it is a .txt file. Remove the column name.")
-        for name, kinds in _KINDS_WITH.items():
-            if kind and kind not in kinds and getattr(self, name) is not None:
-                raise ValueError(f"{self.file} has no {name}, since it is a {kind} file. Remove `{name}:`.")
+        if misfits := misfitting_settings(self.file, [name for name in _KINDS_WITH if getattr(self, name) is not None]):
+            raise ValueError(misfits[0])
         return self
 
 

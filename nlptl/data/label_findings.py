@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from nlptl.data.label_spelling import written_values
 from nlptl.data.leaks import text_hashes
 from nlptl.data.table import TextTable
 from nlptl.faults import shown
 
-FindingKind = Literal["alike", "one_typo", "several", "id", "contradiction"]
+FindingKind = Literal["alike", "same_value", "one_typo", "several", "id", "contradiction"]
 PlacesOfRows = Callable[[Sequence[int]], Sequence[str]]
 _Found: TypeAlias = "tuple[LabelFinding, Sequence[int]]"  # with its example rows
 
@@ -43,12 +44,16 @@ class LabelFinding:
 
     def sentence(self) -> str:
         """Return the finding as sentences that end with what to do."""
-        if self.kind in ("alike", "one_typo"):
-            how = "only in case, blanks or Unicode form" if self.kind == "alike" else "by one letter"
+        if self.kind in ("alike", "same_value", "one_typo"):
+            how = {
+                "alike": "differ only in case, blanks or Unicode form",
+                "same_value": "seem to write the same number or truth value",
+                "one_typo": "differ by one letter",
+            }[self.kind]
             pair = " and ".join(
                 f"{shown(label)} ({rows_told(rows)})" for label, rows in zip(self.labels, self.rows, strict=True)
             )
-            return f"the labels {pair} differ {how}. Rename one if they mean the same."
+            return f"the labels {pair} {how}. Rename one if they mean the same."
         if self.kind == "several":
             parts = " and ".join(map(shown, self.labels[1:]))
             return (
@@ -103,7 +108,20 @@ def _alike(counts: Mapping[str, int]) -> Iterator[LabelFinding]:
     same = [(group[0], other) for group in by_key.values() for other in group[1:]]
     for pair in same[:_MAX_TOLD]:
         yield LabelFinding("alike", pair, (counts[pair[0]], counts[pair[1]]))
+    yield from _same_values(labels, counts)
     yield from _typos({key: max(group, key=counts.__getitem__) for key, group in by_key.items()}, counts)
+
+
+def _same_values(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[LabelFinding]:
+    """Yield pairs of labels that write one number or truth value in different ways."""
+    by_value: dict[str, dict[str, str]] = {}
+    for label, value in written_values(labels).items():
+        by_value.setdefault(value, {}).setdefault(_key(label), label)
+    pairs = [
+        (first, other) for group in by_value.values() for first, *others in [[*group.values()]] for other in others
+    ]
+    for pair in pairs[:_MAX_TOLD]:
+        yield LabelFinding("same_value", pair, (counts[pair[0]], counts[pair[1]]))
 
 
 def _typos(labels: Mapping[str, str], counts: Mapping[str, int]) -> Iterator[LabelFinding]:

@@ -83,6 +83,7 @@ def file_kind(path: Path) -> str:
 def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> FileFormat:
     """Return how `path` is to be read. Raises DataError for a format or a column that does not fit."""
     kind, limit = file_kind(path), settings.max_text_length
+    columns.check_once(str(path))
     packing, _ = packing_of(path)
     if kind in WORKBOOK_SUFFIXES:
         if packing is not None:

@@ -85,6 +85,19 @@ class Columns:
         """Return the texts' columns, then the labels' if they are read."""
         return [*self.texts] if self.label is None else [*self.texts, self.label]
 
+    def check_once(self, at: str, places: Sequence[Column] | None = None, *, names: Sequence[str] = ()) -> None:
+        """Raise DataError if a column is wanted twice. At `places` of a table with `names`, if they are known."""
+        wanted = self.wanted() if places is None else places
+        shown_as = [names[place] if names and isinstance(place, int) else place for place in wanted]
+        *texts, last = wanted
+        if self.label is None:
+            texts = [*texts, last]
+        elif last in texts:
+            raise DataError(f"{at}: the column {shown_as[-1]!r} is read as text and as label. {self.door.label_column}")
+        twice = next((name for name, column in zip(shown_as, wanted, strict=True) if texts.count(column) > 1), None)
+        if twice is not None:
+            raise DataError(f"{at}: the column {twice!r} stands twice among those of the text. Name it once.")
+
     def check(self, found: Collection[str], at: str) -> None:
         """Raise DataError if a column is not among those `found`."""
         for column in self.wanted():
@@ -100,17 +113,22 @@ class Columns:
                         f"{name} is {column}, but must name a column, or give its number from 1. Correct it."
                     )
 
-    def match(self, found: Sequence[str], at: str, *, remedy: str = "") -> ColumnPositions:
-        """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError."""
+    def match(self, found: Sequence[str], at: str, *, remedy: str = "", instead: str = "") -> ColumnPositions:
+        """Return the places of the columns among those `found`, also in other case or with outer blanks, or raise DataError.
+
+        Its message ends with the door's remedy and `remedy`, or with what to do `instead`.
+        """
         places, remarks = list[int](), list[str]()
         self.check_numbers()
         for column in self.wanted():
             place = column - 1 if isinstance(column, int) else self._place(column, found, at)
             if place is None or place >= len(found):
-                raise self._missing(column, list(found), at, remedy=remedy if self._matches_nothing(found) else "")
+                further = remedy if self._matches_nothing(found) else ""
+                raise self._missing(column, list(found), at, remedy=further, instead=instead)
             if isinstance(column, str) and found[place] != column:
                 remarks.append(f"the column {shown(found[place])} is read as {column!r}")
             places.append(place)
+        self.check_once(at, places, names=found)
         return self._positions(places, tuple(remarks), tuple(found))
 
     def number(self, first: Sequence[str], at: str) -> ColumnPositions:
@@ -136,6 +154,7 @@ class Columns:
                     f"Correct `{usual}_column:`, or `{usual}:` under this source."
                 )
             places.append(number - 1)
+        self.check_once(at, places, names=[*map(str, range(1, count + 1))])
         is_header = Columns(label=None if self.label is None else "label").are_in(first)
         told = ("its first row is read as data, although it seems to name the columns",) if is_header else ()
         return self._positions(places, told, tuple(map(str, range(1, count + 1))))
@@ -170,12 +189,13 @@ class Columns:
         count, label = len(self.texts), None if self.label is None else places[-1]
         return ColumnPositions(tuple(places[:count]), label, remarks, names)
 
-    def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "") -> DataError:
+    def _missing(self, column: Column, found: list[str], at: str, *, remedy: str = "", instead: str = "") -> DataError:
         kind = "label" if column == self.label and column not in self.texts else "text"
-        meant = did_you_mean(column, found) if isinstance(column, str) else ""
+        meant = did_you_mean(column, found) if isinstance(column, str) and not instead else ""
+        usual = (self.door.text_column if kind == "text" else self.door.label_column) + (remedy and f" {remedy}")
         return DataError(
             f"{at}: there is no column {column!r} with the {kind}s; the columns are {names_shown(found)}."
-            f"{meant} {self.door.text_column if kind == 'text' else self.door.label_column}{remedy and f' {remedy}'}"
+            f"{meant} {instead or usual}"
         )
 
 
@@ -207,6 +227,13 @@ class Origin:
     def at(self, number: int) -> str:
         """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
+
+
+@dataclass(frozen=True)
+class UnreadCell:
+    """Cell of a workbook that shows something, although the file holds no value for it."""
+
+    reason: str  # what it holds and what to do, behind "the cell"
 
 
 @dataclass(frozen=True)
@@ -247,6 +274,8 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
     """Return a label as a string: 1 and 1.0 become "1", True "True". DataError if it is empty or of another kind."""
     if is_missing(label) or (isinstance(label, str) and not stripped(label)):
         raise DataError(f"{at}: the label is empty. {door.empty_label}")
+    if isinstance(label, UnreadCell):
+        raise DataError(f"{at}: the cell of the label {label.reason}")
     if isinstance(label, str):
         return str.__str__(label)  # the value of an Enum of strings, not its name
     is_scalar = type(label).__module__ == "numpy" and getattr(label, "ndim", 1) == 0
@@ -364,6 +393,8 @@ def _checked_text(text: object, *, origin: Origin, line: int) -> str:
     at = origin.at(line)
     if is_missing(text) or (isinstance(text, str) and not text.strip()):
         raise DataError(f"{at}: the text is empty. {origin.door.empty_text}")
+    if isinstance(text, UnreadCell):
+        raise DataError(f"{at}: the cell of the text {text.reason}")
     if not isinstance(text, str):
         remedy = origin.door.no_string or _remedy_in_python(text)
         raise DataError(f"{at}: the text is {shown(text)} ({type(text).__name__}), but must be a string. {remedy}")

@@ -15,12 +15,15 @@ from nlptl.artifact import file_digest
 from nlptl.config import did_you_mean
 from nlptl.data.arrow_rows import arrow_rows
 from nlptl.data.cache import cached_table
-from nlptl.data.csv_layouts import LayoutSettings
+from nlptl.data.csv_layouts import SEPARATORS, LayoutSettings
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hub import load_hub
+from nlptl.data.packing import bare_name
 from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
 from nlptl.data.row_checks import SETTINGS_DOOR, Columns, Door, EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
+from nlptl.data.text_blocks import read_blocks
+from nlptl.data.text_format import survey
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
 from nlptl.progress import Progress, SilentProgress
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20  # size above which rows go through the cache on disk instead of memory
 _UNPACKED_RATIO = 4  # assumed ratio of a packed file's content to its size
-_READER_VERSION = 3  # increased when the readers return other rows for the same bytes
+_READER_VERSION = 4  # increased when the readers return other rows for the same bytes
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class OpenedSource:
 
 def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole: bool) -> OpenedSource:
     form, size = find_format(path, columns=columns, settings=settings), path.stat().st_size
+    kept = form.workbook.remarks_on_kept() if whole and form.workbook is not None else ()
     is_packed = form.packing is not None or form.text is None
     return OpenedSource(
         origin=dataclasses.replace(form.origin, door=columns.door),
@@ -58,7 +62,7 @@ def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
         names=form.names,
-        remarks=tuple(f"{path}: {remark}." for remark in form.remarks),
+        remarks=tuple(f"{path}: {remark}." for remark in (*form.remarks, *kept)),
     )
 
 
@@ -115,7 +119,7 @@ def open_source(
         dataset, revision = load_hub(source, where=where)
         return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
-    _check_file(path, labelled=labelled, where=where)
+    _check_file(path, columns, labelled=labelled, where=where)
     return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
 
 
@@ -185,7 +189,7 @@ def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSett
     return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length)
 
 
-def _check_file(path: Path, *, labelled: bool, where: str) -> None:
+def _check_file(path: Path, columns: Columns, *, labelled: bool, where: str) -> None:
     try:
         str(path).encode()
         found = path.stat()
@@ -207,7 +211,20 @@ def _check_file(path: Path, *, labelled: bool, where: str) -> None:
             f"{where}: {path} is a pipe or a device, which cannot be read twice. Save its content in a file, and give that."
         )
     if file_kind(path) == ".txt" and labelled:
-        raise DataError(
-            f"{where}: {path} has no labels, since it is a .txt file. "
-            "Use a .csv, .tsv, .jsonl or .parquet file with a text and a label in each row."
-        )
+        remedy = "Use a .csv, .tsv, .jsonl or .parquet file with a text and a label in each row."
+        if renamed := _table_name(path, columns):
+            remedy = f"Its first line names the columns: rename it to {renamed}."
+        raise DataError(f"{where}: {path} has no labels, since it is a .txt file. {remedy}")
+
+
+def _table_name(path: Path, columns: Columns) -> str:
+    """Return the name that a .txt file would have as a table; empty if its first line does not name the columns."""
+    try:
+        line = next(read_blocks(path, survey(path).format), (1, ""))[1].partition("\n")[0]
+    except DataError:
+        return ""
+    end = len(bare_name(path))
+    for sign in SEPARATORS:
+        if columns.are_in([name.strip('"') for name in line.split(sign)]):
+            return path.name[: end - len(".txt")] + (".tsv" if sign == "\t" else ".csv") + path.name[end:]
+    return ""

@@ -141,11 +141,16 @@ class _NotDecodedError(Exception):
     def told(self, path: Path, *, is_guess: bool) -> DataError:
         """Return the error that a user reads."""
         at = f"{path}:{self.line}: byte 0x{self.byte:02x} at offset {self.offset}"
+        if self.encoding == "utf-8" and is_guess:
+            return DataError(
+                f"{at} is not UTF-8. Save the file as UTF-8, set `encoding:` to its encoding, or correct this line."
+            )
         if self.encoding == "utf-8":
-            other = ", set `encoding:` to its encoding" if is_guess else ""
-            return DataError(f"{at} is not UTF-8. Save the file as UTF-8{other}, or correct this line.")
+            return DataError(
+                f"{at} is not UTF-8. Remove `encoding:`, set it to the file's encoding, or correct this line."
+            )
         return DataError(
-            f"{at} is not {self.encoding}. Correct `encoding:`, or this line."
+            f"{at} is not {self.encoding}. Correct or remove `encoding:`, or correct this line."
             if not is_guess
             else f"{at} is not {self.encoding.upper()}. Save the file as UTF-8, or set `encoding:` to its encoding."
         )

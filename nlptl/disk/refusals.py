@@ -38,11 +38,12 @@ def checked_path(path: Path | str) -> Path:
 
     Raises ArtifactError for what is no path, for NUL characters and names that are not UTF-8.
     """
-    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+    text: object = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
         raise ArtifactError(
-            f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
+            f"{text!r:.60}: is of the type {type(text).__name__}, but must be a path: a str or a pathlib.Path. Give one."
         )
-    text = os.path.expanduser(path)
+    text = os.path.expanduser(text)
     if "\0" in text:
         raise ArtifactError(f"{text!r}: holds a NUL character; expected a path without one. Check the path.")
     if any("\ud800" <= character <= "\udfff" for character in text):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -179,35 +180,64 @@ def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
 def evaluate_classifier(
     classifier: TextClassifier, examples: LabelledLike, *, text: TextColumns = "text", label: Column = "label",
     empty_text: EmptyText = "refuse", empty_label: EmptyLabel = "refuse",
-    after_batch: Callable[[int], None] | None = None,
+    after_batch: Callable[[int], None] | None = None, place: Callable[[int], str] | None = None,
 ) -> Evaluation:  # fmt: skip
     """Score a classifier on labelled examples: a table, (texts, labels), pairs, a frame, a data set or a file's path.
 
     `text` and `label` name the columns of a frame, a data set or a file. Rows without a text or label raise DataError, or
     are left out under "skip". Labels that are only spelt otherwise, as True and "true", are the same. Raises DataError for
-    labels that the classifier does not know.
+    labels that the classifier does not know, with the `place` of a row, given its number from 0 among those scored, and
+    ConfigError for a head that was never trained.
     """
-    from nlptl.data.labelled_parts import labelled_parts, spelt_as
+    from nlptl.data.labelled_parts import labelled_parts
     from nlptl.data.python_texts import labelled_table
 
+    classifier.check_trained()
     table = labelled_table(
         examples, name="examples", text=text, label=label, empty_text=empty_text, empty_label=empty_label
     )
     if table is not examples:
         table = labelled_parts({"examples": table})[0]["examples"].table
+    return scored_as_it_stands(classifier, table, place=place, after_batch=after_batch)
+
+
+def scored_as_it_stands(
+    classifier: TextClassifier, table: TextTable, *, place: Callable[[int], str] | None = None,
+    after_batch: Callable[[int], None] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Score a classifier on a table, its head trained or not."""
+    from nlptl.data.labelled_parts import spelt_as
+
     labels = spelt_as(table, classifier.labels).labels()
-    if unknown := sorted(set(labels) - set(classifier.labels)):
-        raise DataError(
-            f"{table.name}: the classifier has no label {unknown[0]!r}; its labels are {', '.join(classifier.labels)}. "
-            "Remove these rows, or train with the label."
-        )
+    _check_known(labels, classifier.labels, place=place or table.row_place, name=table.name)
     texts = table.texts()
-    probabilities = classifier.predict_proba(texts, after_batch=after_batch)
+    probabilities = classifier.probabilities(texts, after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
     return evaluate_predictions(
         labels=labels, predicted=predicted, probabilities=probabilities, names=classifier.labels,
         learnt=classifier.learnt, texts=texts,
     )  # fmt: skip
+
+
+def _check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable[[int], str], name: str) -> None:
+    """Raise DataError with a fault for each label that the classifier does not know."""
+    from nlptl.config import did_you_mean
+    from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
+    from nlptl.data.row_checks import names_shown
+    from nlptl.faults import shown
+
+    unknown = Counter(label for label in labels if label not in set(known))
+    faults = CollectedFaults()
+    for number, (label, count) in enumerate(unknown.items()):
+        rows = f"{count} row{'s' * (count != 1)}"
+        faults.add(
+            DataError(
+                f"{place(labels.index(label)) if number < MAX_TOLD else name}: the classifier has no label {shown(label)} "
+                f"({rows}); its labels are {names_shown(known)}.{did_you_mean(label, known)} Correct or remove "
+                f"{'the row' if count == 1 else 'these rows'}, or train with the label."
+            )
+        )
+    faults.check(name)
 
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:

@@ -37,6 +37,10 @@ class Fitted:
     balanced: bool = False
     """Whether every label weighed the same, whatever its share of the examples."""
 
+    def __post_init__(self) -> None:
+        """Mark the head as trained, whatever its numbers are."""
+        self.classifier.head.trained = True
+
 
 class Method(Config, ABC):
     """One way to fine-tune: a member of the tagged union `update:`. It *is* its validated, frozen settings.

@@ -12,6 +12,7 @@ OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate 
     "text_column": "--text-column",
     "label_column": "--label-column",
     "empty_text": "--empty-text",
+    "empty_label": "--empty-label",
     "delimiter": "--input-delimiter",
     "quoting": "--quoting",
     "encoding": "--encoding",
@@ -19,7 +20,7 @@ OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate 
     "sheet": "--sheet",
     "max_text_length": "--max-text-length",
 }
-UNDER_A_SOURCE = re.compile(r", or (?:with|as) `(?:text|label):` under this source")
+UNDER_A_SOURCE = re.compile(r", or (?:(?:with|as) )?`(?:text|label):` under this source")
 FIRST = re.compile(rf"^options: ({'|'.join(OPTIONS)})\b(?:\.\S+)?")
 SETTING = re.compile(rf"`({'|'.join(OPTIONS)}):?(?: ([^`]*))?`")
 

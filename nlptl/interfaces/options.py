@@ -40,7 +40,21 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
+    _check_runs_inside(found)
     return found
+
+
+def _check_runs_inside(folder: Path) -> None:
+    """Raise ConfigError for a folder that is no run, but holds some."""
+    from nlptl.artifact import RUN_SETTINGS
+    from nlptl.disk.ownership import MANIFEST
+
+    if any(os.path.lexists(folder / name) for name in (RUN_SETTINGS, MANIFEST)):
+        return
+    inside = sorted(path for path in folder.glob("*") if os.path.isfile(path / RUN_SETTINGS))
+    if inside:
+        more = f", one of {len(inside)}" if len(inside) > 1 else ""
+        raise ConfigError(f"RUN: {folder} is no run, but holds some. Give a run in it, such as {inside[0]}{more}.")
 
 
 def reading_settings(**given: object) -> DataSettings:
@@ -49,6 +63,15 @@ def reading_settings(**given: object) -> DataSettings:
     from nlptl.data import DataSettings
 
     return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
+
+
+def check_settings_fit(option: str, file: Path, **given: object) -> None:
+    """Raise ConfigError for settings that are given, although a file of this ending cannot have them."""
+    from nlptl.data.data_settings import misfitting_settings
+
+    found = misfitting_settings(str(file), [name for name, value in given.items() if value is not None])
+    if found:
+        raise ConfigError([f"{option}: {sentence}" for sentence in found])
 
 
 def check_place(path: Path | None, option: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from nlptl.errors import ConfigError
@@ -17,6 +18,7 @@ def check_is_pipeline(path: Path) -> None:
     if path.is_dir():
         raise ConfigError(f"{path}: found {_what_folder(path)}; {EXPECTED} {_remedy_of_folder(path)}")
     if not path.exists():
+        _check_meant(path)
         return
     if suffix in TABLES:
         part = "unlabelled" if suffix == ".txt" else "labelled"
@@ -30,6 +32,16 @@ def check_is_pipeline(path: Path) -> None:
         path.open("rb").close()  # PermissionError tells more than a fault of the YAML would
     if suffix and suffix not in SETTINGS:
         raise ConfigError(f"{path}: found a {suffix} file; {EXPECTED} Give one.")
+
+
+def _check_meant(path: Path) -> None:
+    """Raise ConfigError for a path that lacks its ending, or a letter, of a pipeline file beside it."""
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    stems = {one.stem: one for one in beside if one.suffix in SETTINGS}
+    for meant in difflib.get_close_matches(path.stem if path.suffix in SETTINGS else path.name, stems, n=1):
+        raise ConfigError(
+            f"{path}: there is no such file. Did you mean {str(stems[meant])!r}? Give the path of a YAML file."
+        )
 
 
 def check_run_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from nlptl.interfaces.options import (
     TextColumn,
     argument,
     check_place,
+    check_settings_fit,
     option,
     path_option,
     reading_settings,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from nlptl.interfaces.prediction_lines import Columns, OutputForm
 
 PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
+FILES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", ".xlsx", ".xlsm", ".xls", ".gz", ".bz2")  # of texts
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
 
 
@@ -101,6 +104,11 @@ def predict(
             text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,
             header=not no_header, sheet=sheet, max_text_length=max_text_length,
         )  # fmt: skip
+        if file is not None:
+            check_settings_fit(
+                "--file", file, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+                header=False if no_header else None,
+            )  # fmt: skip
         kept = None if keep else tuple(keep_column or ())
         found = _input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
@@ -145,7 +153,8 @@ def _output_form(
     for_csv = {"--delimiter": delimiter is not None, "--bom": bom, "--guard-formulas": guard_formulas}
     if form == "jsonl" and (given := [name for name, is_given in for_csv.items() if is_given]):
         raise ConfigError(f"{given[0]}: belongs to CSV, but the output is JSON lines. Drop it, or add --output csv.")
-    separator = "\t" if delimiter in TAB or (delimiter is None and suffix == ".tsv") else delimiter or ","
+    usual = "\t" if suffix == ".tsv" else ","
+    separator = usual if delimiter is None else "\t" if delimiter in TAB else delimiter
     if len(separator) != 1 or separator in '"\n\r\ufeff\0' or "\ud800" <= separator <= "\udfff":
         raise ConfigError(
             f"--delimiter: found {separator!r}; expected one character that is no quote and no line end, or tab. Choose "
@@ -173,6 +182,8 @@ def _input(
     from nlptl.interfaces.prediction_input import from_file, from_stdin, one_text
 
     if text is not None:
+        if not quiet and Path(text).suffix.lower() in FILES and os.path.isfile(text):
+            remark(f"{text} is a file; its rows are read with --file.")
         return one_text(text)
     if file is None:
         return from_stdin(empty_text=empty_text, max_text_length=settings.max_text_length)

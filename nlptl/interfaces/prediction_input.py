@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
+from nlptl.interfaces.door import in_options
 from nlptl.interfaces.standard_input import Lines, lines_in_batches
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def from_file(
         str(path), settings=settings, labelled=False, where="--file", door=PREDICT_DOOR, whole=keep != ()
     )
     for remark in opened.remarks:
-        on_remark(remark)
+        on_remark(in_options(remark))
     names, without_text, total = dict.fromkeys(opened.names), WithoutText(), 0
     for raw in opened.rows():
         total += len(_checked(raw, opened.origin, empty_text, without_text))

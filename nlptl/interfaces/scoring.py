@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.door import at_the_command_line
+from nlptl.interfaces.door import at_the_command_line, in_options
 from nlptl.interfaces.options import (
     DeviceOption,
     EncodingOption,
@@ -25,12 +25,14 @@ from nlptl.interfaces.options import (
     SheetOption,
     TextColumn,
     check_place,
+    check_settings_fit,
     path_option,
     reading_settings,
 )
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
+    from nlptl.data.row_checks import EmptyText
     from nlptl.evaluation.scores import Evaluation
 
 
@@ -63,27 +65,37 @@ def evaluate(
     """
     from nlptl.context import RunContext
     from nlptl.data.labelled_parts import labelled_parts
-    from nlptl.data.sources import load, open_source
+    from nlptl.data.sources import load, open_source, places_of_rows
     from nlptl.evaluation.scores import evaluate_classifier, load_classifier
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.remedies import EVALUATE_DOOR
     from nlptl.results import write_result
 
-    _check_save(save, force=force)
+    _check_save(save, test, force=force)
     with at_the_command_line():
         settings = reading_settings(
             text_column=text_column or None, label_column=label_column, quoting=quoting, delimiter=input_delimiter,
             encoding=encoding, header=not no_header, sheet=sheet,
             max_text_length=max_text_length,
         )  # fmt: skip
+        check_settings_fit(
+            "--test", test, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+            header=False if no_header else None,
+        )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
-            remark(sentence)
-        read, skipped = load(opened, empty_text="refuse" if empty_text == "refuse" else "skip", empty_label=empty_label)
+            remark(in_options(sentence))
+        left: EmptyText = "refuse" if empty_text == "refuse" else "skip"
+        read, skipped = load(opened, empty_text=left, empty_label=empty_label)
         part = labelled_parts({"test": read})[0]["test"]
+
+        def place(row: int) -> str:
+            number = row if part.table.numbers is None else part.table.numbers[row] - 1
+            return places_of_rows(opened, [number], empty_text=left, empty_label=empty_label)[0]
+
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
-            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance)
+            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance, place=place)
     unanswered = skipped if empty_text == "empty" else 0
     if save is not None:
         write_result(save, {**evaluation.to_dict(), "rows_without_text": unanswered})
@@ -103,9 +115,13 @@ def _of_all_rows(evaluation: Evaluation, unanswered: int) -> Iterator[str]:
         yield f"accuracy {wilson(right, rows)} on all {rows} rows; {unanswered} without a text count as wrong"
 
 
-def _check_save(save: Path | None, *, force: bool) -> None:
+def _check_save(save: Path | None, test: Path, *, force: bool) -> None:
     check_place(save, "--save")
-    if save is not None and save.exists() and not force and not _holds_scores(save):
+    if save is None or not save.exists():
+        return
+    if test.exists() and save.samefile(test):
+        raise ConfigError(f"--save: {save} is the file that --test reads; expected another one. Name another file.")
+    if not force and not _holds_scores(save):
         raise ConfigError(
             f"--save: {save} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add "
             "--force to replace it."

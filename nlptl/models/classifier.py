@@ -66,18 +66,26 @@ class TextClassifier(nn.Module):
         """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
 
         `texts`, `text` and `empty_text` are those of `predict`; under "none" a row without a text has NaN everywhere.
+        A head that was never trained raises ConfigError.
         """
+        self.check_trained()
         given = given_texts(texts, text=text, empty_text=empty_text)
-        vectors = self.encoder.encode(given.texts, after_batch=after_batch)
-        head = at_rest(self.head)
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-            logits = head(torch.from_numpy(vectors).to(head.centre.device))
-        found = cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+        found = self.probabilities(given.texts, after_batch=after_batch)
         if given.rows is None or empty_text != "none":
             return found
         every = np.full((given.count, len(self.labels)), np.nan)
         every[given.rows] = found
         return every
+
+    def probabilities(
+        self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
+    ) -> NDArray[np.float64]:
+        """Return probabilities (B, K) by the head as it stands, trained or not."""
+        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        head = at_rest(self.head)
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            logits = head(torch.from_numpy(vectors).to(head.centre.device))
+        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
 
     @overload
     def predict(
@@ -103,7 +111,6 @@ class TextClassifier(nn.Module):
         whose text is missing (None, NaN) raises DataError. Both kinds raise it under `empty_text="refuse"`, are left out under
         "skip", and get None under "none", so that all labels stay in their rows. A head that was never trained raises ConfigError.
         """
-        self.check_trained()
         probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
         best = probabilities.argmax(axis=1).tolist()
         if empty_text != "none":
@@ -142,7 +149,7 @@ class TextClassifier(nn.Module):
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
-        check_read_back(folder, "classifier", "probabilities", self.predict_proba(texts), again.predict_proba(texts))
+        check_read_back(folder, "classifier", "probabilities", self.probabilities(texts), again.probabilities(texts))
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from nlptl.data.python_texts import TextColumns, TextsLike, strings
 from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.faults import shown
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
@@ -44,6 +45,8 @@ POOLING = "pooling.safetensors"
 PROJECTION = "projection.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
+EncodingPrecision = Literal["float32", "bfloat16"]
+ENCODING_PRECISIONS = get_args(EncodingPrecision)
 TOLERANCE = 1e-4  # between two computations of the same vectors
 TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the memory of a long list
 
@@ -135,7 +138,7 @@ class Encoder(nn.Module):
         text: TextColumns = "text",
         normalize: bool = False,
         layer: LayerChoice | None = None,
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: EncodingPrecision = "float32",
         after_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
         """Return sentence vectors (B, D) of texts, in their order.
@@ -150,6 +153,7 @@ class Encoder(nn.Module):
         Nothing is kept of these arguments: threads may call at once, with other ones.
         """
         texts = strings(texts, text=text)
+        _check_choices(normalize, precision)
         if precision == "bfloat16":
             token_model = copy.deepcopy(self.token_model)
             for parameter in token_model.parameters():  # buffers stay: rotary frequencies need all bits
@@ -277,6 +281,16 @@ class Encoder(nn.Module):
                 "skipgram. Choose one."
             )
         return encoder, encoder.token_model
+
+
+def _check_choices(normalize: object, precision: object) -> None:
+    """Raise ConfigError for a precision that there is not, and for what is neither True nor False."""
+    if precision not in ENCODING_PRECISIONS:
+        raise ConfigError(
+            f"encode: precision is {shown(precision)}, but must be one of {', '.join(ENCODING_PRECISIONS)}. Choose one of them."
+        )
+    if not isinstance(normalize, bool | np.bool_):
+        raise ConfigError(f"encode: normalize is {shown(normalize)}, but must be True or False. Choose one of them.")
 
 
 def _read_projection(folder: Path, settings: dict[str, Any], dim: int) -> Projection | None:

@@ -134,7 +134,9 @@ def _projection_of(root: Path, dense: Sequence[DenseSettings], dim: int) -> Proj
     """Return the Dense modules of a folder. Raises ArtifactError if their weights do not fit their settings."""
     maps, width = [], dim
     for one in dense:
-        tensors = artifact.read_tensors(one.folder / DENSE_WEIGHTS)
+        tensors = artifact.read_tensors(
+            one.folder / DENSE_WEIGHTS, remedy="expected the weights of a Dense module. Get the weights again."
+        )
         weight, bias = tensors.get("linear.weight"), tensors.get("linear.bias")
         shapes = [None if tensor is None else tuple(tensor.shape) for tensor in (weight, bias)]
         if (

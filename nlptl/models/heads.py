@@ -28,9 +28,11 @@ class Head(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, dim: int, label_count: int, *, hidden: int = 0, activation: Activation = "gelu", dropout: float = 0.0
-    ) -> None:
+        self, dim: int, label_count: int, *, hidden: int = 0, activation: Activation = "gelu", dropout: float = 0.0,
+        trained: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.trained = trained  # by examples or labels' names, whatever its numbers are
         self.dim, self.label_count, self.hidden = dim, label_count, hidden
         self.activation, self.dropout = activation, dropout
         self.register_buffer("centre", torch.zeros(dim))
@@ -61,8 +63,11 @@ class Head(nn.Module):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether nothing was ever written into it: no training, and no label's name (zero-shot)."""
-        return not self.has_learnt and (self.hidden > 0 or not bool(self.last_linear.weight.any()))
+        """Whether nothing was ever written into it: no training, and no label's name (zero-shot).
+
+        Old files do not say whether a head was `trained`. Their numbers do, unless the training texts had no known word.
+        """
+        return not self.trained and not self.has_learnt and (self.hidden > 0 or not bool(self.last_linear.weight.any()))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits (B, K) of sentence vectors (B, D)."""
@@ -76,7 +81,7 @@ class Head(nn.Module):
     def settings(self) -> dict[str, int | float | str]:
         """Return what `from_settings` needs. Files call the number of labels `labels`."""
         return {"dim": self.dim, "labels": self.label_count, "hidden": self.hidden, "activation": self.activation,
-                "dropout": self.dropout}  # fmt: skip
+                "dropout": self.dropout, **({"trained": True} if self.trained else {})}  # fmt: skip
 
     @staticmethod
     def shapes(settings: HeadSettings) -> dict[str, tuple[int, ...]]:

@@ -5,7 +5,9 @@ Shapes: M masked tokens, D hidden dimension, E width of the word embeddings (D e
 
 from __future__ import annotations
 
+import contextlib
 import operator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nlptl.errors import ConfigError
 from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.heads import zero_linear
-from nlptl.models.pretrained import LOCAL, quiet, read_config
+from nlptl.models.pretrained import LOCAL, quiet, read_config, reasons
 from nlptl.models.tensor_files import shapes_of, weight_files
 from nlptl.models.transformer import Transformer
 
@@ -58,8 +61,9 @@ def carries_head(folder: Path) -> bool:
     """Say whether the weights in `folder` hold the whole masked-LM head. Transformers would draw the rest at random."""
     from transformers import AutoModelForMaskedLM
 
-    config = read_config(folder, ARCHITECTURES)
-    names = set(shapes_of(weight_files(folder)))
+    with _told(folder):
+        config = read_config(folder, ARCHITECTURES)
+        names = set(shapes_of(weight_files(folder)))
     # The oldest files use TensorFlow's names for the weight and the bias of a norm.
     names = {name.replace("LayerNorm.gamma", "LayerNorm.weight") for name in names}
     names = {name.replace("LayerNorm.beta", "LayerNorm.bias") for name in names}
@@ -79,8 +83,8 @@ def carried_head(folder: Path) -> MaskedLMHead:
     """Return the masked-LM head of weights that carry one."""
     from transformers import AutoModelForMaskedLM
 
-    config = read_config(folder, ARCHITECTURES)
-    with quiet():
+    with _told(folder), quiet():
+        config = read_config(folder, ARCHITECTURES)
         model = AutoModelForMaskedLM.from_pretrained(
             folder, config=config, dtype=torch.float32, use_safetensors=True, **LOCAL
         ).eval()
@@ -90,6 +94,19 @@ def carried_head(folder: Path) -> MaskedLMHead:
     tied = decoder.weight is model.get_input_embeddings().weight
     bias = torch.zeros(len(decoder.weight)) if decoder.bias is None else decoder.bias.detach().clone()
     return MaskedLMHead(dense, activation, norm, bias, None if tied else decoder.weight.detach().clone())
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Raise ConfigError for weights that cannot be read."""
+    try:
+        with reasons():
+            yield
+    except ValueError as error:
+        raise ConfigError(
+            f"weights: {folder}: cannot be read ({error}); expected config.json and a whole model.safetensors. "
+            "Get the weights again."
+        ) from None
 
 
 def fresh_head(encoder: Transformer, tokens: NDArray[np.int32], generator: torch.Generator) -> MaskedLMHead:

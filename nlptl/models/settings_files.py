@@ -87,6 +87,7 @@ class HeadSettings(SettingsFile):
     hidden: int = Field(default=0, ge=0, le=65_536)
     activation: Literal["sigmoid", "gelu"] = "gelu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    trained: bool = False
 
 
 class ClassifierSettings(SettingsFile):

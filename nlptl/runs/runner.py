@@ -24,7 +24,7 @@ from nlptl.context import Record, RunContext
 from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
-from nlptl.evaluation.scores import Evaluation, evaluate_classifier, load_classifier, unknown_share
+from nlptl.evaluation.scores import Evaluation, load_classifier, scored_as_it_stands, unknown_share
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
@@ -274,7 +274,7 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
-        evaluation = evaluate_classifier(classifier, data.test, after_batch=task.advance)
+        evaluation = scored_as_it_stands(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     write_result(path, dataclasses.asdict(scores))
     return scores

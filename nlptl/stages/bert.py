@@ -98,15 +98,14 @@ class Bert(Stage):
 
     def check(self, *, where: str) -> None:
         """Raise ConfigError for weights that are missing or unreadable."""
-        from nlptl.models.sentence_settings import transformer_folder
         from nlptl.models.vocabulary_checks import check_vocabulary
         from nlptl.models.weights import check_max_length
 
         if self.weights is not None:
             found = self._found(where)
-            check_vocabulary(found.name, transformer_folder(found.folder), where=where)
+            check_vocabulary(found.name, found.transformer, where=where)
             if self.max_length is not None:
-                check_max_length(found.name, found.folder, self.max_length, where=where)
+                check_max_length(found.name, found.transformer, self.max_length, where=where)
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return a transformer. A folder of nlptl's own may hold embeddings alone, without layers."""
@@ -197,7 +196,7 @@ class Bert(Stage):
         context.record.add_finding("weights", {"name": found.name, "revision": found.revision}, f"Weights: {named}.")
         encoder = pretrained_encoder(found.folder, max_length=self.max_length, prompt=self.prompt)
         self._tell_prompt(encoder, found.folder, context)
-        return encoder, found.folder
+        return encoder, found.transformer
 
     def _tell_prompt(self, encoder: Encoder, folder: Path, context: RunContext) -> None:
         """Say which prompt stands before every text, or that the weights have some of which none is the default."""

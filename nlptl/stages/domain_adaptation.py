@@ -45,7 +45,7 @@ class DomainAdaptation(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -127,6 +127,7 @@ class DomainAdaptation(Stage):
             given, self._domains(given, data, context), self.adapt, l2=None if self.l2 == "auto" else self.l2,
             folds=self.folds, precision=precision_for(self.precision, device), context=context,
         )  # fmt: skip
+        classifier.head.trained = True
         classifier.learnt = LearntTexts.of(
             [data.source, data.labelled], validation=data.validation, before=given.learnt
         )

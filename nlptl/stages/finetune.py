@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
 
+TEXTS_AT_ONCE = 1_000  # read until one has a known word
 # A label that YAML reads as a whole number is a name in a data file.
 LabelName = Annotated[str, BeforeValidator(lambda label: str(label) if type(label) is int else label)]
 
@@ -39,7 +40,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -104,6 +105,7 @@ class FineTune(Stage):
         examples = LabelledExamples.of(data, given.labels)
         self.update.check_data(data, where="finetune.update")
         check_priors(self.priors, given.labels, where="finetune")
+        _warn_of_unknown_words(given, examples, context)
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
@@ -123,3 +125,20 @@ class FineTune(Stage):
         context.record.add_finding("choice", "zero-shot", told)
         sentences = examples.sentences(self.update.templates_of_names)
         return Fitted(zero_shot_classifier(given, sentences), trainable_parameters=0)
+
+
+def _warn_of_unknown_words(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> None:
+    """Warn where the vectors know no word of what is learnt from, since all texts then get the same answer."""
+    learnt = examples.texts or examples.sentences(["{}"]).texts
+    if not learnt or any(any(given.encoder.token_ids(part)) for part in _parts(learnt)):
+        return
+    what = "training text" if len(examples) else "name of a label"
+    told = (
+        f"finetune: found no {what} with a word that the vectors know, so nothing was learnt; expected vectors of the texts' "
+        "language. Give other vectors, or train them on such texts."
+    )
+    context.record.add_finding("known_words", 0, told, warns=True)
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[begin : begin + TEXTS_AT_ONCE] for begin in range(0, len(texts), TEXTS_AT_ONCE))

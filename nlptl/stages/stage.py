@@ -111,12 +111,13 @@ class Stage(Config, ABC):
 
 
 def _with_checked_arguments(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a stage's `run` that first refuses a `given` or `data` of another kind."""
+    """Return a stage's `run` that first refuses a `given`, `data` or `context` of another kind."""
 
     @functools.wraps(run)
     def checked(stage: Stage, given: Any = None, *, data: Any = None, context: RunContext | None = None) -> Any:
         _check_given(stage, given)
         _check_data_kind(stage, data)
+        _check_context(stage, context)
         return run(stage, given, data=data, context=context)
 
     return checked
@@ -146,4 +147,12 @@ def _check_data_kind(stage: Stage, data: object) -> None:
         raise DataError(
             f"{stage.stage}: `data` {found}, but must be a TextData. Give TextData(labelled=...) or "
             "TextData(unlabelled=...)."
+        )
+
+
+def _check_context(stage: Stage, context: object) -> None:
+    if context is not None and not isinstance(context, RunContext):
+        raise ConfigError(
+            f"{stage.stage}: `context` is of the type {type(context).__name__}, but must be a RunContext. Give "
+            "RunContext(seed=..., device=...), or leave it out."
         )

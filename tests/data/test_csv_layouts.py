@@ -235,7 +235,13 @@ def test_two_readings_of_a_file_do_not_share_a_cached_table(monkeypatch: pytest.
     Path("a.tsv").write_bytes('text\tlabel\n"caf\xe9"\tx\n"b"\ty\n'.encode("cp1252"))
     found = {
         tuple(load_table(FileSource(file="a.tsv", **more)).texts())  # type: ignore[arg-type]
-        for more in ({}, {"quoting": "none"}, {"encoding": "cp1251"}, {"header": False}, {"text": ["label", "text"]})
+        for more in (
+            {},
+            {"quoting": "none"},
+            {"encoding": "cp1251"},
+            {"header": False},
+            {"text": "label", "label": "text"},
+        )
     }
     assert len(found) == 5
 

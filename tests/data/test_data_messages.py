@@ -315,9 +315,46 @@ def test_json_that_is_no_object() -> None:
 
 @pytest.mark.parametrize(("row", "count"), [("a, b,x", 3), ("a", 1)])
 def test_csv_row_of_another_width(row: str, count: int) -> None:
+    remedy = (
+        'Put a field that contains the separator in "quotes".'
+        if count == 3
+        else "A field is missing, or a line end breaks the row in two. Add the field, or join the lines."
+    )
     assert fault("a.csv", f'text,label\n"a\n\n2",x\n\n{row}\n') == (
-        f"a.csv:6: the row has {count} field{'s' * (count != 1)}, the header 2. Put a field that contains the "
-        'separator in "quotes".'
+        f"a.csv:6: the row has {count} field{'s' * (count != 1)}, the header 2. {remedy}"
+    )
+
+
+def test_quotes_that_are_read_as_plain_characters() -> None:
+    assert fault("a.csv", 'text,label\na,x\n"b, c",y\n', quoting="none") == (
+        "a.csv:3: the row has 3 fields, the header 2. Remove `quoting: none` if quotes enclose its fields."
+    )
+
+
+def test_a_row_of_another_width_without_header() -> None:
+    assert fault("a.csv", "a,x\nb,y\nc\n", header=False) == (
+        "a.csv:3: the row has 1 field, the first row 2. A field is missing, or a line end breaks the row in two. Add the field, "
+        "or join the lines."
+    )
+
+
+NO_TEXT = "there is no column 'text' with the texts; the columns are"
+
+
+@pytest.mark.parametrize("above", ["Report of May\n\n", "Report,\n,\n", ",\n", "Report\nby,us\n"])
+def test_lines_above_the_header(above: str) -> None:
+    found = ", ".join(map(repr, above.partition("\n")[0].split(",")))
+    line = above.count("\n") + 1
+    assert fault("a.csv", above + "text,label\na,x\nb,y\n") == (
+        f"a.csv:1: {NO_TEXT} {found}. The header seems to stand in line {line}. Remove the lines above it."
+    )
+
+
+@pytest.mark.parametrize(("sign", "name", "value"), [(";", "a semicolon", '";"'), ("\t", "a tab", "tab")])
+def test_a_separator_that_is_set_wrongly(sign: str, name: str, value: str) -> None:
+    assert fault("a.csv", f"text{sign}label\na{sign}x\n", delimiter=",") == (
+        f"a.csv:1: {NO_TEXT} {f'text{sign}label'!r}. The header is separated by {name}. Remove `delimiter:`, or set "
+        f"`delimiter: {value}`."
     )
 
 
@@ -581,3 +618,75 @@ def test_load_table_tells_the_same() -> None:
     with pytest.raises(DataError) as caught:
         load_table("train.csv")
     assert str(caught.value) == f"train.csv:2: {EMPTY_LABEL}"
+
+
+ROWS = {"a.csv": "text,label\na,x\nb,y\n", "a.jsonl": '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'}
+OF_LABELS = "Name the column with `label_column:`, or with `label:` under this source."
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"text_column": ["text", "text"]}, "the column 'text' stands twice among those of the text. Name it once."),
+        ({"text_column": ["text", "Text"]}, "the column 'text' stands twice among those of the text. Name it once."),
+        ({"text_column": ["text", "label"]}, f"the column 'label' is read as text and as label. {OF_LABELS}"),
+        ({"text_column": "label"}, f"the column 'label' is read as text and as label. {OF_LABELS}"),
+        ({"label_column": "TEXT"}, f"the column 'text' is read as text and as label. {OF_LABELS}"),
+    ],
+)
+def test_a_column_that_is_read_twice(name: str, settings: dict[str, Any], told: str) -> None:
+    found = fault(name, ROWS[name], **settings)
+    assert found in (f"{name}: {told}", f"{name}:1: {told}")
+
+
+def test_a_column_that_is_read_twice_by_number() -> None:
+    told = f"a.csv:1: the column 'text' is read as text and as label. {OF_LABELS}"
+    assert fault("a.csv", ROWS["a.csv"], label_column=1) == told
+    assert fault("a.csv", header=False, text_column=[2, "2"], label_column=1) == (
+        "a.csv:1: the column '2' stands twice among those of the text. Name it once."
+    )
+
+
+def test_texts_without_labels_may_stand_in_the_column_of_labels() -> None:
+    Path("a.csv").write_text(ROWS["a.csv"])
+    data, _ = load_data(DataSettings(unlabelled="a.csv", text_column="label"), seed=1)
+    assert data.unlabelled is not None
+    assert data.unlabelled.texts() == ["x", "y"]
+
+
+NO_COLUMN = "must be the name of a column, or its number from 1."
+NO_COLUMNS = "must be the name of a column, its number from 1, or a list of these."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        *(("label", value, NO_COLUMN) for value in (0, -1, True, 1.5, "", ["x"], {})),
+        *(("text", value, NO_COLUMNS) for value in (0, [], "", [0, "a"], ["a", ""], [["a"]], {"a": 1})),
+        *(("sheet", value, "must be the name of a sheet, or its number from 1.") for value in (0, 1.5, "", [])),
+    ],
+)
+def test_a_wrong_column_is_one_fault(name: str, value: object, told: str) -> None:
+    outer = name if name == "sheet" else f"{name}_column"
+    for raw, path in ({outer: value}, outer), ({"labelled": {"file": "a", name: value}}, f"labelled.{name}"):
+        with pytest.raises(ConfigError) as caught:
+            parse(DataSettings, raw, where="p.yaml")
+        assert caught.value.faults == (f"p.yaml: {path} is {value!r}, but {told}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "new"),
+    [
+        ("Wrong.txt", "text,label\na,x\n", "Wrong.csv"),
+        ("wrong.txt", '"label";"text"\n"x";"a"\n', "wrong.csv"),
+        ("wrong.txt.gz", gzip.compress(b"Text\tLabel\na\tx\n"), "wrong.tsv.gz"),
+        ("wrong.txt", "a text, and a label\n", ""),
+        ("wrong.txt", b"a\x81\n", ""),
+    ],
+)
+def test_a_table_with_the_ending_of_a_text(name: str, content: str | bytes, new: str) -> None:
+    remedy = "Use a .csv, .tsv, .jsonl or .parquet file with a text and a label in each row."
+    assert fault(name, content) == f"data.labelled: {name} has no labels, since it is a .txt file. " + (
+        f"Its first line names the columns: rename it to {new}." if new else remedy
+    )

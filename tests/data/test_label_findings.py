@@ -127,6 +127,26 @@ def test_many_findings_are_bounded() -> None:
     assert sum("differ only in case" in sentence for sentence in told(*rows)) == 5
 
 
+@pytest.mark.parametrize(
+    ("labels", "pairs"),
+    [
+        (["1", "01", "1,0", "2"], [("1", "01"), ("1", "1,0")]),
+        (["WAHR", "True", "FALSCH", "1", "False"], [("WAHR", "True"), ("WAHR", "1"), ("FALSCH", "False")]),
+        (["True", "1", "0", "False"], [("True", "1"), ("False", "0")]),
+        (["True", "1", "2", "0"], []),
+        (["1.5", "2.5", "vero", "yes"], []),
+    ],
+)
+def test_labels_that_write_one_value(labels: list[str], pairs: list[tuple[str, str]]) -> None:
+    rows = [(f"text {number} {label}", label) for number in range(4) for label in labels]
+    found = [sentence for sentence in told(*rows) if "seem to" in sentence]
+    assert found == [
+        f"labelled: the labels {one!r} (4 rows) and {other!r} (4 rows) seem to write the same number or truth value. Rename one "
+        "if they mean the same."
+        for one, other in pairs
+    ]
+
+
 def test_ids_are_told_instead_of_many_unknown_labels() -> None:
     count = 3_000
     texts = [f"text {number}" for number in range(count)]

@@ -154,6 +154,19 @@ def test_json_labels_of_mixed_kinds() -> None:
     assert load_table("a.jsonl").labels() == ["True", "unknown", "1"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["1", "1.0", "1,0", "01", "2", "2.0"], ["1", "1", "1,0", "01", "2", "2"]),
+        (["1.0", "+1", "1.5"], ["1", "1", "1.5"]),
+        (["1.0", "1.5", "2.0"], ["1.0", "1.5", "2.0"]),
+        (["01", "1", "1.0", "unknown"], ["01", "1", "1.0", "unknown"]),
+    ],
+)
+def test_a_whole_number_has_one_name_among_other_numbers(labels: list[str], names: list[str]) -> None:
+    assert spellings(labels) == dict(zip(labels, names, strict=True))
+
+
 def test_every_part_names_labels_as_the_labelled_one() -> None:
     data = TextData(labelled=(["a", "b"], [0, 1]), validation=(["c", "d"], ["false", "TRUE"]))
     assert data.validation is not None

@@ -80,7 +80,10 @@ def test_other_code_pages_are_set(encoding: str, text: str) -> None:
 
 def test_bytes_that_are_not_in_the_given_encoding() -> None:
     assert fault("a.csv", "text\nok\ncafé\n".encode(), encoding="ascii") == (
-        "a.csv:3: byte 0xc3 at offset 11 is not ascii. Correct `encoding:`, or this line."
+        "a.csv:3: byte 0xc3 at offset 11 is not ascii. Correct or remove `encoding:`, or correct this line."
+    )
+    assert fault("a.csv", "text\nok\ncafé\n".encode("cp1252"), encoding="utf8") == (
+        "a.csv:3: byte 0xe9 at offset 11 is not UTF-8. Remove `encoding:`, set it to the file's encoding, or correct this line."
     )
 
 

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from nlptl.data import DataSettings, load_data, load_table
+from nlptl.data.sources import open_source
 from nlptl.errors import DataError
 
 
@@ -77,6 +78,28 @@ def test_faults_name_the_row_of_the_sheet() -> None:
         "a.xlsx, row 1: there is no column 'body' with the texts; the columns are 'text', 'label', 'n'. Name the column with "
         "`text_column:`, or with `text:` under this source."
     )
+
+
+def test_a_table_in_another_sheet_or_below_other_rows() -> None:
+    book = openpyxl.Workbook()
+    for row in (["Report of May"], [None, "by us"], ["text", "label"], ["good", "x"], ["bad", "y"]):
+        book.active.append(row)
+    book.save("r.xlsx")
+    missing = "there is no column 'text' with the texts; the columns are 'Report of May', ''."
+    told = "The header seems to stand in row 3. Remove the rows above it."
+    assert fault("r.xlsx") == f"r.xlsx, row 1: {missing} {told}"
+    book.active.insert_rows(1, 30)
+    book.active["A1"], book.active["B1"] = "Report of May", "x"
+    for row in range(2, 30):
+        book.active.cell(row, 1, "note")
+    daten = book.create_sheet("Daten")
+    daten.append(["Label", "Text"])
+    book.save("r.xlsx")
+    told = "The sheet 'Daten' has the columns: set `sheet: Daten`."
+    assert fault("r.xlsx") == f"r.xlsx, row 1: {missing.replace(repr(''), repr('x'))} {told}"
+    daten.title = "May 24"
+    book.save("r.xlsx")
+    assert fault("r.xlsx").endswith("The sheet 'May 24' has the columns: set `sheet: \"May 24\"`.")
 
 
 def test_sheets_that_are_not_there() -> None:
@@ -152,3 +175,74 @@ def test_a_text_that_many_cells_share(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(load_table("a.xlsx")) == 30_000
     monkeypatch.setattr("nlptl.data.workbook_size._MAX_BYTES", 29_000_000)
     assert fault() == f"a.xlsx: {TOO_LARGE}"
+
+
+def gappy_book() -> None:
+    """Write a workbook with formulas whose results are missing, and with errors."""
+    book = openpyxl.Workbook()
+    for row in (["text", "label", "n"], ["good", "x", "=1+2"], ["bad", "y", "#REF!"], ["fine", "x", 3]):
+        book.active.append(row)
+    book.save("f.xlsx")
+
+
+@pytest.mark.parametrize("cell", ["A3", "B3"])
+@pytest.mark.parametrize("treated", [{}, {"empty_text": "skip", "empty_label": "skip"}])
+def test_a_cell_without_a_value_is_refused(cell: str, treated: dict[str, str]) -> None:
+    gappy_book()
+    kind = "text" if cell == "A3" else "label"
+    for content, told in {
+        '=C2&"x"': "holds a formula without a result. Open the file in Excel and save it.",
+        "#REF!": "holds the error #REF!. Correct it in Excel, and save the file.",
+    }.items():
+        book = openpyxl.load_workbook("f.xlsx")
+        book.active[cell] = content
+        book.save("f.xlsx")
+        assert fault("f.xlsx", **treated) == f"f.xlsx, row 3: the cell of the {kind} {told}"
+
+
+def test_a_row_of_such_cells_alone_is_not_left_out() -> None:
+    gappy_book()
+    book = openpyxl.load_workbook("f.xlsx")
+    book.active.append(["=A2", "=B2"])
+    book.active["A9"], book.active["B9"] = "=A2", "#N/A"
+    book.save("f.xlsx")
+    assert fault("f.xlsx") == (
+        "f.xlsx, row 5: the cell of the text holds a formula without a result. Open the file in Excel and save it. The same in "
+        "1 more place: f.xlsx, row 9."
+    )
+
+
+def test_cells_of_other_columns_make_no_rows() -> None:
+    gappy_book()
+    book = openpyxl.load_workbook("f.xlsx")
+    book.active.insert_rows(1)
+    book.active["A1"] = "=1+2"  # above the header
+    book.active["C9"] = "=1+2"
+    book.save("f.xlsx")
+    assert load_table("f.xlsx").texts() == ["good", "bad", "fine"]
+
+
+def test_formulas_with_results_are_read() -> None:
+    gappy_book()
+    with zipfile.ZipFile("f.xlsx") as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    row = (
+        '<row><c t="str"><f>A2</f><v>good</v></c><c t="str"><f>B2</f><v>x</v></c><c t="str"><f>""</f><v></v></c></row>'
+    )
+    members[name] = members[name].replace("</sheetData>", row + "</sheetData>")
+    with zipfile.ZipFile("f.xlsx", "w") as archive:
+        for one, content in members.items():
+            archive.writestr(one, content)
+    assert load_table("f.xlsx").texts() == ["good", "bad", "fine", "good"]
+
+
+def test_kept_cells_without_a_value_are_counted() -> None:
+    gappy_book()
+    opened = open_source("f.xlsx", settings=DataSettings(), labelled=True, where="--file", whole=True)
+    assert opened.remarks == (
+        "f.xlsx: 2 cells of its column 'n' hold a formula without a result or an error, and are empty here.",
+    )
+    records = [record for raw in opened.rows() for record in raw.records or ()]
+    assert records == [["good", "x", None], ["bad", "y", None], ["fine", "x", 3]]
+    assert load_table("f.xlsx").texts() == ["good", "bad", "fine"]

@@ -670,12 +670,14 @@ def test_what_does_not_fit_is_refused(labelled: TextData, settings: dict[str, An
         ),
         (
             {"update": {**CONTRASTIVE, "epochs": 5}},
-            "p.yaml: update.epochs is not a setting. Known here: method, top_layers, rank, steps, batch_size, temperature, "
-            "encoder_learning_rate, layer_decay, label_names, templates, dropout, augment, pseudo_labels, precision.",
+            "p.yaml: update.epochs is not a setting of contrastive, but of head, partial, full, lora. Known here: method, "
+            "top_layers, rank, steps, batch_size, temperature, encoder_learning_rate, layer_decay, label_names, templates, "
+            "dropout, augment, pseudo_labels, precision.",
         ),
         (
             {"update": {"method": "auto", "l2": 1.0}},
-            "p.yaml: update.l2 is not a setting. Known here: method, minutes, pseudo_labels, by_sentence, precision.",
+            "p.yaml: update.l2 is not a setting of auto, but of head, partial, full, lora. Known here: method, minutes, "
+            "pseudo_labels, by_sentence, precision.",
         ),
     ],
 )

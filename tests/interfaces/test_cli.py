@@ -155,8 +155,8 @@ def test_evaluate(trained: Path, review_files: Path, shell: Shell) -> None:
     assert (code, err) == (
         2,
         (
-            f"{review_files / 'other.csv'}: the classifier has no label 'splendid'; its labels are negative, positive. "
-            "Remove these rows, or train with the label.\n"
+            f"{review_files / 'other.csv'}:2: the classifier has no label 'splendid' (1 row); its labels are 'negative', "
+            "'positive'. Correct or remove the row, or train with the label.\n"
         ),
     )
     (review_files / "other.csv").write_text("review,stars\ngood film,positive\n")
@@ -241,3 +241,18 @@ def test_help_loads_nothing_heavy() -> None:
     for command in ("run", "check", "predict", "evaluate", "neighbours", "show"):
         assert f"  {command} " in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_paths_that_lack_something(
+    review_files: Path, trained: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (review_files / "empty").mkdir()
+    monkeypatch.chdir(review_files / "empty")
+    Path("reviews.yaml").write_text("seed: 1\n")
+    for given in ("reviews", "reviews.yml", "review.yaml"):
+        for command in ("run", "check"):
+            told = f"{given}: there is no such file. Did you mean 'reviews.yaml'? Give the path of a YAML file.\n"
+            assert shell(command, given) == (2, "", told)
+    told = f"RUN: {trained.parent} is no run, but holds some. Give a run in it, such as {trained}.\n"
+    assert shell("predict", trained.parent, "a text") == (2, "", told)
+    assert shell("show", trained.parent) == (2, "", told)

@@ -201,7 +201,8 @@ def test_scores_replace_scores_and_nothing_else(small_classifier: Path, tmp_path
         assert (code, err) == (0, "")
         assert out.startswith("accuracy 1.000 ")
     (tmp_path / "package.json").write_text('{"rows": 3}')
-    for path in (test, tmp_path / "package.json"):
+    (tmp_path / "other.csv").write_bytes(test.read_bytes())
+    for path in (tmp_path / "other.csv", tmp_path / "package.json"):
         content = path.read_bytes()
         told = (
             f"--save: {path} exists, and evaluate did not write it; nothing was overwritten. Name another file, or add "

@@ -248,6 +248,69 @@ def test_results_on_a_terminal_need_no_progress(small_classifier: Path) -> None:
     assert (code, shown) == (0, "text,label\ngood film,positive\n")
 
 
+def test_an_empty_delimiter_is_refused(small_classifier: Path, shell: Shell) -> None:
+    told = f"--delimiter: found ''; {NO_SEPARATOR}\n"
+    assert shell("predict", small_classifier, "--delimiter", "", "x") == (2, "", told)
+
+
+@pytest.mark.parametrize("name", ["whole.csv", "in.txt", "in.jsonl"])
+def test_a_text_that_is_the_name_of_a_file(
+    files: Path, small_classifier: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(files)
+    code, out, err = shell("predict", small_classifier, name)
+    assert (code, rows_of(out)[1][0]) == (0, name)
+    assert err == f"{name} is a file; its rows are read with --file.\n"
+    assert shell("predict", small_classifier, name, "-q")[2] == ""
+    assert shell("predict", small_classifier, "nowhere.csv")[2] == ""
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("whole.csv", ("--sheet", "Tab"), "has no sheet, since it is a .csv file. Remove --sheet."),
+        ("in.jsonl", ("--no-header",), "has no header, since it is a .jsonl file. Remove --no-header."),
+        ("in.parquet", ("--encoding", "cp1252"), "has no encoding, since it is a .parquet file. Remove --encoding."),
+        (
+            "in.jsonl",
+            ("--input-delimiter", ";"),
+            "has no delimiter, since it is a .jsonl file. Remove --input-delimiter.",
+        ),
+    ],
+)
+def test_options_that_a_file_cannot_have(
+    files: Path, small_classifier: Path, shell: Shell, command: str, name: str, options: tuple[str, ...], told: str
+) -> None:
+    source = "--file" if command == "predict" else "--test"
+    code, out, err = shell(command, small_classifier, source, files / name, *options)
+    assert (code, out, " ".join(err.split())) == (2, "", f"{source}: {files / name} {told}")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_remarks_and_remedies_name_options(files: Path, small_classifier: Path, shell: Shell, command: str) -> None:
+    path = files / "c.csv"
+    path.write_bytes("text;label\nsch\xf6n good film;positive\nbad film;negative\n".encode("cp1252"))
+    source = ("--file" if command == "predict" else "--test", path)
+    code, _, err = shell(command, small_classifier, *source)
+    assert code == 0
+    assert "is read as Windows-1252, since line 2 is not UTF-8. Set --encoding to read it otherwise." in " ".join(
+        err.split()
+    )
+    _, _, err = shell(command, small_classifier, *source, "--input-delimiter", ",")
+    assert err == (
+        f"{path}:1: there is no column 'text' with the texts; the columns are 'text;label'. The header is separated by a "
+        'semicolon. Remove --input-delimiter, or set --input-delimiter ";".\n'
+    )
+    _, _, err = shell(command, small_classifier, *source, "--no-header", "--text-column", "5")
+    assert err == (f"{path}:1: there is no column 5 with the texts; the table has 2 columns. Correct --text-column.\n")
+    _, _, err = shell(command, small_classifier, *source, "--encoding", "utf8")
+    assert err == (
+        f"{path}:2: byte 0xf6 at offset 14 is not UTF-8. Remove --encoding, set it to the file's encoding, or correct this "
+        "line.\n"
+    )
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 def test_joined_texts_take_no_name_of_a_kept_column(
     tmp_path: Path, small_classifier: Path, shell: Shell, name: str

@@ -242,6 +242,18 @@ def test_a_dense_module_of_another_size(folder: Path) -> None:
     )
 
 
+def test_a_damaged_dense_module(folder: Path) -> None:
+    modules(folder, "Transformer", "Pooling", "Dense")
+    dense(folder / "2_Dense")
+    path = folder / "2_Dense" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ArtifactError) as told:
+        loaded(folder)
+    assert str(told.value) == (
+        f"{path}: is no whole safetensors file; expected the weights of a Dense module. Get the weights again."
+    )
+
+
 # Old layouts
 
 

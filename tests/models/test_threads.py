@@ -115,6 +115,7 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
         "label_ids": [lambda: classifier.label_ids(["bad", "good"])],
         "forward": [lambda: classifier(batch).detach()],
         "predict_proba": [lambda: classifier.predict_proba(TEXTS * 5), lambda: classifier.predict_proba(TEXTS[:2])],
+        "probabilities": [lambda: classifier.probabilities(TEXTS)],
         "predict": [lambda: classifier.predict(TEXTS)],
         "check_trained": [classifier.check_trained],
         "files": [TextClassifier.files],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -727,3 +728,21 @@ def test_a_repository_without_weights(hub: Callable[..., list[Any]]) -> None:
     assert refusal("someone/empty") == (
         "bert.weights: someone/empty: found no weights; expected model.safetensors beside config.json. Get them again."
     )
+
+
+def test_unchanged_weights_are_hashed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    real = weights.file_digest
+    monkeypatch.setattr(weights, "file_digest", lambda path: hashed.append(path) or real(path))
+    for path in folder.iterdir():
+        os.utime(path, (1e9, 1e9))
+    stage = Bert(weights=str(folder))
+    first = stage.external_digests()
+    assert len(hashed) == len(set(hashed)) > 2
+    assert stage.external_digests() == first
+    assert len(hashed) == len(set(hashed))
+    settings = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(settings + "\n")
+    assert stage.external_digests() != first
+    (folder / "config.json").write_text(settings)
+    assert stage.external_digests() == first, "a file that has just changed is read again"

@@ -22,6 +22,7 @@ from nlptl.errors import ConfigError, DataError
 from nlptl.models.encoder import Encoder
 from nlptl.pretraining.encoders.objectives import TSDAE, AutoObjective, MaskedLM, Scratch, SimCSE
 from nlptl.stages.bert import Bert
+from nlptl.stages.stage import ExpectedModel
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_folder
 from tests.pretraining.piles import encoder_of, masked_lm_folder
@@ -96,8 +97,8 @@ def test_every_field_is_documented() -> None:
         ),
         (
             {"continue": {"objective": "mlm", "temperature": 0.1}},
-            "here: continue.temperature is not a setting. Known here: steps, epochs, warmup, held_out, objective, "
-            "learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
+            "here: continue.temperature is not a setting of mlm, but of simcse. Known here: steps, epochs, warmup, held_out, "
+            "objective, learning_rate, batch_size, mask_probability, whole_word, head_warmup_steps.",
         ),
         (
             {"attention": "sdpa"},
@@ -206,6 +207,25 @@ def test_auto_takes_what_the_weights_can_bear(folder: Path, reviews: TextData, t
         Bert(weights=str(place), continue_=AutoObjective(steps=2, batch_size=8)).run(data=reviews, context=context)
         told = context.record.report["continue"]
         assert (told["objective"], told["steps"]) == (name, 2)
+
+
+@pytest.mark.parametrize("objective", ["auto", "mlm", "tsdae"])
+def test_weights_in_a_folder_below_are_trained_on(objective: str, reviews: TextData, tmp_path: Path) -> None:
+    inner = masked_lm_folder(tmp_path / "old" / "0_Transformer", "bert")
+    module = [{"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}]
+    (tmp_path / "old" / "modules.json").write_text(json.dumps(module))
+    (tmp_path / "old" / "config.json").write_text('{"__version__": "1.0.0"}')
+    made = []
+    for place in (tmp_path / "old", inner):
+        stage = Bert.model_validate({
+            "weights": str(place), "continue": {"objective": objective, "steps": 2, "batch_size": 8}, "max_length": 16,
+        })  # fmt: skip
+        stage.check(where="stages.0")
+        context = RunContext(device="cpu")
+        made.append(stage.run(data=reviews, context=context).encode(["a film"]))
+        assert context.record.report["continue"]["objective"] == ("mlm" if objective == "auto" else objective)
+        assert stage.expected_model(ExpectedModel()).layers == 3
+    np.testing.assert_array_equal(*made)
 
 
 STAGES = {

@@ -148,7 +148,7 @@ def state(artifact: Any) -> dict[str, Any]:
 
 
 def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
-    return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.predict_proba(texts)
+    return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.probabilities(texts)
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +377,7 @@ def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:
         ("tokenizer.json", "is missing or damaged; expected a tokenizers file. Run the stage again."),
         (
             "classifier.json",
-            "cannot be read (Expecting property name enclosed in double quotes: line 8 column 5 (char 83)); expected settings "
+            "cannot be read (Expecting ',' delimiter: line 8 column 16 (char 94)); expected settings "
             "as a JSON object. The folder is damaged or of another version. Run the stage again.",
         ),
     ):

@@ -184,7 +184,7 @@ def test_dropout_in_the_head_is_trained_too(static: TextClassifier, context: Run
     found = stage.run(given, data=few, context=context)
     assert context.record.report["head"]["epochs"] > 0
     texts, labels = few.source.texts(), few.source.labels()
-    ids = [model.predict_proba(texts).argmax(axis=1) for model in (given, found)]
+    ids = [model.probabilities(texts).argmax(axis=1) for model in (given, found)]
     right = [[found.labels[row] for row in rows] for rows in ids]
     hits = [sum(one == label for one, label in zip(guess, labels, strict=True)) for guess in right]
     assert hits[1] > hits[0]
@@ -270,7 +270,9 @@ def test_wrong_settings_are_told() -> None:
     assert "must be one of none, continue, coral, adversarial, adapters, auto." in str(caught.value)
     with pytest.raises(ConfigError) as caught:
         parse(DomainAdaptation, {"adapt": {"method": "coral", "epochs": 3}}, where="p.yaml")
-    assert str(caught.value) == "p.yaml: adapt.epochs is not a setting. Known here: method, shrinkage."
+    assert str(caught.value) == (
+        "p.yaml: adapt.epochs is not a setting of coral, but of adversarial, adapters. Known here: method, shrinkage."
+    )
 
 
 def test_adapters_stand_once(contextual: TextClassifier, data: TextData, context: RunContext) -> None:

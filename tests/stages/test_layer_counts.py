@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from nlptl.config import parse
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
+from nlptl.faults import shown
 from nlptl.models.weights import layers_of
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -92,3 +94,18 @@ def test_the_default_of_two_layers_is_taken_over_one(tmp_path: Path) -> None:
     folder = tiny_folder(tmp_path / "weights", "bert", num_hidden_layers=1)
     finetune = {"stage": "finetune", "update": {"method": "partial"}}
     parse(Pipeline, chain(folder, {"stage": "classification_head"}, finetune), where="p.yaml")
+
+
+@pytest.mark.parametrize("layers", [-1, 10**9, True, "3"])
+def test_an_absurd_number_of_layers_is_told(layers: object, tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "weights", "bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers}))
+    assert layers_of(str(folder)) is None
+    pipeline = parse(Pipeline, chain(folder, {"stage": "sentence_vectors", "layer": 1}), where="p.yaml")
+    with pytest.raises(ConfigError) as caught:
+        pipeline.stages[0].check(where="p.yaml: stages.0")
+    assert str(caught.value) == (
+        f"p.yaml: stages.0.weights: {folder}: config.json: num_hidden_layers is {shown(layers)}, but must be a whole number from "
+        "0 to 512. Get the weights again, or choose others."
+    )

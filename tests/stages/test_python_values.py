@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nlptl.context import RunContext
 from nlptl.data import TextData, TextTable
-from nlptl.errors import ConfigError, DataError
+from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.evaluation.scores import evaluate_classifier
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -19,6 +20,7 @@ from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
+from tests.models.tiny import tiny_encoder
 
 TEXTS = ["warm soup", "kind staff", "cold soup", "rude staff"]
 LABELS = [True, True, False, False]
@@ -93,7 +95,9 @@ def test_examples_of_every_kind_are_evaluated(classifier: TextClassifier, tmp_pa
     with pytest.raises(DataError) as caught:
         evaluate_classifier(classifier, frame, text="review", label="y")
     assert [fault.partition(": ")[0] for fault in caught.value.faults] == ["examples, row 5", "examples, row 6"]
-    with pytest.raises(DataError, match="examples: the classifier has no label 'x'; its labels are False, True"):
+    with pytest.raises(
+        DataError, match=r"examples, row 1: the classifier has no label 'x' \(1 row\); its labels are 'F"
+    ):
         evaluate_classifier(classifier, [("a", "x")])
 
 
@@ -134,3 +138,70 @@ def test_a_stage_keeps_its_signature() -> None:
     assert SkipGram.run.__doc__ is not None
     assert SkipGram.run.__name__ == "run"
     assert isinstance(SkipGram(epochs=0, min_count=1).run(data=DATA), Encoder)
+
+
+def test_a_stage_refuses_a_context_that_is_none() -> None:
+    with pytest.raises(ConfigError) as caught:
+        SkipGram().run(data=DATA, context=13)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "skipgram: `context` is of the type int, but must be a RunContext. Give RunContext(seed=..., device=...), or leave it out."
+    )
+
+
+@pytest.mark.parametrize(
+    "update",
+    [{"method": "full", "epochs": 1}, {"method": "contrastive", "steps": 2}, {"method": "head", "solver": "iterative"}],
+)
+def test_seeds_of_numpy_draw_as_those_of_python(update: dict[str, Any]) -> None:
+    head = ClassificationHead().run(tiny_encoder("bert"), data=DATA)
+    made = [
+        FineTune.model_validate({"update": update}).run(head, data=DATA, context=RunContext(seed=seed, device="cpu"))
+        for seed in (3, np.int64(3))
+    ]
+    np.testing.assert_array_equal(*(one.predict_proba(TEXTS) for one in made))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        *(
+            (
+                {"precision": found},
+                f"encode: precision is {found!r}, but must be one of float32, bfloat16. Choose one of them.",
+            )
+            for found in ("flaot16", "float16", None, 32)
+        ),
+        *(
+            ({"normalize": found}, f"encode: normalize is {found!r}, but must be True or False. Choose one of them.")
+            for found in ("yes", 1, None)
+        ),
+        *(
+            (
+                {"layer": found},
+                f"layer: found {found!r}; expected 'mean' or a number from -4 to 3, since this encoder has 3 layers. Choose one of "
+                "them.",
+            )
+            for found in (True, np.True_, 1.0, "last", 4, np.int64(-5))
+        ),
+    ],
+)
+def test_what_encode_does_not_know_is_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        tiny_encoder("bert").encode(TEXTS, **settings)
+    assert str(caught.value) == sentence
+
+
+def test_encode_takes_values_of_numpy() -> None:
+    encoder = tiny_encoder("bert")
+    found = encoder.encode(TEXTS, layer=np.int64(-2), normalize=np.True_)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, encoder.encode(TEXTS, layer=2, normalize=True))
+
+
+@pytest.mark.parametrize("path", [b"x", 5, None, ["a"]])
+def test_what_is_no_path_is_refused(classifier: TextClassifier, path: Any) -> None:
+    for use in (TextClassifier.load, Encoder.load, classifier.save, classifier.encoder.save):
+        with pytest.raises(ArtifactError) as caught:
+            use(path)
+        assert str(caught.value) == (
+            f"{path!r}: is of the type {type(path).__name__}, but must be a path: a str or a pathlib.Path. Give one."
+        )

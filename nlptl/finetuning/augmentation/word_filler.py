@@ -44,7 +44,7 @@ class WordFiller:
                 f"{where}.weights: {settings.weights}: found a tokenizer without a mask token; expected one such as [MASK]. "
                 "Give weights with their own tokenizer, or choose another kind."
             )
-        return cls(encoder.to(device), carried_head(weights.folder).to(device).eval(), mask, settings)
+        return cls(encoder.to(device), carried_head(weights.transformer).to(device).eval(), mask, settings)
 
     def __call__(self, text: str, generators: Sequence[np.random.Generator]) -> list[str]:
         """Return the text with some words replaced, once for each generator."""
@@ -105,7 +105,7 @@ class WordFiller:
 def weights_of(settings: MaskedLMReplacement, *, where: str) -> Weights:
     """Find the weights; ConfigError if they are missing or have no masked-LM head."""
     weights = find_weights(settings.weights, None, where=where)
-    if not carries_head(weights.folder):
+    if not carries_head(weights.transformer):
         raise ConfigError(
             f"{where}.weights: {settings.weights}: found no masked-LM head; expected weights that carry one, which sentence "
             "encoders do not. Give those of a masked LM, such as google-bert/bert-base-uncased, or choose another kind."

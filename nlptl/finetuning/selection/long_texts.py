@@ -1,7 +1,7 @@
 """Long texts in few-label learning: read whole or sentence by sentence, as their length and the labelled texts say.
 
 The mean of a review's sentence vectors says more of how it is meant than the vector of the whole. On reviews of films, books and
-goods a head over frozen vectors of MiniLM gained 3 to 10 points by it, on topics and short posts nothing (benchmarks/long_texts.py).
+goods a head over frozen vectors of MiniLM gained 3 to 10 points by it, on topics and short posts none (benchmarks/long_texts.py).
 """
 
 from __future__ import annotations

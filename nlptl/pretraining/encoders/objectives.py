@@ -43,9 +43,9 @@ class AutoObjective(PileTrainingSettings):
 
 
 class MaskedLM(PileTrainingSettings):
-    """Masked language model (Devlin et al. 2019): predict hidden tokens by a head that is not kept.
+    """Masked language model (Devlin et al. 2019): predict hidden tokens. Teaches the words and style of the pile.
 
-    Teaches the words and style of the pile.
+    The head that predicts is not kept.
     """
 
     objective: Literal["mlm"] = "mlm"

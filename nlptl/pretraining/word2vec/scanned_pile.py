@@ -123,11 +123,13 @@ def _spelt(chunks: Ids, texts: int, spans: Longs, words: Ids) -> tuple[Ids, Long
 def _blocks(batches: Iterable[Sequence[str] | Any], size: int) -> Iterator[Utf8Texts]:
     """Join batches into blocks of `size` bytes."""
     pending: list[Utf8Texts] = []
+    held = 0
     for texts in _texts(batches):
         pending.append(texts)
-        if sum(len(content) for content, _ in pending) >= size:
+        held += len(texts[0])
+        if held >= size:
             yield _joined(pending)
-            pending = []
+            pending, held = [], 0
     if pending:
         yield _joined(pending)
 

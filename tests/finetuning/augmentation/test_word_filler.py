@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import transformers
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation import Augmenter, MaskedLMReplacement
-from nlptl.finetuning.augmentation.word_filler import WordFiller
+from nlptl.finetuning.augmentation.word_filler import WordFiller, weights_of
 from tests.models.tiny import MODEL_TYPES, WORDS, tiny_folder, tiny_tokenizer
 from tests.pretraining.piles import masked_lm_folder
 
@@ -133,3 +134,22 @@ def test_a_tokenizer_without_a_mask_is_refused(tmp_path: Path) -> None:
         f"augment.0.weights: {folder}: found a tokenizer without a mask token; expected one such as [MASK]. Give weights "
         "with their own tokenizer, or choose another kind."
     )
+
+
+def test_weights_may_lie_in_a_folder_below(tmp_path: Path) -> None:
+    inner = masked_lm_folder(tmp_path / "old" / "0_Transformer", "bert")
+    module = [{"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}]
+    (tmp_path / "old" / "modules.json").write_text(json.dumps(module))
+    generators = [[np.random.default_rng(seed) for seed in range(3)] for _ in range(2)]
+    text = "the film is good and the story is great"
+    assert filler(tmp_path / "old")(text, generators[0]) == filler(inner)(text, generators[1])
+
+
+def test_damaged_weights_are_told(tmp_path: Path) -> None:
+    folder = masked_lm_folder(tmp_path / "w", "bert")
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:100])
+    with pytest.raises(ConfigError) as caught:
+        weights_of(MaskedLMReplacement(weights=str(folder)), where="augment.0")
+    assert str(caught.value).startswith(f"weights: {folder}: cannot be read (")
+    assert str(caught.value).endswith("; expected config.json and a whole model.safetensors. Get the weights again.")

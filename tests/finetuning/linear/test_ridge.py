@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from nlptl.finetuning.linear import LabelledVectors, fit_ridge
+from nlptl.finetuning.linear import LabelledVectors, fit_lda, fit_logistic, fit_ridge
+from nlptl.finetuning.linear.solver_choice import SolverFit
 from nlptl.finetuning.linear.span import span_of
 from tests.finetuning.linear.clouds import cloud, copied, prototypes
 
@@ -68,3 +69,15 @@ def test_the_path_equals_one_penalty_at_a_time() -> None:
     assert torch.equal(chosen.out_of_fold_logits, alone.out_of_fold_logits)
     assert chosen.loss == alone.loss
     assert "Leaving one out of 18 examples chose penalty" in chosen.how
+
+
+@pytest.mark.parametrize("fit", [fit_ridge, fit_lda, fit_logistic])
+@pytest.mark.parametrize("counts", [(4, 4), (3, 5), (7, 2), (30, 11)])
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_equal_rows_tell_no_label(fit: SolverFit, counts: tuple[int, int], value: float) -> None:
+    labels = torch.tensor([0] * counts[0] + [1] * counts[1])
+    found = fit(LabelledVectors.of(torch.full((len(labels), 3), value), labels, 2))
+    assert torch.allclose(found.out_of_fold_logits.softmax(1), found.out_of_fold_logits[:1].softmax(1), atol=1e-12)
+    shares = labels.bincount() / len(labels)
+    assert found.loss is not None
+    assert found.loss >= float(-(shares * shares.log()).sum()) - 1e-6, "no less than the labels' shares alone tell"
