@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError
-from nlptl.evaluation.reading import cut_texts, language_fit
+from nlptl.evaluation.missed_text import cut_texts, language_fit
 from nlptl.evaluation.scores import unknown_share
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule, tokenize
