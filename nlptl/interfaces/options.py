@@ -67,8 +67,8 @@ def reading_settings(**given: object) -> DataSettings:
 
 def check_settings_fit(option: str, file: Path, *, text_column: list[str] | None, **given: object) -> None:
     """Raise ConfigError for settings that are given, although a file of this ending cannot have them."""
+    from nlptl.data.compressed_files import bare_name
     from nlptl.data.data_settings import misfitting_settings
-    from nlptl.data.packing import bare_name
 
     found = misfitting_settings(str(file), [name for name, value in given.items() if value is not None])
     if text_column and bare_name(file).endswith(".txt"):
