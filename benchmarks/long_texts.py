@@ -4,10 +4,10 @@
 
 DIR holds imdb, amazon_mdsd (books, dvd, electronics, kitchen) and ag_news, whose texts are short, as JSON lines. Of each 500
 test rows (of Amazon, which has none of its own, 500 rows) and 600 training rows are drawn; subject asks which of the four
-kinds of goods an Amazon review is about. Every set is encoded twice by MiniLM, a text or a sentence cut at 256 tokens, a text read by
-sentence at 1,024; scikit-learn's logistic regression learns from 8 and 32 labels each in 20 draws (seeds 0 to 19). Development used training rows of imdb and
-other draws of Amazon's rows. Where nlptl is not installed: PYTHONPATH=. python benchmarks/long_texts.py …. Writes
-benchmarks/results/long-texts.json (…-cuda.json on a GPU).
+kinds of goods an Amazon review is about. Every set is encoded twice by MiniLM: a text or a sentence is cut at 256 tokens, a
+text that is read by sentence at 1,024. scikit-learn's logistic regression learns from 8 and 32 labels each in 20 draws (seeds
+0 to 19). Development used training rows of imdb and other draws of Amazon's rows. Where nlptl is not installed:
+PYTHONPATH=. python benchmarks/long_texts.py …. Writes benchmarks/results/long-texts.json (…-cuda.json on a GPU).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic_core import PydanticCustomError
 
 from nlptl.config import Config
+from nlptl.data.compressed_files import bare_name
 from nlptl.data.limits import MAX_TEXT_LENGTH
-from nlptl.data.packing import bare_name
 from nlptl.data.row_checks import names_by_label
 from nlptl.faults import NO_SOURCE, PREDICATE, shown
 from nlptl.input_paths import InputPath

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.data.arrow_rows import arrow_rows
+from nlptl.data.compressed_files import Packing, read_bytes
 from nlptl.data.limits import check_ratio
-from nlptl.data.packing import Packing, read_bytes
 from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows
 from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import DataError, first_line

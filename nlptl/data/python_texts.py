@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.compressed_files import bare_name
 from nlptl.data.data_settings import DataSettings
-from nlptl.data.packing import bare_name
 from nlptl.data.python_columns import (
     are_columns,
     are_two_pairs,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nlptl.config import did_you_mean
+from nlptl.data.compressed_files import Packing, bare_name, packing_of
 from nlptl.data.csv_layouts import CsvLayout, LayoutSettings, find_layout
 from nlptl.data.csv_rows import find_columns, read_csv
 from nlptl.data.limits import MAX_TEXT_LENGTH, check_lengths
-from nlptl.data.packing import Packing, bare_name, packing_of
 from nlptl.data.parquet_rows import parquet_columns, read_parquet
 from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows, joined_text
 from nlptl.data.text_blocks import read_blocks

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nlptl.data.compressed_files import Packing, check_is_text, packing_of, read_bytes
 from nlptl.data.limits import MAX_TEXT_LENGTH, max_line_length
-from nlptl.data.packing import Packing, check_is_text, packing_of, read_bytes
 from nlptl.errors import DataError
 
 _MARKS = {  # byte-order marks; that of UTF-32 begins with that of UTF-16

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from nlptl.data.packing import first_bytes
+from nlptl.data.compressed_files import first_bytes
 from nlptl.data.row_checks import UnreadCell
 
 _BLOCK_BYTES = 1 << 20

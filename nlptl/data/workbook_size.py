@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.data.packing import first_bytes
+from nlptl.data.compressed_files import first_bytes
 from nlptl.errors import DataError
 
 _MAX_BYTES = 1 << 30  # of the unpacked file, and of a sheet's texts

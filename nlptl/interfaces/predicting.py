@@ -36,7 +36,7 @@ from nlptl.interfaces.terminal import print_exactly, remark
 if TYPE_CHECKING:
     from nlptl.data import DataSettings
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
-    from nlptl.interfaces.prediction_lines import Columns, OutputForm
+    from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
 
 PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
 FILES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", ".xlsx", ".xlsm", ".xls", ".gz", ".bz2")  # of texts
@@ -90,7 +90,7 @@ def predict(
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.console import progress_for
-    from nlptl.interfaces.prediction_lines import Columns, prediction_blocks
+    from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
 
     given = {
         "--keep": keep, "--keep-column": keep_column, "--text-column": text_column, "--no-header": no_header,
@@ -106,14 +106,14 @@ def predict(
         )  # fmt: skip
         if file is not None:
             check_settings_fit(
-                "--file", file, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+                "--file", file, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
                 header=False if no_header else None,
             )  # fmt: skip
         kept = None if keep else tuple(keep_column or ())
         found = _input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
-        columns = Columns.of(found.kept, classifier.labels)
+        columns = OutputColumns.of(found.kept, classifier.labels)
         if not quiet:
             _tell_names(columns, form)
         # On a terminal the results themselves show how far it has come.
@@ -191,7 +191,7 @@ def _input(
     return from_file(file, settings=settings, empty_text=empty_text, keep=keep, on_remark=on_remark)
 
 
-def _tell_names(columns: Columns, form: OutputForm) -> None:
+def _tell_names(columns: OutputColumns, form: OutputForm) -> None:
     renamed = [name for name in columns.added(form) if name.startswith("predicted_")]
     if renamed:
         remark(f"The file has columns of these names; the predictions stand in {', '.join(renamed)}.")

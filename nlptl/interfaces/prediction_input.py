@@ -22,7 +22,7 @@ EmptyText = Literal["refuse", "skip", "empty"]
 
 
 @dataclass(frozen=True)
-class Rows:
+class InputRows:
     """Batch of rows: their texts, None where there is none, and what is kept of each."""
 
     texts: Sequence[str | None]
@@ -47,14 +47,14 @@ class PredictionInput:
     """Rows to predict. `kept` names the columns that are kept; `total` is the number of texts, if known."""
 
     kept: tuple[str, ...]
-    batches: Iterator[Rows]
+    batches: Iterator[InputRows]
     total: int | None = None
     without_text: WithoutText = field(default_factory=WithoutText)
 
 
 def one_text(text: str) -> PredictionInput:
     """Return one text as input."""
-    return PredictionInput(("text",), iter([Rows([text], [(text,)])]), total=1)
+    return PredictionInput(("text",), iter([InputRows([text], [(text,)])]), total=1)
 
 
 def from_stdin(*, empty_text: EmptyText, max_text_length: int) -> PredictionInput:
@@ -63,12 +63,12 @@ def from_stdin(*, empty_text: EmptyText, max_text_length: int) -> PredictionInpu
         sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     without_text = WithoutText()
 
-    def rows(lines: Lines) -> Rows:
+    def rows(lines: Lines) -> InputRows:
         for number, text in enumerate(lines.texts, lines.first):
             if not text.strip():
                 without_text.add(f"stdin:{number}")
         kept = [text for text in lines.texts if text.strip() or empty_text != "skip"]
-        return Rows([text if text.strip() else None for text in kept], [(text,) for text in kept])
+        return InputRows([text if text.strip() else None for text in kept], [(text,) for text in kept])
 
     return PredictionInput(
         ("text",), map(rows, lines_in_batches(sys.stdin, max_length=max_text_length)), without_text=without_text
@@ -96,12 +96,12 @@ def from_file(
         total += len(_checked(raw, opened.origin, empty_text, without_text))
         for record in raw.records or ():
             names |= dict.fromkeys(record if isinstance(record, Mapping) else ())
-    choice = _Choice.of(tuple(names), opened.names, keep, text=_text_name(settings, keep), where=str(path))
+    choice = _KeptColumns.of(tuple(names), opened.names, keep, text=_text_name(settings, keep), where=str(path))
 
-    def batches() -> Iterator[Rows]:
+    def batches() -> Iterator[InputRows]:
         for raw in opened.rows():
             texts = _checked(raw, opened.origin, empty_text, WithoutText())
-            yield Rows([*texts.values()], [choice.of_row(raw, place) for place in texts])
+            yield InputRows([*texts.values()], [choice.of_row(raw, place) for place in texts])
 
     return PredictionInput(choice.names, batches(), total, without_text)
 
@@ -118,7 +118,7 @@ def _text_name(settings: DataSettings, keep: tuple[str, ...] | None) -> str:
 
 
 @dataclass(frozen=True)
-class _Choice:
+class _KeptColumns:
     """Columns to keep of each row."""
 
     names: tuple[str, ...]
@@ -128,7 +128,7 @@ class _Choice:
     @classmethod
     def of(
         cls, found: tuple[str, ...], header: tuple[str, ...], keep: tuple[str, ...] | None, *, text: str, where: str
-    ) -> _Choice:
+    ) -> _KeptColumns:
         from nlptl.data.row_checks import names_shown
 
         if keep is None and (header or found):  # not of a .txt file

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from nlptl.interfaces.prediction_input import Rows
+    from nlptl.interfaces.prediction_input import InputRows
     from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
@@ -33,7 +33,7 @@ class OutputForm:
 
 
 @dataclass(frozen=True)
-class Columns:
+class OutputColumns:
     """Names of the columns: those of the input, and those that predictions add."""
 
     kept: tuple[str, ...]
@@ -43,7 +43,7 @@ class Columns:
     each: tuple[str, ...]  # the column of each label's probability in CSV
 
     @classmethod
-    def of(cls, kept: Sequence[str], labels: Sequence[str]) -> Columns:
+    def of(cls, kept: Sequence[str], labels: Sequence[str]) -> OutputColumns:
         """Name what is added: `label`, or `predicted_label` where the input has such a column, and so on."""
         keys: list[str] = []
         for name in kept:
@@ -72,7 +72,7 @@ class Columns:
 
 
 def prediction_blocks(
-    classifier: TextClassifier, batches: Iterable[Rows], *, columns: Columns, form: OutputForm,
+    classifier: TextClassifier, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
     after_batch: Callable[[int], None],
 ) -> Iterator[str]:  # fmt: skip
     """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text.
@@ -115,7 +115,7 @@ def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
 
 
 def _json_row(
-    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: Columns, form: OutputForm
+    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: OutputColumns, form: OutputForm
 ) -> str:
     found = dict(zip(columns.keys, kept, strict=True))
     found[columns.label] = labels[shares.index(max(shares))] if shares else None

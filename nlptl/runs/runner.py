@@ -23,7 +23,7 @@ from nlptl.artifact import (
 from nlptl.context import Record, RunContext
 from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.evaluation.reading import cut_texts, cut_texts_sentence
+from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import Evaluation, load_classifier, scored_as_it_stands, unknown_share
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result

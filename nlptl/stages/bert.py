@@ -133,7 +133,7 @@ class Bert(Stage):
 
     def remarks(self, data: TextData) -> list[str]:
         """Return what pretrained weights would miss of the texts: a language, or the ends of long texts."""
-        from nlptl.evaluation.reading import cut_texts, cut_texts_sentence, language_sentence
+        from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence, language_sentence
 
         if self.weights is None:
             return []
@@ -154,7 +154,7 @@ class Bert(Stage):
 
         Raises ConfigError for settings that do not suit the weights, DataError for a pile that is too small.
         """
-        from nlptl.evaluation.reading import language_sentence
+        from nlptl.evaluation.missed_text import language_sentence
         from nlptl.models import attention
         from nlptl.models.encoder import count_parameters
         from nlptl.pretraining.encoders.continued import check_plain

@@ -89,7 +89,7 @@ def test_blocks_hold_whole_lines_and_their_numbers(data: bytes, size: int, tmp_p
     text = data.decode("utf-8", errors="ignore").lstrip("\ufeff\ufffe")
     path.write_bytes(text.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nlptl.data.packing._BLOCK_BYTES", size)
+        patch.setattr("nlptl.data.compressed_files._BLOCK_BYTES", size)
         blocks = list(read_blocks(path, TextFormat()))
     assert "".join(block for _, block in blocks) == text
     line = 1

@@ -180,7 +180,7 @@ def test_paths_that_are_no_files() -> None:
 @pytest.mark.parametrize("name", ["a.csv", "a.txt.gz", "a.parquet", "a.xlsx"])
 def test_a_file_that_may_not_be_read_is_told_as_such(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(name).write_bytes(b"text\na\n")
-    monkeypatch.setattr("nlptl.data.packing._opened", _refused)
+    monkeypatch.setattr("nlptl.data.compressed_files._opened", _refused)
     assert fault(name, None) == (
         f"{name}: the file cannot be read (Permission denied). Check the file and its permissions."
     )

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.interfaces.prediction_input import Rows
-from nlptl.interfaces.prediction_lines import FORMULA, Columns, OutputForm, csv_cell, prediction_blocks
+from nlptl.interfaces.prediction_input import InputRows
+from nlptl.interfaces.prediction_lines import FORMULA, OutputColumns, OutputForm, csv_cell, prediction_blocks
 
 NASTY = st.text(st.sampled_from("ab,;\t\"'\r\n \x00\x0b\x1c\x85\u2028é語\ufeff=+@-|"), max_size=12)
 PLAIN = OutputForm()
@@ -36,8 +36,8 @@ def written(
     rows: Sequence[Sequence[object]] | None = None,
 ) -> str:  # fmt: skip
     classifier: Any = Fake(labels)
-    batches = [Rows(texts, rows or [(text,) for text in texts])]
-    columns = Columns.of(kept, classifier.labels)
+    batches = [InputRows(texts, rows or [(text,) for text in texts])]
+    columns = OutputColumns.of(kept, classifier.labels)
     blocks = prediction_blocks(classifier, batches, columns=columns, form=form, after_batch=lambda count: None)
     return "".join(blocks)
 

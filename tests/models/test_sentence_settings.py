@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.evaluation.reading import cut_texts
+from nlptl.evaluation.missed_text import cut_texts
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.packing import Batch
