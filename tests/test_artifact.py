@@ -291,7 +291,7 @@ def test_what_is_no_path_is_told(path: object) -> None:
         with pytest.raises(ArtifactError) as caught:
             call(path)  # type: ignore[arg-type]
         assert str(caught.value) == (
-            f"path: found {path!r} of the type {type(path).__name__}; expected a text or a Path. Give one."
+            f"{path!r}: is of the type {type(path).__name__}, but must be a path: a str or a pathlib.Path. Give one."
         )
 
 

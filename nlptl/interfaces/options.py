@@ -65,11 +65,14 @@ def reading_settings(**given: object) -> DataSettings:
     return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
 
 
-def check_settings_fit(option: str, file: Path, **given: object) -> None:
+def check_settings_fit(option: str, file: Path, *, text_column: list[str] | None, **given: object) -> None:
     """Raise ConfigError for settings that are given, although a file of this ending cannot have them."""
+    from nlptl.data.compressed_files import bare_name
     from nlptl.data.data_settings import misfitting_settings
 
     found = misfitting_settings(str(file), [name for name, value in given.items() if value is not None])
+    if text_column and bare_name(file).endswith(".txt"):
+        found.append(f"{file} has no columns, since it is a .txt file. Remove `text_column:`.")
     if found:
         raise ConfigError([f"{option}: {sentence}" for sentence in found])
 

@@ -106,7 +106,7 @@ def predict(
         )  # fmt: skip
         if file is not None:
             check_settings_fit(
-                "--file", file, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+                "--file", file, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
                 header=False if no_header else None,
             )  # fmt: skip
         kept = None if keep else tuple(keep_column or ())

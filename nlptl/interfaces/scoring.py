@@ -79,7 +79,7 @@ def evaluate(
             max_text_length=max_text_length,
         )  # fmt: skip
         check_settings_fit(
-            "--test", test, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
+            "--test", test, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
             header=False if no_header else None,
         )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))

@@ -680,7 +680,7 @@ def test_a_wrong_column_is_one_fault(name: str, value: object, told: str) -> Non
     [
         ("Wrong.txt", "text,label\na,x\n", "Wrong.csv"),
         ("wrong.txt", '"label";"text"\n"x";"a"\n', "wrong.csv"),
-        ("wrong.txt.gz", gzip.compress(b"Text\tLabel\na\tx\n"), "wrong.tsv.gz"),
+        ("wrong.txt.gz", gzip.compress(b"Text\tLabel\na\tx\n", mtime=0), "wrong.tsv.gz"),
         ("wrong.txt", "a text, and a label\n", ""),
         ("wrong.txt", b"a\x81\n", ""),
     ],

@@ -270,6 +270,7 @@ def test_a_text_that_is_the_name_of_a_file(
     ("name", "options", "told"),
     [
         ("whole.csv", ("--sheet", "Tab"), "has no sheet, since it is a .csv file. Remove --sheet."),
+        ("in.txt", ("--text-column", "a"), "has no columns, since it is a .txt file. Remove --text-column."),
         ("in.jsonl", ("--no-header",), "has no header, since it is a .jsonl file. Remove --no-header."),
         ("in.parquet", ("--encoding", "cp1252"), "has no encoding, since it is a .parquet file. Remove --encoding."),
         (

@@ -402,7 +402,7 @@ def test_settings_of_a_tokenizer(changes: dict[str, Any], reason: str, tmp_path:
     [
         ('{"Regex": "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
         (r'{"Rege\u0078" : "(a+)+"}', "the pattern '(a+)+' may take exponential time"),
-        (json.dumps({"Regex": "a" * 2_001}), "the pattern 'aaaaaaaa"),
+        (json.dumps({"Regex": "a" * 20_001}), f"the pattern '{'a' * 56}... may take exponential time"),
         ('{"Regex": "a"}' * 65, "it has more than 64 patterns"),
         ('{"type": "Regex", "x": "(a+)+"}' + '{"Regex": "a"}' * 64, None),
         (r"\"" * 500_000, None),

@@ -16,7 +16,8 @@ from nlptl.evaluation.missed_text import cut_texts, language_fit
 from nlptl.evaluation.scores import unknown_share
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import TokenRule, tokenize
-from nlptl.models.tokenizer_files import check_tokenizer
+from nlptl.models.tokenizer_files import check_tokenizer, read_tokenizer
+from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 from tests.models.test_weights import loaded
 from tests.models.tiny import tiny_encoder, tiny_folder
 
@@ -90,6 +91,13 @@ def test_a_pattern_that_backtracks_for_ever_is_refused(own: bool, part: str, tmp
     change_tokenizer(folder, **{part: parts[part]})
     with pytest.raises(ArtifactError, match=r"the pattern '\(\?:a\|aa\)\+\(\?=q\|z\)' may take exponential time"):
         Encoder.read_files(folder) if own else loaded(folder)
+
+
+@pytest.mark.filterwarnings("ignore:text.keep_negations")
+def test_the_longest_pattern_of_word_vectors_is_accepted(tmp_path: Path) -> None:
+    """It holds all stop words, in more than 2,000 characters."""
+    untrained_tokenizer(TextSettings(stop_words=True, keep_negations=False)).save(str(tmp_path / "tokenizer.json"))
+    read_tokenizer(tmp_path / "tokenizer.json")
 
 
 def failing(encoder: Encoder) -> Encoder:
