@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -180,7 +181,8 @@ def relative_project(place: Path, review_files: Path) -> Path:
     text = (review_files / "small.yaml").read_text() + STUDY.format(review_files)
     (place / "small.yaml").write_text(text.replace(f"{review_files}/", ""))
     assert str(review_files) not in (place / "small.yaml").read_text()
-    run(place, "stages.0.epochs=1")
+    with contextlib.chdir(place):
+        run(Path(), "stages.0.epochs=1")
     return place
 
 
@@ -194,6 +196,12 @@ def turn_labels(path: Path) -> None:
     assert path.read_text() != text
 
 
+def looks_inside(folder: Path, monkeypatch: pytest.MonkeyPatch, *assignments: str) -> tuple[bool, RunResult]:
+    """Run by relative paths, as one does on the command line."""
+    with contextlib.chdir(folder):
+        return looks(Path(), monkeypatch, *assignments)
+
+
 @pytest.mark.parametrize("way", ["copied", "copied with its times", "moved", "behind a link"])
 @pytest.mark.parametrize("name", ["train.csv", "test.csv", "more.csv"])
 def test_a_project_that_stands_elsewhere_is_kept_for_its_own_files(
@@ -204,20 +212,20 @@ def test_a_project_that_stands_elsewhere_is_kept_for_its_own_files(
         shutil.move(first, other)
     elif way == "behind a link":
         (link := tmp_path / "link").symlink_to(first)
-        run(link, "stages.0.epochs=1")
+        looks_inside(link, monkeypatch, "stages.0.epochs=1")
         shutil.copytree(first, other)
         link.unlink()
         link.symlink_to(other)
         other = link
     else:
         subprocess.run(["cp", *(["-a"] if "times" in way else ["-r"]), first, other], check=True)
-    looked, result = looks(other, monkeypatch, "stages.0.epochs=1")
+    looked, result = looks_inside(other, monkeypatch, "stages.0.epochs=1")
     assert looked
     assert all(outcome.kept for outcome in result.stages)
-    assert not looks(other, monkeypatch, "stages.0.epochs=1")[0]
+    assert not looks_inside(other, monkeypatch, "stages.0.epochs=1")[0]
     before = [(other / "out" / file).read_text() for file in ("evaluation.json", "comparison.jsonl")]
     turn_labels(other / name)
-    looked, result = looks(other, monkeypatch, "stages.0.epochs=1")
+    looked, result = looks_inside(other, monkeypatch, "stages.0.epochs=1")
     assert looked
     assert result.stages[-1].kept == (name != "train.csv")
     after = [(other / "out" / file).read_text() for file in ("evaluation.json", "comparison.jsonl")]
@@ -233,7 +241,7 @@ def test_a_copied_run_folder_is_looked_at_before_it_is_kept(
     turn_labels(second / "test.csv")
     shutil.rmtree(second / "out")
     shutil.copytree(first / "out", second / "out")
-    looked, result = looks(second, monkeypatch, "stages.0.epochs=1")
+    looked, result = looks_inside(second, monkeypatch, "stages.0.epochs=1")
     assert looked
     assert result.scores is not None
     old = read_scores(first / "out")
