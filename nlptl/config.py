@@ -158,11 +158,11 @@ def _told_in_python(model: type[Config]) -> Iterator[None]:
         raise ConfigError(list(fault_sentences(model, error, model.__name__, in_python=True))) from None
 
 
-def whole_number(value: object) -> int | None:
+def whole_number(value: Any) -> int | None:
     """Return a whole number, of NumPy too, as an int; None for anything else, True and False among them."""
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
         return None
     try:
-        return operator.index(value)  # type: ignore[arg-type]
+        return operator.index(value)
     except TypeError:
         return None

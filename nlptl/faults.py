@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,9 +11,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nlptl.errors import printable
+from nlptl.setting_types import (
+    UNION_MEMBERS,
+    bare_type,
+    block_name,
+    field_names,
+    fields_of,
+    is_one_of,
+    member_named,
+    tags_of,
+    type_inside,
+    union_members,
+)
 
 if typing.TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 MAX_SENTENCES = 20  # that are told at once
@@ -39,16 +49,6 @@ SOURCE_IN_PYTHON = (
 )
 NO_MEMBER = "no_member"  # of ours: a value that no member of a union accepts
 WRONG_TYPE = (*NO_BLOCK, *NO_LIST, *NO_OPTION, *PLAIN_VALUES, "none_required")  # than that of a member of a union
-UNION_MEMBERS = (  # how pydantic's name of a union's member begins, its types, and its description
-    (("literal[",), (typing.Literal,), ""),
-    (("dict[", "constrained-dict"), (dict, Mapping), "a block such as {name: value}"),
-    (("list[", "constrained-list", "tuple["), (list, tuple, Sequence), "a list such as [a, b]"),
-    (("int", "constrained-int"), (int,), "a whole number"),
-    (("float", "constrained-float"), (float,), "a number"),
-    (("bool",), (bool,), "true or false"),
-    (("str", "constrained-str"), (str,), "a text"),
-    (("none",), (type(None),), "null"),
-)
 
 BY_GRADIENT = ("learning_rate", "epochs", "l2", "batch_size", "folds", "patience", "label_weights", "label_smoothing")
 MOVED = {  # where a setting of an earlier version went, by the name of its block and its own
@@ -138,19 +138,19 @@ class _LocatedFault:
         union = chosen_from = None
         loc = [part for part in fault["loc"] if part != "[key]"]
         for part in loc:
-            annotation = _bare(annotation)
-            members = _union_members(annotation)
+            annotation = bare_type(annotation)
+            members = union_members(annotation)
             if members:
-                if choice is None and not _tags(annotation)[1]:
+                if choice is None and not tags_of(annotation)[1]:
                     choice = _Choice(len(path), annotation, part)
-                chosen_from, annotation = annotation, _member(annotation, part)
+                chosen_from, annotation = annotation, member_named(annotation, part)
                 owner = annotation
                 continue
             owner, union, chosen_from = annotation, chosen_from, None
             path.append(str(part))
-            annotation = _inside(annotation, part)
-        expected = _bare(annotation)
-        if path and _field_names(expected) and path[-1] not in _field_names(owner):
+            annotation = type_inside(annotation, part)
+        expected = bare_type(annotation)
+        if path and field_names(expected) and path[-1] not in field_names(owner):
             owner = expected
         of_key = len(loc) < len(fault["loc"])
         context, found = fault.get("ctx") or {}, fault["input"]
@@ -189,10 +189,10 @@ def _predicate(fault: _LocatedFault) -> str:
     if fault.of_key:
         return f": the name {found} must be a text. Put it in quotes."
     if kind in ("extra_forbidden", "invalid_key"):
-        known = list(_fields(fault.owner)) if fault.in_python else _field_names(fault.owner)
+        known = list(fields_of(fault.owner)) if fault.in_python else field_names(fault.owner)
         meant = _of_others(fault) or f".{did_you_mean(fault.path[-1], known)}"
         unknown = f"is not a setting{meant} Known here: {', '.join(known) or 'none'}."
-        moved = MOVED.get((_block_name(fault.owner), fault.path[-1]), "")
+        moved = MOVED.get((block_name(fault.owner), fault.path[-1]), "")
         update = _setting("update", {"method": "...", fault.path[-1]: "..."}, fault.in_python)
         return f" {moved.replace('{update}', update) or _further_inside(fault) or unknown}"
     if kind == "missing":
@@ -208,12 +208,12 @@ def _further_inside(fault: _LocatedFault) -> str:
     """Say in which inner blocks an unknown name is a setting, and show it there; empty if it is in none."""
     name, examples = fault.path[-1], {}
     value = "..." if isinstance(fault.found, dict | list) or len(str(fault.found)) > MAX_SHOWN else fault.found
-    for field, info in _fields(fault.owner).items():
-        tag, tags = _tags(info.annotation)
-        members = _union_members(info.annotation) or [_bare(info.annotation)]
-        known = [member for member in members if name in _field_names(member)]
+    for field, info in fields_of(fault.owner).items():
+        tag, tags = tags_of(info.annotation)
+        members = union_members(info.annotation) or [bare_type(info.annotation)]
+        known = [member for member in members if name in field_names(member)]
         if known:
-            example: dict[str, object] = {tag: _block_name(known[0])} if tag else {}
+            example: dict[str, object] = {tag: block_name(known[0])} if tag else {}
             example[name] = (_closest(str(value), tags) or tags[0]) if name == tag else value
             block = field if fault.in_python else info.alias or field
             examples[block] = _setting(block, example, fault.in_python)
@@ -225,9 +225,9 @@ def _further_inside(fault: _LocatedFault) -> str:
 
 def _of_others(fault: _LocatedFault) -> str:
     """Say which other blocks of the union take a name; empty if none does, or the union's blocks have no tags."""
-    tags = _tags(fault.union)[1]
-    taking = [one for one in _union_members(fault.union) if tags and fault.path[-1] in _field_names(one)]
-    return f" of {_block_name(fault.owner)}, but of {', '.join(map(_block_name, taking))}." if taking else ""
+    tags = tags_of(fault.union)[1]
+    taking = [one for one in union_members(fault.union) if tags and fault.path[-1] in field_names(one)]
+    return f" of {block_name(fault.owner)}, but of {', '.join(map(block_name, taking))}." if taking else ""
 
 
 def _required_option(fault: _LocatedFault) -> str:
@@ -238,7 +238,7 @@ def _required_option(fault: _LocatedFault) -> str:
         return f"must be one of {', '.join(options)}.{did_you_mean(str(fault.found), options)}"
     if fault.kind == "union_tag_not_found":
         tag = str(fault.context.get("discriminator", "")).strip("'")
-        meant = _tagged(fault.found, tag, _tags(fault.expected)[1])
+        meant = _tagged(fault.found, tag, tags_of(fault.expected)[1])
         if fault.in_python:
             return f"must be a block with {tag!r}. {f'Write {meant[0]!r}' if meant else 'Add it'}."
         return f"must be a block with `{tag}: ...`. {f'Write {_flow(meant[0])}' if meant else 'Add that line'}."
@@ -267,9 +267,9 @@ def _required_value(fault: _LocatedFault) -> str:
 
 def _block(found: object, expected: object, in_python: bool) -> str:
     """Require a block, and show one."""
-    name, tags = _tags(expected)
+    name, tags = tags_of(expected)
     if not tags:
-        known = ", ".join(_field_names(expected))
+        known = ", ".join(field_names(expected))
         example = "{'name': value}" if in_python else "{name: value}"
         return f"must be a block of settings ({known})." if known else f"must be a block such as {example}."
     close = _closest(found, tags) if isinstance(found, str) else ""
@@ -282,12 +282,12 @@ def _block(found: object, expected: object, in_python: bool) -> str:
 def _such_as(found: object, expected: object, in_python: bool) -> str:
     """Return " such as [...]" with what was found as items, or what may stand there; else nothing."""
     arguments = typing.get_args(expected)
-    item = _bare(arguments[0]) if arguments else None
-    name, tags = _tags(item)
+    item = bare_type(arguments[0]) if arguments else None
+    name, tags = tags_of(item)
     examples: list[object] = []
     if isinstance(found, dict) and tags and name not in found:
         examples = [*_tagged(found, name, tags)] or [{name: tags[0]}]
-    elif (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or _field_names(item))):
+    elif (isinstance(found, str) and item is str) or (isinstance(found, dict) and (tags or field_names(item))):
         examples = [found]
     elif tags:
         examples = [{name: (isinstance(found, str) and _closest(found, tags)) or tags[0]}]
@@ -323,13 +323,13 @@ def _one_of_members(found: object, union: object) -> str:
     """Require one of the members of a union."""
     options: list[str] = []
     parts: list[str] = []
-    for member in _union_members(union):
+    for member in union_members(union):
         if typing.get_origin(member) is typing.Literal:
             options = [str(option) for option in typing.get_args(member)]
             parts.append(f"one of {', '.join(options)}")
             continue
-        known = _field_names(member)
-        described = (description for _, kinds, description in UNION_MEMBERS if _is_one_of(member, kinds))
+        known = field_names(member)
+        described = (description for _, kinds, description in UNION_MEMBERS if is_one_of(member, kinds))
         parts.append(f"a block of settings ({', '.join(known)})" if known else next(described, "something else"))
     return f"must be {', or '.join(parts)}.{did_you_mean(str(found), options)}"
 
@@ -338,81 +338,3 @@ def _closest(word: str, known: Iterable[str]) -> str:
     """Return the known word that is most like `word`, upper or lower case; empty if none is."""
     by_case = {one.casefold(): one for one in known}
     return next((by_case[one] for one in difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.6)), "")
-
-
-def _fields(owner: object) -> Mapping[str, FieldInfo]:
-    """Return the settings of a block, by name; nothing for other types."""
-    return owner.model_fields if isinstance(owner, type) and issubclass(owner, BaseModel) else {}
-
-
-def _field_names(owner: object) -> list[str]:
-    return [info.alias or name for name, info in _fields(owner).items()]
-
-
-def _block_name(owner: object) -> str:
-    """Return the value by which a block is told apart in its union; empty for a block that stands in none."""
-    tags = (info.default for info in _fields(owner).values() if typing.get_args(info.annotation) == (info.default,))
-    return next((tag for tag in tags if isinstance(tag, str)), "")
-
-
-def _tags(annotation: object) -> tuple[str, list[str]]:
-    """Return the field whose value selects a block of a union, and its values; nothing for other types."""
-    members = [member for member in _union_members(annotation) if member is not type(None)]
-    for name in _fields(members[0]) if members else ():
-        values = [typing.get_args(_fields(member)[name].annotation) for member in members if name in _fields(member)]
-        tags = [str(value[0]) for value in values if len(value) == 1 and isinstance(value[0], str)]
-        if len(tags) == len(members):
-            return name, tags
-    return "", []
-
-
-def _union_members(annotation: object) -> list[object]:
-    annotation = _bare(annotation)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [_bare(member) for member in typing.get_args(annotation)]
-    return []
-
-
-def _bare(annotation: object) -> object:
-    """Return the type without Annotated and without "or None", neither of which appears in pydantic's locations."""
-    while typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [member for member in typing.get_args(annotation) if member is not type(None)]
-        if len(members) == 1:
-            return _bare(members[0])
-    return annotation
-
-
-def _member(union: object, part: int | str) -> object:
-    """Return the member of a union that pydantic calls `part`: by its tag, if its blocks have tags."""
-    members, (_, tags) = _union_members(union), _tags(union)
-    if part in tags:
-        return [member for member in members if member is not type(None)][tags.index(str(part))]
-    return next((member for member in members if _answers_to(member, part)), None)
-
-
-def _answers_to(member: object, part: int | str) -> bool:
-    """Return whether `part` is pydantic's name of the union member: its class, its tag, or its type."""
-    if getattr(member, "__name__", None) == part or str(member) == part:
-        return True
-    if any(part in typing.get_args(info.annotation) for info in _fields(member).values()):
-        return True
-    return any(str(part).startswith(names) and _is_one_of(member, kinds) for names, kinds, _ in UNION_MEMBERS)
-
-
-def _is_one_of(member: object, kinds: tuple[object, ...]) -> bool:
-    return member in kinds or typing.get_origin(member) in kinds
-
-
-def _inside(annotation: object, part: int | str) -> object:
-    """Return the type of the value under a name, or at a position of a list."""
-    for name, info in _fields(annotation).items():
-        if part in (name, info.alias):
-            return info.annotation
-    arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) in (list, tuple, Sequence) and arguments:
-        return arguments[0]
-    if typing.get_origin(annotation) in (dict, Mapping) and len(arguments) == 2:
-        return arguments[1]
-    return None

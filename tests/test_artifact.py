@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,7 @@ from nlptl.artifact import (
     verify,
 )
 from nlptl.errors import ArtifactError
-
-
-def write_hello(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text("hello", encoding="utf-8")
+from tests.published import published, read_hello, refusal, write_hello
 
 
 def listing(folder: Path) -> list[str]:
@@ -104,21 +100,6 @@ def test_changed_and_missing_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         read_tensors(hello)
     assert str(caught.value) == f"{hello}: is no whole safetensors file; the folder is damaged. Run the stage again."
-
-
-def read_hello(folder: Path) -> str:
-    return (folder / "tokenizer.json").read_text(encoding="utf-8")
-
-
-def published(folder: Path) -> Path:
-    publish(folder, write_hello, Manifest(kind="encoder"))
-    return folder
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(ArtifactError) as caught:
-        call()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

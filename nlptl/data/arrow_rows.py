@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from nlptl.data.row_checks import Origin, RawRows, joined_text
+from nlptl.data.columns import joined_text
+from nlptl.data.row_checks import Origin, RawRows
 from nlptl.errors import DataError
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nlptl.data.row_checks import Columns
+from nlptl.data.columns import Columns
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nlptl.data.columns import ColumnPositions, Columns, joined_text
 from nlptl.data.csv_layouts import SEPARATORS, CsvLayout, wide_fields
 from nlptl.data.limits import text_too_long
-from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, joined_text, no_rows
+from nlptl.data.row_checks import RawRows, no_rows
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat
 from nlptl.errors import DataError

@@ -12,12 +12,13 @@ import numpy as np
 
 from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.columns import SETTINGS_DOOR, Door, names_shown
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.label_findings import LabelFinding, label_findings
 from nlptl.data.labelled_parts import LabelChanges, labelled_parts
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import SETTINGS_DOOR, Door, check_rows, names_shown
+from nlptl.data.row_checks import check_rows
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, open_source, places_of_rows
 from nlptl.data.table import TextTable, arrow_batch, concatenate

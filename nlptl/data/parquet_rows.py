@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.data.arrow_rows import arrow_rows
+from nlptl.data.columns import ColumnPositions, Columns
 from nlptl.data.compressed_files import Packing, read_bytes
 from nlptl.data.limits import check_ratio
-from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows
+from nlptl.data.row_checks import Origin, RawRows
 from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import DataError, first_line
 

@@ -11,7 +11,8 @@ from numbers import Integral
 from os import PathLike
 from typing import Any
 
-from nlptl.data.row_checks import Column, Columns, is_missing, joined_text, names_shown
+from nlptl.data.columns import Column, Columns, joined_text, names_shown
+from nlptl.data.row_checks import is_missing
 from nlptl.errors import DataError
 from nlptl.faults import shown
 
@@ -60,7 +61,10 @@ def _wanted(
 def _streamed(value: Any, columns: Columns, name: str) -> list[list[Any]]:
     rows, features = list(value), value.features or {}
     names = list(rows[0]) if rows else value.column_names or list(map(str, columns.wanted()))
-    column = lambda place: _named([row[names[place]] for row in rows], features.get(names[place]))  # noqa: E731
+
+    def column(place: int) -> list[Any]:
+        return _named([row[names[place]] for row in rows], features.get(names[place]))
+
     return _wanted(columns, names, column, name)
 
 

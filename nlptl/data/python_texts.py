@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
+from nlptl.data.columns import PYTHON_DOOR, Column, Columns, Door
 from nlptl.data.compressed_files import bare_name
 from nlptl.data.data_settings import DataSettings
 from nlptl.data.python_columns import (
@@ -27,19 +28,7 @@ from nlptl.data.python_columns import (
     on_one_line,
 )
 from nlptl.data.readers import SUFFIXES
-from nlptl.data.row_checks import (
-    PYTHON_DOOR,
-    Column,
-    Columns,
-    Door,
-    EmptyLabel,
-    EmptyText,
-    Origin,
-    RawRows,
-    Rows,
-    all_filled_strings,
-    check_rows,
-)
+from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, Rows, all_filled_strings, check_rows
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
 from nlptl.data.table import Label, TextTable, arrow_batch
 from nlptl.errors import ConfigError, DataError

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from nlptl.config import did_you_mean
+from nlptl.data.columns import ColumnPositions, Columns, joined_text
 from nlptl.data.compressed_files import Packing, bare_name, packing_of
 from nlptl.data.csv_layouts import CsvLayout, LayoutSettings, find_layout
 from nlptl.data.csv_rows import find_columns, read_csv
 from nlptl.data.limits import MAX_TEXT_LENGTH, check_lengths
 from nlptl.data.parquet_rows import parquet_columns, read_parquet
-from nlptl.data.row_checks import ColumnPositions, Columns, Origin, RawRows, joined_text
+from nlptl.data.row_checks import Origin, RawRows
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import TextFormat, survey
 from nlptl.data.workbooks import WORKBOOK_SUFFIXES, WorkbookTable, open_workbook
@@ -144,7 +146,7 @@ def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawR
                 continue
             record = _json_object(source, f"{path}:{line}")
             records.append(record)
-            row: Mapping[str | int, object] = record  # type: ignore[assignment]
+            row = cast("Mapping[str | int, object]", record)
             if not wanted <= row.keys():
                 row = _under_wanted_names(row, columns, f"{path}:{line}")
             lines.append(line)

@@ -15,12 +15,13 @@ from nlptl.artifact import file_digest
 from nlptl.config import did_you_mean
 from nlptl.data.arrow_rows import arrow_rows
 from nlptl.data.cache import cached_table
+from nlptl.data.columns import SETTINGS_DOOR, Columns, Door
 from nlptl.data.compressed_files import bare_name
 from nlptl.data.csv_layouts import SEPARATORS, LayoutSettings
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hub import load_hub
 from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
-from nlptl.data.row_checks import SETTINGS_DOOR, Columns, Door, EmptyLabel, EmptyText, Origin, RawRows, check_rows
+from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.data.text_blocks import read_blocks
 from nlptl.data.text_format import survey

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nlptl.data.collected_faults import CollectedFaults
-from nlptl.data.row_checks import (
+from nlptl.data.columns import PYTHON_DOOR
+from nlptl.data.row_checks import (  # fmt: skip
     HALF_CHARACTER,
-    PYTHON_DOOR,
     EmptyLabel,
     EmptyText,
     Origin,
@@ -25,7 +25,7 @@ from nlptl.data.row_checks import (
     check_rows,
     half_character,
     no_rows,
-)  # fmt: skip
+)
 from nlptl.errors import DataError
 
 if TYPE_CHECKING:

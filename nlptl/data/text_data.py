@@ -13,11 +13,12 @@ from typing import Any, ClassVar, TypeAlias
 from nlptl.artifact import digest_of
 from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
+from nlptl.data.columns import Column, names_shown
 from nlptl.data.label_findings import LabelFinding, look_like_ids
 from nlptl.data.label_spelling import spelt_as_known
 from nlptl.data.labelled_parts import labelled_parts, with_rows_of
 from nlptl.data.python_texts import LabelledLike, TextColumns, TextsLike, labelled_table, texts_table
-from nlptl.data.row_checks import Column, EmptyLabel, EmptyText, names_by_label, names_shown
+from nlptl.data.row_checks import EmptyLabel, EmptyText, names_by_label
 from nlptl.data.table import TextTable
 from nlptl.errors import DataError
 from nlptl.faults import shown

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from xml.etree.ElementTree import ParseError
 
 from nlptl.config import did_you_mean
-from nlptl.data.row_checks import ColumnPositions, Columns, RawRows, UnreadCell, joined_text, names_shown, no_rows
+from nlptl.data.columns import ColumnPositions, Columns, joined_text, names_shown
+from nlptl.data.row_checks import RawRows, UnreadCell, no_rows
 from nlptl.data.workbook_gaps import WorkbookGaps, find_gaps
 from nlptl.data.workbook_size import check_size
 from nlptl.errors import DataError, first_line
@@ -151,7 +152,7 @@ def _sheet_name(path: Path, sheet: str | int | None, names: list[str], visible: 
         return visible[0]
     if isinstance(sheet, str) and sheet in names:
         return sheet
-    number = int(sheet) if isinstance(sheet, int) or (sheet or "").isdecimal() else 0  # type: ignore[arg-type]
+    number = sheet if isinstance(sheet, int) else int(sheet) if sheet is not None and sheet.isdecimal() else 0
     if 1 <= number <= len(names):
         return names[number - 1]
     meant = did_you_mean(sheet, names) if isinstance(sheet, str) else ""

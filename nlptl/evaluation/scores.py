@@ -33,9 +33,10 @@ from nlptl.evaluation.most_frequent import MostFrequent
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.data import LabelledLike, TextTable
+    from nlptl.data.columns import Column
     from nlptl.data.learnt_texts import LearntTexts
     from nlptl.data.python_texts import TextColumns
-    from nlptl.data.row_checks import Column, EmptyLabel, EmptyText
+    from nlptl.data.row_checks import EmptyLabel, EmptyText
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -223,7 +224,7 @@ def _check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable
     """Raise DataError with a fault for each label that the classifier does not know."""
     from nlptl.config import did_you_mean
     from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
-    from nlptl.data.row_checks import names_shown
+    from nlptl.data.columns import names_shown
     from nlptl.faults import shown
 
     unknown = Counter(label for label in labels if label not in set(known))

@@ -129,7 +129,7 @@ class _KeptColumns:
     def of(
         cls, found: tuple[str, ...], header: tuple[str, ...], keep: tuple[str, ...] | None, *, text: str, where: str
     ) -> _KeptColumns:
-        from nlptl.data.row_checks import names_shown
+        from nlptl.data.columns import names_shown
 
         if keep is None and (header or found):  # not of a .txt file
             return cls(header or found, tuple(range(len(header))) if header else None, with_text=False)

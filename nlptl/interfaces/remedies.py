@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from nlptl.data.row_checks import Door
+from nlptl.data.columns import Door
 
 EVALUATE_DOOR = Door(
     empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, or --empty-text empty to "

@@ -43,7 +43,7 @@ class ForgivingStream(io.TextIOBase):
         self._stream = stream
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute there, which no subclass can set
         """Encoding of the stream below."""
         return self._stream.encoding or "utf-8"
 
@@ -176,8 +176,7 @@ def wrapped(line: str) -> str:
 def filled(text: str, width: int, *, indent: str = "", cut: bool = False) -> Iterator[str]:
     """Yield the lines of a text, broken at spaces and between wide characters. `cut` breaks longer words too."""
     if columns(text) == len(text):
-        options = {"subsequent_indent": indent, "break_long_words": cut, "break_on_hyphens": cut}
-        yield from textwrap.wrap(text, width, **options)  # type: ignore[arg-type]
+        yield from textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=cut, break_on_hyphens=cut)
         return
     line = ""
     for word in _words(text, width - columns(indent), cut=cut):

@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from nlptl.config import load_json
 from nlptl.errors import ArtifactError
@@ -198,7 +198,7 @@ def _pooling(path: Path) -> tuple[PooledBy, bool]:
         )
     known = {"word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"}
     _refuse(path, {name: value for name, value in settings.items() if not name.startswith("pooling_mode_")}, known)
-    return first, _flag(path, settings, "include_prompt", default=True)  # type: ignore[return-value]
+    return cast("PooledBy", first), _flag(path, settings, "include_prompt", default=True)
 
 
 def _dense(folder: Path) -> DenseSettings:

@@ -1,4 +1,4 @@
-"""What each settings file from outside may hold, with bounds: the one list, by which every such file is read.
+"""What settings files from outside may hold, with bounds; tokenizer_files and sentence_settings list what theirs may.
 
 Files come with weights and artifacts that anybody may have written. What stands here reaches a library; nothing else does.
 """

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nlptl.artifact import (
-    Manifest,
-    publish,
-)
 from nlptl.disk.ownership import check_replaceable, is_marked, is_ours
 from nlptl.errors import ArtifactError
-
-
-def write_hello(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text("hello", encoding="utf-8")
-
-
-def read_hello(folder: Path) -> str:
-    return (folder / "tokenizer.json").read_text(encoding="utf-8")
-
-
-def published(folder: Path) -> Path:
-    publish(folder, write_hello, Manifest(kind="encoder"))
-    return folder
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(ArtifactError) as caught:
-        call()
-    return str(caught.value)
-
+from tests.published import published, read_hello, refusal
 
 HUGGING_FACE = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 

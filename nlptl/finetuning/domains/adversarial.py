@@ -47,7 +47,7 @@ def reversed_gradient(vectors: Tensor, strength: float) -> Tensor:
     """Return vectors (B, D) unchanged; backwards their gradient is multiplied by -`strength`."""
     passed = vectors.view_as(vectors)  # whose hook leaves the gradients of other uses of `vectors` alone
     if passed.requires_grad:
-        passed.register_hook(lambda gradient: -strength * gradient)  # type: ignore[no-untyped-call]
+        passed.register_hook(lambda gradient: -strength * gradient)  # type: ignore[no-untyped-call]  # torch has no types here
     return passed
 
 

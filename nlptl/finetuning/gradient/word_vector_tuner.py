@@ -115,5 +115,5 @@ def _sub_encoder(encoder: Encoder, start: Tensor, words: Tensor) -> Encoder:
     sub_table = WordVectors(start.clone(), table.counts[rows])
     if unseen.any():
         moves = ~unseen[:, None]
-        sub_table.vectors.register_hook(lambda gradient: gradient * moves.to(gradient.device))  # type: ignore[no-untyped-call]
+        sub_table.vectors.register_hook(lambda gradient: gradient * moves.to(gradient.device))  # type: ignore[no-untyped-call]  # torch has no types here
     return encoder.with_parts(token_model=sub_table, pooling=pooling)
