@@ -40,7 +40,7 @@ def choice_lines(report: Mapping[str, Any]) -> Iterator[str]:
     found = report.get("encoder_choice")
     if not isinstance(found, dict) or not found.get("rows"):
         return
-    header = ["encoder", "held-out accuracy", "log-loss", "ms a text", "MB", "licence", "languages", "year"]
+    header = ["encoder", "evidence", "held-out accuracy", "ms a text", "MB", "licence", "languages", "year"]
     yield from ("", *table(header, [_row(row) for row in found["rows"]]))
     yield str(found["why"])
 
@@ -48,7 +48,7 @@ def choice_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def _row(row: Mapping[str, Any]) -> list[str]:
     ends = f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return [
-        str(row["encoder"]), f"{100 * row['accuracy']:.1f} {ends}", f"{row['log_loss']:.3f}", f"{row['milliseconds']:.3g}",
+        str(row["encoder"]), f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
         f"{row['megabytes']:.0f}", row["licence"] or "?", _languages(row["languages"]) or "?", str(row["year"] or "?"),
     ]  # fmt: skip
 

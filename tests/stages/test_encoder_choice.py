@@ -28,7 +28,9 @@ from nlptl.stages.bert import Bert
 from tests.models.tiny import tiny_folder
 
 GOOD, BAD = ["good", "great", "lovely"], ["bad", "dull", "wrong"]
-TEXTS = [f"the {noun} is {word}" for noun in ("film", "story", "number") for word in (*GOOD, *BAD)]
+TEXTS = [
+    f"{the} {noun} is {word}" for the in ("the", "a") for noun in ("film", "story", "number") for word in (*GOOD, *BAD)
+]
 LABELS = ["yes" if text.split()[-1] in GOOD else "no" for text in TEXTS]
 DATA = TextData(labelled=(TEXTS, LABELS))
 
@@ -70,7 +72,7 @@ def test_the_encoder_that_tells_the_labels_apart_is_taken(folders: tuple[str, st
         found = context.record.report["encoder_choice"]
         assert found["chosen"] == telling
         assert [row["encoder"] for row in found["rows"]] == [telling, blind]
-        assert found["rows"][0]["log_loss"] < found["rows"][1]["log_loss"]
+        assert found["rows"][0]["log_evidence"] > found["rows"][1]["log_evidence"]
         assert context.record.sentences[0] == found["why"]
         alone = Bert(weights=telling).run(data=TextData(), context=RunContext(device="cpu"))
         assert np.array_equal(encoder.encode(TEXTS), alone.encode(TEXTS))
@@ -81,10 +83,12 @@ def test_the_reason_says_whether_the_lead_is_beyond_the_noise(
 ) -> None:
     telling, blind = folders
     found, _ = chosen(weights=(blind, telling))
-    assert found["why"].startswith(f"Encoder: {telling} was taken of 2, with a held-out log-loss of ")
-    assert found["why"].endswith(f"below {blind}, beyond the noise.")
+    assert found["why"].startswith(
+        f"Encoder: {telling} was taken of 2, since its vectors explain the labels of 36 texts best: log-evidence "
+    )
+    assert found["why"].endswith(f"above {blind}, beyond the noise.")
     monkeypatch.setattr(encoder_choice, "Z", 1e6)
-    assert chosen(weights=(blind, telling))[0]["why"].endswith(f"below {blind}, which is within the noise.")
+    assert chosen(weights=(blind, telling))[0]["why"].endswith(f"above {blind}, which is within the noise.")
 
 
 def test_a_table_tells_score_interval_speed_and_facts(folders: tuple[str, str]) -> None:
@@ -99,7 +103,7 @@ def test_a_table_tells_score_interval_speed_and_facts(folders: tuple[str, str]) 
     size = (Path(telling) / "model.safetensors").stat().st_size
     assert first["megabytes"] == round(size / 1e6, 1)
     lines = list(choice_lines(report))
-    assert " ".join(lines[1].split()) == "encoder held-out accuracy log-loss ms a text MB licence languages year"
+    assert " ".join(lines[1].split()) == "encoder evidence held-out accuracy ms a text MB licence languages year"
     assert max(map(len, lines[:-1])) <= 100
     assert lines[-1] == report["encoder_choice"]["why"]
     assert list(choice_lines({})) == []
@@ -213,9 +217,9 @@ def test_little_time_compares_on_fewer_texts_then_skips_the_slowest(
         return [dataclasses.replace(one, pace=paces[one.name]) for one in loaded(*arguments, **named)]
 
     monkeypatch.setattr(encoder_choice, "_loaded", slow)
-    monkeypatch.setattr(encoder_choice, "COUNTS", (18, 8))
+    monkeypatch.setattr(encoder_choice, "COUNTS", (36, 8))
     whole, part = sum(map(len, TEXTS)), 8 * len(TEXTS[0])
-    assert len(_compared(monkeypatch, weights=folders, choose={"minutes": 4.2 * whole / 60})) == 18
+    assert len(_compared(monkeypatch, weights=folders, choose={"minutes": 4.2 * whole / 60})) == 36
     assert len(_compared(monkeypatch, weights=folders, choose={"minutes": 3.0 * whole / 60})) == 8
     found, warnings = chosen(weights=folders, choose={"minutes": 2.0 * part / 60})
     assert found["chosen"] == folders[0]

@@ -1,6 +1,6 @@
-"""Choice of one encoder among several by the labelled texts: held-out log-loss of a linear head over frozen vectors.
+"""Choice of one encoder among several by the labelled texts: the one whose frozen vectors explain the labels best (LogME).
 
-LogME (You et al. 2021) and the H-score chose no better (benchmarks/encoder_choice.py). Shapes: n labelled texts.
+Held-out losses of linear heads and the H-score choose worse (benchmarks/encoder_choice.py). Shapes: n labelled texts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.held_out import draw_evenly
 from nlptl.evaluation.intervals import wilson
 from nlptl.finetuning.linear import FittedHead, LabelledVectors, fit_logistic
+from nlptl.finetuning.linear.evidence import evidence_of_halves, gram_of, log_evidence
 from nlptl.finetuning.selection.encoder_limits import Candidate, Candidates, EncoderLimits, none_left
 from nlptl.finetuning.selection.long_texts import MIN_SENTENCES
 from nlptl.models.encoder import Encoder
@@ -46,16 +47,13 @@ class EncoderTrial:
     pace: float  # seconds a character
     milliseconds: float  # a text
     head: FittedHead | None = None
+    evidence: float = -math.inf  # log-evidence a text
+    halves: Tensor | None = None  # log-evidence of random halves, the same ones for all encoders
 
     @property
     def name(self) -> str:
         """Name of the weights in the settings."""
         return self.candidate.weights.name
-
-    def losses_on(self, texts: Tensor) -> Tensor:
-        """Return the held-out log-losses of the texts in a mask (n,)."""
-        assert self.head is not None
-        return self.head.losses_on(texts)
 
     def row(self) -> dict[str, Any]:
         """Return the trial as plain JSON values."""
@@ -64,7 +62,8 @@ class EncoderTrial:
         right = self.head.out_of_fold_logits[scored].argmax(dim=1) == self.head.labels[scored]
         accuracy = wilson(int(right.sum()), len(right))
         return {
-            "encoder": self.name, "accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high,
+            "encoder": self.name, "log_evidence": round(self.evidence, 4),
+            "accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high,
             "log_loss": round(float(self.head.losses().mean()), 4), "milliseconds": round(self.milliseconds, 2),
             **dataclasses.asdict(facts), "megabytes": round(facts.megabytes, 1), "languages": list(facts.languages),
         }  # fmt: skip
@@ -90,7 +89,7 @@ def choose_encoder(
     given: Candidates, load: Callable[[Weights], Encoder], texts: Sequence[str], label_ids: Sequence[int],
     limits: EncoderLimits, *, seed: int, progress: Progress,
 ) -> EncoderChoice:  # fmt: skip
-    """Encode some labelled texts by each candidate and take the one whose head predicts held-out labels best.
+    """Encode some labelled texts by each candidate and take the one whose vectors explain the labels best.
 
     Long texts are read sentence by sentence, as fine-tuning will read them. Raises ConfigError if all are too slow.
     """
@@ -110,12 +109,11 @@ def choose_encoder(
     with progress.task("comparing encoders", total=len(trials) * len(some), unit="texts") as task:
         for trial in trials:
             vectors = torch.from_numpy(_vectors(trial.encoder, some, task.advance, by_sentence=by_sentence))
-            with one_thread_if(True):
-                head = fit_logistic(LabelledVectors.of(vectors, ids_of_rows, len(labels)))
-            done.append(dataclasses.replace(trial, head=head))
-    ranked = _ranked(done)
-    rest = [trial.row() for trial in ranked]
-    return EncoderChoice(ranked[0].candidate, ranked[0].encoder, _why(ranked, len(some)), rest, skipped)
+            done.append(_scored(trial, vectors, ids_of_rows, len(labels), seed=seed))
+    evidence = [broadcast(trial.evidence) for trial in done]
+    ranked = [done[place] for place in sorted(range(len(done)), key=evidence.__getitem__, reverse=True)]
+    table = [trial.row() for trial in ranked]
+    return EncoderChoice(ranked[0].candidate, ranked[0].encoder, _why(ranked, len(some)), table, skipped)
 
 
 def remembered(
@@ -207,26 +205,29 @@ def _vectors(
         transformer.rule = before
 
 
-def _ranked(trials: Sequence[EncoderTrial]) -> list[EncoderTrial]:
-    """Return the trials by their mean held-out log-loss; all processes as process 0."""
-    losses = [broadcast(float(trial.losses_on(_scored(trials)).mean())) for trial in trials]
-    return [trials[place] for place in sorted(range(len(trials)), key=losses.__getitem__)]
-
-
-def _scored(trials: Sequence[EncoderTrial]) -> Tensor:
-    """Return the mask (n,) of the texts that were held out in all trials."""
-    return torch.stack([trial.head.scored for trial in trials if trial.head is not None]).all(dim=0)
+def _scored(trial: EncoderTrial, vectors: Tensor, label_ids: Tensor, label_count: int, *, seed: int) -> EncoderTrial:
+    """Return the trial with its evidence, and with a head, whose held-out accuracy people understand."""
+    gram, dim = gram_of(vectors), vectors.shape[1]
+    with one_thread_if(True):
+        return dataclasses.replace(
+            trial,
+            head=fit_logistic(LabelledVectors.of(vectors, label_ids, label_count)),
+            evidence=log_evidence(gram, label_ids, label_count, dim),
+            halves=evidence_of_halves(
+                gram, label_ids, label_count, dim, generator=torch.Generator().manual_seed(seed % 2**63)
+            ),
+        )
 
 
 def _why(ranked: Sequence[EncoderTrial], texts: int) -> str:
     """Tell which encoder is taken, and whether its lead over the second one is beyond the noise."""
     best, second = ranked[:2]
-    mask = _scored(ranked)
-    apart = second.losses_on(mask) - best.losses_on(mask)
-    lead, error = float(apart.mean()), float(apart.std()) / math.sqrt(len(apart)) if len(apart) > 1 else math.inf
+    assert best.halves is not None
+    assert second.halves is not None
+    lead, error = best.evidence - second.evidence, float((best.halves - second.halves).std())
     low, high = lead - Z * error, lead + Z * error
     noise = "beyond the noise" if low > 0 else "which is within the noise"
     return (
-        f"Encoder: {best.name} was taken of {len(ranked)}, with a held-out log-loss of {float(best.losses_on(mask).mean()):.3f} on "
-        f"{texts} labelled texts, {lead:.3f} [{low:.3f}, {high:.3f}] below {second.name}, {noise}."
+        f"Encoder: {best.name} was taken of {len(ranked)}, since its vectors explain the labels of {texts} texts best: "
+        f"log-evidence {best.evidence:.3f} a text, {lead:.3f} [{low:.3f}, {high:.3f}] above {second.name}, {noise}."
     )
