@@ -27,8 +27,8 @@ def known_lines() -> Iterator[str]:
     yield ""
     yield from _prompt_lines()
     for leaks in dict.fromkeys(one.leaks for one in KNOWN if one.leaks):
-        names = ", ".join(_short(one) for one in KNOWN if one.leaks == leaks)
-        yield f"Trained on {leaks}, where scores may flatter it: {names}."
+        learnt = ", ".join(_short(one) for one in KNOWN if one.leaks == leaks)
+        yield f"Trained on {leaks}, where scores may flatter it: {learnt}."
     yield (
         "`weights: [minilm, BAAI/bge-small-en-v1.5]` in the stage bert takes the one that suits the labelled texts best. Get one "
         "with hf download NAME."
