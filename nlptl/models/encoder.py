@@ -126,10 +126,12 @@ class Encoder(nn.Module):
 
     def with_views(self, views: Sequence[View]) -> Encoder:
         """Return an encoder with these views instead of its own. It shares the rest with this one."""
-        return Encoder(
+        found = Encoder(
             self.tokenizer, self.token_model, self.pooling, normalized=self.normalized,
             projection=self.projection, kept_dim=self.kept_dim, views=views,
-        ).train(self.training)  # fmt: skip
+        )  # fmt: skip
+        found.training = self.training
+        return found
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""

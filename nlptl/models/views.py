@@ -28,6 +28,7 @@ FILES = frozenset(TABLES + VOCABULARIES)
 class View(nn.Module):
     """vector(text) = weights(text) @ table - centre, where `terms` gives the weights (T,) of a text.
 
+    A text without known terms has the vector zero, which is the mean of the pile.
     Its numbers never learn, and stay on the CPU in float32 wherever the encoder goes: the weights are sparse and made there.
     """
 
@@ -55,8 +56,10 @@ class View(nn.Module):
         table = self.table.numpy()
         for begin in range(0, len(texts), TEXTS_AT_ONCE):
             part = slice(begin, begin + TEXTS_AT_ONCE)
-            found[part] = torch.from_numpy(np.asarray(self.terms.weights(texts[part]) @ table))
-        return found - self.centre
+            weights = self.terms.weights(texts[part])
+            known = torch.from_numpy(np.diff(weights.indptr) > 0)
+            found[part] = torch.from_numpy(weights @ table) - self.centre * known[:, None]
+        return found
 
     def with_columns(self, table: Tensor, centre: Tensor) -> View:
         """Return a view of more columns over the same terms: `table` (T, S) and `centre` (S,) follow those of this one."""

@@ -28,7 +28,12 @@ SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the
 
 
 def learn_ngram_view(
-    texts: Sequence[str], settings: NgramView, context: RunContext, *, length: float = 1.0, where: str = "views"
+    texts: Sequence[str],
+    settings: NgramView,
+    context: RunContext,
+    *,
+    length: float = 1.0,
+    where: str = "sentence_vectors.views",
 ) -> View:
     """Return the view by the n-grams of texts of a pile (P), whose vectors have the mean `length` over them.
 

@@ -41,7 +41,12 @@ class LearntWords:
 
 
 def learn_word_view(
-    batches: Batches, settings: WordVectorView, context: RunContext, *, length: float = 1.0, where: str = "views"
+    batches: Batches,
+    settings: WordVectorView,
+    context: RunContext,
+    *,
+    length: float = 1.0,
+    where: str = "sentence_vectors.views",
 ) -> LearntWords:
     """Learn word vectors on a pile, and its view of texts by them, whose vectors have the mean `length` over the pile.
 
