@@ -152,7 +152,7 @@ class NgramTerms:
             ngrams: list[str] = getattr(vocabulary, unit)
             idf = tensors[f"idf_{unit}"].numpy()
             if not ngrams or len(set(ngrams)) < len(ngrams) or idf.shape != (len(ngrams),):
-                raise ValueError(f"{len(ngrams)} n-grams of {unit} for {len(idf)} frequencies")
+                raise ValueError(f"n-grams of {unit} that repeat, or fit no frequencies")
             parts.append(Ngrams(unit, (least, most), ngrams, idf))
         return cls(tuple(parts))
 
