@@ -418,7 +418,7 @@ def test_an_architecture_that_is_not_supported() -> None:
         Transformer(Other(), TokenRule(), special_tokens={})
     assert str(told.value) == (
         "weights: found an encoder of type 'deberta-v2'; expected one of bert, roberta, xlm-roberta, camembert, "
-        "electra, distilbert, modernbert. Choose weights of one of them."
+        "electra, distilbert, mpnet, modernbert. Choose weights of one of them."
     )
 
 
