@@ -36,7 +36,7 @@ def test_words_that_decide_are_found_both_ways(labels: int, in_span: bool, monke
     texts, ids = _texts(60, labels)
     expert = _fit(texts, ids, labels)
     fresh, truth = _texts(30, labels, seed=5)
-    assert (expert.logits(fresh).argmax(dim=1) == truth).all()
+    assert (expert.view.vectors(fresh).argmax(dim=1) == truth).all()
     assert (expert.out_of_fold_logits.argmax(dim=1) == ids).double().mean() > 0.9
 
 
@@ -44,7 +44,7 @@ def test_labels_drawn_at_random_are_not_predicted_out_of_fold() -> None:
     texts, _ = _texts(80, 2)
     ids = torch.from_numpy(np.random.default_rng(3).permutation(np.arange(80) % 2))
     expert = _fit(texts, ids, 2)
-    assert (expert.logits(texts).argmax(dim=1) == ids).double().mean() > 0.7  # learnt by heart
+    assert (expert.view.vectors(texts).argmax(dim=1) == ids).double().mean() > 0.7  # learnt by heart
     assert (expert.out_of_fold_logits.argmax(dim=1) == ids).double().mean() < 0.6
     assert expert.out_of_fold_logits.softmax(dim=1).max() < 0.8
 
