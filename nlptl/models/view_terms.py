@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 UNKNOWN_ID = 0
 KNOWN_WORDS = TokenRule(drop=UNKNOWN_ID)
 NgramUnit = Literal["words", "characters"]
-WORD = r"\b\w+\b"
+WORD = r"\w+|[^\w\s]"  # signs count as words: "!" and "?" tell much of a short text
 
 
 class Terms(Protocol):
