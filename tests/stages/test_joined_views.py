@@ -36,12 +36,14 @@ def joined(plain: Encoder, reviews: TextData) -> Encoder:
     return SentenceVectors(views=[WORDS, NGRAMS]).run(plain, data=reviews, context=CONTEXT)
 
 
-def test_one_length_for_the_encoder_and_each_view(joined: Encoder, reviews: TextData) -> None:
+def test_views_together_have_half_the_squared_length_of_the_encoders_own_vectors(
+    joined: Encoder, reviews: TextData
+) -> None:
     assert reviews.unlabelled is not None
     vectors = joined.encode(reviews.unlabelled.texts())
     parts = np.split(vectors - vectors.mean(axis=0), [joined.own_dim, joined.own_dim + 8], axis=1)
     own, *others = (np.linalg.norm(part, axis=1).mean() for part in parts)
-    np.testing.assert_allclose(others, own, rtol=0.1)
+    np.testing.assert_allclose(others, own / 2, rtol=0.1)
     assert CONTEXT.record.sentences[-1] == (
         "The vectors have 32 numbers of the encoder and 8 of word_vectors, 5 of ngrams, learnt from the pile."
     )
