@@ -13,6 +13,7 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.models.settings_files import MAX_VIEWS
 from nlptl.pretraining.views.view_settings import ViewSettings
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watched
@@ -59,7 +60,7 @@ class SentenceVectors(Stage):
     """SIF's a: words more frequent than this share count for less; smaller lets only rare words speak."""
     remove_common: bool = True
     """SIF: remove the component that all texts of the pile share."""
-    views: list[ViewSettings] = Field(default=[], max_length=8)
+    views: list[ViewSettings] = Field(default=[], max_length=MAX_VIEWS)
     """Views of a text that are learnt from the pile and the labelled texts, without their labels; their vectors follow those of
     the encoder. word_vectors: means of word vectors that skip-gram learns. ngrams: tf-idf of words and parts of words. They know
     what is particular to the pile, and cost seconds. Fine-tuning moves the encoder alone. None: those that it has."""

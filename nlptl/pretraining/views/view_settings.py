@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from nlptl.config import Config, auto_or
+from nlptl.models.settings_files import MAX_NGRAM
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from nlptl.models.views import View
 
 Batches = Iterable[Sequence[str] | Any]  # lists of texts or Arrow string arrays
-Lengths = Annotated[list[Annotated[int, Field(ge=1, le=20)]], Field(min_length=2, max_length=2)]
+Lengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_length=2, max_length=2)]
 
 
 class WordVectorView(Config):
