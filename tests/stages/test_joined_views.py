@@ -18,6 +18,7 @@ from nlptl.models.views import View
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.unlabelled import drawn_texts, pile_tables
 from tests.models.test_views import ngram_view, word_view
 from tests.models.tiny import tiny_encoder
 
@@ -141,3 +142,17 @@ def test_names_alone_are_compared_by_the_encoders_own_vectors(joined: Encoder, p
     texts = ["the good film", "a dull story"]
     np.testing.assert_allclose(found[0].predict_proba(texts), found[1].predict_proba(texts), atol=1e-5)
     assert torch.count_nonzero(found[1].head.last_linear.weight[:, 32:]) == 0
+
+
+def test_a_pile_of_several_tables_is_drawn_from_evenly() -> None:
+    data = TextData(
+        unlabelled=[f"pile {n}" for n in range(80)], labelled=([f"own {n}" for n in range(20)], ["a", "b"] * 10)
+    )
+    tables = pile_tables(data, frozenset({"unlabelled", "labelled"}))
+    everything = [text for table in tables for text in table.texts()]
+    assert drawn_texts(tables, 1000, seed=1) == everything
+    some = drawn_texts(tables, 50, seed=1)
+    assert len(set(some)) == 50
+    assert some == sorted(some, key=everything.index)
+    assert some != drawn_texts(tables, 50, seed=2)
+    assert 4 <= sum(text.startswith("own") for text in some) <= 16

@@ -20,7 +20,10 @@ Lengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_l
 
 
 class WordVectorView(Config):
-    """Mean of word vectors that skip-gram learns on the pile: each distinct word of a text once, rare words louder."""
+    """Mean of word vectors that skip-gram learns on the pile: each distinct word of a text once, rare words louder.
+
+    On piles of more than a million words, threads race and runs differ a little.
+    """
 
     view: Literal["word_vectors"] = "word_vectors"
     """Name of this kind of view."""
