@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nlptl.errors import ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.views import View
+from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
@@ -156,3 +158,12 @@ def test_a_pile_of_several_tables_is_drawn_from_evenly() -> None:
     assert some == sorted(some, key=everything.index)
     assert some != drawn_texts(tables, 50, seed=2)
     assert 4 <= sum(text.startswith("own") for text in some) <= 16
+
+
+def test_an_encoder_with_views_is_pretrained_further(joined: Encoder, reviews: TextData, tmp_path: Path) -> None:
+    joined.save(tmp_path / "saved")
+    settings = {"weights": str(tmp_path / "saved"), "continue": {"objective": "simcse", "steps": 2, "batch_size": 8}}
+    further = Bert(**settings).run(data=reviews, context=CONTEXT)
+    before, after = (encoder.encode(["the good film"]) for encoder in (joined, further))
+    assert not np.allclose(after[:, :32], before[:, :32])
+    np.testing.assert_array_equal(after[:, 32:], before[:, 32:])
