@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from nlptl.context import RunContext
 from nlptl.errors import DataError
 from nlptl.models.views import View
+from nlptl.pretraining.views import ngram_view
 from nlptl.pretraining.views.ngram_view import learn_ngram_view
 from nlptl.pretraining.views.view_settings import NgramView, WordVectorView
 from nlptl.pretraining.views.word_view import LearntWords, learn_word_view
@@ -129,3 +130,11 @@ def test_piles_that_say_nothing_are_told() -> None:
             "sentence_vectors.views: found no two texts of the pile that differ in n-grams which several texts share; a view of "
             "n-grams needs some. Add text."
         )
+
+
+def test_ngrams_of_a_large_pile_are_counted_in_every_nth_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = NgramView(dim=2, words=[1, 1], characters=None)
+    texts = ["red film", "unseen", "blue film", "unseen", "red story", "unseen"]
+    monkeypatch.setattr(ngram_view, "COUNTED_CHARACTERS", sum(map(len, texts)))
+    (ngrams,) = learn_ngram_view(texts, settings, CONTEXT).terms.parts  # type: ignore[union-attr]
+    assert ngrams.vocabulary == ["blue", "film", "red", "story"]
