@@ -80,7 +80,7 @@ def candidates_of(names: Sequence[str], limits: EncoderLimits, *, where: str) ->
         try:
             weights = find_weights(name, None, where=where, offline=limits.offline)
         except NotAtHand as error:
-            skipped[name] = str(error).removeprefix(f"{where}.weights: {name}: ")
+            skipped[name] = re.sub("^is ", "it is ", str(error).removeprefix(f"{where}.weights: {name}: "))
             continue
         facts = facts_of(weights)
         if why := _breaches(facts, limits):
