@@ -46,7 +46,7 @@ def guessing(accuracy: float, seconds: float) -> Any:
             limited = 5 if task.setfit_minutes == 1 else None
             return {
                 "predicted": [label if number < right else 1 - label for number, label in enumerate(truth)],
-                "seconds": seconds, "limited_to_steps": limited, "default_steps": 9, "pile": task.pile and len(task.pile),
+                "confidence": bytes([round(255 * accuracy)] * len(truth)).hex(), "seconds": seconds, "limited_to_steps": limited, "default_steps": 9, "pile": task.pile and len(task.pile),
             }  # fmt: skip
 
         return run
@@ -57,11 +57,11 @@ def guessing(accuracy: float, seconds: float) -> Any:
 @pytest.fixture
 def fewshot(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the benchmark with arms that guess."""
-    module = bench("fewshot")
-    monkeypatch.setattr(bench("fewshot_bars"), "RESAMPLES", 50)
-    speeds = {"lr": (0.5, 0.1), "setfit": (0.5, 10.0), "trainer": (0.25, 5.0), "auto": (0.75, 1.0)}
+    module, makers = bench("fewshot"), bench("fewshot_runs").MAKERS
+    monkeypatch.setattr(bench("fewshot_scores"), "RESAMPLES", 50)
+    speeds = {"lr": (0.5, 0.1), "lr-cv": (0.5, 0.2), "tfidf": (0.25, 0.3), "setfit": (0.5, 10.0), "trainer": (0.25, 5.0), "auto": (0.75, 1.0)}
     for arm, (accuracy, seconds) in {**speeds, "auto+pile": (1.0, 2.0)}.items():
-        monkeypatch.setitem(module.MAKERS, arm, guessing(accuracy, seconds))
+        monkeypatch.setitem(makers, arm, guessing(accuracy, seconds))
     return module
 
 
@@ -135,8 +135,10 @@ def test_published_runs_of_other_versions_are_refused(
         fewshot.main([*few, "--resume"])
 
 
-def test_an_interrupted_run_goes_on(fewshot: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_an_interrupted_run_goes_on(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers, asked = bench("fewshot_runs").MAKERS, []
 
     def stops(**_: Any) -> Any:
         def run(task: Any) -> dict[str, Any]:
@@ -151,25 +153,25 @@ def test_an_interrupted_run_goes_on(fewshot: Any, sets_folder: str, monkeypatch:
         return lambda task: asked.append(task.data_set) or run(task)
 
     few = common(sets_folder, "--shots", "8", "--splits", "1", "--arms", "lr", "trainer")
-    monkeypatch.setitem(fewshot.MAKERS, "lr", watched)
-    kept = fewshot.MAKERS["trainer"]
-    monkeypatch.setitem(fewshot.MAKERS, "trainer", stops)
+    monkeypatch.setitem(makers, "lr", watched)
+    kept = makers["trainer"]
+    monkeypatch.setitem(makers, "trainer", stops)
     with pytest.raises(KeyboardInterrupt):
         fewshot.main(few)
-    monkeypatch.setitem(fewshot.MAKERS, "trainer", kept)
+    monkeypatch.setitem(makers, "trainer", kept)
     fewshot.main(few)
     assert asked == ["warm-up", "emotion", "warm-up", "imdb"]
     fewshot.main([*few, "--forget", "lr"])
     assert asked[4:] == ["warm-up", "emotion", "imdb"]
 
 
-def test_a_run_that_was_cut_short_does_only_where_it_would_be_again(fewshot: Any) -> None:
+def test_a_run_that_was_cut_short_does_only_where_it_would_be_again(bench: Any) -> None:
     half, full = {"limited_to_steps": 5, "setfit_minutes": 4.0}, {"limited_to_steps": None}
-    options = SimpleNamespace(setfit_minutes=30.0)
-    assert not fewshot.is_enough(None, options)
-    assert not fewshot.is_enough(half, options)
-    assert fewshot.is_enough(full, options)
-    assert fewshot.is_enough(half, SimpleNamespace(setfit_minutes=4.0))
+    is_enough, options = bench("fewshot_runs").is_enough, SimpleNamespace(setfit_minutes=30.0)
+    assert not is_enough(None, options)
+    assert not is_enough(half, options)
+    assert is_enough(full, options)
+    assert is_enough(half, SimpleNamespace(setfit_minutes=4.0))
 
 
 def test_dev_scores_on_training_rows_and_publishes_nothing(
@@ -202,12 +204,13 @@ def test_refuses_what_would_mislead(
     assert sentence in capsys.readouterr().err
 
 
-def test_says_how_to_install_setfit(fewshot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fewshot.importlib.util, "find_spec", lambda _: None)
+def test_says_how_to_install_setfit(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = bench("fewshot_runs")
+    monkeypatch.setattr(runs.importlib.util, "find_spec", lambda _: None)
     options = SimpleNamespace(tiny=False, setfit_minutes=30.0)
     kept = SimpleNamespace(find=lambda *_: None)
     with pytest.raises(SystemExit, match=r"arm setfit needs setfit.* Run pip install setfit==1\.2\.0 sentence-tr"):
-        fewshot.measure([fewshot.Key("cr", 8, 0, "setfit")], kept, None, options, {})
+        runs.measure([runs.Key("cr", 8, 0, "setfit")], kept, None, options, {}, lambda *_: None)
 
 
 def test_publish_needs_runs(fewshot: Any, sets_folder: str) -> None:
@@ -242,7 +245,7 @@ def test_a_pile_holds_no_shots_and_no_labels(bench: Any) -> None:
 def test_metrics_are_scikit_learns(bench: Any) -> None:
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-    sets, score = bench("fewshot_sets"), bench("fewshot_bars").score
+    sets, score = bench("fewshot_sets"), bench("fewshot_scores").score
     names = ("against", "favor", "none")
     truth, guessed = np.arange(90) % 3, np.random.default_rng(0).integers(0, 3, 90)
     assert score(truth, guessed, sets.ACCURACY, names) == pytest.approx(accuracy_score(truth, guessed))
@@ -258,7 +261,7 @@ def test_metrics_are_scikit_learns(bench: Any) -> None:
 def test_draws_are_paired_and_those_of_the_package(bench: Any) -> None:
     from nlptl.evaluation.intervals import hierarchical_mean
 
-    sets, bars = bench("fewshot_sets"), bench("fewshot_bars")
+    sets, bars = bench("fewshot_sets"), bench("fewshot_scores")
     truth, guessed = np.arange(80) % 2, np.random.default_rng(1).integers(0, 2, (4, 80))
     draws = bars.draws_of(truth, guessed, sets.ACCURACY, ("a", "b"), seed=0)
     theirs, found = hierarchical_mean((guessed == truth).astype(float), seed=0), bars.interval(draws)
@@ -269,7 +272,7 @@ def test_draws_are_paired_and_those_of_the_package(bench: Any) -> None:
 
 
 def test_the_mean_over_sets_has_equal_weights_and_the_luck_of_the_sets(bench: Any) -> None:
-    bars = bench("fewshot_bars")
+    bars = bench("fewshot_scores")
     sure = [np.full(101, value) for value in (0.0, 1.0, 5.0)]
     found = bars.mean_over_sets(sure)
     assert found.value == pytest.approx(2.0)
@@ -303,7 +306,7 @@ def test_each_arm_learns(bench: Any, arm: str, sets_folder: str, monkeypatch: py
     needs(*(["sentence_transformers"] if arm == "lr" else []))
     fewshot = bench("fewshot")
     monkeypatch.setattr(bench("fewshot_arms"), "TRAINER_EPOCHS", 3)
-    monkeypatch.setattr(fewshot, "OURS_AUTO", {"method": "head"})
+    monkeypatch.setattr(bench("fewshot_runs"), "OURS_AUTO", {"method": "head"})
     few = [sets_folder, "--tiny", "--device", "cpu", "--sets", "imdb", "--shots", "4", "--splits", "1", "--arms", arm]
     fewshot.main(few)
     (row,) = json.loads(fewshot.main([*few, "--publish"]).read_text())["rows"]
