@@ -18,13 +18,14 @@ from typing import Any
 import arms
 import numpy as np
 from fewshot_linear import cross_validated, regression, sentence_transformer, words
-from fewshot_task import Task, guesses, timed
+from fewshot_task import Task, encoding_timed, guesses, timed
 from finetune import Job, encoded, peer_trainer, precision_of
 from texts import Parts
 
 LR, LR_CV, TFIDF = "lr", "lr-cv", "tfidf"
 SETFIT, TRAINER = "setfit", "trainer"
-AUTO, AUTO_PILE, AUTO_ENCODERS = "auto", "auto+pile", "auto+encoders"
+AUTO, AUTO_ENCODERS = "auto", "auto+encoders"
+AUTO_PILE, AUTO_SKEWED, AUTO_OPEN = "auto+pile", "auto+skewed", "auto+open"
 OURS_AUTO = {"method": "auto"}
 TRAINER_BATCH, TRAINER_EPOCHS, TRAINER_STEPS = 16, 20, 300  # epochs, but no more steps
 SETFIT_BATCH, TIMED_STEPS = 16, 5
@@ -149,7 +150,7 @@ def ours(
         context = RunContext(seed=task.seed, device=on)
         data: Any = parts_of(task)
         row: arms.Row = {}
-        with timed(row, "seconds"):
+        with timed(row, "seconds"), encoding_timed(row):
             encoder = loaded or first.run(data=data, context=context)
             classifier = trained(encoder, data, update, context)
         with timed(row, "predict_seconds"):
@@ -183,7 +184,5 @@ MAKERS: dict[str, Callable[..., arms.Run]] = {
     TFIDF: words,
     SETFIT: setfit,
     TRAINER: fine_tuned,
-    AUTO: ours,
-    AUTO_PILE: ours,
-    AUTO_ENCODERS: ours,
+    **dict.fromkeys((AUTO, AUTO_ENCODERS, AUTO_PILE, AUTO_SKEWED, AUTO_OPEN), ours),
 }

@@ -29,7 +29,7 @@ def bars_of(rows: Sequence[arms.Row], material: Callable[[str], Material]) -> li
     bars += [bar for shots in every for bar in time_bar(timing, shots)]
     bars += pile_bars(compared)
     order = sorted(compared.runs, key=lambda where: (list(EVERY).index(where[0]), where[1]))
-    return bars + [scores_of(compared, where, rows) for where in order]
+    return bars + [scores_of(compared, where, rows, SETFIT, AUTO) for where in order]
 
 
 def promised(compared: Compared, shots: int) -> list[arms.Row]:
@@ -105,14 +105,16 @@ def is_collapsed(truth: np.ndarray, predicted: Sequence[int]) -> bool:
     return bool(commonest > ONE_LABEL or np.mean(truth == np.array(predicted)) <= CHANCE)
 
 
-def scores_of(compared: Compared, where: tuple[str, int], rows: Sequence[arms.Row]) -> arms.Row:
-    """Return the scores of all arms on one set, and auto's difference to SetFit where both ran."""
+def scores_of(
+    compared: Compared, where: tuple[str, int], rows: Sequence[arms.Row], first: str, second: str
+) -> arms.Row:
+    """Return the scores of all arms on one set, and how much the second is above the first where both ran."""
     by_arm = compared.runs[where]
-    difference = compared.difference(where, SETFIT, AUTO)
+    difference = compared.difference(where, first, second)
     found = None if difference is None else interval(difference)
     limits = [row for row in by_arm.get(SETFIT, {}).values() if row.get("limited_to_steps")]
     return {
-        "name": f"{where[0]}, {where[1]} shots: {AUTO} less {SETFIT}, points",
+        "name": f"{where[0]}, {where[1]} shots: {second} less {first}, points",
         "set": where[0], "shots": where[1], "metric": EVERY[where[0]].metric,
         "value": None if found is None else round(found.value, 2), "range": "" if found is None else told(found),
         "arms": {arm: told(interval(compared.draws(where, arm, sorted(by_arm[arm])))) for arm in by_arm},

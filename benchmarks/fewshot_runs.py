@@ -11,14 +11,13 @@ from typing import Any
 
 import arms
 import results
-from fewshot_arms import AUTO, AUTO_ENCODERS, LR, LR_CV, MAKERS, OURS_AUTO, SETFIT
+from fewshot_arms import AUTO, AUTO_ENCODERS, AUTO_OPEN, LR, LR_CV, MAKERS, OURS_AUTO, SETFIT
 from fewshot_scores import score
 from fewshot_sets import EVERY, Material, shots_of
 from fewshot_task import WARM_UP, Task
 from texts import Rows
 
 NEEDS = {LR: "sentence_transformers", LR_CV: "sentence_transformers", SETFIT: "setfit"}
-LONGEST, TINY_LONGEST = 256, 64  # tokens of a text
 Piles = Callable[["Key", Material, Rows], Rows | None]
 """The unlabelled texts of a run, given its set and its labelled rows."""
 
@@ -68,6 +67,8 @@ def started(arm: str, options: Any, settings: Mapping[str, Any]) -> arms.Arm:
     """Start an arm and let it train once, so that no measured run loads what the others find loaded."""
     name = arm.split(" ", maxsplit=1)[0]
     own: dict[str, Any] = {"update": options.update or OURS_AUTO} if name.startswith(AUTO) else {}
+    if name == AUTO_OPEN:
+        own["update"] = options.open
     if name == AUTO_ENCODERS:
         own["encoders"] = options.encoders
     made = (arms.SameProcess if options.tiny else arms.OwnProcess)(MAKERS[name], {**settings, **own})

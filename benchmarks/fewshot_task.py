@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+import unittest.mock
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import arms
 import numpy as np
@@ -48,6 +50,28 @@ def timed(row: arms.Row, name: str) -> Iterator[None]:
     yield
     row[name] = round(time.perf_counter() - wall, 3)
     row[f"cpu_{name}"] = round(time.process_time() - cpu, 3)
+
+
+@contextlib.contextmanager
+def encoding_timed(row: arms.Row) -> Iterator[None]:
+    """Put the wall seconds in which a block encodes texts into the row."""
+    from nlptl.models.encoder import Encoder
+
+    encode, seconds, depth = Encoder.encode, [], []
+
+    def watched(self: Encoder, *given: Any, **more: Any) -> Any:
+        begin = time.perf_counter()
+        depth.append(self)
+        try:
+            return encode(self, *given, **more)
+        finally:
+            depth.pop()
+            if not depth:  # one call may make another
+                seconds.append(time.perf_counter() - begin)
+
+    with unittest.mock.patch.object(Encoder, "encode", watched):
+        yield
+    row["encoding_seconds"] = round(sum(seconds), 3)
 
 
 def guesses(probabilities: np.ndarray, numbers: np.ndarray) -> arms.Row:
