@@ -56,8 +56,10 @@ def with_deciding_words(
     joins = float(gained.mean()) > MIN_STANDARD_ERRORS * error and right_words > right
     if not bool(broadcast(float(joins))):
         return fitted
-    told = f"The words join the classifier: of {len(labels)} examples, each left out once, they get {right_words} right, a head over the "
-    context.record.add_finding("words", {"weight": 1.0}, f"{told}encoder {right}.")
+    held_out = (
+        f"of {len(labels)} examples, each held out once, they get {right_words} right, a head over the encoder {right}"
+    )
+    context.record.add_finding("words", {"weight": 1.0}, f"The words join the classifier: {held_out}.")
     joined = with_words(fitted.classifier, words.view, own_weight=1.0, words_weight=1.0)
     learnt = fitted.trainable_parameters + words.view.table.numel()
     return dataclasses.replace(fitted, classifier=joined, trainable_parameters=learnt)
