@@ -72,6 +72,11 @@ class MethodChoice:
     scored: int = 0
     seconds: float = 0.0
 
+    @property
+    def learns_from_pile(self) -> bool:
+        """Whether self-training on the pile may follow: not after full updates, for which there are labels enough."""
+        return self.method != "full"
+
 
 @dataclasses.dataclass(frozen=True)
 class TrialSplit:
