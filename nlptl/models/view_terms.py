@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 NgramUnit = Literal["words", "characters"]
-WORD = r"\b\w+\b"
+WORD = r"\w+|[^\w\s]"  # signs count as words: "!" and "?" tell much of a short text
 
 
 @dataclasses.dataclass(frozen=True)

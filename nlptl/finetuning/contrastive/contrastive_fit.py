@@ -47,7 +47,7 @@ def contrastive_classifier(
     With `pile` and unlabelled texts, the pile joins unless the labelled texts speak against it.
     """
     contrast = Contrast(task, plan, settings)
-    measure, used = _frozen_head(task, contrast.frozen_vectors, names)
+    measure, used = frozen_head(task, contrast.frozen_vectors, names)
     contrast.named = contrast.sentences[:used]
     if not contrast.has_pairs():
         raise DataError(
@@ -66,7 +66,7 @@ def contrastive_classifier(
     return dataclasses.replace(_finished(contrast, fit, vectors, head, measure), used_unlabelled=used_unlabelled)
 
 
-def _frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
+def frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
     """Return the head on frozen vectors that serves as a measure, and how many sentences with names are used.
 
     The sentences are all of them, those of the first template, or none.
