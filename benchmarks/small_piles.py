@@ -10,8 +10,9 @@ labelled and the rest scored. It writes small-piles-held-out.json, after which n
 
 from __future__ import annotations
 
+import functools
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def main() -> None:
     name = "small-piles-held-out" if given.held_out else "small-piles"
     arms = given.arms
     kept = Kept(name, {"arms": {arm: ARMS[arm] for arm in arms}})
-    vectors = cut_glove([*texts_of(given.folder)])
+    vectors = cut_glove(given.folder)
     for seed in range(FIRST_SEED, FIRST_SEED + given.draws):
         for data_set in ["reviews"] if given.held_out else SETS:
             if kept.find(data_set, seed) is None:
@@ -90,15 +91,21 @@ def main() -> None:
 
 def draw(folder: Path, name: str, seed: int) -> Draw:
     """Return 62 unlabelled and 8 labelled texts of a set, and 200 others, as many of each label."""
-    rows = read_rows(folder, *SETS[name])
-    cut = [" ".join(text.replace("<br />", " ").split()[:WORDS]) for text in rows.texts()]
-    texts = dict(zip(cut, rows.labels(), strict=True))  # a text that occurs twice counts once
-    table = TextTable.from_lists([*texts], [*texts.values()], name=name)
+    table = texts_once(folder, name)
     labelled = draw_shots(table, SHOTS, seed)
     rest = without(table, labelled)
     pile = rest.select(np.random.default_rng(seed).permutation(len(rest))[:PILE])
     scored = draw_shots(without(rest, pile), SCORED // 2, seed)
     return TextData(unlabelled=pile.texts(), labelled=[*zip(labelled.texts(), labelled.labels(), strict=True)]), scored
+
+
+@functools.cache
+def texts_once(folder: Path, name: str) -> TextTable:
+    """Return the texts of a set, cut; one that occurs twice counts once."""
+    rows = read_rows(folder, *SETS[name])
+    cut = [" ".join(text.replace("<br />", " ").split()[:WORDS]) for text in rows.texts()]
+    texts = dict(zip(cut, rows.labels(), strict=True))
+    return TextTable.from_lists([*texts], [*texts.values()], name=name)
 
 
 def held_out(seed: int) -> Draw:
@@ -147,12 +154,14 @@ def texts_of(folder: Path) -> Iterator[str]:
         yield from (REVIEWS / name).read_text(encoding="utf-8").splitlines()
 
 
-def cut_glove(texts: Sequence[str]) -> Path:
-    """Write the vectors of `vectors: glove` for the words of these texts: the others are never met, and cost seconds a run."""
+def cut_glove(folder: Path) -> Path:
+    """Write the vectors of `vectors: glove` for the words of all texts: the others are never met, and cost seconds a run."""
     path = SCRATCH / "glove.bin"
     if not path.is_file():
         found = read_package("glove", where="small_piles")
-        seen = {word for words in words_of(untrained_tokenizer(TextSettings()), [texts]) for word in words}
+        seen = {
+            word for words in words_of(untrained_tokenizer(TextSettings()), [[*texts_of(folder)]]) for word in words
+        }
         rows = [row for row, word in enumerate(found.words) if word in seen]
         words = [found.words[row] for row in rows]
         path.parent.mkdir(parents=True, exist_ok=True)
