@@ -89,7 +89,7 @@ def add_head(folder: Path, labels: Sequence[str]) -> None:
 def why_not(parts: Parts) -> str | None:
     """Return why sentence-transformers cannot compute an encoder's vectors, or None where it can."""
     if parts.views:
-        return "views of other terms are joined to its vectors"
+        return "it joins views of other terms to them"
     if parts.token_model.kind == "word_vectors":
         return "it holds word vectors, read with a vocabulary of whole words"
     token_model, mode = parts.token_model, parts.pooling.mode

@@ -41,6 +41,8 @@ class View(nn.Module):
         fits = table.ndim == 2 and len(table) == len(terms) and table.shape[1:] == centre.shape
         if not fits or table.dtype != torch.float32 or centre.dtype != torch.float32:
             raise ValueError(f"table {tuple(table.shape)} and centre {tuple(centre.shape)} of {len(terms)} terms")
+        if not (table.isfinite().all() and centre.isfinite().all()):
+            raise ValueError("numbers that are not finite")
         self.terms = terms
         self.register_buffer("table", table)
         self.register_buffer("centre", centre)

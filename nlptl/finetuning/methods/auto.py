@@ -10,7 +10,7 @@ from pydantic import Field
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
-from nlptl.finetuning.methods.contrastive import Contrastive, PseudoLabels
+from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.finetuning.probabilities import Calibration
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.views import View
 
+TIMED_PILE = 100  # texts of the pile whose encoding is timed
 FULL_L2 = 3e-2  # penalty of the head of `full`, whose epochs the time decides
 
 
@@ -49,8 +50,8 @@ class Auto(Method):
     """Time budget for the choice, in minutes; more tries more. Candidates whose estimated cost exceeds what is left are
     skipped."""
     pseudo_labels: Literal["auto", "never"] = "auto"
-    """auto: if contrastive is chosen, try data.unlabelled with pseudo-labels and keep it unless held-out examples get worse.
-    never: do not."""
+    """auto: with fewer than 100 examples, or 16 a label, self-training gives data.unlabelled soft labels and learns them, unless
+    its texts are of another kind than the labelled ones. With more it does not help. never: it does not."""
     by_sentence: Literal["auto", "always", "never"] = "auto"
     """Over a transformer: read texts sentence by sentence, a text's vector being the mean of its sentences'. auto: where the
     labelled texts are long (median of four sentences), neither classifier nor pooling were fitted to whole texts, and
@@ -86,6 +87,7 @@ class Auto(Method):
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
         from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+        from nlptl.finetuning.selection.method_choice import too_few
 
         speed = EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
         reading = self._reading(given, examples, context, speed)
@@ -93,6 +95,9 @@ class Auto(Method):
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
         context.record.add_finding("update", choice.method, choice.why)
         fitted = _with_words(choice, _fitted(method, choice, task), examples, context)
+        if self.reads_unlabelled and examples.unlabelled is not None and too_few(len(examples), examples.label_count):
+            left = 60 * self.minutes - reading.seconds - choice.seconds - _seconds_of_contrastive(task)
+            fitted = with_pile_within(left, fitted, task)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
@@ -128,15 +133,7 @@ class Auto(Method):
             return HeadOnly(precision=self.precision), ruled
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
-        method, choice = (
-            (self._methods()[ruled.method], ruled) if ruled else self._try(statistics, selecting, task, seconds)
-        )
-        pile_may_join = choice.method == "contrastive" and self.reads_unlabelled and choice.classifier is None
-        if pile_may_join and examples.unlabelled is not None:
-            left = seconds - choice.seconds - _seconds_of_contrastive(task)
-            pile = pile_within(left, given, examples, task.context)
-            return method.model_copy(update={"pseudo_labels": pile}), choice
-        return method, choice
+        return (self._methods()[ruled.method], ruled) if ruled else self._try(statistics, selecting, task, seconds)
 
     def _methods(self, plan: TimePlan | None = None) -> dict[str, Method]:
         """Return what may be chosen over a transformer, at the size that the time allows."""
@@ -298,28 +295,27 @@ def _with_words(choice: MethodChoice, fitted: Fitted, examples: LabelledExamples
     )
 
 
-def pile_within(
-    seconds: float, given: TextClassifier, examples: LabelledExamples, context: RunContext
-) -> PseudoLabels | None:
-    """Return how much of the pile can be tried in `seconds`; None, which is told, where nothing can.
+def with_pile_within(seconds: float, fitted: Fitted, task: _Task) -> Fitted:
+    """Return what self-training makes of a fit on as much of the pile as can be encoded in `seconds`.
 
     The pile's own texts are timed: they may be much longer than the labelled ones, and cut off at `max_length`.
     """
-    from nlptl.finetuning.contrastive.pseudo_labels import texts_to_pass
+    from nlptl.finetuning.methods.self_training import SelfTraining
     from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+    from nlptl.finetuning.self_training.fit import MIN_PILE, with_pile
 
-    texts, why = examples.draw_unlabelled(PseudoLabels().texts, context.generator("pile")), "it is empty"
+    given, examples, context = task.given, task.examples, task.context
+    most = SelfTraining().texts
+    texts = examples.draw_unlabelled(TIMED_PILE, context.generator("pile"))
     speed = EncodingSpeed(given, texts, context.checkpoints("encoding-speed-of-the-pile"))
-    for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
-        count = max(10, len(texts) // parts)
-        names = texts_per_name(examples)
-        passes = texts_to_pass(count, len(examples), examples.label_count, PseudoLabels().use(), names=names)
-        needed = speed.seconds_for(texts) / len(texts) * passes
-        if needed <= seconds:
-            return PseudoLabels(texts=count)
-        why = f"it would take about {needed / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
-    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.", warns=True)
-    return None
+    one = speed.seconds_for(texts) / len(texts) if texts else 0.0
+    # Coarse, so that the same machine comes to the same number.
+    count = next((most // parts for parts in (1, 2, 4, 8, 16) if one * most // parts <= seconds), 0)
+    if count < MIN_PILE:
+        told = f"it would take about {one * MIN_PILE / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
+        context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {told}.", warns=True)
+        return fitted
+    return with_pile(fitted, given, examples, SelfTraining(texts=count).use(), context)
 
 
 def texts_per_name(examples: LabelledExamples) -> float:

@@ -41,7 +41,7 @@ class ExampleStatistics:
     @property
     def too_few(self) -> bool:
         """Whether nothing can be held out of the examples."""
-        return self.examples < MIN_EXAMPLES or self.examples < MIN_EXAMPLES_PER_LABEL * self.labels
+        return too_few(self.examples, self.labels)
 
     @property
     def selects_by_validation(self) -> bool:
@@ -96,6 +96,11 @@ class MethodTrial:
 
     splits: Sequence[TrialSplit]
     told: str  # what is scored, as the beginning of a sentence
+
+
+def too_few(examples: int, labels: int) -> bool:
+    """Say whether nothing can be held out of so many examples, and a pile may teach more than they do."""
+    return examples < MIN_EXAMPLES or examples < MIN_EXAMPLES_PER_LABEL * labels
 
 
 def by_rule(found: ExampleStatistics) -> MethodChoice | None:

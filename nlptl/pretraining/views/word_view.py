@@ -84,8 +84,7 @@ def _trained(corpus: Corpus, settings: WordVectorView, context: RunContext) -> F
     )  # fmt: skip
     _, engine = choose_engine("auto", device=context.device)
     with context.progress.task("word vectors of the pile", total=epochs * words, unit="words") as watched:
-        callbacks = Callbacks(watched.advance, checkpoints=context.checkpoints("word view"))
-        vectors = engine(corpus, task, start=None, callbacks=callbacks).vectors
+        vectors = engine(corpus, task, start=None, callbacks=Callbacks(watched.advance)).vectors
     vectors[0] = 0.0
     return vectors
 
