@@ -108,8 +108,7 @@ class Kept:
         """`folder` holds the runs; None stands for runs/benchmarks."""
         self._path = (folder or SCRATCH) / f"{name}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps({**settings, "machine": results.machine(), "versions": results.versions(installed())})
-        self._head = head
+        self._head = head = _head(settings)
         lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
         whole = [line for line in lines if line.endswith("}")]  # a kill may cut the last one short
         if len(whole) > 1 and whole[0] != head:
@@ -142,6 +141,16 @@ class Kept:
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def kept_rows(name: str, settings: Mapping[str, Any]) -> dict[str, Row]:
+    """Return what another benchmark keeps, by key as JSON; nothing of other settings, versions or machines."""
+    path = SCRATCH / f"{name}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if not lines or lines[0] != _head(settings):
+        return {}
+    kept = [json.loads(line) for line in lines[1:] if line.endswith("}")]
+    return {_key(row["key"]): row["row"] for row in kept}
 
 
 def arguments(description: str | None, **more: dict[str, Any]) -> argparse.ArgumentParser:
@@ -225,6 +234,10 @@ def told(value: Sequence[float], digits: int = 2) -> dict[str, Any]:
 
 def _key(key: Sequence[Any]) -> str:
     return json.dumps(list(key))
+
+
+def _head(settings: Mapping[str, Any]) -> str:
+    return json.dumps({**settings, "machine": results.machine(), "versions": results.versions(installed())})
 
 
 def _serve(pipe: Any, make: Callable[..., Run], settings: Row) -> None:

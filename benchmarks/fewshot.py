@@ -1,6 +1,7 @@
 """Few labels: nlptl's automatic choice against logistic regression, SetFit and transformers' Trainer, on ten data sets.
 
     python benchmarks/fewshot.py DIR [--sets …] [--shots 8 16 64] [--splits 20] [--arms …] [--setfit-minutes 30]
+    python benchmarks/fewshot.py DIR --parts encoders --encoders FOLDER …    a choice of several encoders, 8 labels
     python benchmarks/fewshot.py DIR --parts pile        imdb with 20 labels, with and without a pile of texts
     python benchmarks/fewshot.py DIR --timing            training seconds, SetFit and auto in turn, one split a set
     python benchmarks/fewshot.py DIR --publish           nothing is run: all kept runs into benchmarks/results
@@ -11,12 +12,15 @@ than 64 rows). The test is 500 of a set's test rows at random (imdb: 300); a tra
 is dropped. Each arm runs in a process of its own, in turn, and is warmed up and its model loaded before the clock.
 
 lr         scikit-learn's logistic regression on frozen, normalised vectors of sentence-transformers
+lr-cv      the same, its penalty chosen by the log-loss of five folds: what confidence is compared with
+tfidf      the same on tf-idf of the labelled texts' words and pairs of words
 setfit     SetFit 1.2 with its defaults; where these would train longer than --setfit-minutes (by five timed steps), its
            max_steps is set so that it takes about as long (said in the row); on the first --setfit-splits splits
 trainer    transformers' Trainer, everything moves: learning rate 5e-5, batches of 16, 20 epochs but at most 300 steps
 auto       nlptl: bert, classification_head and finetune with update method auto
 auto+pile  the same with 2,000 training texts without their labels (the shots are not among them), or 1,000 of the set's
            unlabelled file (hahackathon, imdb)
+auto+encoders  auto on the encoder that the stage bert chooses among MiniLM and --encoders; three splits
 
 Ours gets the labels in words where the set's own are none (trec; stance's none is "neutral"), fixed before any result
 was seen; the others take no label names, as is their default. A collapse: one label for over nine tenths of the test,
@@ -24,107 +28,62 @@ or an accuracy of at most .55 on imdb. --dev develops: it scores on 400 training
 from 1000 on, takes any --update in auto's place and publishes nothing. --disturbed says that other work ran beside:
 these seconds count for no bar. Every run is kept (runs/benchmarks/fewshot.jsonl), so that an interrupted one goes on;
 --forget ARM … runs these again; --resume takes up the published runs too, those for timing only on the same processor.
-A published run holds its predictions: two hexadecimal digits a text, the number of the label. SetFit and lr: pip install
+A published run holds its predictions, two hexadecimal digits a text: the number of the label, and the probability of that
+label times 255 ("confidence"; not of all arms). SetFit and lr: pip install
 setfit==1.2.0 sentence-transformers. Where nlptl is not installed: PYTHONPATH=. python benchmarks/fewshot.py …. Writes
 benchmarks/results/fewshot.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import functools
-import importlib.util
-import json
-import os
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import arms
-import results
-from fewshot_arms import AUTO, AUTO_PILE, LR, MAKERS, OURS_AUTO, SETFIT, TRAINER, WARM_UP, Task
-from fewshot_bars import bars_of, score
-from fewshot_sets import DEV_SEEDS, SEEDS, SETS, Material, material, pile_of, shots_of
-from texts import read_rows, weights_folder
+from fewshot_arms import AUTO, AUTO_ENCODERS, AUTO_PILE, LR, LR_CV, SETFIT, TFIDF, TRAINER
+from fewshot_bars import bars_of
+from fewshot_options import Prepared, parsed, parser_of, prepared, suffix
+from fewshot_runs import Key, measure, published, scored, summarise
+from fewshot_sets import DEV_SEEDS, SEEDS, SETS, Material, pile_of
+from texts import Rows
 
 SHOTS = (8, 16, 64)
 PILE_SET, PILE_SHOTS = "imdb", 10  # of the part pile: 20 labels
-ALL, TIMED = (LR, SETFIT, TRAINER, AUTO, AUTO_PILE), (SETFIT, AUTO)
-NEEDS = {LR: "sentence_transformers", SETFIT: "setfit"}
-LONGEST = 256
-
-
-@dataclass(frozen=True)
-class Key:
-    """Which run this is; arm tells the update too where it is not the published one."""
-
-    set: str
-    shots: int
-    seed: int
-    arm: str
-    timing: bool = False
-
-    def parts(self) -> tuple[Any, ...]:
-        return "timing" if self.timing else "scores", self.set, self.shots, self.seed, self.arm
+ENCODERS_SHOTS, ENCODERS_SPLITS = 8, 3  # of the part encoders
+ALL, TIMED = (LR, LR_CV, TFIDF, SETFIT, TRAINER, AUTO, AUTO_PILE), (SETFIT, AUTO)
 
 
 def main(argv: Sequence[str]) -> Path | None:
     options = read_options(argv)
-    device = arms.device_of(options.device)
-    texts = read_rows(options.folder, SETS["emotion"].folder, "train").texts() if options.tiny else []
-    folder, weights = weights_folder(options.weights, texts, scratch=arms.SCRATCH, tiny=options.tiny)
-    about = {"weights": weights, "device": arms.device_name(device)}
-    name = "fewshot" + ("-dev" if options.dev else "") + ("-tiny" if options.tiny else "")
-    longest = 64 if options.tiny else LONGEST
-    kept = arms.Kept(arms.result_name(name, device), {"longest": longest, "dev": options.dev, **about})
-    if options.resume:
-        resume(kept, arms.result_name(name, device), about)
-    if options.forget:
-        kept.forget(lambda key: key[-1] in options.forget)
-    made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
+    ready = prepared("fewshot", options)
     if options.publish:
-        return publish(kept, made, options, about, device)
+        return publish(ready, options)
     arms.begin("about 20 minutes a split at 8 shots and 4 hours at 64, most of it SetFit's, on two quiet cores")
-    settings = {"folder": str(folder), "device": device, "longest": longest}
-    rows = measure(plan(options), kept, made, options, settings)
-    summarise(rows)
+    summarise(measure(plan(options), ready.kept, ready.made, options, ready.settings, piled))
     return None
 
 
 def read_options(argv: Sequence[str]) -> Any:
-    parser = arms.arguments(
+    parser = parser_of(
         __doc__,
-        parts={"nargs": "+", "choices": ["fewshot", "pile"], "default": ["fewshot"]},
+        parts={"nargs": "+", "choices": ["fewshot", "encoders", "pile"], "default": ["fewshot"]},
         sets={"nargs": "+", "choices": list(SETS), "default": list(SETS)},
         shots={"nargs": "+", "type": int, "default": list(SHOTS)},
         splits={"type": int, "default": len(SEEDS), "help": "the first N of 20"},
         arms={"nargs": "+", "choices": ALL},
+        encoders={"nargs": "+", "default": [], "metavar": "DIR", "help": "folders of weights, of --parts encoders"},
         timing={"action": "store_true", "help": "one split a set; SetFit and auto unless --arms names others"},
-        dev={"action": "store_true", "help": "score on training rows; publishes nothing"},
-        update={"type": json.loads, "help": 'with --dev, in auto\'s place: \'{"method": "head"}\''},
-        disturbed={"action": "store_true", "help": "other work runs beside: the seconds count for no bar"},
-        forget={"nargs": "+", "default": [], "metavar": "ARM", "help": "drop the kept runs of these arms first"},
-        publish={"action": "store_true", "help": "run nothing, write the result of what is kept"},
-        resume={"action": "store_true", "help": "begin with the runs in benchmarks/results, predictions and all"},
     )
     parser.add_argument("--setfit-splits", type=int, default=5, help="the first N splits that SetFit runs on")
-    parser.add_argument("--setfit-minutes", type=float, default=30.0, help="the longest that SetFit may train")
-    options = parser.parse_args(argv)
-    refuse(parser, options)
+    options = parsed(parser, argv)
+    if "encoders" in options.parts and not options.encoders and not options.publish:
+        parser.error(
+            "--parts encoders: found no --encoders; expected folders of weights, which are tried beside MiniLM."
+        )
     options.arms = options.arms or list(TIMED if options.timing else ALL)
     return options
-
-
-def refuse(parser: argparse.ArgumentParser, options: Any) -> None:
-    if options.update is not None and not options.dev:
-        parser.error("--update is for --dev; what is published under the name auto is auto.")
-    if options.dev and options.publish:
-        parser.error("--publish: what --dev scored is on training rows and is not published. Drop one of the two.")
-    if not 1 <= options.splits <= len(SEEDS):
-        parser.error(f"--splits {options.splits}: expected 1 to {len(SEEDS)}, of which the seeds are fixed.")
 
 
 def plan(options: Any) -> list[Key]:
@@ -132,122 +91,33 @@ def plan(options: Any) -> list[Key]:
     seeds = (DEV_SEEDS if options.dev else SEEDS)[: 1 if options.timing else options.splits]
     wanted = [(name, shots) for shots in options.shots for name in options.sets] if "fewshot" in options.parts else []
     wanted += [(PILE_SET, PILE_SHOTS)] if "pile" in options.parts else []
-    rename = "" if options.update is None else f" {json.dumps(options.update, sort_keys=True)}"
     keys = []
     for split, seed in enumerate(seeds):
         for number, (name, shots) in enumerate(wanted):
             for arm in options.arms[:: 1 if (split + number) % 2 == 0 else -1]:
                 if arm != SETFIT or split < options.setfit_splits:
-                    own = arm + rename if arm in (AUTO, AUTO_PILE) else arm
+                    own = arm + suffix(options) if arm in (AUTO, AUTO_PILE) else arm
                     keys.append(Key(name, shots, seed, own, options.timing))
+    if "encoders" in options.parts:
+        pairs = [(seed, name) for seed in seeds[:ENCODERS_SPLITS] for name in options.sets]
+        keys += [Key(name, ENCODERS_SHOTS, seed, arm) for seed, name in pairs for arm in (AUTO, AUTO_ENCODERS)]
     return keys
 
 
-def measure(
-    keys: Sequence[Key], kept: arms.Kept, made: Any, options: Any, settings: Mapping[str, Any]
-) -> list[arms.Row]:
-    """Run what is not kept, each arm in its own process, and return all rows asked for."""
-    missing = [key for key in keys if not is_enough(kept.find(*key.parts()), options)]
-    for arm in {key.arm for key in missing} & set(NEEDS):
-        if importlib.util.find_spec(NEEDS[arm]) is None and not options.tiny:
-            raise SystemExit(
-                f"fewshot: the arm {arm} needs {NEEDS[arm]}, which is not installed; expected it beside nlptl. Run pip "
-                "install setfit==1.2.0 sentence-transformers, or name other --arms."
-            )
-    running: dict[str, arms.Arm] = {}
-    try:
-        for number, key in enumerate(missing, 1):
-            if key.arm not in running:
-                running[key.arm] = started(key.arm, options, settings)
-            row = one_run(running[key.arm], key, kept, made(key.set), options)
-            kept.add(row, *key.parts())
-            told = f"{row['score']:.3f}, {row['seconds']:.1f} s"
-            print(f"{number}/{len(missing)} {key.set} {key.shots} shots, seed {key.seed}: {key.arm} {told}", flush=True)
-    finally:
-        for process in running.values():
-            process.close()
-    return [row for key in keys if (row := kept.find(*key.parts())) is not None]
+def piled(key: Key, made: Material, labelled: Rows) -> Rows | None:
+    return pile_of(made, labelled, key.seed) if key.arm.startswith(AUTO_PILE) else None
 
 
-def started(arm: str, options: Any, settings: Mapping[str, Any]) -> arms.Arm:
-    """Start an arm and let it train once, so that no measured run loads what the others find loaded."""
-    maker = arm.split(" ", maxsplit=1)[0]
-    own = {"update": options.update or OURS_AUTO} if maker in (AUTO, AUTO_PILE) else {}
-    made = (arms.SameProcess if options.tiny else arms.OwnProcess)(MAKERS[maker], {**settings, **own})
-    made.run(WARM_UP)
-    return made
-
-
-def is_enough(row: arms.Row | None, options: Any) -> bool:
-    """Say whether a kept run will do: one of SetFit's that was cut short does only where it would be cut alike."""
-    if row is None:
-        return False
-    limited = row.get("limited_to_steps") is not None
-    return not limited or row["setfit_minutes"] == options.setfit_minutes
-
-
-def one_run(arm: arms.Arm, key: Key, kept: arms.Kept, made: Material, options: Any) -> arms.Row:
-    labelled = shots_of(made.train, key.shots, key.seed)
-    timed_as = ("step seconds", key.set, key.shots, options.disturbed)
-    task = Task(
-        key.set, key.seed, labelled, made.test, made.names, SETS[key.set].label_names,
-        pile=pile_of(made, labelled, key.seed) if key.arm.startswith(AUTO_PILE) else None,
-        setfit_minutes=options.setfit_minutes, step_seconds=(kept.find(*timed_as) or {}).get("seconds"),
-    )  # fmt: skip
-    row = arm.run(task)
-    if task.step_seconds is None and "step_seconds" in row:
-        kept.add({"seconds": row["step_seconds"]}, *timed_as)
-    limit = {"setfit_minutes": options.setfit_minutes} if row.get("limited_to_steps") else {}
-    metric = SETS[key.set].metric
-    return {
-        **asdict(key), "labelled": len(labelled), "test": len(made.test), "dropped": made.dropped, "metric": metric,
-        "score": round(score(made.truth, row["predicted"], metric, made.names), 5), **limit,
-        "disturbed": options.disturbed, "load": round(os.getloadavg()[0], 1), **row,
-    }  # fmt: skip
-
-
-def summarise(rows: Sequence[arms.Row]) -> None:
-    """Print each arm's mean score by shots and set."""
-    found: dict[tuple[int, str], dict[str, list[float]]] = {}
-    for row in rows:
-        found.setdefault((row["shots"], row["set"]), {}).setdefault(row["arm"], []).append(row["score"])
-    for (shots, name), by_arm in sorted(found.items()):
-        told = ", ".join(f"{arm} {statistics.mean(scores):.3f} ({len(scores)})" for arm, scores in by_arm.items())
-        print(f"{shots} shots, {name}: {told}", flush=True)
-
-
-def publish(kept: arms.Kept, made: Any, options: Any, about: arms.Row, device: str) -> Path:
-    rows = [row for row in kept.rows() if "score" in row]
-    if not rows:
-        raise SystemExit("fewshot: found no kept runs to publish; expected some. Run it without --publish first.")
-    cpu = results.machine()["cpu"]  # of the runs that were not resumed
+def publish(ready: Prepared, options: Any) -> Path:
+    rows = scored(ready.kept, "fewshot")
     return arms.publish(
-        arms.result_name("fewshot", device),
+        arms.result_name("fewshot", ready.device),
         tiny=options.tiny,
         command="python benchmarks/fewshot.py DIR",
         seeds=sorted({row["seed"] for row in rows}),
-        rows=[{"cpu": cpu, **row, "predicted": as_text(row["predicted"]), **about} for row in rows],
-        bars=bars_of(rows, made),
+        rows=published(rows, ready.about),
+        bars=bars_of(rows, ready.made),
     )
-
-
-def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:
-    """Keep the published runs that are not kept yet."""
-    for published in results.read_rows(name, packages=arms.installed()):
-        row = {key: value for key, value in published.items() if key not in about}
-        key = Key(**{field.name: row[field.name] for field in fields(Key)})
-        comparable = not key.timing or row["cpu"] == results.machine()["cpu"]
-        if comparable and {**published, **about} == published and kept.find(*key.parts()) is None:
-            kept.add({**row, "predicted": as_numbers(row["predicted"])}, *key.parts())
-
-
-def as_text(predicted: Sequence[int]) -> str:
-    """Return label numbers, at most 255, as two hexadecimal digits each."""
-    return bytes(predicted).hex()
-
-
-def as_numbers(predicted: str) -> list[int]:
-    return list(bytes.fromhex(predicted))
 
 
 if __name__ == "__main__":

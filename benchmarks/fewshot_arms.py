@@ -6,103 +6,31 @@ ready to predict, tokenising and choices included. Prediction of the test is tim
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import gc
 import json
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import arms
 import numpy as np
+from fewshot_linear import cross_validated, regression, sentence_transformer, words
+from fewshot_task import Task, encoding_timed, guesses, timed
 from finetune import Job, encoded, peer_trainer, precision_of
-from texts import Parts, Rows
+from texts import Parts
 
-LR, SETFIT, TRAINER, AUTO, AUTO_PILE = "lr", "setfit", "trainer", "auto", "auto+pile"
-OURS_AUTO = {"method": "auto"}
+LR, LR_CV, TFIDF = "lr", "lr-cv", "tfidf"
+SETFIT, TRAINER = "setfit", "trainer"
+AUTO, AUTO_ENCODERS = "auto", "auto+encoders"
+AUTO_PILE, AUTO_SKEWED, AUTO_OPEN = "auto+pile", "auto+skewed", "auto+open"
+OURS_AUTO: dict[str, Any] = {"method": "auto"}
+OURS_OPEN: dict[str, Any] = {"method": "self_training", "gate": "always"}
 TRAINER_BATCH, TRAINER_EPOCHS, TRAINER_STEPS = 16, 20, 300  # epochs, but no more steps
 SETFIT_BATCH, TIMED_STEPS = 16, 5
 SLOWEST_STEP = 10.0  # seconds: where even such steps keep within the limit, none are timed
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run: what is learnt from, what is predicted."""
-
-    data_set: str
-    seed: int
-    labelled: Rows
-    test: Rows
-    names: tuple[str, ...]
-    label_names: Mapping[str, str]
-    pile: Rows | None = None
-    setfit_minutes: float = 30.0
-    step_seconds: float | None = None
-    """Of SetFit on this set, where it was timed before."""
-
-    def ids(self) -> list[int]:
-        return [self.names.index(label) for label in self.labelled.labels()]
-
-
-WARM_UP = Task(
-    "warm-up", 0,
-    Rows("warm-up", [f"a {kind} example, number {number}" for kind in ("good", "bad") for number in range(8)],
-         ["good"] * 8 + ["bad"] * 8),
-    Rows("warm-up", ["one more good example", "one more bad example"], ["good", "bad"]), ("bad", "good"), {},
-)  # fmt: skip
-
-
-@contextlib.contextmanager
-def timed(row: arms.Row, name: str) -> Iterator[None]:
-    """Put the wall seconds of a block into the row, and the CPU's own: other work disturbs them less."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    row[name] = round(time.perf_counter() - wall, 3)
-    row[f"cpu_{name}"] = round(time.process_time() - cpu, 3)
-
-
-def regression(*, folder: str, device: str, longest: int) -> arms.Run:
-    """Return a run of logistic regression on frozen vectors; the test's are computed once a set."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = sentence_transformer(folder, device, longest)
-    encode = functools.partial(model.encode, normalize_embeddings=True, show_progress_bar=False)
-    tests: dict[str, tuple[np.ndarray, arms.Row]] = {}
-
-    def run(task: Task) -> arms.Row:
-        row: arms.Row = {}
-        with timed(row, "seconds"):
-            head = LogisticRegression(max_iter=1000).fit(encode(task.labelled.texts()), task.ids())
-        if task.data_set not in tests:
-            with timed(row, "predict_seconds"):
-                vectors = encode(task.test.texts())
-            tests[task.data_set] = vectors, {key: row[key] for key in row if "predict" in key}
-        vectors, seconds = tests[task.data_set]
-        return {**row, **seconds, "predicted": head.predict(vectors).tolist()}
-
-    return run
-
-
-def sentence_transformer(folder: str, device: str, longest: int) -> Any:
-    """Return the weights as sentence-transformers has them; weights that are no such folder get mean pooling."""
-    from sentence_transformers import SentenceTransformer
-
-    if (Path(folder) / "modules.json").is_file():
-        model = SentenceTransformer(folder, device=device)
-    else:
-        from sentence_transformers.sentence_transformer import modules as models
-
-        tokens = models.Transformer(folder)
-        pooling = models.Pooling(tokens.get_word_embedding_dimension(), pooling_mode="mean")
-        model = SentenceTransformer(modules=[tokens, pooling, models.Normalize()], device=device)
-    model.max_seq_length = longest
-    return model
 
 
 def setfit(*, folder: str, device: str, longest: int) -> arms.Run:
@@ -206,38 +134,46 @@ def fine_tuned(*, folder: str, device: str, longest: int) -> arms.Run:
     return run
 
 
-def ours(*, folder: str, device: str, longest: int, update: Mapping[str, Any]) -> arms.Run:
-    """Return a run of nlptl's stages on an encoder that is loaded."""
+def ours(
+    *, folder: str, device: str, longest: int, update: Mapping[str, Any], encoders: Sequence[str] = ()
+) -> arms.Run:
+    """Return a run of nlptl's stages: on an encoder that is loaded, or on the one that they choose of several."""
     from nlptl.context import RunContext
     from nlptl.stages.bert import Bert
 
-    data: Any = Parts()
     on: Any = device
-    encoder = Bert(weights=folder, max_length=longest).run(data=data, context=RunContext(device=on))
+    several: Any = [folder, *encoders] if encoders else folder
+    first = Bert(weights=several, max_length=longest)
+    nothing: Any = Parts()
+    loaded = None if encoders else first.run(data=nothing, context=RunContext(device=on))
 
     def run(task: Task) -> arms.Row:
         context = RunContext(seed=task.seed, device=on)
+        data: Any = parts_of(task)
         row: arms.Row = {}
-        with timed(row, "seconds"):
-            classifier = trained(encoder, task, update, context)
+        with timed(row, "seconds"), encoding_timed(row):
+            encoder = loaded or first.run(data=data, context=context)
+            classifier = trained(encoder, data, update, context)
         with timed(row, "predict_seconds"):
-            predicted = classifier.predict_proba(task.test.texts()).argmax(axis=1)
-        numbers = [task.names.index(label) for label in classifier.labels]
+            probabilities = classifier.predict_proba(task.test.texts())
+        numbers = np.array([task.names.index(label) for label in classifier.labels])
         report = {key: value for key, value in context.record.report.items() if key not in ("weight_change", "work")}
-        told = json.loads(json.dumps(report, default=str))
-        return {**row, "report": told, "predicted": [numbers[guess] for guess in predicted]}
+        return {**row, "report": json.loads(json.dumps(report, default=str)), **guesses(probabilities, numbers)}
 
     return run
 
 
-def trained(encoder: Any, task: Task, update: Mapping[str, Any], context: Any) -> Any:
+def parts_of(task: Task) -> Parts:
+    return Parts(
+        names=task.names, unlabelled=task.pile, labelled=task.labelled, label_names=dict(task.label_names) or None
+    )
+
+
+def trained(encoder: Any, data: Any, update: Mapping[str, Any], context: Any) -> Any:
     """Return a classifier as nlptl's users get it: a head for the labels, then the stage finetune."""
     from nlptl.stages.classification_head import ClassificationHead
     from nlptl.stages.finetune import FineTune
 
-    data: Any = Parts(
-        names=task.names, unlabelled=task.pile, labelled=task.labelled, label_names=dict(task.label_names) or None
-    )
     given = ClassificationHead().run(encoder, data=data, context=context)
     chosen: Any = dict(update)
     return FineTune(update=chosen).run(given, data=data, context=context)
@@ -245,8 +181,9 @@ def trained(encoder: Any, task: Task, update: Mapping[str, Any], context: Any) -
 
 MAKERS: dict[str, Callable[..., arms.Run]] = {
     LR: regression,
+    LR_CV: cross_validated,
+    TFIDF: words,
     SETFIT: setfit,
     TRAINER: fine_tuned,
-    AUTO: ours,
-    AUTO_PILE: ours,
+    **dict.fromkeys((AUTO, AUTO_ENCODERS, AUTO_PILE, AUTO_SKEWED, AUTO_OPEN), ours),
 }

@@ -1,4 +1,4 @@
-"""The ten data sets of the few-label benchmark: their metrics, their label names, their splits."""
+"""The data sets of the few-label benchmarks: their metrics, their label names, their splits and piles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from texts import EMOTION, IMDB, Rows, label_names, plain, read_rows, sample
+from texts import EMOTION, IMDB, Rows, distinct_rows, label_names, plain, read_rows, sample
 
 ACCURACY, MACRO_F1, MACRO_RECALL, FAVOR_AGAINST = "accuracy", "macro-F1", "macro-recall", "F1 of favor and against"
 SEEDS = tuple(range(20))  # of the splits
@@ -23,6 +23,8 @@ class Set:
     folder: str
     metric: str = ACCURACY
     train: str = "train"
+    test: str | None = "test"
+    """None: the file has no official test, which is then `test_rows` of its distinct rows by TEST_SEED."""
     test_rows: int = 500
     label_names: Mapping[str, str] = field(default_factory=dict)
     """In words, only where the set's own labels are none; fixed before any result was seen."""
@@ -46,6 +48,11 @@ SETS = {
     "banking77": Set("banking77"),
     "imdb": Set(IMDB, test_rows=300, has_pile=True),
 }
+AMAZON = {
+    name: Set("amazon_mdsd", train=name, test=None) for name in ("books", "dvd", "electronics", "kitchen")
+}  # fmt: skip
+"""Reviews of four kinds of goods (Blitzer et al. 2007), which the pile is measured on beside the ten sets."""
+EVERY = {**SETS, **AMAZON}
 PILE, OWN_PILE = 2000, 1000  # texts of training rows; of a set's own unlabelled file
 
 
@@ -68,12 +75,17 @@ class Material:
 
 def material(folder: Path, name: str, *, dev: bool, tiny: bool) -> Material:
     """Read a set; with `dev` its test is part of the training rows, and the real one is not looked at but for leaks."""
-    what = SETS[name]
-    train, test = read_rows(folder, what.folder, what.train), read_rows(folder, what.folder, "test")
+    what = EVERY[name]
+    train = read_rows(folder, what.folder, what.train)
+    if what.test is None:
+        train = distinct_rows(train)
+        test = sample(train, 12 if tiny else what.test_rows, seed=TEST_SEED)
+    else:
+        test = read_rows(folder, what.folder, what.test)
     names = label_names(train)
     without = not_in(train, test)
     unlabelled = not_in(read_rows(folder, what.folder, "unlabelled"), test) if what.has_pile else Rows(name, [])
-    dropped = len(train) - len(without)
+    dropped = 0 if what.test is None else len(train) - len(without)
     count = 12 if tiny else HELD_OUT if dev else what.test_rows
     if not dev:
         return Material(without, sample(test, count, seed=TEST_SEED), unlabelled, names, dropped)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ARMS = {
-    "lr": "logistic regression", "setfit": "SetFit", "trainer": "Trainer", "auto": "nlptl auto",
-    "auto+pile": "nlptl auto + pile",
+    "tfidf": "words", "lr": "logistic regression", "setfit": "SetFit", "trainer": "Trainer", "auto": "nlptl auto",
+    "auto+pile": "nlptl auto + pile", "auto+encoders": "nlptl auto, several encoders",
 }  # fmt: skip
 Table = tuple[list[str], list[list[object]], str]
 """Header, rows, and the sentences below them."""
@@ -16,15 +16,16 @@ Table = tuple[list[str], list[list[object]], str]
 def scores(bars: Sequence[dict[str, Any]]) -> Table:
     """Return each arm's score with its interval by set and shots, in points, and its seconds of training."""
     found = [bar for bar in bars if "arms" in bar]
+    arms = {arm: name for arm, name in ARMS.items() if any(arm in bar["arms"] for bar in found)}
     lines: list[list[object]] = [
         [
-            f"{bar['set']} ({bar['metric']})", bar["shots"], *(score(bar, arm) for arm in ARMS), bar["range"],
-            " / ".join(seconds(bar, arm) for arm in ARMS),
+            f"{bar['set']} ({bar['metric']})", bar["shots"], *(score(bar, arm) for arm in arms), bar["range"],
+            " / ".join(seconds(bar, arm) for arm in arms),
         ]
         for bar in found
     ]  # fmt: skip
-    header = ["set", "shots", *ARMS.values(), "auto less SetFit", "seconds to train, in this order"]
-    return header, lines, " ".join([splits(found), *limits(found), *disturbed(found)])
+    header = ["set", "shots", *arms.values(), "auto less SetFit", "seconds to train, in this order"]
+    return header, lines, " ".join([named_splits(found, arms), *limits(found), *disturbed(found)])
 
 
 def score(bar: dict[str, Any], arm: str) -> str:
@@ -38,10 +39,11 @@ def seconds(bar: dict[str, Any], arm: str) -> str:
     return f"{found['median']:.{0 if found['median'] >= 10 else 1}f}" + ("*" if found["disturbed"] else "")
 
 
-def splits(bars: Sequence[dict[str, Any]]) -> str:
-    ran = {arm: [bar["splits"][arm] for bar in bars if arm in bar["splits"]] for arm in ARMS}
+def named_splits(bars: Sequence[dict[str, Any]], arms: Mapping[str, str]) -> str:
+    """Return how many splits each arm ran."""
+    ran = {arm: [bar["splits"][arm] for bar in bars if arm in bar["splits"]] for arm in arms}
     told = [
-        f"{ARMS[arm]} {min(counts)}" + (f" to {max(counts)}" if max(counts) > min(counts) else "")
+        f"{arms[arm]} {min(counts)}" + (f" to {max(counts)}" if max(counts) > min(counts) else "")
         for arm, counts in ran.items()
         if counts
     ]

@@ -18,6 +18,7 @@ from typing import Any
 
 import fewshot_tables
 import front_page
+import pile_tables
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -301,6 +302,16 @@ def fewshot_bars(name: str = "fewshot") -> str:
     return markdown(header, lines) + (f"\n{notes}\n" if notes else "") + made_on(name)
 
 
+def pile(name: str = "pile") -> str:
+    header, lines, notes = pile_tables.scores(result(name)["bars"])
+    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+
+
+def pile_bars(name: str = "pile") -> str:
+    header, lines, notes = fewshot_tables.promises(result(name)["bars"])
+    return markdown(header, lines) + (f"\n{notes}\n" if notes else "") + made_on(name)
+
+
 def grouped(rows: Sequence[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
@@ -348,6 +359,8 @@ TABLES = {
     "finetune-scores-cuda": functools.partial(finetune_scores, "finetune-scores-cuda"),
     "fewshot": fewshot,
     "fewshot-bars": fewshot_bars,
+    "pile": pile,
+    "pile-bars": pile_bars,
     "imdb-continue": imdb_continue,
     "imdb-continue-cuda": functools.partial(imdb_continue, "imdb-continue-cuda"),
     "adapt-domain": adapt_domain,

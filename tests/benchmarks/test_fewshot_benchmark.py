@@ -46,7 +46,8 @@ def guessing(accuracy: float, seconds: float) -> Any:
             limited = 5 if task.setfit_minutes == 1 else None
             return {
                 "predicted": [label if number < right else 1 - label for number, label in enumerate(truth)],
-                "seconds": seconds, "limited_to_steps": limited, "default_steps": 9, "pile": task.pile and len(task.pile),
+                "confidence": bytes([round(255 * accuracy)] * len(truth)).hex(), "seconds": seconds,
+                "limited_to_steps": limited, "default_steps": 9,
             }  # fmt: skip
 
         return run
@@ -57,11 +58,18 @@ def guessing(accuracy: float, seconds: float) -> Any:
 @pytest.fixture
 def fewshot(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the benchmark with arms that guess."""
-    module = bench("fewshot")
-    monkeypatch.setattr(bench("fewshot_bars"), "RESAMPLES", 50)
-    speeds = {"lr": (0.5, 0.1), "setfit": (0.5, 10.0), "trainer": (0.25, 5.0), "auto": (0.75, 1.0)}
+    module, makers = bench("fewshot"), bench("fewshot_runs").MAKERS
+    monkeypatch.setattr(bench("fewshot_scores"), "RESAMPLES", 50)
+    speeds = {
+        "lr": (0.5, 0.1),
+        "lr-cv": (0.5, 0.2),
+        "tfidf": (0.25, 0.3),
+        "setfit": (0.5, 10.0),
+        "trainer": (0.25, 5.0),
+        "auto": (0.75, 1.0),
+    }
     for arm, (accuracy, seconds) in {**speeds, "auto+pile": (1.0, 2.0)}.items():
-        monkeypatch.setitem(module.MAKERS, arm, guessing(accuracy, seconds))
+        monkeypatch.setitem(makers, arm, guessing(accuracy, seconds))
     return module
 
 
@@ -75,27 +83,31 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     fewshot.main(common(sets_folder, "--shots", "8", "--timing"))
     fewshot.main(common(sets_folder, "--parts", "pile", "--splits", "2", "--arms", "auto", "auto+pile"))
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
-    assert len(result["rows"]) == 2 * (1 + 2 * 4) + 2 * 2 + 2 * 2
+    assert len(result["rows"]) == 2 * (1 + 2 * 6) + 2 * 2 + 2 * 2
     assert all(set(bytes.fromhex(row["predicted"])) <= {0, 1} for row in result["rows"])
     assert all(len(bytes.fromhex(row["predicted"])) == row["test"] for row in result["rows"])
     assert {row["dropped"] for row in result["rows"]} == {1}
     assert {row["pile"] for row in result["rows"] if row["arm"] == "auto+pile"} == {59 - 16, 50}
     bars = {bar["name"]: bar for bar in result["bars"]}
     mean = bars["8 shots, mean of 2 sets: auto less setfit, points"]
-    assert (mean["at_least"], mean["stretch"], mean["splits"]) == (4.0, 6.0, [1, 1])
+    assert (mean["at_least"], mean["stretch"], mean["splits"]) == (5.5, 7.0, [1, 1])
     assert mean["value"] > 20
     assert bars["8 shots, worst of 2 sets: upper end of auto less setfit, points"]["at_least"] == -1.0
-    assert bars["8 shots, worst of 2 sets: upper end of auto less lr, points"]["at_least"] == 0.0
+    worst = bars["8 shots, worst of 2 sets: upper end of auto less the better of lr and tfidf, points"]
+    assert worst["at_least"] == 0.0
+    assert " 25.0 [" in worst["range"]  # less lr, which is better here than tf-idf
+    errors = bars["8 shots, mean of 2 sets: calibration error of auto less lr-cv, points"]
+    assert (errors["value"], errors["at_most"]) == (pytest.approx(0.0, abs=0.3), 0.0)
     assert bars["8 shots, 2 sets: summed training time of auto over setfit's"]["value"] == 0.1
     assert bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]["value"] == 25.0
     assert bars["imdb, 20 labels, 2 splits: collapses of auto+pile"]["value"] == 0
     table = bench("tables").fewshot()
-    assert "| imdb (accuracy) | 8 | 50.0 [" in table
-    assert "| 0.1* / 10 / 5.0* / 1.0 / 2.0* |" in table
-    assert "Splits: logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2, nlptl auto + pile 2." in table
+    assert "| imdb (accuracy) | 8 | 25.0 [" in table
+    assert "| 0.3* / 0.1* / 10 / 5.0* / 1.0 / 2.0* |" in table
+    assert "Splits: words 2, logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2, nlptl auto + pile 2." in table
     assert "imdb with 8 shots to 1 minutes (5 of 9 steps, 1 of 1 splits)" in table
     promises = bench("tables").fewshot_bars()
-    assert "| at most 0.2: met |" in promises
+    assert "| at most 0.12: met |" in promises
     assert "], 1 splits |" in promises
     assert "imdb with 8 shots to 1 minutes" in promises
 
@@ -135,8 +147,10 @@ def test_published_runs_of_other_versions_are_refused(
         fewshot.main([*few, "--resume"])
 
 
-def test_an_interrupted_run_goes_on(fewshot: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_an_interrupted_run_goes_on(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers, asked = bench("fewshot_runs").MAKERS, []
 
     def stops(**_: Any) -> Any:
         def run(task: Any) -> dict[str, Any]:
@@ -151,25 +165,25 @@ def test_an_interrupted_run_goes_on(fewshot: Any, sets_folder: str, monkeypatch:
         return lambda task: asked.append(task.data_set) or run(task)
 
     few = common(sets_folder, "--shots", "8", "--splits", "1", "--arms", "lr", "trainer")
-    monkeypatch.setitem(fewshot.MAKERS, "lr", watched)
-    kept = fewshot.MAKERS["trainer"]
-    monkeypatch.setitem(fewshot.MAKERS, "trainer", stops)
+    monkeypatch.setitem(makers, "lr", watched)
+    kept = makers["trainer"]
+    monkeypatch.setitem(makers, "trainer", stops)
     with pytest.raises(KeyboardInterrupt):
         fewshot.main(few)
-    monkeypatch.setitem(fewshot.MAKERS, "trainer", kept)
+    monkeypatch.setitem(makers, "trainer", kept)
     fewshot.main(few)
     assert asked == ["warm-up", "emotion", "warm-up", "imdb"]
     fewshot.main([*few, "--forget", "lr"])
     assert asked[4:] == ["warm-up", "emotion", "imdb"]
 
 
-def test_a_run_that_was_cut_short_does_only_where_it_would_be_again(fewshot: Any) -> None:
+def test_a_run_that_was_cut_short_does_only_where_it_would_be_again(bench: Any) -> None:
     half, full = {"limited_to_steps": 5, "setfit_minutes": 4.0}, {"limited_to_steps": None}
-    options = SimpleNamespace(setfit_minutes=30.0)
-    assert not fewshot.is_enough(None, options)
-    assert not fewshot.is_enough(half, options)
-    assert fewshot.is_enough(full, options)
-    assert fewshot.is_enough(half, SimpleNamespace(setfit_minutes=4.0))
+    is_enough, options = bench("fewshot_runs").is_enough, SimpleNamespace(setfit_minutes=30.0)
+    assert not is_enough(None, options)
+    assert not is_enough(half, options)
+    assert is_enough(full, options)
+    assert is_enough(half, SimpleNamespace(setfit_minutes=4.0))
 
 
 def test_dev_scores_on_training_rows_and_publishes_nothing(
@@ -191,6 +205,7 @@ def test_dev_scores_on_training_rows_and_publishes_nothing(
     [
         (["--update", "{}"], "--update is for --dev; what is published under the name auto is auto."),
         (["--dev", "--publish"], "--publish: what --dev scored is on training rows and is not published."),
+        (["--parts", "encoders"], "--parts encoders: found no --encoders; expected folders of weights"),
         (["--splits", "21"], "--splits 21: expected 1 to 20, of which the seeds are fixed."),
     ],
 )
@@ -202,12 +217,13 @@ def test_refuses_what_would_mislead(
     assert sentence in capsys.readouterr().err
 
 
-def test_says_how_to_install_setfit(fewshot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fewshot.importlib.util, "find_spec", lambda _: None)
+def test_says_how_to_install_setfit(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = bench("fewshot_runs")
+    monkeypatch.setattr(runs.importlib.util, "find_spec", lambda _: None)
     options = SimpleNamespace(tiny=False, setfit_minutes=30.0)
     kept = SimpleNamespace(find=lambda *_: None)
     with pytest.raises(SystemExit, match=r"arm setfit needs setfit.* Run pip install setfit==1\.2\.0 sentence-tr"):
-        fewshot.measure([fewshot.Key("cr", 8, 0, "setfit")], kept, None, options, {})
+        runs.measure([runs.Key("cr", 8, 0, "setfit")], kept, None, options, {}, lambda *_: None)
 
 
 def test_publish_needs_runs(fewshot: Any, sets_folder: str) -> None:
@@ -242,7 +258,7 @@ def test_a_pile_holds_no_shots_and_no_labels(bench: Any) -> None:
 def test_metrics_are_scikit_learns(bench: Any) -> None:
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-    sets, score = bench("fewshot_sets"), bench("fewshot_bars").score
+    sets, score = bench("fewshot_sets"), bench("fewshot_scores").score
     names = ("against", "favor", "none")
     truth, guessed = np.arange(90) % 3, np.random.default_rng(0).integers(0, 3, 90)
     assert score(truth, guessed, sets.ACCURACY, names) == pytest.approx(accuracy_score(truth, guessed))
@@ -258,7 +274,7 @@ def test_metrics_are_scikit_learns(bench: Any) -> None:
 def test_draws_are_paired_and_those_of_the_package(bench: Any) -> None:
     from nlptl.evaluation.intervals import hierarchical_mean
 
-    sets, bars = bench("fewshot_sets"), bench("fewshot_bars")
+    sets, bars = bench("fewshot_sets"), bench("fewshot_scores")
     truth, guessed = np.arange(80) % 2, np.random.default_rng(1).integers(0, 2, (4, 80))
     draws = bars.draws_of(truth, guessed, sets.ACCURACY, ("a", "b"), seed=0)
     theirs, found = hierarchical_mean((guessed == truth).astype(float), seed=0), bars.interval(draws)
@@ -269,12 +285,30 @@ def test_draws_are_paired_and_those_of_the_package(bench: Any) -> None:
 
 
 def test_the_mean_over_sets_has_equal_weights_and_the_luck_of_the_sets(bench: Any) -> None:
-    bars = bench("fewshot_bars")
+    bars = bench("fewshot_scores")
     sure = [np.full(101, value) for value in (0.0, 1.0, 5.0)]
     found = bars.mean_over_sets(sure)
     assert found.value == pytest.approx(2.0)
     assert found.low < 1 < 3 < found.high
     assert bars.mean_over_sets(sure[:1]).high == 0.0
+
+
+def test_the_calibration_error_is_the_packages(bench: Any) -> None:
+    from nlptl.evaluation.scores import evaluate_predictions
+
+    generator = np.random.default_rng(3)
+    probabilities = np.round(generator.dirichlet([1, 1, 1], 200) * 255) / 255
+    probabilities[:, 0] += 1 - probabilities.sum(axis=1)
+    probabilities = np.abs(probabilities)
+    truth = generator.integers(0, 3, 200)
+    row = bench("fewshot_task").guesses(probabilities, np.arange(3))
+    calibration = bench("fewshot_calibration")
+    gaps = calibration.gap_by_bin(truth == row["predicted"], calibration.confidence_of(row))
+    found = evaluate_predictions(
+        labels=[*map(str, truth)], predicted=[*map(str, row["predicted"])], probabilities=probabilities, names=["0", "1", "2"],
+    ).expected_calibration_error  # fmt: skip
+    assert found is not None
+    assert np.abs(gaps.sum(axis=0)).sum() / 200 == pytest.approx(found.value, abs=1e-9)
 
 
 def test_collapses(bench: Any) -> None:
@@ -298,18 +332,19 @@ def needs(*packages: str) -> None:
             pytest.skip(f"{name} is not installed")
 
 
-@pytest.mark.parametrize("arm", ["lr", "trainer", "auto"])
+@pytest.mark.parametrize("arm", ["lr", "lr-cv", "tfidf", "trainer", "auto"])
 def test_each_arm_learns(bench: Any, arm: str, sets_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs(*(["sentence_transformers"] if arm == "lr" else []))
+    needs(*(["sentence_transformers"] if arm.startswith("lr") else []))
     fewshot = bench("fewshot")
     monkeypatch.setattr(bench("fewshot_arms"), "TRAINER_EPOCHS", 3)
-    monkeypatch.setattr(fewshot, "OURS_AUTO", {"method": "head"})
+    monkeypatch.setattr(bench("fewshot_runs"), "OURS_AUTO", {"method": "head"})
     few = [sets_folder, "--tiny", "--device", "cpu", "--sets", "imdb", "--shots", "4", "--splits", "1", "--arms", arm]
     fewshot.main(few)
     (row,) = json.loads(fewshot.main([*few, "--publish"]).read_text())["rows"]
     assert row["seconds"] > 0
     assert row["labelled"] == 8
     assert row.get("steps") == (3 if arm == "trainer" else None)
+    assert len(bytes.fromhex(row.get("confidence", ""))) == (0 if arm == "trainer" else row["test"])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pinned memory without a GPU: SetFit's own

@@ -15,7 +15,7 @@ from nlptl.runs.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = ("tables", "reference", "module_map")
-NAMES = {*SCRIPTS, "front_page", "fewshot_tables"}
+NAMES = {*SCRIPTS, "front_page", "fewshot_tables", "pile_tables"}
 
 
 @pytest.fixture

@@ -95,13 +95,23 @@ class Auto(Method):
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
         context.record.add_finding("update", choice.method, choice.why)
         fitted = _with_words(choice, _fitted(method, choice, task), examples, context)
-        if self.reads_unlabelled and examples.unlabelled is not None and too_few(len(examples), examples.label_count):
-            left = 60 * self.minutes - reading.seconds - choice.seconds - _seconds_of_contrastive(task)
-            fitted = with_pile_within(left, fitted, task)
+        if too_few(len(examples), examples.label_count):
+            left = 60 * self.minutes - reading.seconds - choice.seconds
+            fitted = self._with_more_than_labels(fitted, task, left)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
+
+    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float) -> Fitted:
+        """Return the fit to few examples with what the pile and their words tell beside them."""
+        from nlptl.finetuning.selection.deciding_words import with_deciding_words
+
+        if self.reads_unlabelled and task.examples.unlabelled is not None:
+            fitted = with_pile_within(seconds - _seconds_of_contrastive(task), fitted, task)
+        if task.given.encoder.token_model.kind == "word_vectors":
+            return fitted
+        return with_deciding_words(fitted, task.given, task.examples, task.context)
 
     def _reading(
         self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed

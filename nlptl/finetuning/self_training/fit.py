@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.encoder import Encoder
     from nlptl.models.views import View
-    from nlptl.pretraining.views.view_settings import ViewOfPile
+    from nlptl.pretraining.views.view_settings import ViewSettings
 
 MIN_PILE = 200
 """Texts of a pile below which nothing is learnt from it. With 8 labels each, mean of 13 sets: of 60 texts a student lost 1.4
@@ -46,7 +46,7 @@ class PileUse:
 
     rounds: Rounds
     texts: int  # of the pile, drawn at random
-    views: tuple[ViewOfPile, ...]  # to learn on the pile where the encoder has none
+    views: tuple[ViewSettings, ...]  # to learn on the pile where the encoder has none
     gate: Literal["auto", "always"]  # auto leaves out a pile of another kind; always uses it unseen
 
 

@@ -1,0 +1,51 @@
+"""The piles of the pile benchmark: unlabelled texts beside a split's labelled rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from fewshot_arms import AUTO, AUTO_SKEWED
+from fewshot_runs import Key
+from fewshot_sets import Material, not_in
+from texts import Rows, sample
+
+TEXTS, SKEWED_TEXTS = 10_000, 2_000
+OWN_FILE_SHOTS = 10  # a label: these runs take the set's unlabelled file, all of it
+TIMED_TEXTS = {"sentiment": 10_000, "imdb": 75_000}
+FREQUENT = 0.9  # share of the frequent label in a skewed pile
+PILE_SEED = 0
+
+
+def pile_for(key: Key, made: Material, labelled: Rows) -> Rows | None:
+    """Return the pile of a run, without its labelled rows; None for a run that has none.
+
+    All splits of a set share the pile but for the shots, so that its luck is not told from the set's.
+    """
+    arm = key.arm.split(" ")[0]
+    if not arm.startswith(f"{AUTO}+"):
+        return None
+    if arm == AUTO_SKEWED:
+        return unlabelled(skewed(not_in(made.train, labelled), made.names[key.seed % 2], seed=key.seed))
+    if key.timing:
+        every = Rows(key.set, made.train.texts() + made.unlabelled.texts())
+        return unlabelled(not_in(sample(every, TIMED_TEXTS[key.set], seed=PILE_SEED), labelled))
+    if key.shots == OWN_FILE_SHOTS:
+        return unlabelled(not_in(made.unlabelled, labelled))
+    return unlabelled(not_in(sample(made.train, TEXTS, seed=PILE_SEED), labelled))
+
+
+def skewed(rows: Rows, frequent: str, *, seed: int) -> Rows:
+    """Return as many rows as there are for it, at most SKEWED_TEXTS, nine tenths of them of one label."""
+    is_frequent = np.array(rows.labels()) == frequent
+    count = min(SKEWED_TEXTS, is_frequent.sum() / FREQUENT, (~is_frequent).sum() / (1 - FREQUENT))
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.permutation(np.flatnonzero(chosen))[: round(share * count)]
+        for chosen, share in ((is_frequent, FREQUENT), (~is_frequent, 1 - FREQUENT))
+    ]
+    return rows.select(np.sort(np.concatenate(drawn)).tolist())
+
+
+def unlabelled(rows: Rows) -> Rows:
+    return replace(rows, given_labels=[])
