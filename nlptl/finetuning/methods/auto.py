@@ -97,19 +97,19 @@ class Auto(Method):
         fitted = _with_words(choice, _fitted(method, choice, task), examples, context)
         if too_few(len(examples), examples.label_count):
             left = 60 * self.minutes - reading.seconds - choice.seconds
-            fitted = self._with_more_than_labels(fitted, task, left)
+            fitted = self._with_more_than_labels(fitted, task, left, has_words=choice.words_weight > 0)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
 
-    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float) -> Fitted:
+    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float, *, has_words: bool) -> Fitted:
         """Return the fit to few examples with what the pile and their words tell beside them."""
         from nlptl.finetuning.selection.deciding_words import with_deciding_words
 
         if self.reads_unlabelled and task.examples.unlabelled is not None:
             fitted = with_pile_within(seconds - _seconds_of_contrastive(task), fitted, task)
-        if task.given.encoder.token_model.kind == "word_vectors":
+        if has_words or task.given.encoder.token_model.kind == "word_vectors":
             return fitted
         return with_deciding_words(fitted, task.given, task.examples, task.context)
 
