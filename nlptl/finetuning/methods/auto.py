@@ -36,8 +36,9 @@ class Auto(Method):
     """The labels decide which method they can support; the reasons are told in one paragraph.
 
     Word vectors: head. A transformer with fewer than 100 examples, or 16 a label: contrastive. With more, contrastive and
-    the head alone are trained on each half and compared on the other. From 400 on contrastive, full and the head alone are
-    trained on four fifths and compared on the rest. They are trained on all examples and compared on data.validation instead
+    the head alone, with the labels' names, are trained on each half and compared on the other. From 400 on contrastive, full and
+    the head alone are trained on four fifths and compared on the rest. A classifier by words joins each of them where
+    held-out examples gain by it. They are trained on all examples and compared on data.validation instead
     where that has 100 texts or more, 5 of each label, and as many as would be held out. What was compared on also calibrates
     the probabilities. Before all this long texts are tried whole and sentence by sentence.
     """
@@ -47,8 +48,8 @@ class Auto(Method):
     method: Literal["auto"] = "auto"
     """The name of this method."""
     minutes: float = Field(default=10.0, gt=0, le=100_000)
-    """Time budget for the choice, in minutes; more tries more. Candidates whose estimated cost exceeds what is left are
-    skipped."""
+    """Time budget for everything, in minutes: what is compared, the training that follows, the pile. More tries more and
+    trains longer. The plan is told first; steps, epochs or texts are fewer where the time is short."""
     pseudo_labels: Literal["auto", "never"] = "auto"
     """auto: with fewer than 100 examples, or 16 a label, self-training gives data.unlabelled soft labels and learns them, unless
     its texts are of another kind than the labelled ones. With more it does not help. never: it does not."""
