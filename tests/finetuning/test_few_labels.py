@@ -582,8 +582,7 @@ def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
     found = auto.Contrastive(), choice.MethodChoice("contrastive", "why", temperature=2.0, scored=24)
     monkeypatch.setattr(auto.Auto, "_try", lambda *_: found)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
-    with_pile = lambda seconds, fitted, task: dataclasses.replace(fitted, used_unlabelled=used)  # noqa: E731
-    monkeypatch.setattr(auto, "with_pile_within", with_pile)
+    monkeypatch.setattr(auto, "with_pile_within", lambda _, fit, __: dataclasses.replace(fit, used_unlabelled=used))
     data = TextData(labelled=small_reviews(24), unlabelled=["a text"], label_names=NAMES)
     _, context = run(data, update={"method": "auto"})
     assert ("temperature" in context.record.report) != used
@@ -807,11 +806,12 @@ def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
     monkeypatch.setattr(
         "nlptl.finetuning.self_training.fit.with_pile", lambda fitted, _, __, use, ___: tried.append(use.texts)
     )
-    task, fitted = SimpleNamespace(given=None, examples=examples, context=context), object()
+    task: Any = SimpleNamespace(given=None, examples=examples, context=context)
+    fitted: Any = object()
     for seconds in (100, 99, 24):  # a second for each hundred texts
-        with_pile_within(seconds, fitted, task)  # type: ignore[arg-type]
+        with_pile_within(seconds, fitted, task)
     assert tried == [10_000, 5_000, 1_250]
-    assert with_pile_within(3, fitted, task) is fitted  # type: ignore[arg-type, comparison-overlap]
+    assert with_pile_within(3, fitted, task) is fitted
     assert context.record.warnings == context.record.sentences
     assert context.record.sentences == ["The pile is not tried: it would take about 0.033 minutes, 0.05 are left."]
 
