@@ -6,7 +6,8 @@ DIR holds the ten sets of fewshot_sets.py, ENCODERS the folders bge-small, e5-sm
 MiniLM comes from its pip package. Of each set 16 rows a label are drawn (seeds 0 to 4; banking77 seed 0). The truth is the
 accuracy of a logistic head over frozen vectors on test rows, 300 a set and 200 of imdb, whose texts are read by sentence. The
 regret of a choice is the accuracy of the set's best encoder less that of the chosen one, mean of the splits. LogME is what
-nlptl takes. Development used training rows alone (--dev). Vectors are kept in runs/benchmarks/encoder-vectors.
+nlptl takes. Development used training rows
+alone (--dev, and the notes of the result). Vectors are kept in runs/benchmarks/encoder-vectors.
 The minutes are those of encoding all labelled rows by all five on one thread, of the heads, and of opening the encoders.
 Where nlptl is not installed: PYTHONPATH=. python benchmarks/encoder_choice.py …. Writes benchmarks/results/encoder-choice.json.
 """
@@ -64,7 +65,8 @@ def main(argv: Sequence[str]) -> Path:
         "encoder-choice-dev" if options.dev else "encoder-choice",
         tiny=options.tiny or options.dev, out=options.out,
         command="python benchmarks/encoder_choice.py DIR ENCODERS",
-        seeds=sorted({row["seed"] for row in rows}), rows=[*rows, *table], bars=bars, notes=() if options.dev or options.tiny else NOTES,
+        seeds=sorted({row["seed"] for row in rows}), rows=[*rows, *table], bars=bars,
+        notes=() if options.dev or options.tiny else NOTES,
     )  # fmt: skip
 
 
