@@ -28,8 +28,8 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
-from nlptl.finetuning.methods import auto
-from nlptl.finetuning.methods.auto import pile_within, texts_per_name
+from nlptl.finetuning.methods.contrastive import Contrastive
+from nlptl.finetuning.methods.self_training import SelfTraining
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
@@ -41,6 +41,8 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
+from nlptl.finetuning.selection.method_comparison import texts_per_name
+from nlptl.finetuning.selection.stacking import Stacking
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -302,11 +304,13 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(7.0))
     monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
     monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
-    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
-    _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
-    told = context.record.sentences[0]
-    assert "contrastive was not tried, for it would take about 3.3 minutes" in told
-    assert told.endswith("minutes; contrastive was taken unseen, as the first choice.")
+    _, context = run(labelled, update={"method": "auto", "minutes": 0.5})  # 7 s for a pass over all examples
+    plan, told = context.record.sentences[:2]
+    assert plan.startswith(
+        "Plan for 0.5 minutes: the head alone and the words are compared, then the best one is trained again"
+    )
+    assert told.startswith("On 24 of the 24 examples, held out in two halves, head got ")
+    assert "contrastive" not in told
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
@@ -399,11 +403,13 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
     seen: list[float] = []
-    monkeypatch.setattr(auto, "pile_within", lambda seconds, *_: seen.append(seconds))
-    monkeypatch.setattr(auto.Auto, "_try", lambda *_: choice.MethodChoice("contrastive", "why", seconds=90.0))
+    chosen = Contrastive(steps=1), choice.MethodChoice("contrastive", "why", seconds=90.0)
+    monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda left, *_: seen.append(left))
+    monkeypatch.setattr("nlptl.finetuning.selection.method_comparison.compared", lambda *_, **__: chosen)
+    monkeypatch.setattr("nlptl.finetuning.selection.method_comparison.seconds_of_fit", lambda *_: 10.0)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
     run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
-    assert seen == [150]
+    assert seen == [140]
 
 
 def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_them() -> None:
@@ -557,7 +563,7 @@ def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pyt
     methods: tuple[dict[str, Any], ...] = ({"method": "contrastive"}, {"method": "head", "solver": "logistic"})
     predicted = [run(apart, update=method)[0].predict(texts) for method in methods]
     contrastive, head = (np.mean([a == b for a, b in zip(one, labels, strict=True)]) for one in predicted)
-    assert context.record.sentences[0] == (
+    assert context.record.sentences[1] == (
         f"On 30 validation texts, contrastive got {contrastive:.3f}, head got {head:.3f}; head was taken and trained again on "
         "all examples."
     )
@@ -566,19 +572,19 @@ def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pyt
     assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
 
 
-@pytest.mark.parametrize(("used", "corrected"), [("nothing", True), ("student", False)])
-def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
-    used: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_uses_the_pile_where_examples_are_too_few_to_be_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pile = small_reviews(240, start=100)[0]
+    data = TextData(labelled=small_reviews(24), unlabelled=pile, label_names=NAMES)
+    monkeypatch.setattr("nlptl.finetuning.methods.auto.SelfTraining", lambda: SelfTraining(views=(), gate="always"))
+    monkeypatch.setattr("nlptl.finetuning.methods.auto.Contrastive", lambda **_: Contrastive(steps=1, top_layers=1))
+    _, context = run(data, update={"method": "auto"})
+    assert context.record.report["pile"]["used"] == "self-training"
+    assert "temperature" not in context.record.report
     monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
     monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
-    monkeypatch.setattr(choice, "_best", lambda *_: "contrastive")
-    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._gate", lambda *_: (used, "So it was decided"))
-    data = TextData(labelled=small_reviews(24), unlabelled=small_reviews(60, start=100)[0], label_names=NAMES)
     _, context = run(data, update={"method": "auto"})
-    assert context.record.report["update"] == "contrastive"
-    assert context.record.report["pile"]["used"] == used
-    assert ("temperature" in context.record.report) == corrected
+    assert "pile" not in context.record.report
+    assert "temperature" in context.record.report
 
 
 def test_auto_does_not_correct_by_texts_that_have_stopped_the_training(reviews: TextData) -> None:
@@ -626,7 +632,7 @@ def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monk
         data = with_validation(small_reviews(validation, start=300))
     found = []
     for temperature in (1.0, 3.0):
-        monkeypatch.setattr(choice, "corrected_temperature", lambda *_, told=temperature: told)
+        monkeypatch.setattr(Stacking, "temperature", lambda *_, told=temperature: told)
         classifier, context = run(data, update={"method": "auto"})
         told = f"The probabilities are corrected on 24 held-out examples (temperature {temperature:.2f})."
         assert context.record.sentences[-1] == told
@@ -786,31 +792,18 @@ def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
     assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
 
 
-def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
-    labelled: TextData, monkeypatch: pytest.MonkeyPatch
+def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    examples = LabelledExamples.of(data, data.label_set.names)
-    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
-    context = RunContext(seed=3, device="cpu")
-    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(6.0))
-    given: Any = None
-    sizes = [pile_within(60 * minutes, given, examples, context) for minutes in (2, 1.8, 1.7)]  # most are steps
-    assert [size and size.texts for size in sizes] == [200, 100, 50]
-    assert pile_within(60 * 1.6, given, examples, context) is None
-    assert context.record.warnings == context.record.sentences
-    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
-
-
-def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.method_comparison.fit_words", lambda *_, **__: None)
     data, texts = TextData(labelled=small_reviews(100)), small_reviews(40, start=400)[0]
     context = RunContext(seed=0, device="cpu")  # with which the head is better by more than three standard errors
     classifier = FineTune(update={"method": "auto", "pseudo_labels": "never"}).run(
         with_head(data), data=data, context=context
     )
-    told = "On 100 of the 100 examples, held out in two halves, contrastive got 0."
-    assert context.record.sentences[0].startswith(told)
-    assert context.record.sentences[0].endswith("; head was taken and trained again on all examples.")
+    told = context.record.sentences[1]
+    assert told.startswith("On 100 of the 100 examples, held out in two halves, contrastive got 0.")
+    assert told.endswith("; head was taken and trained again on all examples.")
     assert context.record.report["update"] == "head"
     alone, _ = run(data, update={"method": "head", "solver": "logistic"})
     assert classifier.predict(texts) == alone.predict(texts)
