@@ -40,9 +40,7 @@ def with_deciding_words(
     vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
     with one_thread_if(True):
         head = fit_logistic(LabelledVectors.of(vectors, labels, examples.label_count, copies=copies))
-        words = fit_words(
-            examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
-        )
+        words = words_of(examples, seed=context.seed, balanced=examples.is_skewed)
     if words is None or not bool(head.scored.any()):
         return fitted
     own, by_words = (
@@ -67,13 +65,23 @@ def with_chosen_words(weight: float, fitted: Fitted, examples: LabelledExamples,
     """Return the fit, multiplied by a classifier by words to the power `weight` that a comparison chose; 0 leaves it as it is."""
     if not weight:
         return fitted
-    words = fit_words(
-        examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
-    )
+    words = words_of(examples, seed=context.seed, balanced=examples.is_skewed)
     if words is None:
         return fitted
     context.record.add_finding("words", {"weight": weight}, words.how)
     return _joined(fitted, words, weight=weight)
+
+
+def words_of(examples: LabelledExamples, *, seed: int, balanced: bool) -> WordExpert | None:
+    """Return a classifier by the words of the examples; None where there is no word in them."""
+    return fit_words(
+        examples.texts,
+        examples.label_ids,
+        examples.label_count,
+        groups=examples.groups,
+        seed=seed,
+        balanced=balanced,
+    )
 
 
 def _joined(fitted: Fitted, words: WordExpert, *, weight: float) -> Fitted:

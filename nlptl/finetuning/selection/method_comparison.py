@@ -13,10 +13,10 @@ from nlptl.evaluation.held_out import split
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.method import Fitted, Method
 from nlptl.finetuning.selection import method_choice
+from nlptl.finetuning.selection.deciding_words import words_of
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import Candidate, MethodChoice, MethodTrial, passes_of
 from nlptl.finetuning.selection.time_plan import PlannedTraining, TimePlan, Workload, plan_within
-from nlptl.finetuning.words.word_expert import fit_words
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.views import View
 
@@ -50,24 +50,27 @@ def compared(
     quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
     a_text = task.speed.seconds_for(examples.texts) / len(examples)
     methods, enough = methods_of(plan), _some(examples, plan.head_examples, seed)
-    if len(plan.trainings) > 1:
-        examples.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
+    place = {row: number for number, row in enumerate(enough)}
+    learnt = examples if len(enough) == len(examples) else examples.select(enough)
+    learnt.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
 
     def candidate(training: PlannedTraining) -> Candidate:
         def train(rows: Sequence[int]) -> TextClassifier:
-            some = examples.select([row for row in rows if row in enough])
+            some = learnt.select([place[row] for row in rows if row in place])
             return methods[training.method].fit(task.given, some, quiet).classifier
 
         return Candidate(training.method, training.seconds, a_text, train, training.again)
 
     def words(rows: Sequence[int]) -> View | None:
         some = examples.select(rows)
-        found = fit_words(some.texts, some.label_ids, some.label_count, groups=some.groups, seed=seed)
+        found = words_of(some, seed=seed, balanced=examples.is_skewed)
         return found.view if found else None
 
     candidates = [candidate(training) for training in plan.trainings]
-    found = method_choice.by_trial(candidates, trial, examples=len(examples), seconds=seconds, words=words)
-    return methods[found.method], dataclasses.replace(found, rows=tuple(sorted(enough)))
+    found = method_choice.by_trial(
+        candidates, trial, examples=len(examples), seconds=seconds - plan.encoding, words=words
+    )
+    return methods[found.method], dataclasses.replace(found, seconds=found.seconds + plan.encoding, learnt=learnt)
 
 
 def fitted_by(method: Method, choice: MethodChoice, task: SelectionTask) -> Fitted:
@@ -75,10 +78,8 @@ def fitted_by(method: Method, choice: MethodChoice, task: SelectionTask) -> Fitt
     if choice.classifier is not None:
         moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
         return Fitted(choice.classifier, moved)
-    examples = task.examples
-    if choice.method == "head" and 0 < len(choice.rows) < len(examples):
-        return method.fit(task.given, examples.select(choice.rows), task.context)
-    return method.fit(task.given, examples, task.context)
+    few = choice.learnt is not None and len(choice.learnt) < len(task.examples)
+    return method.fit(task.given, choice.learnt if few and choice.learnt else task.examples, task.context)
 
 
 def seconds_of_fit(choice: MethodChoice, task: SelectionTask) -> float:
@@ -117,9 +118,10 @@ def _planned(trial: MethodTrial, task: SelectionTask, seconds: float, *, minutes
     return plan
 
 
-def _some(examples: LabelledExamples, count: int, seed: int) -> frozenset[int]:
-    """Return the row numbers of `count` examples, drawn with the shares of their labels."""
+def _some(examples: LabelledExamples, count: int, seed: int) -> list[int]:
+    """Return the row numbers of `count` examples, ascending, drawn with the shares of their labels."""
     if count >= len(examples):
-        return frozenset(range(len(examples)))
+        return list(range(len(examples)))
     left_out = len(examples.groups.first) - count
-    return frozenset(split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training)
+    kept = split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training
+    return [int(row) for row in kept]
