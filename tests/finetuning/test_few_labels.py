@@ -29,7 +29,9 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
+from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.contrastive import Contrastive
+from nlptl.finetuning.probabilities import Calibration
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
@@ -41,7 +43,7 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
-from nlptl.finetuning.selection.method_comparison import texts_per_name
+from nlptl.finetuning.selection.method_comparison import fitted_by, texts_per_name
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -231,10 +233,14 @@ def test_validation_texts_judge_with_all_labels_among_them_and_no_more_than_need
 
 
 class Fixed:
-    """Predicts one label for everything, or the truth."""
+    """Fit that predicts one label for everything, or the truth."""
 
     def __init__(self, truth: dict[str, int] | None) -> None:
         self._truth = truth
+
+    @property
+    def classifier(self) -> Fixed:
+        return self
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         return np.eye(2)[[0 if self._truth is None else self._truth[text] for text in texts]]
@@ -280,13 +286,18 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     assert equal.method == "contrastive"
 
 
+def fit_of(predict_proba: Any) -> Any:
+    """Return a fit whose classifier predicts so."""
+    return SimpleNamespace(classifier=SimpleNamespace(predict_proba=predict_proba))
+
+
 def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
     seen: list[Sequence[int]] = []
     chances = np.array([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 60)
 
     def train(rows: Sequence[int]) -> Any:
         seen.append(rows)
-        return SimpleNamespace(predict_proba=lambda asked: chances[: len(asked)])
+        return fit_of(lambda asked: chances[: len(asked)])
 
     labels = [0] * 45 + [1] * 60 + [0] * 15  # three in four are right, so .99 claims too much
     trial = trial_on_validation(8, [f"text {i}" for i in range(120)], labels)
@@ -298,6 +309,18 @@ def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
     expected = (120 * 0.75 + 20 * 0.99) / 140  # what the texts say, and 20 texts' worth of what it believed
     assert 1 / (1 + np.exp(-np.log(99) / chosen.temperature)) == pytest.approx(expected)
     assert chosen.scored == 120
+
+
+def test_what_is_kept_from_a_trial_keeps_what_its_probabilities_assume(labelled: TextData) -> None:
+    trial = trial_on_validation(24, [f"text {i}" for i in range(120)], [i % 2 for i in range(120)])
+    classifier, stopped = with_head(labelled), Calibration(by_validation=False)
+    kept = Fitted(classifier, 7, balanced=True, shares=(0.3, 0.7), calibration=stopped)
+    chosen = by_trial([Candidate("contrastive", 1, 0.0, lambda _: kept, again=False)], trial, examples=24, seconds=9)
+    assert chosen.why.endswith("contrastive was taken as it stands.")
+    task: Any = SimpleNamespace()
+    found = fitted_by(Contrastive(), chosen, task)
+    assert (found.balanced, found.shares, found.trainable_parameters) == (True, (0.3, 0.7), 7)
+    assert found.calibration.by_validation  # the trial has not shown it the validation texts of the user
 
 
 def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +345,7 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
 
     def train(rows: Sequence[int]) -> Any:
         seen.append({ids[row] for row in rows})
-        return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
+        return fit_of(lambda asked: np.eye(4)[[0] * len(asked)])
 
     for seed in range(10):
         trial = trial_on_examples(numbered(texts, ids), seed=seed)
@@ -400,7 +423,7 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     trial = trial_on_examples(numbered([f"text {i}" for i in range(120)], [i % 2 for i in range(120)]), seed=0)
 
     def train(rows: Sequence[int]) -> Any:
-        return SimpleNamespace(predict_proba=lambda asked: np.full((len(asked), 2), 0.5))
+        return fit_of(lambda asked: np.full((len(asked), 2), 0.5))
 
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)

@@ -15,8 +15,8 @@ from nlptl.evaluation.calibration import log_probabilities
 from nlptl.evaluation.held_out import halves, split
 from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.selection.stacking import Stacking, stacked
-from nlptl.models.classifier import TextClassifier
 from nlptl.models.views import View
 from nlptl.training.distributed import broadcast
 
@@ -58,7 +58,7 @@ class Candidate:
     method: str
     seconds: float
     seconds_a_text: float
-    train: Callable[[Sequence[int]], TextClassifier]  # train on the examples with these row numbers
+    train: Callable[[Sequence[int]], Fitted]  # train on the examples with these row numbers
     again: bool = True  # whether it is trained again on all examples; else what was compared is kept
 
 
@@ -73,7 +73,7 @@ class MethodChoice:
     seconds: float = 0.0
     words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
     learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
-    classifier: TextClassifier | None = None  # trained in the comparison, where there is no time to train it again
+    fitted: Fitted | None = None  # in the comparison, where there is no time to train again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +203,7 @@ def by_trial(
     left, told = budget, []
     by_words = _logits_of_words(trial, words) if words is not None else None
     found: dict[str, Stacking] = {}
-    kept: dict[str, TextClassifier] = {}
+    kept: dict[str, Fitted] = {}
     for candidate in candidates:
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
         if cost + (max(0.0, candidate.seconds - reserved) if candidate.again else 0.0) > left:
@@ -212,13 +212,13 @@ def by_trial(
                 break  # nothing stands to be compared with
             continue
         left -= cost
-        classifiers = [candidate.train(split.training) for split in trial.splits]
-        parts = zip(classifiers, trial.splits, strict=True)
-        probabilities = np.concatenate([classifier.predict_proba(split.texts) for classifier, split in parts])
+        fits = [candidate.train(split.training) for split in trial.splits]
+        parts = zip(fits, trial.splits, strict=True)
+        probabilities = np.concatenate([fitted.classifier.predict_proba(split.texts) for fitted, split in parts])
         found[candidate.method] = stacked(log_probabilities(probabilities), by_words, torch.from_numpy(labels))
         told.append(f"{candidate.method} got {found[candidate.method].told(labels)}")
-        if not candidate.again and len(classifiers) == 1:
-            kept[candidate.method] = classifiers[0]
+        if not candidate.again and len(fits) == 1:
+            kept[candidate.method] = fits[0]
     first = candidates[0].method
     if first not in found:
         return MethodChoice(first, f"{trial.told}, {', '.join(told)}; {first} was taken unseen, as the first choice.")
@@ -235,7 +235,7 @@ def by_trial(
         len(labels),
         budget - left,
         broadcast(chosen.words_weight),
-        classifier=kept.get(best),
+        fitted=kept.get(best),
     )
 
 

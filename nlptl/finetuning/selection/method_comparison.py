@@ -12,6 +12,7 @@ from nlptl.context import Record, RunContext
 from nlptl.evaluation.held_out import split
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.probabilities import Calibration
 from nlptl.finetuning.selection import method_choice
 from nlptl.finetuning.selection.deciding_words import words_of
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
@@ -55,9 +56,9 @@ def compared(
     learnt.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
 
     def candidate(training: PlannedTraining) -> Candidate:
-        def train(rows: Sequence[int]) -> TextClassifier:
+        def train(rows: Sequence[int]) -> Fitted:
             some = learnt.select([place[row] for row in rows if row in place])
-            return methods[training.method].fit(task.given, some, quiet).classifier
+            return methods[training.method].fit(task.given, some, quiet)
 
         return Candidate(training.method, training.seconds, a_text, train, training.again)
 
@@ -75,16 +76,15 @@ def compared(
 
 def fitted_by(method: Method, choice: MethodChoice, task: SelectionTask) -> Fitted:
     """Return what the method makes of all examples that it has time for, or what the comparison has trained."""
-    if choice.classifier is not None:
-        moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
-        return Fitted(choice.classifier, moved)
+    if choice.fitted is not None:
+        return dataclasses.replace(choice.fitted, calibration=Calibration())  # no validation text has stopped it
     few = choice.learnt is not None and len(choice.learnt) < len(task.examples)
     return method.fit(task.given, choice.learnt if few and choice.learnt else task.examples, task.context)
 
 
 def seconds_of_fit(choice: MethodChoice, task: SelectionTask) -> float:
     """Return the estimated time of `fitted_by`."""
-    if choice.classifier is not None:
+    if choice.fitted is not None:
         return 0.0
     count, names = len(task.examples), texts_per_name(task.examples)
     return task.speed.seconds_for(task.examples.texts) * passes_of(
