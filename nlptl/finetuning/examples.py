@@ -101,15 +101,19 @@ class LabelledExamples:
         lopsided = float(counts.max()) >= SKEWED_SHARE * len(self.texts)
         return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
 
-    def skew_told(self) -> str:
-        """Return the sentence that tells how a skew is met."""
+    def skew_told(self, *, pile: bool) -> str:
+        """Return what tells how a skew is met; `pile` says that the shares of the labels are those found there."""
+        from nlptl.finetuning.probabilities import priors_told
+
         counts = self.label_counts().tolist()
         usual, rare = counts.index(max(counts)), counts.index(min(counts))
-        share = counts[usual] / len(self.texts)
+        same = "weigh the same"
+        if pile:
+            same = "weighed the same until the pile joined; the probabilities are at the shares found there"
         return (
             f"{counts[usual]} of the {len(self.texts)} examples have the label {self.labels[usual]}, and {counts[rare]} the label "
-            f"{self.labels[rare]}, so all labels weigh the same. For probabilities at the shares of the examples set priors, with "
-            f"{self.labels[usual]}: {share:.2f}."
+            f"{self.labels[rare]}, so all labels {same}. For probabilities at the shares of the examples set "
+            f"{priors_told(self.labels, self.label_shares().tolist())}."
         )
 
     def sentences(self, templates: Sequence[str] = TEMPLATES) -> LabelSentences:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
 from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.probabilities import check_priors, priors_told
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from tests.conftest import small_reviews
@@ -120,3 +122,18 @@ def test_what_a_user_should_act_on_is_a_warning() -> None:
     (told,) = context.record.warnings
     assert told.startswith("data.validation: found 5 texts, too few to correct probabilities by")
     assert told in context.record.sentences
+
+
+@pytest.mark.parametrize("labels", [("yes", "1", "a, b"), ('say "no"', "null", "a: b"), ("not-humorous", "é", "{}")])
+@pytest.mark.parametrize("counts", [(335, 335, 330), (9_996, 2, 2), (900, 98, 2)])
+def test_priors_are_told_as_the_setting_takes_them(labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
+    shares = [count / sum(counts) for count in counts]
+    read = yaml.safe_load(priors_told(labels, shares))
+    assert read == {"priors": pytest.approx(dict(zip(labels, shares, strict=True)), abs=5e-3)}
+    check_priors(read["priors"], labels, where="finetune")
+    assert all(share > 0 for share in read["priors"].values())
+
+
+def test_many_priors_are_told_by_their_form() -> None:
+    told = priors_told(("a", "b", "c", "d", "e"), [0.8, 0.05, 0.05, 0.05, 0.05])
+    assert told == "priors: {LABEL: SHARE, ...}, a share for each label, 1 in all"
