@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -137,3 +138,14 @@ def test_priors_are_told_as_the_setting_takes_them(labels: tuple[str, ...], coun
 def test_many_priors_are_told_by_their_form() -> None:
     told = priors_told(("a", "b", "c", "d", "e"), [0.8, 0.05, 0.05, 0.05, 0.05])
     assert told == "priors: {LABEL: SHARE, ...}, a share for each label, 1 in all"
+
+
+def test_examples_drawn_evenly_stand_for_the_shares_of_all() -> None:
+    examples = LabelledExamples.of(
+        TextData(labelled=([f"text {i}" for i in range(50)], ["x"] * 10 + ["y"] * 40)), ("x", "y")
+    )
+    some = dataclasses.replace(examples.select(range(8, 12)), whole_counts=examples.label_counts())
+    assert some.label_counts().tolist() == [2, 2]
+    assert some.select([0, 2]).label_shares().tolist() == pytest.approx([0.2, 0.8])
+    assert some.is_skewed
+    assert not examples.select(range(8, 12)).is_skewed

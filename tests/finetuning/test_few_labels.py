@@ -43,7 +43,7 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
-from nlptl.finetuning.selection.method_comparison import fitted_by, texts_per_name
+from nlptl.finetuning.selection.method_comparison import _some, fitted_by, texts_per_name
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -79,6 +79,16 @@ def numbered(texts: list[str], ids: list[int]) -> LabelledExamples:
     """Return labelled examples of labels that are numbers."""
     names = tuple(str(label) for label in range(max(ids) + 1))
     return LabelledExamples(texts, torch.tensor(ids), names, duplicate_groups(texts, ids))
+
+
+class Slow:
+    """Stands for an encoder that takes so many seconds a text."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def seconds_for(self, texts: Sequence[str]) -> float:
+        return self._seconds * len(texts)
 
 
 def speed(seconds: float) -> Any:
@@ -331,11 +341,47 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     plan, told = context.record.sentences[:2]
     assert plan == (
-        "Plan for 0.15 minutes: the head alone of 8 examples and the words are compared, then the best one is trained again on "
-        "all examples; about 0.16 minutes in all."
+        "Plan for 0.15 minutes: the head alone learns from all examples and nothing is compared, since the time is short; about "
+        "0.12 minutes in all."
     )
-    assert "head was not tried, for it would take about 0.12 minutes" in told
-    assert told.endswith("minutes; head was taken unseen, as the first choice.")
+    assert told == "head was taken unseen, for the time allows no comparison."
+    assert context.record.warnings == []
+
+
+@pytest.mark.parametrize(("usual", "rare", "minutes"), [(300, 3, 0.01), (300, 3, 0.9), (598, 2, 0.3)])
+def test_the_head_learns_each_label_however_short_the_time_is(
+    usual: int, rare: int, minutes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: Slow(0.1))
+    texts = [f"sun {i}" for i in range(usual)] + [f"rust {i}" for i in range(rare)]
+    data = TextData(labelled=(texts, ["0"] * usual + ["1"] * rare))
+    _, context = run(data, update={"method": "auto", "minutes": minutes})
+    learnt = context.record.report["examples_learnt"]
+    assert 7 <= learnt < usual
+    count = f"{learnt} of the {usual + rare} examples"
+    told = f"The classifier learns from {count}, for {minutes} minutes allow no more. Raise minutes."
+    assert told in context.record.warnings
+    plan = context.record.sentences[0]
+    assert plan.startswith(f"Plan for {minutes} minutes: the head alone learns from ")
+    compared = minutes > 0.01
+    assert ("nothing is compared" in plan) != compared
+    assert any("trained again on " + count in sentence for sentence in context.record.sentences) == compared
+    assert float(re.findall(r"about (\S+) minutes", plan)[0]) <= max(minutes, 0.014)  # eight texts take 0.8 seconds
+    assert context.record.report["skew"]  # is that of all examples, though few are drawn evenly
+
+
+@pytest.mark.parametrize("counts", [(300, 3, 2), (500, 5, 1), (40, 40, 40)])
+def test_few_of_many_examples_are_drawn_evenly(counts: tuple[int, ...]) -> None:
+    ids = [label for label, count in enumerate(counts) for _ in range(count)]
+    examples = numbered([f"text {row}" for row in range(len(ids))], ids)
+    for seed in range(5):
+        trial = trial_on_examples(examples, seed=seed)
+        drawn = _some(examples, trial, 12, seed)
+        found = np.bincount([ids[row] for row in drawn], minlength=3)
+        assert (found >= np.minimum(counts, 2)).all()
+        assert 9 <= len(drawn) <= 15
+        for part in trial.splits:
+            assert {ids[row] for row in part.training if row in drawn} == {0, 1, 2}
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:

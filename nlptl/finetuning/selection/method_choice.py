@@ -72,6 +72,7 @@ class MethodChoice:
     scored: int = 0
     seconds: float = 0.0
     words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
+    steps: int | None = None  # of contrastive, where the time allows fewer than its own
     learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
     fitted: Fitted | None = None  # in the comparison, where there is no time to train again
 
@@ -189,12 +190,14 @@ def by_trial(
     examples: int,
     seconds: float,
     words: Callable[[Sequence[int]], View | None] | None = None,
+    learnt: int | None = None,
 ) -> MethodChoice:
     """Train each candidate on the `examples`, or some of them, and score it on other texts; the best one is chosen.
 
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried. What the chosen one predicted also tells its temperature.
-    `words` fits a classifier by words to the same examples; it joins each candidate that it helps.
+    `words` fits a classifier by words to the same examples; it joins each candidate that it helps. `learnt` says how many of
+    the examples a candidate learns from in the end, where not all.
     """
     labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
     trained = sum(len(split.training) for split in trial.splits) / examples
@@ -225,7 +228,8 @@ def by_trial(
     methods = list(found)
     best = methods[round(broadcast(methods.index(_best({name: one.scores() for name, one in found.items()}, labels))))]
     chosen = found[best]
-    how = "was taken as it stands" if best in kept else "was taken and trained again on all examples"
+    count = "all" if learnt in (None, examples) else f"{learnt} of the {examples}"
+    how = "was taken as it stands" if best in kept else f"was taken and trained again on {count} examples"
     why = f"{trial.told}, {', '.join(told)}; {best} {how}."
     temperature = broadcast(chosen.temperature(torch.from_numpy(labels)))
     return MethodChoice(
