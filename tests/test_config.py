@@ -56,7 +56,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "skipgram}",
             "skipgram, engine: gpuu}",
-            "p.yaml: stages.0.engine is 'gpuu', but must be one of auto, cpu, gpu, gensim. Did you mean 'gpu'?",
+            "p.yaml: stages.0.engine is 'gpuu', but must be one of auto, cpu, gpu, gensim, ppmi. Did you mean 'gpu'?",
         ),
         (
             "skipgram}",
@@ -86,7 +86,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: loro}",
-            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, auto. "
+            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, self_training, auto. "
             "Did you mean 'lora'?",
         ),
         (
