@@ -67,8 +67,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "skipgram}",
             "skipgram, epoch: 5}",
             "p.yaml: stages.0.epoch is not a setting. Did you mean 'epochs'? Known here: stage, dim, window, negatives, "
-            "min_count, subsample, epochs, learning_rate, engine, deterministic, subwords, phrases, include_labelled, text, "
-            "vectors, continue_training.",
+            "min_count, subsample, epochs, learning_rate, engine, smoothing, deterministic, subwords, phrases, include_labelled, "
+            "text, vectors, continue_training.",
         ),
         (
             "stage: skipgram",
