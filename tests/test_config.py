@@ -86,8 +86,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: loro}",
-            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, self_training, auto. "
-            "Did you mean 'lora'?",
+            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, "
+            "self_training, auto. Did you mean 'lora'?",
         ),
         (
             "labelled: train.csv}",
