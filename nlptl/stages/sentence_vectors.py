@@ -158,9 +158,13 @@ class SentenceVectors(Stage):
         length = own * (VIEWS_SHARE / len(self.views)) ** 0.5
         views = [
             settings.learn(
-                lambda: watched(tables, "reading the pile", context, arrays=True), sample, context, length=length
+                lambda: watched(tables, "reading the pile", context, arrays=True),
+                sample,
+                context,
+                length=length,
+                where=f"sentence_vectors.views.{number}",
             )
-            for settings in self.views
+            for number, settings in enumerate(self.views)
         ]
         joined = encoder.with_views(views)
         told = ", ".join(f"{view.dim} of {settings.view}" for settings, view in zip(self.views, views, strict=True))

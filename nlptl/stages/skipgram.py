@@ -233,10 +233,8 @@ class SkipGram(Stage):
         texts = watched(pile, "reading the pile", context, arrays=True)
         with contextlib.ExitStack() as files:
             corpus = files.enter_context(corpus_of(tokenizer, texts, min_count=self.min_count, known_words=words))
-            count = int((corpus.counts[1:] > 0).sum())
-            if count < 2:
-                found = f"{count} words occur at least {self.min_count} times; skip-gram needs two."
-                raise DataError(f"{pile[0].name}: {found} Lower skipgram's min_count or add text.")
+            what = "ppmi" if self.engine == "ppmi" else "skip-gram"
+            corpus.check_words(min_count=self.min_count, what=what, where=f"skipgram: {pile[0].name}")
             phrases: NDArray[np.int32] | None = None
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases
