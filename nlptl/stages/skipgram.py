@@ -23,7 +23,7 @@ from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.packaged import PACKAGES, package_files
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
-from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine
+from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine, missing_engines
 from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, TrainedVectors, initial_vectors
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, set_vocabulary, untrained_tokenizer, vocabulary_of
 from nlptl.stages.stage import ExpectedModel, Part, Stage
@@ -198,6 +198,10 @@ class SkipGram(Stage):
         if self.vectors in PACKAGED_VECTORS:
             return package_files(self.vectors, where="skipgram")
         return {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
+
+    def remarks(self, data: TextData) -> list[str]:
+        """Return that the engine needs a GPU which this machine lacks."""
+        return list(missing_engines({"skipgram": self.engine}) if self._trains else ())
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""
