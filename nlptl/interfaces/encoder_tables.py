@@ -15,16 +15,18 @@ def known_lines() -> Iterator[str]:
     """Tell which encoders are well known, and which of them are at hand."""
     from nlptl.models.weights import is_at_hand
 
-    header = ["encoder", "dim", "layers", "MB", "licence", "languages", "pooling", "year", "at hand"]
+    header = ["encoder", "dim", "MB", "licence", "lang.", "year", "here"]  # as wide as the longest name leaves room for
     rows = []
     for one in KNOWN:
-        names = [name for name in (one.package, one.name) if name is not None]
-        found = [name for name in names if is_at_hand(name)]
-        at_hand = "no" if not found else "yes" if found[0] == one.name else found[0]
-        rows.append([one.name, str(one.dim), str(one.layers), str(one.megabytes), one.licence,
-                     _languages(one.languages.split()), one.pooling, str(one.year), at_hand])  # fmt: skip
+        is_here = any(is_at_hand(name) for name in (one.package, one.name) if name is not None)
+        rows.append([one.name, str(one.dim), str(one.megabytes), one.licence, _languages(one.languages.split()), str(one.year),
+                     "yes" if is_here else "no"])  # fmt: skip
     yield from table(header, rows)
     yield ""
+    for one in KNOWN:
+        if one.package is not None:
+            found = "is" if is_at_hand(one.package) else "would be"
+            yield f"As the pip package {one.package}, {_short(one)} {found} here: `weights: {one.package}`."
     yield from _prompt_lines()
     for leaks in dict.fromkeys(one.leaks for one in KNOWN if one.leaks):
         learnt = ", ".join(_short(one) for one in KNOWN if one.leaks == leaks)
