@@ -8,6 +8,7 @@ from typing import Any
 from nlptl.interfaces.terminal import table
 from nlptl.models.known_encoders import KNOWN, KnownEncoder
 
+MAX_NAME = 24  # columns for which there is room
 MAX_CODES = 3  # languages that are named; of more their number is told
 
 
@@ -43,15 +44,31 @@ def choice_lines(report: Mapping[str, Any], *, why: bool) -> Iterator[str]:
     if not isinstance(found, dict) or not found.get("rows"):
         return
     header = ["encoder", "evidence", "held-out accuracy", "ms a text", "MB", "licence", "languages", "year"]
-    yield from ("", *table(header, [_row(row) for row in found["rows"]]))
+    names = _short_names([*(row["encoder"] for row in found["rows"]), *found.get("skipped", ())])
+    rows = [_row(row, names[row["encoder"]]) for row in found["rows"]]
+    rows += [[names[name], "not tried", *[""] * (len(header) - 2)] for name in found.get("skipped", ())]
+    yield from ("", *table(header, rows))
     if why:
         yield str(found["why"])
 
 
-def _row(row: Mapping[str, Any]) -> list[str]:
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return each name, or as many of its last folders as tell a long one from the others."""
+    ends = {name: [part for part in name.split("/") if part] for name in names}
+    short = {}
+    for name, parts in ends.items():
+        others = [other for other in names if other != name]
+        for count in range(1, len(parts) + 1):
+            if all(ends[other][-count:] != parts[-count:] for other in others):
+                break
+        short[name] = name if len(name) <= MAX_NAME or not parts else "/".join(parts[-count:])
+    return short
+
+
+def _row(row: Mapping[str, Any], name: str) -> list[str]:
     ends = f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return [
-        str(row["encoder"]), f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
+        name, f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
         f"{row['megabytes']:.0f}", row["licence"] or "?", _languages(row["languages"]) or "?", str(row["year"] or "?"),
     ]  # fmt: skip
 

@@ -42,7 +42,7 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: 
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     if not quiet:
         for outcome in result.stages:
-            yield from choice_lines(outcome.manifest.report, why=True)
+            yield from choice_lines(outcome.manifest.report, why=outcome.kept)  # else the run has told why
     if result.scores is not None:
         yield from _score_lines(result.scores, remarks=not quiet)
     if result.comparison is not None:

@@ -110,6 +110,20 @@ def test_a_table_tells_score_interval_speed_and_facts(folders: tuple[str, str]) 
     assert list(choice_lines({}, why=True)) == []
 
 
+def test_the_table_names_also_what_was_not_tried_and_the_end_of_long_paths(folders: tuple[str, str]) -> None:
+    telling, blind = folders
+    found, _ = chosen(weights=(blind, telling, "./nowhere"))
+    assert f"Encoder: {telling} was taken of the 2 that were tried of 3, since" in found["why"]
+    _, header, _, *rows = choice_lines({"encoder_choice": found}, why=False)
+    assert [row.split()[0] for row in rows] == ["telling", "blind", "./nowhere"]
+    assert rows[-1].split()[1:] == ["not", "tried"]
+    first = found["rows"][0]
+    two = [{**first, "encoder": f"/long/folder/of/encoders/{name}/telling"} for name in ("one", "two")]
+    _, header, _, *rows = choice_lines({"encoder_choice": {"rows": two, "skipped": {}}}, why=False)
+    assert [row.split()[0] for row in rows] == ["one/telling", "two/telling"]
+    assert max(map(len, [header, *rows])) <= 100
+
+
 def test_weights_that_are_not_at_hand_are_skipped_and_named(folders: tuple[str, str]) -> None:
     telling, blind = folders
     settings = {"weights": ("./nowhere", telling, "someone/encoder", blind), "choose": {"offline": True}}
