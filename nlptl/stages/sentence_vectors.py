@@ -201,7 +201,7 @@ class SentenceVectors(Stage):
         )
         told = [f"The vectors have {joined.own_dim} numbers of the encoder and {widths}, learnt {learnt}"]
         told += [
-            f"{settings.view} was to have {settings.dim:,}, and the texts have {view.dim:,} directions."
+            f"{settings.view} was to have {settings.dim:,}, and the texts have {view.dim:,} direction{'s' * (view.dim != 1)}."
             for settings, view in pairs
             if view.dim < settings.dim
         ]

@@ -66,6 +66,15 @@ def test_views_of_labelled_texts_alone_say_so_and_what_they_lack(plain: Encoder,
     )
 
 
+def test_one_direction_is_told_in_the_singular(plain: Encoder) -> None:
+    context = RunContext(device="cpu")
+    pile = TextData(unlabelled=["a good film", "a bad film"])
+    SentenceVectors(pooling="mean", views=[{"view": "ngrams"}]).run(plain, data=pile, context=context)
+    assert context.record.sentences[-1].endswith(
+        "from the pile. ngrams was to have 100, and the texts have 1 direction."
+    )
+
+
 def test_views_that_differ_in_dim_alone_are_refused() -> None:
     for pair in ([NGRAMS, {**NGRAMS, "dim": 4096}], [WORDS, WORDS]):
         with pytest.raises(ConfigError) as caught:
