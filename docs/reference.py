@@ -28,7 +28,7 @@ Every setting of a pipeline file: what it takes, its default, and what it change
 of the stage, for example `FineTune(update={"method": "head"})`. `python docs/reference.py` writes this page from the settings'
 docstrings.
 """
-TAGS = ("stage", "method", "objective", "kind")
+TAGS = ("stage", "method", "objective", "kind", "view")
 """Settings that tell the members of a union apart."""
 NAMES = {
     "integer": "whole number",

@@ -129,7 +129,8 @@ def test_a_skew_of_the_examples_ends_with_the_shares_of_the_pile() -> None:
     data = TextData(unlabelled=topics(400, seed=1)[0], labelled=examples)
     _, context = run(data, {**SELF_TRAINING, "teacher": "head", "gate": "always"})
     joined = "ed the same until the pile joined; the probabilities are at the shares found there."
-    assert context.record.warnings == [told.format(joined)]
+    assert context.record.warnings[0].startswith("The pile is used: ")
+    assert context.record.warnings[1:] == [told.format(joined)]
     _, context = run(data, {"method": "head", "solver": "logistic"})
     assert context.record.warnings == [told.format(" the same.")]
 
