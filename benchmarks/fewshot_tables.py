@@ -7,7 +7,7 @@ from typing import Any
 
 ARMS = {
     "tfidf": "words", "lr": "logistic regression", "setfit": "SetFit", "trainer": "Trainer", "auto": "nlptl auto",
-    "auto+pile": "nlptl auto + pile", "auto+encoders": "nlptl auto, several encoders",
+    "auto+encoders": "nlptl auto, several encoders",
 }  # fmt: skip
 Table = tuple[list[str], list[list[object]], str]
 """Header, rows, and the sentences below them."""

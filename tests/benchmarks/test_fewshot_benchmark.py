@@ -68,7 +68,7 @@ def fewshot(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         "trainer": (0.25, 5.0),
         "auto": (0.75, 1.0),
     }
-    for arm, (accuracy, seconds) in {**speeds, "auto+pile": (1.0, 2.0)}.items():
+    for arm, (accuracy, seconds) in speeds.items():
         monkeypatch.setitem(makers, arm, guessing(accuracy, seconds))
     return module
 
@@ -81,13 +81,11 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     few = common(sets_folder, "--shots", "8", "--splits", "2", "--setfit-splits", "1")
     assert fewshot.main([*few, "--disturbed", "--setfit-minutes", "1"]) is None
     fewshot.main(common(sets_folder, "--shots", "8", "--timing"))
-    fewshot.main(common(sets_folder, "--parts", "pile", "--splits", "2", "--arms", "auto", "auto+pile"))
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
-    assert len(result["rows"]) == 2 * (1 + 2 * 6) + 2 * 2 + 2 * 2
+    assert len(result["rows"]) == 2 * (1 + 2 * 5) + 2 * 2
     assert all(set(bytes.fromhex(row["predicted"])) <= {0, 1} for row in result["rows"])
     assert all(len(bytes.fromhex(row["predicted"])) == row["test"] for row in result["rows"])
     assert {row["dropped"] for row in result["rows"]} == {1}
-    assert {row["pile"] for row in result["rows"] if row["arm"] == "auto+pile"} == {59 - 16, 50}
     bars = {bar["name"]: bar for bar in result["bars"]}
     mean = bars["8 shots, mean of 2 sets: auto less setfit, points"]
     assert (mean["at_least"], mean["stretch"], mean["splits"]) == (5.5, 7.0, [1, 1])
@@ -99,12 +97,10 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     errors = bars["8 shots, mean of 2 sets: calibration error of auto less lr-cv, points"]
     assert (errors["value"], errors["at_most"]) == (pytest.approx(0.0, abs=0.3), 0.0)
     assert bars["8 shots, 2 sets: summed training time of auto over setfit's"]["value"] == 0.1
-    assert bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]["value"] == 25.0
-    assert bars["imdb, 20 labels, 2 splits: collapses of auto+pile"]["value"] == 0
     table = bench("tables").fewshot()
     assert "| imdb (accuracy) | 8 | 25.0 [" in table
-    assert "| 0.3* / 0.1* / 10 / 5.0* / 1.0 / 2.0* |" in table
-    assert "Splits: words 2, logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2, nlptl auto + pile 2." in table
+    assert "| 0.3* / 0.1* / 10 / 5.0* / 1.0 |" in table
+    assert "Splits: words 2, logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2." in table
     assert "imdb with 8 shots to 1 minutes (5 of 9 steps, 1 of 1 splits)" in table
     promises = bench("tables").fewshot_bars()
     assert "| at most 0.12: met |" in promises
@@ -244,17 +240,6 @@ def test_shots_are_those_of_the_package(bench: Any) -> None:
     assert len(shots_of(rows, 16, 7)) == 15 + 16  # the rarer label gives all
 
 
-def test_a_pile_holds_no_shots_and_no_labels(bench: Any) -> None:
-    sets, texts = bench("fewshot_sets"), bench("texts")
-    rows = texts.Rows("rows", *small_reviews(30))
-    made = sets.Material(rows, rows, texts.Rows("none", []), ("negative", "positive"), 0)
-    labelled = sets.shots_of(rows, 4, 0)
-    pile = sets.pile_of(made, labelled, 0)
-    assert len(pile) == 22
-    assert not set(pile.texts()) & set(labelled.texts())
-    assert not pile.labels()
-
-
 def test_metrics_are_scikit_learns(bench: Any) -> None:
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
@@ -309,14 +294,6 @@ def test_the_calibration_error_is_the_packages(bench: Any) -> None:
     ).expected_calibration_error  # fmt: skip
     assert found is not None
     assert np.abs(gaps.sum(axis=0)).sum() / 200 == pytest.approx(found.value, abs=1e-9)
-
-
-def test_collapses(bench: Any) -> None:
-    is_collapsed = bench("fewshot_bars").is_collapsed
-    truth = np.arange(40) % 2
-    assert is_collapsed(truth, np.zeros(40, int))
-    assert is_collapsed(truth, np.arange(40) // 20)
-    assert not is_collapsed(truth, np.where(np.arange(40) < 8, 1 - truth, truth))
 
 
 def test_steps_of_setfits_default(bench: Any) -> None:

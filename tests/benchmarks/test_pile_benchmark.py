@@ -95,6 +95,7 @@ def test_the_parts_are_kept_and_published_with_their_bars(
     gain = bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]
     assert (gain["value"], gain["at_least"]) == (25.0, 6.0)
     assert bars["imdb, 20 labels, 2 splits: auto+pile, accuracy in points"]["at_least"] == 80.0
+    assert bars["imdb, 20 labels, 2 splits: collapses of auto+pile"]["value"] == 0
     mean = bars["8 shots, mean of 3 sets: auto+pile less auto, points"]
     assert (mean["value"], mean["at_least"], mean["stretch"]) == (
         pytest.approx((25 + 27.78 + 12.5) / 3, abs=0.01),
@@ -193,6 +194,14 @@ def test_the_time_of_encoding_is_measured_apart(bench: Any, sets_folder: str, mo
     assert {first["arm"], second["arm"]} == {"auto", "auto+pile"}
     assert 0 < first["encoding_seconds"] < first["seconds"]
     assert len(bytes.fromhex(first["confidence"])) == first["test"] == 12
+
+
+def test_collapses(bench: Any) -> None:
+    is_collapsed = bench("pile_bars").is_collapsed
+    truth = np.arange(40) % 2
+    assert is_collapsed(truth, np.zeros(40, int))
+    assert is_collapsed(truth, np.arange(40) // 20)
+    assert not is_collapsed(truth, np.where(np.arange(40) < 8, 1 - truth, truth))
 
 
 def test_an_unfinished_pile_is_refused(pile: Any, sets_folder: str) -> None:
