@@ -48,7 +48,9 @@ def parser_of(description: str | None, **more: dict[str, Any]) -> argparse.Argum
         resume={"action": "store_true", "help": "begin with the runs in benchmarks/results, predictions and all"},
     )
     parser.add_argument("--setfit-minutes", type=float, default=30.0, help="the longest that SetFit may train")
-    parser.set_defaults(encoders=[], open=None)
+    minutes = "auto's own, told in the row: a machine that others disturb makes it try less"
+    parser.add_argument("--minutes", type=float, help=minutes)
+    parser.set_defaults(encoders=[])
     return parser
 
 

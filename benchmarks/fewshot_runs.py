@@ -11,7 +11,7 @@ from typing import Any
 
 import arms
 import results
-from fewshot_arms import AUTO, AUTO_ENCODERS, AUTO_OPEN, LR, LR_CV, MAKERS, OURS_AUTO, SETFIT
+from fewshot_arms import AUTO, AUTO_ENCODERS, AUTO_OPEN, LR, LR_CV, MAKERS, OURS_AUTO, OURS_OPEN, SETFIT
 from fewshot_scores import score
 from fewshot_sets import EVERY, Material, shots_of
 from fewshot_task import WARM_UP, Task
@@ -66,9 +66,10 @@ def measure(
 def started(arm: str, options: Any, settings: Mapping[str, Any]) -> arms.Arm:
     """Start an arm and let it train once, so that no measured run loads what the others find loaded."""
     name = arm.split(" ", maxsplit=1)[0]
-    own: dict[str, Any] = {"update": options.update or OURS_AUTO} if name.startswith(AUTO) else {}
+    minutes = {} if options.minutes is None else {"minutes": options.minutes}
+    own: dict[str, Any] = {"update": options.update or {**OURS_AUTO, **minutes}} if name.startswith(AUTO) else {}
     if name == AUTO_OPEN:
-        own["update"] = options.open
+        own["update"] = OURS_OPEN
     if name == AUTO_ENCODERS:
         own["encoders"] = options.encoders
     made = (arms.SameProcess if options.tiny else arms.OwnProcess)(MAKERS[name], {**settings, **own})
@@ -99,6 +100,7 @@ def one_run(arm: arms.Arm, key: Key, kept: arms.Kept, made: Material, options: A
         **asdict(key), "labelled": len(labelled), "test": len(made.test), "dropped": made.dropped,
         **({} if task.pile is None else {"pile": len(task.pile)}), "metric": what.metric,
         "score": round(score(made.truth, row["predicted"], what.metric, made.names), 5), **limit,
+        **({} if options.minutes is None else {"minutes": options.minutes}),
         "disturbed": options.disturbed, "load": round(os.getloadavg()[0], 1), **row,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ at random. Tests, splits, label names and processes are fewshot.py's; all arms b
 auto          nlptl without the pile: bert, classification_head and finetune with update method auto
 auto+pile     the same with the pile
 auto+skewed   the same with a pile of which nine tenths have one label
-auto+open     the pile taken without asking the labelled rows (--open), where auto+pile leaves it
+auto+open     the update self_training with `gate: always`, where auto+pile leaves the pile
 
 baselines     logistic regression on frozen vectors and on words (lr and tfidf of fewshot.py) for amazon_mdsd
 imdb          20 labels, ten splits, the set's unlabelled file as the pile. A collapse: one label for over nine tenths of
@@ -70,7 +70,6 @@ def read_options(argv: Sequence[str]) -> Any:
         parts={"nargs": "+", "choices": list(SPLITS), "default": list(SPLITS)},
         sets={"nargs": "+", "choices": list(EVERY), "default": list(EVERY)},
         splits={"type": int, "help": "the first N splits of each part"},
-        open={"type": json.loads, "help": "the update of auto+open: '{\"method\": …}'"},
     )
     return parsed(parser, argv)
 
@@ -93,7 +92,7 @@ def plan(part: str, options: Any, kept: arms.Kept) -> list[Key]:
         for number, name in enumerate(name for name in sets if name in options.sets)
         for arm in both[:: 1 if (split + number) % 2 == 0 else -1]
     ]
-    return [key for key in keys if part != "gate" or (options.open is not None and leaves_pile(key, kept, end))]
+    return [key for key in keys if part != "gate" or leaves_pile(key, kept, end)]
 
 
 def leaves_pile(key: Key, kept: arms.Kept, end: str) -> bool:

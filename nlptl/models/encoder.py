@@ -1,6 +1,6 @@
 """Encoder: text to sentence vector. Tokenizer + token model + pooling.
 
-Shapes: B texts, N packed tokens, M segments, D dimension.
+Shapes: B texts, N packed tokens, M segments, D dimension, R width of all views.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.faults import shown
-from nlptl.models import other_tools
+from nlptl.models import other_tools, views
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
@@ -33,6 +33,7 @@ from nlptl.models.projection import Projection
 from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
+from nlptl.models.views import View
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
@@ -55,20 +56,31 @@ class Encoder(nn.Module):
     """sentence_vector(text) = pooling(token_model(tokenizer(text))), projected if there is a `projection`.
 
     It is scaled to length 1 if `normalized`; then the first `kept_dim` numbers are kept. A text that is read by sentence
-    gets the mean of its sentences' vectors, scaled once more.
+    gets the mean of its sentences' vectors, scaled once more. The vectors of its `views` follow.
     """
 
     def __init__(
         self, tokenizer: Tokenizer, token_model: TokenModel, pooling: Pooling, *, normalized: bool = False,
-        projection: Projection | None = None, kept_dim: int | None = None,
+        projection: Projection | None = None, kept_dim: int | None = None, views: Sequence[View] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.tokenizer, self.normalized, self.kept_dim = tokenizer, normalized, kept_dim
         self.token_model, self.pooling, self.projection = token_model, pooling, projection
+        self._views = nn.ModuleList(views)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Views whose vectors follow the encoder's own."""
+        return cast("tuple[View, ...]", tuple(self._views))
 
     @property
     def dim(self) -> int:
-        """Width D of the sentence vectors."""
+        """Width D of the sentence vectors, views included."""
+        return self.own_dim + sum(view.dim for view in self.views)
+
+    @property
+    def own_dim(self) -> int:
+        """Width of the sentence vectors without views, which follow."""
         whole = self.token_model.dim if self.projection is None else self.projection.dim
         return whole if self.kept_dim is None else min(whole, self.kept_dim)
 
@@ -94,8 +106,13 @@ class Encoder(nn.Module):
         return self.token_model.read(self.tokenizer, texts)
 
     def tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Return the token ids of texts, from which batches are picked."""
-        return TokenizedTexts.of(self.token_ids(texts), sentence_start=self.token_model.rule.sentence_start)
+        """Return the token ids and views of texts, from which batches are picked."""
+        start = self.token_model.rule.sentence_start
+        return TokenizedTexts.of(self.token_ids(texts), sentence_start=start, views=self.view_vectors(texts))
+
+    def view_vectors(self, texts: Sequence[str]) -> Tensor | None:
+        """Return the vectors (B, R) of all views side by side, on the CPU; None without views."""
+        return torch.cat([view.vectors(texts) for view in self.views], dim=1) if self.views else None
 
     def with_parts(
         self, *, token_model: TokenModel | None = None, pooling: Pooling | None = None, normalized: bool | None = None
@@ -104,8 +121,17 @@ class Encoder(nn.Module):
         return Encoder(
             self.tokenizer, token_model or self.token_model, pooling or self.pooling,
             normalized=self.normalized if normalized is None else normalized,
-            projection=self.projection, kept_dim=self.kept_dim,
+            projection=self.projection, kept_dim=self.kept_dim, views=self.views,
         )  # fmt: skip
+
+    def with_views(self, views: Sequence[View]) -> Encoder:
+        """Return an encoder with these views instead of its own. It shares the rest with this one."""
+        found = Encoder(
+            self.tokenizer, self.token_model, self.pooling, normalized=self.normalized,
+            projection=self.projection, kept_dim=self.kept_dim, views=views,
+        )  # fmt: skip
+        found.training = self.training
+        return found
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""
@@ -113,13 +139,19 @@ class Encoder(nn.Module):
         return self.pooled(self.token_model(batch, layer=layer).float(), batch)
 
     def pooled(self, token_vectors: Tensor, batch: Batch) -> Tensor:
-        """Return sentence vectors (B, D) of token vectors (N, D)."""
+        """Return sentence vectors (B, D) of token vectors (N, D) and the views that the batch carries."""
+        views = batch.views
         if skipped := self.token_model.rule.skipped:
             batch, kept = batch.without_first(skipped)
             token_vectors = token_vectors[kept]
         segments = self.pooling(token_vectors, batch.by_segment())
         segments = self._scaled(segments if self.projection is None else self.projection(segments))
-        return (segments if batch.segments is None else self._joined(segments, batch))[:, : self.kept_dim]
+        own = (segments if batch.segments is None else self._joined(segments, batch))[:, : self.kept_dim]
+        if not self.views:
+            return own
+        if views is None:
+            raise ValueError("the batch carries no vectors of the encoder's views; make it with `tokenized`")
+        return torch.cat([own, views.to(own.dtype)], dim=1)
 
     def _joined(self, segments: Tensor, batch: Batch) -> Tensor:
         """Return the vectors (B, D) of texts whose sentences have the vectors `segments` (M, D)."""
@@ -173,11 +205,12 @@ class Encoder(nn.Module):
         self, texts: Sequence[str], layer: LayerChoice | None, after_batch: Callable[[int], None] | None
     ) -> Tensor:
         ids, start = self.token_ids(texts), self.token_model.rule.sentence_start
-        vectors = torch.empty(len(ids), self.dim, device=self.device)
+        vectors, views = torch.empty(len(ids), self.dim, device=self.device), self.view_vectors(texts)
 
         @torch.inference_mode()
         def compute(rows: list[int]) -> Tensor:
-            batch = pack([ids[row] for row in rows], sentence_start=start)
+            beside = None if views is None else views[rows]
+            batch = pack([ids[row] for row in rows], sentence_start=start, views=beside)
             with torch.autocast(self.device.type, enabled=False):  # a caller's autocast would reach one thread only
                 return cast("Tensor", self(batch.to(self.device), layer=layer)).float()
 
@@ -203,7 +236,9 @@ class Encoder(nn.Module):
         """Return the names of all files that an encoder's folder may hold."""
         from nlptl.models.transformer import FILES
 
-        return frozenset({SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES})
+        return frozenset(
+            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES, *views.FILES}
+        )
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -235,7 +270,11 @@ class Encoder(nn.Module):
             )
         if self.kept_dim is not None:
             settings["kept_dim"] = self.kept_dim
-        parts = other_tools.Parts(self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim)
+        if self.views:
+            settings["views"] = views.write_views(self.views, folder)
+        parts = other_tools.Parts(
+            self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim, len(self.views)
+        )
         other_tools.write(parts, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         self.token_model.save(folder, self.tokenizer)
@@ -269,6 +308,7 @@ class Encoder(nn.Module):
         return cls(
             tokenizer, token_model, pooling, normalized=settings.get("normalized", False),
             projection=_read_projection(folder, settings, token_model.dim), kept_dim=settings.get("kept_dim"),
+            views=views.read_views(folder, checked.views),
         ).eval()  # fmt: skip
 
     @classmethod

@@ -50,6 +50,7 @@ class Parts:
     normalized: bool
     projection: Projection | None
     kept_dim: int | None
+    views: int = 0  # number of views beside its own vectors
 
 
 def write(parts: Parts, folder: Path) -> None:
@@ -87,6 +88,8 @@ def add_head(folder: Path, labels: Sequence[str]) -> None:
 
 def why_not(parts: Parts) -> str | None:
     """Return why sentence-transformers cannot compute an encoder's vectors, or None where it can."""
+    if parts.views:
+        return "it joins views of other terms to them"
     if parts.token_model.kind == "word_vectors":
         return "it holds word vectors, read with a vocabulary of whole words"
     token_model, mode = parts.token_model, parts.pooling.mode

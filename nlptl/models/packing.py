@@ -1,6 +1,6 @@
 """Texts to batches of token ids, packed end to end without padding.
 
-Shapes: B texts of a batch, N packed tokens, M segments of a batch, n all texts, D dimension.
+Shapes: B texts of a batch, N packed tokens, M segments of a batch, n all texts, D dimension, R width of all views.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ class Batch:
     lengths: Tensor  # (B,) int64 tokens per text, on the CPU; they sum to N
     segments: Tensor | None = None
     """(M,) int64 tokens per sentence, on the CPU, all positive. Attention does not cross segments. None: one segment per text."""
+    views: Tensor | None = None  # (B, R) float32 vectors of the encoder's views, side by side; None if it has none
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch with its ids on `device`."""
-        return dataclasses.replace(self, input_ids=self.input_ids.to(device))
+        """Return the batch with its ids and views on `device`."""
+        views = None if self.views is None else self.views.to(device)
+        return dataclasses.replace(self, input_ids=self.input_ids.to(device), views=views)
 
     def by_segment(self) -> Batch:
         """Return the batch whose texts are the segments."""
@@ -95,17 +97,21 @@ class TokenizedTexts:
     lengths: Tensor  # (n,) int64 tokens of each text
     begins: Tensor  # (n,) int64 position of each text's first token in `ids`
     sentence_start: int | None = None  # as in `TokenRule`
+    views: Tensor | None = None  # (n, R) as in `Batch`
 
     @classmethod
-    def of(cls, ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> TokenizedTexts:
+    def of(
+        cls, ids: Sequence[Sequence[int]], *, sentence_start: int | None = None, views: Tensor | None = None
+    ) -> TokenizedTexts:
         """Lay token ids end to end. A segment begins at each token `sentence_start`."""
         batch = pack(ids)
-        return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths, sentence_start)
+        return cls(batch.input_ids, batch.lengths, batch.lengths.cumsum(0) - batch.lengths, sentence_start, views)
 
     def batch(self, rows: Tensor) -> Batch:
         """Return the texts with row numbers (B,), in that order."""
         ids, lengths = self.ids[self.places(rows)], self.lengths[rows]
-        return Batch(ids, lengths, _segments(ids, lengths, self.sentence_start))
+        views = None if self.views is None else self.views[rows]
+        return Batch(ids, lengths, _segments(ids, lengths, self.sentence_start), views)
 
     def segment_lengths(self) -> Tensor:
         """Return the tokens of each segment of all texts (M,)."""
@@ -158,11 +164,11 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rule: TokenRule) -> lis
     return ids
 
 
-def pack(ids: Sequence[Sequence[int]], *, sentence_start: int | None = None) -> Batch:
-    """Lay token ids end to end. A segment begins at each token `sentence_start`."""
+def pack(ids: Sequence[Sequence[int]], *, sentence_start: int | None = None, views: Tensor | None = None) -> Batch:
+    """Lay token ids end to end. A segment begins at each token `sentence_start`. `views` are those of the batch."""
     lengths = torch.tensor([len(text) for text in ids], dtype=torch.int64)
     tokens = torch.tensor([token for text in ids for token in text], dtype=torch.int64)
-    return Batch(tokens, lengths, _segments(tokens, lengths, sentence_start))
+    return Batch(tokens, lengths, _segments(tokens, lengths, sentence_start), views)
 
 
 def _places(begins: Tensor, lengths: Tensor) -> Tensor:

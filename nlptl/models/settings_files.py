@@ -22,6 +22,7 @@ from nlptl.models.spelling import Spelling
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
 MAX_TOKENIZER_BYTES = 512 * 2**20  # of a tokenizer's file, which holds the vocabulary
 MAX_LAYERS, MAX_DIM, MAX_VOCABULARY, MAX_LENGTH, MAX_LABELS = 512, 16_384, 16_777_216, 1_000_000, 100_000
+MAX_VIEWS, MAX_NGRAM = 8, 100
 
 S = TypeVar("S", bound=Config)
 TokenId = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
@@ -54,6 +55,40 @@ class BottleneckSettings(SettingsFile):
     layers: list[Annotated[int, Field(ge=1, le=MAX_LAYERS)]] = Field(max_length=MAX_LAYERS)
 
 
+class WordTermsSettings(SettingsFile):
+    """One of `views` in encoder.json: words."""
+
+    terms: Literal["words"]
+
+
+NgramLengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_length=2, max_length=2)]
+
+
+class NgramTermsSettings(SettingsFile):
+    """One of `views` in encoder.json: word and character n-grams, of the least and the most length."""
+
+    terms: Literal["ngrams"]
+    words: NgramLengths | None = None
+    characters: NgramLengths | None = None
+
+    @model_validator(mode="after")
+    def _lengths_in_order(self) -> NgramTermsSettings:
+        given = [lengths for lengths in (self.words, self.characters) if lengths]
+        if not given or any(least > most for least, most in given):
+            raise ValueError("found n-grams without lengths in ascending order; expected the least and the most")
+        return self
+
+
+ViewSettings = Annotated[WordTermsSettings | NgramTermsSettings, Field(discriminator="terms")]
+
+
+class NgramVocabulary(SettingsFile):
+    """File of a view: its n-grams in the order of their rows."""
+
+    words: list[str] = Field(default_factory=list, max_length=MAX_VOCABULARY)
+    characters: list[str] = Field(default_factory=list, max_length=MAX_VOCABULARY)
+
+
 class EncoderSettings(SettingsFile):
     """encoder.json of an artifact."""
 
@@ -63,6 +98,7 @@ class EncoderSettings(SettingsFile):
     normalized: bool = False
     projection: list[Literal["tanh", "identity"]] = Field(default_factory=list, max_length=8)
     kept_dim: int | None = Field(default=None, ge=1, le=MAX_DIM)
+    views: list[ViewSettings] = Field(default_factory=list, max_length=MAX_VIEWS)
     subwords: Spelling | None = None  # from here on word vectors
     layer: Layer | Literal["mean"] | None = None  # from here on transformers
     attention: Text | None = None

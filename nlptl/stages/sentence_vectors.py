@@ -1,18 +1,21 @@
-"""Stage two: how token vectors become one sentence vector, fitted on the pile where the method asks for it."""
+"""Stage two: how token vectors become one sentence vector, and what views of the pile are joined to it."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.pretraining.views.view_settings import ViewSettings
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
-from nlptl.stages.unlabelled import watched
+from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watched
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,10 +26,12 @@ if TYPE_CHECKING:
     from nlptl.models.transformer import Transformer
 
 FITTED_ON: tuple[Part, ...] = ("unlabelled", "labelled")  # the first of these that is there
+SAMPLED_TEXTS = 20_000  # of the pile, drawn at random: n-grams are counted in them
+MEASURED_TEXTS = 256  # of the pile, whose vectors have the mean length that those of views get
 
 
 class SentenceVectors(Stage):
-    """Choose and fit the pooling of an encoder."""
+    """Choose and fit the pooling of an encoder, and join views of the pile to it."""
 
     stage: Literal["sentence_vectors"] = "sentence_vectors"
     """The name of this stage."""
@@ -51,13 +56,25 @@ class SentenceVectors(Stage):
     """SIF's a: words more frequent than this share count for less; smaller lets only rare words speak."""
     remove_common: bool = True
     """SIF: remove the component that all texts of the pile share."""
+    views: list[ViewSettings] = Field(default=[], max_length=8)
+    """Views of a text that are learnt from the pile and the labelled texts, without their labels; their vectors follow those of
+    the encoder. word_vectors: means of word vectors that skip-gram learns. ngrams: tf-idf of words and parts of words. They know
+    what is particular to the pile, and cost seconds. Fine-tuning moves the encoder alone. None: those that it has."""
 
     takes: ClassVar[Kind | None] = "encoder"
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 3
 
+    @property
+    def is_random(self) -> bool:
+        """Whether views are learnt."""
+        return bool(self.views)
+
     def reads(self, data: TextData) -> frozenset[Part]:
-        """The pile for tfidf and sif, or the labelled texts where there is no pile."""
+        """Return the pile for tfidf and sif, or the labelled texts where there is no pile; all of them for views."""
+        return self._fitted_on(data) | pile_parts(data, learns=self.is_random, include_labelled=True)
+
+    def _fitted_on(self, data: TextData) -> frozenset[Part]:
         if self.pooling not in ("auto", "tfidf", "sif"):
             return frozenset()
         return frozenset([part for part in FITTED_ON if getattr(data, part) is not None][:1])
@@ -94,14 +111,18 @@ class SentenceVectors(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to fit on."""
-        if self.pooling in ("tfidf", "sif") and not self.reads(data):
+        if self.views and not self.reads(data):
+            raise DataError(
+                f"{where}.views: found no texts to learn views from; expected a pile of them. Give data.unlabelled."
+            )
+        if self.pooling in ("tfidf", "sif") and not self._fitted_on(data):
             raise DataError(
                 f"{where}: found no texts for {self.pooling} pooling; it is fitted on data.unlabelled. "
                 "Give some, or use mean pooling."
             )
 
     def run(self, given: Encoder, *, data: TextData, context: RunContext | None = None) -> Encoder:
-        """Return a copy of `given` with this pooling; tfidf and sif need texts to fit on (DataError without).
+        """Return a copy of `given` with this pooling and these views; tfidf, sif and views need texts (DataError without).
 
         Raises ConfigError for a layer that the encoder does not have, and for sentences that its tokenizer cannot mark.
         """
@@ -110,6 +131,7 @@ class SentenceVectors(Stage):
 
         context = context or RunContext()
         self.check_model(given.token_model.kind, where="sentence_vectors")
+        self.check_data(data, where="sentence_vectors")
         token_model = copy.deepcopy(given.token_model)
         if isinstance(token_model, Transformer):
             token_model = token_model.to(context.torch_device())
@@ -121,7 +143,25 @@ class SentenceVectors(Stage):
                 self._check_refitted(given, token_model)
         normalized = given.normalized if self.normalize is None else self.normalize
         plain = given.with_parts(token_model=token_model, normalized=normalized).eval()
-        return plain.with_parts(pooling=self._pooling(plain, data, context)).eval()
+        pooled = plain.with_parts(pooling=self._pooling(plain, data, context)).eval()
+        return self._with_views(pooled, data, context).eval() if self.views else pooled
+
+    def _with_views(self, encoder: Encoder, data: TextData, context: RunContext) -> Encoder:
+        """Return the encoder with views whose vectors are as long as its own, so that one head can weigh them alike."""
+        tables = pile_tables(data, pile_parts(data, learns=True, include_labelled=True))
+        sample = drawn_texts(tables, SAMPLED_TEXTS, seed=context.seed)
+        length = _mean_length(encoder.with_views(()), sample[:: max(1, len(sample) // MEASURED_TEXTS)])
+        views = [
+            settings.learn(
+                lambda: watched(tables, "reading the pile", context, arrays=True), sample, context, length=length
+            )
+            for settings in self.views
+        ]
+        joined = encoder.with_views(views)
+        told = ", ".join(f"{view.dim} of {settings.view}" for settings, view in zip(self.views, views, strict=True))
+        told = f"The vectors have {joined.own_dim} numbers of the encoder and {told}, learnt from the pile."
+        context.record.add_finding("views", [view.dim for view in views], told)
+        return joined
 
     def _check_refitted(self, given: Encoder, token_model: Transformer) -> None:
         """Refuse a pooling that was fitted to texts read otherwise."""
@@ -142,13 +182,12 @@ class SentenceVectors(Stage):
         if mode == "auto":
             if given.token_model.kind == "transformer":
                 return copy.deepcopy(given.pooling).to(given.device)
-            mode = "sif" if self.reads(data) else "mean"
+            mode = "sif" if self._fitted_on(data) else "mean"
         if mode == "attention":
             return Pooling("attention", query=torch.zeros(given.token_model.dim, device=given.device))
         if mode not in ("tfidf", "sif"):
             return Pooling(mode)
-        self.check_data(data, where="sentence_vectors")
-        (part,) = self.reads(data)
+        (part,) = self._fitted_on(data)
         pile: TextTable = getattr(data, part)
         if mode == "tfidf":
             weights = idf_weights(_frequency(given, pile, context, once=True), len(pile))
@@ -162,6 +201,12 @@ class SentenceVectors(Stage):
             return plain
         common = _common_component(given, plain, pile, context).to(given.device)
         return Pooling("sif", token_weights=plain.token_weights, common_component=common)
+
+
+def _mean_length(encoder: Encoder, texts: Sequence[str]) -> float:
+    """Return the mean distance of the vectors of texts from their mean, or 1 where all are alike."""
+    vectors = encoder.encode(texts)
+    return float(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).mean()) or 1.0
 
 
 def _frequency(given: Encoder, pile: TextTable, context: RunContext, *, once: bool) -> Tensor:

@@ -32,6 +32,16 @@ def pile_tables(data: TextData, parts: frozenset[Part]) -> list[TextTable]:
     return pile
 
 
+def drawn_texts(tables: Sequence[TextTable], count: int, *, seed: int) -> list[str]:
+    """Return at most `count` texts of a pile, drawn at random, in its order."""
+    import numpy as np
+
+    ends = np.cumsum([0, *map(len, tables)])
+    rows = np.sort(np.random.default_rng(seed).permutation(ends[-1])[:count])
+    parts = zip(tables, np.split(rows, np.searchsorted(rows, ends[1:-1])), ends[:-1], strict=True)
+    return [text for table, some, begin in parts for text in table.select(some - begin).texts()]
+
+
 def watched(tables: Sequence[TextTable], name: str, context: RunContext, *, arrays: bool = False) -> Iterator[Any]:
     """Yield the tables' texts in lists, or in Arrow string arrays, and advance the context's progress."""
     with context.progress.task(name, total=sum(map(len, tables)), unit="texts") as task:

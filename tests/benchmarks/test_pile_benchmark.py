@@ -41,7 +41,7 @@ def sets_folder(tmp_path: Path) -> str:
 def guessing(arm: str, asked: list[tuple[str, str, int]]) -> Any:
     """Stand in for an arm: right on the first share of the test; leaves the pile on the first split of books."""
 
-    def make(**_: Any) -> Any:
+    def make(**settings: Any) -> Any:
         def run(task: Any) -> dict[str, Any]:
             truth = [task.names.index(label) for label in task.test.labels()]
             left = (arm, task.data_set, task.seed) == ("auto+pile", "books", 0)
@@ -51,7 +51,7 @@ def guessing(arm: str, asked: list[tuple[str, str, int]]) -> Any:
             return {
                 "predicted": [label if number < right else 1 - label for number, label in enumerate(truth)],
                 "seconds": 4.0 if task.pile else 1.0, "encoding_seconds": 2.5 if task.pile else 0.5,
-                "report": {"pile": {"used": "nothing" if left else "student"}},
+                "update": settings.get("update"), "report": {"pile": {"used": "nothing" if left else "student"}},
             }  # fmt: skip
 
         return run
@@ -82,7 +82,7 @@ def test_the_parts_are_kept_and_published_with_their_bars(
 ) -> None:
     assert (
         pile.main(
-            common(sets_folder, "--parts", "baselines", "imdb", "sets", "skew", "seconds", "gate", "--open", "{}")
+            common(sets_folder, "--parts", "baselines", "imdb", "sets", "skew", "seconds", "gate", "--minutes", "7")
         )
         is None
     )
@@ -91,7 +91,11 @@ def test_the_parts_are_kept_and_published_with_their_bars(
     }  # fmt: skip
     assert {size for arm, _, size in asked if arm in ("auto", "lr")} == {0}
     assert [data_set for arm, data_set, _ in asked if arm == "auto+open"] == ["books"]
-    bars = {bar["name"]: bar for bar in json.loads(pile.main(common(sets_folder, "--publish")).read_text())["bars"]}
+    result = json.loads(pile.main(common(sets_folder, "--publish")).read_text())
+    updates = {row["arm"]: row["update"] for row in result["rows"] if row["arm"].startswith("auto")}
+    assert updates["auto+pile"] == updates["auto"] == {"method": "auto", "minutes": 7.0}
+    assert updates["auto+open"] == {"method": "self_training", "gate": "always"}
+    bars = {bar["name"]: bar for bar in result["bars"]}
     gain = bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]
     assert (gain["value"], gain["at_least"]) == (25.0, 6.0)
     assert bars["imdb, 20 labels, 2 splits: auto+pile, accuracy in points"]["at_least"] == 80.0

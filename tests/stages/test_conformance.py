@@ -44,6 +44,7 @@ STAGES: dict[str, Any] = {
     "max": SentenceVectors(pooling="max"),
     "tfidf": SentenceVectors(pooling="tfidf"),
     "sif": SentenceVectors(pooling="sif"),
+    "n-grams beside words": SentenceVectors(views=[{"view": "ngrams", "dim": 5}]),
     "linear": ClassificationHead(),
     "hidden": ClassificationHead(hidden=4, dropout=0.2),
     "head": FineTune(),
@@ -55,6 +56,10 @@ STAGES: dict[str, Any] = {
 }
 FIXED: dict[str, Any] = {"epochs": 2, "l2": 0.1}
 QUICK: dict[str, Any] = {"l2": 0.1, "folds": 2}
+VIEWS: list[Any] = [
+    {"view": "word_vectors", "dim": 8, "epochs": 5, "min_count": 1},
+    {"view": "ngrams", "dim": 5, "words": [1, 2], "characters": [3, 4]},
+]
 TINY = "tiny"  # stands for the folder of tiny weights, which is not there yet
 TRANSFORMER_STAGES: dict[str, Any] = {
     "bert": Bert(weights=TINY, max_length=32),
@@ -69,6 +74,7 @@ TRANSFORMER_STAGES: dict[str, Any] = {
     "transformer mean of layers": SentenceVectors(layer="mean", normalize=True),
     "transformer sif": SentenceVectors(pooling="sif"),
     "attention": SentenceVectors(pooling="attention"),
+    "views": SentenceVectors(views=VIEWS),
     "transformer head": ClassificationHead(),
     "attention head": FineTune(update={"method": "head", **FIXED}),
     "partial": FineTune(update={"method": "partial", "top_layers": 1, "dropout": 0.2, **FIXED}),
@@ -112,11 +118,29 @@ LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
     "auto": FineTune(update={"method": "auto", "minutes": 1000}),
     "auto by sentence": FineTune(update={"method": "auto", "pseudo_labels": "never", "by_sentence": "always"}),
 }
+# Methods over views. The rest of a method is the same as without them, so that the cheapest settings of each do.
+VIEWS_STAGES: dict[str, Any] = {
+    "views head": FineTune(update={"method": "head", **FIXED}),
+    "views solver": FineTune(update={"method": "head", "solver": "logistic"}),
+    "views partial": FineTune(update={"method": "partial", "top_layers": 1, **FIXED}),
+    "views full": FineTune(update={"method": "full", **FIXED}),
+    "views lora": FineTune(update={"method": "lora", **FIXED}),
+    "views contrastive": FineTune(update={**CONTRASTIVE, "pseudo_labels": {"steps": 4, "gate": "always"}}),
+    "views auto": FineTune(update={"method": "auto", "minutes": 1000, "pseudo_labels": "never"}),
+    "views coral": DomainAdaptation(adapt={"method": "coral"}, **QUICK),
+    "views continued": DomainAdaptation(
+        adapt={"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8}, **QUICK
+    ),
+    "views adversarial": DomainAdaptation(adapt={"method": "adversarial", "epochs": 1}, **QUICK),
+    "views bottlenecks": DomainAdaptation(adapt={"method": "adapters", "epochs": 1, "top_layers": None}, **QUICK),
+}
 TABLE: dict[str, dict[str, Any]] = {
     "words": STAGES,
     "layers": TRANSFORMER_STAGES,
     "words, linear head": LINEAR_STAGES,
     "layers, linear head": LINEAR_TRANSFORMER_STAGES,
+    "views": VIEWS_STAGES,
+    "views over words": {"views full of words": FineTune(update=Full(l2=0.1, epochs=2, folds=2))},
 }
 ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
 BEFORE = {
@@ -166,11 +190,15 @@ def chains(artifacts: list[Any], tiny_weights: str, reviews: TextData) -> dict[s
     layers = made(Bert(weights=tiny_weights), None)
     attention = made(SentenceVectors(pooling="attention"), layers)
     linear = ClassificationHead()
+    views = made(SentenceVectors(views=VIEWS), layers)
+    words = made(SentenceVectors(views=VIEWS[1:]), artifacts[1])
     return {
         "words": artifacts,
         "layers": [None, layers, attention, made(ClassificationHead(hidden=4), attention)],
         "words, linear head": [*artifacts[:3], made(linear, artifacts[2])],
         "layers, linear head": [None, layers, layers, made(linear, layers)],
+        "views": [None, layers, views, made(linear, views)],
+        "views over words": [None, artifacts[1], words, made(linear, words)],
     }
 
 

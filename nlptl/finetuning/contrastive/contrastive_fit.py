@@ -80,7 +80,9 @@ def _frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> 
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.context.record.add_finding("label_names", "none", told)
         return without, 0
-    reached, told = names_alone(own, task.examples.label_ids, name_vectors(named, task.sentences))
+    width = task.given.encoder.own_dim  # views know texts of the pile, and a name is none
+    directions = name_vectors(named[:, :width], task.sentences)
+    reached, told = names_alone(own[:, :width], task.examples.label_ids, directions)
     task.context.record.add_finding("zero_shot", dataclasses.asdict(reached), told)
     within, said = without, 0
     for sentences in sorted({count, len(task.sentences)}) if names != "never" else ():

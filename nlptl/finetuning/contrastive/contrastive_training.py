@@ -139,7 +139,7 @@ class ContrastiveTraining:
 
         def loss(rows: Tensor) -> Tensor:
             self._tuner.count(rows, training=True)
-            vectors = fit.sentence_vectors(rows)
+            vectors = fit.sentence_vectors(rows)[:, : fit.encoder.own_dim]  # views cannot move
             return supervised_contrastive_loss(vectors, labels[rows], temperature=self._settings.temperature)
 
         job = TrainingJob(

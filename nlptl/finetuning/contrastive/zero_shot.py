@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from nlptl.data.label_sentences import LabelSentences
 from nlptl.errors import DataError
@@ -37,10 +37,11 @@ def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> Te
             f"finetune: found no labelled examples and labels whose names say nothing ({', '.join(given.labels[:5])}); "
             "expected one or the other. Add labelled examples, or say what the labels mean under data.label_names."
         )
-    vectors = torch.from_numpy(given.encoder.encode(list(sentences.texts)))
+    own = given.encoder.with_views(())  # views know texts of the pile, and a name is none
+    vectors = torch.from_numpy(own.encode(list(sentences.texts)))
     length = float(vectors.norm(dim=1).mean()) or 1.0
     head = Head(given.encoder.dim, len(given.labels))
-    weights = name_vectors(vectors, sentences) * INVERSE_TEMPERATURE / length
+    weights = pad(name_vectors(vectors, sentences) * INVERSE_TEMPERATURE / length, (0, head.dim - own.dim))
     write_head(LinearHead(weights, torch.zeros(len(weights), dtype=weights.dtype)), head)
     return TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
 

@@ -82,7 +82,7 @@ class MovingLayers:
         """Return the parameters that learn, and the loss () of vectors (B, D) of two domains and the progress."""
         settings, frozen = self._settings, self._frozen_layers.layers
         if isinstance(settings, Adversarial):
-            return move_layers(token_model, frozen), DomainClassifier(self._encoder.dim, seed, settings.strength)
+            return move_layers(token_model, frozen), DomainClassifier(self._encoder.own_dim, seed, settings.strength)
         moving = add_bottlenecks(token_model, frozen, width=settings.width, seed=seed, where=self._where)
         return moving, Discrepancy(settings.weight)
 
@@ -104,7 +104,7 @@ class MovingLayers:
                 here = own[step.here.to(own.device)]
                 if min(len(here), len(other)) < MIN_TEXTS:
                     return labelled
-                here, other = ((part - head.centre) / head.scale for part in (here, other))
+                here, other = (((part - head.centre) / head.scale)[:, : encoder.own_dim] for part in (here, other))
                 aligned: Tensor = alignment(here, other, step.progress)
                 return labelled + aligned
 

@@ -15,7 +15,7 @@ from nlptl.finetuning.gradient.tuner import Fit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
-from nlptl.models.packing import Batch
+from nlptl.models.packing import TokenizedTexts
 from nlptl.models.pooling import Pooling
 from nlptl.models.word_vectors import WordVectors
 from nlptl.training.loop import ParameterGroup
@@ -47,13 +47,14 @@ class WordVectorTuner:
             self._words = torch.tensor(_by_row(ids, len(table.vectors)), dtype=torch.int64)
             self._start = table.rows(self._words.to(table.device)).detach()
         new_id = {int(word): index for index, word in enumerate(self._words)}
-        self._ids = [torch.tensor([new_id[word] for word in text], dtype=torch.int64) for text in ids]
+        views = given.encoder.view_vectors(texts)
+        self._texts = TokenizedTexts.of([[new_id[word] for word in text] for text in ids], views=views)
 
     def start(self, rows: Tensor) -> _WordVectorFit:
         """Return a copy of the table (U, D) under the head that was fitted to the examples `rows`."""
         encoder = _sub_encoder(self._given.encoder, self._start, self._words)
         head = copy.deepcopy(self._fitted_head(rows))
-        return _WordVectorFit(encoder, head, self._ids, self._rates, self._l2_to_start)
+        return _WordVectorFit(encoder, head, self._texts, self._rates, self._l2_to_start)
 
     def finish(self, fit: Fit) -> TextClassifier:
         """Return a copy of the given encoder with the moved words, under the trained head."""
@@ -68,11 +69,11 @@ class WordVectorTuner:
 
 class _WordVectorFit(Fit):
     def __init__(
-        self, encoder: Encoder, head: Head, ids: list[Tensor], rates: tuple[float, float], l2_to_start: float
+        self, encoder: Encoder, head: Head, texts: TokenizedTexts, rates: tuple[float, float], l2_to_start: float
     ) -> None:
         self.module = nn.ModuleList([encoder, head])
         self.encoder, self.head, self.table = encoder, head, _table_of(encoder)
-        self._ids, self._rates, self._l2_to_start = ids, rates, l2_to_start
+        self._texts, self._rates, self._l2_to_start = texts, rates, l2_to_start
         self._start = self.table.vectors.detach().clone()
 
     def groups(self) -> list[ParameterGroup]:
@@ -80,9 +81,7 @@ class _WordVectorFit(Fit):
         return [ParameterGroup(list(self.head.parameters()), self._rates[0]), table]
 
     def logits(self, rows: Tensor) -> Tensor:
-        texts = [self._ids[row] for row in rows.tolist()]
-        batch = Batch(torch.cat(texts), torch.tensor([len(text) for text in texts])).to(self.encoder.device)
-        logits: Tensor = self.head(self.encoder(batch))
+        logits: Tensor = self.head(self.encoder(self._texts.batch(rows).to(self.encoder.device)))
         return logits
 
     def penalty(self, l2: float) -> Tensor:

@@ -1,0 +1,180 @@
+"""Terms of a text that a view weighs: its words, or its word and character n-grams.
+
+Shapes: B texts, T terms, N words of all texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from nlptl.models.packing import TokenRule, tokenize
+from nlptl.models.settings_files import NgramVocabulary, ViewSettings, read_settings
+from nlptl.models.tokenizer_files import highest_id, read_tokenizer
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+UNKNOWN_ID = 0
+KNOWN_WORDS = TokenRule(drop=UNKNOWN_ID)
+NgramUnit = Literal["words", "characters"]
+WORD = r"\b\w+\b"
+
+
+class Terms(Protocol):
+    """Function from texts to sparse weights of terms, which a folder can hold."""
+
+    def __len__(self) -> int:
+        """Return the number of terms T."""
+
+    def weights(self, texts: Sequence[str]) -> csr_matrix:
+        """Return the weights (B, T) of the terms in each text, float32. A text without known terms has none."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what encoder.json says of the terms."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what stands beside the view's table."""
+
+    def save(self, path: Path) -> None:
+        """Write the vocabulary into a file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WordTerms:
+    """Words of a text, each counted once: weight(w) = 1 / number of distinct known words. Unknown words are left out."""
+
+    tokenizer: Tokenizer  # of whole words; id 0 is the unknown word
+    kind: ClassVar[Literal["words"]] = "words"
+
+    def __len__(self) -> int:
+        return int(self.tokenizer.get_vocab_size())
+
+    def weights(self, texts: Sequence[str]) -> csr_matrix:
+        """Return the weights (B, T) of the words in each text, float32."""
+        ids = tokenize(self.tokenizer, texts, KNOWN_WORDS)
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        flat = np.fromiter((word for text in ids for word in text), np.int64, int(lengths.sum()))
+        return word_weights(flat, lengths, words=len(self))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what encoder.json says of the terms."""
+        return {"terms": self.kind}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return nothing: the tokenizer is all."""
+        return {}
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer."""
+        path.write_text(self.tokenizer.to_str(pretty=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> WordTerms:
+        """Read what `save` wrote. Raises ValueError for ids beyond the vocabulary."""
+        found = cls(read_tokenizer(path))
+        if highest_id(found.tokenizer) >= len(found):
+            raise ValueError("a tokenizer with gaps between its ids")
+        return found
+
+
+def word_weights(ids: NDArray[Any], lengths: NDArray[np.int64], *, words: int) -> csr_matrix:
+    """Return the weights (B, T) of texts of `lengths` (B,) with the known words `ids` (N,), as `WordTerms` has them."""
+    from scipy.sparse import csr_matrix
+
+    places = np.unique(np.repeat(np.arange(len(lengths)), lengths) * words + ids)
+    rows, columns = np.divmod(places, words)
+    distinct = np.bincount(rows, minlength=len(lengths))
+    values = (1 / np.maximum(1, distinct)).astype(np.float32)[rows]
+    return csr_matrix((values, columns, np.concatenate([[0], distinct.cumsum()])), shape=(len(lengths), words))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ngrams:
+    """N-grams of one unit with their inverse document frequency."""
+
+    unit: NgramUnit
+    lengths: tuple[int, int]  # least and most
+    vocabulary: Sequence[str]
+    idf: NDArray[np.float32]
+
+    @cached_property
+    def vectorizer(self) -> Any:
+        """Vectorizer of scikit-learn that counts these n-grams."""
+        found = new_vectorizer(self.unit, self.lengths, vocabulary=self.vocabulary)
+        found.idf_ = self.idf
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class NgramTerms:
+    """Word and character n-grams of a text: weight(g) = (1 + ln count) idf(g), scaled to length 1 for each unit and in all."""
+
+    parts: tuple[Ngrams, ...]
+    kind: ClassVar[Literal["ngrams"]] = "ngrams"
+
+    def __len__(self) -> int:
+        return sum(len(part.vocabulary) for part in self.parts)
+
+    def weights(self, texts: Sequence[str]) -> csr_matrix:
+        """Return the weights (B, T) of the n-grams in each text, float32."""
+        return joined_weights([part.vectorizer.transform(texts) for part in self.parts])
+
+    def settings(self) -> dict[str, Any]:
+        """Return what encoder.json says of the terms."""
+        return {"terms": self.kind, **{part.unit: list(part.lengths) for part in self.parts}}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the inverse document frequencies."""
+        return {f"idf_{part.unit}": torch.from_numpy(part.idf) for part in self.parts}
+
+    def save(self, path: Path) -> None:
+        """Write the n-grams."""
+        found = {part.unit: list(part.vocabulary) for part in self.parts}
+        path.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path, settings: Mapping[NgramUnit, Sequence[int]], tensors: Mapping[str, Tensor]) -> NgramTerms:
+        """Read what `save` wrote, given what `settings` and `tensors` returned. Raises ValueError if they do not fit."""
+        vocabulary = read_settings(path, NgramVocabulary)
+        parts = []
+        for unit, (least, most) in settings.items():
+            ngrams: list[str] = getattr(vocabulary, unit)
+            idf = tensors[f"idf_{unit}"].numpy()
+            if not ngrams or len(set(ngrams)) < len(ngrams) or idf.shape != (len(ngrams),):
+                raise ValueError(f"n-grams of {unit} that repeat, or fit no frequencies")
+            parts.append(Ngrams(unit, (least, most), ngrams, idf))
+        return cls(tuple(parts))
+
+
+def joined_weights(parts: Sequence[csr_matrix]) -> csr_matrix:
+    """Return the weights (B, T) of several units side by side, at a mean square that does not grow with their number."""
+    from scipy.sparse import hstack
+
+    return hstack(parts, format="csr", dtype=np.float32) / np.float32(len(parts) ** 0.5)
+
+
+def new_vectorizer(unit: NgramUnit, lengths: tuple[int, int], **settings: Any) -> Any:
+    """Return a tf-idf vectorizer of scikit-learn for n-grams: of words, or of the characters within each word."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    split = {"analyzer": "word", "token_pattern": WORD} if unit == "words" else {"analyzer": "char_wb"}
+    return TfidfVectorizer(ngram_range=lengths, sublinear_tf=True, dtype=np.float32, **split, **settings)
+
+
+def load_terms(path: Path, settings: ViewSettings, tensors: Mapping[str, Tensor]) -> WordTerms | NgramTerms:
+    """Read the terms that encoder.json describes. Raises ValueError or KeyError for files that do not fit."""
+    if settings.terms == "words":
+        return WordTerms.load(path)
+    units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
+    return NgramTerms.load(path, {unit: found for unit, found in units.items() if found}, tensors)

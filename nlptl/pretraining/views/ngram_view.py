@@ -1,0 +1,74 @@
+"""View of a text by its word and character n-grams, weighted by tf-idf of the pile.
+
+Shapes: P texts of the pile, T n-grams, R width of the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from nlptl.context import RunContext
+from nlptl.errors import DataError
+from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, joined_weights, new_vectorizer
+from nlptl.models.views import View
+from nlptl.pretraining.views.space import space_of
+from nlptl.pretraining.views.view_settings import NgramView
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+NGRAM_TEXTS = 20_000  # texts whose n-grams are counted
+COMMON_TEXTS = 100  # texts from which on an n-gram must occur in two of them: one alone tells no texts alike
+MORE_DIRECTIONS = 10  # than wanted, since the leading ones are those of vectors that are not centred yet
+SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the last directions better, and take longer
+
+
+def learn_ngram_view(
+    texts: Sequence[str],
+    settings: NgramView,
+    context: RunContext,
+    *,
+    length: float = 1.0,
+    where: str = "sentence_vectors.views",
+) -> View:
+    """Return the view by the n-grams of texts of a pile (P), whose vectors have the mean `length` over them.
+
+    vector(text) = tf-idf of its n-grams in the leading directions of the texts (latent semantic analysis, Deerwester et al.
+    1990). Raises DataError, which names `where`, for texts without n-grams.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    texts = texts[:NGRAM_TEXTS]
+    try:
+        found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings)]
+        weights = joined_weights([part for _, part in found])
+        wanted = min(settings.dim + MORE_DIRECTIONS, *weights.shape)
+        _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed)
+        directions = np.ascontiguousarray(rows.T, np.float32)  # (T, wanted)
+        space = space_of(weights @ directions, dim=settings.dim, length=length)
+    except ValueError:
+        raise DataError(
+            f"{where}: found no two texts of the pile that differ in n-grams which several texts share; a view of n-grams needs "
+            "some. Add text."
+        ) from None
+    table, centre = directions @ space.matrix, space.centre @ space.matrix
+    return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), torch.from_numpy(table), torch.from_numpy(centre))
+
+
+def _units(settings: NgramView) -> list[tuple[NgramUnit, tuple[int, int]]]:
+    units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
+    return [(unit, (lengths[0], lengths[1])) for unit, lengths in units.items() if lengths]
+
+
+def _counted(
+    texts: Sequence[str], unit: NgramUnit, lengths: tuple[int, int], settings: NgramView
+) -> tuple[Ngrams, csr_matrix]:
+    """Return the n-grams of texts and their weights there (P, T). Raises ValueError if there is none."""
+    least = 2 if len(texts) >= COMMON_TEXTS else 1
+    counter: Any = new_vectorizer(unit, lengths, min_df=least, max_features=settings.max_terms)
+    weights = counter.fit_transform(texts)
+    return Ngrams(unit, lengths, counter.get_feature_names_out().tolist(), counter.idf_.astype(np.float32)), weights

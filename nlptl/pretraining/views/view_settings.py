@@ -1,0 +1,93 @@
+"""Settings of views: one block for each kind, told apart by `view`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from nlptl.config import Config, auto_or
+from nlptl.pretraining.word2vec.tokenizer import TextSettings
+
+if TYPE_CHECKING:
+    from nlptl.context import RunContext
+    from nlptl.models.views import View
+
+Batches = Iterable[Sequence[str] | Any]  # lists of texts or Arrow string arrays
+Lengths = Annotated[list[Annotated[int, Field(ge=1, le=20)]], Field(min_length=2, max_length=2)]
+
+
+class ViewOfPile(Config, ABC):
+    """View that is learnt from a pile."""
+
+    view: str
+    """Kind of the view."""
+    dim: int = Field(default=100, ge=1, le=4096)
+    """Width of the view: its leading directions over the pile. More keep rarer differences, and cost time."""
+
+    @abstractmethod
+    def learn(
+        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
+    ) -> View:
+        """Return the view of a pile. `sample` are texts of it, and `length` is the mean length of their vectors."""
+
+
+class WordVectorView(ViewOfPile):
+    """Mean of word vectors that skip-gram learns on the pile: each distinct word of a text once, rare words louder."""
+
+    view: Literal["word_vectors"] = "word_vectors"
+    """Name of this kind of view."""
+    window: int = Field(default=5, ge=1, le=100)
+    """Maximum distance of context words. Larger captures topics, smaller captures grammar."""
+    min_count: int = Field(default=5, ge=1, le=1_000_000_000)
+    """Minimum count of a word with a vector. 1 or 2 suit piles of some hundred texts. Higher is faster."""
+    epochs: Annotated[int | Literal["auto"], auto_or(int, least=1, most=100_000)] = "auto"
+    """Passes over the pile. More suit small piles. auto: as many as give five million words, within 5 and 100."""
+    a: float = Field(default=1e-2, gt=0, le=1)
+    """Words more frequent than this share count for less; smaller lets only rare words speak."""
+    text: TextSettings = TextSettings()
+    """Split of text into words."""
+
+    def learn(
+        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
+    ) -> View:
+        """Return the view of a pile."""
+        from nlptl.pretraining.views.word_view import learn_word_view
+
+        return learn_word_view(pile(), self, context, length=length).view
+
+
+class NgramView(ViewOfPile):
+    """Word and character n-grams, weighted by tf-idf of the pile, in their leading directions there."""
+
+    view: Literal["ngrams"] = "ngrams"
+    """Name of this kind of view."""
+    words: Lengths | None = Field(default=[1, 2])
+    """Least and most words of an n-gram. More tell "not good" from "good", and are rarer. null leaves words out."""
+    characters: Lengths | None = Field(default=[3, 5])
+    """Least and most characters of an n-gram within a word. They see endings and misspelt words. null leaves them out."""
+    max_terms: int = Field(default=50_000, ge=1, le=1_000_000)
+    """Maximum number of n-grams of words, and as many of characters; the most frequent ones are kept."""
+
+    @model_validator(mode="after")
+    def _lengths_in_order(self) -> NgramView:
+        if self.words is None and self.characters is None:
+            raise ValueError("found neither words nor characters; expected one of them. Set words: [1, 2]")
+        for name in ("words", "characters"):
+            found = getattr(self, name)
+            if found is not None and found[0] > found[1]:
+                raise ValueError(f"found {name}: {found}; expected the least length before the most. Swap them")
+        return self
+
+    def learn(
+        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
+    ) -> View:
+        """Return the view of a sample of the pile."""
+        from nlptl.pretraining.views.ngram_view import learn_ngram_view
+
+        return learn_ngram_view(sample, self, context, length=length)
+
+
+ViewSettings = Annotated[WordVectorView | NgramView, Field(discriminator="view")]

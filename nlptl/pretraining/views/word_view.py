@@ -1,0 +1,100 @@
+"""View of a text by its words: the mean of word vectors that skip-gram learns on the pile.
+
+Shapes: P texts of the pile, V words, D dimension of the word vectors, R width of the view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nlptl.context import RunContext
+from nlptl.errors import DataError
+from nlptl.models.pooling import sif_weights
+from nlptl.models.view_terms import WordTerms, word_weights
+from nlptl.models.views import View
+from nlptl.pretraining.views.space import SPACE_TEXTS, space_of
+from nlptl.pretraining.views.view_settings import Batches, WordVectorView
+from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
+from nlptl.pretraining.word2vec.engine_choice import choose_engine
+from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask
+from nlptl.pretraining.word2vec.tokenizer import untrained_tokenizer
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+AUTO_WORDS = 5_000_000  # words to train on under `epochs: auto`
+
+
+@dataclasses.dataclass(frozen=True)
+class LearntWords:
+    """Words of a pile, their vectors, and the view over them."""
+
+    view: View
+    words: list[str]  # V words by id; the first stands for unknown ones
+    vectors: FloatArray  # (V, D) as skip-gram leaves them; row 0 is zero
+    counts: NDArray[np.int64]  # (V,) in the pile; counts[0] is that of all unknown words
+
+
+def learn_word_view(
+    batches: Batches,
+    settings: WordVectorView,
+    context: RunContext,
+    *,
+    length: float = 1.0,
+    where: str = "sentence_vectors.views",
+) -> LearntWords:
+    """Learn word vectors on a pile, and its view of texts by them, whose vectors have the mean `length` over the pile.
+
+    vector(text) = mean over its distinct known words w of a / (a + p(w)) v(w), in the leading directions of the pile, where
+    p(w) is the word's share of the pile. Raises DataError, which names `where`, for a pile without two frequent words.
+    """
+    tokenizer = untrained_tokenizer(settings.text)
+    with corpus_of(tokenizer, batches, min_count=settings.min_count) as corpus:
+        if (count := int((corpus.counts[1:] > 0).sum())) < 2:
+            raise DataError(
+                f"{where}: found {count} words that occur at least {settings.min_count} times in the pile; a view of word "
+                "vectors needs two. Lower its min_count or add text."
+            )
+        vectors = _trained(corpus, settings, context)
+        weights = _weights_of(corpus, np.random.default_rng(context.seed))
+    table = vectors * sif_weights(torch.from_numpy(corpus.counts), settings.a).numpy()[:, None]
+    try:
+        space = space_of(np.asarray(weights @ table), dim=settings.dim, length=length)
+    except ValueError:
+        raise DataError(
+            f"{where}: found no two texts of the pile that differ in their words; a view of word vectors needs some. Add text."
+        ) from None
+    turned, centre = torch.from_numpy(table @ space.matrix), torch.from_numpy(space.centre @ space.matrix)
+    return LearntWords(View(WordTerms(tokenizer), turned, centre), list(corpus.words), vectors, corpus.counts)
+
+
+def _trained(corpus: Corpus, settings: WordVectorView, context: RunContext) -> FloatArray:
+    """Return the word vectors (V, D) of skip-gram."""
+    words = len(corpus.ids)
+    auto = max(5, min(100, -(-AUTO_WORDS // max(1, words))))
+    epochs = auto if settings.epochs == "auto" else settings.epochs
+    task = SkipGramTask(
+        dim=settings.dim, window=settings.window, negatives=5, subsample=1e-3, epochs=epochs, learning_rate=0.025,
+        seed=context.seed,
+    )  # fmt: skip
+    _, engine = choose_engine("auto", device=context.device)
+    with context.progress.task("word vectors of the pile", total=epochs * words, unit="words") as watched:
+        callbacks = Callbacks(watched.advance, checkpoints=context.checkpoints("word view"))
+        vectors = engine(corpus, task, start=None, callbacks=callbacks).vectors
+    vectors[0] = 0.0
+    return vectors
+
+
+def _weights_of(corpus: Corpus, generator: np.random.Generator) -> csr_matrix:
+    """Return the weights (P, V) of words in the texts of the pile, or in as many as its space is taken from."""
+    lengths = np.diff(corpus.offsets)
+    rows = np.flatnonzero(lengths)
+    if len(rows) > SPACE_TEXTS:
+        rows = np.sort(generator.choice(rows, SPACE_TEXTS, replace=False))
+    ids = np.concatenate([corpus.ids[corpus.offsets[row] : corpus.offsets[row + 1]] for row in rows])
+    return word_weights(ids.astype(np.int64), lengths[rows], words=len(corpus.counts))

@@ -1,0 +1,141 @@
+"""Views as a setting of sentence_vectors, and what fine-tuning leaves of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nlptl.config import parse
+from nlptl.context import RunContext
+from nlptl.data import TextData
+from nlptl.errors import ConfigError, DataError
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.encoder import Encoder
+from nlptl.models.views import View
+from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.finetune import FineTune
+from nlptl.stages.sentence_vectors import SentenceVectors
+from tests.models.test_views import ngram_view, word_view
+from tests.models.tiny import tiny_encoder
+
+CONTEXT = RunContext(seed=7, device="cpu")
+WORDS = {"view": "word_vectors", "dim": 8, "epochs": 3, "min_count": 1}
+NGRAMS = {"view": "ngrams", "dim": 5}
+
+
+@pytest.fixture(scope="module")
+def plain() -> Encoder:
+    return tiny_encoder("bert")
+
+
+@pytest.fixture(scope="module")
+def joined(plain: Encoder, reviews: TextData) -> Encoder:
+    return SentenceVectors(views=[WORDS, NGRAMS]).run(plain, data=reviews, context=CONTEXT)
+
+
+def test_one_length_for_the_encoder_and_each_view(joined: Encoder, reviews: TextData) -> None:
+    assert reviews.unlabelled is not None
+    vectors = joined.encode(reviews.unlabelled.texts())
+    parts = np.split(vectors - vectors.mean(axis=0), [joined.own_dim, joined.own_dim + 8], axis=1)
+    own, *others = (np.linalg.norm(part, axis=1).mean() for part in parts)
+    np.testing.assert_allclose(others, own, rtol=0.1)
+    assert CONTEXT.record.sentences[-1] == (
+        "The vectors have 32 numbers of the encoder and 8 of word_vectors, 5 of ngrams, learnt from the pile."
+    )
+
+
+def test_views_read_the_pile_and_the_labelled_texts_and_no_other(reviews: TextData) -> None:
+    assert SentenceVectors(pooling="mean", views=[NGRAMS]).reads(reviews) == {"unlabelled", "labelled"}
+    assert SentenceVectors(pooling="mean").reads(reviews) == frozenset()
+    assert SentenceVectors(views=[NGRAMS]).is_random
+    assert not SentenceVectors().is_random
+
+
+def test_a_later_pooling_keeps_the_views(joined: Encoder, reviews: TextData) -> None:
+    later = SentenceVectors(pooling="cls").run(joined, data=reviews, context=CONTEXT)
+    texts = reviews.test.texts()  # type: ignore[union-attr]
+    np.testing.assert_array_equal(later.encode(texts)[:, 32:], joined.encode(texts)[:, 32:])
+    others = SentenceVectors(views=[NGRAMS]).run(joined, data=reviews, context=CONTEXT)
+    assert others.dim == 32 + 5
+
+
+def test_no_texts_to_learn_views_from_is_told(plain: Encoder) -> None:
+    with pytest.raises(DataError) as caught:
+        SentenceVectors(views=[NGRAMS]).run(plain, data=TextData())
+    assert str(caught.value) == (
+        "sentence_vectors.views: found no texts to learn views from; expected a pile of them. Give data.unlabelled."
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "sentence"),
+    [
+        (
+            {"view": "stars"},
+            "here: views.0.view is 'stars', but must be one of word_vectors, ngrams.",
+        ),
+        (
+            {"view": "ngrams", "words": None, "characters": None},
+            "here: views.0: found neither words nor characters; expected one of them. Set words: [1, 2].",
+        ),
+        (
+            {"view": "ngrams", "words": [2, 1]},
+            "here: views.0: found words: [2, 1]; expected the least length before the most. Swap them.",
+        ),
+        (
+            {"view": "ngrams", "window": 5},
+            "here: views.0.window is not a setting of ngrams, but of word_vectors. Known here: view, dim, words, characters, "
+            "max_terms.",
+        ),
+    ],
+)
+def test_faults_of_settings_are_told(view: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(SentenceVectors, {"stage": "sentence_vectors", "views": [view]}, where="here")
+    assert str(caught.value) == sentence
+
+
+def fine_tuned(encoder: Encoder, reviews: TextData, update: dict[str, Any]) -> TextClassifier:
+    data = TextData(labelled=reviews.labelled)
+    head = ClassificationHead().run(encoder, data=data, context=CONTEXT)
+    return FineTune(update=update).run(head, data=data, context=RunContext(seed=7, device="cpu"))
+
+
+def louder(view: View) -> View:
+    return View(view.terms, 1000 * view.table, 1000 * view.centre)
+
+
+def test_contrastive_training_does_not_see_the_views(plain: Encoder, reviews: TextData) -> None:
+    update = {"method": "contrastive", "steps": 4, "top_layers": 1, "batch_size": 8, "label_names": "never"}
+    loud = plain.with_views([louder(word_view()), louder(ngram_view())])
+    alone, beside = (fine_tuned(one, reviews, update) for one in (plain, loud))
+    texts = ["the good film", "a dull story"]
+    assert not np.allclose(alone.encoder.encode(texts), plain.encode(texts)), "it trains"
+    np.testing.assert_array_equal(beside.encoder.encode(texts)[:, :32], alone.encoder.encode(texts))
+    np.testing.assert_array_equal(beside.encoder.encode(texts)[:, 32:], loud.encode(texts)[:, 32:])
+
+
+@pytest.mark.parametrize("method", ["partial", "full", "lora"])
+def test_layers_move_beside_views_that_stay(method: str, joined: Encoder, reviews: TextData) -> None:
+    trained = fine_tuned(joined, reviews, {"method": method, "epochs": 2, "l2": 0.1, "encoder_learning_rate": 0.01})
+    texts = reviews.test.texts()  # type: ignore[union-attr]
+    before, after = joined.encode(texts), trained.encoder.encode(texts)
+    assert not np.allclose(after[:, :32], before[:, :32])
+    np.testing.assert_array_equal(after[:, 32:], before[:, 32:])
+    weights = trained.head.last_linear.weight
+    assert weights.shape == (2, 45)
+    assert bool(weights[:, 32:].abs().sum(dim=0).all()), "the head reads the views"
+
+
+def test_names_alone_are_compared_by_the_encoders_own_vectors(joined: Encoder, plain: Encoder) -> None:
+    data = TextData(label_names={"good": "a good film", "bad": "a bad story"})
+    found = []
+    for encoder in (plain, joined):
+        head = ClassificationHead().run(encoder, data=data, context=CONTEXT)
+        found.append(FineTune(update={"method": "contrastive"}).run(head, data=data, context=CONTEXT))
+    texts = ["the good film", "a dull story"]
+    np.testing.assert_allclose(found[0].predict_proba(texts), found[1].predict_proba(texts), atol=1e-5)
+    assert torch.count_nonzero(found[1].head.last_linear.weight[:, 32:]) == 0
