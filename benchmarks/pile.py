@@ -12,9 +12,10 @@ auto+skewed   the same with a pile of which nine tenths have one label
 auto+open     the update self_training with `gate: always`, where auto+pile leaves the pile
 
 baselines     logistic regression on frozen vectors and on words (lr and tfidf of fewshot.py) for amazon_mdsd
-imdb          20 labels, ten splits, the set's unlabelled file as the pile
-sets          8 labels a class, five splits; the pile is the training texts without labels, at most 10,000, the shots left out
-skew          the same on sets of two labels with at most 2,000 texts, the frequent label by turns
+imdb          20 labels, ten splits; the pile is 1,000 texts of the set's unlabelled file
+sets          8 labels a class, five splits; the pile is the training texts without labels, at most 3,000 posts or
+              1,000 reviews of imdb, the shots left out
+skew          the same on sets of two labels with at most 2,000 texts (imdb: 1,000), the frequent label by turns
 gate          auto+open on the runs of the part sets whose gate is closed; run it after them
 seconds       auto without and with the pile: 10,000 posts (sentiment) and 75,000 reviews (imdb), one split, in turn. The
               time in which texts are encoded is measured apart
