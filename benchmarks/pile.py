@@ -38,7 +38,7 @@ from typing import Any
 import arms
 import results
 from fewshot_arms import AUTO, AUTO_OPEN, AUTO_PILE, AUTO_SKEWED, LR, SETFIT, TFIDF
-from fewshot_options import Prepared, parsed, parser_of, prepared, suffix
+from fewshot_options import Prepared, parsed, parser_of, prepared, suffix, take_up
 from fewshot_runs import Key, as_numbers, measure, published, scored, summarise
 from fewshot_sets import AMAZON, DEV_SEEDS, EVERY, SEEDS
 from pile_bars import OWN_FILE_SET, SHOTS, bars_of, takes_pile
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> Path | None:
     found = []
     for part in options.parts:
         keys = plan(part, options, ready.kept)
-        take_up(keys, ready)
+        take_up(keys, ready, "fewshot")
         found += measure(keys, ready.kept, ready.made, options, ready.settings, pile_for)
     summarise([row for row in found if not row["timing"]])
     return None
@@ -99,20 +99,6 @@ def leaves_pile(key: Key, kept: arms.Kept, end: str) -> bool:
     """Say whether auto left the pile of a run that is kept."""
     row = kept.find(*Key(key.set, key.shots, key.seed, AUTO_PILE + end).parts())
     return row is not None and not takes_pile(row)
-
-
-def take_up(keys: Sequence[Key], ready: Prepared) -> None:
-    """Keep the runs without a pile that the few-label benchmark has kept, since they are the same."""
-    others = arms.kept_rows(ready.result_name("fewshot"), ready.head)
-    for key in keys:
-        row = others.get(json.dumps(list(key.parts())))
-        if (
-            key.arm.split(" ")[0] == AUTO
-            and not key.timing
-            and row is not None
-            and ready.kept.find(*key.parts()) is None
-        ):
-            ready.kept.add(row, *key.parts())
 
 
 def publish(ready: Prepared, options: Any) -> Path:
