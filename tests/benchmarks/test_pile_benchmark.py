@@ -134,7 +134,7 @@ def test_setfits_published_runs_are_compared_on_the_same_tests(pile: Any, bench:
     assert (mean["splits"], mean["at_least"], mean["stretch"]) == ([1, 1], 7.0, 9.0)
 
 
-def test_runs_without_a_pile_are_taken_from_the_few_label_benchmark(
+def test_runs_without_a_pile_serve_both_benchmarks(
     pile: Any, bench: Any, sets_folder: str, asked: list[tuple[str, str, int]]
 ) -> None:
     few = [
@@ -154,6 +154,9 @@ def test_runs_without_a_pile_are_taken_from_the_few_label_benchmark(
     bench("fewshot").main(few)
     pile.main([*few[:5], "imdb", "--splits", "1", "--parts", "sets"])
     assert [(arm, data_set) for arm, data_set, _ in asked] == [("auto", "imdb"), ("auto+pile", "imdb")]
+    (bench("arms").SCRATCH / "fewshot-tiny.jsonl").unlink()
+    bench("fewshot").main(few)
+    assert len(asked) == 2  # and the other way round
     pile.main([*few[:5], "imdb", "--splits", "1", "--parts", "sets", "--dev", "--update", "{}"])
     assert [arm for arm, _, _ in asked[2:]] == ["auto", "auto+pile"]  # of other settings, so none is taken up
 
