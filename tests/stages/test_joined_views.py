@@ -91,6 +91,10 @@ def test_no_texts_to_learn_views_from_is_told(plain: Encoder) -> None:
             "here: views.0: found words: [2, 1]; expected the least length before the most. Swap them.",
         ),
         (
+            {"view": "word_vectors", "engine": "ppmi", "epochs": 5},
+            "here: views.0: found epochs: 5 with engine ppmi, which counts once; expected one of them. Drop epochs.",
+        ),
+        (
             {"view": "ngrams", "window": 5},
             "here: views.0.window is not a setting of ngrams, but of word_vectors. Known here: view, dim, words, characters, "
             "max_terms.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nlptl.finetuning.self_training.fit import PileUse
     from nlptl.models.classifier import TextClassifier
 
-VIEWS: tuple[ViewSettings, ...] = (WordVectorView(), NgramView(dim=40, max_terms=20_000))
+VIEWS: tuple[ViewSettings, ...] = (WordVectorView(min_count=5), NgramView(dim=40, max_terms=20_000))
 
 
 class SelfTraining(Method):

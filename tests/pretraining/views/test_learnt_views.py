@@ -26,9 +26,10 @@ CONTEXT = RunContext(seed=3, device="cpu")
 WORDS = WordVectorView(dim=6, epochs=3, min_count=2)
 
 
-@pytest.fixture(scope="module")
-def learnt() -> LearntWords:
-    return learn_word_view([PILE[:40], PILE[40:]], WORDS, CONTEXT, length=2.0)
+@pytest.fixture(scope="module", params=["cpu", "ppmi"])
+def learnt(request: pytest.FixtureRequest) -> LearntWords:
+    engine = {"engine": request.param, **({"epochs": "auto"} if request.param == "ppmi" else {})}
+    return learn_word_view([PILE[:40], PILE[40:]], WORDS.model_copy(update=engine), CONTEXT, length=2.0)
 
 
 @pytest.fixture(scope="module")
