@@ -40,7 +40,7 @@ from typing import Any
 import arms
 from fewshot_arms import AUTO, AUTO_ENCODERS, LR, LR_CV, SETFIT, TFIDF, TRAINER
 from fewshot_bars import bars_of
-from fewshot_options import Prepared, parsed, parser_of, prepared, suffix
+from fewshot_options import Prepared, parsed, parser_of, prepared, suffix, take_up
 from fewshot_runs import Key, measure, published, scored, summarise
 from fewshot_sets import DEV_SEEDS, SEEDS, SETS
 
@@ -55,7 +55,9 @@ def main(argv: Sequence[str]) -> Path | None:
     if options.publish:
         return publish(ready, options)
     arms.begin("about 20 minutes a split at 8 shots and 4 hours at 64, most of it SetFit's, on two quiet cores")
-    summarise(measure(plan(options), ready.kept, ready.made, options, ready.settings, lambda *_: None))
+    keys = plan(options)
+    take_up(keys, ready, "pile")
+    summarise(measure(keys, ready.kept, ready.made, options, ready.settings, lambda *_: None))
     return None
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import arms
-from fewshot_runs import resume
+from fewshot_arms import AUTO
+from fewshot_runs import Key, resume
 from fewshot_sets import SEEDS, SETS, Material, material
 from texts import read_rows, weights_folder
 
@@ -84,6 +85,16 @@ def prepared(benchmark: str, options: Any) -> Prepared:
     made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
     settings = {"folder": str(folder), "device": device, "longest": longest}
     return Prepared(kept, made, about, settings, device, head, ending)
+
+
+def take_up(keys: Sequence[Key], ready: Prepared, other: str) -> None:
+    """Keep the runs of auto without a pile that the `other` benchmark keeps, since they are the same."""
+    others = arms.kept_rows(ready.result_name(other), ready.head)
+    for key in keys:
+        row = others.get(json.dumps(list(key.parts())))
+        wanted = key.arm.split(" ")[0] == AUTO and not key.timing and ready.kept.find(*key.parts()) is None
+        if wanted and row is not None:
+            ready.kept.add(row, *key.parts())
 
 
 def suffix(options: Any) -> str:

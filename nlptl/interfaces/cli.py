@@ -171,6 +171,14 @@ def neighbours(
     print_exactly(f"{near}\t{cosine:.4f}\n" for near, cosine in found)
 
 
+@app.command(epilog=example("nlptl encoders"))
+def encoders() -> None:
+    """List well-known encoders, and which are at hand."""
+    from nlptl.interfaces.encoder_tables import known_lines
+
+    tell(known_lines())
+
+
 @vectors_app.command(epilog=EXPORT_EXAMPLE)
 def export(
     run: RunArgument,

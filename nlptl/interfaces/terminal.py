@@ -15,7 +15,7 @@ import sys
 import textwrap
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO, cast
 
 from nlptl.training.distributed import is_main
@@ -236,3 +236,14 @@ def _stand_in(number: int, mode: int) -> TextIO:
         os.dup2(opened, number)
         os.close(opened)
     return open(number, "w", encoding="utf-8", closefd=False)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lay out a table in aligned columns. A first cell that is too long takes several lines."""
+    clean = [[shortened(escaped(cell)) for cell in row] for row in [header, *rows]]
+    widths = [max(columns(row[place]) for row in clean) for place in range(len(header))]
+    widths[0] = max(10, min(widths[0], WIDTH - sum(width + 2 for width in widths[1:])))
+    for row in [clean[0], ["-" * width for width in widths], *clean[1:]]:
+        *above, last = [*filled(row[0], widths[0], cut=True)] or [""]
+        yield from above
+        yield "  ".join(padded(cell, width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlptl.artifact import Manifest, checked_manifest
 from nlptl.disk.ownership import MANIFEST
 from nlptl.errors import ArtifactError
-from nlptl.interfaces.terminal import WIDTH, columns, escaped, filled, padded, shortened
+from nlptl.interfaces.encoder_tables import choice_lines
+from nlptl.interfaces.terminal import table
 from nlptl.progress import clock, human
 from nlptl.results import seal_remark
 from nlptl.runs.folder import COMPARISON, EVALUATION, stage_folders
@@ -39,6 +40,9 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: 
     if price_per_hour is not None:
         ran = [outcome.manifest.seconds for outcome in result.stages if not outcome.kept]
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
+    if not quiet:
+        for outcome in result.stages:
+            yield from choice_lines(outcome.manifest.report)
     if result.scores is not None:
         yield from _score_lines(result.scores, remarks=not quiet)
     if result.comparison is not None:
@@ -107,17 +111,6 @@ def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lay out a table in aligned columns. A first cell that is too long takes several lines."""
-    clean = [[shortened(escaped(cell)) for cell in row] for row in [header, *rows]]
-    widths = [max(columns(row[place]) for row in clean) for place in range(len(header))]
-    widths[0] = max(10, min(widths[0], WIDTH - sum(width + 2 for width in widths[1:])))
-    for row in [clean[0], ["-" * width for width in widths], *clean[1:]]:
-        *above, last = [*filled(row[0], widths[0], cut=True)] or [""]
-        yield from above
-        yield "  ".join(padded(cell, width) for cell, width in zip([last, *row[1:]], widths, strict=True)).rstrip()
-
-
 def _percent(found: Estimate, form: str) -> str:
     """Return a share in per cent with its interval. The sentence under the table says why there may be none."""
     ends = "(no interval)"
@@ -134,6 +127,7 @@ def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
     for part, digest in manifest.data.items():
         yield f"  Learnt from {part} (digest {digest[:12]})."
     yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
+    yield from choice_lines(manifest.report)
 
 
 def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = True) -> Iterator[str]:

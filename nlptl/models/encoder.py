@@ -25,7 +25,7 @@ from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.faults import shown
-from nlptl.models import other_tools, views
+from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
@@ -33,7 +33,8 @@ from nlptl.models.projection import Projection
 from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
-from nlptl.models.views import View
+from nlptl.models.views import FILES as VIEW_FILES
+from nlptl.models.views import View, read_views, write_views
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
@@ -237,7 +238,7 @@ class Encoder(nn.Module):
         from nlptl.models.transformer import FILES
 
         return frozenset(
-            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES, *views.FILES}
+            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES, *VIEW_FILES}
         )
 
     def save(self, folder: Path | str) -> None:
@@ -271,7 +272,7 @@ class Encoder(nn.Module):
         if self.kept_dim is not None:
             settings["kept_dim"] = self.kept_dim
         if self.views:
-            settings["views"] = views.write_views(self.views, folder)
+            settings["views"] = write_views(self.views, folder)
         parts = other_tools.Parts(
             self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim, len(self.views)
         )
@@ -308,7 +309,7 @@ class Encoder(nn.Module):
         return cls(
             tokenizer, token_model, pooling, normalized=settings.get("normalized", False),
             projection=_read_projection(folder, settings, token_model.dim), kept_dim=settings.get("kept_dim"),
-            views=views.read_views(folder, checked.views),
+            views=read_views(folder, checked.views),
         ).eval()  # fmt: skip
 
     @classmethod

@@ -22,7 +22,7 @@ from nlptl.models.spelling import Spelling
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
 MAX_TOKENIZER_BYTES = 512 * 2**20  # of a tokenizer's file, which holds the vocabulary
 MAX_LAYERS, MAX_DIM, MAX_VOCABULARY, MAX_LENGTH, MAX_LABELS = 512, 16_384, 16_777_216, 1_000_000, 100_000
-MAX_VIEWS, MAX_NGRAM = 8, 100
+MAX_VIEWS, MAX_NGRAM = 8, 20
 
 S = TypeVar("S", bound=Config)
 TokenId = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]

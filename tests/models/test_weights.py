@@ -27,7 +27,7 @@ from nlptl.models import weights
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder, set_max_length
 from nlptl.models.pooling import Pooling
-from nlptl.models.weights import Weights, find_weights
+from nlptl.models.weights import Weights, find_weights, is_at_hand
 from nlptl.models.word_vectors import WordVectors
 from nlptl.stages.bert import Bert
 from tests.models.tiny import (
@@ -746,3 +746,30 @@ def test_unchanged_weights_are_hashed_once(folder: Path, monkeypatch: pytest.Mon
     assert stage.external_digests() != first
     (folder / "config.json").write_text(settings)
     assert stage.external_digests() == first, "a file that has just changed is read again"
+
+
+def downloaded(tmp_path: Path, name: str, commit: str) -> Path:
+    """Put weights where the Hub's library keeps downloads, as those by commit lie there: no branch is noted."""
+    folder = tmp_path / "hub" / f"models--{name.replace('/', '--')}" / "snapshots" / commit
+    return tiny_folder(folder, "bert")
+
+
+def test_a_download_by_commit_is_found_again_without_the_hub(hub: Callable[..., list[Any]], tmp_path: Path) -> None:
+    asked = hub()
+    path = downloaded(tmp_path, "someone/bert", COMMIT)
+    weights = find_weights("someone/bert", None, where="bert", offline=True)
+    assert (weights.folder, weights.revision) == (path, COMMIT)
+    assert asked == []  # nobody
+
+
+def test_what_is_at_hand(hub: Callable[..., list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub()
+    assert not is_at_hand("someone/bert")
+    downloaded(tmp_path, "someone/bert", COMMIT)
+    assert is_at_hand("someone/bert")
+    assert is_at_hand(str(tmp_path))
+    assert not is_at_hand("./nowhere")
+    monkeypatch.setitem(
+        weights.PACKAGES, "minilm", dataclasses.replace(weights.PACKAGES["minilm"], module="no_such_module")
+    )
+    assert not is_at_hand("minilm")

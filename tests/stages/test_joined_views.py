@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from nlptl.errors import ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.views import View
+from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.unlabelled import drawn_texts, pile_tables
 from tests.models.test_views import ngram_view, word_view
 from tests.models.tiny import tiny_encoder
 
@@ -36,12 +39,14 @@ def joined(plain: Encoder, reviews: TextData) -> Encoder:
     return SentenceVectors(views=[WORDS, NGRAMS]).run(plain, data=reviews, context=CONTEXT)
 
 
-def test_one_length_for_the_encoder_and_each_view(joined: Encoder, reviews: TextData) -> None:
+def test_views_together_have_half_the_squared_length_of_the_encoders_own_vectors(
+    joined: Encoder, reviews: TextData
+) -> None:
     assert reviews.unlabelled is not None
     vectors = joined.encode(reviews.unlabelled.texts())
     parts = np.split(vectors - vectors.mean(axis=0), [joined.own_dim, joined.own_dim + 8], axis=1)
     own, *others = (np.linalg.norm(part, axis=1).mean() for part in parts)
-    np.testing.assert_allclose(others, own, rtol=0.1)
+    np.testing.assert_allclose(others, own / 2, rtol=0.1)
     assert CONTEXT.record.sentences[-1] == (
         "The vectors have 32 numbers of the encoder and 8 of word_vectors, 5 of ngrams, learnt from the pile."
     )
@@ -84,6 +89,10 @@ def test_no_texts_to_learn_views_from_is_told(plain: Encoder) -> None:
         (
             {"view": "ngrams", "words": [2, 1]},
             "here: views.0: found words: [2, 1]; expected the least length before the most. Swap them.",
+        ),
+        (
+            {"view": "word_vectors", "engine": "ppmi", "epochs": 5},
+            "here: views.0: found epochs: 5 with engine ppmi, which counts once; expected one of them. Drop epochs.",
         ),
         (
             {"view": "ngrams", "window": 5},
@@ -139,3 +148,26 @@ def test_names_alone_are_compared_by_the_encoders_own_vectors(joined: Encoder, p
     texts = ["the good film", "a dull story"]
     np.testing.assert_allclose(found[0].predict_proba(texts), found[1].predict_proba(texts), atol=1e-5)
     assert torch.count_nonzero(found[1].head.last_linear.weight[:, 32:]) == 0
+
+
+def test_a_pile_of_several_tables_is_drawn_from_evenly() -> None:
+    data = TextData(
+        unlabelled=[f"pile {n}" for n in range(80)], labelled=([f"own {n}" for n in range(20)], ["a", "b"] * 10)
+    )
+    tables = pile_tables(data, frozenset({"unlabelled", "labelled"}))
+    everything = [text for table in tables for text in table.texts()]
+    assert drawn_texts(tables, 1000, seed=1) == everything
+    some = drawn_texts(tables, 50, seed=1)
+    assert len(set(some)) == 50
+    assert some == sorted(some, key=everything.index)
+    assert some != drawn_texts(tables, 50, seed=2)
+    assert 4 <= sum(text.startswith("own") for text in some) <= 16
+
+
+def test_an_encoder_with_views_is_pretrained_further(joined: Encoder, reviews: TextData, tmp_path: Path) -> None:
+    joined.save(tmp_path / "saved")
+    settings = {"weights": str(tmp_path / "saved"), "continue": {"objective": "simcse", "steps": 2, "batch_size": 8}}
+    further = Bert(**settings).run(data=reviews, context=CONTEXT)
+    before, after = (encoder.encode(["the good film"]) for encoder in (joined, further))
+    assert not np.allclose(after[:, :32], before[:, :32])
+    np.testing.assert_array_equal(after[:, 32:], before[:, 32:])

@@ -30,7 +30,7 @@ def learnt(texts: list[str], context: RunContext | None = None, **changes: Any) 
     return settings(**changes).run(data=TextData(unlabelled=texts), context=context)
 
 
-@pytest.mark.parametrize("engine", ["gpu", "gensim"])
+@pytest.mark.parametrize("engine", ["gpu", "gensim", "ppmi"])
 def test_only_the_processor_trains_subwords(engine: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings(engine=engine, subwords={}).check(where="p.yaml: stages.0")
@@ -47,6 +47,48 @@ def test_a_gpu_repeats_no_bits() -> None:
         "skipgram.deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim. "
         "Choose engine: cpu or auto."
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"negatives": 9},
+            "negatives: found 9 with engine ppmi, which counts once and does not train; expected an engine that trains. "
+            "Drop negatives, or choose engine: cpu.",
+        ),
+        (
+            {"epochs": 3},
+            "epochs: found 3 with engine ppmi, which counts once and does not train; expected an engine that trains. "
+            "Drop epochs, or choose engine: cpu.",
+        ),
+        (
+            {"vectors": "v.txt", "continue_training": True},
+            "continue_training: found engine ppmi, which counts the pile anew and cannot continue from vectors; expected an "
+            "engine that trains. Choose engine: cpu or auto.",
+        ),
+        (
+            {"engine": "cpu", "smoothing": 0.5},
+            "smoothing: found 0.5 with engine cpu, which does not count pairs; expected engine ppmi. Choose engine: ppmi, or "
+            "drop smoothing.",
+        ),
+    ],
+)
+def test_settings_that_an_engine_does_not_read_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SkipGram.model_validate({"engine": "ppmi", **changes}).check(where="stages.0")
+    assert str(caught.value) == f"stages.0.{told}"
+
+
+def test_pairs_are_counted_and_factorised_in_one_pass() -> None:
+    context = RunContext(seed=7, device="cpu")
+    encoder = learnt(CITIES, context, engine="ppmi", epochs="auto", phrases={"threshold": 2.0, "min_count": 5})
+    assert context.record.report["engine"] == "ppmi"
+    assert context.record.report["epochs"] == 1
+    assert "new_york" in encoder.words()
+    assert encoder.encode(["a new city by the train"]).any()
+    assert choose_engine("ppmi")[0] == "ppmi"
+    SkipGram(engine="ppmi", epochs=0).check(where="the random vectors of an arm")
 
 
 def test_auto_takes_the_processor_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

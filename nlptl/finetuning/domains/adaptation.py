@@ -141,8 +141,7 @@ class _Adaptation:
                 f"{where}: found an encoder with bottleneck adapters, which training on texts would leave behind; "
                 "expected a plain one. Choose another method, or begin with plain weights."
             )
-        views = self.given.encoder.views
-        encoder = copy.deepcopy(merged(self.given.encoder).with_views(()))  # what learns here is the encoder's own
+        encoder = copy.deepcopy(merged(self.given.encoder))
         if adapt.objective == "simcse" and not has_dropout(encoder):
             raise ConfigError(
                 f"{where}.objective: found simcse, but these weights are set to no dropout, without which a text "
@@ -160,7 +159,7 @@ class _Adaptation:
         prefix = "" if path == "adapt" else f"{path}: "  # another candidate may be of the same method
         told = f"{prefix}{outcome.sentence()}"
         self.context.record.add_finding(f"{prefix}continue", dataclasses.asdict(outcome), told)
-        given = TextClassifier(encoder.with_views(views), self.given.head, self.given.labels).eval()
+        given = TextClassifier(encoder, self.given.head, self.given.labels).eval()
         vectors = _encoded(given, self.domains.texts, self.context)
         return FrozenVectors("continue", given, vectors, self.training, moved=outcome.trainable)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
-from nlptl.finetuning.methods.contrastive import Contrastive, PseudoLabels
+from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.finetuning.probabilities import Calibration
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
     from nlptl.finetuning.selection.long_texts import ReadingChoice
-    from nlptl.finetuning.selection.method_choice import Candidate, ExampleStatistics, MethodChoice
+    from nlptl.finetuning.selection.method_choice import Candidate, ExampleStatistics, MethodChoice, MethodTrial
+    from nlptl.finetuning.selection.time_plan import PlannedTraining, TimePlan
     from nlptl.models.classifier import TextClassifier
+    from nlptl.models.views import View
+
+TIMED_PILE = 100  # texts of the pile whose encoding is timed
+FULL_L2 = 3e-2  # penalty of the head of `full`, whose epochs the time decides
 
 
 class Auto(Method):
@@ -45,8 +50,8 @@ class Auto(Method):
     """Time budget for the choice, in minutes; more tries more. Candidates whose estimated cost exceeds what is left are
     skipped."""
     pseudo_labels: Literal["auto", "never"] = "auto"
-    """auto: if contrastive is chosen, try data.unlabelled with pseudo-labels and keep it unless held-out examples get worse.
-    never: do not."""
+    """auto: with fewer than 100 examples, or 16 a label, self-training gives data.unlabelled soft labels and learns them, unless
+    its texts are of another kind than the labelled ones. With more it does not help. never: it does not."""
     by_sentence: Literal["auto", "always", "never"] = "auto"
     """Over a transformer: read texts sentence by sentence, a text's vector being the mean of its sentences'. auto: where the
     labelled texts are long (median of four sentences), neither classifier nor pooling were fitted to whole texts, and
@@ -82,17 +87,31 @@ class Auto(Method):
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
         from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+        from nlptl.finetuning.selection.method_choice import too_few
 
         speed = EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
         reading = self._reading(given, examples, context, speed)
         task = _Task(reading.classifier, examples, context, speed)
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
         context.record.add_finding("update", choice.method, choice.why)
-        fitted = method.fit(task.given, examples, context)
+        fitted = _with_words(choice, _fitted(method, choice, task), examples, context)
+        if too_few(len(examples), examples.label_count):
+            left = 60 * self.minutes - reading.seconds - choice.seconds
+            fitted = self._with_more_than_labels(fitted, task, left)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
+
+    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float) -> Fitted:
+        """Return the fit to few examples with what the pile and their words tell beside them."""
+        from nlptl.finetuning.selection.deciding_words import with_deciding_words
+
+        if self.reads_unlabelled and task.examples.unlabelled is not None:
+            fitted = with_pile_within(seconds - _seconds_of_contrastive(task), fitted, task)
+        if task.given.encoder.token_model.kind == "word_vectors":
+            return fitted
+        return with_deciding_words(fitted, task.given, task.examples, task.context)
 
     def _reading(
         self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
@@ -124,22 +143,29 @@ class Auto(Method):
             return HeadOnly(precision=self.precision), ruled
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
-        choice = ruled or self._try(statistics, selecting, task, seconds)
-        method = self._methods()[choice.method]
-        if choice.method == "contrastive" and self.reads_unlabelled and examples.unlabelled is not None:
-            pile = pile_within(seconds - choice.seconds, given, examples, task.context)
-            return method.model_copy(update={"pseudo_labels": pile}), choice
-        return method, choice
+        return (self._methods()[ruled.method], ruled) if ruled else self._try(statistics, selecting, task, seconds)
 
-    def _methods(self) -> dict[str, Method]:
-        """Return what may be chosen over a transformer."""
-        contrastive, full = Contrastive(precision=self.precision), Full(precision=self.precision)
-        return {"head": HeadOnly(solver="logistic"), "contrastive": contrastive, "full": full}
+    def _methods(self, plan: TimePlan | None = None) -> dict[str, Method]:
+        """Return what may be chosen over a transformer, at the size that the time allows."""
+        found: dict[str, Method] = {
+            "head": _NamedHead(),
+            "contrastive": Contrastive(precision=self.precision),
+            "full": Full(precision=self.precision),
+        }
+        for training in plan.trainings if plan else ():
+            if training.epochs:
+                found["full"] = Full(precision=self.precision, epochs=training.epochs, l2=FULL_L2)
+            if training.steps is not None:
+                found["contrastive"] = Contrastive(precision=self.precision, steps=training.steps)
+        return found
 
-    def _try(self, statistics: ExampleStatistics, rows: Sequence[int], task: _Task, seconds: float) -> MethodChoice:
+    def _try(
+        self, statistics: ExampleStatistics, rows: Sequence[int], task: _Task, seconds: float
+    ) -> tuple[Method, MethodChoice]:
         """Return the method that does best on validation texts (row numbers `rows`) or on held-out examples."""
         from nlptl.context import Record
         from nlptl.finetuning.selection import method_choice
+        from nlptl.finetuning.words.word_expert import fit_words
 
         examples = task.examples
         if statistics.selects_by_validation:
@@ -148,18 +174,40 @@ class Auto(Method):
             trial = method_choice.trial_on_validation(len(examples), texts, ids[list(rows)].tolist())
         else:
             trial = method_choice.trial_on_examples(examples, seed=task.context.seed)
+        plan = _planned(trial, task, seconds, minutes=self.minutes)
         quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
-        one_pass, names = task.speed.seconds_for(examples.texts), texts_per_name(examples)
+        a_text = task.speed.seconds_for(examples.texts) / len(examples)
+        methods, enough = self._methods(plan), _some(examples, plan.head_examples, task.context.seed)
+        if len(plan.trainings) > 1:
+            examples.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
 
-        def candidate(name: str) -> Candidate:
+        def candidate(training: PlannedTraining) -> Candidate:
             def train(rows: Sequence[int]) -> TextClassifier:
-                return self._methods()[name].fit(task.given, examples.select(rows), quiet).classifier
+                some = examples.select([row for row in rows if row in enough])
+                return methods[training.method].fit(task.given, some, quiet).classifier
 
-            passes = method_choice.passes_of(name, len(examples), examples.label_count, names=names)
-            return method_choice.Candidate(name, one_pass * passes, one_pass / len(examples), train)
+            return method_choice.Candidate(training.method, training.seconds, a_text, train, training.again)
 
-        candidates = [candidate(name) for name in statistics.worth_trying]
-        return method_choice.by_trial(candidates, trial, examples=len(examples), seconds=seconds)
+        def words(rows: Sequence[int]) -> View | None:
+            some = examples.select(rows)
+            found = fit_words(some.texts, some.label_ids, some.label_count, groups=some.groups, seed=task.context.seed)
+            return found.view if found else None
+
+        candidates = [candidate(training) for training in plan.trainings]
+        found = method_choice.by_trial(candidates, trial, examples=len(examples), seconds=seconds, words=words)
+        return methods[found.method], dataclasses.replace(found, rows=tuple(sorted(enough)))
+
+
+class _NamedHead(Method):
+    """The head alone, with the labels' names where they do no harm."""
+
+    method: Literal["head"] = "head"
+
+    def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+        """Return the given encoder under a logistic head."""
+        from nlptl.finetuning.contrastive.named_head import named_head
+
+        return named_head(given, examples, context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,28 +220,98 @@ class _Task:
     speed: EncodingSpeed
 
 
-def pile_within(
-    seconds: float, given: TextClassifier, examples: LabelledExamples, context: RunContext
-) -> PseudoLabels | None:
-    """Return how much of the pile can be tried in `seconds`; None, which is told, where nothing can.
+def _planned(trial: MethodTrial, task: _Task, seconds: float, *, minutes: float) -> TimePlan:
+    """Return what is trained in so many seconds, which is told before anything starts."""
+    from nlptl.finetuning.selection.time_plan import Workload, plan_within
+
+    examples = task.examples
+    count = len(examples)
+    work = Workload(
+        examples=count,
+        labels=examples.label_count,
+        one_pass=task.speed.seconds_for(examples.texts),
+        characters=sum(map(len, examples.texts)),
+        names=texts_per_name(examples),
+        trained=sum(len(split.training) for split in trial.splits) / count,
+        scored=sum(len(split.texts) for split in trial.splits) / count,
+    )
+    plan = plan_within(seconds, work)
+    told = plan.sentence(work, minutes, 60 * minutes - seconds)
+    task.context.progress.say(told)
+    task.context.record.add_finding("time", {"seconds": plan.seconds}, told)
+    return plan
+
+
+def _seconds_of_contrastive(task: _Task) -> float:
+    """Return the estimated time of one contrastive training on all examples."""
+    from nlptl.finetuning.selection.method_choice import passes_of
+
+    examples = task.examples
+    passes = passes_of("contrastive", len(examples), examples.label_count, names=texts_per_name(examples))
+    return task.speed.seconds_for(examples.texts) * passes
+
+
+def _some(examples: LabelledExamples, count: int, seed: int) -> frozenset[int]:
+    """Return the row numbers of `count` examples, drawn with the shares of their labels."""
+    from nlptl.evaluation.held_out import split
+
+    if count >= len(examples):
+        return frozenset(range(len(examples)))
+    left_out = len(examples.groups.first) - count
+    return frozenset(split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training)
+
+
+def _fitted(method: Method, choice: MethodChoice, task: _Task) -> Fitted:
+    """Return what the method makes of all examples that it has time for, or what the comparison has trained."""
+    if choice.classifier is not None:
+        moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
+        return Fitted(choice.classifier, moved)
+    examples = task.examples
+    if choice.method == "head" and 0 < len(choice.rows) < len(examples):
+        return method.fit(task.given, examples.select(choice.rows), task.context)
+    return method.fit(task.given, examples, task.context)
+
+
+def _with_words(choice: MethodChoice, fitted: Fitted, examples: LabelledExamples, context: RunContext) -> Fitted:
+    """Return the fit with the words beside it, where these were chosen."""
+    if not choice.words_weight:
+        return fitted
+    from nlptl.finetuning.words.joined import with_words
+    from nlptl.finetuning.words.word_expert import fit_words
+
+    words = fit_words(
+        examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
+    )
+    if words is None:
+        return fitted
+    context.record.add_finding("words", {"weight": choice.words_weight}, words.how)
+    joined = with_words(fitted.classifier, words.view, own_weight=1.0, words_weight=choice.words_weight)
+    return dataclasses.replace(
+        fitted, classifier=joined, trainable_parameters=fitted.trainable_parameters + words.view.table.numel()
+    )
+
+
+def with_pile_within(seconds: float, fitted: Fitted, task: _Task) -> Fitted:
+    """Return what self-training makes of a fit on as much of the pile as can be encoded in `seconds`.
 
     The pile's own texts are timed: they may be much longer than the labelled ones, and cut off at `max_length`.
     """
-    from nlptl.finetuning.contrastive.pseudo_labels import texts_to_pass
+    from nlptl.finetuning.methods.self_training import SelfTraining
     from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+    from nlptl.finetuning.self_training.fit import MIN_PILE, with_pile
 
-    texts, why = examples.draw_unlabelled(PseudoLabels().texts, context.generator("pile")), "it is empty"
+    given, examples, context = task.given, task.examples, task.context
+    most = SelfTraining().texts
+    texts = examples.draw_unlabelled(TIMED_PILE, context.generator("pile"))
     speed = EncodingSpeed(given, texts, context.checkpoints("encoding-speed-of-the-pile"))
-    for parts in (1, 2, 4) if texts else ():  # coarse, so that the same machine comes to the same number
-        count = max(10, len(texts) // parts)
-        names = texts_per_name(examples)
-        passes = texts_to_pass(count, len(examples), examples.label_count, PseudoLabels().use(), names=names)
-        needed = speed.seconds_for(texts) / len(texts) * passes
-        if needed <= seconds:
-            return PseudoLabels(texts=count)
-        why = f"it would take about {needed / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
-    context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {why}.", warns=True)
-    return None
+    one = speed.seconds_for(texts) / len(texts) if texts else 0.0
+    # Coarse, so that the same machine comes to the same number.
+    count = next((most // parts for parts in (1, 2, 4, 8, 16) if one * most // parts <= seconds), 0)
+    if count < MIN_PILE:
+        told = f"it would take about {one * MIN_PILE / 60:.2g} minutes, {max(0.0, seconds / 60):.2g} are left"
+        context.record.add_finding("pile", {"used": "nothing"}, f"The pile is not tried: {told}.", warns=True)
+        return fitted
+    return with_pile(fitted, given, examples, SelfTraining(texts=count).use(), context)
 
 
 def texts_per_name(examples: LabelledExamples) -> float:

@@ -11,5 +11,8 @@ from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full, Partial
 from nlptl.finetuning.methods.lora import Lora
+from nlptl.finetuning.methods.self_training import SelfTraining
 
-AnyMethod = Annotated[HeadOnly | Partial | Full | Lora | Contrastive | Auto, Field(discriminator="method")]
+AnyMethod = Annotated[
+    HeadOnly | Partial | Full | Lora | Contrastive | SelfTraining | Auto, Field(discriminator="method")
+]

@@ -9,18 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from nlptl.evaluation.calibration import corrected_temperature, log_probabilities
+from nlptl.evaluation.calibration import log_probabilities
 from nlptl.evaluation.held_out import halves, split
 from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.selection.stacking import Stacking, stacked
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.views import View
 from nlptl.training.distributed import broadcast
 
 MIN_EXAMPLES, MIN_EXAMPLES_PER_LABEL = 100, 16  # from which methods are compared on some of them: see `by_rule`
 MIN_SELECTION_TEXTS, MIN_SELECTION_TEXTS_PER_LABEL = 100, 5  # of data.validation, from which they are compared on it
 MIN_EXAMPLES_ONE_SPLIT = 400  # from which one held-out part tells methods apart, and `full` is tried; below, two halves
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 1000
+FULL_EPOCHS = (4, 3, 2, 1)  # of the method `full`, the most that the time allows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +41,7 @@ class ExampleStatistics:
     @property
     def too_few(self) -> bool:
         """Whether nothing can be held out of the examples."""
-        return self.examples < MIN_EXAMPLES or self.examples < MIN_EXAMPLES_PER_LABEL * self.labels
+        return too_few(self.examples, self.labels)
 
     @property
     def selects_by_validation(self) -> bool:
@@ -60,6 +64,7 @@ class Candidate:
     seconds: float
     seconds_a_text: float
     train: Callable[[Sequence[int]], TextClassifier]  # train on the examples with these row numbers
+    again: bool = True  # whether it is trained again on all examples; else what was compared is kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +76,9 @@ class MethodChoice:
     temperature: float = 1.0  # by which its logits are to be divided, as the `scored` texts say that it was scored on
     scored: int = 0
     seconds: float = 0.0
+    words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
+    rows: Sequence[int] = ()  # examples that the frozen head learns from, where the time does not allow all
+    classifier: TextClassifier | None = None  # trained in the comparison, where there is no time to train it again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +98,11 @@ class MethodTrial:
     told: str  # what is scored, as the beginning of a sentence
 
 
+def too_few(examples: int, labels: int) -> bool:
+    """Say whether nothing can be held out of so many examples, and a pile may teach more than they do."""
+    return examples < MIN_EXAMPLES or examples < MIN_EXAMPLES_PER_LABEL * labels
+
+
 def by_rule(found: ExampleStatistics) -> MethodChoice | None:
     """Choose where the examples are too few to compare methods on them; None where they are not."""
     count = f"{found.examples} examples of {found.labels} labels (the rarest has {found.fewest})"
@@ -107,25 +120,34 @@ def by_rule(found: ExampleStatistics) -> MethodChoice | None:
         points = 100 * 2 * math.sqrt(0.2 / found.examples)
         why = f"cross-validation could tell methods apart only where they differ by {points:.0f} points or more"
     why = (
-        f"With {count}, {why}, so nothing is tried out. Contrastive training learns from every pair of examples, and a head "
-        "follows; the head alone would learn less, and LoRA or full updates vary more from run to run on so few examples."
+        f"With {count}, {why}, so nothing is tried out. Contrastive training was best on the mean of ten data sets; on some a head "
+        "alone is as good or better. LoRA and full updates vary more from run to run on so few examples."
     )
     return MethodChoice("contrastive", why)
 
 
-def passes_of(method: str, examples: int, labels: int, *, names: float = 0.0) -> float:
-    """Return about how many forward passes over all examples a training by `method` costs at its defaults.
+def passes_of(
+    method: str,
+    examples: int,
+    labels: int,
+    *,
+    names: float = 0.0,
+    steps: int | None = None,
+    epochs: int = FULL_EPOCHS[0],
+) -> float:
+    """Return about how many forward passes over all examples one training by `method` costs.
 
     A backward pass counts twice. contrastive: its steps, in two thirds of the layers; `names` is the length of a label's
-    sentences in texts, which join each step. full: four epochs at least, chosen on a held-out part and then trained again.
+    sentences in texts, which join each step. full: its epochs. Both pass over the texts once before and once after.
     """
     if method == "head":
         return 1.0
     if method == "contrastive":
         size = batch_size_for(labels)
         a_step = size + names * min(labels, size // 2)
-        return 1 + 2 * steps_for(examples, size, passes=passes_for(examples, labels)) * a_step / examples
-    return 2 * 3 * max(4, 100 / max(1, examples / 32))
+        steps = steps or steps_for(examples, size, passes=passes_for(examples, labels))
+        return 1 + 2 * steps * a_step / examples
+    return 1 + 3 * epochs
 
 
 def selection_rows(labels: Sequence[int], label_count: int, *, seed: int) -> list[int]:
@@ -165,36 +187,70 @@ def trial_on_examples(examples: LabelledExamples, *, seed: int) -> MethodTrial:
     return MethodTrial(splits, f"On {scores} of the {len(examples)} examples, {how}")
 
 
-def by_trial(candidates: Sequence[Candidate], trial: MethodTrial, *, examples: int, seconds: float) -> MethodChoice:
+def by_trial(
+    candidates: Sequence[Candidate],
+    trial: MethodTrial,
+    *,
+    examples: int,
+    seconds: float,
+    words: Callable[[Sequence[int]], View | None] | None = None,
+) -> MethodChoice:
     """Train each candidate on the `examples`, or some of them, and score it on other texts; the best one is chosen.
 
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried. What the chosen one predicted also tells its temperature.
+    `words` fits a classifier by words to the same examples; it joins each candidate that it helps.
     """
     labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
     trained = sum(len(split.training) for split in trial.splits) / examples
-    budget = seconds - candidates[0].seconds
+    reserved = candidates[0].seconds if candidates[0].again else 0.0
+    budget = seconds - reserved
     left, told = budget, []
-    probabilities: dict[str, NDArray[np.float64]] = {}
+    by_words = _logits_of_words(trial, words) if words is not None else None
+    found: dict[str, Stacking] = {}
+    kept: dict[str, TextClassifier] = {}
     for candidate in candidates:
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
-        if cost > left:
+        if cost + (max(0.0, candidate.seconds - reserved) if candidate.again else 0.0) > left:
             told.append(f"{candidate.method} was not tried, for it would take about {cost / 60:.2g} minutes")
             if candidate is candidates[0]:
                 break  # nothing stands to be compared with
             continue
         left -= cost
-        found = [candidate.train(split.training).predict_proba(split.texts) for split in trial.splits]
-        probabilities[candidate.method] = np.concatenate(found)
-        told.append(f"{candidate.method} got {(probabilities[candidate.method].argmax(axis=1) == labels).mean():.3f}")
+        classifiers = [candidate.train(split.training) for split in trial.splits]
+        parts = zip(classifiers, trial.splits, strict=True)
+        probabilities = np.concatenate([classifier.predict_proba(split.texts) for classifier, split in parts])
+        found[candidate.method] = stacked(log_probabilities(probabilities), by_words, torch.from_numpy(labels))
+        told.append(f"{candidate.method} got {found[candidate.method].told(labels)}")
+        if not candidate.again and len(classifiers) == 1:
+            kept[candidate.method] = classifiers[0]
     first = candidates[0].method
-    if first not in probabilities:
+    if first not in found:
         return MethodChoice(first, f"{trial.told}, {', '.join(told)}; {first} was taken unseen, as the first choice.")
-    methods = list(probabilities)
-    best = methods[round(broadcast(methods.index(_best(probabilities, labels))))]
-    why = f"{trial.told}, {', '.join(told)}; {best} was taken and trained again on all examples."
-    temperature = broadcast(corrected_temperature(log_probabilities(probabilities[best]), torch.from_numpy(labels)))
-    return MethodChoice(best, why, temperature, len(labels), budget - left)
+    methods = list(found)
+    best = methods[round(broadcast(methods.index(_best({name: one.scores() for name, one in found.items()}, labels))))]
+    chosen = found[best]
+    how = "was taken as it stands" if best in kept else "was taken and trained again on all examples"
+    why = f"{trial.told}, {', '.join(told)}; {best} {how}."
+    temperature = broadcast(chosen.temperature(torch.from_numpy(labels)))
+    return MethodChoice(
+        best,
+        why,
+        temperature,
+        len(labels),
+        budget - left,
+        broadcast(chosen.words_weight),
+        classifier=kept.get(best),
+    )
+
+
+def _logits_of_words(trial: MethodTrial, words: Callable[[Sequence[int]], View | None]) -> Tensor | None:
+    """Return the logits (N, K) of the scored texts by their words; None where there is a part without words."""
+    views = [words(split.training) for split in trial.splits]
+    if any(view is None for view in views):
+        return None
+    parts = [view.vectors(split.texts) for view, split in zip(views, trial.splits, strict=True) if view is not None]
+    return torch.cat(parts).double()
 
 
 def _best(probabilities: Mapping[str, NDArray[np.float64]], labels: NDArray[np.int64]) -> str:

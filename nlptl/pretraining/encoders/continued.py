@@ -100,6 +100,7 @@ def continue_training(
 
     Raises DataError if the pile has nothing to predict, and ConfigError, which names the `stage`, if the loss is not finite.
     """
+    encoder = encoder.with_views(())  # the same weights; views never learn
     name = "scratch" if isinstance(settings, Scratch) else "continue"
     objective = "scratch" if isinstance(settings, Scratch) else settings.objective
     learnt, held_out = pile.split(settings.held_out, context.generator("held_out"))

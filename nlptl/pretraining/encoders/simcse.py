@@ -75,7 +75,7 @@ def has_dropout(encoder: Encoder) -> bool:
     """Return whether two training passes differ. Settings do not tell: packed attention never drops attention weights."""
     ids = torch.arange(DROPOUT_TEST_TEXTS * DROPOUT_TEST_TOKENS) % encoder.tokenizer.get_vocab_size()
     batch = Batch(ids, torch.full((DROPOUT_TEST_TEXTS,), DROPOUT_TEST_TOKENS)).to(encoder.device)
-    was_training = encoder.training
+    encoder, was_training = encoder.with_views(()), encoder.training
     encoder.train()
     with torch.inference_mode(), seeded(0, encoder.device):
         one, other = encoder(batch), encoder(batch)

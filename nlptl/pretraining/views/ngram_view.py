@@ -21,7 +21,7 @@ from nlptl.pretraining.views.view_settings import NgramView
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-NGRAM_TEXTS = 20_000  # texts whose n-grams are counted
+COUNTED_CHARACTERS = 5_000_000  # of texts whose n-grams are counted: some seconds
 COMMON_TEXTS = 100  # texts from which on an n-gram must occur in two of them: one alone tells no texts alike
 MORE_DIRECTIONS = 10  # than wanted, since the leading ones are those of vectors that are not centred yet
 SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the last directions better, and take longer
@@ -42,7 +42,7 @@ def learn_ngram_view(
     """
     from sklearn.utils.extmath import randomized_svd
 
-    texts = texts[:NGRAM_TEXTS]
+    texts = texts[:: 1 + sum(map(len, texts)) // COUNTED_CHARACTERS]
     try:
         found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings)]
         weights = joined_weights([part for _, part in found])

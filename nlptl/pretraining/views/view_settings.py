@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from nlptl.config import Config, auto_or
+from nlptl.models.settings_files import MAX_NGRAM
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:
@@ -16,54 +16,57 @@ if TYPE_CHECKING:
     from nlptl.models.views import View
 
 Batches = Iterable[Sequence[str] | Any]  # lists of texts or Arrow string arrays
-Lengths = Annotated[list[Annotated[int, Field(ge=1, le=20)]], Field(min_length=2, max_length=2)]
+Lengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_length=2, max_length=2)]
 
 
-class ViewOfPile(Config, ABC):
-    """View that is learnt from a pile."""
+class WordVectorView(Config):
+    """Mean of word vectors that are learnt on the pile: each distinct word of a text once, rare words louder.
 
-    view: str
-    """Kind of the view."""
-    dim: int = Field(default=100, ge=1, le=4096)
-    """Width of the view: its leading directions over the pile. More keep rarer differences, and cost time."""
-
-    @abstractmethod
-    def learn(
-        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
-    ) -> View:
-        """Return the view of a pile. `sample` are texts of it, and `length` is the mean length of their vectors."""
-
-
-class WordVectorView(ViewOfPile):
-    """Mean of word vectors that skip-gram learns on the pile: each distinct word of a text once, rare words louder."""
+    On piles of more than a million words, threads race and runs differ a little.
+    """
 
     view: Literal["word_vectors"] = "word_vectors"
     """Name of this kind of view."""
+    dim: int = Field(default=100, ge=1, le=4096)
+    """Width of the word vectors and of the view. 50 to 100 for small piles, up to 300 for millions of words. Wider is slower."""
     window: int = Field(default=5, ge=1, le=100)
     """Maximum distance of context words. Larger captures topics, smaller captures grammar."""
-    min_count: int = Field(default=5, ge=1, le=1_000_000_000)
-    """Minimum count of a word with a vector. 1 or 2 suit piles of some hundred texts. Higher is faster."""
+    min_count: int = Field(default=2, ge=1, le=1_000_000_000)
+    """Minimum count of a word with a vector. Higher is faster and keeps less on disk, and knows fewer words."""
     epochs: Annotated[int | Literal["auto"], auto_or(int, least=1, most=100_000)] = "auto"
     """Passes over the pile. More suit small piles. auto: as many as give five million words, within 5 and 100."""
+    engine: Literal["auto", "cpu", "gpu", "ppmi"] = "auto"
+    """What learns word vectors, as in skipgram. ppmi counts pairs of words and factorises them: a fifth of the time and as good
+    on piles of some thousand posts, too large in memory for millions of them."""
     a: float = Field(default=1e-2, gt=0, le=1)
     """Words more frequent than this share count for less; smaller lets only rare words speak."""
     text: TextSettings = TextSettings()
     """Split of text into words."""
 
+    @model_validator(mode="after")
+    def _ppmi_counts_once(self) -> WordVectorView:
+        if self.engine == "ppmi" and self.epochs != "auto":
+            raise ValueError(
+                f"found epochs: {self.epochs} with engine ppmi, which counts once; expected one of them. Drop epochs"
+            )
+        return self
+
     def learn(
         self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
     ) -> View:
-        """Return the view of a pile."""
+        """Return the view of a pile, whose vectors have the mean `length` there."""
         from nlptl.pretraining.views.word_view import learn_word_view
 
         return learn_word_view(pile(), self, context, length=length).view
 
 
-class NgramView(ViewOfPile):
+class NgramView(Config):
     """Word and character n-grams, weighted by tf-idf of the pile, in their leading directions there."""
 
     view: Literal["ngrams"] = "ngrams"
     """Name of this kind of view."""
+    dim: int = Field(default=100, ge=1, le=4096)
+    """Width of the view: the leading directions of the pile. More keep rarer n-grams, and cost time."""
     words: Lengths | None = Field(default=[1, 2])
     """Least and most words of an n-gram. More tell "not good" from "good", and are rarer. null leaves words out."""
     characters: Lengths | None = Field(default=[3, 5])
@@ -84,7 +87,7 @@ class NgramView(ViewOfPile):
     def learn(
         self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
     ) -> View:
-        """Return the view of a sample of the pile."""
+        """Return the view of a `sample` of a pile, whose vectors have the mean `length` there."""
         from nlptl.pretraining.views.ngram_view import learn_ngram_view
 
         return learn_ngram_view(sample, self, context, length=length)

@@ -1,4 +1,4 @@
-"""View of a text by its words: the mean of word vectors that skip-gram learns on the pile.
+"""View of a text by its words: the mean of word vectors that are learnt on the pile.
 
 Shapes: P texts of the pile, V words, D dimension of the word vectors, R width of the view.
 """
@@ -36,7 +36,7 @@ class LearntWords:
 
     view: View
     words: list[str]  # V words by id; the first stands for unknown ones
-    vectors: FloatArray  # (V, D) as skip-gram leaves them; row 0 is zero
+    vectors: FloatArray  # (V, D) as they were learnt; row 0 is zero
     counts: NDArray[np.int64]  # (V,) in the pile; counts[0] is that of all unknown words
 
 
@@ -74,18 +74,17 @@ def learn_word_view(
 
 
 def _trained(corpus: Corpus, settings: WordVectorView, context: RunContext) -> FloatArray:
-    """Return the word vectors (V, D) of skip-gram."""
+    """Return the word vectors (V, D) of skip-gram, or of counted pairs."""
     words = len(corpus.ids)
-    auto = max(5, min(100, -(-AUTO_WORDS // max(1, words))))
+    auto = 1 if settings.engine == "ppmi" else max(5, min(100, -(-AUTO_WORDS // max(1, words))))
     epochs = auto if settings.epochs == "auto" else settings.epochs
     task = SkipGramTask(
         dim=settings.dim, window=settings.window, negatives=5, subsample=1e-3, epochs=epochs, learning_rate=0.025,
         seed=context.seed,
     )  # fmt: skip
-    _, engine = choose_engine("auto", device=context.device)
+    _, engine = choose_engine(settings.engine, device=context.device)
     with context.progress.task("word vectors of the pile", total=epochs * words, unit="words") as watched:
-        callbacks = Callbacks(watched.advance, checkpoints=context.checkpoints("word view"))
-        vectors = engine(corpus, task, start=None, callbacks=callbacks).vectors
+        vectors = engine(corpus, task, start=None, callbacks=Callbacks(watched.advance)).vectors
     vectors[0] = 0.0
     return vectors
 

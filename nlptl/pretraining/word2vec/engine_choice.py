@@ -8,12 +8,12 @@ from nlptl.context import Device
 from nlptl.errors import ConfigError
 from nlptl.pretraining.word2vec.engines import Engine
 
-EngineName = Literal["auto", "cpu", "gpu", "gensim"]
+EngineName = Literal["auto", "cpu", "gpu", "gensim", "ppmi"]
 
 
 def choose_engine(
     wanted: EngineName, *, device: Device = "auto", subwords: bool = False, deterministic: bool = False
-) -> tuple[Literal["cpu", "gpu", "gensim"], Engine]:
+) -> tuple[Literal["cpu", "gpu", "gensim", "ppmi"], Engine]:
     """Return the name of an engine and the engine.
 
     auto takes the GPU if `device` allows it and CUDA and Triton are there. Subwords and repeatable bits need the CPU.
@@ -24,6 +24,10 @@ def choose_engine(
         from nlptl.pretraining.word2vec import gensim_engine
 
         return "gensim", gensim_engine.train
+    if wanted == "ppmi":
+        from nlptl.pretraining.word2vec import ppmi_engine
+
+        return "ppmi", ppmi_engine.train
     if wanted == "gpu" or (wanted == "auto" and device != "cpu" and not subwords and not deterministic):
         from nlptl.pretraining.word2vec import gpu_engine
 
@@ -37,7 +41,7 @@ def choose_engine(
 def check_engine(wanted: EngineName, *, subwords: bool, deterministic: bool, where: str = "skipgram") -> None:
     """Raise ConfigError for what the wanted engine cannot do."""
     fault = ""
-    if subwords and wanted in ("gpu", "gensim"):
+    if subwords and wanted in ("gpu", "gensim", "ppmi"):
         fault = f"subwords: found engine {wanted}, which cannot train them; expected engine cpu"
     elif deterministic and wanted == "gpu":
         fault = "deterministic: found engine gpu, whose threads add in any order; expected engine cpu or gensim"

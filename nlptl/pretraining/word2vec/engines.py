@@ -39,6 +39,7 @@ class SkipGramTask:
     deterministic: bool = False  # same bits on every run on the same machine: one thread, fixed order
     threads: int | None = None  # of a CPU engine; None takes all cores
     spelling: Spelling | None = None  # n-grams that have vectors too (Bojanowski et al. 2017)
+    smoothing: float = 1e-4  # count that the PPMI engine adds to every pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ class TrainedVectors:
 
 
 class Engine(Protocol):
-    """Function that trains skip-gram with negative sampling (Mikolov et al. 2013b)."""
+    """Function that learns word vectors: skip-gram with negative sampling (Mikolov et al. 2013b), or PPMI."""
 
     def __call__(
         self, corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callbacks: Callbacks

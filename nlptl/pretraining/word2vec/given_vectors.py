@@ -1,4 +1,4 @@
-"""Word vectors given in a file: read, told what was left out, and checked against the split of text."""
+"""Word vectors given in a file or a package: read, told what was left out, and checked against the split of text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nlptl.context import Record
 from nlptl.errors import DataError
+from nlptl.models.word_vector_files.packaged import PACKAGES, read_package
 from nlptl.models.word_vector_files.reading import VectorFile, read_vector_file
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer, words_of
 
@@ -13,12 +14,12 @@ COMPARED_WORDS = 10_000  # first words of a file, which usually are the frequent
 LOW_SHARE = 0.5  # below it, a warning
 
 
-def given_vectors(path: Path, settings: TextSettings, record: Record) -> VectorFile:
-    """Read a file of vectors. Raises DataError if the split of text gives none of its words, so that none is ever found.
+def given_vectors(path: str | Path, settings: TextSettings, record: Record) -> VectorFile:
+    """Read a file of vectors, or a package's by its name. Raises DataError if the split of text gives none of its words.
 
     With n-grams, words that are not found still have vectors, so this is only a warning.
     """
-    file = read_vector_file(path)
+    file = read_package(str(path), where="skipgram") if path in PACKAGES else read_vector_file(Path(path))
     for note in file.notes:
         record.warn(note)
     words = file.words[:COMPARED_WORDS]

@@ -18,6 +18,7 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.pooling import Pooling
 from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
+from nlptl.models.word_vector_files.packaged import PACKAGES
 from nlptl.models.word_vector_files.reading import VectorFile, read_counts
 from nlptl.models.word_vectors import WordVectors
 from nlptl.pretraining.word2vec.engines import Buckets, FloatArray
@@ -54,15 +55,15 @@ class VocabularyVectors:
         return Encoder(self.tokenizer, table, Pooling("mean")).eval()
 
 
-def vectors_from_file(path: Path, settings: TextSettings, record: Record) -> VocabularyVectors:
-    """Return the vectors of a file. If nothing states counts, Zipf's law gives them: files are sorted by frequency."""
+def vectors_from_file(path: str, settings: TextSettings, record: Record) -> VocabularyVectors:
+    """Return the vectors of a file or a package. If nothing states counts, Zipf's law gives them: files are sorted by frequency."""
     file = given_vectors(path, settings, record)
     known = [index for index, word in enumerate(file.words) if word != UNKNOWN]
     words = [UNKNOWN, *(file.words[index] for index in known)]
     tokenizer = untrained_tokenizer(settings)
     set_vocabulary(tokenizer, words)
     table = np.vstack([np.zeros((1, file.vectors.shape[1]), np.float32), file.vectors[known]])
-    counted = read_counts(path)
+    counted = None if path in PACKAGES else read_counts(Path(path))
     if counted is not None:
         counts = np.array([counted.get(word, 0) for word in words], np.int64)
     elif file.counts is not None:

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from nlptl.context import RunContext
 from nlptl.errors import DataError
 from nlptl.models.views import View
+from nlptl.pretraining.views import ngram_view
 from nlptl.pretraining.views.ngram_view import learn_ngram_view
 from nlptl.pretraining.views.view_settings import NgramView, WordVectorView
 from nlptl.pretraining.views.word_view import LearntWords, learn_word_view
@@ -25,9 +26,10 @@ CONTEXT = RunContext(seed=3, device="cpu")
 WORDS = WordVectorView(dim=6, epochs=3, min_count=2)
 
 
-@pytest.fixture(scope="module")
-def learnt() -> LearntWords:
-    return learn_word_view([PILE[:40], PILE[40:]], WORDS, CONTEXT, length=2.0)
+@pytest.fixture(scope="module", params=["cpu", "ppmi"])
+def learnt(request: pytest.FixtureRequest) -> LearntWords:
+    engine = {"engine": request.param, **({"epochs": "auto"} if request.param == "ppmi" else {})}
+    return learn_word_view([PILE[:40], PILE[40:]], WORDS.model_copy(update=engine), CONTEXT, length=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +131,11 @@ def test_piles_that_say_nothing_are_told() -> None:
             "sentence_vectors.views: found no two texts of the pile that differ in n-grams which several texts share; a view of "
             "n-grams needs some. Add text."
         )
+
+
+def test_ngrams_of_a_large_pile_are_counted_in_every_nth_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = NgramView(dim=2, words=[1, 1], characters=None)
+    texts = ["red film", "unseen", "blue film", "unseen", "red story", "unseen"]
+    monkeypatch.setattr(ngram_view, "COUNTED_CHARACTERS", sum(map(len, texts)))
+    (ngrams,) = learn_ngram_view(texts, settings, CONTEXT).terms.parts  # type: ignore[union-attr]
+    assert ngrams.vocabulary == ["blue", "film", "red", "story"]

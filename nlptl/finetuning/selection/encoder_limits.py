@@ -1,0 +1,152 @@
+"""Which encoders may be tried: those at hand, within limits of size, licence and language."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from nlptl.config import Config
+from nlptl.errors import ConfigError
+from nlptl.models.known_encoders import KnownEncoder, known_encoder
+
+if TYPE_CHECKING:
+    from nlptl.models.weights import Weights
+
+CARD, MAX_CARD = "README.md", 1_000_000  # characters that are read of it
+Code = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class EncoderLimits(Config):
+    """Limits within which one of several encoders is chosen."""
+
+    max_milliseconds: float | None = Field(default=None, gt=0)
+    """Most milliseconds a text may take on this machine, measured on the labelled texts. null sets no limit."""
+    max_megabytes: float | None = Field(default=None, gt=0)
+    """Most megabytes (a million bytes) the files of the weights may take. null sets no limit."""
+    languages: tuple[Code, ...] = ()
+    """Codes of languages that the encoder must know, such as [en, ja]. What is not known of an encoder counts as no."""
+    licences: tuple[Code, ...] = ()
+    """Licences that are accepted, such as [MIT, Apache-2.0]. None accepts all; an unknown licence is then accepted too."""
+    offline: bool = False
+    """Take only weights that are at hand, and do not ask the Hub."""
+    minutes: float = Field(default=3.0, gt=0, le=1440)
+    """Time budget for the choice, in minutes. Less compares the encoders on fewer texts, and skips the slowest."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderFacts:
+    """Facts about weights that do not depend on the data. None or nothing where they are not known."""
+
+    megabytes: float
+    licence: str | None = None
+    languages: tuple[str, ...] = ()
+    year: int | None = None
+    leaks: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """Weights that may be chosen."""
+
+    weights: Weights
+    facts: EncoderFacts
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """Weights that may be chosen, and the reason against each of the others by its name."""
+
+    usable: tuple[Candidate, ...]
+    skipped: Mapping[str, str]
+
+
+def candidates_of(names: Sequence[str], limits: EncoderLimits, *, where: str) -> Candidates:
+    """Find the weights that are at hand and within the limits.
+
+    Raises ConfigError where none is left, and for weights that are here but cannot be read.
+    """
+    from nlptl.models.weights import NotAtHand, find_weights
+
+    usable, skipped = list[Candidate](), dict[str, str]()
+    for name in names:
+        if (known := known_encoder(name)) is not None and (why := _breaches(_known_facts(known), limits)):
+            skipped[name] = why  # before it is downloaded
+            continue
+        try:
+            weights = find_weights(name, None, where=where, offline=limits.offline)
+        except NotAtHand as error:
+            skipped[name] = str(error).removeprefix(f"{where}.weights: {name}: ")
+            continue
+        facts = facts_of(weights)
+        if why := _breaches(facts, limits):
+            skipped[name] = why
+        else:
+            usable.append(Candidate(weights, facts))
+    if not usable:
+        raise ConfigError(none_left(skipped, where=where))
+    return Candidates(tuple(usable), skipped)
+
+
+def none_left(skipped: Mapping[str, str], *, where: str) -> str:
+    """Return the sentence that no encoder is left, with the reason against each."""
+    reasons = " ".join(f"{name}: {why}" for name, why in skipped.items())
+    return (
+        f"{where}.weights: found no encoder to choose of {len(skipped)}; expected one that is at hand and within `choose`. "
+        f"{reasons}"
+    )
+
+
+def facts_of(weights: Weights) -> EncoderFacts:
+    """Return what is known of weights: by their name, else by the model card beside them."""
+    from nlptl.models.tensor_files import weight_files
+
+    megabytes = sum(path.stat().st_size for path in weight_files(weights.transformer)) / 1e6
+    if (known := known_encoder(weights.name)) is not None:
+        return _known_facts(known, megabytes)
+    licence, languages = _card(weights.folder / CARD)
+    return EncoderFacts(megabytes, licence, languages)
+
+
+def _known_facts(known: KnownEncoder, megabytes: float | None = None) -> EncoderFacts:
+    size = known.megabytes if megabytes is None else megabytes
+    return EncoderFacts(size, known.licence, tuple(known.languages.split()), known.year, known.leaks)
+
+
+def _breaches(facts: EncoderFacts, limits: EncoderLimits) -> str:
+    """Return a sentence for each limit that the weights exceed."""
+    return " ".join(_each_breach(facts, limits))
+
+
+def _each_breach(facts: EncoderFacts, limits: EncoderLimits) -> Iterator[str]:
+    if limits.max_megabytes is not None and facts.megabytes > limits.max_megabytes:
+        yield (
+            f"it has {facts.megabytes:,.0f} MB, and choose.max_megabytes allows {limits.max_megabytes:g}. Raise that, or leave "
+            "the encoder out."
+        )
+    if limits.licences and (facts.licence or "").casefold() not in map(str.casefold, limits.licences):
+        found = f"its licence is {facts.licence}" if facts.licence else "its licence is not known"
+        yield f"{found}, and choose.licences allows {', '.join(limits.licences)}. Add it there, or leave the encoder out."
+    if missing := [code for code in limits.languages if code not in facts.languages]:
+        found = "it is not known for" if not facts.languages else "it was not trained on"
+        yield f"{found} {', '.join(missing)} of choose.languages. Drop that there, or leave the encoder out."
+
+
+def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Return the licence and the languages that the head of a model card states."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_CARD)
+    except OSError:
+        return None, ()
+    head = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    if head is None:
+        return None, ()
+    licence = re.search(r"^license:[ ]*[\"']?([\w.+-]{1,60})", head[1], re.MULTILINE)
+    languages = re.search(r"^languages?:(.*(?:\n[ ]*- .*)*)", head[1], re.MULTILINE)
+    codes = re.findall(r"[A-Za-z]{2,12}", languages[1]) if languages else []
+    return (licence[1] if licence else None), tuple(code for code in codes if len(code) < 4)

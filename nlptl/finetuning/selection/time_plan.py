@@ -1,0 +1,126 @@
+"""What is trained within the minutes of `auto`: fewer steps, epochs or texts where the time is short, nothing that cannot end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
+from nlptl.finetuning.selection.method_choice import MIN_EXAMPLES_ONE_SPLIT, passes_of
+
+SHARE_OF_HEAD = 0.8  # of the time, that the frozen head may take before it learns from fewer examples
+SECONDS_A_CHARACTER_OF_WORDS = 6e-6  # of n-grams, counted and fitted in the comparison and again on all examples
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """How much is trained: share of the contrastive steps, epochs of `full`, and whether once more on all examples."""
+
+    steps: float
+    epochs: int
+    again: bool = True
+
+
+MANY = (
+    Level(1, 4), Level(1, 3), Level(0.5, 3), Level(0.5, 2), Level(0, 2), Level(0, 2, again=False), Level(0.5, 0),
+    Level(0, 1, again=False), Level(0.25, 0), Level(0.25, 0, again=False), Level(0, 0),
+)  # fmt: skip
+FEW = (
+    Level(1, 0),
+    Level(0.5, 0),
+    Level(0.25, 0),
+    Level(0, 0),
+)  # below `MIN_EXAMPLES_ONE_SPLIT`, where two halves train
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """What the time depends on."""
+
+    examples: int
+    labels: int
+    one_pass: float  # seconds of a forward pass over all examples
+    characters: int  # of all examples
+    names: float  # length of a label's sentences, in texts
+    trained: float  # examples that the comparison trains on, relative to all, summed over its parts
+    scored: float  # texts that it scores on, relative to all examples
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedTraining:
+    """One method, as much of it as the time allows."""
+
+    method: str
+    seconds: float  # of one training on all examples
+    again: bool
+    steps: int | None = None  # of contrastive; None: its own number
+    epochs: int = 0  # of full
+
+
+@dataclasses.dataclass(frozen=True)
+class TimePlan:
+    """Trainings to compare, the one to beat first, and how long all takes."""
+
+    trainings: Sequence[PlannedTraining]
+    seconds: float
+    head_examples: int  # that the frozen head learns from
+
+    def sentence(self, work: Workload, minutes: float, spent: float) -> str:
+        """Tell the plan in one sentence; `spent` seconds went before."""
+        parts = [_told(training) for training in self.trainings]
+        if self.head_examples < work.examples:
+            parts[-1] += f" of {self.head_examples:,} examples"
+        once_more = "the best one is trained again on all examples"
+        if not self.trainings[0].again:
+            once_more = "the best one is kept as it is, since the time is short"
+        total = (spent + self.seconds) / 60
+        return (
+            f"Plan for {minutes:g} minutes: {_listed(parts)} and the words are compared, then {once_more}; about "
+            f"{total:.2g} minutes in all."
+        )
+
+
+def plan_within(seconds: float, work: Workload) -> TimePlan:
+    """Return the most that can be trained in about so many seconds."""
+    words = SECONDS_A_CHARACTER_OF_WORDS * work.characters
+    for level in FEW if work.examples < MIN_EXAMPLES_ONE_SPLIT else MANY:
+        trainings = _trainings(level, work)
+        trials = sum(each.seconds * work.trained + work.scored * work.one_pass for each in trainings)
+        last = max((each.seconds for each in trainings if each.again and each.method != "head"), default=0.0)
+        total = words + trials + last
+        if total <= seconds:
+            return TimePlan(trainings, total, work.examples)
+    available = max(0.0, SHARE_OF_HEAD * seconds - words - work.scored * work.one_pass)
+    least = min(work.examples, 4 * work.labels)
+    count = max(least, min(work.examples, int(work.examples * available / max(work.one_pass, 1e-9))))
+    cost = work.one_pass * count / work.examples
+    return TimePlan([PlannedTraining("head", cost, again=True)], words + cost + work.scored * work.one_pass, count)
+
+
+def _trainings(level: Level, work: Workload) -> list[PlannedTraining]:
+    """Return the trainings of a level, the one to beat first."""
+    found = []
+    if level.steps:
+        size = batch_size_for(work.labels)
+        steps = max(
+            1, round(level.steps * steps_for(work.examples, size, passes=passes_for(work.examples, work.labels)))
+        )
+        passes = passes_of("contrastive", work.examples, work.labels, names=work.names, steps=steps)
+        own = None if level.steps == 1 else steps
+        found.append(PlannedTraining("contrastive", passes * work.one_pass, level.again, steps=own))
+    if level.epochs:
+        passes = passes_of("full", work.examples, work.labels, epochs=level.epochs)
+        found.append(PlannedTraining("full", passes * work.one_pass, level.again, epochs=level.epochs))
+    return [*found, PlannedTraining("head", work.one_pass, again=True)]
+
+
+def _told(training: PlannedTraining) -> str:
+    if training.method == "full":
+        return f"full ({training.epochs} epochs)" if training.epochs > 1 else "full (one epoch)"
+    if training.method == "contrastive" and training.steps is not None:
+        return f"contrastive ({training.steps} steps)"
+    return "the head alone" if training.method == "head" else training.method
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts)
