@@ -303,8 +303,9 @@ def fewshot_bars(name: str = "fewshot") -> str:
 
 
 def pile(name: str = "pile") -> str:
-    header, lines, notes = pile_tables.scores(result(name)["bars"])
-    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+    found = result(name)
+    header, lines, told = pile_tables.scores(found["bars"])
+    return markdown(header, lines) + f"\n{' '.join([told, *found['notes']])}\n" + made_on(name)
 
 
 def pile_bars(name: str = "pile") -> str:

@@ -117,6 +117,7 @@ def test_the_parts_are_kept_and_published_with_their_bars(
     assert seconds["range"] == "encoding 2.0 s more, 1.0 s without the pile"
     table = bench("tables").pile()
     assert "| books (accuracy) | 8 | 25.0 [" in table
+    assert ". Piles hold at most 3,000 posts or 1,000 reviews of imdb" in table
     assert "| at least 6.0: met |" in bench("tables").pile_bars()
 
 
