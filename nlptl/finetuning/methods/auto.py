@@ -97,19 +97,19 @@ class Auto(Method):
         fitted = _with_words(choice, _fitted(method, choice, task), examples, context)
         if too_few(len(examples), examples.label_count):
             left = 60 * self.minutes - reading.seconds - choice.seconds
-            fitted = self._with_more_than_labels(fitted, task, left)
+            fitted = self._with_more_than_labels(fitted, task, left, has_words=choice.words_weight > 0)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
 
-    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float) -> Fitted:
+    def _with_more_than_labels(self, fitted: Fitted, task: _Task, seconds: float, *, has_words: bool) -> Fitted:
         """Return the fit to few examples with what the pile and their words tell beside them."""
         from nlptl.finetuning.selection.deciding_words import with_deciding_words
 
         if self.reads_unlabelled and task.examples.unlabelled is not None:
             fitted = with_pile_within(seconds - _seconds_of_contrastive(task), fitted, task)
-        if task.given.encoder.token_model.kind == "word_vectors":
+        if has_words or task.given.encoder.token_model.kind == "word_vectors":
             return fitted
         return with_deciding_words(fitted, task.given, task.examples, task.context)
 
@@ -178,24 +178,34 @@ class Auto(Method):
         quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
         a_text = task.speed.seconds_for(examples.texts) / len(examples)
         methods, enough = self._methods(plan), _some(examples, plan.head_examples, task.context.seed)
-        if len(plan.trainings) > 1:
-            examples.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
+        place = {row: number for number, row in enumerate(enough)}
+        learnt = examples if len(enough) == len(examples) else examples.select(enough)
+        learnt.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
 
         def candidate(training: PlannedTraining) -> Candidate:
             def train(rows: Sequence[int]) -> TextClassifier:
-                some = examples.select([row for row in rows if row in enough])
+                some = learnt.select([place[row] for row in rows if row in place])
                 return methods[training.method].fit(task.given, some, quiet).classifier
 
             return method_choice.Candidate(training.method, training.seconds, a_text, train, training.again)
 
         def words(rows: Sequence[int]) -> View | None:
             some = examples.select(rows)
-            found = fit_words(some.texts, some.label_ids, some.label_count, groups=some.groups, seed=task.context.seed)
+            found = fit_words(
+                some.texts,
+                some.label_ids,
+                some.label_count,
+                groups=some.groups,
+                seed=task.context.seed,
+                balanced=examples.is_skewed,
+            )
             return found.view if found else None
 
         candidates = [candidate(training) for training in plan.trainings]
-        found = method_choice.by_trial(candidates, trial, examples=len(examples), seconds=seconds, words=words)
-        return methods[found.method], dataclasses.replace(found, rows=tuple(sorted(enough)))
+        found = method_choice.by_trial(
+            candidates, trial, examples=len(examples), seconds=seconds - plan.encoding, words=words
+        )
+        return methods[found.method], dataclasses.replace(found, seconds=found.seconds + plan.encoding, learnt=learnt)
 
 
 class _NamedHead(Method):
@@ -251,14 +261,15 @@ def _seconds_of_contrastive(task: _Task) -> float:
     return task.speed.seconds_for(examples.texts) * passes
 
 
-def _some(examples: LabelledExamples, count: int, seed: int) -> frozenset[int]:
-    """Return the row numbers of `count` examples, drawn with the shares of their labels."""
+def _some(examples: LabelledExamples, count: int, seed: int) -> list[int]:
+    """Return the row numbers of `count` examples, ascending, drawn with the shares of their labels."""
     from nlptl.evaluation.held_out import split
 
     if count >= len(examples):
-        return frozenset(range(len(examples)))
+        return list(range(len(examples)))
     left_out = len(examples.groups.first) - count
-    return frozenset(split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training)
+    kept = split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training
+    return [int(row) for row in kept]
 
 
 def _fitted(method: Method, choice: MethodChoice, task: _Task) -> Fitted:
@@ -266,10 +277,8 @@ def _fitted(method: Method, choice: MethodChoice, task: _Task) -> Fitted:
     if choice.classifier is not None:
         moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
         return Fitted(choice.classifier, moved)
-    examples = task.examples
-    if choice.method == "head" and 0 < len(choice.rows) < len(examples):
-        return method.fit(task.given, examples.select(choice.rows), task.context)
-    return method.fit(task.given, examples, task.context)
+    few = choice.learnt is not None and len(choice.learnt) < len(task.examples)
+    return method.fit(task.given, choice.learnt if few and choice.learnt else task.examples, task.context)
 
 
 def _with_words(choice: MethodChoice, fitted: Fitted, examples: LabelledExamples, context: RunContext) -> Fitted:
@@ -280,7 +289,12 @@ def _with_words(choice: MethodChoice, fitted: Fitted, examples: LabelledExamples
     from nlptl.finetuning.words.word_expert import fit_words
 
     words = fit_words(
-        examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
+        examples.texts,
+        examples.label_ids,
+        examples.label_count,
+        groups=examples.groups,
+        seed=context.seed,
+        balanced=examples.is_skewed,
     )
     if words is None:
         return fitted

@@ -41,7 +41,12 @@ def with_deciding_words(
     with one_thread_if(True):
         head = fit_logistic(LabelledVectors.of(vectors, labels, examples.label_count, copies=copies))
         words = fit_words(
-            examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
+            examples.texts,
+            examples.label_ids,
+            examples.label_count,
+            groups=examples.groups,
+            seed=context.seed,
+            balanced=examples.is_skewed,
         )
     if words is None or not bool(head.scored.any()):
         return fitted

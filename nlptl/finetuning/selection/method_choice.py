@@ -77,7 +77,7 @@ class MethodChoice:
     scored: int = 0
     seconds: float = 0.0
     words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
-    rows: Sequence[int] = ()  # examples that the frozen head learns from, where the time does not allow all
+    learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
     classifier: TextClassifier | None = None  # trained in the comparison, where there is no time to train it again
 
 
