@@ -11,6 +11,7 @@ labelled and the rest scored. It writes small-piles-held-out.json, after which n
 from __future__ import annotations
 
 import functools
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ def main() -> None:
     rows = kept.rows()
     write_result(
         name,
-        command=f"python benchmarks/small_piles.py DIR --draws {given.draws}{' --held-out' * given.held_out}",
+        command=["python", "benchmarks/small_piles.py", "DIR", *sys.argv[2:]],
         seeds=[*range(FIRST_SEED, FIRST_SEED + given.draws)],
         rows=rows,
         bars=[*bars(rows, [PEER, *arms])],

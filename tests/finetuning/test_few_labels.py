@@ -29,8 +29,7 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
-from nlptl.finetuning.methods import auto
-from nlptl.finetuning.methods.auto import texts_per_name, with_pile_within
+from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
@@ -42,6 +41,7 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
+from nlptl.finetuning.selection.method_comparison import texts_per_name
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -50,6 +50,7 @@ from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_encoder
 
+COMPARISON = "nlptl.finetuning.selection.method_comparison"
 NAMES = {"negative": "bad, awful", "positive": "good, great"}
 CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 6, "batch_size": 8, "top_layers": 1}
 
@@ -303,7 +304,7 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(7.0))
     monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
     monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
-    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
+    monkeypatch.setattr(f"{COMPARISON}.texts_per_name", lambda _: 0.0)
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     plan, told = context.record.sentences[:2]
     assert plan == (
@@ -404,15 +405,10 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
     seen: list[float] = []
-
-    def with_pile(seconds: float, fitted: Any, task: Any) -> Any:
-        seen.append(seconds)
-        return fitted
-
-    monkeypatch.setattr(auto, "with_pile_within", with_pile)
-    found = auto.Contrastive(), choice.MethodChoice("contrastive", "why", seconds=90.0)
-    monkeypatch.setattr(auto.Auto, "_try", lambda *_: found)
-    monkeypatch.setattr(auto, "_seconds_of_contrastive", lambda _: 30.0)
+    found = Contrastive(), choice.MethodChoice("contrastive", "why", seconds=90.0)
+    monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda left, *_: seen.append(left))
+    monkeypatch.setattr(f"{COMPARISON}.compared", lambda *_, **__: found)
+    monkeypatch.setattr(f"{COMPARISON}.seconds_of_fit", lambda *_: 30.0)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
     run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
     assert seen == [120]
@@ -579,11 +575,12 @@ def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pyt
 def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
     used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = auto.Contrastive(), choice.MethodChoice("contrastive", "why", temperature=2.0, scored=24)
-    monkeypatch.setattr(auto.Auto, "_try", lambda *_: found)
+    found = Contrastive(), choice.MethodChoice("contrastive", "why", temperature=2.0, scored=24)
+    monkeypatch.setattr(f"{COMPARISON}.compared", lambda *_, **__: found)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
-    with_pile = lambda seconds, fitted, task: dataclasses.replace(fitted, used_unlabelled=used)  # noqa: E731
-    monkeypatch.setattr(auto, "with_pile_within", with_pile)
+    monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda *_: object())
+    with_pile = lambda fitted, *_: dataclasses.replace(fitted, used_unlabelled=used)  # noqa: E731
+    monkeypatch.setattr("nlptl.finetuning.self_training.fit.with_pile", with_pile)
     data = TextData(labelled=small_reviews(24), unlabelled=["a text"], label_names=NAMES)
     _, context = run(data, update={"method": "auto"})
     assert ("temperature" in context.record.report) != used
@@ -794,26 +791,6 @@ def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
     assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
     assert "unlabelled" not in FineTune(update={"method": "auto", "pseudo_labels": "never"}).reads(reviews)
     assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
-
-
-def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
-    labelled: TextData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    examples = LabelledExamples.of(data, data.label_set.names)
-    context = RunContext(seed=3, device="cpu")
-    tried: list[int] = []
-    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(1.0))
-    monkeypatch.setattr(
-        "nlptl.finetuning.self_training.fit.with_pile", lambda fitted, _, __, use, ___: tried.append(use.texts)
-    )
-    task, fitted = SimpleNamespace(given=None, examples=examples, context=context), object()
-    for seconds in (100, 99, 24):  # a second for each hundred texts
-        with_pile_within(seconds, fitted, task)  # type: ignore[arg-type]
-    assert tried == [10_000, 5_000, 1_250]
-    assert with_pile_within(3, fitted, task) is fitted  # type: ignore[arg-type, comparison-overlap]
-    assert context.record.warnings == context.record.sentences
-    assert context.record.sentences == ["The pile is not tried: it would take about 0.033 minutes, 0.05 are left."]
 
 
 def test_auto_lets_the_words_join_where_examples_can_tell_them_apart() -> None:
