@@ -21,8 +21,8 @@ from nlptl.models.encoder import Encoder
 
 SHOTS = 16
 SPLITS = {"banking77": 1}  # 1,232 rows; else USUAL_SPLITS
-USUAL_SPLITS = 2
-TEST_ROWS, FEW_TEST_ROWS = 200, 100
+USUAL_SPLITS = 5
+TEST_ROWS, FEW_TEST_ROWS = 300, 200
 LONG = ("imdb",)  # sets of which few rows are encoded
 ENCODERS = ("minilm", "minilm-l3", "bge-small", "e5-small-multilingual", "mpnet-base")
 PROMPTS = {"e5-small-multilingual": "query: "}

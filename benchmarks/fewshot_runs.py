@@ -7,6 +7,7 @@ import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import arms
@@ -71,7 +72,7 @@ def started(arm: str, options: Any, settings: Mapping[str, Any]) -> arms.Arm:
     if name == AUTO_OPEN:
         own["update"] = OURS_OPEN
     if name == AUTO_ENCODERS:
-        own["encoders"] = options.encoders
+        own |= {"encoders": options.encoders, "called": Path(options.weights or "minilm").name}
     made = (arms.SameProcess if options.tiny else arms.OwnProcess)(MAKERS[name], {**settings, **own})
     made.run(WARM_UP)
     return made

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
     from nlptl.progress import Progress
 
+SKEWED_SHARE = 0.75  # of the most frequent label, from which all labels weigh the same
+MIN_RARE, MAX_RARE = 2, 100  # examples of the rarest label: one cannot be held out, and a hundred speak for themselves
+
 
 @dataclasses.dataclass(frozen=True)
 class ValidationExamples:
@@ -90,6 +93,24 @@ class LabelledExamples:
         """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least."""
         counts = self.label_counts().double().clamp(min=1, max=1 if balanced else None)
         return counts / counts.sum()
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether one label has most of the examples and another so few that a classifier would hardly predict it."""
+        counts = self.label_counts()
+        lopsided = float(counts.max()) >= SKEWED_SHARE * len(self.texts)
+        return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
+
+    def skew_told(self) -> str:
+        """Return the sentence that tells how a skew is met."""
+        counts = self.label_counts().tolist()
+        usual, rare = counts.index(max(counts)), counts.index(min(counts))
+        share = counts[usual] / len(self.texts)
+        return (
+            f"{counts[usual]} of the {len(self.texts)} examples have the label {self.labels[usual]}, and {counts[rare]} the label "
+            f"{self.labels[rare]}, so all labels weigh the same. For probabilities at the shares of the examples set priors, with "
+            f"{self.labels[usual]}: {share:.2f}."
+        )
 
     def sentences(self, templates: Sequence[str] = TEMPLATES) -> LabelSentences:
         """Return the sentences that name the labels; none where a name says nothing."""

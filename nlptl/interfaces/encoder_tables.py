@@ -35,14 +35,15 @@ def known_lines() -> Iterator[str]:
     )
 
 
-def choice_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Tell the scores of the encoders among which a stage chose; nothing where it did not choose."""
+def choice_lines(report: Mapping[str, Any], *, why: bool) -> Iterator[str]:
+    """Tell the scores of the encoders among which a stage chose, and maybe `why`; nothing where it did not choose."""
     found = report.get("encoder_choice")
     if not isinstance(found, dict) or not found.get("rows"):
         return
     header = ["encoder", "evidence", "held-out accuracy", "ms a text", "MB", "licence", "languages", "year"]
     yield from ("", *table(header, [_row(row) for row in found["rows"]]))
-    yield str(found["why"])
+    if why:
+        yield str(found["why"])
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: 
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     if not quiet:
         for outcome in result.stages:
-            yield from choice_lines(outcome.manifest.report)
+            yield from choice_lines(outcome.manifest.report, why=True)
     if result.scores is not None:
         yield from _score_lines(result.scores, remarks=not quiet)
     if result.comparison is not None:
@@ -127,7 +127,7 @@ def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
     for part, digest in manifest.data.items():
         yield f"  Learnt from {part} (digest {digest[:12]})."
     yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
-    yield from choice_lines(manifest.report)
+    yield from choice_lines(manifest.report, why=False)
 
 
 def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = True) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Architecture:
     projection: str | None = None  # map from the embeddings' width to the hidden width
     final_norm: str | None = None
     rotary: str | None = None
+    relative: bool = False  # whether attention is biased by relative positions, see nlptl.models.relative_positions
     first_position: Literal["zero", "after_padding"] = "zero"
     pooler: bool = False  # whether the class adds a pooler, which would be untrained
     attention_targets: tuple[str, ...] = ("query", "value")  # as in LoRA (Hu et al. 2021)
@@ -85,6 +86,15 @@ ARCHITECTURES = {
         attention_targets=("q_lin", "v_lin"),
         linear_targets=("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
         parts=_DISTILBERT,
+    ),
+    "mpnet": Architecture(
+        _ROBERTA,
+        first_position="after_padding",
+        pooler=True,
+        relative=True,
+        attention_targets=("q", "v"),
+        linear_targets=("q", "k", "v", "o", "dense"),
+        parts=None,
     ),
     # ModernBERT's sequence classifier has head.dense too; only its masked LM has a decoder.
     "modernbert": Architecture(

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import importlib.util
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -97,13 +97,24 @@ def _flash(
     return result if isinstance(result, Tensor) else result[0]
 
 
-def _grouped(q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None) -> Tensor:
+def biased_attention(
+    query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts, biases: Mapping[int, Tensor]
+) -> Tensor:
+    """Return softmax(Q K^T / sqrt(E) + bias) V within each text, all (N, H, E), with the bias (1, H, T, T) of its length T."""
+    return _grouped(query, key, value, packed, None, None, biases)
+
+
+def _grouped(
+    q: Tensor, k: Tensor, v: Tensor, packed: PackedTexts, scaling: float | None, window: int | None,
+    biases: Mapping[int, Tensor] | None = None,
+) -> Tensor:  # fmt: skip
     """Return (N, H, E) of query, key, value (N, H, E): SDPA on each run of texts of equal length."""
     if not packed.runs:
         return torch.zeros_like(q)
     sizes = [texts * tokens for _, texts, tokens in packed.runs]  # split, since slices have slow gradients
     parts = zip(packed.runs, *(torch.split(tensor, sizes) for tensor in (q, k, v)), strict=True)
-    return torch.cat([_equally_long(run, q, k, v, scaling, window).flatten(0, 1) for run, q, k, v in parts])
+    found = (_equally_long(run, q, k, v, scaling, window, (biases or {}).get(run[2])) for run, q, k, v in parts)
+    return torch.cat([attended.flatten(0, 1) for attended in found])
 
 
 def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: PackedTexts) -> None:
@@ -116,12 +127,13 @@ def attend_into(out: Tensor, query: Tensor, key: Tensor, value: Tensor, packed: 
 
 
 def _equally_long(
-    run: tuple[int, int, int], q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | None
-) -> Tensor:
+    run: tuple[int, int, int], q: Tensor, k: Tensor, v: Tensor, scaling: float | None, window: int | None,
+    bias: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Return (G, T, H, E) of query, key, value (G T, H, E)."""
     _, texts, tokens = run
     q, k, v = (tensor.view(texts, tokens, *tensor.shape[1:]).transpose(1, 2) for tensor in (q, k, v))
-    mask = None
+    mask = None if bias is None else bias.to(q.dtype)
     if window is not None and window < tokens:
         position = torch.arange(tokens, device=q.device)
         mask = (position[:, None] - position[None, :]).abs() < window

@@ -25,6 +25,7 @@ from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
 from nlptl.models.packing import Batch, LayerChoice, Layout, TokenRule, tokenize
 from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
+from nlptl.models.relative_positions import bias_of, biases_of, run_relative_layer
 from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
@@ -174,6 +175,13 @@ class Transformer(nn.Module):
         ids = batch.input_ids.new_zeros(len(segments.lengths), len(position)).index_put(places, batch.input_ids)
         position_ids = (position + self._first_position).expand(ids.shape)
         hidden = self._embedded(ids, position_ids)
+        if self.architecture.relative:
+            least = torch.finfo(hidden.dtype).min
+            added = torch.where(masks["full_attention"], 0.0, least).to(hidden.dtype)
+            bias = bias_of(self.model, len(position), hidden)
+            for vectors, layer in zip(memory, self.layers, strict=True):
+                hidden = layer(hidden + vectors[:, None], added, bias)[0]
+            return hidden[places]
         arguments = self._layer_arguments(hidden, position_ids, masks)
         for vectors, layer in zip(memory, self.layers, strict=True):
             hidden = layer(hidden + vectors[:, None], **arguments(layer))
@@ -194,7 +202,7 @@ class Transformer(nn.Module):
             total = torch.zeros_like(hidden)
         if not hidden.numel():  # only texts without tokens, which transformers' layers cannot reshape
             return hidden, total
-        one_layer = self._buffered(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
+        one_layer = self._own_layers(hidden, layout) or (lambda layer, given: layer(given, **arguments(layer)))
         final_norm = self.final_norm
         for number, layer in enumerate(self.layers[layers.start : layers.stop], start=layers.start + 1):
             hidden = one_layer(layer, hidden)
@@ -204,6 +212,13 @@ class Transformer(nn.Module):
                 hidden = final_norm(hidden)
             total = None if total is None else total + hidden
         return hidden, total
+
+    def _own_layers(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
+        """Return a function that runs a layer where transformers' own would be wrong or slower."""
+        if not self.architecture.relative:
+            return self._buffered(hidden, layout)
+        biases = biases_of(self.model, layout.packed, hidden)
+        return lambda layer, given: run_relative_layer(layer, given, layout.packed, biases)
 
     def _buffered(self, hidden: Tensor, layout: Layout) -> Callable[[nn.Module, Tensor], Tensor] | None:
         """Return a function that runs a layer in buffers, or None if something is trained or the layers are not plain."""
@@ -235,7 +250,7 @@ class Transformer(nn.Module):
         return Layout.end_to_end(batch, self._first_position)
 
     def _use_attention(self, name: str) -> None:
-        if self.model.config._attn_implementation != name:
+        if self.model.config._attn_implementation != name and not self.architecture.relative:
             attention.register()
             with quiet():
                 self.model.set_attn_implementation(name)

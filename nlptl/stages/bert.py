@@ -56,7 +56,8 @@ class Bert(Stage):
     """Maximum tokens of a text; the rest is cut off. Shorter is faster. null keeps the limit of the weights."""
     prompt: str | None = Field(default=None, max_length=10_000)
     """Text put before each text, such as "query: ", in training and later. null: the default prompt of the weights, if they
-    have one; "" is none. Its tokens are in the sentence vector, unless the weights say include_prompt: false."""
+    have one, or that of a well-known encoder (`nlptl encoders`); "" is none. Its tokens are in the sentence vector, unless the
+    weights say include_prompt: false."""
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of matrix products in training. bfloat16 is fastest, float32 most exact, tf32 (on a GPU) between them.
     auto: bfloat16 if the device computes it natively, else float32."""

@@ -383,3 +383,14 @@ def test_encoder_choice_measures_its_regret(bench: Any, folder: str, tmp_path: P
     assert {"LogME", "logistic loss", "H-score", "always one", "always other"} <= set(ways)
     assert min(ways.values()) >= 0
     assert result["bars"][0]["value"] == ways["LogME"]
+
+
+def test_many_labels_sets_auto_beside_the_others(bench: Any, folder: str) -> None:
+    arguments = [folder, "--tiny", "--device", "cpu", "--sets", "imdb", "--arms", "tfidf", "auto"]
+    result = json.loads(bench("many_labels").main(arguments).read_text())
+    assert [(row["labels"], row["arm"]) for row in result["rows"]] == [(40, "tfidf"), (40, "auto")]
+    assert all(set(row["right"]) <= {"0", "1"} and len(row["right"]) == 12 for row in result["rows"])
+    assert {bar["name"] for bar in result["bars"]} == {
+        "imdb, 40 labels: minutes of auto",
+        "imdb, 40 labels: auto less tfidf, points of accuracy, upper end",
+    }

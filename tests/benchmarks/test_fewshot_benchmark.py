@@ -324,6 +324,22 @@ def test_each_arm_learns(bench: Any, arm: str, sets_folder: str, monkeypatch: py
     assert len(bytes.fromhex(row.get("confidence", ""))) == (0 if arm == "trainer" else row["test"])
 
 
+def test_auto_chooses_among_encoders_which_the_row_names(
+    bench: Any, sets_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewshot, folder = bench("fewshot"), tmp_path / "other-weights"
+    monkeypatch.setattr(bench("fewshot_runs"), "OURS_AUTO", {"method": "head"})
+    few = [sets_folder, "--tiny", "--device", "cpu", "--sets", "imdb", "--parts", "encoders", "--splits", "1"]
+    bench("texts").weights_folder(None, small_reviews(40)[0], scratch=tmp_path, tiny=True)
+    (tmp_path / "random-weights").rename(folder)
+    fewshot.main([*few, "--encoders", str(folder)])
+    rows = json.loads(fewshot.main([*few, "--publish"]).read_text())["rows"]
+    assert [row["arm"] for row in rows] == ["auto", "auto+encoders"]
+    report = rows[1]["report"]
+    assert {row["encoder"] for row in report["encoder_choice"]["rows"]} == {"minilm", "other-weights"}
+    assert str(tmp_path) not in json.dumps(rows)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pinned memory without a GPU: SetFit's own
 def test_setfit_runs_to_its_default_or_to_its_limit(bench: Any, sets_folder: str) -> None:
     needs("sentence_transformers", "setfit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,8 +29,7 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
-from nlptl.finetuning.methods import auto
-from nlptl.finetuning.methods.auto import pile_within, texts_per_name
+from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
@@ -41,6 +41,7 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
+from nlptl.finetuning.selection.method_comparison import texts_per_name
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -49,6 +50,7 @@ from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
 from tests.models.tiny import tiny_encoder
 
+COMPARISON = "nlptl.finetuning.selection.method_comparison"
 NAMES = {"negative": "bad, awful", "positive": "good, great"}
 CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 6, "batch_size": 8, "top_layers": 1}
 
@@ -302,11 +304,15 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(7.0))
     monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
     monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
-    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
+    monkeypatch.setattr(f"{COMPARISON}.texts_per_name", lambda _: 0.0)
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
-    told = context.record.sentences[0]
-    assert "contrastive was not tried, for it would take about 3.3 minutes" in told
-    assert told.endswith("minutes; contrastive was taken unseen, as the first choice.")
+    plan, told = context.record.sentences[:2]
+    assert plan == (
+        "Plan for 0.15 minutes: the head alone of 8 examples and the words are compared, then the best one is trained again on "
+        "all examples; about 0.16 minutes in all."
+    )
+    assert "head was not tried, for it would take about 0.12 minutes" in told
+    assert told.endswith("minutes; head was taken unseen, as the first choice.")
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
@@ -399,11 +405,13 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)
     seen: list[float] = []
-    monkeypatch.setattr(auto, "pile_within", lambda seconds, *_: seen.append(seconds))
-    monkeypatch.setattr(auto.Auto, "_try", lambda *_: choice.MethodChoice("contrastive", "why", seconds=90.0))
+    found = Contrastive(), choice.MethodChoice("contrastive", "why", seconds=90.0)
+    monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda left, *_: seen.append(left))
+    monkeypatch.setattr(f"{COMPARISON}.compared", lambda *_, **__: found)
+    monkeypatch.setattr(f"{COMPARISON}.seconds_of_fit", lambda *_: 30.0)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
     run(TextData(labelled=small_reviews(24), unlabelled=["a text"]), update={"method": "auto", "minutes": 4})
-    assert seen == [150]
+    assert seen == [120]
 
 
 def test_names_are_judged_by_examples_that_could_be_left_out_with_and_without_them() -> None:
@@ -552,33 +560,30 @@ def test_names_alone_are_as_sure_as_validation_texts_show() -> None:
 def test_auto_judges_by_validation_texts_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "MIN_SELECTION_TEXTS", 30)
     texts, labels = small_reviews(30, start=300)
-    classifier, context = run(with_validation((texts, labels)), update={"method": "auto"})
-    apart = TextData(labelled=small_reviews(24), label_names=NAMES)  # what each learns from the examples alone
-    methods: tuple[dict[str, Any], ...] = ({"method": "contrastive"}, {"method": "head", "solver": "logistic"})
-    predicted = [run(apart, update=method)[0].predict(texts) for method in methods]
-    contrastive, head = (np.mean([a == b for a, b in zip(one, labels, strict=True)]) for one in predicted)
-    assert context.record.sentences[0] == (
-        f"On 30 validation texts, contrastive got {contrastive:.3f}, head got {head:.3f}; head was taken and trained again on "
-        "all examples."
+    _, context = run(with_validation((texts, labels)), update={"method": "auto"})
+    told = context.record.sentences[1]
+    assert re.fullmatch(
+        r"On 30 validation texts, contrastive got \S+( with the words \(\S+ without\))?, head got \S+( with the words \(\S+ "
+        r"without\))?; (contrastive|head) was taken and trained again on all examples\.",
+        told,
     )
-    assert context.record.report["update"] == "head"
-    assert classifier.predict(texts) == predicted[1]
+    assert context.record.report["update"] in told
     assert context.record.sentences[-1].startswith("The probabilities are corrected on 30 validation texts")
 
 
-@pytest.mark.parametrize(("used", "corrected"), [("nothing", True), ("student", False)])
+@pytest.mark.parametrize("used", [True, False])
 def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
-    used: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
+    used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
-    monkeypatch.setattr(choice, "MIN_EXAMPLES_PER_LABEL", 2)
-    monkeypatch.setattr(choice, "_best", lambda *_: "contrastive")
-    monkeypatch.setattr("nlptl.finetuning.contrastive.pseudo_labels._gate", lambda *_: (used, "So it was decided"))
-    data = TextData(labelled=small_reviews(24), unlabelled=small_reviews(60, start=100)[0], label_names=NAMES)
+    found = Contrastive(), choice.MethodChoice("contrastive", "why", temperature=2.0, scored=24)
+    monkeypatch.setattr(f"{COMPARISON}.compared", lambda *_, **__: found)
+    monkeypatch.setattr(choice, "by_rule", lambda _: None)
+    monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda *_: object())
+    with_pile = lambda fitted, *_: dataclasses.replace(fitted, used_unlabelled=used)  # noqa: E731
+    monkeypatch.setattr("nlptl.finetuning.self_training.fit.with_pile", with_pile)
+    data = TextData(labelled=small_reviews(24), unlabelled=["a text"], label_names=NAMES)
     _, context = run(data, update={"method": "auto"})
-    assert context.record.report["update"] == "contrastive"
-    assert context.record.report["pile"]["used"] == used
-    assert ("temperature" in context.record.report) == corrected
+    assert ("temperature" in context.record.report) != used
 
 
 def test_auto_does_not_correct_by_texts_that_have_stopped_the_training(reviews: TextData) -> None:
@@ -626,7 +631,9 @@ def test_what_auto_holds_out_corrects_what_it_takes(validation: int | None, monk
         data = with_validation(small_reviews(validation, start=300))
     found = []
     for temperature in (1.0, 3.0):
-        monkeypatch.setattr(choice, "corrected_temperature", lambda *_, told=temperature: told)
+        monkeypatch.setattr(
+            "nlptl.finetuning.selection.stacking.corrected_temperature", lambda *_, told=temperature: told
+        )
         classifier, context = run(data, update={"method": "auto"})
         told = f"The probabilities are corrected on 24 held-out examples (temperature {temperature:.2f})."
         assert context.record.sentences[-1] == told
@@ -786,34 +793,19 @@ def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
     assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
 
 
-def test_auto_tries_as_much_of_the_pile_as_its_minutes_allow(
-    labelled: TextData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = TextData(labelled=labelled.labelled, unlabelled=small_reviews(200, start=100)[0])
-    examples = LabelledExamples.of(data, data.label_set.names)
-    monkeypatch.setattr(auto, "texts_per_name", lambda _: 0.0)
-    context = RunContext(seed=3, device="cpu")
-    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(6.0))
-    given: Any = None
-    sizes = [pile_within(60 * minutes, given, examples, context) for minutes in (2, 1.8, 1.7)]  # most are steps
-    assert [size and size.texts for size in sizes] == [200, 100, 50]
-    assert pile_within(60 * 1.6, given, examples, context) is None
-    assert context.record.warnings == context.record.sentences
-    assert context.record.sentences == ["The pile is not tried: it would take about 1.7 minutes, 1.6 are left."]
-
-
-def test_auto_sets_the_head_alone_beside_contrastive_where_examples_can_tell_them_apart() -> None:
-    data, texts = TextData(labelled=small_reviews(100)), small_reviews(40, start=400)[0]
-    context = RunContext(seed=0, device="cpu")  # with which the head is better by more than three standard errors
+def test_auto_lets_the_words_join_where_examples_can_tell_them_apart() -> None:
+    data = TextData(labelled=small_reviews(100))
+    context = RunContext(seed=0, device="cpu")
     classifier = FineTune(update={"method": "auto", "pseudo_labels": "never"}).run(
         with_head(data), data=data, context=context
     )
-    told = "On 100 of the 100 examples, held out in two halves, contrastive got 0."
-    assert context.record.sentences[0].startswith(told)
-    assert context.record.sentences[0].endswith("; head was taken and trained again on all examples.")
-    assert context.record.report["update"] == "head"
-    alone, _ = run(data, update={"method": "head", "solver": "logistic"})
-    assert classifier.predict(texts) == alone.predict(texts)
+    told = context.record.sentences[1]
+    assert told.startswith("On 100 of the 100 examples, held out in two halves, contrastive got ")
+    assert " with the words (" in told  # single words decide what small_reviews says
+    assert context.record.report["words"]["weight"] > 0
+    assert classifier.head.dim == classifier.encoder.own_dim + 2
+    texts, labels = small_reviews(40, start=400)
+    assert np.mean([found == label for found, label in zip(classifier.predict(texts), labels, strict=True)]) > 0.9
 
 
 def test_sentences_with_names_cost_what_their_training_shows(labelled: TextData) -> None:

@@ -175,7 +175,7 @@ def test_a_kernel_that_also_returns_the_normaliser_is_understood(monkeypatch: py
     assert torch.equal(packed(tensors, [4]), tensors[0].transpose(1, 2) + 1)
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", [kind for kind in MODEL_TYPES if kind != "mpnet"])  # flash kernels take no bias
 @pytest.mark.parametrize("kernel", ["varlen", "flash_attn"])
 def test_a_whole_encoder_gives_the_same_through_a_flash_kernel(
     model_type: str, kernel: str, request: pytest.FixtureRequest

@@ -309,6 +309,7 @@ REAL: dict[str, dict[str, Any]] = {  # what configurations of real weights hold 
     "modernbert": {"reference_compile": None, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "layer_norm_eps": 1e-5,
                    "position_embedding_type": "absolute", "repad_logits_with_grad": False, "attn_implementation": None},
     "electra": {"summary_activation": "gelu", "generator_size": 0.25, "task_specific_params": {"a": {"max_length": 3}}},
+    "mpnet": {"relative_attention_num_buckets": 32, "_name_or_path": "microsoft/mpnet-base"},
     "camembert": {"max_length": 20, "num_beams": 1},
     "xlm-roberta": {"output_past": True, "auto_map": {"AutoModel": "evil.Model"}},
 }  # fmt: skip

@@ -453,7 +453,7 @@ def test_an_architecture_that_is_not_supported(kind: str | None, folder: Path) -
     change(folder / "config.json", model_type=kind)
     assert refusal(folder) == (
         f"bert.weights: {folder}: found an encoder of type {kind!r}; expected one of bert, roberta, xlm-roberta, "
-        f"camembert, electra, distilbert, modernbert. Choose weights of one of them."
+        f"camembert, electra, distilbert, mpnet, modernbert. Choose weights of one of them."
     )
 
 

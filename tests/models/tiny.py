@@ -116,12 +116,19 @@ def tiny_tokenizer(model_type: str) -> Any:
         return transformers.RobertaTokenizer(*_bpe(ROBERTA_SPECIAL), model_max_length=POSITIONS)
     if model_type == "modernbert":
         return _modernbert_tokenizer()
+    if model_type == "mpnet":
+        return transformers.MPNetTokenizer(vocab=_mpnet_vocabulary(), model_max_length=POSITIONS)
     unigram = transformers.XLMRobertaTokenizer if model_type == "xlm-roberta" else transformers.CamembertTokenizer
     return unigram(vocab=_unigram(), additional_special_tokens=[], model_max_length=POSITIONS)
 
 
 def _wordpiece() -> dict[str, int]:
     return {piece: i for i, piece in enumerate([*BERT_SPECIAL, *MARKS, *(f"##{mark}" for mark in MARKS), *WORDS])}
+
+
+def _mpnet_vocabulary() -> dict[str, int]:
+    pieces = [*MARKS, *(f"##{mark}" for mark in MARKS), *WORDS]
+    return {piece: number for number, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", "[UNK]", *pieces, "<mask>"])}
 
 
 def _unigram() -> list[tuple[str, float]]:

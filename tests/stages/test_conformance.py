@@ -97,10 +97,18 @@ SOLVERS: dict[str, Any] = {
     f"head {solver}": FineTune(update={"method": "head", "solver": solver})
     for solver in ("logistic", "ridge", "lda", "auto")
 }
+SELF_TRAINING: dict[str, Any] = {
+    "method": "self_training",
+    "rounds": 2,
+    "directions": 5,
+    "views": [VIEWS[1]],
+    "gate": "always",
+}
 LINEAR_STAGES: dict[str, Any] = {
     **SOLVERS,
     "head iterative": FineTune(update={"method": "head", "solver": "iterative", **FIXED}, priors="uniform"),
     "auto over words": FineTune(update={"method": "auto"}),
+    "self-training over words": FineTune(update=SELF_TRAINING),
 }
 CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 4, "top_layers": 1, "batch_size": 8}
 LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
@@ -116,6 +124,7 @@ LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
         }
     ),
     "contrastive pile on trial": FineTune(update={**CONTRASTIVE, "pseudo_labels": {"steps": 4}}),
+    "self-training": FineTune(update={**SELF_TRAINING, "teacher": "head"}),
     "auto": FineTune(update={"method": "auto", "minutes": 1000}),
     "auto by sentence": FineTune(update={"method": "auto", "pseudo_labels": "never", "by_sentence": "always"}),
 }
@@ -128,6 +137,7 @@ VIEWS_STAGES: dict[str, Any] = {
     "views lora": FineTune(update={"method": "lora", **FIXED}),
     "views contrastive": FineTune(update={**CONTRASTIVE, "pseudo_labels": {"steps": 4, "gate": "always"}}),
     "views auto": FineTune(update={"method": "auto", "minutes": 1000, "pseudo_labels": "never"}),
+    "views self-training": FineTune(update={**SELF_TRAINING, "teacher": "contrastive"}),
     "views coral": DomainAdaptation(adapt={"method": "coral"}, **QUICK),
     "views continued": DomainAdaptation(
         adapt={"method": "continue", "objective": "simcse", "steps": 2, "batch_size": 8}, **QUICK
@@ -208,7 +218,8 @@ def data_for(stage: Any, reviews: TextData) -> TextData:
     if stage.stage == "domain_adaptation":
         return TextData(source=reviews.labelled, unlabelled=reviews.unlabelled, test=reviews.test)
     if stage.stage == "finetune":
-        pile = small_reviews(20, start=100)[0]  # few: `auto` trains on the pile five times
+        # Few where the pile is trained on several times; self-training leaves out fewer than 200.
+        pile = small_reviews(200 if stage.update.method == "self_training" else 20, start=100)[0]
         return TextData(unlabelled=pile, labelled=reviews.labelled, test=reviews.test)
     return reviews
 

@@ -102,11 +102,12 @@ def test_a_table_tells_score_interval_speed_and_facts(folders: tuple[str, str]) 
     assert (first["licence"], first["languages"], first["year"]) == ("mit", ["en", "ja"], None)
     size = (Path(telling) / "model.safetensors").stat().st_size
     assert first["megabytes"] == round(size / 1e6, 1)
-    lines = list(choice_lines(report))
+    lines = list(choice_lines(report, why=True))
+    assert list(choice_lines(report, why=False)) == lines[:-1]
     assert " ".join(lines[1].split()) == "encoder evidence held-out accuracy ms a text MB licence languages year"
     assert max(map(len, lines[:-1])) <= 100
     assert lines[-1] == report["encoder_choice"]["why"]
-    assert list(choice_lines({})) == []
+    assert list(choice_lines({}, why=True)) == []
 
 
 def test_weights_that_are_not_at_hand_are_skipped_and_named(folders: tuple[str, str]) -> None:
@@ -115,7 +116,7 @@ def test_weights_that_are_not_at_hand_are_skipped_and_named(folders: tuple[str, 
     _, warnings = chosen(**settings)
     assert warnings == [
         "./nowhere was not tried: no such folder; expected weights there. Check the path.",
-        "someone/encoder was not tried: is not a folder here and was not downloaded before, and `offline` leaves the Hub "
+        "someone/encoder was not tried: it is not a folder here and was not downloaded before, and `offline` leaves the Hub "
         "alone; expected one of both. Run hf download with this name where there is a connection, or drop `offline`.",
     ]
     assert Bert(**settings).remarks(DATA) == [warning.replace("was not tried", "is not tried") for warning in warnings]
@@ -136,7 +137,7 @@ def test_the_only_one_left_is_taken_unseen(folders: tuple[str, str]) -> None:
     found, _ = chosen(weights=("./nowhere", folders[1]))
     assert (found["chosen"], found["rows"]) == (folders[1], [])
     assert found["why"] == f"Encoder: {folders[1]}, the only one that may be tried."
-    assert list(choice_lines({"encoder_choice": found})) == []
+    assert list(choice_lines({"encoder_choice": found}, why=True)) == []
 
 
 def test_a_label_with_one_text_each_decides_nothing(folders: tuple[str, str]) -> None:

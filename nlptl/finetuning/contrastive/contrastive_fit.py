@@ -63,7 +63,10 @@ def contrastive_classifier(
         task.context.record.add_finding("pile", {"used": "nothing"}, told, warns=True)
     elif pile is not None:
         fit, vectors, head, used_unlabelled = with_pile(contrast, pile, fit, vectors, head)
-    return dataclasses.replace(_finished(contrast, fit, vectors, head, measure), used_unlabelled=used_unlabelled)
+    fitted = _finished(contrast, fit, vectors, head, measure)
+    if task.examples.is_skewed:
+        task.context.record.add_finding("skew", True, task.examples.skew_told(), warns=True)
+    return dataclasses.replace(fitted, used_unlabelled=used_unlabelled, balanced=task.examples.is_skewed)
 
 
 def frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:
@@ -76,6 +79,7 @@ def frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> t
     rows = LabelledVectors.of(
         own[groups.first], task.examples.label_ids[groups.first], count, copies=torch.from_numpy(groups.copies)
     )
+    rows = rows.balanced() if task.examples.is_skewed else rows
     without = _named_head(task, rows, named, 0)
     if not task.sentences:
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."

@@ -20,7 +20,7 @@ MAX_EXAMPLES_WITH_NAMES = 1_000  # above which a few sentences move nothing
 def named_head(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
     """Return the given encoder under a head of examples and, unless held-out examples speak against it, of label names.
 
-    Its probabilities are at the shares of the labels among the examples.
+    Its probabilities are at the shares of the labels among the examples, or at equal ones where these are skewed.
     """
     vectors = examples.frozen_vectors(given.encoder, progress=context.progress)
     if len(examples) <= MAX_EXAMPLES_WITH_NAMES:
@@ -30,10 +30,12 @@ def named_head(given: TextClassifier, examples: LabelledExamples, context: RunCo
     else:
         first, copies = torch.from_numpy(examples.groups.first), torch.from_numpy(examples.groups.copies)
         rows = LabelledVectors.of(vectors[first], examples.label_ids[first], examples.label_count, copies=copies)
-        fit = fit_logistic(rows)
-    linear = with_priors(fit.calibrated(), examples.label_shares().tolist(), shares=fit.shares)
+        fit = fit_logistic(rows.balanced() if examples.is_skewed else rows)
+    if skewed := examples.is_skewed:
+        context.record.add_finding("skew", True, examples.skew_told(), warns=True)
+    linear = with_priors(fit.calibrated(), examples.label_shares(balanced=skewed).tolist(), shares=fit.shares)
     head = copy.deepcopy(given.head).cpu()
     head.fit_scale(vectors)
     write_head(linear, head)
     classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
-    return Fitted(classifier, linear.weights.numel() + len(linear.bias))
+    return Fitted(classifier, linear.weights.numel() + len(linear.bias), balanced=skewed)

@@ -107,9 +107,11 @@ class Contrast:
     def head(self, vectors: Tensor, rows: Tensor, *, pseudo: tuple[Tensor, Tensor] | None = None) -> LinearHead:
         """Return the head over vectors (all, D) that is fitted to labelled rows (B,), the sentences and the pile's share.
 
-        Its probabilities are at the shares of the labels among the labelled rows, whatever else it was fitted to.
+        Its probabilities are at the shares of the labels among the labelled rows, whatever else it was fitted to, or at
+        equal shares where the examples are skewed.
         """
         fitted = LabelledVectors.of(vectors[rows], self.labels[rows], self.label_count)
+        fitted = fitted.balanced() if self.task.examples.is_skewed else fitted
         if len(self.named):
             fitted = fitted.with_prototypes(vectors[self.named], self.labels[self.named], weight=1.0)
         if pseudo is not None:
@@ -118,6 +120,7 @@ class Contrast:
         with one_thread_if(True):
             found = fit_logistic(fitted, penalties=(PENALTY,))
         counts = torch.bincount(self.labels[rows], minlength=self.label_count).double().clamp(min=1)
+        counts = torch.ones_like(counts) if self.task.examples.is_skewed else counts
         return with_priors(found.head, (counts / counts.sum()).tolist(), shares=found.shares)
 
     def vectors(self, fit: LayerFit, *, pile: Tensor | None = None) -> Tensor:

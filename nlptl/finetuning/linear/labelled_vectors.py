@@ -55,6 +55,12 @@ class LabelledVectors:
             weights=torch.cat([self.weights, self.weights.new_full((len(labels),), weight)]),
         )
 
+    def balanced(self) -> LabelledVectors:
+        """Return the rows with weights under which each label counts the same, and all rows as much as before."""
+        sums = self.label_weights()
+        factors = sums.sum() / (len(sums) * sums)
+        return dataclasses.replace(self, weights=self.weights * factors[self.labels])
+
     def label_weights(self) -> Tensor:
         """Return the summed weight of each label's rows (K,); DataError if a label has no row."""
         sums = self.weights.new_zeros(self.label_count).index_add(0, self.labels, self.weights)

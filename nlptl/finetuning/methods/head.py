@@ -77,6 +77,9 @@ class HeadOnly(GradientSettings, Method):
         vectors = vectors[first] if len(first) < len(examples) else vectors
         copies = torch.from_numpy(examples.groups.copies)
         rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
+        if examples.is_skewed:
+            rows = rows.balanced()
+            context.record.add_finding("skew", True, examples.skew_told(), warns=True)
         assert self.solver != "iterative"
         choice = choose_head(rows) if self.solver == "auto" else choose_head(rows, methods=(self.solver,))
         found = {"solver": choice.fitted.method, "strength": choice.fitted.strength}
@@ -85,4 +88,5 @@ class HeadOnly(GradientSettings, Method):
         head.fit_scale(vectors)
         write_head(choice.head, head)
         classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
-        return Fitted(classifier, choice.head.weights.numel() + len(choice.head.bias))
+        numbers = choice.head.weights.numel() + len(choice.head.bias)
+        return Fitted(classifier, numbers, balanced=examples.is_skewed)

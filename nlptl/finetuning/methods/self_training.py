@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
-from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.pretraining.views.view_settings import NgramView, ViewSettings, WordVectorView
@@ -75,6 +75,8 @@ class SelfTraining(Method):
         """Return the encoder with views of the pile under the head that self-training ends with."""
         from nlptl.finetuning.self_training.fit import with_pile
 
+        if given.head.hidden:
+            raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
         words = given.encoder.token_model.kind == "word_vectors"
         alone = self.teacher == "head" or (self.teacher == "auto" and words)
         method = HeadOnly(solver="logistic") if alone else Contrastive(precision=self.precision)

@@ -1,7 +1,8 @@
-"""Few examples whose words tell the labels better than the encoder does: then the words join the classifier.
+"""A classifier that the words join: where a comparison says so, or where few examples are told by their words.
 
-Both are compared by leaving one example out of a head over frozen vectors and of a classifier by words. Of 40 draws of 8 examples a
-label, from ten sets, in none the words joined; where a single word was the label (seven tasks, 28 draws) they joined in six.
+Few examples allow no comparison of methods. There the words and a head over frozen vectors are compared by leaving one example
+out of each. Of 40 draws of 8 examples a label, from ten sets, in none the words joined; where a single word was the label (seven
+tasks, 28 draws) they joined in six.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from nlptl.evaluation.calibration import log_losses
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.method import Fitted
+from nlptl.finetuning.words.joined import with_words
+from nlptl.finetuning.words.word_expert import WordExpert, fit_words
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
@@ -30,9 +33,6 @@ def with_deciding_words(
 
     Their log-loss must be lower than that of a head over the frozen vectors of `given`, and more of them must be right.
     """
-    from nlptl.finetuning.words.joined import with_words
-    from nlptl.finetuning.words.word_expert import fit_words
-
     first = torch.from_numpy(examples.groups.first)
     labels, copies = examples.label_ids[first], torch.from_numpy(examples.groups.copies)
     if int(examples.label_counts().min()) == 0 or fitted.classifier.head.hidden:
@@ -40,9 +40,7 @@ def with_deciding_words(
     vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
     with one_thread_if(True):
         head = fit_logistic(LabelledVectors.of(vectors, labels, examples.label_count, copies=copies))
-        words = fit_words(
-            examples.texts, examples.label_ids, examples.label_count, groups=examples.groups, seed=context.seed
-        )
+        words = words_of(examples, seed=context.seed, balanced=examples.is_skewed)
     if words is None or not bool(head.scored.any()):
         return fitted
     own, by_words = (
@@ -60,6 +58,33 @@ def with_deciding_words(
         f"of {len(labels)} examples, each held out once, they get {right_words} right, a head over the encoder {right}"
     )
     context.record.add_finding("words", {"weight": 1.0}, f"The words join the classifier: {held_out}.")
-    joined = with_words(fitted.classifier, words.view, own_weight=1.0, words_weight=1.0)
+    return _joined(fitted, words, weight=1.0)
+
+
+def with_chosen_words(weight: float, fitted: Fitted, examples: LabelledExamples, context: RunContext) -> Fitted:
+    """Return the fit, multiplied by a classifier by words to the power `weight` that a comparison chose; 0 leaves it as it is."""
+    if not weight:
+        return fitted
+    words = words_of(examples, seed=context.seed, balanced=examples.is_skewed)
+    if words is None:
+        return fitted
+    context.record.add_finding("words", {"weight": weight}, words.how)
+    return _joined(fitted, words, weight=weight)
+
+
+def words_of(examples: LabelledExamples, *, seed: int, balanced: bool) -> WordExpert | None:
+    """Return a classifier by the words of the examples; None where there is no word in them."""
+    return fit_words(
+        examples.texts,
+        examples.label_ids,
+        examples.label_count,
+        groups=examples.groups,
+        seed=seed,
+        balanced=balanced,
+    )
+
+
+def _joined(fitted: Fitted, words: WordExpert, *, weight: float) -> Fitted:
+    joined = with_words(fitted.classifier, words.view, own_weight=1.0, words_weight=weight)
     learnt = fitted.trainable_parameters + words.view.table.numel()
     return dataclasses.replace(fitted, classifier=joined, trainable_parameters=learnt)

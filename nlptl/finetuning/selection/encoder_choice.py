@@ -123,8 +123,10 @@ def remembered(
     """Return the choice of an interrupted stage, which is trained on, or make it and keep it."""
     state = checkpoints.newest() if checkpoints else None
     kept = state[1] if state and isinstance(state[1], dict) else {}
-    chosen = next((one for one in given.usable if one.weights.name == kept.get("chosen")), None)
-    if chosen is not None:
+    names = [one.weights.name for one in given.usable]
+    place = round(broadcast(float(names.index(kept["chosen"]) if kept.get("chosen") in names else -1)))
+    if place >= 0:
+        chosen = given.usable[place]
         return EncoderChoice(chosen, load(chosen.weights), kept["why"], kept["rows"], kept["skipped"])
     choice = choose(given)
     if checkpoints is not None and processes().is_main:

@@ -24,9 +24,9 @@ Code = Annotated[str, Field(min_length=1, max_length=60)]
 class EncoderLimits(Config):
     """Limits within which one of several encoders is chosen."""
 
-    max_milliseconds: float | None = Field(default=None, gt=0)
+    max_milliseconds: float | None = Field(default=None, gt=0, le=1e9)
     """Most milliseconds a text may take on this machine, measured on the labelled texts. null sets no limit."""
-    max_megabytes: float | None = Field(default=None, gt=0)
+    max_megabytes: float | None = Field(default=None, gt=0, le=1e9)
     """Most megabytes (a million bytes) the files of the weights may take. null sets no limit."""
     languages: tuple[Code, ...] = ()
     """Codes of languages that the encoder must know, such as [en, ja]. What is not known of an encoder counts as no."""
@@ -80,7 +80,7 @@ def candidates_of(names: Sequence[str], limits: EncoderLimits, *, where: str) ->
         try:
             weights = find_weights(name, None, where=where, offline=limits.offline)
         except NotAtHand as error:
-            skipped[name] = str(error).removeprefix(f"{where}.weights: {name}: ")
+            skipped[name] = re.sub("^is ", "it is ", str(error).removeprefix(f"{where}.weights: {name}: "))
             continue
         facts = facts_of(weights)
         if why := _breaches(facts, limits):

@@ -24,7 +24,7 @@ MIN_EXAMPLES, MIN_EXAMPLES_PER_LABEL = 100, 16  # from which methods are compare
 MIN_SELECTION_TEXTS, MIN_SELECTION_TEXTS_PER_LABEL = 100, 5  # of data.validation, from which they are compared on it
 MIN_EXAMPLES_ONE_SPLIT = 400  # from which one held-out part tells methods apart, and `full` is tried; below, two halves
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 1000
-FULL_EPOCHS = (4, 3, 2, 1)  # of the method `full`, the most that the time allows
+FULL_EPOCHS = 4  # of the method `full`, where the time allows them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +50,6 @@ class ExampleStatistics:
         held_out = _held_out_count(self.examples) if one_split else self.examples
         return self.validation >= MIN_SELECTION_TEXTS and (self.too_few or self.validation >= held_out)
 
-    @property
-    def worth_trying(self) -> list[str]:
-        """Methods to compare, the one to beat first."""
-        return ["contrastive", "head"] if self.examples < MIN_EXAMPLES_ONE_SPLIT else ["contrastive", "full", "head"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -77,7 +72,7 @@ class MethodChoice:
     scored: int = 0
     seconds: float = 0.0
     words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
-    rows: Sequence[int] = ()  # examples that the frozen head learns from, where the time does not allow all
+    learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
     classifier: TextClassifier | None = None  # trained in the comparison, where there is no time to train it again
 
 
@@ -133,7 +128,7 @@ def passes_of(
     *,
     names: float = 0.0,
     steps: int | None = None,
-    epochs: int = FULL_EPOCHS[0],
+    epochs: int = FULL_EPOCHS,
 ) -> float:
     """Return about how many forward passes over all examples one training by `method` costs.
 

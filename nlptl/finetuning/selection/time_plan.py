@@ -51,7 +51,7 @@ class PlannedTraining:
     """One method, as much of it as the time allows."""
 
     method: str
-    seconds: float  # of one training on all examples
+    seconds: float  # of one training on all examples, whose frozen vectors are at hand
     again: bool
     steps: int | None = None  # of contrastive; None: its own number
     epochs: int = 0  # of full
@@ -63,6 +63,7 @@ class TimePlan:
 
     trainings: Sequence[PlannedTraining]
     seconds: float
+    encoding: float  # seconds of them for the vectors of the frozen encoder, which all share
     head_examples: int  # that the frozen head learns from
 
     def sentence(self, work: Workload, minutes: float, spent: float) -> str:
@@ -86,15 +87,16 @@ def plan_within(seconds: float, work: Workload) -> TimePlan:
     for level in FEW if work.examples < MIN_EXAMPLES_ONE_SPLIT else MANY:
         trainings = _trainings(level, work)
         trials = sum(each.seconds * work.trained + work.scored * work.one_pass for each in trainings)
-        last = max((each.seconds for each in trainings if each.again and each.method != "head"), default=0.0)
-        total = words + trials + last
+        last = max(each.seconds for each in trainings) if level.again else 0.0
+        total = words + work.one_pass + trials + last
         if total <= seconds:
-            return TimePlan(trainings, total, work.examples)
+            return TimePlan(trainings, total, work.one_pass, work.examples)
     available = max(0.0, SHARE_OF_HEAD * seconds - words - work.scored * work.one_pass)
     least = min(work.examples, 4 * work.labels)
     count = max(least, min(work.examples, int(work.examples * available / max(work.one_pass, 1e-9))))
-    cost = work.one_pass * count / work.examples
-    return TimePlan([PlannedTraining("head", cost, again=True)], words + cost + work.scored * work.one_pass, count)
+    encoding = work.one_pass * count / work.examples
+    total = words + encoding + work.scored * work.one_pass
+    return TimePlan([PlannedTraining("head", 0.0, again=True)], total, encoding, count)
 
 
 def _trainings(level: Level, work: Workload) -> list[PlannedTraining]:
@@ -111,7 +113,7 @@ def _trainings(level: Level, work: Workload) -> list[PlannedTraining]:
     if level.epochs:
         passes = passes_of("full", work.examples, work.labels, epochs=level.epochs)
         found.append(PlannedTraining("full", passes * work.one_pass, level.again, epochs=level.epochs))
-    return [*found, PlannedTraining("head", work.one_pass, again=True)]
+    return [*found, PlannedTraining("head", 0.0, again=True)]
 
 
 def _told(training: PlannedTraining) -> str:

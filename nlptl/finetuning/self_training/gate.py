@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nlptl.finetuning.self_training.spaces import Space
+from nlptl.pretraining.views.space import Space
 
 PILE_TEXTS = 500  # of the pile that are compared; more change little
 MAX_SEPARATION = 0.75

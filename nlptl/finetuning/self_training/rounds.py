@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nlptl.finetuning.linear import LinearHead
-from nlptl.finetuning.self_training.spaces import Space
+from nlptl.pretraining.views.space import Space
 
 POWER = 0.5  # of the space of the encoder's own vectors: weak directions are raised, noise is not made equal to them
 SHRINKAGE = 0.3  # of the whitened features in the ridge regression
@@ -97,9 +97,9 @@ def _spread(scores: Tensor) -> Tensor:
 def _over_vectors(spaces: Sequence[Space], whitening: Space, head: LinearHead) -> LinearHead:
     """Return the head over the joined vectors (B, D) as they come, from one over whitened features."""
     by_feature = whitening.axes @ head.weights.T  # (F, K)
-    bias = head.bias - whitening.mean @ by_feature
+    bias = head.bias - whitening.centre @ by_feature
     parts = []
     for space, own in zip(spaces, torch.split(by_feature, [space.axes.shape[1] for space in spaces]), strict=True):
         parts.append(space.axes @ own)
-        bias = bias - space.mean @ parts[-1]
+        bias = bias - space.centre @ parts[-1]
     return LinearHead(torch.cat(parts).T, bias)

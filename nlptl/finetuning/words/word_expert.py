@@ -75,24 +75,26 @@ def fit_words(
     groups: DuplicateGroups,
     seed: int,
     terms: NgramTerms | None = None,
+    balanced: bool = False,
 ) -> WordExpert | None:
     """Return a classifier by words of `texts` with `label_ids` (n,); None where there is no word in them.
 
     Copies (`groups`) are held out together. Up to `MAX_TEXTS_IN_SPAN` distinct texts are left out singly, more in folds.
     Logits are divided by the temperature of the out-of-fold ones. `terms` are those of `texts` unless given.
+    Under `balanced` each label weighs the same.
     """
     terms = terms or ngram_terms(texts)
     if terms is None:
         return None
     rows = terms.weights(texts)
     fit = _in_span if len(groups.first) <= MAX_TEXTS_IN_SPAN else _on_sparse_rows
-    table, bias, logits, how = fit(rows, label_ids, label_count, groups, seed)
+    table, bias, logits, how = fit(rows, label_ids, label_count, groups, seed, balanced)
     view = View(terms, torch.from_numpy(np.ascontiguousarray(table, np.float32)), -torch.from_numpy(bias).float())
     return WordExpert(view, logits, f"Words and pairs of words, {rows.shape[1]:,} n-grams in all. {how}")
 
 
 def _in_span(
-    rows: csr_matrix, label_ids: Tensor, label_count: int, groups: DuplicateGroups, seed: int
+    rows: csr_matrix, label_ids: Tensor, label_count: int, groups: DuplicateGroups, seed: int, balanced: bool
 ) -> tuple[Floats, Floats, Tensor, str]:
     """Fit in coordinates (G, R) with the products of the distinct rows, which loses nothing (representer theorem)."""
     del seed  # leaving each text out draws nothing
@@ -101,7 +103,8 @@ def _in_span(
     kept = variances > MIN_VARIANCE_SHARE * variances[-1]
     axes, lengths = axes[:, kept], np.sqrt(variances[kept])
     vectors, copies = torch.from_numpy(axes * lengths), torch.from_numpy(groups.copies)
-    fit = fit_ridge(LabelledVectors.of(vectors, label_ids[groups.first], label_count, copies=copies))
+    labelled = LabelledVectors.of(vectors, label_ids[groups.first], label_count, copies=copies)
+    fit = fit_ridge(labelled.balanced() if balanced else labelled)
     head = fit.calibrated()
     table = distinct.T @ ((axes / lengths) @ head.weights.numpy().T)
     logits = (fit.out_of_fold_logits / fit.temperature).nan_to_num(0.0)
@@ -109,7 +112,7 @@ def _in_span(
 
 
 def _on_sparse_rows(
-    rows: csr_matrix, label_ids: Tensor, label_count: int, groups: DuplicateGroups, seed: int
+    rows: csr_matrix, label_ids: Tensor, label_count: int, groups: DuplicateGroups, seed: int, balanced: bool
 ) -> tuple[Floats, Floats, Tensor, str]:
     """Fit scikit-learn's logistic regression; stratified folds choose C and the temperature."""
     labels = label_ids.numpy()
@@ -118,22 +121,26 @@ def _on_sparse_rows(
     for strength in INVERSE_PENALTIES if splits else INVERSE_PENALTIES[:1]:
         logits = torch.zeros(len(labels), label_count, dtype=torch.float64)
         for one in splits:
-            table, bias = _logistic(rows[one.training], labels[one.training], label_count, strength)
+            table, bias = _logistic(rows[one.training], labels[one.training], label_count, strength, balanced)
             logits[one.held_out] = torch.from_numpy(rows[one.held_out] @ table + bias)
         temperature = fit_temperature(logits, label_ids)
         loss = float(log_losses(logits / temperature, label_ids).mean())
         found.append((loss, strength, temperature, logits / temperature))
     loss, strength, temperature, logits = min(found, key=lambda each: each[0])
-    table, bias = _logistic(rows, labels, label_count, strength)
+    table, bias = _logistic(rows, labels, label_count, strength, balanced)
     how = f"{len(splits)} folds of {len(labels)} examples chose C = {strength:g} (held-out log-loss {loss:.3f})."
     return table / temperature, bias / temperature, logits, how
 
 
-def _logistic(rows: csr_matrix, labels: NDArray[np.int64], label_count: int, strength: float) -> tuple[Floats, Floats]:
+def _logistic(
+    rows: csr_matrix, labels: NDArray[np.int64], label_count: int, strength: float, balanced: bool
+) -> tuple[Floats, Floats]:
     """Return table (T, K) and bias (K,) of one fit."""
     from sklearn.linear_model import LogisticRegression
 
-    fit = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(rows, labels)
+    fit = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None).fit(
+        rows, labels
+    )
     weights, bias = fit.coef_, fit.intercept_
     if len(weights) == 1:  # two labels have one row of weights, for the second of them
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])

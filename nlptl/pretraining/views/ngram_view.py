@@ -15,13 +15,12 @@ from nlptl.context import RunContext
 from nlptl.errors import DataError
 from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, joined_weights, new_vectorizer
 from nlptl.models.views import View
-from nlptl.pretraining.views.space import space_of
-from nlptl.pretraining.views.view_settings import NgramView
+from nlptl.pretraining.views.space import Space
+from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramView
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-COUNTED_CHARACTERS = 5_000_000  # of texts whose n-grams are counted: some seconds
 COMMON_TEXTS = 100  # texts from which on an n-gram must occur in two of them: one alone tells no texts alike
 MORE_DIRECTIONS = 10  # than wanted, since the leading ones are those of vectors that are not centred yet
 SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the last directions better, and take longer
@@ -49,14 +48,15 @@ def learn_ngram_view(
         wanted = min(settings.dim + MORE_DIRECTIONS, *weights.shape)
         _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed)
         directions = np.ascontiguousarray(rows.T, np.float32)  # (T, wanted)
-        space = space_of(weights @ directions, dim=settings.dim, length=length)
+        space = Space.of(torch.from_numpy(weights @ directions), directions=settings.dim, length=length)
     except ValueError:
         raise DataError(
             f"{where}: found no two texts of the pile that differ in n-grams which several texts share; a view of n-grams needs "
             "some. Add text."
         ) from None
-    table, centre = directions @ space.matrix, space.centre @ space.matrix
-    return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), torch.from_numpy(table), torch.from_numpy(centre))
+    axes = space.axes.float()
+    table, centre = torch.from_numpy(directions) @ axes, space.centre.float() @ axes
+    return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), table, centre)
 
 
 def _units(settings: NgramView) -> list[tuple[NgramUnit, tuple[int, int]]]:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.models.views import View
 
+AUTO_WORDS = 5_000_000  # of word vectors, to train on under `epochs: auto`
+COUNTED_CHARACTERS = 5_000_000  # of texts whose n-grams are counted: some seconds
+# What a view costs on two cores that nobody else uses; `auto` plans its time by it.
+CHARACTERS_A_WORD = 6
+SECONDS_TO_COMPILE, SECONDS_A_WORD_READ, SECONDS_A_WORD_LEARNT = 5.0, 1e-6, 1.5e-6
+SECONDS_A_CHARACTER_OF_NGRAMS = 6e-6
+
 Batches = Iterable[Sequence[str] | Any]  # lists of texts or Arrow string arrays
 Lengths = Annotated[list[Annotated[int, Field(ge=1, le=MAX_NGRAM)]], Field(min_length=2, max_length=2)]
 
@@ -59,6 +66,13 @@ class WordVectorView(Config):
 
         return learn_word_view(pile(), self, context, length=length).view
 
+    def seconds(self, *, pile: int, sample: int) -> float:
+        """Return about how long `learn` takes on two cores, by the characters of the pile and of the sample."""
+        del sample
+        words = pile / CHARACTERS_A_WORD
+        epochs = max(5, min(100, AUTO_WORDS / max(1.0, words))) if self.epochs == "auto" else self.epochs
+        return SECONDS_TO_COMPILE + words * (SECONDS_A_WORD_READ + epochs * SECONDS_A_WORD_LEARNT * self.dim / 100)
+
 
 class NgramView(Config):
     """Word and character n-grams, weighted by tf-idf of the pile, in their leading directions there."""
@@ -91,6 +105,11 @@ class NgramView(Config):
         from nlptl.pretraining.views.ngram_view import learn_ngram_view
 
         return learn_ngram_view(sample, self, context, length=length)
+
+    def seconds(self, *, pile: int, sample: int) -> float:
+        """Return about how long `learn` takes, by the characters of the pile and of the sample."""
+        del pile
+        return SECONDS_A_CHARACTER_OF_NGRAMS * min(sample, COUNTED_CHARACTERS)
 
 
 ViewSettings = Annotated[WordVectorView | NgramView, Field(discriminator="view")]

@@ -17,8 +17,8 @@ from nlptl.errors import DataError
 from nlptl.models.pooling import sif_weights
 from nlptl.models.view_terms import WordTerms, word_weights
 from nlptl.models.views import View
-from nlptl.pretraining.views.space import SPACE_TEXTS, space_of
-from nlptl.pretraining.views.view_settings import Batches, WordVectorView
+from nlptl.pretraining.views.space import SPACE_TEXTS, Space
+from nlptl.pretraining.views.view_settings import AUTO_WORDS, Batches, WordVectorView
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
 from nlptl.pretraining.word2vec.engine_choice import choose_engine
 from nlptl.pretraining.word2vec.engines import Callbacks, FloatArray, SkipGramTask
@@ -26,8 +26,6 @@ from nlptl.pretraining.word2vec.tokenizer import untrained_tokenizer
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-AUTO_WORDS = 5_000_000  # words to train on under `epochs: auto`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +62,13 @@ def learn_word_view(
         weights = _weights_of(corpus, np.random.default_rng(context.seed))
     table = vectors * sif_weights(torch.from_numpy(corpus.counts), settings.a).numpy()[:, None]
     try:
-        space = space_of(np.asarray(weights @ table), dim=settings.dim, length=length)
+        space = Space.of(torch.from_numpy(np.asarray(weights @ table)), directions=settings.dim, length=length)
     except ValueError:
         raise DataError(
             f"{where}: found no two texts of the pile that differ in their words; a view of word vectors needs some. Add text."
         ) from None
-    turned, centre = torch.from_numpy(table @ space.matrix), torch.from_numpy(space.centre @ space.matrix)
+    axes = space.axes.float()
+    turned, centre = torch.from_numpy(table) @ axes, space.centre.float() @ axes
     return LearntWords(View(WordTerms(tokenizer), turned, centre), list(corpus.words), vectors, corpus.counts)
 
 

@@ -32,7 +32,7 @@ from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
 from tests.models.tiny import LAYERS, tiny_encoder
 
-ARCHITECTURES = ("bert", "roberta", "distilbert", "electra", "modernbert")
+ARCHITECTURES = ("bert", "roberta", "distilbert", "electra", "mpnet", "modernbert")
 LORA = LoraAdapters(4, 8.0, 0.0, ("query", "value", "dense"), "lora", merge=False)
 FIXED: dict[str, Any] = {"epochs": 3, "l2": 0.1, "batch_size": 8}
 

@@ -71,7 +71,7 @@ def test_a_word_view_is_the_weighted_mean_of_distinct_words(learnt: LearntWords)
 
 def test_an_ngram_view_is_tfidf_in_its_leading_directions(ngrams: View) -> None:
     parts = [
-        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\b\w+\b", sublinear_tf=True),
+        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]", sublinear_tf=True),
         TfidfVectorizer(ngram_range=(2, 3), analyzer="char_wb", sublinear_tf=True),
     ]
     pile = np.hstack([part.fit_transform(PILE).toarray() for part in parts]) / np.sqrt(2)
@@ -124,7 +124,7 @@ def test_piles_that_say_nothing_are_told() -> None:
     assert str(caught.value) == (
         "here: found no two texts of the pile that differ in their words; a view of word vectors needs some. Add text."
     )
-    for texts in (["same text", "same text"], ["", "!"]):
+    for texts in (["same text", "same text"], ["", " "]):
         with pytest.raises(DataError) as caught:
             learn_ngram_view(texts, NgramView(), CONTEXT)
         assert str(caught.value) == (

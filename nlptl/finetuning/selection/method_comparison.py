@@ -1,0 +1,127 @@
+"""Comparison of the methods that labelled examples may support, planned to fit the time.
+
+Its outcome is a `MethodChoice`; `fitted_by` carries it out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from nlptl.context import Record, RunContext
+from nlptl.evaluation.held_out import split
+from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.selection import method_choice
+from nlptl.finetuning.selection.deciding_words import words_of
+from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+from nlptl.finetuning.selection.method_choice import Candidate, MethodChoice, MethodTrial, passes_of
+from nlptl.finetuning.selection.time_plan import PlannedTraining, TimePlan, Workload, plan_within
+from nlptl.models.classifier import TextClassifier
+from nlptl.models.views import View
+
+Methods = Mapping[str, Method]  # by their names
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionTask:
+    """Inputs of a choice."""
+
+    given: TextClassifier
+    examples: LabelledExamples
+    context: RunContext
+    speed: EncodingSpeed
+
+
+def compared(
+    methods_of: Callable[[TimePlan], Methods],
+    trial: MethodTrial,
+    task: SelectionTask,
+    seconds: float,
+    *,
+    minutes: float,
+) -> tuple[Method, MethodChoice]:
+    """Return the method that does best on the trial's texts, of those that a plan for so many `seconds` holds.
+
+    `methods_of` gives the methods at the size that the plan allows. `minutes` is what the user allows in all.
+    """
+    examples, seed = task.examples, task.context.seed
+    plan = _planned(trial, task, seconds, minutes=minutes)
+    quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
+    a_text = task.speed.seconds_for(examples.texts) / len(examples)
+    methods, enough = methods_of(plan), _some(examples, plan.head_examples, seed)
+    place = {row: number for number, row in enumerate(enough)}
+    learnt = examples if len(enough) == len(examples) else examples.select(enough)
+    learnt.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
+
+    def candidate(training: PlannedTraining) -> Candidate:
+        def train(rows: Sequence[int]) -> TextClassifier:
+            some = learnt.select([place[row] for row in rows if row in place])
+            return methods[training.method].fit(task.given, some, quiet).classifier
+
+        return Candidate(training.method, training.seconds, a_text, train, training.again)
+
+    def words(rows: Sequence[int]) -> View | None:
+        some = examples.select(rows)
+        found = words_of(some, seed=seed, balanced=examples.is_skewed)
+        return found.view if found else None
+
+    candidates = [candidate(training) for training in plan.trainings]
+    found = method_choice.by_trial(
+        candidates, trial, examples=len(examples), seconds=seconds - plan.encoding, words=words
+    )
+    return methods[found.method], dataclasses.replace(found, seconds=found.seconds + plan.encoding, learnt=learnt)
+
+
+def fitted_by(method: Method, choice: MethodChoice, task: SelectionTask) -> Fitted:
+    """Return what the method makes of all examples that it has time for, or what the comparison has trained."""
+    if choice.classifier is not None:
+        moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
+        return Fitted(choice.classifier, moved)
+    few = choice.learnt is not None and len(choice.learnt) < len(task.examples)
+    return method.fit(task.given, choice.learnt if few and choice.learnt else task.examples, task.context)
+
+
+def seconds_of_fit(choice: MethodChoice, task: SelectionTask) -> float:
+    """Return the estimated time of `fitted_by`."""
+    if choice.classifier is not None:
+        return 0.0
+    count, names = len(task.examples), texts_per_name(task.examples)
+    return task.speed.seconds_for(task.examples.texts) * passes_of(
+        choice.method, count, task.examples.label_count, names=names
+    )
+
+
+def texts_per_name(examples: LabelledExamples) -> float:
+    """Return how many labelled texts the sentences with a label's name are as long as."""
+    characters = sum(map(len, examples.texts)) / len(examples)
+    return sum(map(len, examples.sentences().texts)) / examples.label_count / max(1.0, characters)
+
+
+def _planned(trial: MethodTrial, task: SelectionTask, seconds: float, *, minutes: float) -> TimePlan:
+    """Return what is trained in so many seconds, which is told before anything starts."""
+    examples = task.examples
+    count = len(examples)
+    work = Workload(
+        examples=count,
+        labels=examples.label_count,
+        one_pass=task.speed.seconds_for(examples.texts),
+        characters=sum(map(len, examples.texts)),
+        names=texts_per_name(examples),
+        trained=sum(len(split.training) for split in trial.splits) / count,
+        scored=sum(len(split.texts) for split in trial.splits) / count,
+    )
+    plan = plan_within(seconds, work)
+    told = plan.sentence(work, minutes, 60 * minutes - seconds)
+    task.context.progress.say(told)
+    task.context.record.add_finding("time", {"seconds": plan.seconds}, told)
+    return plan
+
+
+def _some(examples: LabelledExamples, count: int, seed: int) -> list[int]:
+    """Return the row numbers of `count` examples, ascending, drawn with the shares of their labels."""
+    if count >= len(examples):
+        return list(range(len(examples)))
+    left_out = len(examples.groups.first) - count
+    kept = split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training
+    return [int(row) for row in kept]
