@@ -23,11 +23,11 @@ Ours gets the labels in words where the set's own are none (trec; stance's none 
 was seen; the others take no label names, as is their default. Piles of texts: pile.py. --dev develops: it scores on
 400 training rows other than the shots, with seeds from 1000 on, takes any --update in auto's place and publishes
 nothing. --disturbed says that other work ran beside: these seconds count for no bar. Every run is kept
-(runs/benchmarks/fewshot.jsonl), so that an interrupted one goes on; --forget ARM … runs these again; --resume takes
-up the published runs too, those for timing only on the same processor. A published run holds its predictions, two
-hexadecimal digits a text: the number of the label, and the probability of that label times 255 ("confidence"; not of
-all arms). SetFit and lr: pip install setfit==1.2.0 sentence-transformers. Where nlptl is not installed: PYTHONPATH=.
-python benchmarks/fewshot.py …. Writes benchmarks/results/fewshot.json.
+(runs/benchmarks/fewshot.jsonl), so that an interrupted one goes on; --forget ARM … runs these again (auto@8: with 8
+shots); --resume takes up the published runs too; times are compared on one processor alone. A published run holds its
+predictions, two hexadecimal digits a text: the number of the label, and the probability of that label times 255
+("confidence"; not of all arms). SetFit and lr: pip install setfit==1.2.0 sentence-transformers. Where nlptl is not
+installed: PYTHONPATH=. python benchmarks/fewshot.py …. Writes benchmarks/results/fewshot.json.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ import arms
 from fewshot_arms import AUTO, AUTO_ENCODERS, LR, LR_CV, SETFIT, TFIDF, TRAINER
 from fewshot_bars import bars_of
 from fewshot_options import Prepared, parsed, parser_of, prepared, suffix, take_up
-from fewshot_runs import Key, measure, published, scored, summarise
+from fewshot_runs import Key, earlier, measure, published, scored, summarise
 from fewshot_sets import DEV_SEEDS, SEEDS, SETS
 
 SHOTS = (8, 16, 64)
@@ -108,6 +108,7 @@ def publish(ready: Prepared, options: Any) -> Path:
         seeds=sorted({row["seed"] for row in rows}),
         rows=published(rows, ready.about),
         bars=bars_of(rows, ready.made),
+        notes=earlier(rows, AUTO),
     )
 
 

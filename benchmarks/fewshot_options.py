@@ -44,7 +44,7 @@ def parser_of(description: str | None, **more: dict[str, Any]) -> argparse.Argum
         dev={"action": "store_true", "help": "score on training rows; publishes nothing"},
         update={"type": json.loads, "help": 'with --dev, in auto\'s place: \'{"method": "head"}\''},
         disturbed={"action": "store_true", "help": "other work runs beside: the seconds count for no bar"},
-        forget={"nargs": "+", "default": [], "metavar": "ARM", "help": "drop the kept runs of these arms first"},
+        forget={"nargs": "+", "default": [], "metavar": "ARM[@SHOTS]", "help": "drop these kept runs first"},
         publish={"action": "store_true", "help": "run nothing, write the result of what is kept"},
         resume={"action": "store_true", "help": "begin with the runs in benchmarks/results, predictions and all"},
     )
@@ -81,7 +81,7 @@ def prepared(benchmark: str, options: Any) -> Prepared:
     if options.resume:
         resume(kept, name, about)
     if options.forget:
-        kept.forget(lambda key: key[-1] in options.forget)
+        kept.forget(lambda key: {key[-1], f"{key[-1]}@{key[2]}"} & set(options.forget) != set())
     made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
     settings = {"folder": str(folder), "device": device, "longest": longest}
     return Prepared(kept, made, about, settings, device, head, ending)

@@ -293,8 +293,9 @@ def corpus_encoding() -> str:
 
 
 def fewshot(name: str = "fewshot") -> str:
-    header, lines, notes = fewshot_tables.scores(result(name)["bars"])
-    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+    found = result(name)
+    header, lines, told = fewshot_tables.scores(found["bars"])
+    return markdown(header, lines) + f"\n{' '.join([told, *found.get('notes', [])])}\n" + made_on(name)
 
 
 def fewshot_bars(name: str = "fewshot") -> str:

@@ -124,7 +124,47 @@ def test_published_runs_are_taken_up_again(
     (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
     monkeypatch.setattr(results, "machine", lambda: {"cpu": "another"})
     elsewhere = json.loads(fewshot.main([*few, "--resume", "--publish"]).read_text())
-    assert elsewhere["rows"] == [row for row in published["rows"] if not row["timing"]]
+    assert elsewhere["rows"] == published["rows"]
+    is_enough, options = bench("fewshot_runs").is_enough, SimpleNamespace(setfit_minutes=30.0)
+    assert {row["timing"]: is_enough(row, options) for row in published["rows"]} == {False: True, True: False}
+
+
+def test_training_times_are_compared_on_one_processor_alone(bench: Any) -> None:
+    time_bar = bench("fewshot_bars").time_bar
+    runs = [
+        {"set": name, "shots": 8, "arm": arm, "seconds": seconds, "cpu": cpu}
+        for name, arm, seconds, cpu in (
+            ("cr", "setfit", 10.0, "old"), ("cr", "auto", 1.0, "old"),
+            ("trec", "setfit", 10.0, "old"), ("trec", "auto", 5.0, "new"), ("imdb", "auto", 5.0, "new"),
+        )
+    ]  # fmt: skip
+    (bar,) = time_bar(runs, 8)
+    assert (bar["name"].split(":")[0], bar["value"]) == ("8 shots, 1 sets", 0.1)
+    assert not time_bar(runs[2:], 8)
+    times = {"shots": 8, "arm": "auto", "cpu": "old", "date": "2020-01-01", "timing": True}
+    told = bench("fewshot_runs").earlier([times, {**times, "timing": False, "date": "2020-01-02"}], "auto")
+    assert told == ["The training times are those of 2020-01-01, on old."]
+
+
+def test_a_result_tells_which_runs_of_auto_are_older(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = common(sets_folder, "--splits", "1", "--arms", "auto", "lr")
+    fewshot.main([*few, "--shots", "4", "8"])
+    arms, results = bench("arms"), bench("results")
+    published = json.loads(fewshot.main([*few, "--publish"]).read_text())
+    (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
+    monkeypatch.setattr(results, "RESULTS", arms.SCRATCH)
+    (arms.SCRATCH / "fewshot-tiny.json").write_text(json.dumps({**published, "date": "2020-01-01", "rows": [
+        {key: found for key, found in row.items() if key != "date"} for row in published["rows"]
+    ]}))  # fmt: skip
+    fewshot.main([*few, "--shots", "8", "--resume", "--forget", "auto@8"])
+    result = json.loads(fewshot.main([*few, "--publish"]).read_text())
+    dates = {(row["arm"], row["shots"]): row["date"] for row in result["rows"]}
+    assert dates["auto", 4] == dates["lr", 4] == dates["lr", 8] == "2020-01-01" < dates["auto", 8]
+    told = "auto with 4 labels a class is that of 2020-01-01; the code has changed since."
+    assert result["notes"] == [told]
+    assert told in bench("tables").fewshot()
 
 
 def test_published_runs_of_other_versions_are_refused(
