@@ -56,7 +56,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "skipgram}",
             "skipgram, engine: gpuu}",
-            "p.yaml: stages.0.engine is 'gpuu', but must be one of auto, cpu, gpu, gensim. Did you mean 'gpu'?",
+            "p.yaml: stages.0.engine is 'gpuu', but must be one of auto, cpu, gpu, gensim, ppmi. Did you mean 'gpu'?",
         ),
         (
             "skipgram}",
@@ -67,8 +67,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "skipgram}",
             "skipgram, epoch: 5}",
             "p.yaml: stages.0.epoch is not a setting. Did you mean 'epochs'? Known here: stage, dim, window, negatives, "
-            "min_count, subsample, epochs, learning_rate, engine, deterministic, subwords, phrases, include_labelled, text, "
-            "vectors, continue_training.",
+            "min_count, subsample, epochs, learning_rate, engine, smoothing, deterministic, subwords, phrases, include_labelled, "
+            "text, vectors, continue_training.",
         ),
         (
             "stage: skipgram",
@@ -86,8 +86,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: finetune",
             "stage: finetune, update: {method: loro}",
-            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, auto. "
-            "Did you mean 'lora'?",
+            "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, self_training, "
+            "auto. Did you mean 'lora'?",
         ),
         (
             "labelled: train.csv}",

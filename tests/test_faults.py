@@ -135,7 +135,8 @@ def finetune(**settings: Any) -> dict[str, Any]:
         ),
         (
             {"update": {"method": "LoRA"}},
-            "update.method is 'LoRA', but must be one of head, partial, full, lora, contrastive, auto. Did you mean 'lora'?",
+            "update.method is 'LoRA', but must be one of head, partial, full, lora, contrastive, self_training, auto. "
+            "Did you mean 'lora'?",
         ),
         ({"update": {"method": "head", "folds": "many"}}, "update.folds is 'many', but must be a whole number."),
     ],

@@ -89,7 +89,7 @@ class Auto(Method):
         from nlptl.finetuning.selection.deciding_words import with_chosen_words
         from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
         from nlptl.finetuning.selection.method_choice import too_few
-        from nlptl.finetuning.selection.method_comparison import SelectionTask, fitted_by, seconds_of_fit
+        from nlptl.finetuning.selection.method_comparison import SelectionTask, fitted_by
 
         speed = EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
         reading = self._reading(given, examples, context, speed)
@@ -98,8 +98,8 @@ class Auto(Method):
         context.record.add_finding("update", choice.method, choice.why)
         fitted = with_chosen_words(choice.words_weight, fitted_by(method, choice, task), examples, context)
         if too_few(len(examples), examples.label_count):
-            spent = reading.seconds + choice.seconds + seconds_of_fit(choice, task)
-            fitted = self._with_more_than_labels(fitted, choice, task, 60 * self.minutes - spent)
+            left = 60 * self.minutes - reading.seconds - choice.seconds
+            fitted = self._with_more_than_labels(fitted, choice, task, left)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
@@ -108,14 +108,18 @@ class Auto(Method):
     def _with_more_than_labels(
         self, fitted: Fitted, choice: MethodChoice, task: SelectionTask, seconds: float
     ) -> Fitted:
-        """Return the fit to few examples with what the pile and their words tell beside them."""
+        """Return the fit to few examples with what the pile and their words tell beside them.
+
+        The fit itself has taken a part of the `seconds`.
+        """
         from nlptl.finetuning.selection.deciding_words import with_deciding_words
+        from nlptl.finetuning.selection.method_comparison import seconds_of_fit
         from nlptl.finetuning.selection.pile_time import pile_within
         from nlptl.finetuning.self_training.fit import with_pile
 
         given, examples, context = task.given, task.examples, task.context
         if self.reads_unlabelled and examples.unlabelled is not None:
-            use = pile_within(seconds, SelfTraining().use(), task)
+            use = pile_within(seconds - seconds_of_fit(choice, task), SelfTraining().use(), task)
             fitted = with_pile(fitted, given, examples, use, context) if use else fitted
         if given.encoder.token_model.kind == "word_vectors" or choice.scored:  # validation texts have decided on words
             return fitted

@@ -98,7 +98,10 @@ def test_the_gate_closes_where_held_out_texts_speak_against_the_pile(
 
 def test_a_head_has_the_shares_of_the_examples_whatever_else_it_is_fitted_to() -> None:
     made: Any = SimpleNamespace(
-        label_count=2, labels=torch.tensor([0, 1, 1, 1, 1, 0, 1] + [0] * 6), named=torch.tensor([5, 6])
+        label_count=2,
+        labels=torch.tensor([0, 1, 1, 1, 1, 0, 1] + [0] * 6),
+        named=torch.tensor([5, 6]),
+        task=SimpleNamespace(examples=SimpleNamespace(is_skewed=False)),
     )
     vectors = torch.ones(13, 3)  # which tell nothing
     rows, pseudo = torch.arange(5), (torch.arange(7, 13), torch.zeros(6, dtype=torch.int64))
