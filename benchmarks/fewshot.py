@@ -52,11 +52,11 @@ ALL, TIMED = (LR, LR_CV, TFIDF, SETFIT, TRAINER, AUTO), (SETFIT, AUTO)
 def main(argv: Sequence[str]) -> Path | None:
     options = read_options(argv)
     ready = prepared("fewshot", options)
+    keys = plan(options)
+    take_up(keys, ready, "pile")
     if options.publish:
         return publish(ready, options)
     arms.begin("about 20 minutes a split at 8 shots and 4 hours at 64, most of it SetFit's, on two quiet cores")
-    keys = plan(options)
-    take_up(keys, ready, "pile")
     summarise(measure(keys, ready.kept, ready.made, options, ready.settings, lambda *_: None))
     return None
 

@@ -37,8 +37,9 @@ def promised(compared: Compared, shots: int) -> list[arms.Row]:
     ]  # fmt: skip
     bars = [bar for first, second, promise in means for bar in mean_bar(compared, shots, first, second, promise)]
     bars += worst_bar(compared.differences(shots, SETFIT, AUTO), shots, f"{AUTO} less {SETFIT}", WORST)
-    better = f"{AUTO} less the better of {' and '.join(BASELINES)}"
-    bars += worst_bar(less_the_best(compared, shots, BASELINES), shots, better, 0.0)
+    ran = [arm for arm in BASELINES if any(compared.shared((name, shots), AUTO, arm) for name in EVERY)]
+    better = f"{AUTO} less the better of {' and '.join(ran)}" if len(ran) > 1 else f"{AUTO} less {''.join(ran)}"
+    bars += worst_bar(less_the_best(compared, shots, ran), shots, better, 0.0)
     return bars + calibration_bars(compared, shots)
 
 
@@ -48,7 +49,7 @@ def less_the_best(compared: Compared, shots: int, baselines: Sequence[str]) -> d
     for name in EVERY:
         where = (name, shots)
         seeds = compared.shared(where, AUTO, *baselines)
-        if seeds:
+        if seeds and baselines:
             best = max((compared.draws(where, arm, seeds) for arm in baselines), key=lambda draws: float(draws[0]))
             found[name] = compared.draws(where, AUTO, seeds) - best
     return found

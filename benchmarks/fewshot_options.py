@@ -88,12 +88,16 @@ def prepared(benchmark: str, options: Any) -> Prepared:
 
 
 def take_up(keys: Sequence[Key], ready: Prepared, other: str) -> None:
-    """Keep the runs of auto without a pile that the `other` benchmark keeps, since they are the same."""
+    """Keep the runs of auto without a pile that the `other` benchmark keeps, since they are the same.
+
+    They take the place of runs that were published before.
+    """
     others = arms.kept_rows(ready.result_name(other), ready.head)
     for key in keys:
         row = others.get(json.dumps(list(key.parts())))
-        wanted = key.arm.split(" ")[0] == AUTO and not key.timing and ready.kept.find(*key.parts()) is None
-        if wanted and row is not None:
+        own = ready.kept.find(*key.parts())
+        older = own is None or ("date" in own and row is not None and "date" not in row)
+        if row is not None and older and key.arm.split(" ")[0] == AUTO and not key.timing:
             ready.kept.add(row, *key.parts())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -139,12 +140,13 @@ def earlier(rows: Sequence[arms.Row], arm: str) -> list[str]:
     own = [row for row in rows if row["arm"] == arm]
     newest = max((row["date"] for row in own), default="")
     old = [row for row in own if row["date"] < newest]
-    shots = sorted({(row["date"], row["shots"]) for row in old if not row["timing"]})
+    counts = Counter((row["date"], row["shots"]) for row in old if not row["timing"])
+    every = Counter(row["shots"] for row in own if not row["timing"])
     times = sorted({(row["date"], row["cpu"]) for row in old if row["timing"]})
-    told = [
-        f"{arm} with {count} labels a class is that of {date}; the code has changed since." for date, count in shots
-    ]
-    return told + [f"The training times are those of {date}, on {cpu}." for date, cpu in times]
+    return [
+        f"{count} of {every[shots]} runs of {arm} with {shots} labels a class are those of {date}; the code has changed since."
+        for (date, shots), count in sorted(counts.items())
+    ] + [f"The training times are those of {date}, on {cpu}." for date, cpu in times]
 
 
 def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:

@@ -117,8 +117,17 @@ def publish(ready: Prepared, options: Any) -> Path:
         seeds=sorted({row["seed"] for row in rows}),
         rows=published(rows, ready.about),
         bars=bars_of(rows, peers, ready.made),
-        notes=[CAPPED],
+        notes=[CAPPED, *not_measured(rows)],
     )
+
+
+def not_measured(rows: Sequence[arms.Row]) -> list[str]:
+    """Return a sentence that names the parts without runs, if there are any."""
+    ran = {"seconds" if row["timing"] else row["arm"] for row in rows}
+    missing = [
+        part for part, what in (("skew", AUTO_SKEWED), ("gate", AUTO_OPEN), ("seconds", "seconds")) if what not in ran
+    ]
+    return [f"Not measured: the part{'s' * (len(missing) > 1)} {', '.join(missing)}."] if missing else []
 
 
 def peer_runs(name: str, ready: Prepared) -> list[arms.Row]:

@@ -162,7 +162,7 @@ def test_a_result_tells_which_runs_of_auto_are_older(
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
     dates = {(row["arm"], row["shots"]): row["date"] for row in result["rows"]}
     assert dates["auto", 4] == dates["lr", 4] == dates["lr", 8] == "2020-01-01" < dates["auto", 8]
-    told = "auto with 4 labels a class is that of 2020-01-01; the code has changed since."
+    told = "2 of 2 runs of auto with 4 labels a class are those of 2020-01-01; the code has changed since."
     assert result["notes"] == [told]
     assert told in bench("tables").fewshot()
 

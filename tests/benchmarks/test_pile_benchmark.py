@@ -131,6 +131,7 @@ def test_setfits_published_runs_are_compared_on_the_same_tests(pile: Any, bench:
     (folder / "fewshot.json").write_text(json.dumps({"rows": peers}), encoding="utf-8")
     result = json.loads(pile.main(common(sets_folder, "--publish")).read_text())
     assert {row["arm"] for row in result["rows"]} == {"auto", "auto+pile"}
+    assert result["notes"][1:] == ["Not measured: the parts skew, gate, seconds."]
     (mean,) = [bar for bar in result["bars"] if "auto+pile less setfit" in bar["name"]]
     assert mean["name"] == "8 shots, mean of 1 sets: auto+pile less setfit, points"
     assert (mean["splits"], mean["at_least"], mean["stretch"]) == ([1, 1], 7.0, 9.0)
@@ -159,6 +160,9 @@ def test_runs_without_a_pile_serve_both_benchmarks(
     (bench("arms").SCRATCH / "fewshot-tiny.jsonl").unlink()
     bench("fewshot").main(few)
     assert len(asked) == 2  # and the other way round
+    kept = bench("arms").SCRATCH / "fewshot-tiny.jsonl"
+    kept.write_text(kept.read_text().replace('"score": 0.5', '"date": "2020-01-01", "score": 0.1'))
+    assert [row["score"] for row in json.loads(bench("fewshot").main([*few, "--publish"]).read_text())["rows"]] == [0.5]
     pile.main([*few[:5], "imdb", "--splits", "1", "--parts", "sets", "--dev", "--update", "{}"])
     assert [arm for arm, _, _ in asked[2:]] == ["auto", "auto+pile"]  # of other settings, so none is taken up
 
