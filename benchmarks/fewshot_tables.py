@@ -87,7 +87,9 @@ def ranged(bar: dict[str, Any]) -> str:
     if "splits" not in bar:
         return told
     least, most = bar["splits"]
-    return f"{told}, {least} splits" if least == most else f"{told}, {least} to {most} splits"
+    if least == most:
+        return f"{told}, {least} split{'s' * (least != 1)}"
+    return f"{told}, {least} to {most} splits"
 
 
 def promise(bar: dict[str, Any]) -> str:

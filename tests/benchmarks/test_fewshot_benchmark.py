@@ -104,7 +104,7 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     assert "imdb with 8 shots to 1 minutes (5 of 9 steps, 1 of 1 splits)" in table
     promises = bench("tables").fewshot_bars()
     assert "| at most 0.12: met |" in promises
-    assert "], 1 splits |" in promises
+    assert "], 1 split |" in promises
     assert "imdb with 8 shots to 1 minutes" in promises
 
 
