@@ -104,6 +104,12 @@ class Method(Config, ABC):
         """Return the classifier that predicts where there are no labelled examples; `given` by default."""
         return given
 
+    def after_names(
+        self, fitted: Fitted, given: TextClassifier, examples: LabelledExamples, context: RunContext
+    ) -> Fitted:
+        """Return what follows a classifier by the labels' names alone, which came of `given`; itself by default."""
+        return fitted
+
     @abstractmethod
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a new classifier that has learnt the examples, at their shares of labels; `given` stays as it is."""

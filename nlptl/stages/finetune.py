@@ -126,7 +126,8 @@ class FineTune(Stage):
         told = f"No labelled examples: texts get the label whose name is nearest to them (zero-shot){told}."
         context.record.add_finding("choice", "zero-shot", told)
         sentences = examples.sentences(self.update.templates_of_names)
-        return Fitted(zero_shot_classifier(given, sentences), trainable_parameters=0)
+        fitted = Fitted(zero_shot_classifier(given, sentences), trainable_parameters=0)
+        return self.update.after_names(fitted, given, examples, context)
 
 
 def _learnt_shares(fitted: Fitted, examples: LabelledExamples) -> Tensor:

@@ -84,6 +84,21 @@ class Auto(Method):
             given, examples, context, EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
         ).classifier
 
+    def after_names(
+        self, fitted: Fitted, given: TextClassifier, examples: LabelledExamples, context: RunContext
+    ) -> Fitted:
+        """Return what as much of the pile as the time allows makes of a classifier by the labels' names."""
+        from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+        from nlptl.finetuning.selection.method_comparison import SelectionTask
+        from nlptl.finetuning.selection.pile_time import pile_within
+        from nlptl.finetuning.self_training.fit import with_pile
+
+        if not self.reads_unlabelled or examples.unlabelled is None:
+            return fitted
+        task = SelectionTask(given, examples, context, EncodingSpeed(given, examples.texts))
+        use = pile_within(60 * self.minutes, SelfTraining().use(), task)
+        return with_pile(fitted, given, examples, use, context) if use else fitted
+
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the classifier of the method that the labels can support; the record tells why it was chosen."""
         from nlptl.finetuning.selection.deciding_words import with_chosen_words

@@ -26,8 +26,9 @@ VIEWS: tuple[ViewSettings, ...] = (WordVectorView(min_count=5), NgramView(dim=40
 class SelfTraining(Method):
     """A classifier of the labelled texts gives the pile soft labels; a linear head learns them from more views of a text.
 
-    The views are the encoder's own vectors and what the pile's words tell, which the encoder need not know. The head of one
-    round teaches the next. In the end there is one linear head over all views. It is made for 2 to 20 labels.
+    Without labelled texts the classifier by the labels' names gives them. The views are the encoder's own vectors and what the
+    pile's words tell, which the encoder need not know. The head of one round teaches the next. In the end there is one linear
+    head over all views. It is made for 2 to 20 labels.
     """
 
     needs_linear_head: ClassVar[bool] = True
@@ -37,7 +38,7 @@ class SelfTraining(Method):
     teacher: Literal["auto", "contrastive", "head"] = "auto"
     """What learns the labelled texts first. contrastive: as the method of this name. head: logistic regression over the frozen
     encoder, much faster and less right. auto: contrastive over a transformer, head over word vectors."""
-    texts: int = Field(default=10_000, ge=10, le=1_000_000)
+    texts: int = Field(default=10_000, ge=200, le=1_000_000)
     """How many texts of the pile teach the head, drawn at random. More tell more and take longer: each is encoded once. The
     views of words are learnt on the whole pile."""
     rounds: int = Field(default=8, ge=1, le=100)
@@ -81,6 +82,14 @@ class SelfTraining(Method):
         alone = self.teacher == "head" or (self.teacher == "auto" and words)
         method = HeadOnly(solver="logistic") if alone else Contrastive(precision=self.precision)
         return with_pile(method.fit(given, examples, context), given, examples, self.use(), context)
+
+    def after_names(
+        self, fitted: Fitted, given: TextClassifier, examples: LabelledExamples, context: RunContext
+    ) -> Fitted:
+        """Return what the pile makes of a classifier by the labels' names."""
+        from nlptl.finetuning.self_training.fit import with_pile
+
+        return fitted if examples.unlabelled is None else with_pile(fitted, given, examples, self.use(), context)
 
     def use(self) -> PileUse:
         """Return what self-training takes of these settings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
+from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.self_training import SelfTraining
 from nlptl.finetuning.self_training import fit
 from nlptl.models.classifier import TextClassifier
@@ -73,9 +76,11 @@ def test_the_pile_tells_what_the_labels_cannot(even: TextData, taught: tuple[Tex
     assert accuracy(alone, test) < 0.65
     assert accuracy(taught[0], test) > 0.85
     record = taught[1].record
-    assert record.sentences[-1] == (
+    shares = record.report["pile"]["shares"]
+    found = ", ".join(f"{label} {100 * shares[label]:.0f} %" for label in sorted(shares, key=shares.get, reverse=True))
+    assert record.warnings[-1] == (
         "The pile is used: a linear head learnt the classifier's answers to 600 of its texts, seen by the encoder and by 1 view "
-        "of its own words."
+        f"of its own words. Found in it: {found}."
     )
     assert {key: record.report["pile"][key] for key in ("used", "texts", "views")} == {
         "used": "self-training",
@@ -136,11 +141,11 @@ def test_a_pile_of_another_kind_is_left_out() -> None:
     [
         (
             topics(150, seed=1)[0] * 2,
-            "it has 150 different texts beside the labelled ones, and 200 are the fewest that help",
+            "it has 150 different texts beside the labelled ones, and 200 are the fewest that help; add texts",
         ),
         (
             topics(8, seed=2)[0] * 40,
-            "it has 0 different texts beside the labelled ones, and 200 are the fewest that help",
+            "it has 0 different texts beside the labelled ones, and 200 are the fewest that help; add texts",
         ),
         ([f"unheard{number}" for number in range(200)], "the encoder gives all its texts the same vector"),
     ],
@@ -229,3 +234,31 @@ def test_settings_that_cannot_be_are_refused(even: TextData) -> None:
             "finetune.update: self_training needs a linear head, but the classification head has a hidden layer of 4 units. Set "
             "hidden: 0 in classification_head, or choose another update."
         )
+
+
+def test_names_alone_teach_on_the_pile_too() -> None:
+    pile = topics(400, seed=1)[0]
+    names = {label: " ".join(f"{label}{word}" for word in range(20)) for label in ("sport", "trade")}
+    data = TextData(unlabelled=pile, label_names=names)
+    given = given_for(data)
+    alone, _ = run(data, {"method": "head"}, given=given)
+    taught, context = run(data, SELF_TRAINING, given=given)
+    assert context.record.report["choice"] == "zero-shot"
+    assert context.record.report["pile"]["texts"] == len(set(pile))
+    test = topics(300, seed=4)
+    assert accuracy(taught, test) > accuracy(alone, test) + 0.1
+    assert run(data, {"method": "auto"}, given=given)[1].record.report["pile"]["used"] == "self-training"
+
+
+def test_a_classifier_that_knows_one_answer_teaches_nothing() -> None:
+    data = TextData(unlabelled=topics(400, seed=1)[0], labelled=topics(24, seed=2))
+    given = given_for(data)
+    biased = copy.deepcopy(given)
+    with torch.no_grad():
+        biased.head.last_linear.bias.copy_(torch.tensor([9.0, 0.0]))
+    context = RunContext(seed=3, device="cpu")
+    examples = LabelledExamples.of(data, given.labels)
+    found = fit.with_pile(Fitted(biased, 0), given, examples, SelfTraining().use(), context)
+    assert found.classifier is biased
+    told = f"The pile is left out: the classifier gives all its texts the label {given.labels[0]!r}."
+    assert context.record.warnings == [told]
