@@ -46,6 +46,7 @@ class LabelledExamples:
     validation: ValidationExamples | None = None
     label_names: LabelNames | None = None  # what the labels mean in words, where the user says so
     unlabelled: TextTable | None = None  # the pile
+    whole_counts: Tensor | None = None  # (K,) of the labels among all examples, where these were drawn evenly from them
     _vectors: dict[int, tuple[Encoder, Tensor]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -91,26 +92,33 @@ class LabelledExamples:
 
     def label_shares(self, *, balanced: bool = False) -> Tensor:
         """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least."""
-        counts = self.label_counts().double().clamp(min=1, max=1 if balanced else None)
+        counts = self._whole_counts().double().clamp(min=1, max=1 if balanced else None)
         return counts / counts.sum()
 
     @property
     def is_skewed(self) -> bool:
         """Whether one label has most of the examples and another so few that a classifier would hardly predict it."""
-        counts = self.label_counts()
-        lopsided = float(counts.max()) >= SKEWED_SHARE * len(self.texts)
+        counts = self._whole_counts()
+        lopsided = float(counts.max()) >= SKEWED_SHARE * int(counts.sum())
         return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
 
-    def skew_told(self) -> str:
-        """Return the sentence that tells how a skew is met."""
+    def skew_told(self, *, pile: bool) -> str:
+        """Return what tells how a skew is met; `pile` says that the shares of the labels are those found there."""
+        from nlptl.finetuning.probabilities import priors_told
+
         counts = self.label_counts().tolist()
         usual, rare = counts.index(max(counts)), counts.index(min(counts))
-        share = counts[usual] / len(self.texts)
+        same = "weigh the same"
+        if pile:
+            same = "weighed the same until the pile joined; the probabilities are at the shares found there"
         return (
             f"{counts[usual]} of the {len(self.texts)} examples have the label {self.labels[usual]}, and {counts[rare]} the label "
-            f"{self.labels[rare]}, so all labels weigh the same. For probabilities at the shares of the examples set priors, with "
-            f"{self.labels[usual]}: {share:.2f}."
+            f"{self.labels[rare]}, so all labels {same}. For probabilities at the shares of the examples set "
+            f"{priors_told(self.labels, self.label_shares().tolist())}."
         )
+
+    def _whole_counts(self) -> Tensor:
+        return self.label_counts() if self.whole_counts is None else self.whole_counts
 
     def sentences(self, templates: Sequence[str] = TEMPLATES) -> LabelSentences:
         """Return the sentences that name the labels; none where a name says nothing."""
@@ -124,7 +132,8 @@ class LabelledExamples:
         ids = self.label_ids[chosen]
         groups = duplicate_groups(texts, ids.tolist())
         known = {key: (encoder, vectors[chosen]) for key, (encoder, vectors) in self._vectors.items()}
-        return LabelledExamples(texts, ids, self.labels, groups, label_names=self.label_names, _vectors=known)
+        names, counts = self.label_names, self.whole_counts
+        return LabelledExamples(texts, ids, self.labels, groups, label_names=names, whole_counts=counts, _vectors=known)
 
     def frozen_vectors(self, encoder: Encoder, *, progress: Progress | None = None) -> Tensor:
         """Return the sentence vectors (n, D) of an encoder that does not learn, on the CPU.

@@ -36,6 +36,8 @@ class Fitted:
     """Correction that the probabilities may still get."""
     balanced: bool = False
     """Whether every label weighed the same, whatever its share of the examples."""
+    met_skew: bool = False
+    """Whether every label weighed the same because the examples are skewed, which is to be told."""
     shares: tuple[float, ...] | None = None
     """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
+import re
 from typing import TYPE_CHECKING, Literal
 
-from nlptl.config import did_you_mean
+from nlptl.config import did_you_mean, dump_yaml
 from nlptl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 MIN_VALIDATION_TEXTS = 20  # from which they correct probabilities
 MAX_WEIGHT = 5.0  # of a validation text whose label is rare there
+MAX_SUM_ERROR = 1e-3  # by which given shares may miss 1 in all
+MAX_PRIORS_TOLD = 4  # labels, whose shares a sentence can hold
 UNCALIBRATED_STRENGTH = 2.0  # prior strength, in texts, of probabilities that were never calibrated
 
 Priors = Literal["observed", "uniform"] | dict[str, float]
@@ -99,12 +103,35 @@ def check_priors(priors: Priors, labels: Sequence[str], *, where: str) -> None:
             )
     missing = [label for label in labels if label not in priors]
     total = sum(priors.values())
-    if missing or abs(total - 1) > 1e-3:
+    if missing or abs(total - 1) > MAX_SUM_ERROR:
         found = f"no share for {missing[0]!r}" if missing else f"shares that sum to {total:g}"
         raise ConfigError(
             f"{where}.priors: found {found}; expected a share for each label, 1 in all. Correct the shares, or write "
             "observed or uniform."
         )
+
+
+def priors_told(labels: Sequence[str], shares: Sequence[float]) -> str:
+    """Return the setting `priors` for the `shares` of the labels, as a pipeline has it; its form alone for many labels."""
+    if len(labels) > MAX_PRIORS_TOLD:
+        return "priors: {LABEL: SHARE, ...}, a share for each label, 1 in all"
+    digits = 2
+    while not _are_priors(numbers := [f"{share:.{digits}f}" for share in shares]):
+        digits += 1
+    pairs = zip(map(_as_key, labels), numbers, strict=True)
+    return f"priors: {{{', '.join(f'{label}: {number}' for label, number in pairs)}}}"
+
+
+def _are_priors(numbers: Sequence[str]) -> bool:
+    """Say whether rounded shares are all above 0 and close enough to 1 in all."""
+    found = [float(number) for number in numbers]
+    return min(found) > 0 and abs(sum(found) - 1) < MAX_SUM_ERROR / 2
+
+
+def _as_key(label: str) -> str:
+    """Return a label as a key of YAML within braces, in quotes where it is not surely read as this text."""
+    plain = re.fullmatch(r"[^\W\d_][\w-]*", label) and dump_yaml({label: 1}) == f"{label}: 1\n"
+    return label if plain else json.dumps(label, ensure_ascii=False)
 
 
 def at_priors(classifier: TextClassifier, priors: Priors, learnt: Tensor) -> TextClassifier:

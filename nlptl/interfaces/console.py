@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nlptl.progress import Progress, Task
 
 BAR_AFTER = 2.0  # seconds of work before its bar appears
+RATE_AFTER = 1.0  # seconds of work before its rate is worth telling
 LINE_EVERY = (10.0, 600.0)  # seconds between plain lines: at first, and at most as the work gets longer
 
 
@@ -48,28 +49,28 @@ class LineProgress:
 class _LineTask:
     def __init__(self, progress: LineProgress, name: str, total: float | None, unit: str) -> None:
         self._progress, self._name, self._total, self._unit = progress, name, total, unit
-        self._begin, self._done, self._note = time.monotonic(), 0.0, ""
+        self._begin, self._pace, self._note = time.monotonic(), _Pace(), ""
         self._next = self._begin + LINE_EVERY[0]
 
     def advance(self, amount: float, note: str = "") -> None:
-        self._done += amount
         self._note = note or self._note
         now = time.monotonic()
-        if now >= self._next and self._done:
-            seconds = now - self._begin
-            self._next = now + min(LINE_EVERY[1], max(LINE_EVERY[0], seconds / 2))
-            parts = [_rate(self._done, seconds, self._unit)]
+        self._pace.advance(amount, now)
+        seconds = self._pace.seconds(now)
+        if now >= self._next and self._pace.done and seconds >= RATE_AFTER:
+            self._next = now + min(LINE_EVERY[1], max(LINE_EVERY[0], (now - self._begin) / 2))
+            parts = [_rate(self._pace.done, seconds, self._unit)]
             if self._total:
-                parts.insert(0, f"{min(100, 100 * self._done / self._total):.0f} %")
-                parts.append(f"{clock(max(0.0, self._total - self._done) * seconds / self._done)} left")
+                parts.insert(0, f"{min(100, 100 * self._pace.done / self._total):.0f} %")
+                parts.append(f"{clock(max(0.0, self._total - self._pace.done) * seconds / self._pace.done)} left")
             self._progress.say(f"{self._name}: " + ", ".join([*parts, self._note] if self._note else parts))
 
     def close(self) -> None:
         seconds = time.monotonic() - self._begin
         if seconds >= LINE_EVERY[0]:
-            rate = _rate(self._done, seconds, self._unit)
-            unit = self._unit.removesuffix("s") if self._done == 1 else self._unit
-            self._progress.say(f"{self._name}: done, {human(self._done)} {unit} in {clock(seconds)} ({rate})")
+            rate = _rate(self._pace.done, seconds, self._unit)
+            unit = self._unit.removesuffix("s") if self._pace.done == 1 else self._unit
+            self._progress.say(f"{self._name}: done, {human(self._pace.done)} {unit} in {clock(seconds)} ({rate})")
 
 
 class BarProgress:
@@ -105,16 +106,34 @@ class BarProgress:
 class _BarTask:
     def __init__(self, bar: RichBar, identity: TaskID, unit: str) -> None:
         self._bar, self._identity, self._unit = bar, identity, unit
-        self._begin, self._done, self._note = time.monotonic(), 0.0, ""
+        self._begin, self._pace, self._note = time.monotonic(), _Pace(), ""
 
     def advance(self, amount: float, note: str = "") -> None:
-        self._done += amount
         self._note = note or self._note
-        seconds = time.monotonic() - self._begin
-        if seconds >= BAR_AFTER:
+        now = time.monotonic()
+        self._pace.advance(amount, now)
+        if now - self._begin >= BAR_AFTER:
             self._bar.start()  # does nothing once it has started
-        rate = _rate(self._done, seconds, self._unit)
+        seconds = self._pace.seconds(now)
+        rate = _rate(self._pace.done, seconds, self._unit) if seconds >= RATE_AFTER else ""
         self._bar.update(self._identity, advance=amount, rate=rate, note=self._note)
+
+
+class _Pace:
+    """Work that is done, and since when. A first advance of nothing says that the work, such as compiling, before it is over."""
+
+    def __init__(self) -> None:
+        self.done, self._begin = 0.0, time.monotonic()
+        self._is_first = True
+
+    def advance(self, amount: float, now: float) -> None:
+        if self._is_first and not amount:
+            self._begin = now
+        self._is_first = False
+        self.done += amount
+
+    def seconds(self, now: float) -> float:
+        return now - self._begin
 
 
 def _rate(amount: float, seconds: float, unit: str) -> str:

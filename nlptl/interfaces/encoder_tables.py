@@ -8,6 +8,7 @@ from typing import Any
 from nlptl.interfaces.terminal import table
 from nlptl.models.known_encoders import KNOWN, KnownEncoder
 
+MAX_NAME = 24  # columns for which there is room
 MAX_CODES = 3  # languages that are named; of more their number is told
 
 
@@ -15,16 +16,18 @@ def known_lines() -> Iterator[str]:
     """Tell which encoders are well known, and which of them are at hand."""
     from nlptl.models.weights import is_at_hand
 
-    header = ["encoder", "dim", "layers", "MB", "licence", "languages", "pooling", "year", "at hand"]
+    header = ["encoder", "dim", "MB", "licence", "lang.", "year", "here"]  # as wide as the longest name leaves room for
     rows = []
     for one in KNOWN:
-        names = [name for name in (one.package, one.name) if name is not None]
-        found = [name for name in names if is_at_hand(name)]
-        at_hand = "no" if not found else "yes" if found[0] == one.name else found[0]
-        rows.append([one.name, str(one.dim), str(one.layers), str(one.megabytes), one.licence,
-                     _languages(one.languages.split()), one.pooling, str(one.year), at_hand])  # fmt: skip
+        is_here = any(is_at_hand(name) for name in (one.package, one.name) if name is not None)
+        rows.append([one.name, str(one.dim), str(one.megabytes), one.licence, _languages(one.languages.split()), str(one.year),
+                     "yes" if is_here else "no"])  # fmt: skip
     yield from table(header, rows)
     yield ""
+    for one in KNOWN:
+        if one.package is not None:
+            found = "is" if is_at_hand(one.package) else "would be"
+            yield f"As the pip package {one.package}, {_short(one)} {found} here: `weights: {one.package}`."
     yield from _prompt_lines()
     for leaks in dict.fromkeys(one.leaks for one in KNOWN if one.leaks):
         learnt = ", ".join(_short(one) for one in KNOWN if one.leaks == leaks)
@@ -41,15 +44,31 @@ def choice_lines(report: Mapping[str, Any], *, why: bool) -> Iterator[str]:
     if not isinstance(found, dict) or not found.get("rows"):
         return
     header = ["encoder", "evidence", "held-out accuracy", "ms a text", "MB", "licence", "languages", "year"]
-    yield from ("", *table(header, [_row(row) for row in found["rows"]]))
+    names = _short_names([*(row["encoder"] for row in found["rows"]), *found.get("skipped", ())])
+    rows = [_row(row, names[row["encoder"]]) for row in found["rows"]]
+    rows += [[names[name], "not tried", *[""] * (len(header) - 2)] for name in found.get("skipped", ())]
+    yield from ("", *table(header, rows))
     if why:
         yield str(found["why"])
 
 
-def _row(row: Mapping[str, Any]) -> list[str]:
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return each name, or as many of its last folders as tell a long one from the others."""
+    ends = {name: [part for part in name.split("/") if part] for name in names}
+    short = {}
+    for name, parts in ends.items():
+        others = [other for other in names if other != name]
+        for count in range(1, len(parts) + 1):
+            if all(ends[other][-count:] != parts[-count:] for other in others):
+                break
+        short[name] = name if len(name) <= MAX_NAME or not parts else "/".join(parts[-count:])
+    return short
+
+
+def _row(row: Mapping[str, Any], name: str) -> list[str]:
     ends = f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
     return [
-        str(row["encoder"]), f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
+        name, f"{row['log_evidence']:.3f}", f"{100 * row['accuracy']:.1f} {ends}", f"{row['milliseconds']:.3g}",
         f"{row['megabytes']:.0f}", row["licence"] or "?", _languages(row["languages"]) or "?", str(row["year"] or "?"),
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def run_lines(result: RunResult, *, price_per_hour: float | None = None, quiet: 
         yield cost_line(sum(ran), price_per_hour, f"the {len(ran)} of {len(result.stages)} stages that were not kept")
     if not quiet:
         for outcome in result.stages:
-            yield from choice_lines(outcome.manifest.report, why=True)
+            yield from choice_lines(outcome.manifest.report, why=outcome.kept)  # else the run has told why
     if result.scores is not None:
         yield from _score_lines(result.scores, remarks=not quiet)
     if result.comparison is not None:
@@ -103,6 +103,11 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     yield result.sentence
 
 
+def settings_told(settings: Mapping[str, object]) -> str:
+    """Return a stage's settings in the spelling of YAML."""
+    return ", ".join(f"{key}={_plain(value)}" for key, value in settings.items() if key != "stage")
+
+
 def cost_line(seconds: float, price_per_hour: float, stages: str) -> str:
     """Tell what some seconds cost."""
     return (
@@ -122,8 +127,7 @@ def _percent(found: Estimate, form: str) -> str:
 def _stage_lines(folder: Path, manifest: Manifest) -> Iterator[str]:
     """Tell a stage's settings, data and findings."""
     yield f"{folder.name}: seed {manifest.seed}, on {manifest.device}."
-    settings = {key: value for key, value in manifest.settings.items() if key != "stage"}
-    yield "  Settings: " + ", ".join(f"{key}={_plain(value)}" for key, value in settings.items())
+    yield f"  Settings: {settings_told(manifest.settings)}"
     for part, digest in manifest.data.items():
         yield f"  Learnt from {part} (digest {digest[:12]})."
     yield from (f"  {sentence}" for sentence in manifest.report.get("sentences", []))
@@ -143,4 +147,6 @@ def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = Tr
 def _plain(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_plain, value)) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -110,6 +110,9 @@ class FineTune(Stage):
         _warn_of_unknown_words(given, examples, context)
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
+        if fitted.met_skew:
+            told = examples.skew_told(pile=fitted.shares is not None)
+            context.record.add_finding("skew", True, told, warns=True)
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
         classifier = at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)

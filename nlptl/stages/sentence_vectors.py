@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
 from nlptl.models.settings_files import MAX_VIEWS
 from nlptl.pretraining.views.view_settings import ViewSettings
+from nlptl.pretraining.word2vec.engine_choice import missing_engines
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watched
 
@@ -69,6 +70,17 @@ class SentenceVectors(Stage):
     gives: ClassVar[Kind] = "encoder"
     version: ClassVar[int] = 3
 
+    @model_validator(mode="after")
+    def _views_differ(self) -> SentenceVectors:
+        for number, settings in enumerate(self.views):
+            for before, other in enumerate(self.views[:number]):
+                if _knows_no_more(settings, other):
+                    raise ValueError(
+                        f"found views.{before} and views.{number}, which are both {settings.view} and tell the same; expected "
+                        "views that differ in more than dim. Drop one of them"
+                    )
+        return self
+
     @property
     def is_random(self) -> bool:
         """Whether views are learnt."""
@@ -112,6 +124,15 @@ class SentenceVectors(Stage):
             found, lack = "by_sentence: found true", f", which know no sentences{alone}"
         if found and token_model != "transformer":
             raise ConfigError(f"{where}.{found} over word vectors{lack}, or begin the chain with bert.")
+
+    def remarks(self, data: TextData) -> list[str]:
+        """Return which views need a GPU that this machine lacks."""
+        engines = {
+            f"sentence_vectors.views.{number}": view.engine
+            for number, view in enumerate(self.views)
+            if view.view == "word_vectors"
+        }
+        return list(missing_engines(engines))
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data without any text to fit on."""
@@ -158,15 +179,33 @@ class SentenceVectors(Stage):
         length = own * (VIEWS_SHARE / len(self.views)) ** 0.5
         views = [
             settings.learn(
-                lambda: watched(tables, "reading the pile", context, arrays=True), sample, context, length=length
+                lambda: watched(tables, "reading the pile", context, arrays=True),
+                sample,
+                context,
+                length=length,
+                where=f"sentence_vectors.views.{number}",
             )
-            for settings in self.views
+            for number, settings in enumerate(self.views)
         ]
         joined = encoder.with_views(views)
-        told = ", ".join(f"{view.dim} of {settings.view}" for settings, view in zip(self.views, views, strict=True))
-        told = f"The vectors have {joined.own_dim} numbers of the encoder and {told}, learnt from the pile."
+        told = self._views_told(joined, texts=sum(map(len, tables)), has_pile=data.unlabelled is not None)
         context.record.add_finding("views", [view.dim for view in views], told)
         return joined
+
+    def _views_told(self, joined: Encoder, *, texts: int, has_pile: bool) -> str:
+        """Tell the widths of the vectors, the texts behind the views, and which views are narrower than their settings."""
+        pairs = list(zip(self.views, joined.views, strict=True))
+        widths = ", ".join(f"{view.dim} of {settings.view}" for settings, view in pairs)
+        learnt = (
+            "from the pile." if has_pile else f"from the {texts:,} labelled texts. data.unlabelled would tell more."
+        )
+        told = [f"The vectors have {joined.own_dim} numbers of the encoder and {widths}, learnt {learnt}"]
+        told += [
+            f"{settings.view} was to have {settings.dim:,}, and the texts have {view.dim:,} direction{'s' * (view.dim != 1)}."
+            for settings, view in pairs
+            if view.dim < settings.dim
+        ]
+        return " ".join(told)
 
     def _check_refitted(self, given: Encoder, token_model: Transformer) -> None:
         """Refuse a pooling that was fitted to texts read otherwise."""
@@ -206,6 +245,11 @@ class SentenceVectors(Stage):
             return plain
         common = _common_component(given, plain, pile, context).to(given.device)
         return Pooling("sif", token_weights=plain.token_weights, common_component=common)
+
+
+def _knows_no_more(one: ViewSettings, other: ViewSettings) -> bool:
+    """Say whether two views are equal but for their width. The narrower one is then the beginning of the wider, or nearly so."""
+    return one == other.model_copy(update={"dim": one.dim})
 
 
 def _mean_length(encoder: Encoder, texts: Sequence[str]) -> float:

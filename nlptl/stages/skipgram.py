@@ -23,7 +23,7 @@ from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.packaged import PACKAGES, package_files
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
-from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine
+from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine, choose_engine, missing_engines
 from nlptl.pretraining.word2vec.engines import FloatArray, SkipGramTask, TrainedVectors, initial_vectors
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, set_vocabulary, untrained_tokenizer, vocabulary_of
 from nlptl.stages.stage import ExpectedModel, Part, Stage
@@ -199,6 +199,10 @@ class SkipGram(Stage):
             return package_files(self.vectors, where="skipgram")
         return {"vectors": Path(self.vectors), "counts": counts_path(Path(self.vectors))}
 
+    def remarks(self, data: TextData) -> list[str]:
+        """Return that the engine needs a GPU which this machine lacks."""
+        return list(missing_engines({"skipgram": self.engine}) if self._trains else ())
+
     def check_data(self, data: TextData, *, where: str) -> None:
         """Raise DataError for data without texts to learn from."""
         if self._trains and not self.reads(data):
@@ -233,10 +237,8 @@ class SkipGram(Stage):
         texts = watched(pile, "reading the pile", context, arrays=True)
         with contextlib.ExitStack() as files:
             corpus = files.enter_context(corpus_of(tokenizer, texts, min_count=self.min_count, known_words=words))
-            count = int((corpus.counts[1:] > 0).sum())
-            if count < 2:
-                found = f"{count} words occur at least {self.min_count} times; skip-gram needs two."
-                raise DataError(f"{pile[0].name}: {found} Lower skipgram's min_count or add text.")
+            what = "ppmi" if self.engine == "ppmi" else "skip-gram"
+            corpus.check_words(min_count=self.min_count, what=what, where=f"skipgram: {pile[0].name}")
             phrases: NDArray[np.int32] | None = None
             if self.phrases is not None:
                 from nlptl.pretraining.word2vec.phrases import joined_phrases

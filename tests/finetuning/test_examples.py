@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import DataError
 from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.probabilities import check_priors, priors_told
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from tests.conftest import small_reviews
@@ -120,3 +123,29 @@ def test_what_a_user_should_act_on_is_a_warning() -> None:
     (told,) = context.record.warnings
     assert told.startswith("data.validation: found 5 texts, too few to correct probabilities by")
     assert told in context.record.sentences
+
+
+@pytest.mark.parametrize("labels", [("yes", "1", "a, b"), ('say "no"', "null", "a: b"), ("not-humorous", "é", "{}")])
+@pytest.mark.parametrize("counts", [(335, 335, 330), (9_996, 2, 2), (900, 98, 2)])
+def test_priors_are_told_as_the_setting_takes_them(labels: tuple[str, ...], counts: tuple[int, ...]) -> None:
+    shares = [count / sum(counts) for count in counts]
+    read = yaml.safe_load(priors_told(labels, shares))
+    assert read == {"priors": pytest.approx(dict(zip(labels, shares, strict=True)), abs=5e-3)}
+    check_priors(read["priors"], labels, where="finetune")
+    assert all(share > 0 for share in read["priors"].values())
+
+
+def test_many_priors_are_told_by_their_form() -> None:
+    told = priors_told(("a", "b", "c", "d", "e"), [0.8, 0.05, 0.05, 0.05, 0.05])
+    assert told == "priors: {LABEL: SHARE, ...}, a share for each label, 1 in all"
+
+
+def test_examples_drawn_evenly_stand_for_the_shares_of_all() -> None:
+    examples = LabelledExamples.of(
+        TextData(labelled=([f"text {i}" for i in range(50)], ["x"] * 10 + ["y"] * 40)), ("x", "y")
+    )
+    some = dataclasses.replace(examples.select(range(8, 12)), whole_counts=examples.label_counts())
+    assert some.label_counts().tolist() == [2, 2]
+    assert some.select([0, 2]).label_shares().tolist() == pytest.approx([0.2, 0.8])
+    assert some.is_skewed
+    assert not examples.select(range(8, 12)).is_skewed

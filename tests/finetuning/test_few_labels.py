@@ -29,7 +29,9 @@ from nlptl.finetuning.linear import (
     fit_logistic,
     fit_ridge,
 )
+from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.contrastive import Contrastive
+from nlptl.finetuning.probabilities import Calibration
 from nlptl.finetuning.selection import method_choice as choice
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import (
@@ -41,7 +43,7 @@ from nlptl.finetuning.selection.method_choice import (
     trial_on_examples,
     trial_on_validation,
 )
-from nlptl.finetuning.selection.method_comparison import texts_per_name
+from nlptl.finetuning.selection.method_comparison import _some, fitted_by, texts_per_name
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
@@ -77,6 +79,16 @@ def numbered(texts: list[str], ids: list[int]) -> LabelledExamples:
     """Return labelled examples of labels that are numbers."""
     names = tuple(str(label) for label in range(max(ids) + 1))
     return LabelledExamples(texts, torch.tensor(ids), names, duplicate_groups(texts, ids))
+
+
+class Slow:
+    """Stands for an encoder that takes so many seconds a text."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def seconds_for(self, texts: Sequence[str]) -> float:
+        return self._seconds * len(texts)
 
 
 def speed(seconds: float) -> Any:
@@ -231,10 +243,14 @@ def test_validation_texts_judge_with_all_labels_among_them_and_no_more_than_need
 
 
 class Fixed:
-    """Predicts one label for everything, or the truth."""
+    """Fit that predicts one label for everything, or the truth."""
 
     def __init__(self, truth: dict[str, int] | None) -> None:
         self._truth = truth
+
+    @property
+    def classifier(self) -> Fixed:
+        return self
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
         return np.eye(2)[[0 if self._truth is None else self._truth[text] for text in texts]]
@@ -280,13 +296,18 @@ def test_a_trial_takes_the_better_update_and_leaves_out_what_takes_too_long() ->
     assert equal.method == "contrastive"
 
 
+def fit_of(predict_proba: Any) -> Any:
+    """Return a fit whose classifier predicts so."""
+    return SimpleNamespace(classifier=SimpleNamespace(predict_proba=predict_proba))
+
+
 def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
     seen: list[Sequence[int]] = []
     chances = np.array([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 60)
 
     def train(rows: Sequence[int]) -> Any:
         seen.append(rows)
-        return SimpleNamespace(predict_proba=lambda asked: chances[: len(asked)])
+        return fit_of(lambda asked: chances[: len(asked)])
 
     labels = [0] * 45 + [1] * 60 + [0] * 15  # three in four are right, so .99 claims too much
     trial = trial_on_validation(8, [f"text {i}" for i in range(120)], labels)
@@ -300,6 +321,18 @@ def test_a_trial_on_validation_texts_trains_on_all_examples() -> None:
     assert chosen.scored == 120
 
 
+def test_what_is_kept_from_a_trial_keeps_what_its_probabilities_assume(labelled: TextData) -> None:
+    trial = trial_on_validation(24, [f"text {i}" for i in range(120)], [i % 2 for i in range(120)])
+    classifier, stopped = with_head(labelled), Calibration(by_validation=False)
+    kept = Fitted(classifier, 7, balanced=True, shares=(0.3, 0.7), calibration=stopped)
+    chosen = by_trial([Candidate("contrastive", 1, 0.0, lambda _: kept, again=False)], trial, examples=24, seconds=9)
+    assert chosen.why.endswith("contrastive was taken as it stands.")
+    task: Any = SimpleNamespace()
+    found = fitted_by(Contrastive(), chosen, task)
+    assert (found.balanced, found.shares, found.trainable_parameters) == (True, (0.3, 0.7), 7)
+    assert found.calibration.by_validation  # the trial has not shown it the validation texts of the user
+
+
 def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(7.0))
     monkeypatch.setattr(choice, "MIN_EXAMPLES", 20)
@@ -308,11 +341,47 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     _, context = run(labelled, update={"method": "auto", "minutes": 0.15})  # 7 s for a pass over all examples
     plan, told = context.record.sentences[:2]
     assert plan == (
-        "Plan for 0.15 minutes: the head alone of 8 examples and the words are compared, then the best one is trained again on "
-        "all examples; about 0.16 minutes in all."
+        "Plan for 0.15 minutes: the head alone learns from all examples and nothing is compared, since the time is short; about "
+        "0.12 minutes in all."
     )
-    assert "head was not tried, for it would take about 0.12 minutes" in told
-    assert told.endswith("minutes; head was taken unseen, as the first choice.")
+    assert told == "head was taken unseen, for the time allows no comparison."
+    assert context.record.warnings == []
+
+
+@pytest.mark.parametrize(("usual", "rare", "minutes"), [(300, 3, 0.01), (300, 3, 0.9), (598, 2, 0.3)])
+def test_the_head_learns_each_label_however_short_the_time_is(
+    usual: int, rare: int, minutes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: Slow(0.1))
+    texts = [f"sun {i}" for i in range(usual)] + [f"rust {i}" for i in range(rare)]
+    data = TextData(labelled=(texts, ["0"] * usual + ["1"] * rare))
+    _, context = run(data, update={"method": "auto", "minutes": minutes})
+    learnt = context.record.report["examples_learnt"]
+    assert 7 <= learnt < usual
+    count = f"{learnt} of the {usual + rare} examples"
+    told = f"The classifier learns from {count}, for {minutes} minutes allow no more. Raise minutes."
+    assert told in context.record.warnings
+    plan = context.record.sentences[0]
+    assert plan.startswith(f"Plan for {minutes} minutes: the head alone learns from ")
+    compared = minutes > 0.01
+    assert ("nothing is compared" in plan) != compared
+    assert any("trained again on " + count in sentence for sentence in context.record.sentences) == compared
+    assert float(re.findall(r"about (\S+) minutes", plan)[0]) <= max(minutes, 0.014)  # eight texts take 0.8 seconds
+    assert context.record.report["skew"]  # is that of all examples, though few are drawn evenly
+
+
+@pytest.mark.parametrize("counts", [(300, 3, 2), (500, 5, 1), (40, 40, 40)])
+def test_few_of_many_examples_are_drawn_evenly(counts: tuple[int, ...]) -> None:
+    ids = [label for label, count in enumerate(counts) for _ in range(count)]
+    examples = numbered([f"text {row}" for row in range(len(ids))], ids)
+    for seed in range(5):
+        trial = trial_on_examples(examples, seed=seed)
+        drawn = _some(examples, trial, 12, seed)
+        found = np.bincount([ids[row] for row in drawn], minlength=3)
+        assert (found >= np.minimum(counts, 2)).all()
+        assert 9 <= len(drawn) <= 15
+        for part in trial.splits:
+            assert {ids[row] for row in part.training if row in drawn} == {0, 1, 2}
 
 
 def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
@@ -322,7 +391,7 @@ def test_a_trial_leaves_each_label_a_text_to_train_on() -> None:
 
     def train(rows: Sequence[int]) -> Any:
         seen.append({ids[row] for row in rows})
-        return SimpleNamespace(predict_proba=lambda asked: np.eye(4)[[0] * len(asked)])
+        return fit_of(lambda asked: np.eye(4)[[0] * len(asked)])
 
     for seed in range(10):
         trial = trial_on_examples(numbered(texts, ids), seed=seed)
@@ -400,7 +469,7 @@ def test_the_time_of_the_trial_is_taken_off_the_time_for_the_pile(monkeypatch: p
     trial = trial_on_examples(numbered([f"text {i}" for i in range(120)], [i % 2 for i in range(120)]), seed=0)
 
     def train(rows: Sequence[int]) -> Any:
-        return SimpleNamespace(predict_proba=lambda asked: np.full((len(asked), 2), 0.5))
+        return fit_of(lambda asked: np.full((len(asked), 2), 0.5))
 
     methods = [Candidate(name, 3.0, 0.0, train) for name in ("contrastive", "head")]
     assert by_trial(methods, trial, examples=120, seconds=60).seconds == pytest.approx(2 * 3.0)

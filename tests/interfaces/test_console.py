@@ -44,6 +44,22 @@ def test_long_work_is_told_in_plain_lines(seconds: list[float]) -> None:
     ]
 
 
+def test_time_to_compile_is_no_time_of_the_work(seconds: list[float]) -> None:
+    stream = io.StringIO()
+    with LineProgress(stream).task("skip-gram", total=100_000, unit="words") as task:
+        seconds[0] = 12.0
+        task.advance(0)  # an engine that has compiled
+        seconds[0] = 12.1
+        task.advance(100)  # too early for a rate
+        for second in range(13, 23):
+            seconds[0] = float(second)
+            task.advance(5_000)
+    assert stream.getvalue().splitlines() == [
+        "skip-gram: 5 %, 5.1k words/s, 18.6 s left",
+        "skip-gram: done, 50.1k words in 22.0 s (2.3k words/s)",
+    ]
+
+
 def test_one_of_something_is_told_without_a_plural(seconds: list[float]) -> None:
     stream = io.StringIO()
     with LineProgress(stream).task("fine-tune", total=None, unit="fits") as task:

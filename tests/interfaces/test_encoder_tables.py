@@ -17,14 +17,10 @@ def test_encoders_are_listed_with_what_is_at_hand(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(weights, "is_at_hand", lambda name: name in ("minilm", "thenlper/gte-small"))
     shown = CliRunner().invoke(app, ["encoders"], prog_name="nlptl").output
     assert max(map(len, shown.splitlines())) <= 100
-    ends = {line.split()[-1] for line in shown.splitlines() if line.startswith("MiniLM-L6-v2 ")}
-    assert ends == {"minilm"}
-    assert [line.split()[-1] for line in shown.splitlines() if line.startswith(("thenlper", "BAAI/bge-s"))] == [
-        "no",
-        "yes",
-    ]
-    joined = "".join(shown.split())
-    assert all(one.name in joined for one in KNOWN)
+    here = {name: rest[-1] for name, *rest in map(str.split, shown.splitlines()[2 : 2 + len(KNOWN)])}
+    assert list(here) == [one.name for one in KNOWN], "each name is whole, on one line"
+    assert [name for name, found in here.items() if found == "yes"] == [KNOWN[0].name, "thenlper/gte-small"]
+    assert "As the pip package minilm, all-MiniLM-L6-v2 is here: `weights: minilm`." in shown
     assert "Read with 'query: ' before every text, as its authors ask: e5-small-v2, multilingual-e5-small." in shown
     assert "Trained on xP3: AG News, IMDB, TREC, Amazon, Yelp, where scores may flatter it:" in shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nlptl.evaluation.intervals import Interval, PairedDifference
 from nlptl.interfaces.terminal import WIDTH, wrapped
-from nlptl.interfaces.text import comparison_lines, table
+from nlptl.interfaces.text import comparison_lines, settings_told, table
 from nlptl.runs.studies import comparison
 from nlptl.runs.studies.comparison import ComparisonResult
 
@@ -30,6 +30,19 @@ def test_each_arm_is_a_row() -> None:
         "",
         "All is well.",
     ]
+
+
+def test_settings_are_spelt_as_in_yaml() -> None:
+    views = [
+        {"view": "ngrams", "words": [1, 2], "characters": None},
+        {"view": "word_vectors", "text": {"lowercase": True}},
+    ]
+    assert settings_told(
+        {"stage": "sentence_vectors", "layer": -1, "normalize": None, "views": views, "weights": []}
+    ) == (
+        "layer=-1, normalize=null, views=[{view: ngrams, words: [1, 2], characters: null}, {view: word_vectors, text: "
+        "{lowercase: true}}], weights=[]"
+    )
 
 
 def test_no_arm_makes_a_table_too_wide() -> None:

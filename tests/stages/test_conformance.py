@@ -405,8 +405,11 @@ def test_too_few_words_are_told() -> None:
     with pytest.raises(DataError) as caught:
         SkipGram(min_count=2).run(data=TextData(unlabelled=["one word", "one"]))
     assert str(caught.value) == (
-        "unlabelled: 1 words occur at least 2 times; skip-gram needs two. Lower skipgram's min_count or add text."
+        "skipgram: unlabelled: found 1 word that occurs at least 2 times; skip-gram needs two. Lower min_count, or add text."
     )
+    with pytest.raises(DataError) as caught:
+        SkipGram(min_count=1, engine="ppmi").run(data=TextData(unlabelled=["one", "one"]))
+    assert str(caught.value) == "skipgram: unlabelled: found 1 word; ppmi needs two. Add text."
 
 
 def test_damaged_folders_are_told(artifacts: list[Any], tmp_path: Path) -> None:

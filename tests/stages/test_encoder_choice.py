@@ -18,9 +18,11 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.selection import encoder_choice
+from nlptl.finetuning.selection.encoder_limits import facts_of
 from nlptl.interfaces.encoder_tables import choice_lines
 from nlptl.models import known_encoders
 from nlptl.models.known_encoders import KNOWN, known_encoder
+from nlptl.models.weights import find_weights
 from nlptl.pretraining.encoders.objectives import SimCSE
 from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.pipeline import Pipeline
@@ -110,6 +112,20 @@ def test_a_table_tells_score_interval_speed_and_facts(folders: tuple[str, str]) 
     assert list(choice_lines({}, why=True)) == []
 
 
+def test_the_table_names_also_what_was_not_tried_and_the_end_of_long_paths(folders: tuple[str, str]) -> None:
+    telling, blind = folders
+    found, _ = chosen(weights=(blind, telling, "./nowhere"))
+    assert f"Encoder: {telling} was taken of the 2 that were tried of 3, since" in found["why"]
+    _, header, _, *rows = choice_lines({"encoder_choice": found}, why=False)
+    assert [row.split()[0] for row in rows] == ["telling", "blind", "./nowhere"]
+    assert rows[-1].split()[1:] == ["not", "tried"]
+    first = found["rows"][0]
+    two = [{**first, "encoder": f"/long/folder/of/encoders/{name}/telling"} for name in ("one", "two")]
+    _, header, _, *rows = choice_lines({"encoder_choice": {"rows": two, "skipped": {}}}, why=False)
+    assert [row.split()[0] for row in rows] == ["one/telling", "two/telling"]
+    assert max(map(len, [header, *rows])) <= 100
+
+
 def test_weights_that_are_not_at_hand_are_skipped_and_named(folders: tuple[str, str]) -> None:
     telling, blind = folders
     settings = {"weights": ("./nowhere", telling, "someone/encoder", blind), "choose": {"offline": True}}
@@ -124,8 +140,8 @@ def test_weights_that_are_not_at_hand_are_skipped_and_named(folders: tuple[str, 
 
 def test_without_any_weights_at_hand_there_is_nothing_to_choose() -> None:
     sentence = (
-        "bert.weights: found no encoder to choose of 2; expected one that is at hand and within `choose`. ./nowhere: no such "
-        "folder; expected weights there. Check the path. ./neither: no such folder; expected weights there. Check the path."
+        "bert.weights: found no encoder to choose of 2; expected one that is at hand and within `choose`. ./nowhere, ./neither: "
+        "no such folder; expected weights there. Check the path."
     )
     assert refusal(weights=("./nowhere", "./neither")) == sentence
     with pytest.raises(ConfigError) as told:
@@ -156,9 +172,12 @@ def limited(folder: str, **limits: Any) -> str:
     ("card", "limits", "sentence"),
     [
         ("", {"languages": ["en"]},
-         "it is not known for en of choose.languages. Drop that there, or leave the encoder out."),
+         "its languages are not known, and choose.languages asks for en. Drop that limit, or leave the encoder out."),
+        ("", {"languages": ["en", "ja"], "licences": ["MIT"]},
+         "its licence is not known, and choose.licences asks for one; its languages are not known, and choose.languages asks for "
+         "en, ja. Drop these limits, or leave the encoder out."),
         ("", {"licences": ["MIT"]},
-         "its licence is not known, and choose.licences allows MIT. Add it there, or leave the encoder out."),
+         "its licence is not known, and choose.licences asks for one. Drop that limit, or leave the encoder out."),
         ("license: gpl-3.0", {"licences": ["MIT", "Apache-2.0"]},
          "its licence is gpl-3.0, and choose.licences allows MIT, Apache-2.0. Add it there, or leave the encoder out."),
         ("language: en", {"languages": ["en", "ja"]},
@@ -185,6 +204,20 @@ def test_limits_of_size_licence_and_language(
         limits = {"max_megabytes": limits["max_megabytes"]}
         return
     assert limited(str(folder), **limits) == sentence
+
+
+def test_a_folder_whose_config_names_a_well_known_encoder_has_its_facts(
+    folders: tuple[str, str], tmp_path: Path
+) -> None:
+    for name, facts in (("thenlper/gte-small", ("MIT", ("en",), 2023)), ("someone/encoder", (None, (), None))):
+        folder = Path(shutil.copytree(folders[0], tmp_path / name))
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "_name_or_path": name}))
+        found = facts_of(find_weights(str(folder), None, where="here"))
+        assert (found.licence, found.languages, found.year) == facts
+        assert found.megabytes < 5
+        (folder / "README.md").write_text("---\nlicense: gpl-3.0\n---\n")
+        assert facts_of(find_weights(str(folder), None, where="here")).licence == "gpl-3.0", "its own card is nearer"
 
 
 def test_a_well_known_encoder_beyond_the_limits_is_not_fetched(folders: tuple[str, str]) -> None:

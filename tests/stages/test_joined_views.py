@@ -20,6 +20,7 @@ from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.sentence_vectors import SentenceVectors
+from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.unlabelled import drawn_texts, pile_tables
 from tests.models.test_views import ngram_view, word_view
 from tests.models.tiny import tiny_encoder
@@ -50,6 +51,51 @@ def test_views_together_have_half_the_squared_length_of_the_encoders_own_vectors
     assert CONTEXT.record.sentences[-1] == (
         "The vectors have 32 numbers of the encoder and 8 of word_vectors, 5 of ngrams, learnt from the pile."
     )
+
+
+def test_views_of_labelled_texts_alone_say_so_and_what_they_lack(plain: Encoder, reviews: TextData) -> None:
+    assert reviews.labelled is not None
+    context = RunContext(device="cpu")
+    few = TextData(labelled=reviews.labelled.select(range(12)))
+    wide = [{**WORDS, "dim": 2}, {"view": "ngrams", "dim": 4096}]
+    joined = SentenceVectors(pooling="mean", views=wide).run(plain, data=few, context=context)
+    assert joined.dim == 32 + 2 + 11
+    assert context.record.sentences[-1] == (
+        "The vectors have 32 numbers of the encoder and 2 of word_vectors, 11 of ngrams, learnt from the 12 labelled texts. "
+        "data.unlabelled would tell more. ngrams was to have 4,096, and the texts have 11 directions."
+    )
+
+
+def test_one_direction_is_told_in_the_singular(plain: Encoder) -> None:
+    context = RunContext(device="cpu")
+    pile = TextData(unlabelled=["a good film", "a bad film"])
+    SentenceVectors(pooling="mean", views=[{"view": "ngrams"}]).run(plain, data=pile, context=context)
+    assert context.record.sentences[-1].endswith(
+        "from the pile. ngrams was to have 100, and the texts have 1 direction."
+    )
+
+
+def test_views_that_differ_in_dim_alone_are_refused() -> None:
+    for pair in ([NGRAMS, {**NGRAMS, "dim": 4096}], [WORDS, WORDS]):
+        with pytest.raises(ConfigError) as caught:
+            parse(SentenceVectors, {"views": [{"view": "ngrams", "words": None}, *pair]}, where="here")
+        assert str(caught.value) == (
+            f"here: found views.1 and views.2, which are both {pair[0]['view']} and tell the same; expected views that differ in "
+            "more than dim. Drop one of them."
+        )
+    parse(SentenceVectors, {"views": [NGRAMS, {**NGRAMS, "words": None}, WORDS]}, where="here")
+
+
+def test_a_missing_gpu_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch, reviews: TextData) -> None:
+    from nlptl.pretraining.word2vec import gpu_engine
+
+    monkeypatch.setattr(gpu_engine, "machine_fault", lambda: "engine: found gpu, but none.")
+    told = SentenceVectors(views=[NGRAMS, {**WORDS, "engine": "gpu"}]).remarks(reviews)
+    assert told == ["sentence_vectors.views.1.engine: found gpu, but none."]
+    assert SkipGram(engine="gpu").remarks(reviews) == ["skipgram.engine: found gpu, but none."]
+    assert SkipGram(engine="cpu").remarks(reviews) == []
+    monkeypatch.setattr(gpu_engine, "machine_fault", lambda: "")
+    assert SkipGram(engine="gpu").remarks(reviews) == []
 
 
 def test_views_read_the_pile_and_the_labelled_texts_and_no_other(reviews: TextData) -> None:

@@ -64,9 +64,8 @@ def contrastive_classifier(
     elif pile is not None:
         fit, vectors, head, used_unlabelled = with_pile(contrast, pile, fit, vectors, head)
     fitted = _finished(contrast, fit, vectors, head, measure)
-    if task.examples.is_skewed:
-        task.context.record.add_finding("skew", True, task.examples.skew_told(), warns=True)
-    return dataclasses.replace(fitted, used_unlabelled=used_unlabelled, balanced=task.examples.is_skewed)
+    skewed = task.examples.is_skewed
+    return dataclasses.replace(fitted, used_unlabelled=used_unlabelled, balanced=skewed, met_skew=skewed)
 
 
 def frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> tuple[FittedHead, int]:

@@ -31,11 +31,10 @@ def named_head(given: TextClassifier, examples: LabelledExamples, context: RunCo
         first, copies = torch.from_numpy(examples.groups.first), torch.from_numpy(examples.groups.copies)
         rows = LabelledVectors.of(vectors[first], examples.label_ids[first], examples.label_count, copies=copies)
         fit = fit_logistic(rows.balanced() if examples.is_skewed else rows)
-    if skewed := examples.is_skewed:
-        context.record.add_finding("skew", True, examples.skew_told(), warns=True)
+    skewed = examples.is_skewed
     linear = with_priors(fit.calibrated(), examples.label_shares(balanced=skewed).tolist(), shares=fit.shares)
     head = copy.deepcopy(given.head).cpu()
     head.fit_scale(vectors)
     write_head(linear, head)
     classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
-    return Fitted(classifier, linear.weights.numel() + len(linear.bias), balanced=skewed)
+    return Fitted(classifier, linear.weights.numel() + len(linear.bias), balanced=skewed, met_skew=skewed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -38,7 +39,22 @@ def choose_head(vectors: LabelledVectors, *, methods: Sequence[Solver] = tuple(S
     losses = [candidate.losses() for candidate in candidates]
     best = min(losses, key=lambda values: float(values.mean()))
     place = next(place for place, values in enumerate(losses) if within_one_error(values, best))
-    chosen = candidates[place]
-    told = ", ".join(f"{candidate.method} {candidate.loss:.3f}" for candidate in candidates)
-    why = "has the smallest held-out log-loss" if losses[place] is best else "is within one standard error of the best"
-    return HeadChoice(chosen.calibrated(), chosen, f"{chosen.method} {why} ({told}). {chosen.how}")
+    how = _told(candidates, place, is_best=losses[place] is best, label_count=vectors.label_count)
+    return HeadChoice(candidates[place].calibrated(), candidates[place], how)
+
+
+def _told(candidates: Sequence[FittedHead], place: int, *, is_best: bool, label_count: int) -> str:
+    """Tell the losses of the candidates, and whether that of the chosen one is better than a guess."""
+    chosen, loss = candidates[place], candidates[place].loss
+    assert loss is not None
+    how = chosen.how
+    if len(candidates) == 1:
+        told = f"{chosen.method}: held-out log-loss {loss:.3f}"
+        how = how.replace(f" (held-out log-loss {loss:.3f})", "")  # told once
+    else:
+        why = "has the smallest held-out log-loss" if is_best else "is within one standard error of the best"
+        told = f"{chosen.method} {why} ({', '.join(f'{one.method} {one.loss:.3f}' for one in candidates)})"
+    guess = math.log(label_count)
+    if loss >= guess:
+        told += f", no better than guessing ({guess:.3f})"
+    return f"{told}. {how}"

@@ -79,7 +79,6 @@ class HeadOnly(GradientSettings, Method):
         rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
         if examples.is_skewed:
             rows = rows.balanced()
-            context.record.add_finding("skew", True, examples.skew_told(), warns=True)
         assert self.solver != "iterative"
         choice = choose_head(rows) if self.solver == "auto" else choose_head(rows, methods=(self.solver,))
         found = {"solver": choice.fitted.method, "strength": choice.fitted.strength}
@@ -89,4 +88,4 @@ class HeadOnly(GradientSettings, Method):
         write_head(choice.head, head)
         classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
         numbers = choice.head.weights.numel() + len(choice.head.bias)
-        return Fitted(classifier, numbers, balanced=examples.is_skewed)
+        return Fitted(classifier, numbers, balanced=examples.is_skewed, met_skew=examples.is_skewed)

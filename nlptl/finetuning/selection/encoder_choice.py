@@ -113,7 +113,13 @@ def choose_encoder(
     evidence = [broadcast(trial.evidence) for trial in done]
     ranked = [done[place] for place in sorted(range(len(done)), key=evidence.__getitem__, reverse=True)]
     table = [trial.row() for trial in ranked]
-    return EncoderChoice(ranked[0].candidate, ranked[0].encoder, _why(ranked, len(some)), table, skipped)
+    return EncoderChoice(
+        ranked[0].candidate,
+        ranked[0].encoder,
+        _why(ranked, len(some), given=len(ranked) + len(skipped)),
+        table,
+        skipped,
+    )
 
 
 def remembered(
@@ -221,7 +227,7 @@ def _scored(trial: EncoderTrial, vectors: Tensor, label_ids: Tensor, label_count
         )
 
 
-def _why(ranked: Sequence[EncoderTrial], texts: int) -> str:
+def _why(ranked: Sequence[EncoderTrial], texts: int, *, given: int) -> str:
     """Tell which encoder is taken, and whether its lead over the second one is beyond the noise."""
     best, second = ranked[:2]
     assert best.halves is not None
@@ -229,7 +235,8 @@ def _why(ranked: Sequence[EncoderTrial], texts: int) -> str:
     lead, error = best.evidence - second.evidence, float((best.halves - second.halves).std())
     low, high = lead - Z * error, lead + Z * error
     noise = "beyond the noise" if low > 0 else "which is within the noise"
+    tried = "" if given == len(ranked) else f"the {len(ranked)} that were tried of "
     return (
-        f"Encoder: {best.name} was taken of {len(ranked)}, since its vectors explain the labels of {texts} texts best: "
+        f"Encoder: {best.name} was taken of {tried}{given}, since its vectors explain the labels of {texts} texts best: "
         f"log-evidence {best.evidence:.3f} a text, {lead:.3f} [{low:.3f}, {high:.3f}] above {second.name}, {noise}."
     )

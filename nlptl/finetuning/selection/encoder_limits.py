@@ -93,8 +93,9 @@ def candidates_of(names: Sequence[str], limits: EncoderLimits, *, where: str) ->
 
 
 def none_left(skipped: Mapping[str, str], *, where: str) -> str:
-    """Return the sentence that no encoder is left, with the reason against each."""
-    reasons = " ".join(f"{name}: {why}" for name, why in skipped.items())
+    """Return the sentence that no encoder is left, with the reason against each, told once."""
+    names = {why: [name for name in skipped if skipped[name] == why] for why in skipped.values()}
+    reasons = " ".join(f"{', '.join(some)}: {why}" for why, some in names.items())
     return (
         f"{where}.weights: found no encoder to choose of {len(skipped)}; expected one that is at hand and within `choose`. "
         f"{reasons}"
@@ -102,14 +103,25 @@ def none_left(skipped: Mapping[str, str], *, where: str) -> str:
 
 
 def facts_of(weights: Weights) -> EncoderFacts:
-    """Return what is known of weights: by their name, else by the model card beside them."""
+    """Return what is known of weights: by their name, else by the model card beside them, else by the name in their config."""
     from nlptl.models.tensor_files import weight_files
 
     megabytes = sum(path.stat().st_size for path in weight_files(weights.transformer)) / 1e6
     if (known := known_encoder(weights.name)) is not None:
         return _known_facts(known, megabytes)
     licence, languages = _card(weights.folder / CARD)
-    return EncoderFacts(megabytes, licence, languages)
+    if licence or languages or (origin := known_encoder(_origin(weights))) is None:
+        return EncoderFacts(megabytes, licence, languages)
+    return _known_facts(origin, megabytes)
+
+
+def _origin(weights: Weights) -> str:
+    """Return the name that transformers has written into the config of weights that it saved elsewhere, if any."""
+    from nlptl.models.weights import read_settings
+
+    config = weights.transformer / "config.json"
+    name = read_settings(config).get("_name_or_path") if config.is_file() else None
+    return name if isinstance(name, str) else ""
 
 
 def _known_facts(known: KnownEncoder, megabytes: float | None = None) -> EncoderFacts:
@@ -118,22 +130,31 @@ def _known_facts(known: KnownEncoder, megabytes: float | None = None) -> Encoder
 
 
 def _breaches(facts: EncoderFacts, limits: EncoderLimits) -> str:
-    """Return a sentence for each limit that the weights exceed."""
-    return " ".join(_each_breach(facts, limits))
+    """Return what the weights exceed and what to do, or nothing."""
+    found = list(_each_breach(facts, limits))
+    if not found:
+        return ""
+    remedy = found[0][1] if len(found) == 1 else "Drop these limits"
+    return f"{'; '.join(breach for breach, _ in found)}. {remedy}, or leave the encoder out."
 
 
-def _each_breach(facts: EncoderFacts, limits: EncoderLimits) -> Iterator[str]:
+def _each_breach(facts: EncoderFacts, limits: EncoderLimits) -> Iterator[tuple[str, str]]:
+    """Yield each limit that the weights exceed, and what to do about it alone."""
     if limits.max_megabytes is not None and facts.megabytes > limits.max_megabytes:
         yield (
-            f"it has {facts.megabytes:,.0f} MB, and choose.max_megabytes allows {limits.max_megabytes:g}. Raise that, or leave "
-            "the encoder out."
+            f"it has {facts.megabytes:,.0f} MB, and choose.max_megabytes allows {limits.max_megabytes:g}",
+            "Raise that",
         )
-    if limits.licences and (facts.licence or "").casefold() not in map(str.casefold, limits.licences):
-        found = f"its licence is {facts.licence}" if facts.licence else "its licence is not known"
-        yield f"{found}, and choose.licences allows {', '.join(limits.licences)}. Add it there, or leave the encoder out."
-    if missing := [code for code in limits.languages if code not in facts.languages]:
-        found = "it is not known for" if not facts.languages else "it was not trained on"
-        yield f"{found} {', '.join(missing)} of choose.languages. Drop that there, or leave the encoder out."
+    if limits.licences and not facts.licence:
+        yield "its licence is not known, and choose.licences asks for one", "Drop that limit"
+    elif limits.licences and (facts.licence or "").casefold() not in map(str.casefold, limits.licences):
+        allowed = ", ".join(limits.licences)
+        yield f"its licence is {facts.licence}, and choose.licences allows {allowed}", "Add it there"
+    missing = ", ".join(code for code in limits.languages if code not in facts.languages)
+    if missing and not facts.languages:
+        yield f"its languages are not known, and choose.languages asks for {missing}", "Drop that limit"
+    elif missing:
+        yield f"it was not trained on {missing} of choose.languages", "Drop that there"
 
 
 def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:

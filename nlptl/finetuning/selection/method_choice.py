@@ -15,8 +15,8 @@ from nlptl.evaluation.calibration import log_probabilities
 from nlptl.evaluation.held_out import halves, split
 from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.examples import LabelledExamples
+from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.selection.stacking import Stacking, stacked
-from nlptl.models.classifier import TextClassifier
 from nlptl.models.views import View
 from nlptl.training.distributed import broadcast
 
@@ -58,7 +58,7 @@ class Candidate:
     method: str
     seconds: float
     seconds_a_text: float
-    train: Callable[[Sequence[int]], TextClassifier]  # train on the examples with these row numbers
+    train: Callable[[Sequence[int]], Fitted]  # train on the examples with these row numbers
     again: bool = True  # whether it is trained again on all examples; else what was compared is kept
 
 
@@ -72,8 +72,9 @@ class MethodChoice:
     scored: int = 0
     seconds: float = 0.0
     words_weight: float = 0.0  # by which the words' logits join those of the method, where these are worth it
+    steps: int | None = None  # of contrastive, where the time allows fewer than its own
     learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
-    classifier: TextClassifier | None = None  # trained in the comparison, where there is no time to train it again
+    fitted: Fitted | None = None  # in the comparison, where there is no time to train again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,12 +190,14 @@ def by_trial(
     examples: int,
     seconds: float,
     words: Callable[[Sequence[int]], View | None] | None = None,
+    learnt: int | None = None,
 ) -> MethodChoice:
     """Train each candidate on the `examples`, or some of them, and score it on other texts; the best one is chosen.
 
     The first candidate is the one to beat: another replaces it when it is better by more than the standard error of the
     difference. What `seconds` do not allow is not tried. What the chosen one predicted also tells its temperature.
-    `words` fits a classifier by words to the same examples; it joins each candidate that it helps.
+    `words` fits a classifier by words to the same examples; it joins each candidate that it helps. `learnt` says how many of
+    the examples a candidate learns from in the end, where not all.
     """
     labels = np.concatenate([np.asarray(split.labels) for split in trial.splits])
     trained = sum(len(split.training) for split in trial.splits) / examples
@@ -203,7 +206,7 @@ def by_trial(
     left, told = budget, []
     by_words = _logits_of_words(trial, words) if words is not None else None
     found: dict[str, Stacking] = {}
-    kept: dict[str, TextClassifier] = {}
+    kept: dict[str, Fitted] = {}
     for candidate in candidates:
         cost = candidate.seconds * trained + candidate.seconds_a_text * len(labels)
         if cost + (max(0.0, candidate.seconds - reserved) if candidate.again else 0.0) > left:
@@ -212,20 +215,21 @@ def by_trial(
                 break  # nothing stands to be compared with
             continue
         left -= cost
-        classifiers = [candidate.train(split.training) for split in trial.splits]
-        parts = zip(classifiers, trial.splits, strict=True)
-        probabilities = np.concatenate([classifier.predict_proba(split.texts) for classifier, split in parts])
+        fits = [candidate.train(split.training) for split in trial.splits]
+        parts = zip(fits, trial.splits, strict=True)
+        probabilities = np.concatenate([fitted.classifier.predict_proba(split.texts) for fitted, split in parts])
         found[candidate.method] = stacked(log_probabilities(probabilities), by_words, torch.from_numpy(labels))
         told.append(f"{candidate.method} got {found[candidate.method].told(labels)}")
-        if not candidate.again and len(classifiers) == 1:
-            kept[candidate.method] = classifiers[0]
+        if not candidate.again and len(fits) == 1:
+            kept[candidate.method] = fits[0]
     first = candidates[0].method
     if first not in found:
         return MethodChoice(first, f"{trial.told}, {', '.join(told)}; {first} was taken unseen, as the first choice.")
     methods = list(found)
     best = methods[round(broadcast(methods.index(_best({name: one.scores() for name, one in found.items()}, labels))))]
     chosen = found[best]
-    how = "was taken as it stands" if best in kept else "was taken and trained again on all examples"
+    count = "all" if learnt in (None, examples) else f"{learnt} of the {examples}"
+    how = "was taken as it stands" if best in kept else f"was taken and trained again on {count} examples"
     why = f"{trial.told}, {', '.join(told)}; {best} {how}."
     temperature = broadcast(chosen.temperature(torch.from_numpy(labels)))
     return MethodChoice(
@@ -235,7 +239,7 @@ def by_trial(
         len(labels),
         budget - left,
         broadcast(chosen.words_weight),
-        classifier=kept.get(best),
+        fitted=kept.get(best),
     )
 
 

@@ -6,12 +6,16 @@ Its outcome is a `MethodChoice`; `fitted_by` carries it out.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from nlptl.context import Record, RunContext
-from nlptl.evaluation.held_out import split
+from nlptl.evaluation.held_out import draw_evenly
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.method import Fitted, Method
+from nlptl.finetuning.probabilities import Calibration
 from nlptl.finetuning.selection import method_choice
 from nlptl.finetuning.selection.deciding_words import words_of
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
@@ -19,6 +23,8 @@ from nlptl.finetuning.selection.method_choice import Candidate, MethodChoice, Me
 from nlptl.finetuning.selection.time_plan import PlannedTraining, TimePlan, Workload, plan_within
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.views import View
+
+LEAST_OF_A_LABEL = 2  # examples that are learnt, where it has them and the time is short
 
 Methods = Mapping[str, Method]  # by their names
 
@@ -49,15 +55,21 @@ def compared(
     plan = _planned(trial, task, seconds, minutes=minutes)
     quiet = dataclasses.replace(task.context, record=Record(), checkpoint_folder=None)
     a_text = task.speed.seconds_for(examples.texts) / len(examples)
-    methods, enough = methods_of(plan), _some(examples, plan.head_examples, seed)
+    methods, enough = methods_of(plan), _some(examples, trial, plan.head_examples, seed)
     place = {row: number for number, row in enumerate(enough)}
-    learnt = examples if len(enough) == len(examples) else examples.select(enough)
+    learnt = examples
+    if len(enough) < len(examples):
+        learnt = dataclasses.replace(examples.select(enough), whole_counts=examples.label_counts())
+        _warn_of_examples_left_out(len(enough), task, minutes=minutes)
+    if not plan.compares:
+        why = f"{plan.trainings[0].method} was taken unseen, for the time allows no comparison."
+        return methods["head"], MethodChoice("head", why, learnt=learnt)
     learnt.frozen_vectors(task.given.encoder, progress=task.context.progress)  # which all parts share
 
     def candidate(training: PlannedTraining) -> Candidate:
-        def train(rows: Sequence[int]) -> TextClassifier:
+        def train(rows: Sequence[int]) -> Fitted:
             some = learnt.select([place[row] for row in rows if row in place])
-            return methods[training.method].fit(task.given, some, quiet).classifier
+            return methods[training.method].fit(task.given, some, quiet)
 
         return Candidate(training.method, training.seconds, a_text, train, training.again)
 
@@ -68,28 +80,34 @@ def compared(
 
     candidates = [candidate(training) for training in plan.trainings]
     found = method_choice.by_trial(
-        candidates, trial, examples=len(examples), seconds=seconds - plan.encoding, words=words
+        candidates,
+        trial,
+        examples=len(examples),
+        seconds=seconds - plan.encoding,
+        words=words,
+        learnt=len(learnt),
     )
-    return methods[found.method], dataclasses.replace(found, seconds=found.seconds + plan.encoding, learnt=learnt)
+    steps = next(training.steps for training in plan.trainings if training.method == found.method)
+    spent = found.seconds + plan.encoding
+    return methods[found.method], dataclasses.replace(found, seconds=spent, learnt=learnt, steps=steps)
 
 
 def fitted_by(method: Method, choice: MethodChoice, task: SelectionTask) -> Fitted:
     """Return what the method makes of all examples that it has time for, or what the comparison has trained."""
-    if choice.classifier is not None:
-        moved = sum(parameter.numel() for parameter in choice.classifier.parameters())
-        return Fitted(choice.classifier, moved)
+    if choice.fitted is not None:
+        return dataclasses.replace(choice.fitted, calibration=Calibration())  # no validation text has stopped it
     few = choice.learnt is not None and len(choice.learnt) < len(task.examples)
     return method.fit(task.given, choice.learnt if few and choice.learnt else task.examples, task.context)
 
 
 def seconds_of_fit(choice: MethodChoice, task: SelectionTask) -> float:
     """Return the estimated time of `fitted_by`."""
-    if choice.classifier is not None:
+    if choice.fitted is not None:
         return 0.0
-    count, names = len(task.examples), texts_per_name(task.examples)
-    return task.speed.seconds_for(task.examples.texts) * passes_of(
-        choice.method, count, task.examples.label_count, names=names
-    )
+    examples = choice.learnt or task.examples
+    count, labels, names = len(examples), examples.label_count, texts_per_name(examples)
+    passes = passes_of(choice.method, count, labels, names=names, steps=choice.steps)
+    return task.speed.seconds_for(examples.texts) * passes
 
 
 def texts_per_name(examples: LabelledExamples) -> float:
@@ -118,10 +136,26 @@ def _planned(trial: MethodTrial, task: SelectionTask, seconds: float, *, minutes
     return plan
 
 
-def _some(examples: LabelledExamples, count: int, seed: int) -> list[int]:
-    """Return the row numbers of `count` examples, ascending, drawn with the shares of their labels."""
+def _warn_of_examples_left_out(count: int, task: SelectionTask, *, minutes: float) -> None:
+    total = len(task.examples)
+    told = f"The classifier learns from {count} of the {total} examples, for {minutes:g} minutes allow no more. Raise minutes."
+    task.context.record.add_finding("examples_learnt", count, told, warns=True)
+
+
+def _some(examples: LabelledExamples, trial: MethodTrial, count: int, seed: int) -> list[int]:
+    """Return row numbers of about `count` examples, ascending: two of each label at least, or all that it has.
+
+    They are drawn evenly by label from each part that the trial trains on, so that none lacks a label.
+    """
     if count >= len(examples):
         return list(range(len(examples)))
-    left_out = len(examples.groups.first) - count
-    kept = split(examples.label_ids.numpy(), examples.groups, held_out=max(1, left_out), seed=seed).training
-    return [int(row) for row in kept]
+    groups, parts = examples.groups, trial.splits
+    labels = examples.label_ids.numpy()[groups.first]
+    kept = np.zeros(len(labels), dtype=bool)
+    for part in parts:
+        known = np.unique(groups.owner[list(part.training)])
+        kept[known[draw_evenly(labels[known], count=math.ceil(count / len(parts)), seed=seed)]] = True
+    for label in np.unique(labels):
+        missing = LEAST_OF_A_LABEL - np.count_nonzero(kept[labels == label])
+        kept[np.flatnonzero((labels == label) & ~kept)[: max(0, missing)]] = True
+    return [int(row) for row in groups.rows_of(np.flatnonzero(kept))]

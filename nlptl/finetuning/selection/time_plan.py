@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nlptl.finetuning.contrastive.contrastive_training import batch_size_for, passes_for, steps_for
 from nlptl.finetuning.selection.method_choice import MIN_EXAMPLES_ONE_SPLIT, passes_of
 
+LEAST_EXAMPLES = 4  # of a label on average, that the head learns from however short the time is
 SHARE_OF_HEAD = 0.8  # of the time, that the frozen head may take before it learns from fewer examples
 SECONDS_A_CHARACTER_OF_WORDS = 6e-6  # of n-grams, counted and fitted in the comparison and again on all examples
 
@@ -65,20 +66,26 @@ class TimePlan:
     seconds: float
     encoding: float  # seconds of them for the vectors of the frozen encoder, which all share
     head_examples: int  # that the frozen head learns from
+    compares: bool = True  # whether anything is scored; else the one training is taken unseen
 
     def sentence(self, work: Workload, minutes: float, spent: float) -> str:
         """Tell the plan in one sentence; `spent` seconds went before."""
-        parts = [_told(training) for training in self.trainings]
-        if self.head_examples < work.examples:
-            parts[-1] += f" of {self.head_examples:,} examples"
-        once_more = "the best one is trained again on all examples"
-        if not self.trainings[0].again:
-            once_more = "the best one is kept as it is, since the time is short"
         total = (spent + self.seconds) / 60
-        return (
-            f"Plan for {minutes:g} minutes: {_listed(parts)} and the words are compared, then {once_more}; about "
-            f"{total:.2g} minutes in all."
-        )
+        return f"Plan for {minutes:g} minutes: {self._told(work)}; about {total:.2g} minutes in all."
+
+    def _told(self, work: Workload) -> str:
+        """Return what is trained and compared, as a part of a sentence."""
+        if len(self.trainings) > 1:
+            once_more = "trained again on all examples"
+            if not self.trainings[0].again:
+                once_more = "kept as it is, since the time is short"
+            parts = ", ".join(map(_told, self.trainings))
+            return f"{parts} and the words are compared, then the best one is {once_more}"
+        count = f"{self.head_examples:,} of {work.examples:,}" if self.head_examples < work.examples else "all"
+        learns = f"the head alone learns from {count} examples"
+        if not self.compares:
+            return f"{learns} and nothing is compared, since the time is short"
+        return f"{learns}, compared with and without the words, since the time is short"
 
 
 def plan_within(seconds: float, work: Workload) -> TimePlan:
@@ -91,12 +98,19 @@ def plan_within(seconds: float, work: Workload) -> TimePlan:
         total = words + work.one_pass + trials + last
         if total <= seconds:
             return TimePlan(trainings, total, work.one_pass, work.examples)
-    available = max(0.0, SHARE_OF_HEAD * seconds - words - work.scored * work.one_pass)
-    least = min(work.examples, 4 * work.labels)
+    scoring = words + work.scored * work.one_pass
+    plan = _head_within(seconds, work, beside=scoring)
+    return plan if plan.seconds <= seconds else _head_within(seconds, work, beside=0.0)
+
+
+def _head_within(seconds: float, work: Workload, *, beside: float) -> TimePlan:
+    """Return the plan for the head alone, on fewer examples, with so many seconds for comparing it `beside`."""
+    available = max(0.0, SHARE_OF_HEAD * seconds - beside)
+    least = min(work.examples, LEAST_EXAMPLES * work.labels)
     count = max(least, min(work.examples, int(work.examples * available / max(work.one_pass, 1e-9))))
     encoding = work.one_pass * count / work.examples
-    total = words + encoding + work.scored * work.one_pass
-    return TimePlan([PlannedTraining("head", 0.0, again=True)], total, encoding, count)
+    head = PlannedTraining("head", 0.0, again=True)
+    return TimePlan([head], beside + encoding, encoding, count, compares=beside > 0)
 
 
 def _trainings(level: Level, work: Workload) -> list[PlannedTraining]:
@@ -122,7 +136,3 @@ def _told(training: PlannedTraining) -> str:
     if training.method == "contrastive" and training.steps is not None:
         return f"contrastive ({training.steps} steps)"
     return "the head alone" if training.method == "head" else training.method
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return ", ".join(parts)

@@ -59,12 +59,18 @@ class WordVectorView(Config):
         return self
 
     def learn(
-        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
+        self,
+        pile: Callable[[], Batches],
+        sample: Sequence[str],
+        context: RunContext,
+        *,
+        length: float = 1.0,
+        where: str = "sentence_vectors.views",
     ) -> View:
         """Return the view of a pile, whose vectors have the mean `length` there."""
         from nlptl.pretraining.views.word_view import learn_word_view
 
-        return learn_word_view(pile(), self, context, length=length).view
+        return learn_word_view(pile(), self, context, length=length, where=where).view
 
     def seconds(self, *, pile: int, sample: int) -> float:
         """Return about how long `learn` takes on two cores, by the characters of the pile and of the sample."""
@@ -99,12 +105,18 @@ class NgramView(Config):
         return self
 
     def learn(
-        self, pile: Callable[[], Batches], sample: Sequence[str], context: RunContext, *, length: float = 1.0
+        self,
+        pile: Callable[[], Batches],
+        sample: Sequence[str],
+        context: RunContext,
+        *,
+        length: float = 1.0,
+        where: str = "sentence_vectors.views",
     ) -> View:
         """Return the view of a `sample` of a pile, whose vectors have the mean `length` there."""
         from nlptl.pretraining.views.ngram_view import learn_ngram_view
 
-        return learn_ngram_view(sample, self, context, length=length)
+        return learn_ngram_view(sample, self, context, length=length, where=where)
 
     def seconds(self, *, pile: int, sample: int) -> float:
         """Return about how long `learn` takes, by the characters of the pile and of the sample."""

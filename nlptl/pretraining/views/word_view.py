@@ -53,12 +53,8 @@ def learn_word_view(
     """
     tokenizer = untrained_tokenizer(settings.text)
     with corpus_of(tokenizer, batches, min_count=settings.min_count) as corpus:
-        if (count := int((corpus.counts[1:] > 0).sum())) < 2:
-            raise DataError(
-                f"{where}: found {count} words that occur at least {settings.min_count} times in the pile; a view of word "
-                "vectors needs two. Lower its min_count or add text."
-            )
-        vectors = _trained(corpus, settings, context)
+        corpus.check_words(min_count=settings.min_count, what="a view of word vectors", where=where)
+        vectors = _trained(corpus, settings, context, where)
         weights = _weights_of(corpus, np.random.default_rng(context.seed))
     table = vectors * sif_weights(torch.from_numpy(corpus.counts), settings.a).numpy()[:, None]
     try:
@@ -72,14 +68,14 @@ def learn_word_view(
     return LearntWords(View(WordTerms(tokenizer), turned, centre), list(corpus.words), vectors, corpus.counts)
 
 
-def _trained(corpus: Corpus, settings: WordVectorView, context: RunContext) -> FloatArray:
+def _trained(corpus: Corpus, settings: WordVectorView, context: RunContext, where: str) -> FloatArray:
     """Return the word vectors (V, D) of skip-gram, or of counted pairs."""
     words = len(corpus.ids)
     auto = 1 if settings.engine == "ppmi" else max(5, min(100, -(-AUTO_WORDS // max(1, words))))
     epochs = auto if settings.epochs == "auto" else settings.epochs
     task = SkipGramTask(
         dim=settings.dim, window=settings.window, negatives=5, subsample=1e-3, epochs=epochs, learning_rate=0.025,
-        seed=context.seed,
+        seed=context.seed, where=where,
     )  # fmt: skip
     _, engine = choose_engine(settings.engine, device=context.device)
     with context.progress.task("word vectors of the pile", total=epochs * words, unit="words") as watched:

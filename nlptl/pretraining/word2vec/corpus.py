@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.errors import DataError
 from nlptl.pretraining.word2vec.spool import Spool, mapped_ids, unnamed_file
 from nlptl.pretraining.word2vec.tokenizer import UNKNOWN_ID, set_vocabulary
 
@@ -42,6 +43,19 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def check_words(self, *, min_count: int, what: str, where: str) -> None:
+        """Raise DataError, which names `where`, unless two words occur `min_count` times, as `what` needs."""
+        count = int((self.counts[UNKNOWN_ID + 1 :] > 0).sum())
+        if count >= 2:
+            return
+        found = "1 word" if count == 1 else f"{count} words"
+        rare = min_count > 1
+        if rare:
+            found += f" that {'occurs' if count == 1 else 'occur'} at least {min_count} times"
+        raise DataError(
+            f"{where}: found {found}; {what} needs two. {'Lower min_count, or add text' if rare else 'Add text'}."
+        )
 
     def texts(self) -> Iterator[NDArray[np.int32]]:
         """Yield the ids of each text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from nlptl.context import Device
@@ -36,6 +37,16 @@ def choose_engine(
     from nlptl.pretraining.word2vec import cpu_engine
 
     return "cpu", cpu_engine.train
+
+
+def missing_engines(wanted: Mapping[str, EngineName]) -> Iterator[str]:
+    """Tell which engines, by their settings, this machine cannot run. Asked for a GPU, it loads torch."""
+    if "gpu" not in wanted.values():
+        return
+    from nlptl.pretraining.word2vec.gpu_engine import machine_fault
+
+    if fault := machine_fault():
+        yield from (f"{where}.{fault}" for where, name in wanted.items() if name == "gpu")
 
 
 def check_engine(wanted: EngineName, *, subwords: bool, deterministic: bool, where: str = "skipgram") -> None:

@@ -40,6 +40,7 @@ class SkipGramTask:
     threads: int | None = None  # of a CPU engine; None takes all cores
     spelling: Spelling | None = None  # n-grams that have vectors too (Bojanowski et al. 2017)
     smoothing: float = 1e-4  # count that the PPMI engine adds to every pair
+    where: str = "skipgram"  # the settings, in errors
 
 
 @dataclasses.dataclass(frozen=True)

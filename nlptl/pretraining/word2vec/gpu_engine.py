@@ -30,6 +30,21 @@ if TYPE_CHECKING:
 SHARD_WORDS = 2**24  # words trained at once: bounds memory, and positions are counted in 32 bits
 
 
+def machine_fault() -> str:
+    """Return what this machine lacks for the engine, as a sentence that begins with the setting; nothing if it has all."""
+    if importlib.util.find_spec("triton") is None:
+        return (
+            "engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
+            "Install nlptl[gpu] or choose engine: cpu."
+        )
+    if not _cuda() and os.environ.get("TRITON_INTERPRET") != "1":
+        return (
+            "engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
+            "Check torch.cuda.is_available() or choose engine: cpu."
+        )
+    return ""
+
+
 def available() -> bool:
     """Return whether a CUDA device and triton are there."""
     return importlib.util.find_spec("triton") is not None and _cuda()
@@ -43,7 +58,8 @@ def train(
     Takes 8 bytes of GPU memory a corpus word and 8 D a vocabulary word. Checkpoints are written between shards, so a kill
     loses about a minute of training at most. Raises ConfigError without CUDA or triton.
     """
-    _check_machine()
+    if fault := machine_fault():
+        raise ConfigError(f"{task.where}.{fault}")
     run = _GpuTraining(corpus, task, start, tuning or Tuning())
     resumed = callbacks.resume("gpu", run.tensors)
     done, shard, kept = resumed.get("epoch", 0), resumed.get("shard", 0), resumed.get("kept_words", 0)
@@ -182,19 +198,6 @@ def _shares(weights: NDArray[np.floating]) -> FloatArray:
     """Return weights (V,) as shares of their sum, 0 for the unknown word."""
     weights = np.append(0.0, weights[1:])
     return np.asarray(weights / max(1e-9, weights.sum()), np.float32)
-
-
-def _check_machine() -> None:
-    if importlib.util.find_spec("triton") is None:
-        raise ConfigError(
-            "engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
-            "Install nlptl[gpu] or choose engine: cpu."
-        )
-    if not _cuda() and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ConfigError(
-            "engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
-            "Check torch.cuda.is_available() or choose engine: cpu."
-        )
 
 
 def _cuda() -> bool:

@@ -36,7 +36,9 @@ def train(corpus: Corpus, task: SkipGramTask, *, start: FloatArray | None, callb
     """
     begin = time.monotonic()
     if len(corpus.counts) - 1 > MAX_WORDS:
-        raise _too_many(f"a vocabulary of {len(corpus.counts) - 1:,} words", f"{MAX_WORDS:,}", "or raise min_count")
+        raise _too_many(
+            task, f"a vocabulary of {len(corpus.counts) - 1:,} words", f"{MAX_WORDS:,}", "or raise min_count"
+        )
     weights = positive_information(pair_counts(corpus, task, callbacks), task.smoothing)
     vectors = factors(weights, task.dim)
     return TrainedVectors(vectors, kept_words=0, train_seconds=time.monotonic() - begin)
@@ -54,11 +56,13 @@ def pair_counts(corpus: Corpus, task: SkipGramTask, callbacks: Callbacks) -> Any
         rows, columns, shares = _pairs(corpus, begin, min(begin + step, len(corpus.ids)), task.window)
         counts = counts + coo_array((shares * keep[rows] * keep[columns], (rows, columns)), shape).tocsr()
         if counts.nnz > MAX_PAIRS:
-            raise _too_many(f"more than {MAX_PAIRS:,} pairs of words", "that many", "lower window, or raise min_count")
+            raise _too_many(
+                task, f"more than {MAX_PAIRS:,} pairs of words", "that many", "lower window, or raise min_count"
+            )
         callbacks.advance(min(step, len(corpus.ids) - begin))
     if not counts.nnz:
         raise DataError(
-            "skipgram.engine: found no two words together in a text; engine ppmi expects pairs of words. "
+            f"{task.where}.engine: found no two words together in a text; engine ppmi expects pairs of words. "
             "Give longer texts, or choose engine: cpu."
         )
     return (counts + counts.T).tocsr()
@@ -111,8 +115,8 @@ def _pairs(
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(shares)
 
 
-def _too_many(found: str, expected: str, remedy: str) -> DataError:
+def _too_many(task: SkipGramTask, found: str, expected: str, remedy: str) -> DataError:
     return DataError(
-        f"skipgram.engine: found {found}; engine ppmi holds them in memory and expects at most {expected}. "
+        f"{task.where}.engine: found {found}; engine ppmi holds them in memory and expects at most {expected}. "
         f"Choose engine: cpu, {remedy}."
     )

@@ -161,3 +161,21 @@ def test_of_strengths_that_do_as_well_the_strongest_is_taken() -> None:
 def test_nothing_held_out_takes_the_first() -> None:
     vectors = LabelledVectors.of(torch.eye(2), torch.tensor([0, 1]), 2)
     assert choose_head(vectors, methods=["lda", "ridge"]).fitted.method == "lda"
+
+
+def test_one_kind_alone_is_told_with_its_loss_once() -> None:
+    choice = choose_head(cloud(16, 2, 30, apart=3.0), methods=["logistic"])
+    assert choice.how == (
+        f"logistic: held-out log-loss {choice.fitted.loss:.3f}. Leaving one out of 16 examples chose penalty "
+        f"{choice.fitted.strength:g} of 7."
+    )
+
+
+def test_a_loss_that_is_no_better_than_a_guess_is_told() -> None:
+    rows = torch.tensor([[1.0], [2.0], [1.0], [2.0]] * 4)
+    vectors = LabelledVectors.of(rows, torch.tensor([0, 0, 1, 1] * 4), 2)  # the rows say nothing of the labels
+    for methods, begin in ((["ridge"], "ridge: held-out log-loss 0."), (["ridge", "lda"], "ridge has the smallest")):
+        choice = choose_head(vectors, methods=methods)  # type: ignore[arg-type]
+        assert choice.how.startswith(begin)
+        assert ", no better than guessing (0.693). " in choice.how
+    assert "guessing" not in choose_head(cloud(16, 2, 30, apart=3.0)).how

@@ -119,6 +119,21 @@ def test_a_pile_of_unequal_labels_keeps_its_shares() -> None:
     assert moved == pytest.approx([float(np.log(0.5 / shares[label])) for label in plain.labels], abs=1e-5)
 
 
+def test_a_skew_of_the_examples_ends_with_the_shares_of_the_pile() -> None:
+    sport, trade = topics(18, seed=2, sport=1.0), topics(2, seed=3, sport=0.0)
+    examples = ([*sport[0], *trade[0]], [*sport[1], *trade[1]])
+    told = (
+        "18 of the 20 examples have the label sport, and 2 the label trade, so all labels weigh{} For probabilities at the shares "
+        "of the examples set priors: {{sport: 0.90, trade: 0.10}}."
+    )
+    data = TextData(unlabelled=topics(400, seed=1)[0], labelled=examples)
+    _, context = run(data, {**SELF_TRAINING, "teacher": "head", "gate": "always"})
+    joined = "ed the same until the pile joined; the probabilities are at the shares found there."
+    assert context.record.warnings == [told.format(joined)]
+    _, context = run(data, {"method": "head", "solver": "logistic"})
+    assert context.record.warnings == [told.format(" the same.")]
+
+
 def test_a_pile_of_another_kind_is_left_out() -> None:
     generator = np.random.default_rng(0)
     other = [" ".join(f"rain{word}" for word in generator.choice(30, 6)) for _ in range(300)]

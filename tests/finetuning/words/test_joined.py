@@ -49,6 +49,6 @@ def test_a_skew_is_told_and_met() -> None:
     made = FineTune(update={"method": "head", "solver": "logistic"}).run(given, data=data, context=context)
     assert context.record.warnings == [
         "45 of the 50 examples have the label positive, and 5 the label negative, so all labels weigh the same. For "
-        "probabilities at the shares of the examples set priors, with positive: 0.90."
+        "probabilities at the shares of the examples set priors: {negative: 0.10, positive: 0.90}."
     ]
     assert abs(float(made.predict_proba(data.labelled.texts())[:, 0].mean()) - 0.1) > 0.1  # not at the examples' shares

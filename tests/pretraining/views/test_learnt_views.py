@@ -116,13 +116,19 @@ def test_piles_that_say_nothing_are_told() -> None:
     with pytest.raises(DataError) as caught:
         learn_word_view([["one word"]], WordVectorView(min_count=2), CONTEXT)
     assert str(caught.value) == (
-        "sentence_vectors.views: found 0 words that occur at least 2 times in the pile; a view of word vectors needs two. Lower "
-        "its min_count or add text."
+        "sentence_vectors.views: found 0 words that occur at least 2 times; a view of word vectors needs two. Lower min_count, "
+        "or add text."
     )
     with pytest.raises(DataError) as caught:
         learn_word_view([["one word", "word one"]], WordVectorView(min_count=1), CONTEXT, where="here")
     assert str(caught.value) == (
         "here: found no two texts of the pile that differ in their words; a view of word vectors needs some. Add text."
+    )
+    with pytest.raises(DataError) as caught:
+        WordVectorView(min_count=1, engine="ppmi").learn(lambda: [["one", "two"]], [], CONTEXT, where="here")
+    assert str(caught.value) == (
+        "here.engine: found no two words together in a text; engine ppmi expects pairs of words. Give longer texts, or choose "
+        "engine: cpu."
     )
     for texts in (["same text", "same text"], ["", " "]):
         with pytest.raises(DataError) as caught:

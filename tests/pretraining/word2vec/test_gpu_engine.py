@@ -167,7 +167,7 @@ def test_a_machine_without_triton_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ConfigError) as caught:
         train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
-        "engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
+        "skipgram.engine: found gpu, but triton, its compiler, is not installed; expected version 3.6 or later. "
         "Install nlptl[gpu] or choose engine: cpu."
     )
 
@@ -180,7 +180,7 @@ def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError) as caught:
         train(CORPUS, TASK, start=None, callbacks=Callbacks())
     assert str(caught.value) == (
-        "engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
+        "skipgram.engine: found gpu, but torch sees no CUDA device; expected one with a driver that torch was built for. "
         "Check torch.cuda.is_available() or choose engine: cpu."
     )
 
