@@ -102,21 +102,6 @@ class LabelledExamples:
         lopsided = float(counts.max()) >= SKEWED_SHARE * int(counts.sum())
         return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
 
-    def skew_told(self, *, pile: bool) -> str:
-        """Return what tells how a skew is met; `pile` says that the shares of the labels are those found there."""
-        from nlptl.finetuning.probabilities import priors_told
-
-        counts = self.label_counts().tolist()
-        usual, rare = counts.index(max(counts)), counts.index(min(counts))
-        same = "weigh the same"
-        if pile:
-            same = "weighed the same until the pile joined; the probabilities are at the shares found there"
-        return (
-            f"{counts[usual]} of the {len(self.texts)} examples have the label {self.labels[usual]}, and {counts[rare]} the label "
-            f"{self.labels[rare]}, so all labels {same}. For probabilities at the shares of the examples set "
-            f"{priors_told(self.labels, self.label_shares().tolist())}."
-        )
-
     def _whole_counts(self) -> Tensor:
         return self.label_counts() if self.whole_counts is None else self.whole_counts
 

@@ -111,6 +111,20 @@ def check_priors(priors: Priors, labels: Sequence[str], *, where: str) -> None:
         )
 
 
+def skew_told(examples: LabelledExamples, *, pile: bool) -> str:
+    """Return what tells how a skew is met; `pile` says that the shares of the labels are those found there."""
+    counts, labels = examples.label_counts().tolist(), examples.labels
+    usual, rare = counts.index(max(counts)), counts.index(min(counts))
+    same = "weigh the same"
+    if pile:
+        same = "weighed the same until the pile joined; the probabilities are at the shares found there"
+    return (
+        f"{counts[usual]} of the {len(examples)} examples have the label {labels[usual]}, and {counts[rare]} the label "
+        f"{labels[rare]}, so all labels {same}. For probabilities at the shares of the examples set "
+        f"{priors_told(labels, examples.label_shares().tolist())}."
+    )
+
+
 def priors_told(labels: Sequence[str], shares: Sequence[float]) -> str:
     """Return the setting `priors` for the `shares` of the labels, as a pipeline has it; its form alone for many labels."""
     if len(labels) > MAX_PRIORS_TOLD:

@@ -13,7 +13,7 @@ from nlptl.context import RunContext
 from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.union import AnyMethod
-from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors
+from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors, skew_told
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class FineTune(Stage):
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         if fitted.met_skew:
-            told = examples.skew_told(pile=fitted.shares is not None)
+            told = skew_told(examples, pile=fitted.shares is not None)
             context.record.add_finding("skew", True, told, warns=True)
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
         classifier = at_priors(classifier, self.priors, _learnt_shares(fitted, examples))

@@ -348,6 +348,28 @@ def test_what_takes_too_long_is_not_tried(labelled: TextData, monkeypatch: pytes
     assert context.record.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("minutes", "method", "told"),
+    [
+        (10, "contrastive", ""),
+        (2, "contrastive", " It takes 10 of its 20 steps, about 1.5 minutes; all would take 2.9, and 2 are left."),
+        (1, "contrastive", " It takes 5 of its 20 steps, about 0.8 minutes; all would take 2.9, and 1 are left."),
+        (0.5, "head", "Contrastive training would take about 2.9 minutes and 0.5 are left, so the head alone learns."),
+    ],
+)
+def test_what_a_rule_chooses_fits_into_the_time(
+    minutes: float, method: str, told: str, labelled: TextData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlptl.finetuning.selection.encoding_speed.EncodingSpeed", lambda *_: speed(6.26))
+    monkeypatch.setattr("nlptl.finetuning.selection.ruled_time.texts_per_name", lambda _: 0.0)
+    _, context = run(labelled, update={"method": "auto", "minutes": minutes})
+    why = next(sentence for sentence in context.record.sentences if "ontrastive training w" in sentence)
+    assert context.record.report["update"] == method
+    assert why.endswith(told or "run to run on so few examples.")
+    steps = context.record.report.get("plan", {}).get("steps")
+    assert steps == {10: 20, 2: 10, 1: 5}.get(int(minutes))
+
+
 @pytest.mark.parametrize(("usual", "rare", "minutes"), [(300, 3, 0.01), (300, 3, 0.9), (598, 2, 0.3)])
 def test_the_head_learns_each_label_however_short_the_time_is(
     usual: int, rare: int, minutes: float, monkeypatch: pytest.MonkeyPatch

@@ -48,7 +48,8 @@ class Auto(Method):
     """The name of this method."""
     minutes: float = Field(default=10.0, gt=0, le=100_000)
     """Time budget for everything, in minutes: what is compared, the training that follows, the pile. More tries more and
-    trains longer. The plan is told first; steps, epochs or texts are fewer where the time is short."""
+    trains longer. The estimate is told first; steps, epochs or texts are fewer where the time is short. It is rough, and less
+    true beside other work: the encoder's speed is measured once, on a few texts."""
     pseudo_labels: Literal["auto", "never"] = "auto"
     """auto: with fewer than 100 examples, or 16 a label, self-training gives data.unlabelled soft labels and learns them, unless
     its texts are of another kind than the labelled ones. With more it does not help. never: it does not."""
@@ -178,7 +179,13 @@ class Auto(Method):
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
         if ruled:
-            return self._methods()[ruled.method], ruled
+            from nlptl.finetuning.selection.ruled_time import ruled_within
+
+            ruled = ruled_within(ruled, task, seconds)
+            found = self._methods()
+            if ruled.steps is not None:
+                found["contrastive"] = Contrastive(precision=self.precision, steps=ruled.steps)
+            return found[ruled.method], ruled
         if statistics.selects_by_validation:
             assert examples.validation is not None
             texts, ids = [examples.validation.texts[row] for row in selecting], examples.validation.label_ids
