@@ -13,6 +13,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import arms
@@ -135,14 +136,18 @@ def fine_tuned(*, folder: str, device: str, longest: int) -> arms.Run:
 
 
 def ours(
-    *, folder: str, device: str, longest: int, update: Mapping[str, Any], encoders: Sequence[str] = ()
+    *, folder: str, device: str, longest: int, update: Mapping[str, Any], encoders: Sequence[str] = (), called: str = ""
 ) -> arms.Run:
-    """Return a run of nlptl's stages: on an encoder that is loaded, or on the one that they choose of several."""
+    """Return a run of nlptl's stages: on an encoder that is loaded, or on the one that they choose of several.
+
+    The row names encoders without their folders' places; `called` is the name of the first.
+    """
     from nlptl.context import RunContext
     from nlptl.stages.bert import Bert
 
     on: Any = device
     several: Any = [folder, *encoders] if encoders else folder
+    names = {folder: called, **{one: Path(one).name for one in encoders}}
     first = Bert(weights=several, max_length=longest)
     nothing: Any = Parts()
     loaded = None if encoders else first.run(data=nothing, context=RunContext(device=on))
@@ -157,10 +162,19 @@ def ours(
         with timed(row, "predict_seconds"):
             probabilities = classifier.predict_proba(task.test.texts())
         numbers = np.array([task.names.index(label) for label in classifier.labels])
-        report = {key: value for key, value in context.record.report.items() if key not in ("weight_change", "work")}
-        return {**row, "report": json.loads(json.dumps(report, default=str)), **guesses(probabilities, numbers)}
+        return {**row, "report": told(context.record.report, names), **guesses(probabilities, numbers)}
 
     return run
+
+
+def told(report: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+    """Return what a run reports as plain values, with the names of encoders for their folders."""
+    text = json.dumps(
+        {key: found for key, found in report.items() if key not in ("weight_change", "work")}, default=str
+    )
+    for folder, name in names.items():
+        text = text.replace(json.dumps(folder)[1:-1], name)
+    return json.loads(text)
 
 
 def parts_of(task: Task) -> Parts:

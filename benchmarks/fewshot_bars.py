@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import arms
 import numpy as np
-from fewshot_arms import AUTO, AUTO_ENCODERS, AUTO_PILE, LR, SETFIT, TFIDF
+from fewshot_arms import AUTO, AUTO_ENCODERS, LR, SETFIT, TFIDF
 from fewshot_calibration import calibration_bars
 from fewshot_scores import Compared, interval, mean_bar, told, worst_bar
 from fewshot_sets import EVERY, Material
@@ -16,18 +16,15 @@ OVER_SETFIT = {8: {"at_least": 5.5, "stretch": 7.0}, 64: {"at_least": 2.0, "stre
 OVER_ONE_ENCODER = {8: {"at_least": 5.0, "stretch": 8.0}}
 WORST, TIME, TIME_STRETCH = -1.0, 0.12, 0.08
 BASELINES = (LR, TFIDF)
-PILE_NAME, PILE_SHOTS, PILE_POINTS = "imdb", 10, 5.0
-CHANCE, ONE_LABEL = 0.55, 0.9  # of a collapse
 
 
 def bars_of(rows: Sequence[arms.Row], material: Callable[[str], Material]) -> list[arms.Row]:
     """Return what is promised and how it came, then the scores of each set."""
     compared = Compared(rows, material)
-    every = sorted({shots for _, shots in compared.runs if shots != PILE_SHOTS})
+    every = sorted({shots for _, shots in compared.runs})
     timing = [row for row in rows if row["timing"] and not row["disturbed"]]
     bars = [bar for shots in every for bar in promised(compared, shots)]
     bars += [bar for shots in every for bar in time_bar(timing, shots)]
-    bars += pile_bars(compared)
     order = sorted(compared.runs, key=lambda where: (list(EVERY).index(where[0]), where[1]))
     return bars + [scores_of(compared, where, rows, SETFIT, AUTO) for where in order]
 
@@ -35,13 +32,14 @@ def bars_of(rows: Sequence[arms.Row], material: Callable[[str], Material]) -> li
 def promised(compared: Compared, shots: int) -> list[arms.Row]:
     """Return the bars of one number of shots, as far as its runs allow."""
     means = [
-        (SETFIT, AUTO, OVER_SETFIT.get(shots, {})), (LR, AUTO, {}), (TFIDF, AUTO, {}), (AUTO, AUTO_PILE, {}),
+        (SETFIT, AUTO, OVER_SETFIT.get(shots, {})), (LR, AUTO, {}), (TFIDF, AUTO, {}),
         (AUTO, AUTO_ENCODERS, OVER_ONE_ENCODER.get(shots, {})),
     ]  # fmt: skip
     bars = [bar for first, second, promise in means for bar in mean_bar(compared, shots, first, second, promise)]
     bars += worst_bar(compared.differences(shots, SETFIT, AUTO), shots, f"{AUTO} less {SETFIT}", WORST)
-    better = f"{AUTO} less the better of {' and '.join(BASELINES)}"
-    bars += worst_bar(less_the_best(compared, shots, BASELINES), shots, better, 0.0)
+    ran = [arm for arm in BASELINES if any(compared.shared((name, shots), AUTO, arm) for name in EVERY)]
+    better = f"{AUTO} less the better of {' and '.join(ran)}" if len(ran) > 1 else f"{AUTO} less {''.join(ran)}"
+    bars += worst_bar(less_the_best(compared, shots, ran), shots, better, 0.0)
     return bars + calibration_bars(compared, shots)
 
 
@@ -51,19 +49,22 @@ def less_the_best(compared: Compared, shots: int, baselines: Sequence[str]) -> d
     for name in EVERY:
         where = (name, shots)
         seeds = compared.shared(where, AUTO, *baselines)
-        if seeds:
+        if seeds and baselines:
             best = max((compared.draws(where, arm, seeds) for arm in baselines), key=lambda draws: float(draws[0]))
             found[name] = compared.draws(where, AUTO, seeds) - best
     return found
 
 
 def time_bar(timing: Sequence[arms.Row], shots: int) -> list[arms.Row]:
-    """Return the summed training seconds of auto over SetFit's, on the sets where both were timed undisturbed."""
-    seconds = {
-        arm: {row["set"]: row["seconds"] for row in timing if (row["shots"], row["arm"]) == (shots, arm)}
-        for arm in (SETFIT, AUTO)
-    }
-    sets = [name for name in EVERY if all(name in found for found in seconds.values())]
+    """Return the summed training seconds of auto over SetFit's, on the sets where one processor timed both undisturbed."""
+    seconds, cpus = (
+        {
+            arm: {row["set"]: row[what] for row in timing if (row["shots"], row["arm"]) == (shots, arm)}
+            for arm in (SETFIT, AUTO)
+        }
+        for what in ("seconds", "cpu")
+    )
+    sets = [name for name in EVERY if name in cpus[AUTO] and cpus[AUTO][name] == cpus[SETFIT].get(name)]
     if not sets:
         return []
     ours, theirs = (sum(seconds[arm][name] for name in sets) for arm in (AUTO, SETFIT))
@@ -75,34 +76,6 @@ def time_bar(timing: Sequence[arms.Row], shots: int) -> list[arms.Row]:
         "seconds": {AUTO: round(ours, 1), SETFIT: round(theirs, 1)},
         "limited": sorted(row["set"] for row in timing if row["shots"] == shots and row.get("limited_to_steps")),
     }]  # fmt: skip
-
-
-def pile_bars(compared: Compared) -> list[arms.Row]:
-    """Return what the pile brings with 20 labels of imdb, and how many of its runs collapsed."""
-    where = (PILE_NAME, PILE_SHOTS)
-    draws = compared.difference(where, AUTO, AUTO_PILE)
-    if draws is None:
-        return []
-    seeds = compared.shared(where, AUTO, AUTO_PILE)
-    truth = compared.truth(PILE_NAME)
-    collapses = {
-        arm: sum(is_collapsed(truth, compared.runs[where][arm][seed]["predicted"]) for seed in seeds)
-        for arm in (AUTO, AUTO_PILE)
-    }
-    name = f"{PILE_NAME}, {2 * PILE_SHOTS} labels, {len(seeds)} splits"
-    found = interval(draws)
-    return [
-        {"name": f"{name}: {AUTO_PILE} less {AUTO}, points", "value": round(found.value, 2), "at_least": PILE_POINTS,
-         "range": told(found)},
-        {"name": f"{name}: collapses of {AUTO_PILE}", "value": collapses[AUTO_PILE], "at_most": 0,
-         "range": f"{AUTO}: {collapses[AUTO]}"},
-    ]  # fmt: skip
-
-
-def is_collapsed(truth: np.ndarray, predicted: Sequence[int]) -> bool:
-    """Say whether nearly all test texts got one label, or the labels of imdb are hardly better than chance."""
-    commonest = np.bincount(np.array(predicted)).max() / len(truth)
-    return bool(commonest > ONE_LABEL or np.mean(truth == np.array(predicted)) <= CHANCE)
 
 
 def scores_of(

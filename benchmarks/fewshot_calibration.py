@@ -20,11 +20,12 @@ from nlptl.evaluation.scores import BINS
 
 def calibration_bars(compared: Compared, shots: int) -> list[arms.Row]:
     """Return auto's calibration error less that of a cross-validated logistic head, and both errors."""
-    ours, theirs = [], []
+    ours, theirs, splits = [], [], []
     for name in EVERY:
         where = (name, shots)
         seeds = confident(compared, where)
         if seeds:
+            splits.append(len(seeds))
             ours.append(error_draws(compared, where, AUTO, seeds))
             theirs.append(error_draws(compared, where, LR_CV, seeds))
     if not ours:
@@ -32,7 +33,7 @@ def calibration_bars(compared: Compared, shots: int) -> list[arms.Row]:
     found = mean_over_sets([first - second for first, second in zip(ours, theirs, strict=True)])
     return [{
         "name": f"{shots} shots, mean of {len(ours)} sets: calibration error of {AUTO} less {LR_CV}, points",
-        "value": round(found.value, 2), "at_most": 0.0, "range": told(found),
+        "value": round(found.value, 2), "at_most": 0.0, "range": told(found), "splits": [min(splits), max(splits)],
         "errors": {AUTO: told(mean_over_sets(ours)), LR_CV: told(mean_over_sets(theirs))},
     }]  # fmt: skip
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import arms
-from fewshot_runs import resume
+from fewshot_arms import AUTO
+from fewshot_runs import Key, resume
 from fewshot_sets import SEEDS, SETS, Material, material
 from texts import read_rows, weights_folder
 
@@ -43,7 +44,7 @@ def parser_of(description: str | None, **more: dict[str, Any]) -> argparse.Argum
         dev={"action": "store_true", "help": "score on training rows; publishes nothing"},
         update={"type": json.loads, "help": 'with --dev, in auto\'s place: \'{"method": "head"}\''},
         disturbed={"action": "store_true", "help": "other work runs beside: the seconds count for no bar"},
-        forget={"nargs": "+", "default": [], "metavar": "ARM", "help": "drop the kept runs of these arms first"},
+        forget={"nargs": "+", "default": [], "metavar": "ARM[@SHOTS]", "help": "drop these kept runs first"},
         publish={"action": "store_true", "help": "run nothing, write the result of what is kept"},
         resume={"action": "store_true", "help": "begin with the runs in benchmarks/results, predictions and all"},
     )
@@ -80,10 +81,24 @@ def prepared(benchmark: str, options: Any) -> Prepared:
     if options.resume:
         resume(kept, name, about)
     if options.forget:
-        kept.forget(lambda key: key[-1] in options.forget)
+        kept.forget(lambda key: {key[-1], f"{key[-1]}@{key[2]}"} & set(options.forget) != set())
     made = functools.cache(functools.partial(material, options.folder, dev=options.dev, tiny=options.tiny))
     settings = {"folder": str(folder), "device": device, "longest": longest}
     return Prepared(kept, made, about, settings, device, head, ending)
+
+
+def take_up(keys: Sequence[Key], ready: Prepared, other: str) -> None:
+    """Keep the runs of auto without a pile that the `other` benchmark keeps, since they are the same.
+
+    They take the place of runs that were published before.
+    """
+    others = arms.kept_rows(ready.result_name(other), ready.head)
+    for key in keys:
+        row = others.get(json.dumps(list(key.parts())))
+        own = ready.kept.find(*key.parts())
+        older = own is None or ("date" in own and row is not None and "date" not in row)
+        if row is not None and older and key.arm.split(" ")[0] == AUTO and not key.timing:
+            ready.kept.add(row, *key.parts())
 
 
 def suffix(options: Any) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import arms
@@ -71,15 +73,19 @@ def started(arm: str, options: Any, settings: Mapping[str, Any]) -> arms.Arm:
     if name == AUTO_OPEN:
         own["update"] = OURS_OPEN
     if name == AUTO_ENCODERS:
-        own["encoders"] = options.encoders
+        own |= {"encoders": options.encoders, "called": Path(options.weights or "minilm").name}
     made = (arms.SameProcess if options.tiny else arms.OwnProcess)(MAKERS[name], {**settings, **own})
     made.run(WARM_UP)
     return made
 
 
 def is_enough(row: arms.Row | None, options: Any) -> bool:
-    """Say whether a kept run will do: one of SetFit's that was cut short does only where it would be cut alike."""
-    if row is None:
+    """Say whether a kept run will do: one of SetFit's that was cut short does only where it would be cut alike.
+
+    One for timing does only on the processor on which it was timed.
+    """
+    here = results.machine()["cpu"]
+    if row is None or (row.get("timing") and row.get("cpu", here) != here):
         return False
     limited = row.get("limited_to_steps") is not None
     return not limited or row["setfit_minutes"] == options.setfit_minutes
@@ -116,17 +122,31 @@ def summarise(rows: Sequence[arms.Row]) -> None:
 
 
 def scored(kept: arms.Kept, benchmark: str) -> list[arms.Row]:
-    """Return the kept runs that have a score; SystemExit where there are none."""
-    rows = [row for row in kept.rows() if "score" in row]
+    """Return the kept runs that have a score, with date and processor; SystemExit where there are none."""
+    here = {"date": results.today(), "cpu": results.machine()["cpu"]}
+    rows = [{**here, **row} for row in kept.rows() if "score" in row]
     if not rows:
         raise SystemExit(f"{benchmark}: found no kept runs to publish; expected some. Run it without --publish first.")
     return rows
 
 
 def published(rows: Sequence[arms.Row], about: arms.Row) -> list[arms.Row]:
-    """Return kept runs as they are published; those that were not resumed ran on this processor."""
-    cpu = results.machine()["cpu"]
-    return [{"cpu": cpu, **row, "predicted": as_text(row["predicted"]), **about} for row in rows]
+    """Return runs as they are published."""
+    return [{**row, "predicted": as_text(row["predicted"]), **about} for row in rows]
+
+
+def earlier(rows: Sequence[arms.Row], arm: str) -> list[str]:
+    """Return sentences that tell which runs of an arm are older than its newest ones."""
+    own = [row for row in rows if row["arm"] == arm]
+    newest = max((row["date"] for row in own), default="")
+    old = [row for row in own if row["date"] < newest]
+    counts = Counter((row["date"], row["shots"]) for row in old if not row["timing"])
+    every = Counter(row["shots"] for row in own if not row["timing"])
+    times = sorted({(row["date"], row["cpu"]) for row in old if row["timing"]})
+    return [
+        f"{count} of {every[shots]} runs of {arm} with {shots} labels a class are those of {date}; the code has changed since."
+        for (date, shots), count in sorted(counts.items())
+    ] + [f"The training times are those of {date}, on {cpu}." for date, cpu in times]
 
 
 def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:
@@ -134,8 +154,7 @@ def resume(kept: arms.Kept, name: str, about: arms.Row) -> None:
     for run in results.read_rows(name, packages=arms.installed()):
         row = {key: value for key, value in run.items() if key not in about}
         key = Key(**{field.name: row[field.name] for field in fields(Key)})
-        comparable = not key.timing or row["cpu"] == results.machine()["cpu"]
-        if comparable and {**run, **about} == run and kept.find(*key.parts()) is None:
+        if {**run, **about} == run and kept.find(*key.parts()) is None:
             kept.add({**row, "predicted": as_numbers(row["predicted"])}, *key.parts())
 
 

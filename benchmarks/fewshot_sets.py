@@ -1,9 +1,9 @@
-"""The data sets of the few-label benchmarks: their metrics, their label names, their splits and piles."""
+"""The data sets of the few-label benchmarks: their metrics, their label names, their splits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class Set:
     label_names: Mapping[str, str] = field(default_factory=dict)
     """In words, only where the set's own labels are none; fixed before any result was seen."""
     has_pile: bool = False
-    """Whether it comes with unlabelled texts; else training rows without their labels are the pile."""
+    """Whether its file of unlabelled texts is read."""
 
 
 TREC = {
@@ -41,7 +41,7 @@ SETS = {
     "offensive": Set("tweeteval/offensive", MACRO_F1),
     "sentiment": Set("tweeteval/sentiment", MACRO_RECALL, train="train_pool"),  # of SemEval-2017, no official file
     "stance": Set("tweeteval/stance", FAVOR_AGAINST, label_names={"none": "neutral"}),
-    "hahackathon": Set("hahackathon", has_pile=True),
+    "hahackathon": Set("hahackathon"),
     "cr": Set("cr"),
     "trec": Set("trec", label_names=TREC),
     "ag_news": Set("ag_news"),
@@ -53,7 +53,6 @@ AMAZON = {
 }  # fmt: skip
 """Reviews of four kinds of goods (Blitzer et al. 2007), which the pile is measured on beside the ten sets."""
 EVERY = {**SETS, **AMAZON}
-PILE, OWN_PILE = 2000, 1000  # texts of training rows; of a set's own unlabelled file
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,3 @@ def chosen(labels: Sequence[str], shots: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     drawn = [generator.permutation(np.flatnonzero(names == name))[:shots] for name in np.unique(names)]
     return np.sort(np.concatenate(drawn))
-
-
-def pile_of(made: Material, labelled: Rows, seed: int) -> Rows:
-    """Return the split's unlabelled texts: of the set's own file, or of training rows other than the shots."""
-    own = len(made.unlabelled) > 0
-    rows = not_in(made.unlabelled if own else made.train, labelled)
-    return replace(sample(rows, OWN_PILE if own else PILE, seed=seed), given_labels=[])

@@ -7,7 +7,7 @@ from typing import Any
 
 ARMS = {
     "tfidf": "words", "lr": "logistic regression", "setfit": "SetFit", "trainer": "Trainer", "auto": "nlptl auto",
-    "auto+pile": "nlptl auto + pile", "auto+encoders": "nlptl auto, several encoders",
+    "auto+encoders": "nlptl auto, several encoders",
 }  # fmt: skip
 Table = tuple[list[str], list[list[object]], str]
 """Header, rows, and the sentences below them."""
@@ -87,7 +87,9 @@ def ranged(bar: dict[str, Any]) -> str:
     if "splits" not in bar:
         return told
     least, most = bar["splits"]
-    return f"{told}, {least} splits" if least == most else f"{told}, {least} to {most} splits"
+    if least == most:
+        return f"{told}, {least} split{'s' * (least != 1)}"
+    return f"{told}, {least} to {most} splits"
 
 
 def promise(bar: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import arms
+import numpy as np
 from fewshot_arms import AUTO, AUTO_OPEN, AUTO_PILE, AUTO_SKEWED, SETFIT
 from fewshot_bars import scores_of
 from fewshot_scores import Compared, interval, mean_bar, told, worst_bar
@@ -16,6 +17,7 @@ MORE = {"at_least": 3.0, "stretch": 5.0}  # points, mean of the sets
 OVER_SETFIT = {"at_least": 7.0, "stretch": 9.0}
 OWN_FILE_MORE, OWN_FILE_SCORE = {"at_least": 6.0}, {"at_least": 80.0, "stretch": 83.0}
 WORST = -1.0
+CHANCE, ONE_LABEL = 0.55, 0.9  # of a collapse
 HARM = 2.0  # points on the test
 SECONDS = {"sentiment": {"at_most": 20.0, "stretch": 10.0}, "imdb": {"at_most": 300.0, "stretch": 120.0}}
 KINDS = {"sentiment": "posts", "imdb": "reviews"}
@@ -38,20 +40,33 @@ def bars_of(rows: Sequence[arms.Row], peers: Sequence[arms.Row], material: Calla
 
 
 def own_file_bars(compared: Compared) -> list[arms.Row]:
-    """Return what imdb's own unlabelled file brings with 20 labels, and the score with it."""
+    """Return what imdb's own unlabelled file brings with 20 labels, the score with it, and how many runs collapsed."""
     where = (OWN_FILE_SET, OWN_FILE_SHOTS)
     draws = compared.difference(where, AUTO, AUTO_PILE)
     if draws is None:
         return []
     seeds = compared.shared(where, AUTO, AUTO_PILE)
     name = f"{OWN_FILE_SET}, {2 * OWN_FILE_SHOTS} labels, {len(seeds)} splits"
+    truth = compared.truth(OWN_FILE_SET)
+    collapses = {
+        arm: sum(is_collapsed(truth, compared.runs[where][arm][seed]["predicted"]) for seed in seeds)
+        for arm in (AUTO, AUTO_PILE)
+    }
     gain, reached = interval(draws), interval(compared.draws(where, AUTO_PILE, seeds))
     return [
         {"name": f"{name}: {AUTO_PILE} less {AUTO}, points", "value": round(gain.value, 2), **OWN_FILE_MORE,
          "range": told(gain)},
         {"name": f"{name}: {AUTO_PILE}, accuracy in points", "value": round(reached.value, 2), **OWN_FILE_SCORE,
          "range": told(reached)},
+        {"name": f"{name}: collapses of {AUTO_PILE}", "value": collapses[AUTO_PILE], "at_most": 0,
+         "range": f"{AUTO}: {collapses[AUTO]}"},
     ]  # fmt: skip
+
+
+def is_collapsed(truth: np.ndarray, predicted: Sequence[int]) -> bool:
+    """Say whether nearly all test texts got one label, or the labels of imdb are hardly better than chance."""
+    commonest = np.bincount(np.array(predicted)).max() / len(truth)
+    return bool(commonest > ONE_LABEL or np.mean(truth == np.array(predicted)) <= CHANCE)
 
 
 def gate_bars(compared: Compared) -> list[arms.Row]:

@@ -35,7 +35,7 @@ def write_result(
     result = {
         "benchmark": benchmark,
         "command": command if isinstance(command, str) else shlex.join(command),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": today(),
         "machine": machine(),
         "versions": versions(packages),
         "seeds": list(seeds),
@@ -52,7 +52,7 @@ def write_result(
 
 
 def read_rows(benchmark: str, *, packages: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the runs of benchmarks/results/BENCHMARK.json; SystemExit where they were made with other versions."""
+    """Return the runs of benchmarks/results/BENCHMARK.json, each with its date; SystemExit where other versions made them."""
     path = RESULTS / f"{benchmark}.json"
     if not path.is_file():
         raise SystemExit(f"{benchmark}: found no published runs ({path.name}); expected some. Leave out --resume.")
@@ -64,12 +64,16 @@ def read_rows(benchmark: str, *, packages: Sequence[str]) -> list[dict[str, Any]
             f"{benchmark}: found published runs of {told}; expected the versions that are installed. Leave out --resume, "
             "which begins anew."
         )
-    return list(found["rows"])
+    return [{"date": found["date"], **row} for row in found["rows"]]
 
 
 def is_met(bar: Mapping[str, Any]) -> bool:
     """Say whether the value of a bar keeps within what the bar promises."""
     return bool(bar.get("at_least", bar["value"]) <= bar["value"] <= bar.get("at_most", bar["value"]))
+
+
+def today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def machine() -> dict[str, Any]:

@@ -293,8 +293,9 @@ def corpus_encoding() -> str:
 
 
 def fewshot(name: str = "fewshot") -> str:
-    header, lines, notes = fewshot_tables.scores(result(name)["bars"])
-    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+    found = result(name)
+    header, lines, told = fewshot_tables.scores(found["bars"])
+    return markdown(header, lines) + f"\n{' '.join([told, *found.get('notes', [])])}\n" + made_on(name)
 
 
 def fewshot_bars(name: str = "fewshot") -> str:
@@ -303,8 +304,9 @@ def fewshot_bars(name: str = "fewshot") -> str:
 
 
 def pile(name: str = "pile") -> str:
-    header, lines, notes = pile_tables.scores(result(name)["bars"])
-    return markdown(header, lines) + f"\n{notes}\n" + made_on(name)
+    found = result(name)
+    header, lines, told = pile_tables.scores(found["bars"])
+    return markdown(header, lines) + f"\n{' '.join([told, *found['notes']])}\n" + made_on(name)
 
 
 def pile_bars(name: str = "pile") -> str:

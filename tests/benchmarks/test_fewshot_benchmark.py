@@ -68,7 +68,7 @@ def fewshot(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         "trainer": (0.25, 5.0),
         "auto": (0.75, 1.0),
     }
-    for arm, (accuracy, seconds) in {**speeds, "auto+pile": (1.0, 2.0)}.items():
+    for arm, (accuracy, seconds) in speeds.items():
         monkeypatch.setitem(makers, arm, guessing(accuracy, seconds))
     return module
 
@@ -81,13 +81,11 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     few = common(sets_folder, "--shots", "8", "--splits", "2", "--setfit-splits", "1")
     assert fewshot.main([*few, "--disturbed", "--setfit-minutes", "1"]) is None
     fewshot.main(common(sets_folder, "--shots", "8", "--timing"))
-    fewshot.main(common(sets_folder, "--parts", "pile", "--splits", "2", "--arms", "auto", "auto+pile"))
     result = json.loads(fewshot.main([*few, "--publish"]).read_text())
-    assert len(result["rows"]) == 2 * (1 + 2 * 6) + 2 * 2 + 2 * 2
+    assert len(result["rows"]) == 2 * (1 + 2 * 5) + 2 * 2
     assert all(set(bytes.fromhex(row["predicted"])) <= {0, 1} for row in result["rows"])
     assert all(len(bytes.fromhex(row["predicted"])) == row["test"] for row in result["rows"])
     assert {row["dropped"] for row in result["rows"]} == {1}
-    assert {row["pile"] for row in result["rows"] if row["arm"] == "auto+pile"} == {59 - 16, 50}
     bars = {bar["name"]: bar for bar in result["bars"]}
     mean = bars["8 shots, mean of 2 sets: auto less setfit, points"]
     assert (mean["at_least"], mean["stretch"], mean["splits"]) == (5.5, 7.0, [1, 1])
@@ -99,16 +97,14 @@ def test_runs_are_kept_and_published_with_their_bars(fewshot: Any, bench: Any, s
     errors = bars["8 shots, mean of 2 sets: calibration error of auto less lr-cv, points"]
     assert (errors["value"], errors["at_most"]) == (pytest.approx(0.0, abs=0.3), 0.0)
     assert bars["8 shots, 2 sets: summed training time of auto over setfit's"]["value"] == 0.1
-    assert bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]["value"] == 25.0
-    assert bars["imdb, 20 labels, 2 splits: collapses of auto+pile"]["value"] == 0
     table = bench("tables").fewshot()
     assert "| imdb (accuracy) | 8 | 25.0 [" in table
-    assert "| 0.3* / 0.1* / 10 / 5.0* / 1.0 / 2.0* |" in table
-    assert "Splits: words 2, logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2, nlptl auto + pile 2." in table
+    assert "| 0.3* / 0.1* / 10 / 5.0* / 1.0 |" in table
+    assert "Splits: words 2, logistic regression 2, SetFit 1, Trainer 2, nlptl auto 2." in table
     assert "imdb with 8 shots to 1 minutes (5 of 9 steps, 1 of 1 splits)" in table
     promises = bench("tables").fewshot_bars()
     assert "| at most 0.12: met |" in promises
-    assert "], 1 splits |" in promises
+    assert "], 1 split |" in promises
     assert "imdb with 8 shots to 1 minutes" in promises
 
 
@@ -128,7 +124,47 @@ def test_published_runs_are_taken_up_again(
     (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
     monkeypatch.setattr(results, "machine", lambda: {"cpu": "another"})
     elsewhere = json.loads(fewshot.main([*few, "--resume", "--publish"]).read_text())
-    assert elsewhere["rows"] == [row for row in published["rows"] if not row["timing"]]
+    assert elsewhere["rows"] == published["rows"]
+    is_enough, options = bench("fewshot_runs").is_enough, SimpleNamespace(setfit_minutes=30.0)
+    assert {row["timing"]: is_enough(row, options) for row in published["rows"]} == {False: True, True: False}
+
+
+def test_training_times_are_compared_on_one_processor_alone(bench: Any) -> None:
+    time_bar = bench("fewshot_bars").time_bar
+    runs = [
+        {"set": name, "shots": 8, "arm": arm, "seconds": seconds, "cpu": cpu}
+        for name, arm, seconds, cpu in (
+            ("cr", "setfit", 10.0, "old"), ("cr", "auto", 1.0, "old"),
+            ("trec", "setfit", 10.0, "old"), ("trec", "auto", 5.0, "new"), ("imdb", "auto", 5.0, "new"),
+        )
+    ]  # fmt: skip
+    (bar,) = time_bar(runs, 8)
+    assert (bar["name"].split(":")[0], bar["value"]) == ("8 shots, 1 sets", 0.1)
+    assert not time_bar(runs[2:], 8)
+    times = {"shots": 8, "arm": "auto", "cpu": "old", "date": "2020-01-01", "timing": True}
+    told = bench("fewshot_runs").earlier([times, {**times, "timing": False, "date": "2020-01-02"}], "auto")
+    assert told == ["The training times are those of 2020-01-01, on old."]
+
+
+def test_a_result_tells_which_runs_of_auto_are_older(
+    fewshot: Any, bench: Any, sets_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = common(sets_folder, "--splits", "1", "--arms", "auto", "lr")
+    fewshot.main([*few, "--shots", "4", "8"])
+    arms, results = bench("arms"), bench("results")
+    published = json.loads(fewshot.main([*few, "--publish"]).read_text())
+    (arms.SCRATCH / "fewshot-tiny.jsonl").unlink()
+    monkeypatch.setattr(results, "RESULTS", arms.SCRATCH)
+    (arms.SCRATCH / "fewshot-tiny.json").write_text(json.dumps({**published, "date": "2020-01-01", "rows": [
+        {key: found for key, found in row.items() if key != "date"} for row in published["rows"]
+    ]}))  # fmt: skip
+    fewshot.main([*few, "--shots", "8", "--resume", "--forget", "auto@8"])
+    result = json.loads(fewshot.main([*few, "--publish"]).read_text())
+    dates = {(row["arm"], row["shots"]): row["date"] for row in result["rows"]}
+    assert dates["auto", 4] == dates["lr", 4] == dates["lr", 8] == "2020-01-01" < dates["auto", 8]
+    told = "2 of 2 runs of auto with 4 labels a class are those of 2020-01-01; the code has changed since."
+    assert result["notes"] == [told]
+    assert told in bench("tables").fewshot()
 
 
 def test_published_runs_of_other_versions_are_refused(
@@ -244,17 +280,6 @@ def test_shots_are_those_of_the_package(bench: Any) -> None:
     assert len(shots_of(rows, 16, 7)) == 15 + 16  # the rarer label gives all
 
 
-def test_a_pile_holds_no_shots_and_no_labels(bench: Any) -> None:
-    sets, texts = bench("fewshot_sets"), bench("texts")
-    rows = texts.Rows("rows", *small_reviews(30))
-    made = sets.Material(rows, rows, texts.Rows("none", []), ("negative", "positive"), 0)
-    labelled = sets.shots_of(rows, 4, 0)
-    pile = sets.pile_of(made, labelled, 0)
-    assert len(pile) == 22
-    assert not set(pile.texts()) & set(labelled.texts())
-    assert not pile.labels()
-
-
 def test_metrics_are_scikit_learns(bench: Any) -> None:
     from sklearn.metrics import accuracy_score, f1_score, recall_score
 
@@ -311,14 +336,6 @@ def test_the_calibration_error_is_the_packages(bench: Any) -> None:
     assert np.abs(gaps.sum(axis=0)).sum() / 200 == pytest.approx(found.value, abs=1e-9)
 
 
-def test_collapses(bench: Any) -> None:
-    is_collapsed = bench("fewshot_bars").is_collapsed
-    truth = np.arange(40) % 2
-    assert is_collapsed(truth, np.zeros(40, int))
-    assert is_collapsed(truth, np.arange(40) // 20)
-    assert not is_collapsed(truth, np.where(np.arange(40) < 8, 1 - truth, truth))
-
-
 def test_steps_of_setfits_default(bench: Any) -> None:
     labels = [*"aaabbbbbccde"]
     pairs = [first == second for first, second in combinations_with_replacement(labels, 2)]
@@ -345,6 +362,22 @@ def test_each_arm_learns(bench: Any, arm: str, sets_folder: str, monkeypatch: py
     assert row["labelled"] == 8
     assert row.get("steps") == (3 if arm == "trainer" else None)
     assert len(bytes.fromhex(row.get("confidence", ""))) == (0 if arm == "trainer" else row["test"])
+
+
+def test_auto_chooses_among_encoders_which_the_row_names(
+    bench: Any, sets_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewshot, folder = bench("fewshot"), tmp_path / "other-weights"
+    monkeypatch.setattr(bench("fewshot_runs"), "OURS_AUTO", {"method": "head"})
+    few = [sets_folder, "--tiny", "--device", "cpu", "--sets", "imdb", "--parts", "encoders", "--splits", "1"]
+    bench("texts").weights_folder(None, small_reviews(40)[0], scratch=tmp_path, tiny=True)
+    (tmp_path / "random-weights").rename(folder)
+    fewshot.main([*few, "--encoders", str(folder)])
+    rows = json.loads(fewshot.main([*few, "--publish"]).read_text())["rows"]
+    assert [row["arm"] for row in rows] == ["auto", "auto+encoders"]
+    report = rows[1]["report"]
+    assert {row["encoder"] for row in report["encoder_choice"]["rows"]} == {"minilm", "other-weights"}
+    assert str(tmp_path) not in json.dumps(rows)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pinned memory without a GPU: SetFit's own

@@ -99,6 +99,7 @@ def test_the_parts_are_kept_and_published_with_their_bars(
     gain = bars["imdb, 20 labels, 2 splits: auto+pile less auto, points"]
     assert (gain["value"], gain["at_least"]) == (25.0, 6.0)
     assert bars["imdb, 20 labels, 2 splits: auto+pile, accuracy in points"]["at_least"] == 80.0
+    assert bars["imdb, 20 labels, 2 splits: collapses of auto+pile"]["value"] == 0
     mean = bars["8 shots, mean of 3 sets: auto+pile less auto, points"]
     assert (mean["value"], mean["at_least"], mean["stretch"]) == (
         pytest.approx((25 + 27.78 + 12.5) / 3, abs=0.01),
@@ -116,6 +117,7 @@ def test_the_parts_are_kept_and_published_with_their_bars(
     assert seconds["range"] == "encoding 2.0 s more, 1.0 s without the pile"
     table = bench("tables").pile()
     assert "| books (accuracy) | 8 | 25.0 [" in table
+    assert ". Piles hold at most 3,000 posts or 1,000 reviews of imdb" in table
     assert "| at least 6.0: met |" in bench("tables").pile_bars()
 
 
@@ -129,12 +131,13 @@ def test_setfits_published_runs_are_compared_on_the_same_tests(pile: Any, bench:
     (folder / "fewshot.json").write_text(json.dumps({"rows": peers}), encoding="utf-8")
     result = json.loads(pile.main(common(sets_folder, "--publish")).read_text())
     assert {row["arm"] for row in result["rows"]} == {"auto", "auto+pile"}
+    assert result["notes"][1:] == ["Not measured: the parts skew, gate, seconds."]
     (mean,) = [bar for bar in result["bars"] if "auto+pile less setfit" in bar["name"]]
     assert mean["name"] == "8 shots, mean of 1 sets: auto+pile less setfit, points"
     assert (mean["splits"], mean["at_least"], mean["stretch"]) == ([1, 1], 7.0, 9.0)
 
 
-def test_runs_without_a_pile_are_taken_from_the_few_label_benchmark(
+def test_runs_without_a_pile_serve_both_benchmarks(
     pile: Any, bench: Any, sets_folder: str, asked: list[tuple[str, str, int]]
 ) -> None:
     few = [
@@ -154,6 +157,12 @@ def test_runs_without_a_pile_are_taken_from_the_few_label_benchmark(
     bench("fewshot").main(few)
     pile.main([*few[:5], "imdb", "--splits", "1", "--parts", "sets"])
     assert [(arm, data_set) for arm, data_set, _ in asked] == [("auto", "imdb"), ("auto+pile", "imdb")]
+    (bench("arms").SCRATCH / "fewshot-tiny.jsonl").unlink()
+    bench("fewshot").main(few)
+    assert len(asked) == 2  # and the other way round
+    kept = bench("arms").SCRATCH / "fewshot-tiny.jsonl"
+    kept.write_text(kept.read_text().replace('"score": 0.5', '"date": "2020-01-01", "score": 0.1'))
+    assert [row["score"] for row in json.loads(bench("fewshot").main([*few, "--publish"]).read_text())["rows"]] == [0.5]
     pile.main([*few[:5], "imdb", "--splits", "1", "--parts", "sets", "--dev", "--update", "{}"])
     assert [arm for arm, _, _ in asked[2:]] == ["auto", "auto+pile"]  # of other settings, so none is taken up
 
@@ -172,9 +181,9 @@ def test_a_skewed_pile_has_nine_tenths_of_one_label(bench: Any) -> None:
     skewed, texts = bench("pile_sets").skewed, bench("texts")
     rows = texts.Rows("rows", *small_reviews(200))
     for frequent in ("negative", "positive"):
-        found = skewed(rows, frequent, seed=0)
+        found = skewed(rows, frequent, most=80, seed=0)
         assert np.mean(np.array(found.labels()) == frequent) == pytest.approx(0.9, abs=0.005)
-        assert len(found) == pytest.approx(100 / 0.9, abs=1)
+        assert len(found) == pytest.approx(80, abs=1)
 
 
 def test_piles_hold_no_labels_and_no_shots(bench: Any, sets_folder: str) -> None:
@@ -197,6 +206,14 @@ def test_the_time_of_encoding_is_measured_apart(bench: Any, sets_folder: str, mo
     assert {first["arm"], second["arm"]} == {"auto", "auto+pile"}
     assert 0 < first["encoding_seconds"] < first["seconds"]
     assert len(bytes.fromhex(first["confidence"])) == first["test"] == 12
+
+
+def test_collapses(bench: Any) -> None:
+    is_collapsed = bench("pile_bars").is_collapsed
+    truth = np.arange(40) % 2
+    assert is_collapsed(truth, np.zeros(40, int))
+    assert is_collapsed(truth, np.arange(40) // 20)
+    assert not is_collapsed(truth, np.where(np.arange(40) < 8, 1 - truth, truth))
 
 
 def test_an_unfinished_pile_is_refused(pile: Any, sets_folder: str) -> None:
