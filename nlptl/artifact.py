@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
@@ -32,7 +33,7 @@ _NOTES = (
     ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", *LITTER,
 )  # fmt: skip
 """Files that people and the Hub put beside an artifact. They are not read, and never replaced with it."""
-_TRIES = 5  # at reading a folder that another process replaces meanwhile
+_TRIES, _PAUSE = 20, 0.002  # at reading a folder that another process replaces meanwhile; seconds where it is absent
 
 Kind = Literal["encoder", "classifier"]
 T = TypeVar("T")
@@ -171,15 +172,18 @@ def _written(manifest: Manifest) -> tuple[Manifest, str]:
 def read_published(folder: Path, read: Callable[[Path], T], *, kind: Kind | None = None) -> T:
     """Return what `read` makes of a published folder whose bytes fit their digests. Raises ArtifactError otherwise.
 
-    A folder that another process replaces meanwhile is read again, so that old and new files never mix.
+    A folder that another process replaces meanwhile is read again, so that old and new files never mix. Where disks cannot exchange
+    two folders it is absent for a moment, and waited for.
     """
     for tries_left in reversed(range(_TRIES)):
         before = _place(checked_path(folder))
+        if before is None:
+            time.sleep(_PAUSE)
         try:
             verify(folder, read_manifest(folder, kind=kind))
             found = read(folder)
         except Exception:  # a library tells a file that has gone in its own words
-            if not tries_left or _place(folder) == before:
+            if not tries_left or (before is not None and _place(folder) == before):
                 raise
         else:
             if not tries_left or _place(folder) == before:

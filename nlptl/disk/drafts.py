@@ -29,6 +29,7 @@ _DRAFT = re.compile(r"\.(.+)\.draft-(old-)?[0-9]{30,39}", re.DOTALL)
 _TEMPORARY = re.compile(r"nlptl\.[a-z]+\.[a-z0-9_]{8}")
 _MAX_STEM = 190  # bytes of a file's name that its draft's name repeats; file systems take 255 in all
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 _NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ def write_folder_atomically(
     folder = Path(os.path.realpath(folder))
     check = check or (lambda _: None)
     with told_as_storage_error(folder):
-        check(folder)
+        _check_at_rest(folder, check)
         _check_movable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _draft(folder, Path.mkdir) as draft:
@@ -187,17 +188,40 @@ def _take_place(draft: Path, folder: Path, check: Callable[[Path], object]) -> N
             os.rename(draft, folder)  # where nothing stands, or an empty folder
             return
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in _OCCUPIED:
                 raise
-        check(folder)
+        _check_at_rest(folder, check)
         with contextlib.suppress(FileNotFoundError):  # another process has moved it in between
-            if not _exchanged(draft, folder):
-                _move_aside(draft, folder)
+            if _exchanged(draft, folder) or _moved_aside(draft, folder):
+                return
+
+
+def _check_at_rest(folder: Path, check: Callable[[Path], object]) -> None:
+    """Raise what `check` raises for a folder that nobody replaces meanwhile; check one that is replaced again."""
+    while True:
+        before = _standing(folder)
+        try:
+            check(folder)
             return
+        except (OSError, ArtifactError):
+            if _standing(folder) == before:
+                raise
 
 
-def _move_aside(draft: Path, folder: Path) -> None:
-    """Take a folder's place in two steps. `restore` puts the old one back if a kill comes between them."""
+def _standing(folder: Path) -> tuple[int, int] | None:
+    """Return what tells the folder that stands at a path from another one there; None where nothing stands."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+def _moved_aside(draft: Path, folder: Path) -> bool:
+    """Take a folder's place in two steps; False where another process took it between them.
+
+    `restore` puts the old one back if a kill comes there.
+    """
     if _stem(folder) != folder.name:  # it would come back under the stem
         raise ArtifactError(
             f"{folder}: its name has {len(os.fsencode(folder.name))} bytes; this disk replaces folders of at most {_MAX_STEM} "
@@ -206,8 +230,16 @@ def _move_aside(draft: Path, folder: Path) -> None:
     old = _draft_name(folder, old=True)
     with held(folder):  # so that nobody puts it back too early
         os.rename(folder, old)
-        os.rename(draft, folder)
-    _remove(old)
+        try:
+            os.rename(draft, folder)
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+            return False
+        finally:
+            if os.path.lexists(folder):  # else `restore` needs the old one
+                _remove(old)
+    return True
 
 
 def _exchanged(one: Path, other: Path) -> bool:

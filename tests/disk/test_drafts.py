@@ -346,6 +346,25 @@ def test_processes_and_threads_that_save_at_once_leave_one_of_them_whole(way: st
     assert listing(tmp_path) == ["a"]
 
 
+def test_a_place_that_another_takes_between_two_steps_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename, taken = tmp_path / "a", os.rename, list[Path]()
+    saved(folder, OLD)
+
+    def followed(source: Path, target: Path) -> None:
+        rename(source, target)
+        if source == folder and not taken:
+            taken.append(Path(shutil.copytree(target, folder)))
+
+    monkeypatch.setattr(drafts, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(drafts.os, "rename", followed)
+    saved(folder, NEW)
+    assert taken
+    assert loaded(folder) == NEW
+    assert listing(tmp_path) == ["a"]
+
+
 def test_drafts_of_a_killed_run_are_swept(tmp_path: Path) -> None:
     (tmp_path / f".1-skipgram.draft-{NUMBER}").mkdir()
     (tmp_path / "1-skipgram").mkdir()
