@@ -670,7 +670,10 @@ def test_what_auto_holds_out_says_nothing_of_a_training_with_the_pile(
     monkeypatch.setattr(f"{COMPARISON}.compared", lambda *_, **__: found)
     monkeypatch.setattr(choice, "by_rule", lambda _: None)
     monkeypatch.setattr("nlptl.finetuning.selection.pile_time.pile_within", lambda *_: object())
-    with_pile = lambda fitted, *_: dataclasses.replace(fitted, used_unlabelled=used)  # noqa: E731
+
+    def with_pile(fitted: Fitted, *_: object) -> Fitted:
+        return dataclasses.replace(fitted, used_unlabelled=used)
+
     monkeypatch.setattr("nlptl.finetuning.self_training.fit.with_pile", with_pile)
     data = TextData(labelled=small_reviews(24), unlabelled=["a text"], label_names=NAMES)
     _, context = run(data, update={"method": "auto"})

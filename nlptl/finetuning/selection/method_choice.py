@@ -228,19 +228,16 @@ def by_trial(
     methods = list(found)
     best = methods[round(broadcast(methods.index(_best({name: one.scores() for name, one in found.items()}, labels))))]
     chosen = found[best]
-    count = "all" if learnt in (None, examples) else f"{learnt} of the {examples}"
-    how = "was taken as it stands" if best in kept else f"was taken and trained again on {count} examples"
-    why = f"{trial.told}, {', '.join(told)}; {best} {how}."
-    temperature = broadcast(chosen.temperature(torch.from_numpy(labels)))
-    return MethodChoice(
-        best,
-        why,
-        temperature,
-        len(labels),
-        budget - left,
-        broadcast(chosen.words_weight),
-        fitted=kept.get(best),
-    )
+    why = f"{trial.told}, {', '.join(told)}; {best} was taken {_then(best in kept, learnt=learnt, examples=examples)}."
+    temperature, weight = broadcast(chosen.temperature(torch.from_numpy(labels))), broadcast(chosen.words_weight)
+    return MethodChoice(best, why, temperature, len(labels), budget - left, weight, fitted=kept.get(best))
+
+
+def _then(is_kept: bool, *, learnt: int | None, examples: int) -> str:
+    """Return what follows a comparison, as the end of a sentence."""
+    if is_kept:
+        return "as it stands"
+    return f"and trained again on {'all' if learnt in (None, examples) else f'{learnt} of the {examples}'} examples"
 
 
 def _logits_of_words(trial: MethodTrial, words: Callable[[Sequence[int]], View | None]) -> Tensor | None:

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from nlptl.context import RunContext
 from nlptl.errors import DataError
+from nlptl.models.view_terms import NgramTerms
 from nlptl.models.views import View
 from nlptl.pretraining.views import ngram_view
 from nlptl.pretraining.views.ngram_view import learn_ngram_view
@@ -143,5 +144,7 @@ def test_ngrams_of_a_large_pile_are_counted_in_every_nth_text(monkeypatch: pytes
     settings = NgramView(dim=2, words=[1, 1], characters=None)
     texts = ["red film", "unseen", "blue film", "unseen", "red story", "unseen"]
     monkeypatch.setattr(ngram_view, "COUNTED_CHARACTERS", sum(map(len, texts)))
-    (ngrams,) = learn_ngram_view(texts, settings, CONTEXT).terms.parts  # type: ignore[union-attr]
+    terms = learn_ngram_view(texts, settings, CONTEXT).terms
+    assert isinstance(terms, NgramTerms)
+    (ngrams,) = terms.parts
     assert ngrams.vocabulary == ["blue", "film", "red", "story"]
