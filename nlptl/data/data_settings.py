@@ -207,6 +207,9 @@ class DataSettings(Config):
     """Held-out labelled examples: for choosing methods, early stopping and calibration."""
     test: _MaybeSource = None
     """Labelled examples for the final scores. Nothing learns from them."""
+    hold_out: float | None = Field(default=None, gt=0, le=0.5)
+    """Share of each label's texts in `labelled` that becomes the test, where there is no file for it. More gives narrower
+    intervals of the scores and leaves fewer examples to learn from. Copies of a text stay together."""
     label_names: dict[str, str] | None = None
     """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
     label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
@@ -245,6 +248,21 @@ class DataSettings(Config):
     def _labels_are_names(cls, value: object) -> object:
         """Read numbers as the labels that they are in a data file."""
         return None if value is None else names_by_label(value)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test, in a source of its own or held out."""
+        return self.test is not None or self.hold_out is not None
+
+    @model_validator(mode="after")
+    def _hold_out_is_the_only_test(self) -> DataSettings:
+        if self.hold_out is not None and self.test is not None:
+            raise ValueError(
+                f"`hold_out: {self.hold_out:g}` makes a test, but `test:` gives one already. Remove one of them."
+            )
+        if self.hold_out is not None and self.labelled is None:
+            raise ValueError(f"`hold_out: {self.hold_out:g}` needs labelled examples to hold out. Add `labelled:`.")
+        return self
 
     @model_validator(mode="after")
     def _shots_need_labelled(self) -> DataSettings:

@@ -20,6 +20,14 @@ NO_LABEL = ""  # the label of a row without one in a table just read, until such
 
 
 @dataclass(frozen=True)
+class RowPlace:
+    """Place of a row: its file, and its line, or its row in a workbook or a parquet file, counted from 1."""
+
+    file: str
+    number: int | None  # None in a folder, where each text has a file of its own
+
+
+@dataclass(frozen=True)
 class Origin:
     """Source of rows in an error message: a file counted in lines, or a table counted in rows."""
 
@@ -30,6 +38,10 @@ class Origin:
     def at(self, number: int) -> str:
         """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
+
+    def place(self, number: int | None) -> RowPlace:
+        """Return the place of a row; None is not known."""
+        return RowPlace(self.name, number)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nlptl.artifact import file_digest
 from nlptl.config import did_you_mean
 from nlptl.data.arrow_rows import arrow_rows
@@ -167,16 +169,26 @@ def _kept_in_memory(batches: Iterator[Any]) -> list[Any] | None:
 def places_of_rows(
     source: OpenedSource, rows: Sequence[int], *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse"
 ) -> list[str]:
-    """Return the places of `rows` (from 0), such as "test.csv:17". Read again, since tables keep no line numbers."""
-    found: dict[int, str] = {}
+    """Return the places of `rows` (from 0), such as "test.csv:17"."""
+    numbers = numbers_of_rows(source, rows, empty_text=empty_text, empty_label=empty_label)
+    return [source.origin.name if number is None else source.origin.at(number) for number in numbers]
+
+
+def numbers_of_rows(
+    source: OpenedSource, rows: Sequence[int], *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse"
+) -> list[int | None]:
+    """Return the lines or rows of the source on which `rows` (from 0) stand. Read again, since tables do not keep them."""
+    wanted = np.unique(np.asarray(rows, dtype=np.int64))
+    found: dict[int, int] = {}
     start = 0
-    for raw in source.rows() if rows else ():
+    for raw in source.rows() if len(wanted) else ():
         lines = check_rows(raw, origin=source.origin, empty_text=empty_text, empty_label=empty_label).lines
-        found |= {row: source.origin.at(lines[row - start]) for row in rows if 0 <= row - start < len(lines)}
+        first, end = np.searchsorted(wanted, [start, start + len(lines)])
+        found |= {row: lines[row - start] for row in wanted[first:end].tolist()}
         start += len(lines)
-        if start > max(rows):
+        if start > wanted[-1]:
             break
-    return [found.get(row, source.origin.name) for row in rows]
+    return [found.get(row) for row in rows]
 
 
 def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSettings:
