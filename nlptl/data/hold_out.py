@@ -41,7 +41,7 @@ def _digest(text: str) -> bytes:
 def _check(table: TextTable, labels: list[str], mask: np.ndarray, share: float, *, where: str) -> None:
     if not mask.any():
         raise DataError(
-            f"{where}: {share:g} of each label of {table.name} is no text, since each has few. Label more rows, raise "
+            f"{where}: {share:.0%} of each label's texts in {table.name} are less than one text. Label more rows, raise "
             "`hold_out`, or remove it."
         )
     left = {label for label, is_held_out in zip(labels, mask.tolist(), strict=True) if not is_held_out}
