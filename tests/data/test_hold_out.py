@@ -136,7 +136,7 @@ def test_a_run_scores_on_the_held_out_rows_and_is_kept(tmp_path: Path) -> None:
     (tmp_path / "pipeline.yaml").write_text(
         "data: {labelled: reviews.csv, hold_out: 0.25}\n"
         "stages:\n"
-        "  - {stage: skipgram, dim: 8, min_count: 1, epochs: 1}\n"
+        "  - {stage: skipgram, dim: 8, min_count: 1, engine: ppmi}\n"
         "  - {stage: classification_head}\n"
         "  - {stage: finetune, update: {method: head, epochs: 1, l2: 0.1}}\n"
     )
