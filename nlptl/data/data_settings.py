@@ -117,7 +117,8 @@ class FileSource(Config):
     """Data file with column names of its own."""
 
     file: Annotated[InputPath, AfterValidator(_is_path)]
-    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
+    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, of an .xlsx or .xls file, or of a
+    folder of .txt files, each a text."""
     text: _TextColumn | None = None
     """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
     label: _LabelColumn | None = None
@@ -197,12 +198,13 @@ class DataSettings(Config):
     """Parts of the data, each from a file or the Hub, and how they are read."""
 
     unlabelled: _MaybeSources = None
-    """Texts without labels, for pretraining. Several sources may be listed; they are joined. More text makes better
-    vectors and takes longer."""
+    """Texts without labels, for pretraining: a file, or a folder of .txt files, each a text. Several sources may be listed;
+    they are joined. More text makes better vectors and takes longer."""
     source: _MaybeSource = None
     """Labelled examples of another domain, with the same labels. The stage domain_adaptation starts from them."""
-    labelled: _MaybeSource = None
-    """The few labelled examples from which the classifier learns."""
+    labelled: _MaybeSources = None
+    """The few labelled examples from which the classifier learns: a file, or a folder with a folder of .txt files for each
+    label. Several sources may be listed; they are joined."""
     validation: _MaybeSource = None
     """Held-out labelled examples: for choosing methods, early stopping and calibration."""
     test: _MaybeSource = None

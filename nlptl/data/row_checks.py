@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal
 
@@ -34,13 +34,18 @@ class Origin:
     name: str
     counts: Literal["lines", "rows"] = "rows"
     door: Door = SETTINGS_DOOR
+    files: tuple[str, ...] = field(default=(), repr=False)  # of a folder, whose rows are files
 
     def at(self, number: int) -> str:
-        """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
+        """Return "train.csv:17", "labelled, row 3" or "mails/3.txt"; `number` counts from 1."""
+        if self.files:
+            return self.files[number - 1]
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
 
     def place(self, number: int | None) -> RowPlace:
         """Return the place of a row; None is not known."""
+        if self.files and number is not None:
+            return RowPlace(self.files[number - 1], None)
         return RowPlace(self.name, number)
 
 
