@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
     from nlptl.runs.start.preparation import Prepared, StartRequest
 
+DEFAULT_MINUTES = 10.0
 MAX_BEFORE = 8  # lines before the training; with the table and what follows it they stay below 25
 
 
@@ -50,7 +51,7 @@ def start(
         ),
     ] = None,
     test: Annotated[Path | None, path_option(help="Judge on this labelled file instead of a held-out part.")] = None,
-    minutes: Annotated[float, typer.Option(metavar="N", help="Time for everything, in minutes.")] = 10.0,
+    minutes: Annotated[float, typer.Option(metavar="N", help="Time for everything, in minutes.")] = DEFAULT_MINUTES,
     out: Annotated[Path | None, path_option(help="Write into this folder instead of runs/NAME.")] = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
@@ -115,11 +116,23 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
 def next_lines(request: StartRequest, report: Path | None) -> Iterator[str]:
     """Tell the next three commands."""
     folder = shlex.quote(str(request.folder))
-    names = " ".join(shlex.quote(str(path)) for path in request.files)
     look = "nlptl show " + folder if report is None else f"python -m webbrowser {shlex.quote(str(report))}"
     yield f"Look at it:  {look}"
     yield f'Use it:      nlptl predict {folder} "A text of your own."'
-    yield f"Improve it:  label rows of {request.folder / 'label-next.csv'}, then: nlptl start {names}"
+    yield f"Improve it:  label rows of {folder}/label-next.csv, then: {_command(request)}"
+
+
+def _command(request: StartRequest) -> str:
+    """Return the command that goes on from here."""
+    given: list[object] = ["nlptl", "start", *request.files]
+    named = {"--text": request.text, "--label": request.label, "--test": request.test, "--out": request.out}
+    for name, value in named.items():
+        given += [] if value is None else [name, value]
+    for path in request.unlabelled:
+        given += ["--unlabelled", path]
+    if request.minutes != DEFAULT_MINUTES:
+        given += ["--minutes", f"{request.minutes:g}"]
+    return shlex.join(map(str, given))
 
 
 def _row(one: JudgedCandidate) -> list[str]:

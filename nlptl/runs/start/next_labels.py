@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 MAX_POOL = 2_000  # texts of the pile that are looked at, drawn from a larger one
 MAX_ROWS = 50  # that are proposed
 NEAR_COPY = 0.95  # cosine of vectors from which two texts tell the same
+TEXTS_OF_A_REGION, MAX_REGIONS = 10, 100
 TURNS = 20  # of k-means
 
 Floats = NDArray[np.float64]
@@ -38,10 +39,11 @@ def proposals(pool: Floats, labelled: Floats, probabilities: Floats, *, seed: in
     count = min(MAX_ROWS, len(pool))
     taken = list(labelled)
     found: list[Proposal] = []
-    for row, size in _uncovered(pool, labelled, regions=count, seed=seed):
+    regions = max(2, min(MAX_REGIONS, (len(pool) + len(labelled)) // TEXTS_OF_A_REGION))
+    for row, size in _uncovered(pool, labelled, regions=regions, seed=seed):
         if len(found) < (count + 1) // 2 and _is_new(pool[row], taken):
             taken.append(pool[row])
-            found.append(Proposal(row, f"nothing like it is labelled; {size} texts are"))
+            found.append(Proposal(row, f"no text of its region is labelled; {size} are not"))
     chosen = {one.row for one in found}
     highest = np.sort(probabilities, axis=1)[:, -2:]
     for row in np.argsort(highest[:, 1] - highest[:, 0], kind="stable").tolist():

@@ -102,7 +102,7 @@ def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None
         loaded = load_parts(settings, seed=SEED)
     data = loaded.data
     assert data.labelled is not None
-    profile = Profile.of(data, settings)
+    profile = Profile.of(found.data, found.settings)
     judging = judged_by_folds(data.labelled, seed=SEED) if data.test is None else judged_on_test(data, held_out=share)
     encoder = encoder_at_hand(None if profile.language is None else profile.language.code)
     return Prepared(request, settings, loaded, found.taken_as, profile, judging, encoder)

@@ -98,8 +98,8 @@ def _why(choice: Choice) -> str:
 def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
     is_chosen = one is choice.chosen
     note = "" if one.rows or not one.judging.splits else "not tried, for lack of time"
-    if one.rows and len(one.splits) < one.judging.folds:
-        note = f"judged on {len(one.splits)} of {one.judging.folds} folds, for lack of time"
+    if one.rows and len(one.rows) < one.judging.folds:
+        note = f"judged on {len(one.rows)} of {one.judging.folds} folds, for lack of time"
     return JudgedCandidate(
         name=one.candidate.name,
         accuracy=one.accuracy(optimism=choice.optimism if is_chosen else 0.0),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from nlptl.artifact import RUN_SETTINGS
@@ -10,6 +12,7 @@ from nlptl.context import RunContext
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.evaluation.scores import load_classifier
 from nlptl.models.classifier import TextClassifier
+from nlptl.progress import Progress, SilentProgress, Task
 from nlptl.runs.folder import RUN
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
@@ -21,14 +24,27 @@ from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.time_budget import MARGIN, Pace, TimeBudget, minutes_of_auto
 
 SHARE_OF_REPEATS = 0.05  # of the time, that one more repeat of a quick candidate may take
+SHARE_OF_SLOW_REPEATS, SLOW_REPEATS = 0.08, 2  # the same of a slow one, and how many it has at most
 
 
 def run_candidate(prepared: Prepared, candidate: CandidateChain, context: RunContext, *, why: str) -> RunResult:
     """Write the pipeline of a candidate and run it into the run folder, where finished stages are kept."""
     folder = prepared.request.folder
     path = folder / RUN_SETTINGS
+    context = dataclasses.replace(context, progress=Quiet(context.progress))
     write_text_atomically(path, pipeline_text(prepared.settings, candidate, folder, seed=SEED, why=why))
     return Pipeline.from_yaml(path).run(folder / RUN, context=context, where=str(path))
+
+
+class Quiet(SilentProgress):
+    """Progress that shows tasks and leaves out remarks: a start tells its own."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
+        """Open a task that is shown."""
+        return self._shown.task(name, total=total, unit=unit)
 
 
 class Trials:
@@ -69,11 +85,9 @@ class Trials:
     def _quick(self, candidate: CandidateChain) -> Scored:
         """Fit a candidate to all splits, repeat by repeat while that takes seconds."""
         rows: list[FitRow] = []
-        most = SHARE_OF_REPEATS * self._budget.seconds
         with self._context.progress.task(candidate.name, total=len(self._judging.splits), unit="fits") as task:
-            for number, split in enumerate(self._judging.splits):
-                begins = split.repeat > 0 and self._judging.splits[number - 1].repeat < split.repeat
-                if begins and sum(row.seconds for row in rows[-self._judging.folds :]) > most:
+            for number in range(len(self._judging.splits)):
+                if number and self._repeats_end(number, rows, SHARE_OF_REPEATS):
                     break
                 rows.append(self._fits.fit(candidate, number))
                 task.advance(1)
@@ -89,21 +103,29 @@ class Trials:
         return [self._fits.fit_by(candidate, 0, train)]
 
     def _folds(self, candidate: CandidateChain, pace: Pace, *, cost: float, others: float) -> list[FitRow]:
-        """Fit a slow candidate to the splits of the first repeat, as many as the time allows.
+        """Fit a slow candidate to the splits of the first repeat, as many as the time allows; to those of the next if it is quick.
 
         `cost` is an estimate of one fit, `others` seconds are kept for what comes after.
         """
         rows: list[FitRow] = []
-        count = self._judging.folds
-        with self._context.progress.task(candidate.name, total=count, unit="fits") as task:
-            for number in range(count):
+        splits = [number for number, split in enumerate(self._judging.splits) if split.repeat < SLOW_REPEATS]
+        with self._context.progress.task(candidate.name, total=len(splits), unit="fits") as task:
+            for number in splits:
                 later = MARGIN * (cost + pace.at_the_end) + others
                 if self._fits.known(candidate, number) is None and self._budget.left < cost + later:
+                    break
+                if number and self._repeats_end(number, rows, SHARE_OF_SLOW_REPEATS):
                     break
                 rows.append(self._fits.fit(candidate, number))
                 cost = max(row.seconds for row in rows)
                 task.advance(1)
         return rows
+
+    def _repeats_end(self, number: int, rows: Sequence[FitRow], share: float) -> bool:
+        """Return whether a repeat begins with split `number`, and the one before took more than this share of the time."""
+        splits = self._judging.splits
+        begins = splits[number].repeat > splits[number - 1].repeat
+        return begins and sum(row.seconds for row in rows[-self._judging.folds :]) > share * self._budget.seconds
 
     def _with(self, candidate: CandidateChain, rows: Sequence[FitRow]) -> Scored:
         seconds = max((row.seconds for row in rows), default=0.0)
