@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nlptl.runs.start.preparation import Prepared, StartRequest
 
 DEFAULT_MINUTES = 10.0
-MAX_BEFORE = 8  # lines before the training; with the table and what follows it they stay below 25
+MAX_LINES = 25  # of all that is printed
+LINES_AFTER = 11  # that are printed after the training, beside one for each candidate
 
 
 def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
@@ -91,16 +92,19 @@ def start(
 
 
 def before_lines(prepared: Prepared, seconds: float) -> list[str]:
-    """Tell what the files were taken for, what the data can bear, and how long it will take."""
+    """Tell what the files were taken for, what the data can bear, and how long it will take.
+
+    Sentences of the profile are left out, the last ones first, where the lines after the training would not fit.
+    """
     minutes = max(1, round(seconds / 60))
-    time = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
-    told = [*prepared.taken_as, *prepared.profile.sentences(), *prepared.warnings(), f"{prepared.judging.how} {time}"]
-    lines = [line for one in told for line in wrapped(one).split("\n")]
-    most = MAX_BEFORE
-    if len(lines) <= most:
-        return lines
-    last = wrapped(told[-1]).split("\n")
-    return [*lines[: most - len(last)], *last]
+    about = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
+    profile = list(prepared.profile.sentences())
+    while True:
+        told = [*prepared.taken_as, *profile, *prepared.warnings(), f"{prepared.judging.how} {about}"]
+        lines = [line for one in told for line in wrapped(one).split("\n")]
+        if len(lines) <= MAX_LINES - LINES_AFTER - len(prepared.candidates()) or not profile:
+            return lines
+        profile.pop()
 
 
 def outcome_lines(outcome: StartOutcome) -> Iterator[str]:

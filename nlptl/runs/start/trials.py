@@ -16,7 +16,7 @@ from nlptl.progress import Progress, SilentProgress, Task
 from nlptl.runs.folder import RUN
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
-from nlptl.runs.start.candidates import CandidateChain, candidates_for
+from nlptl.runs.start.candidates import CandidateChain
 from nlptl.runs.start.choice import Scored
 from nlptl.runs.start.files import pipeline_text
 from nlptl.runs.start.fits import FitRow, Fits
@@ -61,13 +61,13 @@ class Trials:
 
     def scored(self) -> list[Scored]:
         """Return the candidates with their fits, the simplest first."""
-        found = [self._quick(one) for one in self._candidates(minutes=1.0) if not one.slow]
+        found = [self._quick(one) for one in self._prepared.candidates() if not one.slow]
         encoder = next((one.candidate for one in found if one.candidate.kind == "head"), None)
         if encoder is None:
             return found
         pace = Pace.of(self._fits.shared(encoder), self._prepared)
         minutes = minutes_of_auto(self._prepared, self._budget, pace, self.folder)
-        *others, auto = [one for one in self._candidates(minutes=minutes) if one.slow]
+        *others, auto = [one for one in self._prepared.candidates(minutes=minutes) if one.slow]
         by_run = self._judging.by == "test"
         rows = self._by_run(auto) if by_run else self._folds(auto, pace, cost=60 * minutes, others=0.0)
         cost = max((row.seconds for row in rows), default=60 * minutes)
@@ -75,12 +75,6 @@ class Trials:
         for one in others:
             slow.insert(0, self._with(one, self._folds(one, pace, cost=cost, others=0.0 if by_run else cost)))
         return [*found, *slow]
-
-    def _candidates(self, *, minutes: float) -> Sequence[CandidateChain]:
-        prepared = self._prepared
-        return candidates_for(
-            prepared.data.label_set.names, prepared.encoder, pile=prepared.pile, few=prepared.few, minutes=minutes
-        )
 
     def _quick(self, candidate: CandidateChain) -> Scored:
         """Fit a candidate to all splits, repeat by repeat while that takes seconds."""
