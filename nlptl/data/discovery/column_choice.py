@@ -42,14 +42,40 @@ class ChosenColumn:
     column: ColumnLook
     why: str = ""  # empty where nothing else came into question
 
+    @property
+    def named(self) -> str:
+        """The column in words."""
+        return f"column {shown(self.column.key)}"
+
+
+@dataclass(frozen=True)
+class ChosenTexts:
+    """Columns that are read as texts, several joined, and why."""
+
+    columns: tuple[ColumnLook, ...]
+    why: str = ""  # empty where nothing else came into question
+
+    @property
+    def key(self) -> Column | list[Column]:
+        """What names the columns in settings."""
+        keys = [column.key for column in self.columns]
+        return keys[0] if len(keys) == 1 else keys
+
+    @property
+    def named(self) -> str:
+        """The columns in words."""
+        names = names_shown(str(column.key) for column in self.columns)
+        return f"column {shown(self.key)}" if len(self.columns) == 1 else f"the columns {names}, joined"
+
 
 Choose = Callable[[Question], str]
 
 
-def choose_text(table: SeenTable, given: Column | None, choose: Choose | None) -> ChosenColumn:
-    """Return the column of texts: the one that is named, else the one that clearly holds them. Raises DataError."""
+def choose_text(table: SeenTable, given: Column | Sequence[Column] | None, choose: Choose | None) -> ChosenTexts:
+    """Return the columns of texts: those that are named, else the one that clearly holds them. Raises DataError."""
     if given is not None:
-        return ChosenColumn(_named(table, given, "text"))
+        wanted = [given] if isinstance(given, str | int) else given
+        return ChosenTexts(tuple(_named(table, one, "text") for one in wanted))
     found = [one for one in table.columns if one.look == "texts" and one.filled >= _MIN_FILLED * one.rows]
     found = found or [one for one in table.columns if one.look == "texts"]
     found = found or [one for one in table.columns if one.look == "words" and one.hint in ("text", "title")]
@@ -59,23 +85,26 @@ def choose_text(table: SeenTable, given: Column | None, choose: Choose | None) -
             f"`--text`.{_listed(table.columns)}"
         )
     if len(found) == 1:
-        return ChosenColumn(found[0])
+        return ChosenTexts((found[0],))
     by_name = [one for one in found if one.hint == "text"]
     if len(by_name) == 1:
-        return ChosenColumn(by_name[0], f"its name says so; {_others(found, by_name[0])} hold texts too")
+        return ChosenTexts(
+            (by_name[0],), f"its name says so, although texts also stand in {_others(found, by_name[0])}"
+        )
     longest, second = sorted(by_name or found, key=_volume, reverse=True)[:2]
     if _volume(longest) >= _MUCH_LONGER * _volume(second):
-        return ChosenColumn(longest, f"its texts are longer than those of {_others(found, longest)}")
-    return ChosenColumn(_asked(table, Question(str(table.path), "text", tuple(found)), choose))
+        return ChosenTexts((longest,), f"its texts are longer than those in {_others(found, longest)}")
+    return ChosenTexts((_asked(table, Question(str(table.path), "text", tuple(found)), choose),))
 
 
-def choose_label(table: SeenTable, text: ColumnLook, given: Column | None, choose: Choose | None) -> ChosenColumn:
+def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, choose: Choose | None) -> ChosenColumn:
     """Return the column of labels: the one that is named, else the one that clearly holds them. Raises DataError."""
     if given is not None:
         column = _named(table, given, "label")
         _check_labels(table, column)
         return ChosenColumn(column)
-    others = [one for one in table.columns if one.number != text.number]
+    taken = [column.number for column in texts.columns]
+    others = [one for one in table.columns if one.number not in taken]
     for one in others:
         if one.hint == "label" and one.look not in ("labels", "few numbers"):
             _check_labels(table, one)
@@ -85,7 +114,7 @@ def choose_label(table: SeenTable, text: ColumnLook, given: Column | None, choos
         by_name = [one for one in likely if one.hint == told]
         if len(by_name) == 1:
             rest = [one for one in found if one is not by_name[0]]
-            why = f"its name says so; {_others(rest)} might be labels too" if rest else ""
+            why = f"its name says so, although {_others(rest)} may be labels too" if rest else ""
             return ChosenColumn(by_name[0], why)
     if len(likely) == 1 and (likely[0].look == "labels" or len(others) == 1) and likely[0].hint != "other":
         rest = [one for one in found if one is not likely[0]]

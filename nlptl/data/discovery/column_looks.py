@@ -112,6 +112,14 @@ class ColumnTally:
             self.counted = self.filled
         self.sample += itertools.islice(texts, _SAMPLE - len(self.sample))
 
+    def plus(self, other: ColumnTally) -> ColumnTally:
+        """Return the counts of this column and another one together."""
+        sample = [*self.sample[: _SAMPLE // 2], *other.sample[: _SAMPLE // 2]]
+        return ColumnTally(
+            self.filled + other.filled, self.characters + other.characters, self.counts + other.counts,
+            self.counted + other.counted, sample,
+        )  # fmt: skip
+
     def look(self, name: str, number: int, *, rows: int, has_header: bool, is_named: bool) -> ColumnLook:
         """Return what the column of a table of so many rows looks like."""
         return ColumnLook(
