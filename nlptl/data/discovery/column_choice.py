@@ -32,7 +32,12 @@ class Question:
 
     def sentence(self) -> str:
         """Return the question."""
-        return f"{self.file}: {names_shown(self.answers)} may each hold the {self.wanted}s. Which one does?"
+        return f"{self.file}: {self.statement()}. Which column does?"
+
+    def statement(self) -> str:
+        """Return what is not clear."""
+        may, end = ("may each", "") if len(self.columns) > 1 else ("may", ", although its name does not say so")
+        return f"{names_shown(self.answers)} {may} hold the {self.wanted}s{end}"
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,8 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
 def _asked(table: SeenTable, question: Question, choose: Choose | None) -> ColumnLook:
     if choose is None:
         raise DataError(
-            f"{question.file}: {names_shown(question.answers)} may each hold the {question.wanted}s; expected one such column. "
-            f"Name it with `--{question.wanted}`.{_listed(question.columns)}"
+            f"{question.file}: {question.statement()}; expected one column that clearly does. Name it with "
+            f"`--{question.wanted}`.{_listed(question.columns)}"
         )
     return _named(table, choose(question), question.wanted)
 

@@ -135,7 +135,7 @@ class ColumnTally:
             return "constant"
         if form in ("texts", "words", "numbers") and self._repeats() and self._is_short():
             return "few numbers" if form == "numbers" else "labels"
-        is_plain = form == "numbers" or (form == "words" and _are_codes(self.sample))
+        is_plain = form in ("numbers", "words") and _are_codes(self.sample)
         return "ids" if is_plain and look_like_ids(len(self.counts), self.counted) else form
 
     def _form(self) -> Look:
@@ -167,8 +167,8 @@ def _share(found: Iterable[bool]) -> float:
 
 
 def _are_codes(sample: Sequence[str]) -> bool:
-    """Return whether nearly all values are one word with a digit, such as T-1042 or a UUID."""
-    return _share(not re.search(r"\s", value) and bool(re.search(r"\d", value)) for value in sample) >= _NEARLY_ALL
+    """Return whether nearly all values are one word with a digit and no fraction, such as 1042, T-1042 or a UUID."""
+    return _share(bool(re.fullmatch(r"(?=\S*\d)[^\s.,]+", value)) for value in sample) >= _NEARLY_ALL
 
 
 def _cut(value: str) -> str:
