@@ -180,6 +180,8 @@ def _has_texts(seen: SeenTable) -> bool:
 
 def _header_is_data(columns: Sequence[ColumnLook]) -> bool:
     """Return whether the names of the columns are rather the values of a first row."""
+    if any(column.look == "labels" and not column.hint and column.name.strip() in column.counts for column in columns):
+        return True
     return not any(column.hint for column in columns) and any(map(_name_is_a_value, columns))
 
 

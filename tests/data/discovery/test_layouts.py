@@ -14,6 +14,7 @@ import pytest
 
 from nlptl.data import load_data
 from nlptl.data.discovery import discover
+from nlptl.data.discovery.column_names import name_hint
 from tests.data.discovery.rows import Row, cycled, english, german, japanese, rows
 
 DATES = [f"{1 + i % 28:02d}.03.2024" for i in range(40)]
@@ -173,3 +174,25 @@ def test_columns_are_found(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     again, _ = load_data(settings, seed=0)
     assert again.labelled is not None
     assert again.labelled.digest == found.data.labelled.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("label", "label"), ("ticket_category", "label"), ("TicketCategory", "label"), ("Fehlerkategorie", "label"),
+        ("Kategorie-Nr", "other"), ("label_id", "other"), ("カテゴリー名", "label"), ("Stars", "perhaps label"),
+        ("Review text", "text"), ("Problembeschreibung", "text"), ("お問い合わせ内容", "text"), ("Betreff", "title"),
+        ("created at", "other"), ("Foo", ""), ("", ""), ("a text of many words and not a name", ""),
+    ],
+)  # fmt: skip
+def test_names_say_what_a_column_holds(name: str, hint: str) -> None:
+    assert name_hint(name) == hint
+
+
+def test_a_first_row_whose_words_are_names_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    first = ("How is my name written on the order number ?", "delivery")
+    lines = [first, *zip(english(), cycled("delivery", "bill"), strict=True)]
+    path.write_text("".join(f'"{text}",{label}\n' for text, label in lines))
+    assert (found := discover([path]).data.labelled) is not None
+    assert found.texts()[0] == first[0]
