@@ -14,6 +14,7 @@ from nlptl.errors import DataError
 from nlptl.faults import shown
 
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
+_LABEL_LOOKS = ("labels", "few numbers")
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
 
@@ -110,28 +111,49 @@ def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, cho
         return ChosenColumn(column)
     taken = [column.number for column in texts.columns]
     others = [one for one in table.columns if one.number not in taken]
-    for one in others:
-        if one.hint == "label" and one.look not in ("labels", "few numbers"):
-            _check_labels(table, one)
-    found = _without_twins([one for one in others if one.look in ("labels", "few numbers")], table)
+    found = _without_twins([one for one in others if one.look in _LABEL_LOOKS], table)
     likely = [one for one in found if one.hint != "other" and (one.look == "labels" or one.hint)] or found
+    chosen = _by_name(likely, found)
+    if chosen is None:
+        for one in others:
+            if one.hint == "label" and one.look not in (*_LABEL_LOOKS, "texts"):
+                _check_labels(table, one)
+        chosen = _lone(likely, others, found)
+    if chosen is not None:
+        return chosen
+    if found:
+        return ChosenColumn(_asked(table, Question(str(table.path), "label", tuple(likely)), choose))
+    for one in others:
+        if one.hint == "label" or len(others) == 1:
+            _check_labels(table, one)
+    raise DataError(
+        f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
+        f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.{_listed(others)}"
+    )
+
+
+def _by_name(likely: Sequence[ColumnLook], found: Sequence[ColumnLook]) -> ChosenColumn | None:
+    """Return the one column of labels whose name says so; None if there is none, or several."""
     for told in ("label", "perhaps label"):
         by_name = [one for one in likely if one.hint == told]
         if len(by_name) == 1:
             rest = [one for one in found if one is not by_name[0]]
-            why = f"its name says so, although {_others(rest)} may be labels too" if rest else ""
-            return ChosenColumn(by_name[0], why)
-    if len(likely) == 1 and (likely[0].look == "labels" or len(others) == 1) and likely[0].hint != "other":
-        rest = [one for one in found if one is not likely[0]]
-        return ChosenColumn(likely[0], f"{_others(rest)} may be labels too" if rest else "")
-    if not found:
-        for one in others if len(others) == 1 else ():
-            _check_labels(table, one)
-        raise DataError(
-            f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
-            f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.{_listed(others)}"
-        )
-    return ChosenColumn(_asked(table, Question(str(table.path), "label", tuple(likely)), choose))
+            return ChosenColumn(
+                by_name[0], f"its name says so, although {_others(rest)} may be labels too" if rest else ""
+            )
+    return None
+
+
+def _lone(
+    likely: Sequence[ColumnLook], others: Sequence[ColumnLook], found: Sequence[ColumnLook]
+) -> ChosenColumn | None:
+    """Return the one column that looks like labels, or that alone stands beside the texts; None if it is not clear."""
+    if len(likely) != 1 or likely[0].hint == "other" or (likely[0].look != "labels" and len(others) > 1):
+        return None
+    rest = [one for one in found if one is not likely[0]]
+    return ChosenColumn(
+        likely[0], f"its values look most like labels, although {_others(rest)} may be too" if rest else ""
+    )
 
 
 def _named(table: SeenTable, wanted: Column, kind: Literal["text", "label"]) -> ColumnLook:
@@ -142,14 +164,19 @@ def _named(table: SeenTable, wanted: Column, kind: Literal["text", "label"]) -> 
             f"{table.path}: there is no column {wanted!r} with the {kind}s; the columns are {names_shown(names)}."
             f"{did_you_mean(str(wanted), names)} Correct `--{kind}`."
         )
-    if not found.filled:
-        raise DataError(f"{table.path}: the column {shown(found.name)} is empty. Name another one with `--{kind}`.")
+    if not found.filled and kind == "text":
+        raise DataError(f"{table.path}: the column {shown(found.name)} is empty. Name another one with `--text`.")
     return found
 
 
 def _check_labels(table: SeenTable, column: ColumnLook) -> None:
     """Raise DataError for values that cannot be the labels of a classifier."""
     at, name = str(table.path), shown(column.name)
+    if not column.filled:
+        raise DataError(
+            f"{at}: the column {name} is empty; expected labels in some of its {column.rows:,} rows. Label at least "
+            f"{MIN_ROWS_A_LABEL} rows of each label, or name another column with `--label`."
+        )
     if column.different == 1:
         only = shown(column.examples[0])
         raise DataError(

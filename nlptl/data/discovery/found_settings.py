@@ -129,7 +129,7 @@ class _Found:
                 table, None, self.choose
             )
             same = None if self.labels is None else table.column(self.labels.column.key)
-            labels = choose_label(table, texts, None if same is None else same.key, self.choose)
+            labels = choose_label(table, texts, None, self.choose) if same is None else ChosenColumn(same)
             given = {"text": texts.key} if self.texts is None or texts.key != self.texts.key else {}
             if self.labels is None or labels.column.key != self.labels.column.key:
                 given["label"] = labels.column.key

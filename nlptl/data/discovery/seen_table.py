@@ -18,7 +18,7 @@ from nlptl.errors import DataError
 
 _FIRST = Columns(text=1)  # whatever its name
 _NONE = Columns(text=())  # of JSON lines, whose columns have no numbers
-_MAX_ROWS = 1_000_000  # that are looked at
+_MAX_ROWS = 1_000_000  # that are looked at, and more while a column has no value, as where few rows are labelled
 _MAX_PAIRS = 2_000  # rows by which two columns are compared
 _LONG_NAME = 60  # characters; a header's cell is hardly longer, and a text often
 _ENCODINGS = {"cp1252": "Windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
@@ -144,7 +144,7 @@ def _seen(path: Path, sheet: str | None, *, header: bool) -> SeenTable:
             tally.add(column)
         first += [tuple(map(as_written, row)) for row in values[: _MAX_PAIRS - len(first)]]
         count += len(records)
-        if count >= _MAX_ROWS:
+        if count >= _MAX_ROWS and all(tally.filled for tally in tallies.values()):
             break
     if not count:
         raise no_rows(str(path))

@@ -138,7 +138,11 @@ def test_a_column_that_is_not_there() -> None:
         "`--label`."
     )
     empty = table("b.csv", ["text", "label", "class"], english(), cycled("a", "b"), [""] * 40)
-    assert fault(empty, label="class") == "b.csv: the column 'class' is empty. Name another one with `--label`."
+    assert fault(empty, label="class") == (
+        "b.csv: the column 'class' is empty; expected labels in some of its 40 rows. Label at least 3 rows of each label, or name "
+        "another column with `--label`."
+    )
+    assert fault(empty, text="class") == "b.csv: the column 'class' is empty. Name another one with `--text`."
 
 
 def test_a_missing_file() -> None:

@@ -84,6 +84,19 @@ def test_numbers_alone_are_asked_for() -> None:
     )
 
 
+def test_a_free_text_named_like_labels_is_no_fault() -> None:
+    topics = [f"This is about matter {number}" for number in range(40)]
+    path = table("a.csv", ["message", "topic", "intent"], english(), topics, cycled("refund", "call"))
+    found = discover([path], text="message")
+    assert found.settings.label_column == "intent"
+
+
+def test_a_small_test_need_not_have_all_labels() -> None:
+    path = table("a.csv", ["text", "label"], english(), cycled("a", "b"))
+    test = table("test.csv", ["text", "label"], [f"Hello. {text}" for text in english()[:2]], ["b", "a"])
+    assert discover([path], test=test).settings.test == "test.csv"
+
+
 def test_what_was_taken_is_told() -> None:
     path = table(
         "a.csv", ["note", "message", "agent", "intent"],
