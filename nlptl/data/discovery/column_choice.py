@@ -15,6 +15,7 @@ from nlptl.faults import shown
 
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
 _LABEL_LOOKS = ("labels", "few numbers")
+_MAX_OTHERS = 4  # columns that a reason names
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
 
@@ -221,7 +222,7 @@ def _volume(column: ColumnLook) -> float:
 
 
 def _others(found: Sequence[ColumnLook], chosen: ColumnLook | None = None) -> str:
-    return " and ".join(shown(one.name) for one in found if one is not chosen)
+    return names_shown((one.name for one in found if one is not chosen), _MAX_OTHERS)
 
 
 def _listed(columns: Sequence[ColumnLook]) -> str:

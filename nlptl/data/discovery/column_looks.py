@@ -72,7 +72,8 @@ class ColumnLook:
     def described(self) -> str:
         """Return the name and what the column looks like, for a list."""
         examples = ", ".join(shown(_cut(value)) for value in self.examples)
-        return f"{shown(self.name)}: {self._kind()}{examples and f', such as {examples}'}"
+        name = shown(self.name) if self.is_named else f"{self.number} ({shown(self.name)})"
+        return f"{name}: {self._kind()}{examples and f', such as {examples}'}"
 
     def _kind(self) -> str:
         if self.look == "empty":

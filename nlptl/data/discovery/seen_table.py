@@ -180,7 +180,8 @@ def _has_texts(seen: SeenTable) -> bool:
 
 def _header_is_data(columns: Sequence[ColumnLook]) -> bool:
     """Return whether the names of the columns are rather the values of a first row."""
-    if any(column.look == "labels" and not column.hint and column.name.strip() in column.counts for column in columns):
+    repeated = [one for one in columns if one.look in ("labels", "few numbers", "constant") and not one.hint]
+    if any(column.name.strip() in column.counts for column in repeated):
         return True
     return not any(column.hint for column in columns) and any(map(_name_is_a_value, columns))
 

@@ -178,6 +178,14 @@ def test_texts_without_labels() -> None:
     )
 
 
+def test_a_table_in_a_txt_file() -> None:
+    Path("SMS.TXT").write_text("ham\tsee you\nspam\twin a prize\n")
+    assert fault("SMS.TXT") == (
+        "SMS.TXT: each line has 2 fields with tabs between them; expected a text on each line. Rename it to SMS.tsv, so that it "
+        "is read as a table."
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

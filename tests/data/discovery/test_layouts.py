@@ -106,6 +106,9 @@ LAYOUTS = {
     "no header, Excel": Layout(
         None, rows(german(), cycled("Lob", "Tadel")), 1, 2, name="export.xlsx", source={"header": False}
     ),
+    "no header, a name among the data": Layout(
+        None, rows(cycled("neg", "pos"), IDS, [f"user_{i}" for i in range(40)], english()), 4, 1, source={"header": False}
+    ),
     "stars": Layout(
         ["review_id", "stars", "votes", "review_text"],
         rows(range(500, 540), cycled(1, 2, 3, 4, 5), cycled(0, 3, 1, 0, 12, 5, 9, 2), english()), "review_text", "stars",

@@ -74,6 +74,21 @@ def test_columns_of_texts_are_joined_where_a_person_says_so() -> None:
     assert found.taken_as == ("a.csv: texts in the columns 'pro', 'contra', joined, labels in column 'label'.",)
 
 
+def test_columns_of_one_name_are_told_by_number() -> None:
+    path = table("a.csv", ["text", "label", "label"], english(), cycled("a", "b"), cycled("x", "y", "z"))
+    with pytest.raises(DataError) as caught:
+        discover([path])
+    assert str(caught.value) == (
+        "a.csv: '2', '3' may each hold the labels; expected one column that clearly does. Name it with `--label`.\n"
+        "  2 ('label'): 2 different values, such as 'a', 'b'\n"
+        "  3 ('label'): 3 different values, such as 'x', 'y', 'z'"
+    )
+    found = discover([path], label=3)
+    assert found.settings.label_column == 3
+    assert found.data.labelled is not None
+    assert set(found.data.labelled.labels()) == {"x", "y", "z"}
+
+
 def test_numbers_alone_are_asked_for() -> None:
     path = table("a.csv", ["text", "day", "votes"], english(), cycled("2024-01-05"), cycled(0, 3, 1))
     with pytest.raises(DataError) as caught:
@@ -95,6 +110,17 @@ def test_a_small_test_need_not_have_all_labels() -> None:
     path = table("a.csv", ["text", "label"], english(), cycled("a", "b"))
     test = table("test.csv", ["text", "label"], [f"Hello. {text}" for text in english()[:2]], ["b", "a"])
     assert discover([path], test=test).settings.test == "test.csv"
+
+
+def test_a_header_is_missed_in_numbers_too() -> None:
+    users = [f"user_{number}" for number in range(41)]
+    path = table("a.csv", ["4", "user_x", "A text that stands in the first row"], cycled(0, 4), users[:40], english())
+    with pytest.raises(DataError) as caught:
+        discover([path])
+    assert "  '1': 2 different numbers, such as '4', '0'" in str(caught.value).splitlines()
+    found = discover([path], label=1)
+    assert found.data.labelled is not None
+    assert found.data.labelled.label_counts() == {"4": 21, "0": 20}
 
 
 def test_what_was_taken_is_told() -> None:
