@@ -144,11 +144,29 @@ def open_source(
         dataset, revision = load_hub(source, where=where)
         return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     path = Path(source.file)
-    _check_path(path, where=where)
+    check_path(path, where=where)
     if path.is_dir():
         return _open_folder(source, settings, labelled=labelled, where=where, door=door, whole=whole)
     _check_file(path, columns, labelled=labelled, where=where)
     return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
+
+
+def check_path(path: Path, *, where: str) -> None:
+    """Raise DataError for a path at which there is nothing that can be opened."""
+    try:
+        str(path).encode()
+        path.stat()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
+        ) from None
+    except FileNotFoundError:
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        meant = did_you_mean(path.name, names)
+        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
+    except (OSError, ValueError) as error:  # ValueError for a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
 
 
 def load(
@@ -226,23 +244,6 @@ def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSett
     layout = LayoutSettings(chosen("delimiter"), chosen("quoting"), chosen("header"))
     lacks = settings.empty_label != "refuse"
     return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length, lacks)
-
-
-def _check_path(path: Path, *, where: str) -> None:
-    try:
-        str(path).encode()
-        path.stat()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
-        ) from None
-    except FileNotFoundError:
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        meant = did_you_mean(path.name, names)
-        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
-    except (OSError, ValueError) as error:  # ValueError for a NUL
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
 
 
 def _check_file(path: Path, columns: Columns, *, labelled: bool, where: str) -> None:
