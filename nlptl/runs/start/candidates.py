@@ -63,7 +63,9 @@ def encoder_at_hand(language: str | None) -> EncoderAtHand:
         return EncoderAtHand(
             None, f"No well-known encoder knows the language {code!r}, so the texts are read by word vectors alone."
         )
-    return EncoderAtHand(None, f"No encoder for these texts is at hand, so they are read by words alone. {_remedy(fitting[0])}")
+    return EncoderAtHand(
+        None, f"No encoder for these texts is at hand, so they are read by words alone. {_remedy(fitting[0])}"
+    )
 
 
 def _remedy(one: KnownEncoder) -> str:
@@ -94,7 +96,9 @@ def candidates_for(
     bert = [{"stage": "bert", "weights": weights}]
     if len(label_sentences(labels)):
         found.append(
-            _chain("names", f"{short}, label names alone", bert, {"method": "head", "solver": "auto"}, may_be_chosen=False)
+            _chain(
+                "names", f"{short}, label names alone", bert, {"method": "head", "solver": "auto"}, may_be_chosen=False
+            )
         )
     found.append(_chain("head", f"{short}, head alone", bert, {"method": "head", "solver": "auto"}))
     if few and pile >= MIN_PILE and len(labels) <= MAX_LABELS_OF_PILE:
@@ -116,7 +120,11 @@ def _chain(
     kind: Kind, name: str, encoder: list[dict[str, Any]], update: dict[str, Any], *, may_be_chosen: bool = True,
     slow: bool = False,
 ) -> CandidateChain:  # fmt: skip
-    # label_names satisfy the check of a chain alone; the data come with each fit.
     stages = [*encoder, {"stage": "classification_head"}, {"stage": "finetune", "update": update}]
-    chain = Chain.model_validate({"data": {"label_names": {"a": "one", "b": "two"}}, "stages": stages})
-    return CandidateChain(kind, name, tuple(chain.stages), may_be_chosen, slow)
+    return CandidateChain(kind, name, tuple(chain_of(stages).stages), may_be_chosen, slow)
+
+
+def chain_of(stages: Sequence[Stage | dict[str, Any]], *, seed: int = 0) -> Chain:
+    """Return stages as a checked chain without files: the data come with each fit."""
+    names = {"a": "one", "b": "two"}  # which satisfy the check that there are labels
+    return Chain.model_validate({"seed": seed, "data": {"label_names": names}, "stages": list(stages)})
