@@ -5,6 +5,7 @@ Shapes: W words, K labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,34 +57,20 @@ class Explanation:
     multi_label: bool = False  # whether each label has a probability of its own
 
     def towards(self, label: str | None = None, *, against: str | None = None) -> tuple[float, ...]:
-        """Return by how much each word (W) speaks for a label, the most probable one by default.
-
-        That is its contribution to the label's logit, less the one to the logit of the label `against`, or to the mean of all
-        other labels: what all labels gain alike changes no probability. Labels with probabilities of their own have nothing
-        deducted, unless `against` is given.
-        """
-        return tuple(map(self._margin(label or self.label, against).of, self.contributions))
+        """Return by how much each word (W) speaks for a label, the most probable one by default: the margin of its logits."""
+        return tuple(self.margin(one.logits, label, against=against) for one in self.contributions)
 
     def sentences_towards(self, label: str | None = None, *, against: str | None = None) -> tuple[float, ...]:
         """Return by how much each sentence speaks for a label, as `towards` does for words."""
-        return tuple(map(self._margin(label or self.label, against).of, self.sentences))
+        return tuple(self.margin(one.logits, label, against=against) for one in self.sentences)
 
-    def _margin(self, label: str, against: str | None) -> _Margin:
-        place = self.labels.index(label)
-        if against is not None:
-            return _Margin(place, (self.labels.index(against),))
-        alone = self.multi_label or len(self.labels) == 1
-        return _Margin(place, () if alone else tuple(one for one in range(len(self.labels)) if one != place))
+    def margin(self, logits: Sequence[float], label: str | None = None, *, against: str | None = None) -> float:
+        """Return the number of a label among `logits` (K,), less that of the label `against`, or the mean of all others.
 
-
-@dataclass(frozen=True)
-class _Margin:
-    """Logit of one label, less the mean of those of others."""
-
-    label: int
-    others: tuple[int, ...]
-
-    def of(self, found: Contribution) -> float:
-        """Return it for one contribution."""
-        mean = sum(found.logits[one] for one in self.others) / max(1, len(self.others))
-        return found.logits[self.label] - mean
+        What all labels gain alike changes no probability. Labels with probabilities of their own have nothing deducted, unless
+        `against` is given.
+        """
+        place = self.labels.index(label or self.label)
+        others = [number for one, number in enumerate(logits) if one != place and not self.multi_label]
+        others = others if against is None else [logits[self.labels.index(against)]]
+        return logits[place] - sum(others) / max(1, len(others))
