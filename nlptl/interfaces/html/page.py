@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import re
+import string
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -220,7 +221,7 @@ def _mistake(judged: Judged, mistake: Mistake, limits: Limits) -> ShownMistake:
     row = judged.probabilities[place]
     return ShownMistake(
         parts=tuple(part for part in parts if part.text),
-        spoken=tuple(dict.fromkeys(visible(text[word.start : word.end], 40) for word in spoke)),
+        spoken=tuple(dict.fromkeys(_bare(text[word.start : word.end]) for word in spoke)),
         said=named(judged.predicted[place]),
         confidence=float(row.max()),
         label=named(judged.labels[place]),
@@ -228,6 +229,11 @@ def _mistake(judged: Judged, mistake: Mistake, limits: Limits) -> ShownMistake:
         place=visible(judged.places[place]),
         how=mistake.how,
     )
+
+
+def _bare(word: str) -> str:
+    """Return a word without the punctuation around it, unless it is nothing else."""
+    return visible(word.strip(string.punctuation + "“”„‘’«»、。！？") or word, 40)
 
 
 def _percent(share: float, digits: int = 0) -> str:

@@ -16,8 +16,8 @@ from nlptl.progress import Progress
 from nlptl.runs.folder import stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.embedding_map import embedding_map
-from nlptl.runs.report.facts import EmbeddingMap, Judged, RunReport
-from nlptl.runs.report.judging import judged_on, reliability_of, scores_of, unexplained
+from nlptl.runs.report.facts import EmbeddingMap, Judged, Mistake, RunReport
+from nlptl.runs.report.judging import explained_mistakes, judged_on, reliability_of, scores_of
 from nlptl.runs.report.standing import standing_of
 from nlptl.runs.report.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
@@ -65,7 +65,7 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         evaluation=found.evaluation,
         standing=standing,
         reliability=() if found.judged is None else reliability_of(found.judged),
-        mistakes=() if found.judged is None else unexplained(found.judged),
+        mistakes=_mistakes(classifier, found.judged, context.progress),
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
@@ -113,6 +113,13 @@ def _judgement(
             evaluation = scores.evaluation if own and scores is not None else scores_of(judged, classifier)
             return _Judgement(judged, evaluation, on)
     return _Judgement() if scores is None else _Judgement(None, scores.evaluation, "the test texts of the run")
+
+
+def _mistakes(classifier: TextClassifier | None, judged: Judged | None, progress: Progress) -> tuple[Mistake, ...]:
+    if judged is None:
+        return ()
+    with progress.task("explaining the surest mistakes", total=None, unit="texts") as task:
+        return explained_mistakes(judged, classifier, after_batch=task.advance)
 
 
 def _map(

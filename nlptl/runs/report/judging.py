@@ -13,7 +13,7 @@ from nlptl.data.labelled_parts import spelt_as
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import wilson
 from nlptl.evaluation.scores import Evaluation, evaluate_predictions
-from nlptl.runs.report.facts import Judged, Mistake, ReliabilityBin
+from nlptl.runs.report.facts import Judged, Mistake, ReliabilityBin, WordWeight
 from nlptl.runs.report.texts import TestTexts, place_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BINS = 10  # of equal width, of the reliability diagram
 MAX_MISTAKES = 12
+MAX_TOKENS = 8_000  # that are read again to explain one text: all words of one of 80 word pieces
 
 
 def judged_on(
@@ -106,6 +107,25 @@ def confident_mistakes(judged: Judged, *, most: int = MAX_MISTAKES) -> list[int]
     return list(found.values())
 
 
-def unexplained(judged: Judged) -> tuple[Mistake, ...]:
-    """Return the most confident mistakes without the words that spoke for them."""
-    return tuple(Mistake(place, ()) for place in confident_mistakes(judged))
+def explained_mistakes(
+    judged: Judged, classifier: TextClassifier | None, *, after_batch: Callable[[int], None] | None = None
+) -> tuple[Mistake, ...]:
+    """Return the most confident mistakes with what their words add to the wrong label, against the true one."""
+    places = confident_mistakes(judged)
+    if classifier is None or not places:
+        return tuple(Mistake(place, ()) for place in places)
+    found = classifier.explain([judged.texts[place] for place in places], tokens=MAX_TOKENS, after_batch=after_batch)
+    predicted = judged.predicted
+    return tuple(
+        Mistake(
+            place,
+            tuple(
+                WordWeight(word.start, word.end, weight)
+                for word, weight in zip(
+                    one.contributions, one.towards(predicted[place], against=judged.labels[place]), strict=True
+                )
+            ),
+            one.how,
+        )
+        for place, one in zip(places, found, strict=True)
+    )

@@ -38,19 +38,29 @@ def stage_facts(folder: Path, manifest: Manifest) -> StageFacts:
 def loss_curves(folder: Path) -> list[LossCurve]:
     """Return the losses of a stage's history, a curve for each training of at least two epochs."""
     path = folder / HISTORY
-    rows: dict[str, list[tuple[float, float]]] = {}
+    trainings: dict[str, list[list[tuple[float, float]]]] = {}
     for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else ():
         row = _row(line)
         loss, epoch = row.get("loss"), row.get("epoch")
         if isinstance(loss, int | float) and isinstance(epoch, int | float) and loss - loss == 0:
             name = "/".join(str(value) for value in row.values() if isinstance(value, str))
-            rows.setdefault(name, []).append((float(epoch), float(loss)))
-    found = [
-        LossCurve(folder.name, name, tuple(x for x, _ in points), tuple(y for _, y in points))
-        for name, points in rows.items()
+            found = trainings.setdefault(name, [[]])
+            if found[-1] and epoch <= found[-1][-1][0]:
+                found.append(
+                    []
+                )  # the epochs begin anew: another training, such as that of the layers after that of the head
+            found[-1].append((float(epoch), float(loss)))
+    curves = [
+        LossCurve(folder.name, _title(name, number, len(each)), *zip(*points, strict=True))
+        for name, each in trainings.items()
+        for number, points in enumerate(each, start=1)
         if len(points) > 1
     ]
-    return found[:MAX_CURVES]
+    return curves[:MAX_CURVES]
+
+
+def _title(name: str, number: int, of: int) -> str:
+    return " ".join(filter(None, [name, f"training {number} of {of}" if of > 1 else ""]))
 
 
 def provenance(manifests: Sequence[Manifest], *, pipeline: str) -> Provenance:
