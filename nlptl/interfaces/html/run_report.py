@@ -26,14 +26,16 @@ def write_report(
 ) -> Path:
     """Write the report of a run, and its tables into a folder beside it. Return the page's path.
 
-    Without `out` it is written as report.html into the run's folder. A page that nlptl wrote is replaced. Raises
-    ArtifactError for another file, and for a folder that holds no finished run.
+    `run` may be the folder of `nlptl start` too. Without `out` the page is report.html in the folder that is given. A page
+    that nlptl wrote is replaced. Raises ArtifactError for another file, and for a folder that holds no finished run.
     """
-    from nlptl.runs.report.gathering import gather
+    from nlptl.runs.folder import run_inside
+    from nlptl.runs.report.gathering import gather, started_by
 
-    out = run / FILE if out is None else out
+    inside = run_inside(run)
+    out = (inside.parent if started_by(inside) else inside) / FILE if out is None else out
     check_replaceable(out)
-    report = gather(run, price_per_hour=price_per_hour, context=context)
+    report = gather(inside, price_per_hour=price_per_hour, context=context)
     write_tables(report, tables_beside(out))
     page = page_of(report, tables=tables_beside(out).name)
     write_atomically(out, lambda file: file.write(page))

@@ -74,6 +74,8 @@ def gain_of(standing: Standing | None) -> Gain | None:
     simple = simplest(standing)
     if standing is None or simple is None:
         return None
+    if simple.is_this:
+        return Gain("It is the simple way", "unknown", "Nothing else that was tried is shown to be better.")
     found = advantage(simple, standing)
     against = f"against “{named(simple.name)}”, on the same texts"
     if found is None or found.low is None or found.high is None:

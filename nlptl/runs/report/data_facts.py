@@ -14,6 +14,7 @@ from nlptl.errors import ArtifactError
 from nlptl.results import read_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.report.facts import DataFacts, PartFacts
+from nlptl.runs.start.outcome import StartOutcome
 
 QUANTILES = (0, 0.25, 0.5, 0.75, 0.95, 1)
 
@@ -26,16 +27,20 @@ def read_data_report(run: Path) -> DataReport | None:
     return None
 
 
-def data_facts(report: DataReport | None, tables: Mapping[str, TextTable | None]) -> DataFacts:
+def data_facts(
+    report: DataReport | None, tables: Mapping[str, TextTable | None], outcome: StartOutcome | None
+) -> DataFacts:
     """Return the profile of a run's data. `tables` are the parts whose texts could be read again."""
+    told = () if outcome is None else (*outcome.taken_as, *outcome.profile)
+    warnings = () if outcome is None else outcome.warnings
     if report is None:
-        return DataFacts((), ())
+        return DataFacts((), told, warnings)
     lengths = {name: _lengths(table) for name, table in tables.items() if table is not None}
     parts = (
         PartFacts(name, part.source, part.rows_read, part.rows_used, dict(part.labels or {}), lengths.get(name, ()), part.digest)
         for name, part in report.parts.items()
     )  # fmt: skip
-    return DataFacts(tuple(parts), tuple(report.sentences()))
+    return DataFacts(tuple(parts), (*told, *report.sentences()), warnings)
 
 
 def _lengths(table: TextTable) -> tuple[int, ...]:

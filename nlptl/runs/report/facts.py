@@ -42,6 +42,17 @@ class Judged:
 
 
 @dataclasses.dataclass(frozen=True)
+class Headline:
+    """Accuracy by which a classifier is judged, and the bar of guessing."""
+
+    accuracy: Estimate
+    texts: int
+    on: str  # which texts, such as "test.csv, 40 texts that it did not learn from"
+    guess: str = ""  # most frequent label of the examples; empty if not known
+    guessing: float | None = None  # accuracy of always answering it
+
+
+@dataclasses.dataclass(frozen=True)
 class Rival:
     """One way to a classifier, beside others on the same texts."""
 
@@ -61,7 +72,8 @@ class Standing:
     rivals: tuple[Rival, ...]
     reference: str  # name of the rival from which the differences are counted; empty without differences
     on: str  # the texts, and how often
-    sentence: str
+    sentences: tuple[str, ...]  # what it shows
+    simple: str = ""  # name of the rival that stands for the simple way; empty without one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +189,7 @@ class DataFacts:
 
     parts: tuple[PartFacts, ...]
     sentences: tuple[str, ...]  # what a person should know of the data
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +211,7 @@ class RunReport:
     labels: tuple[str, ...]  # of the classifier; empty for an encoder
     judged: Judged | None
     evaluation: Evaluation | None
+    headline: Headline | None
     standing: Standing | None
     reliability: tuple[ReliabilityBin, ...]
     mistakes: tuple[Mistake, ...]

@@ -13,20 +13,24 @@ from nlptl.context import RunContext
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.scores import Evaluation, load_classifier
 from nlptl.progress import Progress
-from nlptl.runs.folder import stage_folders
+from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.embedding_map import embedding_map
-from nlptl.runs.report.facts import EmbeddingMap, Judged, Mistake, RunReport
-from nlptl.runs.report.judging import explained_mistakes, judged_on, reliability_of, scores_of
-from nlptl.runs.report.standing import standing_of
+from nlptl.runs.report.facts import EmbeddingMap, Headline, Judged, Mistake, RunReport, Standing
+from nlptl.runs.report.judging import explained_mistakes, judged_on, read_held_out, reliability_of, scores_of
+from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
 from nlptl.runs.report.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
 from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
 from nlptl.runs.runner import read_scores
+from nlptl.runs.start.outcome import StartOutcome
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport
     from nlptl.models.classifier import TextClassifier
+
+
+HELD_OUT = "held_out.jsonl"  # predictions of a start, beside its run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,55 +39,68 @@ class _Judgement:
 
     judged: Judged | None = None
     evaluation: Evaluation | None = None
-    on: str = ""  # which texts
+    headline: Headline | None = None
+    standing: Standing | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def gather(run: Path, *, price_per_hour: float | None = None, context: RunContext | None = None) -> RunReport:
     """Return the facts of a run for its report. Raises ArtifactError for a folder that is no finished run."""
     context = context or RunContext()
-    if not is_run(run):
-        raise ArtifactError(
-            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. "
-            "Give the folder that `nlptl run` wrote."
-        )
+    _check_is_run(run)
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
     texts = read_texts(run, progress=context.progress)
     classifier = _classifier(run, manifests[-1], context)
-    found = _judgement(run, manifests[-1], classifier, texts, context.progress)
-    standing, remark = standing_of(run, found.evaluation, found.on)
+    outcome = started_by(run)
+    found = _judgement_of_start(run, outcome) if outcome is not None and classifier is not None else None
+    found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
     report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
-    settings = load_yaml(run / RUN_SETTINGS)
+    learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     return RunReport(
         run=run,
-        name=_name(run),
-        verdict=verdict_of(found.evaluation, standing),
-        proof=proof_of(found.evaluation, found.on),
+        name=_name(run, outcome),
+        verdict=verdict_of(found.headline, found.standing, texts_learnt=learnt),
+        proof=proof_of(found.headline),
         labels=() if classifier is None else classifier.labels,
         judged=found.judged,
         evaluation=found.evaluation,
-        standing=standing,
+        headline=found.headline,
+        standing=found.standing,
         reliability=() if found.judged is None else reliability_of(found.judged),
         mistakes=_mistakes(classifier, found.judged, context.progress),
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
-        data=data_facts(report, {"labelled": texts.labelled, "test": own_test}),
-        provenance=provenance(manifests, pipeline=dump_yaml(settings)),
+        data=data_facts(report, {"labelled": texts.labelled, "test": own_test}, outcome),
+        provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
         advice=advice_of(
             run, found.evaluation, examples=_examples(report), is_classifier=classifier is not None, beside=run.parent
         ),
         commands=_commands(run, found.judged),
-        remarks=tuple(filter(None, [*texts.remarks, remark])),
+        remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
         price_per_hour=price_per_hour,
     )
 
 
-def _name(run: Path) -> str:
-    """Return the name of a run: of its folder, or of the folder around it if that says no more than `run`."""
+def started_by(run: Path) -> StartOutcome | None:
+    """Return the outcome of the `nlptl start` that made a run; None for a run of its own."""
     whole = run.resolve()
-    return whole.parent.name if whole.name == "run" else whole.name
+    return StartOutcome.read(whole.parent) if whole.name == RUN else None
+
+
+def _check_is_run(run: Path) -> None:
+    if not is_run(run):
+        raise ArtifactError(
+            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. "
+            "Give the folder that `nlptl run` wrote."
+        )
+
+
+def _name(run: Path, outcome: StartOutcome | None) -> str:
+    whole = run.resolve()
+    return whole.name if outcome is None else whole.parent.name
 
 
 def _classifier(run: Path, last: Manifest, context: RunContext) -> TextClassifier | None:
@@ -94,6 +111,17 @@ def _classifier(run: Path, last: Manifest, context: RunContext) -> TextClassifie
     return None if found.head.is_fresh else found
 
 
+def _judgement_of_start(run: Path, outcome: StartOutcome) -> _Judgement | None:
+    """Return what a start has judged. None where its predictions are missing."""
+    path = run.resolve().parent / HELD_OUT
+    if not path.is_file():
+        return None
+    judged = read_held_out(path, how=outcome.judged_how)
+    if not judged.texts:
+        return None
+    return _Judgement(judged, scores_of(judged, None), headline_of_start(outcome), standing_of_start(outcome))
+
+
 def _judgement(
     run: Path, last: Manifest, classifier: TextClassifier | None, texts: RunTexts, progress: Progress
 ) -> _Judgement:
@@ -102,17 +130,20 @@ def _judgement(
         return _Judgement()
     scores = read_scores(run)
     scores = scores if scores is not None and scores.identity == last.identity else None
+    judged, evaluation, on = None, None if scores is None else scores.evaluation, "the test texts of the run"
     for test in sorted(texts.tests, key=lambda one: -len(one.table)):
         if test.is_own and scores is not None and scores.test != test.table.digest:
             continue  # other texts than those that the run was scored on
         with progress.task("predicting the test texts", total=len(test.table), unit="texts") as task:
             judged = judged_on(classifier, test, command=_scoring(run, test), after_batch=task.advance)
         if judged is not None:
-            on = f"{test.name}, {len(test.table):,} texts that it did not learn from"
-            own = test.is_own and scores is not None
-            evaluation = scores.evaluation if own and scores is not None else scores_of(judged, classifier)
-            return _Judgement(judged, evaluation, on)
-    return _Judgement() if scores is None else _Judgement(None, scores.evaluation, "the test texts of the run")
+            on = f"{test.name}: {len(test.table):,} texts that it did not learn from"
+            if not test.is_own or evaluation is None:
+                evaluation = scores_of(judged, classifier)
+            break
+    headline = None if evaluation is None else headline_of(evaluation, on)
+    standing, remark = standing_of(run, headline, evaluation)
+    return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 
 def _mistakes(classifier: TextClassifier | None, judged: Judged | None, progress: Progress) -> tuple[Mistake, ...]:

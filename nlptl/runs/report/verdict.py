@@ -10,8 +10,7 @@ from pathlib import Path
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
-from nlptl.runs.report.facts import Advice, Rival, Standing
-from nlptl.runs.report.standing import MOST_FREQUENT
+from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
 from nlptl.runs.report.texts import told_path
 
 WIDE = 0.05  # half of an interval of the accuracy, from which more test texts are advised
@@ -23,47 +22,45 @@ NOT_SHOWN = "not shown to be better than"
 Z = 1.96
 
 
-def verdict_of(evaluation: Evaluation | None, standing: Standing | None) -> str:
-    """Return the verdict in one sentence."""
-    if evaluation is None:
+def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_learnt: int = 0) -> str:
+    """Return the verdict in one sentence. `texts_learnt` of the judged texts were learnt from."""
+    if headline is None:
         return "This run has no judged texts, so how well it labels new texts is not known."
     found: dict[str, list[str]] = {"better than": [], NOT_SHOWN: [], "worse than": []}
     simple = simplest(standing)
-    if simple is not None and standing is not None:
-        found[_way(advantage(simple, standing))].append(_told(f"“{cut(simple.name)}”", simple.accuracy))
-    if (bar := evaluation.most_frequent) is not None:
-        way = "better than" if evaluation.accuracy.low > bar.accuracy.value else NOT_SHOWN
-        found[way].append(_told(f"always answering “{cut(bar.label)}”", bar.accuracy))
+    if simple is not None and standing is not None and not simple.is_this:
+        found[_way(advantage(simple, standing))].append(_told(f"“{cut(simple.name)}”", simple.accuracy.value))
+    if headline.guessing is not None:
+        low = headline.accuracy.low
+        way = "better than" if low is not None and low > headline.guessing else NOT_SHOWN
+        name = headline.guess if headline.guess.startswith("the ") else f"“{cut(headline.guess)}”"
+        found[way].append(_told(f"always answering {name}", headline.guessing))
     told = [f"{way} {' and '.join(names)}" for way, names in found.items() if names]
-    share = evaluation.accuracy.value
+    share = headline.accuracy.value
     sentence = f"It labels {'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts correctly"
     end = f": {', but '.join(told)}" if told else ""
-    learnt = "; some of these texts were learnt from, so this is too high" if evaluation.texts_learnt else ""
+    learnt = "; some of these texts were learnt from, so this is too high" if texts_learnt else ""
     return f"{sentence}{end}{learnt}."
 
 
-def proof_of(evaluation: Evaluation | None, judged_on: str) -> str:
+def proof_of(headline: Headline | None) -> str:
     """Return what shows the verdict."""
-    if evaluation is None:
+    if headline is None:
         return "Set `test:` under `data:` in the pipeline file, or `hold_out: 0.2`, and run it again."
-    right = sum(row[place] for place, row in enumerate(evaluation.confusion))
-    ends = f"{100 * evaluation.accuracy.low:.0f} to {100 * evaluation.accuracy.high:.0f}"
-    return (
-        f"{right:,} of {evaluation.rows:,} texts got the right label ({judged_on}). Expect {ends} of 100 on other texts of this "
-        "kind (95 % interval)."
-    )
+    on = headline.on if headline.on.endswith(".") else f"Judged on {headline.on}."
+    low, high = headline.accuracy.low, headline.accuracy.high
+    if low is None or high is None:
+        return f"{on} That is too little for an interval."
+    return f"{on} Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
 
 
 def simplest(standing: Standing | None) -> Rival | None:
-    """Return the rival that stands for the simple way: the first of a comparison, unless it is this classifier."""
-    if standing is None or not standing.reference:
-        return None
-    others = [one for one in standing.rivals if not one.is_this and one.name != MOST_FREQUENT]
-    return others[0] if others else None
+    """Return the rival that stands for the simple way, which may be this classifier itself; None without one."""
+    return None if standing is None else next((one for one in standing.rivals if one.name == standing.simple), None)
 
 
 def advantage(simple: Rival, standing: Standing) -> Estimate | None:
-    """Return how much more accurate this classifier is than the simple way, as far as it was measured in pairs."""
+    """Return how much more accurate this classifier is than the simple way, as far as both were measured in pairs."""
     this = next((one for one in standing.rivals if one.is_this), None)
     if this is not None and this.difference is not None and standing.reference == simple.name:
         return this.difference
@@ -100,8 +97,8 @@ def advice_of(
     return (*found[: MAX_ADVICE - 1], use)
 
 
-def _told(way: str, accuracy: Estimate) -> str:
-    return f"{way} ({100 * accuracy.value:.0f})"
+def _told(way: str, accuracy: float) -> str:
+    return f"{way} ({100 * accuracy:.0f})"
 
 
 def _way(gain: Estimate | None) -> str:

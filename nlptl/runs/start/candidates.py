@@ -63,7 +63,9 @@ def encoder_at_hand(language: str | None) -> EncoderAtHand:
         return EncoderAtHand(
             None, f"No well-known encoder knows the language {code!r}, so the texts are read by word vectors alone."
         )
-    return EncoderAtHand(None, f"No encoder for these texts is at hand, so they are read by words alone. {_remedy(fitting[0])}")
+    return EncoderAtHand(
+        None, f"No encoder for these texts is at hand, so they are read by words alone. {_remedy(fitting[0])}"
+    )
 
 
 def _remedy(one: KnownEncoder) -> str:
@@ -94,7 +96,9 @@ def candidates_for(
     bert = [{"stage": "bert", "weights": weights}]
     if len(label_sentences(labels)):
         found.append(
-            _chain("names", f"{short}, label names alone", bert, {"method": "head", "solver": "auto"}, may_be_chosen=False)
+            _chain(
+                "names", f"{short}, label names alone", bert, {"method": "head", "solver": "auto"}, may_be_chosen=False
+            )
         )
     found.append(_chain("head", f"{short}, head alone", bert, {"method": "head", "solver": "auto"}))
     if few and pile >= MIN_PILE and len(labels) <= MAX_LABELS_OF_PILE:

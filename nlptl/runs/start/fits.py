@@ -163,9 +163,7 @@ class Fits:
             pile = _drawn(self.data.unlabelled, PILE_OF_ENCODERS, self._context.seed)
             data = dataclasses_replace(self.data, pile)
             artifact: Any = None
-            context = RunContext(
-                seed=self._context.seed, device=self._context.device, progress=self._context.progress
-            )
+            context = RunContext(seed=self._context.seed, device=self._context.device, progress=self._context.progress)
             for stage in candidate.stages[:-1]:
                 artifact = stage.run(artifact, data=data, context=context)
             if artifact.encoder.token_model.kind == "transformer":
