@@ -64,6 +64,7 @@ def start(
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.html.run_report import write_report
     from nlptl.runs.start.preparation import StartRequest, prepare
     from nlptl.runs.start.start import Start
 
@@ -79,7 +80,7 @@ def start(
         before = [] if quiet else before_lines(prepared, started.estimated_seconds())
         tell(before)
         outcome = started.run()
-        report = _report(request.folder)
+        report = write_report(request.folder, context=context)
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is finished is kept; type the same command to go on.")
         if isinstance(stop, Terminated):
@@ -117,11 +118,10 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
         yield outcome.since_last
 
 
-def next_lines(request: StartRequest, report: Path | None) -> Iterator[str]:
+def next_lines(request: StartRequest, report: Path) -> Iterator[str]:
     """Tell the next three commands."""
     folder = shlex.quote(str(request.folder))
-    look = "nlptl show " + folder if report is None else f"python -m webbrowser {shlex.quote(str(report))}"
-    yield f"Look at it:  {look}"
+    yield f"Look at it:  python -m webbrowser {shlex.quote(str(report))}"
     yield f'Use it:      nlptl predict {folder} "A text of your own."'
     yield f"Improve it:  label rows of {folder}/label-next.csv, then: {_command(request)}"
 
@@ -172,7 +172,3 @@ def _ask(question: Question) -> str:
         if given.isdigit() and 1 <= int(given) <= len(answers):
             return answers[int(given) - 1]
         remark(f"Found {given!r}; expected one of the names above, or its number.")
-
-
-def _report(folder: Path) -> Path | None:
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +25,7 @@ from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.time_budget import MARGIN, Pace, TimeBudget, minutes_of_auto
 
 SHARE_OF_REPEATS = 0.05  # of the time, that one more repeat of a quick candidate may take
+SHARE_OF_ABLATION = 0.1  # of the time, that showing what the pile brings may take
 SHARE_OF_SLOW_REPEATS, SLOW_REPEATS = 0.08, 2  # the same of a slow one, and how many it has at most
 
 
@@ -73,7 +75,9 @@ class Trials:
         cost = max((row.seconds for row in rows), default=60 * minutes)
         slow = [self._with(auto, rows)]
         for one in others:
-            slow.insert(0, self._with(one, self._folds(one, pace, cost=cost, others=0.0 if by_run else cost)))
+            most = SHARE_OF_ABLATION * self._budget.seconds
+            found_rows = self._folds(one, pace, cost=cost, others=0.0 if by_run else cost, most=most)
+            slow.insert(0, self._with(one, found_rows))
         return [*found, *slow]
 
     def _quick(self, candidate: CandidateChain) -> Scored:
@@ -96,17 +100,21 @@ class Trials:
 
         return [self._fits.fit_by(candidate, 0, train)]
 
-    def _folds(self, candidate: CandidateChain, pace: Pace, *, cost: float, others: float) -> list[FitRow]:
+    def _folds(
+        self, candidate: CandidateChain, pace: Pace, *, cost: float, others: float, most: float = math.inf
+    ) -> list[FitRow]:
         """Fit a slow candidate to the splits of the first repeat, as many as the time allows; to those of the next if it is quick.
 
-        `cost` is an estimate of one fit, `others` seconds are kept for what comes after.
+        `cost` is an estimate of one fit, `others` seconds are kept for what comes after, `most` are spent here.
         """
         rows: list[FitRow] = []
         splits = [number for number, split in enumerate(self._judging.splits) if split.repeat < SLOW_REPEATS]
         with self._context.progress.task(candidate.name, total=len(splits), unit="fits") as task:
             for number in splits:
                 later = MARGIN * (cost + pace.at_the_end) + others
-                if self._fits.known(candidate, number) is None and self._budget.left < cost + later:
+                spent = sum(row.seconds for row in rows)
+                short = self._budget.left < cost + later or spent + cost > most
+                if self._fits.known(candidate, number) is None and short:
                     break
                 if number and self._repeats_end(number, rows, SHARE_OF_SLOW_REPEATS):
                     break
