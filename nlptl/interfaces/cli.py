@@ -15,6 +15,7 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -152,6 +153,12 @@ app.command(
         "nlptl predict runs/quickstart --file mails.csv --keep --bom --out labels.csv",
     )
 )(predict)
+app.command(
+    epilog=example(
+        'nlptl explain runs/quickstart "A clever film with a warm ending."',
+        "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
+    )
+)(explain)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 
