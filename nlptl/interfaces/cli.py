@@ -32,6 +32,7 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
 from nlptl.interfaces.terminal import (
     OutputError,
@@ -212,6 +213,7 @@ def show(
     tell(show_lines(run, details=details, price_per_hour=price_per_hour))
 
 
+app.command(epilog=example("nlptl schema --out nlptl.schema.json"))(schema)
 app.add_typer(vectors_app, name="vectors")
 
 
