@@ -26,6 +26,7 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
+from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
@@ -158,7 +159,12 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(folder, self.write_files, manifest)
+
+        def write(draft: Path) -> None:
+            self.write_files(draft)
+            write_card(draft, manifest)
+
+        artifact.publish(folder, write, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
