@@ -36,6 +36,7 @@ from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
     complain,
@@ -78,6 +79,11 @@ def nlptl(
     """Make a text classifier from unlabelled texts and a few labelled ones."""
 
 
+app.command(epilog=example("nlptl start tickets.csv", "nlptl start mails.xlsx --text Body --label Topic --minutes 5"))(
+    start
+)
+
+
 @app.command(
     epilog=example(
         "nlptl run pipelines/quickstart.yaml",
@@ -105,12 +111,13 @@ def run(
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
     from nlptl.progress import SilentTracker
+    from nlptl.runs.folder import run_of_pipeline
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
 
     _check_price(price_per_hour)
     check_is_pipeline(pipeline)
-    folder = out or Path("runs") / pipeline.stem
+    folder = out or run_of_pipeline(pipeline)
     check_run_folder(folder)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(

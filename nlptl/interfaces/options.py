@@ -41,6 +41,9 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
+    from nlptl.runs.folder import run_inside
+
+    found = run_inside(found)
     _check_runs_inside(found)
     return found
 

@@ -42,7 +42,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 13
+    version: ClassVar[int] = 14
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -108,15 +108,19 @@ class FineTune(Stage):
         self.update.check_data(data, where="finetune.update")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
+        classifier = self.learn(given, examples, context)
+        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
+        return classifier
+
+    def learn(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
+        """Return a new classifier trained on `examples`, whose vectors may be known from an earlier training."""
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         if fitted.met_skew:
             told = skew_told(examples, pile=fitted.shares is not None)
             context.record.add_finding("skew", True, told, warns=True)
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
-        classifier = at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
-        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
-        return classifier
+        return at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
 
     def _fitted(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return what the method makes of the examples, or of the labels' names where there are none."""
