@@ -34,6 +34,7 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.reporting import report
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
 from nlptl.interfaces.starting import start
@@ -149,9 +150,9 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
 
     check_is_pipeline(pipeline)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    data, report = chain.check(where=str(pipeline))
+    data, found = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    complain([*report.sentences(), *chain.remarks(data)])
+    complain([*found.sentences(), *chain.remarks(data)])
     tell([f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
@@ -169,6 +170,10 @@ app.command(
     )
 )(explain)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
+
+app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
+    report
+)
 
 
 @app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))

@@ -61,7 +61,9 @@ def run_inside(folder: Path) -> Path:
 def run_of_pipeline(pipeline: Path) -> Path:
     """Return where the run of a pipeline file goes by default: beside it, if `nlptl start` wrote it, else into runs/NAME."""
     beside = run_inside(pipeline.parent)
-    return beside if beside != pipeline.parent and pipeline.name == artifact.RUN_SETTINGS else Path("runs") / pipeline.stem
+    return (
+        beside if beside != pipeline.parent and pipeline.name == artifact.RUN_SETTINGS else Path("runs") / pipeline.stem
+    )
 
 
 def checkpoint_folder(stage: Path) -> Path:
