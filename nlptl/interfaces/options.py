@@ -135,6 +135,10 @@ TextColumn = Annotated[
     option(metavar="NAME", help="Read the texts from this column. Repeat it to join several. Default: text."),
 ]
 LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
+LabelSeparator = Annotated[
+    str | None,
+    option(metavar="SIGN", help="Sign between several labels of a text. Default: that of the training data, else |."),
+]
 InputDelimiter = Annotated[
     str | None, option(metavar="SIGN", help="Separator of the file's fields, such as ; or tab. Default: detected.")
 ]
