@@ -16,6 +16,7 @@ import typer
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
 from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -34,6 +35,7 @@ from nlptl.interfaces.options import (
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
 from nlptl.interfaces.reporting import report
+from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
 from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
@@ -57,7 +59,7 @@ from other work: beside two busy processes, 160 steps of LoRA took 26 s by OpenM
 GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error, before the launcher ends them
 
 EXPORT_EXAMPLE = example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
-app = group(epilog=example("nlptl run pipelines/quickstart.yaml"))
+app = group(epilog=example("nlptl run pipelines/quickstart.yaml"), add_completion=True)
 vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
 
 
@@ -231,6 +233,8 @@ def show(
     tell(show_lines(run, details=details, price_per_hour=price_per_hour))
 
 
+app.command(epilog=example("nlptl init", "nlptl init few-labels --out tickets.yaml"))(init)
+app.command(epilog=example("nlptl schema --out nlptl.schema.json"))(schema)
 app.add_typer(vectors_app, name="vectors")
 
 
