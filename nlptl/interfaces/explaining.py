@@ -99,7 +99,8 @@ def explain(
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         _check_label(label, classifier.labels)
-        progress = progress_for(sys.stderr, quiet=quiet or (text is not None))
+        # On a terminal the results themselves show how far it has come.
+        progress = progress_for(sys.stderr, quiet=quiet or text is not None or sys.stdout.isatty())
         examples = _examples(run, classifier, quiet=quiet) if neighbours else None
         with progress.task("explaining", total=found.total, unit="texts") as task:
             for number, one in enumerate(
