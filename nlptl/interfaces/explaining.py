@@ -143,15 +143,12 @@ def _explained(
 def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestExamples | None:
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
     from nlptl.artifact import RUN_SETTINGS
-    from nlptl.data import load_data
     from nlptl.evaluation.nearest_examples import NearestExamples
-    from nlptl.runs.pipeline import Pipeline
+    from nlptl.runs.report.texts import read_data
 
     folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
-        pipeline = Pipeline.from_yaml(folder / RUN_SETTINGS)
-        settings = pipeline.data.model_copy(update={"unlabelled": None})  # the pile may be large, and has no labels
-        data, _ = load_data(settings, seed=pipeline.seed)
+        data = read_data(folder)[1]
     except (NlptlError, OSError) as error:
         if not quiet:
             told = error.faults[0] if isinstance(error, ConfigError | DataError) else str(error)
