@@ -114,6 +114,7 @@ def _table(words: Sequence[Contribution], weights: Sequence[float], label: str) 
     sides = ([one for one in ranked if weights[one] >= MIN_SHOWN], [*reversed(ranked)])
     sides = (sides[0][:STRONGEST], [one for one in sides[1] if weights[one] <= -MIN_SHOWN][:STRONGEST])
     if not any(sides):
+        yield [Coloured(f"{INDENT}No word weighs {MIN_SHOWN} or more.")]
         return
     most, half = max(map(abs, weights)), (WIDTH - len(INDENT)) // 2
     yield [Coloured(INDENT + padded(f"for {_cut(label, half - 8)}", half) + "against it", "faint")]

@@ -141,6 +141,7 @@ def test_signs_and_bars_say_how_strong_a_word_is() -> None:
     ]
     assert told("x y", [0.0, 0.0])[1:] == [
         "  x y",
+        "  No word weighs 0.005 or more.",
         "  Exact: +0.00 without a word and +0.00 by the words make +0.00 for a.",
     ]
 
