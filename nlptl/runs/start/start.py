@@ -7,9 +7,9 @@ import time
 
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import load_classifier
-from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
-from nlptl.runs.start.fits import ROWS, Fits, SharedEncoder
+from nlptl.runs.start.fit_rows import ROWS
+from nlptl.runs.start.fits import Fits, SharedEncoder
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.since_last import Earlier
@@ -53,11 +53,7 @@ class Start:
 
     def _reader(self) -> SharedEncoder:
         """Return the encoder by whose vectors texts are compared: the pretrained one, else word vectors."""
-        prepared = self.prepared
-        found = candidates_for(
-            prepared.data.label_set.names, prepared.encoder, pile=prepared.pile, few=False, minutes=1.0
-        )
-        kinds = {one.kind: one for one in found}
+        kinds = {one.kind: one for one in self.prepared.candidates()}
         return self._fits.shared(kinds.get("head") or kinds["word vectors"])
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
@@ -98,8 +94,8 @@ def _why(choice: Choice) -> str:
 def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
     is_chosen = one is choice.chosen
     note = "" if one.rows or not one.judging.splits else "not tried, for lack of time"
-    if one.rows and len(one.splits) < one.judging.folds:
-        note = f"judged on {len(one.splits)} of {one.judging.folds} folds, for lack of time"
+    if one.rows and len(one.rows) < one.judging.folds:
+        note = f"judged on {len(one.rows)} of {one.judging.folds} folds, for lack of time"
     return JudgedCandidate(
         name=one.candidate.name,
         accuracy=one.accuracy(optimism=choice.optimism if is_chosen else 0.0),
