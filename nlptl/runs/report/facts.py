@@ -147,11 +147,9 @@ class StageFacts:
     total_parameters: int
     device: str
     seed: int | None
-    settings: str  # in the spelling of YAML
     sentences: tuple[str, ...]
     flops: float | None
     weight_change: Mapping[str, float]  # |W - W0| / |W0| by layer, lowest first
-    identity: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ def read_held_out(path: Path, *, how: str) -> Judged:
         found = Judged(
             how=how,
             name="held-out texts",
-            texts=tuple(row["text"] for row in rows),
+            texts=tuple(row["text"].encode().decode() for row in rows),  # no half of a character
             labels=tuple(row["label"] for row in rows),
             probabilities=probabilities,
             names=names,
@@ -64,7 +64,7 @@ def read_held_out(path: Path, *, how: str) -> Judged:
                 for file, row in places
             ),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{path}: is not a file of held-out predictions; it is damaged ({type(error).__name__}). Run `nlptl start` again."
         ) from None

@@ -266,9 +266,7 @@ def pile_sentence(scored: Sequence[Scored], *, pile: int) -> str:
     elif "auto" in by_kind and "auto without the pile" in by_kind:
         told.append(f"The pile {_brought(by_kind['auto without the pile'], by_kind['auto'])}.")
     else:
-        told.append(
-            f"What the pile of {pile:,} texts brings is not shown, since nothing was trained with and without it."
-        )
+        told.append(f"What the pile of {pile:,} texts brings is not shown: nothing was trained with and without it.")
     return " ".join(told)
 
 
@@ -278,7 +276,7 @@ def _brought(without: Scored, with_it: Scored) -> str:
         return "is not shown to help: no text was judged with and without it"
     assert found.low is not None
     assert found.high is not None
-    against = f"{points(found)} ({with_it.candidate.name}, against {without.candidate.name})"
+    against = f"{points(found)} ({with_it.candidate.kind} against {without.candidate.kind})"
     if found.low > 0:
         return f"brought {against}"
     return f"cost {against}" if found.high < 0 else f"is not shown to help: {against}"

@@ -7,7 +7,6 @@ import time
 
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import load_classifier
-from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
 from nlptl.runs.start.fits import ROWS, Fits, SharedEncoder
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
@@ -53,11 +52,7 @@ class Start:
 
     def _reader(self) -> SharedEncoder:
         """Return the encoder by whose vectors texts are compared: the pretrained one, else word vectors."""
-        prepared = self.prepared
-        found = candidates_for(
-            prepared.data.label_set.names, prepared.encoder, pile=prepared.pile, few=False, minutes=1.0
-        )
-        kinds = {one.kind: one for one in found}
+        kinds = {one.kind: one for one in self.prepared.candidates()}
         return self._fits.shared(kinds.get("head") or kinds["word vectors"])
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
