@@ -88,7 +88,7 @@ def fitted_encoder(encoder: Any, sentence_vectors: Any, data: TextData, context:
         found = stage.run(None, data=data, context=context)
         if pooling is None and stage.stage == "skipgram":
             pooling = SentenceVectors()
-    return found if pooling is None else pooling.run(found, data=data, context=context)  # type: ignore[no-any-return]
+    return found if pooling is None else pooling.run(found, data=data, context=context)
 
 
 def first_stage(encoder: Any, *, texts: int = 0) -> Stage:

@@ -182,6 +182,10 @@ def state(artifact: Any) -> dict[str, Any]:
     return {"tensors": tensors, "learning": learning, "dropping": [one.training for one in artifact.modules()]}
 
 
+def origin(artifact: Any) -> Any:
+    return getattr(artifact, "encoder", artifact).token_model.origin
+
+
 def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
     return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.probabilities(texts)
 
@@ -255,7 +259,11 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt"}
+    card = {".md"} if stage.gives == "classifier" else set()
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt", *card}
+    assert origin(first) is not None, "where the weights come from is told"
+    assert given is None or origin(first) == origin(given), "and does not change"
+    assert origin(load_artifact(tmp_path / "saved")) == origin(first)
 
 
 def blocks(settings: Any) -> Iterator[Config]:
