@@ -44,12 +44,26 @@ SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
+
+
+def run_inside(folder: Path) -> Path:
+    """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
+    return folder / RUN if (folder / START).is_file() else folder
+
+
+def run_of_pipeline(pipeline: Path) -> Path:
+    """Return where the run of a pipeline file goes by default: beside it, if `nlptl start` wrote it, else into runs/NAME."""
+    beside = run_inside(pipeline.parent)
+    return (
+        beside if beside != pipeline.parent and pipeline.name == artifact.RUN_SETTINGS else Path("runs") / pipeline.stem
+    )
 
 
 def checkpoint_folder(stage: Path) -> Path:

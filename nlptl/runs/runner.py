@@ -23,8 +23,9 @@ from nlptl.artifact import (
 from nlptl.context import Record, RunContext
 from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.label_sets import AnyEvaluation, scored
 from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence
-from nlptl.evaluation.scores import Evaluation, load_classifier, scored_as_it_stands, unknown_share
+from nlptl.evaluation.scores import load_classifier, unknown_share
 from nlptl.models.model_card import renew_card, write_card
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
@@ -83,7 +84,7 @@ class RunScores:
     identity: str  # of the last stage
     test: str  # digest of the test texts
     unknown_shares: Mapping[str, float]  # share of unknown words in each part of the data
-    evaluation: Evaluation
+    evaluation: AnyEvaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +98,7 @@ class RunResult:
     comparison: ComparisonResult | None
 
     @property
-    def evaluation(self) -> Evaluation | None:
+    def evaluation(self) -> AnyEvaluation | None:
         """Figures of the last stage on the test texts."""
         return None if self.scores is None else self.scores.evaluation
 
@@ -280,7 +281,7 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
-        evaluation = scored_as_it_stands(classifier, data.test, after_batch=task.advance)
+        evaluation = scored(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     write_result(path, dataclasses.asdict(scores))
     return scores

@@ -239,7 +239,9 @@ class Bert(Stage):
 
         self.check_data(data, where="bert")
         table: Any = data.source if data.labelled is None else data.labelled
-        labels = table.labels()
+        labels = [
+            ", ".join(found) for found in table.label_sets()
+        ]  # several labels of a text count as one of their own
         ids = {label: number for number, label in enumerate(sorted(set(labels)))}
         limits = self.choose or EncoderLimits()
         choice = remembered(

@@ -93,7 +93,7 @@ class SkipGram(Stage):
     subwords: Spelling | None = None
     """Character n-grams with vectors ({min: 3, max: 6}; Bojanowski et al. 2017), so that unseen and misspelt words have
     vectors. They help tweets and languages with many word forms, take two to four times as long, and need engine cpu."""
-    phrases: Annotated[Phrases | None, BeforeValidator(_phrases)] = None
+    phrases: Annotated[Phrases | None, BeforeValidator(_phrases, json_schema_input_type=Phrases | bool | None)] = None
     """Join words that occur together, such as "new york", into one (Mikolov et al. 2013b). true takes the defaults."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
