@@ -78,6 +78,7 @@ class _Folder:
     """What the files of a classifier's folder say."""
 
     labels: Sequence[str]
+    thresholds: Sequence[float] | None  # where a text may have several labels
     trained: bool
     encoder: EncoderSettings
     origin: Origin | None
@@ -124,6 +125,7 @@ def _read(folder: Path) -> _Folder:
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
     return _Folder(
         labels=settings.labels,
+        thresholds=settings.head.thresholds,
         trained=settings.head.trained or learnt is not None,
         encoder=read_settings(folder / SETTINGS, EncoderSettings),
         origin=Origin.read(folder),
@@ -168,10 +170,10 @@ def _title(found: _Folder, facts: CardFacts) -> str:
     names = ", ".join(map(in_line, found.labels[:5])) + (", …" if len(found.labels) > 5 else "")
     made = f" Its stages: {', '.join(map(in_line, facts.steps))}." if facts.steps else ""
     fresh = "" if found.trained else " **It is not recorded that its head was trained: do not use its answers.**"
+    several = "one" if found.thresholds is None else "none, one or several"
     return (
-        "# Text classifier\n\n"
-        f"It gives a text one of {len(found.labels)} labels ({names}), with probabilities. nlptl has made it: transfer learning "
-        f"for text.{made}{fresh}"
+        f"# Text classifier\n\nIt gives a text {several} of {len(found.labels)} labels ({names}), with probabilities. nlptl has "
+        f"made it: transfer learning for text.{made}{fresh}"
     )
 
 
@@ -197,10 +199,14 @@ def _use(found: _Folder) -> str:
 
 def _labels(found: _Folder) -> str:
     counts = {} if found.learnt is None else found.learnt.labels
+    header = ["label", "labelled examples"]
     rows = [[in_line(label), f"{counts.get(label, 0):,}"] for label in found.labels[:MAX_ROWS]]
+    if found.thresholds is not None:
+        header.append("given from this probability on")
+        rows = [[*row, f"{threshold:.3f}"] for row, threshold in zip(rows, found.thresholds, strict=False)]
     more = len(found.labels) - MAX_ROWS
     told = f"\n\n{more:,} more labels stand in classifier.json." if more > 0 else ""
-    return "## Labels\n\n" + _table(["label", "labelled examples"], rows) + told
+    return "## Labels\n\n" + _table(header, rows) + told
 
 
 def _training(found: _Folder, facts: CardFacts) -> str:
@@ -208,7 +214,8 @@ def _training(found: _Folder, facts: CardFacts) -> str:
     if found.learnt is None:
         lines.append("What the classifier learnt from is not recorded.")
     elif total := sum(found.learnt.labels.values()):
-        lines.append(f"The head learnt from {total:,} labelled examples. This card holds no text of the data.")
+        examples = "labelled examples" if found.thresholds is None else "labels of examples"
+        lines.append(f"The head learnt from {total:,} {examples}. This card holds no text of the data.")
     else:
         lines.append("No labelled example was given: the classifier knows its labels by their names alone.")
     if facts.learnt:
@@ -231,7 +238,9 @@ def _evaluation(test: CardTest | None) -> str:
 def _limits(found: _Folder, test: CardTest | None) -> str:
     origin = found.origin or Origin()
     lines = [
-        "Every text gets one of these labels, also a text that none of them fits.",
+        "Every text gets one of these labels, also a text that none of them fits."
+        if found.thresholds is None
+        else "No other labels than these are given.",
         _length(found.encoder),
         f"Languages of the encoder's training texts: {', '.join(map(in_line, origin.languages))}."
         if origin.languages

@@ -10,7 +10,7 @@ from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart
 if TYPE_CHECKING:
     from nlptl.artifact import Manifest
     from nlptl.data import TextData
-    from nlptl.evaluation.scores import Evaluation
+    from nlptl.evaluation.label_sets import AnyEvaluation
 
 
 def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | None = None) -> CardFacts:
@@ -20,15 +20,14 @@ def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | N
     return CardFacts(tuple(_step(manifest.settings) for manifest in manifests), tuple(learnt), test)
 
 
-def card_test(evaluation: Evaluation, *, digest: str) -> CardTest:
+def card_test(evaluation: AnyEvaluation, *, digest: str) -> CardTest:
     """Return the scores of a card from those on the test texts with this digest."""
-    accuracy, macro_f1 = evaluation.accuracy, evaluation.macro_f1
-    scores = (
-        CardScore("Accuracy", str(accuracy), round(accuracy.value, 4), "accuracy"),
-        CardScore("Macro-F1", str(macro_f1), round(macro_f1.value, 4), "f1", {"average": "macro"}),
-    )
+    scores = [
+        CardScore(one.name, str(one.estimate), round(one.estimate.value, 4), one.metric, dict(one.arguments) or None)
+        for one in evaluation.main_scores()
+    ]
     told = [] if evaluation.most_frequent is None else [f"To compare: {evaluation.most_frequent}."]
-    return CardTest(evaluation.rows, digest, scores, (*evaluation.warnings(), *told))
+    return CardTest(evaluation.rows, digest, tuple(scores), (*evaluation.warnings(), *told))
 
 
 def _step(settings: Mapping[str, Any]) -> str:

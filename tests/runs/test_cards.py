@@ -80,3 +80,23 @@ def test_the_card_of_a_run(run: Callable[..., RunResult], review_files: Path) ->
     assert [outcome.kept for outcome in run("stages.3.update.l2=0.5").stages] == [True, True, True, False]
     assert is_sealed(path)
     assert ModelCard.load(path).data.eval_results
+
+
+def test_the_card_of_texts_with_several_labels(review_files: Path) -> None:
+    for name in ("train", "test"):
+        path = review_files / f"{name}.csv"
+        rows = path.read_text(encoding="utf-8").replace(",positive", ",positive|warm").splitlines()
+        path.write_text("\n".join([*rows[:-1], rows[-1].replace("positive|warm", "negative")]) + "\n", encoding="utf-8")
+    pipeline = Pipeline.from_yaml(
+        review_files / "small.yaml", assignments=["stages.0.epochs=1", "data.labels.separator='|'"]
+    )
+    result = pipeline.run(review_files / "out", context=RunContext(device="cpu"))
+    card = ModelCard.load(review_files / "out" / LAST / CARD)
+    assert result.evaluation is not None
+    scores = result.evaluation.main_scores()
+    assert [(one.metric_name, one.metric_type, one.metric_args) for one in card.data.eval_results or []] == [
+        ("Micro-F1", "f1", {"average": "micro"}), ("Macro-F1", "f1", {"average": "macro"}), ("All labels right", "accuracy", None)
+    ]  # fmt: skip
+    assert all(str(one.estimate) in card.text.replace("&#91;", "[").replace("&#93;", "]") for one in scores)
+    assert "It gives a text none, one or several of 3 labels" in card.text
+    assert "| label | labelled examples | given from this probability on |" in card.text
