@@ -96,8 +96,7 @@ class Evaluation:
 
     def main_scores(self) -> tuple[MainScore, ...]:
         """Return accuracy and macro-F1."""
-        macro_f1 = MainScore("Macro-F1", self.macro_f1, "f1", {"average": "macro"})
-        return MainScore("Accuracy", self.accuracy, "accuracy"), macro_f1
+        return accuracy_and_macro_f1(self.accuracy, self.macro_f1)
 
     def summary_lines(self) -> list[str]:
         """Return the warning, if any, and the scores as lines of text."""
@@ -133,6 +132,11 @@ class Evaluation:
         from pydantic import TypeAdapter
 
         return TypeAdapter(cls).validate_python(raw)
+
+
+def accuracy_and_macro_f1(accuracy: Estimate, macro_f1: Estimate) -> tuple[MainScore, ...]:
+    """Return the scores by which a classifier with one label a text is known."""
+    return MainScore("Accuracy", accuracy, "accuracy"), MainScore("Macro-F1", macro_f1, "f1", {"average": "macro"})
 
 
 def evaluate_predictions(

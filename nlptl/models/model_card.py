@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nlptl.artifact import Manifest
 from nlptl.data.learnt_texts import LearntTexts
@@ -21,6 +21,9 @@ from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.sentence_settings import MODULES
 from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 MAX_ROWS = 200  # labels in the table of a card
 TASK = "text-classification"
@@ -56,12 +59,13 @@ class CardScore:
 
 @dataclasses.dataclass(frozen=True)
 class CardTest:
-    """Scores on one set of test texts."""
+    """Scores on one set of test texts, or on labelled texts while they were held out."""
 
     texts: int
-    digest: str
+    digest: str  # of the texts with their labels
     scores: tuple[CardScore, ...]
     remarks: tuple[str, ...] = ()
+    how: str = ""  # sentence on how labelled texts were held out; empty for a test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,17 +140,10 @@ def _read(folder: Path) -> _Folder:
 
 
 def _metadata(found: _Folder, facts: CardFacts) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
     origin, test = found.origin or Origin(), facts.test
-    results = None if test is None else [
-        EvalResult(
-            task_type=TASK, task_name="Text classification", dataset_type="custom", dataset_name="Test texts of the run",
-            dataset_split="test", dataset_args={"texts": test.texts, "sha256": test.digest}, metric_type=score.metric,
-            metric_name=score.name, metric_value=score.value, metric_args=score.arguments,
-        )
-        for score in test.scores
-    ]  # fmt: skip
+    results = None if test is None else [_result(test, score) for score in test.scores]
     metrics = None if test is None else list(dict.fromkeys(score.metric for score in test.scores))
     data = ModelCardData(
         language=list(origin.languages) or None, **_licence_fields(origin), library_name="nlptl",
@@ -154,6 +151,17 @@ def _metadata(found: _Folder, facts: CardFacts) -> str:
         metrics=metrics, model_name=None if test is None else "nlptl text classifier", eval_results=results,
     )  # fmt: skip
     return data.to_yaml()
+
+
+def _result(test: CardTest, score: CardScore) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    name, split = ("Labelled texts of the run, held out", "train") if test.how else ("Test texts of the run", "test")
+    return EvalResult(
+        task_type=TASK, task_name="Text classification", dataset_type="custom", dataset_name=name, dataset_split=split,
+        dataset_args={"texts": test.texts, "sha256": test.digest}, metric_type=score.metric, metric_name=score.name,
+        metric_value=score.value, metric_args=score.arguments,
+    )  # fmt: skip
 
 
 def _licence_fields(origin: Origin) -> dict[str, Any]:
@@ -228,8 +236,11 @@ def _evaluation(test: CardTest | None) -> str:
     if test is None:
         return "## Evaluation\n\nNo scores on test texts stand in this card."
     rows = [[in_line(score.name), in_line(score.told)] for score in test.scores]
+    kind = "held-out texts" if test.how else "test texts"
     return "\n\n".join([
-        f"## Evaluation\n\nOn {test.texts:,} test texts (SHA-256 `{test.digest}`), with 95 % intervals:",
+        "## Evaluation",
+        *([in_line(test.how)] if test.how else []),
+        f"On {test.texts:,} {kind} (SHA-256 `{test.digest}`), with 95 % intervals:",
         _table(["score", "value and interval"], rows),
         *map(in_line, test.remarks),
     ])  # fmt: skip
@@ -246,7 +257,7 @@ def _limits(found: _Folder, test: CardTest | None) -> str:
         if origin.languages
         else "The language is that of the texts it learnt from; it is not recorded.",
         "It was not tested on texts that it has not seen." if test is None
-        else "It was tested on the test texts alone. Texts of another kind may be told apart worse.",
+        else "It was tested on the texts named above alone. Texts of another kind may be told apart worse.",
     ]  # fmt: skip
     if origin.leaks:
         lines.append(

@@ -13,6 +13,8 @@ from nlptl.context import RunContext
 from nlptl.disk.sealed_text import CARD, is_sealed
 from nlptl.errors import ArtifactError
 from nlptl.models.classifier import TextClassifier
+from nlptl.models.model_card import CardTest
+from nlptl.runs.cards import card_scores, renew_last_card
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
 
@@ -100,3 +102,12 @@ def test_the_card_of_texts_with_several_labels(review_files: Path) -> None:
     assert all(str(one.estimate) in card.text.replace("&#91;", "[").replace("&#93;", "]") for one in scores)
     assert "It gives a text none, one or several of 3 labels" in card.text
     assert "| label | labelled examples | given from this probability on |" in card.text
+
+    stages, (data, _) = {one.folder: one.manifest for one in result.stages}, pipeline.check()
+    renew_last_card(stages, data, None)
+    assert ModelCard.load(review_files / "out" / LAST / CARD).content == card.content, "no scores, nothing to renew"
+    held_out = CardTest(12, "d" * 64, card_scores(scores), how="Judged by cross-validation (4 folds).")
+    renew_last_card(stages, data, held_out)
+    judged = ModelCard.load(review_files / "out" / LAST / CARD)
+    assert "Judged by cross-validation (4 folds).\n\nOn 12 held-out texts (SHA-256 `ddd" in judged.text
+    assert {one.dataset_name for one in judged.data.eval_results or []} == {"Labelled texts of the run, held out"}
