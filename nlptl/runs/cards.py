@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl.disk.sealed_text import CARD
-from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart, renew_card
+from nlptl.models.card_metadata import CardScore, CardTest
+from nlptl.models.model_card import CardFacts, LearntPart, renew_card
 
 if TYPE_CHECKING:
     from nlptl.artifact import Manifest

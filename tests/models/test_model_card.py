@@ -17,10 +17,11 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.disk.sealed_text import CARD, is_sealed
 from nlptl.models import model_card as model_cards
+from nlptl.models.card_metadata import CardScore, CardTest
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
-from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart, model_card, renew_card
+from nlptl.models.model_card import CardFacts, LearntPart, model_card, renew_card
 from nlptl.models.origin import Origin
 from nlptl.stages.bert import Bert
 from tests.models.tiny import tiny_encoder, tiny_folder

@@ -12,8 +12,8 @@ from huggingface_hub import ModelCard
 from nlptl.context import RunContext
 from nlptl.disk.sealed_text import CARD, is_sealed
 from nlptl.errors import ArtifactError
+from nlptl.models.card_metadata import CardTest
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.model_card import CardTest
 from nlptl.runs.cards import card_scores, renew_last_card
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult

@@ -7,7 +7,7 @@ import time
 
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
-from nlptl.models.model_card import CardTest
+from nlptl.models.card_metadata import CardTest
 from nlptl.runs.cards import card_scores, renew_last_card
 from nlptl.runs.runner import RunResult
 from nlptl.runs.start.candidates import candidates_for
