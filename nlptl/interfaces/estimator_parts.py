@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
 
 MANY_TEXTS = 2_000  # from which on a word needs several occurrences to get a vector by default
-EXPECTED = "minilm, skipgram, glove, a folder, a name on the Hub, settings such as {'stage': 'skipgram', 'dim': 50}, or an Encoder"
 _FIRST_STAGES = tuple(
     stage.model_fields["stage"].default for stage in get_args(get_args(AnyStage)[0]) if stage.takes is None
+)
+EXPECTED = (
+    f"minilm, glove, {', '.join(_FIRST_STAGES)}, a folder, a name on the Hub, settings such as {{'stage': 'skipgram', 'dim': 50}}, "
+    "or an Encoder"
 )
 
 
