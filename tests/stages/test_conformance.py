@@ -170,6 +170,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "views over words": {"views full of words": FineTune(update=Full(l2=0.1, epochs=2, folds=2))},
 }
 ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
+SUFFIXES = {
+    "encoder": {".json", ".safetensors", ".txt"},
+    "classifier": {".json", ".safetensors", ".txt", ".md"},  # the model card
+}
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
@@ -278,8 +282,7 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    card = {".md"} if stage.gives == "classifier" else set()
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt", *card}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == SUFFIXES[stage.gives]
     assert origin(first) is not None, "where the weights come from is told"
     assert given is None or origin(first) in (origin(given), OWN), "and does not change while they are used"
     assert origin(load_artifact(tmp_path / "saved")) == origin(first)
