@@ -49,7 +49,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 13
+    version: ClassVar[int] = 14
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
