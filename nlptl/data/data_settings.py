@@ -117,7 +117,8 @@ class FileSource(Config):
     """Data file with column names of its own."""
 
     file: Annotated[InputPath, AfterValidator(_is_path)]
-    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, or of an .xlsx or .xls file."""
+    """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, of an .xlsx or .xls file, or of a
+    folder of .txt files, each a text."""
     text: _TextColumn | None = None
     """Column of the texts, or a list of columns. Default: `text_column` of the data block."""
     label: _LabelColumn | None = None
@@ -208,16 +209,20 @@ class DataSettings(Config):
     """Parts of the data, each from a file or the Hub, and how they are read."""
 
     unlabelled: _MaybeSources = None
-    """Texts without labels, for pretraining. Several sources may be listed; they are joined. More text makes better
-    vectors and takes longer."""
+    """Texts without labels, for pretraining: a file, or a folder of .txt files, each a text. Several sources may be listed;
+    they are joined. More text makes better vectors and takes longer."""
     source: _MaybeSource = None
     """Labelled examples of another domain, with the same labels. The stage domain_adaptation starts from them."""
-    labelled: _MaybeSource = None
-    """The few labelled examples from which the classifier learns."""
+    labelled: _MaybeSources = None
+    """The few labelled examples from which the classifier learns: a file, or a folder with a folder of .txt files for each
+    label. Several sources may be listed; they are joined."""
     validation: _MaybeSource = None
     """Held-out labelled examples: for choosing methods, early stopping and calibration."""
     test: _MaybeSource = None
     """Labelled examples for the final scores. Nothing learns from them."""
+    hold_out: float | None = Field(default=None, gt=0, le=0.5)
+    """Share of each label's texts in `labelled` that becomes the test, where there is no file for it. More gives narrower
+    intervals of the scores and leaves fewer examples to learn from. Copies of a text stay together."""
     label_names: dict[str, str] | None = None
     """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
     label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
@@ -258,6 +263,21 @@ class DataSettings(Config):
     def _labels_are_names(cls, value: object) -> object:
         """Read numbers as the labels that they are in a data file."""
         return None if value is None else names_by_label(value)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test, in a source of its own or held out."""
+        return self.test is not None or self.hold_out is not None
+
+    @model_validator(mode="after")
+    def _hold_out_is_the_only_test(self) -> DataSettings:
+        if self.hold_out is not None and self.test is not None:
+            raise ValueError(
+                f"`hold_out: {self.hold_out:g}` makes a test, but `test:` gives one already. Remove one of them."
+            )
+        if self.hold_out is not None and self.labelled is None:
+            raise ValueError(f"`hold_out: {self.hold_out:g}` needs labelled examples to hold out. Add `labelled:`.")
+        return self
 
     @model_validator(mode="after")
     def _shots_need_labelled(self) -> DataSettings:

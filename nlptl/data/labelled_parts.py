@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from nlptl.data.label_spelling import spellings, spelt_as_known, stripped
 from nlptl.data.row_checks import NO_LABEL, EmptyLabel
@@ -74,7 +71,5 @@ def _with_names(table: TextTable, counts: Mapping[str, int], names: Mapping[str,
         raise DataError(f"{table.name}: no row has a label. Fill in labels, or give the texts as unlabelled ones.")
     has_label = table.has_label()
     kept = table.keep(has_label).relabelled({label: names[label] for label in counts if label != NO_LABEL})
-    numbers = table.numbers or range(1, len(table) + 1)
-    kept = dataclasses.replace(kept, numbers=tuple(numbers[row] for row in np.flatnonzero(has_label).tolist()))
     rest = table.keep(~has_label).without_labels(name=f"{table.name} (rows without label)")
     return LabelledPart(kept, changes, rest)

@@ -13,13 +13,14 @@ from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import SETTINGS_DOOR, Door, names_shown
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
+from nlptl.data.hold_out import hold_out
 from nlptl.data.label_findings import LabelFinding, label_findings
 from nlptl.data.labelled_parts import LabelChanges, labelled_parts
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import check_rows
+from nlptl.data.row_checks import RowPlace, check_rows
 from nlptl.data.shots import draw_shots
-from nlptl.data.sources import OpenedSource, load, open_source, places_of_rows
+from nlptl.data.sources import OpenedSource, load, numbers_of_rows, open_source
 from nlptl.data.table import TextTable, arrow_batch, concatenate
 from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
 from nlptl.errors import DataError
@@ -32,6 +33,14 @@ def load_data(
     settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
 ) -> tuple[TextData, DataReport]:
     """Read and check all parts, drop leaks, draw shots by `seed`. DataError tells all faults found, at the YAML path `where`."""
+    loaded = load_parts(settings, seed=seed, where=where, progress=progress)
+    return loaded.data, loaded.report
+
+
+def load_parts(
+    settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
+) -> LoadedData:
+    """Do what `load_data` does, and also return where each row stands."""
     if not isinstance(settings, DataSettings):
         settings = parse(DataSettings, settings, where=where)
     parts, tables, names = _read_parts(settings, where=where, progress=progress)
@@ -50,8 +59,9 @@ def load_data(
         for name in _PARTS
         if name in tables
     }
+    report = DataReport(reports, tuple(leaks), settings.shots, settings.hold_out)
     separator = settings.labels.separator if settings.labels else None
-    return TextData.of_tables(tables, names, separator=separator), DataReport(reports, tuple(leaks), settings.shots)
+    return LoadedData(TextData.of_tables(tables, names, separator=separator), report, parts)
 
 
 def load_table(
@@ -80,9 +90,9 @@ def read_one(
     opened = open_source(source, settings=settings, labelled=labelled, where=where, door=door)
     table, skipped = load(opened, empty_text=settings.empty_text, empty_label=settings.empty_label)
     if not labelled:
-        return ReadPart([opened], table, skipped, settings)
+        return ReadPart([opened], table, skipped, settings, rows=(len(table),))
     found = labelled_parts({"read": table})[0]["read"]
-    return ReadPart([opened], found.table, skipped, settings, found.changes)
+    return ReadPart([opened], found.table, skipped, settings, found.changes, rows=(len(table),))
 
 
 def stream_texts(
@@ -109,6 +119,19 @@ def _tell(remarks: Sequence[str], on_remark: Callable[[str], object] | None) -> 
 
 
 @dataclass(frozen=True)
+class LoadedData:
+    """Data of a run, the report on them, and the parts that they were made of."""
+
+    data: TextData
+    report: DataReport
+    parts: Mapping[str, ReadPart]
+
+    def places(self, part: str, rows: Sequence[int]) -> list[RowPlace]:
+        """Return where rows (from 0) of a part of `data` stand in the files. The files are read again."""
+        return self.parts[part].row_places(rows, of=getattr(self.data, part))
+
+
+@dataclass(frozen=True)
 class ReadPart:
     """Part of the data before leaks are dropped."""
 
@@ -117,6 +140,8 @@ class ReadPart:
     skipped: int
     settings: DataSettings
     changes: LabelChanges = field(default_factory=LabelChanges)
+    rows: tuple[int, ...] = ()  # of each source, as read; those of `joined` stand behind them
+    joined: ReadPart | None = field(default=None, repr=False)  # part whose rows were added to this one
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -124,11 +149,35 @@ class ReadPart:
         return tuple(remark for source in self.inputs for remark in source.remarks)
 
     def places(self, rows: Sequence[int]) -> list[str]:
-        """Return the places of rows of a labelled part, which has one source."""
-        numbers = self.table.numbers
-        read = rows if numbers is None else [numbers[row] - 1 for row in rows]
-        empty_text, empty_label = self.settings.empty_text, self.settings.empty_label
-        return places_of_rows(self.inputs[0], read, empty_text=empty_text, empty_label=empty_label)
+        """Return the places of rows, such as "test.csv:17"."""
+        return [
+            source.origin.name if number is None else source.origin.at(number) for source, number in self._found(rows)
+        ]
+
+    def row_places(self, rows: Sequence[int], *, of: TextTable) -> list[RowPlace]:
+        """Return where `rows` of a table stand that holds rows of this part."""
+        return [source.origin.place(number) for source, number in self._found(rows, of)]
+
+    def _found(self, rows: Sequence[int], of: TextTable | None = None) -> list[tuple[OpenedSource, int | None]]:
+        """Return the source and the number of each row."""
+        numbers = (of or self.table).numbers
+        wanted = np.asarray(rows, np.int64) if numbers is None else numbers[np.asarray(rows, np.int64)] - 1
+        sources = [*zip(self.inputs, self.rows, strict=True)]
+        sources += [] if self.joined is None else zip(self.joined.inputs, self.joined.rows, strict=True)
+        ends = np.cumsum([count for _, count in sources])
+        place = np.searchsorted(ends, wanted, side="right")
+        found: dict[int, tuple[OpenedSource, int | None]] = {}
+        for number in np.unique(place).tolist():
+            source, own = sources[number][0], wanted[place == number]
+            first = ends[number] - sources[number][1]
+            lines = numbers_of_rows(
+                source,
+                (own - first).tolist(),
+                empty_text=self.settings.empty_text,
+                empty_label=self.settings.empty_label,
+            )
+            found |= {row: (source, line) for row, line in zip(own.tolist(), lines, strict=True)}
+        return [found[row] for row in wanted.tolist()]
 
     def report(self, used: TextTable, duplicates: int, findings: Sequence[LabelFinding]) -> PartReport:
         """Return the report on this part, of which the rows `used` are left."""
@@ -168,7 +217,12 @@ def _read_parts(
     if rest is not None and settings.empty_label == "unlabelled":
         pile = parts.get("unlabelled") or ReadPart([], rest, 0, settings)
         joined = rest if pile.table is rest else concatenate([pile.table, rest])
-        parts["unlabelled"] = dataclasses.replace(pile, table=joined)
+        parts["unlabelled"] = dataclasses.replace(pile, table=joined, joined=parts["labelled"])
+    if settings.hold_out is not None:
+        given = parts["labelled"]
+        rows_left, held_out = hold_out(given.table, settings.hold_out, where=f"{where}.hold_out")
+        parts["labelled"] = dataclasses.replace(given, table=rows_left)
+        parts["test"] = ReadPart([], held_out, 0, settings, joined=given)
     tables = {name: parts[name].table for name in _PARTS if name in parts}
     return parts, tables, None if names is None else names.spelt(spelt)
 
@@ -206,7 +260,7 @@ def _read(name: str, settings: DataSettings, *, where: str, progress: Progress |
             )
     faults.check(where)
     tables, skipped = zip(*loaded, strict=True)
-    return ReadPart(inputs, concatenate(tables), sum(skipped), settings)
+    return ReadPart(inputs, concatenate(tables), sum(skipped), settings, rows=tuple(map(len, tables)))
 
 
 def _clear_leaks(tables: dict[str, TextTable], *, drop: bool) -> tuple[dict[str, int], list[Leak]]:

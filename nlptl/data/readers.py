@@ -35,6 +35,7 @@ class ReadingSettings:
     encoding: str | None = None
     sheet: str | int | None = None
     max_text_length: int = MAX_TEXT_LENGTH
+    label_may_lack: bool = False  # in rows of a .jsonl file, which then have no label
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class FileFormat:
     positions: ColumnPositions | None = None
     workbook: WorkbookTable | None = None
     remarks: tuple[str, ...] = ()  # what a person should know of how the file is read
+    label_may_lack: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +102,8 @@ def find_format(path: Path, *, columns: Columns, settings: ReadingSettings) -> F
     if kind in (".txt", ".jsonl"):
         mixed = f"line {found.lone_return} holds a CR, which ends no line where others end in LF"
         told = (*found.remarks, mixed) if kind == ".txt" and found.lone_return else found.remarks
-        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=told)
+        lacks = settings.label_may_lack and kind == ".jsonl"
+        return FileFormat(path, kind, packing, columns, limit, text=found.format, remarks=told, label_may_lack=lacks)
     usual = "\t" if kind == ".tsv" else ","
     layout, told = find_layout(path, found.format, usual=usual, columns=columns, settings=settings.layout)
     positions = find_columns(path, found.format, layout, columns)
@@ -124,7 +127,10 @@ def _rows(form: FileFormat, *, whole: bool) -> Iterator[RawRows]:
     text = form.text or TextFormat()
     if form.layout is not None and form.positions is not None:
         return read_csv(form.path, text, form.layout, form.positions, limit=form.max_text_length)
-    return _read_jsonl(form.path, text, form.columns) if form.kind == ".jsonl" else _read_txt(form.path, text)
+    if form.kind == ".txt":
+        return _read_txt(form.path, text)
+    rows = _read_jsonl(form.path, text, form.columns, label_may_lack=form.label_may_lack)
+    return rows if not form.label_may_lack else _with_a_label(rows, form.path, form.columns)
 
 
 def _read_txt(path: Path, form: TextFormat) -> Iterator[RawRows]:
@@ -134,7 +140,22 @@ def _read_txt(path: Path, form: TextFormat) -> Iterator[RawRows]:
         yield RawRows(range(line, line + len(texts)), texts, None)
 
 
-def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawRows]:
+def _with_a_label(rows: Iterator[RawRows], path: Path, columns: Columns) -> Iterator[RawRows]:
+    """Pass rows on. Raises DataError at the end if none of them has the label's name."""
+    first, found = None, columns.label is None
+    for raw in rows:
+        first = first or raw
+        found = found or any(Columns(text=columns.label or "").are_in([*record]) for record in _mappings(raw))
+        yield raw
+    if first is not None and not found:
+        columns.match([*next(iter(_mappings(first)))], f"{path}:{first.lines[0]}")
+
+
+def _mappings(raw: RawRows) -> Iterator[Mapping[str, object]]:
+    yield from (record for record in raw.records or () if isinstance(record, Mapping))
+
+
+def _read_jsonl(path: Path, form: TextFormat, columns: Columns, *, label_may_lack: bool = False) -> Iterator[RawRows]:
     wanted = set(columns.wanted())
     for first, block in read_blocks(path, form):
         lines: list[int] = []
@@ -148,7 +169,7 @@ def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawR
             records.append(record)
             row = cast("Mapping[str | int, object]", record)
             if not wanted <= row.keys():
-                row = _under_wanted_names(row, columns, f"{path}:{line}")
+                row = _under_wanted_names(row, columns, f"{path}:{line}", label_may_lack=label_may_lack)
             lines.append(line)
             parts = [row[column] for column in columns.texts]
             texts.append(parts[0] if len(parts) == 1 else joined_text(parts))
@@ -158,9 +179,14 @@ def _read_jsonl(path: Path, form: TextFormat, columns: Columns) -> Iterator[RawR
             yield RawRows(lines, texts, None if columns.label is None else labels, records)
 
 
-def _under_wanted_names(row: Mapping[str | int, object], columns: Columns, at: str) -> Mapping[str | int, object]:
+def _under_wanted_names(
+    row: Mapping[str | int, object], columns: Columns, at: str, *, label_may_lack: bool
+) -> Mapping[str | int, object]:
     """Return the wanted values of a row whose names have another case or outer blanks. Raises DataError if one is missing."""
     names = [str(name) for name in row]
+    if label_may_lack and columns.label is not None and not Columns(text=columns.label).are_in(names):
+        found = _under_wanted_names(row, Columns(columns.text, door=columns.door), at, label_may_lack=False)
+        return {**found, columns.label: None}
     if any(isinstance(column, int) for column in columns.wanted()):
         columns.check(names, at)
     places, values = columns.match(names, at).wanted(), list(row.values())

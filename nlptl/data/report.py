@@ -43,6 +43,7 @@ class DataReport:
     parts: Mapping[str, PartReport]  # by name, among unlabelled, source, labelled, validation and test
     leaks: tuple[Leak, ...]  # texts that a part shares with its tests
     shots: int | None  # rows drawn of each label; None if all are used
+    hold_out: float | None = None  # share of each label's texts that became the test
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
@@ -57,6 +58,11 @@ class DataReport:
             least = "" if part.rows_of_no_label is None else "at least "
             drawn = f"{least}{rows_told(self.shots)} of each of {len(part.labels)} labels"
             told.append(f"labelled: {drawn} drawn, {part.rows_used} of {rows_told(part.rows_read)} in all.")
+        if self.hold_out is not None:
+            told.append(
+                f"test: {rows_told(self.parts['test'].rows_read)} of labelled are held out, {self.hold_out:.0%} of each label's "
+                "texts, with all copies."
+            )
         return told
 
 

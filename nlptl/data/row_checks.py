@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
 from typing import Any, Literal, TypeVar
@@ -23,16 +23,33 @@ NO_LABEL = ""  # the label of a row without one in a table just read, until such
 
 
 @dataclass(frozen=True)
+class RowPlace:
+    """Place of a row: its file, and its line, or its row in a workbook or a parquet file, counted from 1."""
+
+    file: str
+    number: int | None  # None in a folder, where each text has a file of its own
+
+
+@dataclass(frozen=True)
 class Origin:
     """Source of rows in an error message: a file counted in lines, or a table counted in rows."""
 
     name: str
     counts: Literal["lines", "rows"] = "rows"
     door: Door = SETTINGS_DOOR
+    files: tuple[str, ...] = field(default=(), repr=False)  # of a folder, whose rows are files
 
     def at(self, number: int) -> str:
-        """Return "train.csv:17" or "labelled, row 3"; `number` counts from 1."""
+        """Return "train.csv:17", "labelled, row 3" or "mails/3.txt"; `number` counts from 1."""
+        if self.files:
+            return self.files[number - 1]
         return f"{self.name}:{number}" if self.counts == "lines" else f"{self.name}, row {number}"
+
+    def place(self, number: int | None) -> RowPlace:
+        """Return the place of a row; None is not known."""
+        if self.files and number is not None:
+            return RowPlace(self.files[number - 1], None)
+        return RowPlace(self.name, number)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nlptl.artifact import file_digest
 from nlptl.config import did_you_mean
 from nlptl.data.arrow_rows import arrow_rows
@@ -25,6 +27,7 @@ from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_fil
 from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
 from nlptl.data.text_blocks import read_blocks
+from nlptl.data.text_folders import open_text_folder
 from nlptl.data.text_format import survey
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
@@ -65,6 +68,27 @@ def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole
         megabytes=None if is_packed else size / 1e6,
         names=form.names,
         remarks=tuple(f"{path}: {remark}." for remark in (*form.remarks, *kept)),
+    )
+
+
+def _open_folder(
+    source: FileSource, settings: DataSettings, *, labelled: bool, where: str, door: Door, whole: bool
+) -> OpenedSource:
+    for name in ("text", "label", "delimiter", "quoting", "header", "sheet"):
+        if getattr(source, name) is not None:
+            raise DataError(f"{where}: {source.file} is a folder of texts, which has no {name}. Remove `{name}:`.")
+    reading = _reading_settings(source, settings)
+    folder = open_text_folder(
+        Path(source.file), labelled=labelled, encoding=reading.encoding, max_text_length=reading.max_text_length, where=where
+    )  # fmt: skip
+    size = folder.size
+    return OpenedSource(
+        origin=folder.origin(door),
+        rows=lambda: folder.rows(labelled=labelled, whole=whole),
+        key=lambda: f"{folder.key()}/{labelled}",
+        is_big=size > _BIG_BYTES,
+        megabytes=size / 1e6,
+        remarks=tuple(f"{folder.path}: {remark}." for remark in folder.remarks),
     )
 
 
@@ -121,10 +145,19 @@ def open_source(
         dataset, revision = load_hub(source, where=where)
         opened = open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
     else:
-        path = Path(source.file)
-        _check_file(path, columns, labelled=labelled, where=where)
-        opened = _open_file(path, columns, _reading_settings(source, settings), whole=whole)
+        opened = _open_path(source, settings, columns, labelled=labelled, where=where, whole=whole)
     return with_label_sets(opened, settings.labels) if labelled and settings.labels else opened
+
+
+def _open_path(
+    source: FileSource, settings: DataSettings, columns: Columns, *, labelled: bool, where: str, whole: bool
+) -> OpenedSource:
+    path = Path(source.file)
+    check_path(path, where=where)
+    if path.is_dir():
+        return _open_folder(source, settings, labelled=labelled, where=where, door=columns.door, whole=whole)
+    _check_file(path, columns, labelled=labelled, where=where)
+    return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
 
 
 def with_label_sets(source: OpenedSource, cells: LabelCells) -> OpenedSource:
@@ -135,6 +168,24 @@ def with_label_sets(source: OpenedSource, cells: LabelCells) -> OpenedSource:
         rows=lambda: rows_of_sets(source.rows(), separator=cells.separator, empty_is_none=empty_is_none),
         key=lambda: f"{source.key()}/{cells}",
     )
+
+
+def check_path(path: Path, *, where: str) -> None:
+    """Raise DataError for a path at which there is nothing that can be opened."""
+    try:
+        str(path).encode()
+        path.stat()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
+        ) from None
+    except FileNotFoundError:
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        meant = did_you_mean(path.name, names)
+        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
+    except (OSError, ValueError) as error:  # ValueError for a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
 
 
 def load(
@@ -180,16 +231,26 @@ def _kept_in_memory(batches: Iterator[Any]) -> list[Any] | None:
 def places_of_rows(
     source: OpenedSource, rows: Sequence[int], *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse"
 ) -> list[str]:
-    """Return the places of `rows` (from 0), such as "test.csv:17". Read again, since tables keep no line numbers."""
-    found: dict[int, str] = {}
+    """Return the places of `rows` (from 0), such as "test.csv:17"."""
+    numbers = numbers_of_rows(source, rows, empty_text=empty_text, empty_label=empty_label)
+    return [source.origin.name if number is None else source.origin.at(number) for number in numbers]
+
+
+def numbers_of_rows(
+    source: OpenedSource, rows: Sequence[int], *, empty_text: EmptyText, empty_label: EmptyLabel = "refuse"
+) -> list[int | None]:
+    """Return the lines or rows of the source on which `rows` (from 0) stand. Read again, since tables do not keep them."""
+    wanted = np.unique(np.asarray(rows, dtype=np.int64))
+    found: dict[int, int] = {}
     start = 0
-    for raw in source.rows() if rows else ():
+    for raw in source.rows() if len(wanted) else ():
         lines = check_rows(raw, origin=source.origin, empty_text=empty_text, empty_label=empty_label).lines
-        found |= {row: source.origin.at(lines[row - start]) for row in rows if 0 <= row - start < len(lines)}
+        first, end = np.searchsorted(wanted, [start, start + len(lines)])
+        found |= {row: lines[row - start] for row in wanted[first:end].tolist()}
         start += len(lines)
-        if start > max(rows):
+        if start > wanted[-1]:
             break
-    return [found.get(row, source.origin.name) for row in rows]
+    return [found.get(row) for row in rows]
 
 
 def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSettings:
@@ -200,27 +261,12 @@ def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSett
         return getattr(settings, name) if own is None else own
 
     layout = LayoutSettings(chosen("delimiter"), chosen("quoting"), chosen("header"))
-    return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length)
+    lacks = settings.empty_label != "refuse"
+    return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length, lacks)
 
 
 def _check_file(path: Path, columns: Columns, *, labelled: bool, where: str) -> None:
-    try:
-        str(path).encode()
-        found = path.stat()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
-        ) from None
-    except FileNotFoundError:
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        meant = did_you_mean(path.name, names)
-        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
-    except (OSError, ValueError) as error:  # ValueError for a NUL
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
-    if stat.S_ISDIR(found.st_mode):
-        raise DataError(f"{where}: {path} is a folder. Give the path of a file in it.")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(path.stat().st_mode):
         raise DataError(
             f"{where}: {path} is a pipe or a device, which cannot be read twice. Save its content in a file, and give that."
         )

@@ -50,8 +50,9 @@ class TextTable:
     name: str  # source of the rows, such as a file's path
     digest: str  # sha256 of the texts and labels in order, whatever the file format, batches or cache
     mapped: Path | None = field(default=None, repr=False, compare=False)  # Arrow stream file with exactly these rows
-    # Numbers, from 1, of the rows in what they were read from; None where none was left out.
-    numbers: Sequence[int] | None = field(default=None, repr=False, compare=False)
+    # Numbers, from 1, of the rows in what they were read from; None where none was left out. Sources that were joined
+    # count on, each with the rows that it had.
+    numbers: npt.NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_lists(
@@ -71,7 +72,7 @@ class TextTable:
         if not tally.skipped:
             return table
         numbers = check_rows(raw, origin=Origin(name), empty_text=empty_text, empty_label=empty_label).lines
-        return dataclasses.replace(table, numbers=numbers)
+        return dataclasses.replace(table, numbers=np.array(numbers, dtype=np.int64))
 
     @property
     def has_labels(self) -> bool:
@@ -141,12 +142,12 @@ class TextTable:
             mask = np.zeros(len(self), dtype=np.bool_)
             mask[rows] = True
             return self.keep(mask)
-        chosen = TextTable(self.dataset.select(rows), self.name, "")
+        chosen = TextTable(self.dataset.select(rows), self.name, "", numbers=self._numbers_of(rows))
         return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
 
     def row_place(self, index: int) -> str:
         """Return the place of row `index` (counted from 0) for an error message, such as "labelled, row 3"."""
-        return Origin(self.name).at(index + 1 if self.numbers is None else self.numbers[index])
+        return Origin(self.name).at(index + 1 if self.numbers is None else int(self.numbers[index]))
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> TextTable:
         """Return the rows where `mask` (one value a row) is true. A mapped table stays mapped."""
@@ -157,7 +158,7 @@ class TextTable:
             tally.update(batch.filter(pa.array(mask[start : start + batch.num_rows])))
             start += batch.num_rows
         digest = tally.hexdigest()
-        numbers = None if self.numbers is None else [self.numbers[row] for row in np.flatnonzero(mask).tolist()]
+        numbers = self._numbers_of(np.flatnonzero(mask))
         return TextTable(_kept(self.dataset, mask, digest), self.name, digest, numbers=numbers)
 
     def relabelled(self, names: Mapping[str, str]) -> TextTable:
@@ -183,7 +184,7 @@ class TextTable:
 
     def without_labels(self, *, name: str) -> TextTable:
         """Return the texts alone, as a table of this name."""
-        chosen = TextTable(self.dataset.select_columns(["text"]), name, "")
+        chosen = TextTable(self.dataset.select_columns(["text"]), name, "", numbers=self.numbers)
         return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
 
     def label_counts(self) -> dict[str, int]:
@@ -196,6 +197,9 @@ class TextTable:
                 labels = labels.flatten()
             found.update(labels.to_pylist())
         return {label: count for label, count in found.items() if count}
+
+    def _numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return rows + 1 if self.numbers is None else self.numbers[rows]
 
     def _column(self, name: str) -> list[str]:
         return [value for batch in self.record_batches() for value in batch.column(name).to_pylist()]
@@ -287,7 +291,15 @@ def concatenate(tables: Sequence[TextTable]) -> TextTable:
         return tables[0]
     dataset = datasets.concatenate_datasets([table.dataset for table in tables])
     tally = Tally(batch for table in tables for batch in table.record_batches())
-    return TextTable(dataset, ", ".join(table.name for table in tables), tally.hexdigest())
+    return TextTable(dataset, ", ".join(table.name for table in tables), tally.hexdigest(), numbers=_joined(tables))
+
+
+def _joined(tables: Sequence[TextTable]) -> npt.NDArray[np.int64] | None:
+    """Return the numbers of rows of joined tables, of which the last alone may lack rows."""
+    if tables[-1].numbers is None or any(table.numbers is not None for table in tables[:-1]):
+        return None
+    before = sum(map(len, tables[:-1]))
+    return np.concatenate([np.arange(1, before + 1), tables[-1].numbers + before])
 
 
 def arrow_batch(rows: Rows, origin: Origin) -> Any:

@@ -66,8 +66,10 @@ class PairedDifference:
     p_value: float  # of the `sign_test` over seeds, which ignores the variation between items
 
 
-def wilson(successes: int, total: int, *, level: float = 0.95) -> Interval:
+def wilson(successes: float, total: float, *, level: float = 0.95) -> Interval:
     """Return the score interval of a proportion (Wilson 1927), which lies in [0, 1] and contains successes / total.
+
+    Fractions stand for repeated scores of a text, and for texts that tell less than independent ones.
 
     Raises DataError unless 0 ≤ successes ≤ total and total ≥ 1.
     """

@@ -6,10 +6,12 @@ import dataclasses
 import functools
 import itertools
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from nlptl.data.languages import MAX_CHARACTERS, script_of
+from nlptl.data.samples import sample
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
 
 MAX_TEXTS = 2_000  # of each part of the data that are looked at
-MAX_CHARACTERS = 2_000  # of a text that tell its language
 FAMILIES = {"CJK": "Chinese or Japanese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 """Scripts whose characters may each be a piece of a good vocabulary, and what people call them."""
 MIN_LETTERS = {"LATIN": 2.8, "CYRILLIC": 2.8, "GREEK": 2.8, **dict.fromkeys(FAMILIES, 1.2)}
@@ -90,16 +91,6 @@ def language_sentence(encoder: Encoder, data: TextData) -> str:
     return "" if fit is None or fit.is_known else fit.sentence()
 
 
-def sample(table: TextTable, count: int) -> list[str]:
-    """Return at most `count` texts of a table, evenly spaced."""
-    step = max(1, -(-len(table) // count))
-    found, start = list[str](), 0
-    for texts in table.batches(1_000):
-        found += texts[-start % step :: step]
-        start += len(texts)
-    return found
-
-
 def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:
     """Judge an encoder's tokenizer by texts. None where they have too few letters to judge by."""
     from nlptl.models.tokenizer_files import encoded
@@ -111,7 +102,7 @@ def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:
     encodings = encoded(functools.partial(tokenizer.encode_batch, add_special_tokens=False), starts)
     for start, encoding in zip(starts, encodings, strict=True):
         end = max((end for _, end in encoding.offsets), default=0)  # the tokenizer may cut the text
-        scripts.update(map(_script, filter(str.isalpha, start[:end])))
+        scripts.update(map(script_of, filter(str.isalpha, start[:end])))
         for token, (first, last) in zip(encoding.ids, encoding.offsets, strict=True):
             letters = sum(map(str.isalpha, start[first:last]))
             with_letters += letters > 0
@@ -151,9 +142,4 @@ def _has_characters_of(tokenizer: Tokenizer, script: str) -> bool:
     if script not in FAMILIES:
         return False
     firsts = (next(filter(str.isalpha, entry), "") for entry in tokenizer.get_vocab())
-    return sum(_script(first) in FAMILIES for first in firsts if first > "\u2e7f") >= MIN_CHARACTER_ENTRIES
-
-
-@functools.cache
-def _script(character: str) -> str:
-    return unicodedata.name(character, "").split(" ")[0].removesuffix("-HIRAGANA")
+    return sum(script_of(first) in FAMILIES for first in firsts if first > "\u2e7f") >= MIN_CHARACTER_ENTRIES

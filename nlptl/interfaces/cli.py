@@ -15,6 +15,8 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -32,7 +34,10 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.reporting import report
+from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
     complain,
@@ -54,7 +59,7 @@ from other work: beside two busy processes, 160 steps of LoRA took 26 s by OpenM
 GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error, before the launcher ends them
 
 EXPORT_EXAMPLE = example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
-app = group(epilog=example("nlptl run pipelines/quickstart.yaml"))
+app = group(epilog=example("nlptl run pipelines/quickstart.yaml"), add_completion=True)
 vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
 
 
@@ -73,6 +78,11 @@ def nlptl(
     ] = False,
 ) -> None:
     """Make a text classifier from unlabelled texts and a few labelled ones."""
+
+
+app.command(epilog=example("nlptl start tickets.csv", "nlptl start mails.xlsx --text Body --label Topic --minutes 5"))(
+    start
+)
 
 
 @app.command(
@@ -102,12 +112,13 @@ def run(
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
     from nlptl.progress import SilentTracker
+    from nlptl.runs.folder import run_of_pipeline
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
 
     _check_price(price_per_hour)
     check_is_pipeline(pipeline)
-    folder = out or Path("runs") / pipeline.stem
+    folder = out or run_of_pipeline(pipeline)
     check_run_folder(folder)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(
@@ -139,9 +150,9 @@ def check(pipeline: PipelineArgument, set_: SetOption = None) -> None:
 
     check_is_pipeline(pipeline)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
-    data, report = chain.check(where=str(pipeline))
+    data, found = chain.check(where=str(pipeline))
     count = len(chain.stages)
-    complain([*report.sentences(), *chain.remarks(data)])
+    complain([*found.sentences(), *chain.remarks(data)])
     tell([f"{pipeline}: fits. {count} stage{'s' * (count != 1)} would run."])
 
 
@@ -152,7 +163,17 @@ app.command(
         "nlptl predict runs/quickstart --file mails.csv --keep --bom --out labels.csv",
     )
 )(predict)
+app.command(
+    epilog=example(
+        'nlptl explain runs/quickstart "A clever film with a warm ending."',
+        "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
+    )
+)(explain)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
+
+app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
+    report
+)
 
 
 @app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))
@@ -212,6 +233,8 @@ def show(
     tell(show_lines(run, details=details, price_per_hour=price_per_hour))
 
 
+app.command(epilog=example("nlptl init", "nlptl init few-labels --out tickets.yaml"))(init)
+app.command(epilog=example("nlptl schema --out nlptl.schema.json"))(schema)
 app.add_typer(vectors_app, name="vectors")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
@@ -36,13 +35,11 @@ from nlptl.interfaces.options import (
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
-    from nlptl.data import DataSettings
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
     from nlptl.models.classifier import TextClassifier
 
 PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
-FILES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", ".xlsx", ".xlsm", ".xls", ".gz", ".bz2")  # of texts
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
 
 
@@ -94,13 +91,14 @@ def predict(
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
 
     given = {
         "--keep": keep, "--keep-column": keep_column, "--text-column": text_column, "--no-header": no_header,
         "--input-delimiter": input_delimiter, "--quoting": quoting, "--encoding": encoding, "--sheet": sheet,
     }  # fmt: skip
-    _check_input(text, file, of_a_file=[name for name, value in given.items() if value])
+    check_input("predict", text, file, of_a_file=[name for name, value in given.items() if value])
     _check_out(out, file, force=force)
     form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     with at_the_command_line():
@@ -114,7 +112,7 @@ def predict(
                 header=False if no_header else None,
             )  # fmt: skip
         kept = None if keep else tuple(keep_column or ())
-        found = _input(text, file, settings, empty_text, keep=kept, quiet=quiet)
+        found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         form = _with_separator(form, classifier, label_separator)
@@ -128,17 +126,6 @@ def predict(
                 prediction_blocks(classifier, found.batches, columns=columns, form=form, after_batch=task.advance), out
             )
     _tell_rows(found, empty_text, out, quiet=quiet)
-
-
-def _check_input(text: str | None, file: Path | None, *, of_a_file: Sequence[str]) -> None:
-    if text is not None and file is not None:
-        raise ConfigError("predict: found a text and --file; expected one of them. Drop one.")
-    if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
-        raise ConfigError(f"predict: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
-    if text is None and file is None and sys.stdin is None:
-        raise ConfigError("predict: found no text, no --file and a closed stdin; expected one of them. Give one.")
-    if of_a_file and file is None:
-        raise ConfigError(f"{of_a_file[0]}: says how a file is read, but there is no --file. Give --file, or drop it.")
 
 
 def _output_form(
@@ -195,22 +182,6 @@ def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
         raise ConfigError(
             f"--out: {out} exists; nothing was overwritten. Name another file, or add --force to replace it."
         )
-
-
-def _input(
-    text: str | None, file: Path | None, settings: DataSettings, empty_text: EmptyText, *,
-    keep: tuple[str, ...] | None, quiet: bool,
-) -> PredictionInput:  # fmt: skip
-    from nlptl.interfaces.prediction_input import from_file, from_stdin, one_text
-
-    if text is not None:
-        if not quiet and Path(text).suffix.lower() in FILES and os.path.isfile(text):
-            remark(f"{text} is a file; its rows are read with --file.")
-        return one_text(text)
-    if file is None:
-        return from_stdin(empty_text=empty_text, max_text_length=settings.max_text_length)
-    on_remark: Callable[[str], object] = (lambda _: None) if quiet else remark
-    return from_file(file, settings=settings, empty_text=empty_text, keep=keep, on_remark=on_remark)
 
 
 def _tell_names(columns: OutputColumns, form: OutputForm) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError
 from nlptl.interfaces.door import in_options
 from nlptl.interfaces.standard_input import Lines, lines_in_batches
+from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
     from nlptl.data import DataSettings
+    from nlptl.data.columns import Door
     from nlptl.data.row_checks import Origin, RawRows
 
+FILES = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet", ".xlsx", ".xlsm", ".xls", ".gz", ".bz2")  # of texts
 EmptyText = Literal["refuse", "skip", "empty"]
 
 
@@ -52,6 +56,33 @@ class PredictionInput:
     without_text: WithoutText = field(default_factory=WithoutText)
 
 
+def check_input(command: str, text: str | None, file: Path | None, *, of_a_file: Sequence[str]) -> None:
+    """Raise ConfigError unless one of TEXT, --file and stdin is given to a command; `of_a_file` are options that need --file."""
+    if text is not None and file is not None:
+        raise ConfigError(f"{command}: found a text and --file; expected one of them. Drop one.")
+    if text is not None and (not text.strip() or any("\ud800" <= character <= "\udfff" for character in text)):
+        raise ConfigError(f"{command}: found {text!r}; expected a text in UTF-8 that is not empty. Give another one.")
+    if text is None and file is None and sys.stdin is None:
+        raise ConfigError(f"{command}: found no text, no --file and a closed stdin; expected one of them. Give one.")
+    if of_a_file and file is None:
+        raise ConfigError(f"{of_a_file[0]}: says how a file is read, but there is no --file. Give --file, or drop it.")
+
+
+def text_input(
+    text: str | None, file: Path | None, settings: DataSettings, empty_text: EmptyText, *,
+    keep: tuple[str, ...] | None, quiet: bool, door: Door | None = None,
+) -> PredictionInput:  # fmt: skip
+    """Return TEXT, the rows of --file or the lines of stdin as input; `door` holds remedies of faulty rows."""
+    if text is not None:
+        if not quiet and Path(text).suffix.lower() in FILES and os.path.isfile(text):
+            remark(f"{text} is a file; its rows are read with --file.")
+        return one_text(text)
+    if file is None:
+        return from_stdin(empty_text=empty_text, max_text_length=settings.max_text_length)
+    on_remark: Callable[[str], object] = (lambda _: None) if quiet else remark
+    return from_file(file, settings=settings, empty_text=empty_text, keep=keep, on_remark=on_remark, door=door)
+
+
 def one_text(text: str) -> PredictionInput:
     """Return one text as input."""
     return PredictionInput(("text",), iter([InputRows([text], [(text,)])]), total=1)
@@ -77,7 +108,7 @@ def from_stdin(*, empty_text: EmptyText, max_text_length: int) -> PredictionInpu
 
 def from_file(
     path: Path, *, settings: DataSettings, empty_text: EmptyText, keep: tuple[str, ...] | None,
-    on_remark: Callable[[str], object],
+    on_remark: Callable[[str], object], door: Door | None = None,
 ) -> PredictionInput:  # fmt: skip
     """Return the rows of a file as input, all of them checked. DataError names the first row that cannot be predicted.
 
@@ -87,10 +118,10 @@ def from_file(
     from nlptl.interfaces.remedies import PREDICT_DOOR
 
     opened = open_source(
-        str(path), settings=settings, labelled=False, where="--file", door=PREDICT_DOOR, whole=keep != ()
+        str(path), settings=settings, labelled=False, where="--file", door=door or PREDICT_DOOR, whole=keep != ()
     )
-    for remark in opened.remarks:
-        on_remark(in_options(remark))
+    for sentence in opened.remarks:
+        on_remark(in_options(sentence))
     names, without_text, total = dict.fromkeys(opened.names), WithoutText(), 0
     for raw in opened.rows():
         total += len(_checked(raw, opened.origin, empty_text, without_text))

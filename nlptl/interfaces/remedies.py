@@ -1,4 +1,4 @@
-"""Remedies of faulty rows and columns in the words of predict and evaluate."""
+"""Remedies of faulty rows and columns in the words of predict, evaluate and explain."""
 
 from __future__ import annotations
 
@@ -20,4 +20,8 @@ PREDICT_DOOR = dataclasses.replace(
     EVALUATE_DOOR,
     empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows, or --empty-text empty to "
     "give them an empty label.",
+)
+EXPLAIN_DOOR = dataclasses.replace(
+    EVALUATE_DOOR,
+    empty_text="Remove the row, fill in the text, or add --empty-text skip to leave out all such rows.",
 )

@@ -7,6 +7,7 @@ cursor or change a title. A label or a file name may hold both.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import io
 import logging
@@ -16,7 +17,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TextIO, cast
+from typing import Literal, TextIO, cast
 
 from nlptl.training.distributed import is_main
 
@@ -25,6 +26,8 @@ HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories: controls, formats, surrog
 JOINERS = "\u200c\u200d"  # formats that emoji and Indic or Persian words are made of
 TAGS = range(0xE0020, 0xE0080)  # formats that flags of regions are made of
 LONGEST_WORD = 300  # columns of a word that is shown whole; paths are shorter
+Colour = Literal["", "green", "red", "faint"]
+CODES = {"green": "1;32", "red": "1;31", "faint": "2"}  # of colours, as ECMA-48 has them
 WIDE, NARROW = ("W", "F"), ("Mn", "Me", "Cf")  # East Asian widths of two columns, categories of none
 
 
@@ -34,6 +37,19 @@ class OutputError(Exception):
     def __init__(self, reason: str, *, broken: bool) -> None:
         super().__init__(reason)
         self.broken = broken
+
+
+@dataclasses.dataclass(frozen=True)
+class Coloured:
+    """Part of a line with a colour, which says nothing that the text does not say too."""
+
+    text: str
+    colour: Colour = ""
+
+    def shown(self, colourful: bool) -> str:
+        """Return the text, escaped, in its colour."""
+        text = escaped(self.text)
+        return f"\x1b[{CODES[self.colour]}m{text}\x1b[0m" if colourful and self.colour and text.strip() else text
 
 
 class ForgivingStream(io.TextIOBase):
@@ -108,6 +124,19 @@ def tell(lines: Iterable[str], *, wrap: bool = True) -> None:
     for line in lines:
         if is_main():
             _write((wrapped(line) if wrap else escaped(line)) + "\n")
+
+
+def tell_coloured(lines: Iterable[Sequence[Coloured]]) -> None:
+    """Print lines in parts, each in its colour where stdout shows colours. Raises OutputError."""
+    colourful = shows_colours()
+    for line in lines:
+        if is_main():
+            _write("".join(part.shown(colourful) for part in line).rstrip() + "\n")
+
+
+def shows_colours() -> bool:
+    """Return whether stdout is a terminal with colours, and nobody has set NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def remark(line: str, *, wrap: bool = True) -> None:

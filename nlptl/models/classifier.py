@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -20,17 +20,21 @@ from nlptl import artifact
 from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
-from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts
+from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
+from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
 from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.tensor_files import check_shapes
+
+if TYPE_CHECKING:
+    from nlptl.models.explaining.explanation import Explanation
 
 SETTINGS = "classifier.json"
 HEAD = "head.safetensors"
@@ -137,6 +141,26 @@ class TextClassifier(nn.Module):
         has_text = (~np.isnan(probabilities[:, 0])).tolist()
         return [labels if known else None for labels, known in zip(found, has_text, strict=True)]
 
+    def explain(
+        self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
+        after_batch: Callable[[int], None] | None = None,
+    ) -> list[Explanation]:  # fmt: skip
+        """Return what each word of each text contributes to the logit of each label.
+
+        Exact where a linear head reads sums over words: word vectors under a linear pooling, and views. By occlusion, the
+        deletion of words, for transformers and heads with a hidden layer: every word costs its text, or its sentence where
+        texts are read by sentence, once more. `tokens` bounds that for one text, 32,000 by default; of a long text, more let
+        more words be deleted one by one and not in groups. Each `Explanation` tells its method and its error.
+        Texts come as in `predict`; rows without a text raise DataError. A head that was never trained raises ConfigError.
+        """
+        from nlptl.models.explaining.explain import MAX_TOKENS, Predicted, explained
+
+        self.check_trained()
+        given = strings(texts, text=text)
+        predicted = Predicted(self.labels, self.probabilities(given), self.multi_label)
+        limit = MAX_TOKENS if tokens is None else tokens
+        return [*explained(self.encoder, self.head, given, predicted, tokens=limit, after_batch=after_batch)]
+
     def check_trained(self) -> None:
         """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
         if self.head.is_fresh:
@@ -154,7 +178,12 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(folder, self.write_files, manifest)
+
+        def write(draft: Path) -> None:
+            self.write_files(draft)
+            write_card(draft, manifest)
+
+        artifact.publish(folder, write, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""

@@ -27,6 +27,8 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.faults import shown
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
+from nlptl.models.origin import FILE as ORIGIN
+from nlptl.models.origin import Origin
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
@@ -34,6 +36,7 @@ from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.views import FILES as VIEW_FILES
+from nlptl.models.views import TEXTS_AT_ONCE as VIEWED_AT_ONCE
 from nlptl.models.views import View, read_views, write_views
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
@@ -73,6 +76,11 @@ class Encoder(nn.Module):
     def views(self) -> tuple[View, ...]:
         """Views whose vectors follow the encoder's own."""
         return cast("tuple[View, ...]", tuple(self._views))
+
+    @property
+    def joined_views(self) -> tuple[View, ...]:
+        """Views beside vectors of its own; none where the views are all that the encoder has."""
+        return self.views if self.own_dim else ()
 
     @property
     def dim(self) -> int:
@@ -133,6 +141,10 @@ class Encoder(nn.Module):
         )  # fmt: skip
         found.training = self.training
         return found
+
+    def alone(self) -> Encoder:
+        """Return the encoder without the views that are joined to it. It shares its parts with this one."""
+        return self.with_views(()) if self.own_dim else self
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""
@@ -205,6 +217,8 @@ class Encoder(nn.Module):
     def _encoded(
         self, texts: Sequence[str], layer: LayerChoice | None, after_batch: Callable[[int], None] | None
     ) -> Tensor:
+        if not self.own_dim:
+            return self._by_views(texts, after_batch)
         ids, start = self.token_ids(texts), self.token_model.rule.sentence_start
         vectors, views = torch.empty(len(ids), self.dim, device=self.device), self.view_vectors(texts)
 
@@ -222,6 +236,18 @@ class Encoder(nn.Module):
                 after_batch(len(rows))
         return vectors.cpu()
 
+    def _by_views(self, texts: Sequence[str], after_batch: Callable[[int], None] | None) -> Tensor:
+        """Return the vectors (B, R) of the views, which are all there is: no text is tokenised."""
+        vectors = torch.empty(len(texts), self.dim)
+        for begin in range(0, len(texts), VIEWED_AT_ONCE):
+            part = texts[begin : begin + VIEWED_AT_ONCE]
+            found = self.view_vectors(part)
+            assert found is not None
+            vectors[begin : begin + len(part)] = found
+            if after_batch:
+                after_batch(len(part))
+        return vectors
+
     def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Yield the rows of each batch. A transformer gets texts of equal length together, the longest first."""
         order, cut = list(range(len(lengths))), token_budget_batches
@@ -238,7 +264,7 @@ class Encoder(nn.Module):
         from nlptl.models.transformer import FILES
 
         return frozenset(
-            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES, *VIEW_FILES}
+            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, ORIGIN, *FILES, *other_tools.FILES, *VIEW_FILES}
         )
 
     def save(self, folder: Path | str) -> None:
@@ -279,6 +305,8 @@ class Encoder(nn.Module):
         other_tools.write(parts, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         self.token_model.save(folder, self.tokenizer)
+        if self.token_model.origin is not None:
+            self.token_model.origin.write(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)
 
     @classmethod
@@ -295,6 +323,7 @@ class Encoder(nn.Module):
         settings = checked.model_dump()
         tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
+        token_model.origin = Origin.read(folder)
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
         try:
@@ -314,11 +343,16 @@ class Encoder(nn.Module):
 
     @classmethod
     def read_word_vectors(cls, folder: Path) -> tuple[Encoder, WordVectors]:
-        """Read the encoder of a published folder and its word vectors. Raises ConfigError for a transformer."""
+        """Read the encoder of a published folder and its word vectors. Raises ConfigError where words have none."""
         encoder = artifact.read_published(folder, cls.read_files)
         if not isinstance(encoder.token_model, WordVectors):
             raise ConfigError(
                 f"{folder}: holds a transformer, whose words have no vector of their own; expected a run that begins with "
+                "skipgram. Choose one."
+            )
+        if not encoder.own_dim:
+            raise ConfigError(
+                f"{folder}: holds n-grams, beside which no word has a vector of its own; expected a run that begins with "
                 "skipgram. Choose one."
             )
         return encoder, encoder.token_model
@@ -378,8 +412,9 @@ def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> 
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Return the number of scalars in a module's parameters."""
-    return sum(parameter.numel() for parameter in module.parameters())
+    """Return the number of scalars in a module's parameters and in the tables of its views."""
+    tables = [part.table.numel() for part in module.modules() if isinstance(part, View)]
+    return sum(parameter.numel() for parameter in module.parameters()) + sum(tables)
 
 
 def check_read_back(

@@ -56,6 +56,21 @@ class Pooling(nn.Module):
         """Whether it was fitted to texts, tokenised as they were then."""
         return self.mode in ("tfidf", "sif")
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the vector is a sum over the tokens, each times a number that depends on the tokens' ids alone."""
+        return self.mode in ("mean", "tfidf", "sif")
+
+    def summands(self, token_vectors: Tensor, input_ids: Tensor) -> Tensor:
+        """Return what each token of one text adds to its vector (N, D), if the pooling is linear; `forward` is their sum."""
+        weights = token_vectors.new_ones(len(input_ids))
+        if self.is_fitted:
+            weights = self.token_weights.to(weights)[input_ids.where(input_ids < len(self.token_weights), 0)]
+        total = weights.sum().clamp(min=1e-12) if self.mode == "tfidf" else max(1, len(input_ids))
+        found = token_vectors * (weights / total)[:, None]
+        component = self.common_component.to(found)
+        return remove_component(found, component) if self.mode != "tfidf" and len(component) else found
+
     def check_width(self, dim: int) -> None:
         """Raise ValueError if it does not fit token vectors of width `dim`."""
         fits = (

@@ -24,19 +24,34 @@ ENDS = re.compile(r"(?<=[.!?…؟۔।])[\"'”’»)\]]*\s+|(?<=[。！？])[�
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text in order, at least one. Only line breaks and the space around them are dropped."""
-    lines = BREAK.sub("\n", text)
-    found: list[str] = []
+    return [BREAK.sub("\n", text[begin:end]) for begin, end in placed_sentences(text)] or [text]
+
+
+def placed_sentences(text: str) -> list[tuple[int, int]]:
+    """Return where the sentences of a text begin and end, none for a blank text."""
+    lines = without_breaks(text)
+    found: list[tuple[int, int]] = []
     last = begin = size = 0  # where the last sentence and the open one begin, and the bytes of the open one
     for start, end in itertools.pairwise([0, *(mark.end() for mark in ENDS.finditer(lines)), len(lines)]):
         part = lines[start:end].strip()
         begin = begin if size else start
         size += len(part.encode())
         if size >= MIN_SENTENCE_BYTES:
-            found.append(lines[begin:end].strip())
+            found.append(_stripped(lines, begin, end))
             last, size = begin, 0
     if size:
-        found[-1:] = [lines[last if found else begin :].strip()]
-    return found or [text]
+        found[-1:] = [_stripped(lines, last if found else begin, len(lines))]
+    return found
+
+
+def without_breaks(text: str) -> str:
+    """Return a text of the same length with a line's end and blanks in place of each line break of HTML."""
+    return BREAK.sub(lambda mark: "\n".ljust(len(mark.group())), text)
+
+
+def _stripped(text: str, begin: int, end: int) -> tuple[int, int]:
+    part = text[begin:end]
+    return begin + len(part) - len(part.lstrip()), begin + len(part.rstrip())
 
 
 def sentence_start(tokenizer: Tokenizer) -> int | None:

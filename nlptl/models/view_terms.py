@@ -6,6 +6,7 @@ Shapes: B texts, T terms, N words of all texts.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,9 +20,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nlptl.models.packing import tokenize
+from nlptl.models.placed_terms import PlacedTerms, placed_character_ngrams, placed_word_ngrams
 from nlptl.models.settings_files import NgramVocabulary, ViewSettings, read_settings
 from nlptl.models.tokenizer_files import highest_id, read_tokenizer
-from nlptl.models.word_vectors import WordVectors
+from nlptl.models.word_vectors import UNKNOWN_ID, WordVectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -46,6 +48,12 @@ class WordTerms:
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         flat = np.fromiter((word for text in ids for word in text), np.int64, int(lengths.sum()))
         return word_weights(flat, lengths, words=len(self))
+
+    def placed(self, text: str) -> PlacedTerms:
+        """Return the known words of a text with their places."""
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        known = [place for place, word in enumerate(found.ids) if word != UNKNOWN_ID]
+        return PlacedTerms.of([found.ids[place] for place in known], [found.offsets[place] for place in known])
 
     def settings(self) -> dict[str, Any]:
         """Return what encoder.json says of the terms."""
@@ -95,6 +103,17 @@ class Ngrams:
         found.idf_ = self.idf
         return found
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each n-gram, counted from 0."""
+        return {ngram: number for number, ngram in enumerate(self.vocabulary)}
+
+    def placed(self, text: str, *, first: int) -> PlacedTerms:
+        """Return the known n-grams of a text with their places; their numbers begin at `first`."""
+        if self.unit == "words":
+            return placed_word_ngrams(text, WORD, self.lengths, self.numbers, first=first)
+        return placed_character_ngrams(text, self.lengths, self.numbers, first=first)
+
 
 @dataclasses.dataclass(frozen=True)
 class NgramTerms:
@@ -109,6 +128,13 @@ class NgramTerms:
     def weights(self, texts: Sequence[str]) -> csr_matrix:
         """Return the weights (B, T) of the n-grams in each text, float32."""
         return joined_weights([part.vectorizer.transform(texts) for part in self.parts])
+
+    def placed(self, text: str) -> PlacedTerms:
+        """Return the known n-grams of a text with their places."""
+        firsts = itertools.accumulate([0, *(len(part.vocabulary) for part in self.parts)])
+        return PlacedTerms.joined(
+            [part.placed(text, first=first) for part, first in zip(self.parts, firsts, strict=False)]
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return what encoder.json says of the terms."""

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 import torch
 from safetensors.torch import save_file
@@ -23,6 +23,9 @@ from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.models.tokenizer_files import encoded
 from nlptl.training.batches import TOKEN_BUDGET
+
+if TYPE_CHECKING:
+    from nlptl.models.origin import Origin
 
 WORD_VECTORS = "word_vectors.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -57,6 +60,7 @@ class WordVectors(nn.Module):
         self.register_buffer("counts", counts)
         self.register_buffer("phrases", phrases)
         self.subwords = subwords
+        self.origin: Origin | None = None  # of the vectors, where it is known
         self._pairs = {} if phrases is None else {(a, b): both for a, b, both in phrases.tolist()}
 
     @property
@@ -75,12 +79,18 @@ class WordVectors(nn.Module):
             return tokenize(tokenizer, texts, self.rule)
         found: list[list[int]] = []
         for begin in range(0, len(texts), TEXTS_AT_ONCE):
-            rows, spelt = texts[begin : begin + TEXTS_AT_ONCE], self.subwords
-            ids = tokenize(tokenizer, rows, TokenRule()) if spelt is None else self._spelt(spelt, tokenizer, rows)
+            ids = self._all_ids(tokenizer, texts[begin : begin + TEXTS_AT_ONCE])
             if self._pairs:
                 ids = [merged(text, self._pairs) for text in ids]
             found.extend([i for i in text if i != UNKNOWN_ID] for text in ids)
         return found
+
+    def placed(self, tokenizer: Tokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return a text's token ids as `read` does, and the first character of each with the one after its last."""
+        ids, spans = self._all_ids(tokenizer, [text])[0], tokenizer.encode(text, add_special_tokens=False).offsets
+        ids = merged(ids, self._pairs, spans=spans)
+        known = [place for place, index in enumerate(ids) if index != UNKNOWN_ID]
+        return [ids[place] for place in known], [spans[place] for place in known]
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return token vectors (N, D). Raises ConfigError for a choice of layer."""
@@ -137,6 +147,11 @@ class WordVectors(nn.Module):
                 "folder is damaged. Run the stage again."
             ) from None
 
+    def _all_ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+        """Return all token ids, those of unknown words too, before phrases are read as one."""
+        spelt = self.subwords
+        return tokenize(tokenizer, texts, TokenRule()) if spelt is None else self._spelt(spelt, tokenizer, texts)
+
     def _spelt(self, subwords: Subwords, tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
         """Return all token ids, unseen words by their spelling."""
         normal = encoded(lambda some: [tokenizer.normalizer.normalize_str(text) for text in some], texts)
@@ -159,16 +174,24 @@ class WordVectors(nn.Module):
         return ids
 
 
-def merged(ids: Sequence[int], pairs: Mapping[tuple[int, int], int]) -> list[int]:
+def merged(
+    ids: Sequence[int], pairs: Mapping[tuple[int, int], int], *, spans: list[tuple[int, int]] | None = None
+) -> list[int]:
     """Return ids with each two neighbours that are in `pairs` replaced by their phrase, from left to right.
 
-    A phrase may be the first of another pair: new york, then new_york city.
+    A phrase may be the first of another pair: new york, then new_york city. `spans`, where the words stand, are joined in place.
     """
     found: list[int] = []
-    for index in ids:
+    ends: list[int] = []  # place of the last word of each
+    for place, index in enumerate(ids):
         both = pairs.get((found[-1], index)) if found else None
         if both is None:
             found.append(index)
+            ends.append(place)
         else:
             found[-1] = both
+            ends[-1] = place
+    if spans is not None:
+        begins = [0, *(end + 1 for end in ends[:-1])]
+        spans[:] = [(spans[begin][0], spans[end][1]) for begin, end in zip(begins, ends, strict=False)]
     return found

@@ -2,7 +2,7 @@
 
 pipeline.yaml       resolved settings
 data.json           report on the data
-N-STAGE/            artifact of stage N, its manifest and history.jsonl
+N-STAGE/            artifact of stage N, its manifest and history.jsonl; a classifier's also its model card, README.md
 .N-STAGE.checkpoints/   what the running stage needs to go on after a kill
 evaluation.json     scores of the last stage on the test texts
 finished.json       digests of what the finished run holds; its time moves only when something was made
@@ -19,7 +19,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,26 @@ SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
 TRIES = 20  # half a second apart, until a file of another machine is seen: network disks lag behind
+
+
+def run_inside(folder: Path) -> Path:
+    """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
+    return folder / RUN if (folder / START).is_file() else folder
+
+
+def run_of_pipeline(pipeline: Path) -> Path:
+    """Return where the run of a pipeline file goes by default: beside it, if `nlptl start` wrote it, else into runs/NAME."""
+    beside = run_inside(pipeline.parent)
+    return (
+        beside if beside != pipeline.parent and pipeline.name == artifact.RUN_SETTINGS else Path("runs") / pipeline.stem
+    )
 
 
 def checkpoint_folder(stage: Path) -> Path:
@@ -127,11 +141,11 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def check_folder(folder: Path, stages: Sequence[Path]) -> None:
-    """Raise ArtifactError where the run would replace something that nlptl did not write."""
+def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
+    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders and identities."""
     files = stage_files()
-    for stage in stages:
-        check_replaceable(stage, files)
+    for stage, identity in stages.items():
+        check_replaceable(stage, files, stays=_has_identity(stage, identity))
         if _is_saved_by_hand(stage):
             raise ArtifactError(
                 f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
@@ -147,6 +161,12 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
                     f"{path}: {what} that nlptl did not write stands here; nothing was overwritten. "
                     "Choose another folder with --out."
                 )
+
+
+def _has_identity(stage: Path, identity: str) -> bool:
+    with contextlib.suppress(ArtifactError):
+        return read_manifest(stage).identity == identity
+    return False
 
 
 def _is_of_a_run(path: Path) -> bool:

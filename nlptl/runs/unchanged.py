@@ -114,7 +114,7 @@ def _read(
     scores = read_scores(folder, sealed_only=True)
     comparison = read_comparison(folder, sealed_only=True) if compared else None
     last = outcomes[-1].manifest
-    scored = last.kind == "classifier" and chain.data.test is not None
+    scored = last.kind == "classifier" and chain.data.has_test
     if scored != (scores is not None and scores.identity == last.identity) or compared != (comparison is not None):
         return None
     if read_result(folder / on_disk.FINISHED, sealed_only=True) != what_is_made(outcomes, scores, comparison):

@@ -136,6 +136,13 @@ class FineTune(Stage):
         self.update.check_data(data, where="finetune.update")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
+        classifier = self.learn(given, examples, context)
+        classifier.separator = data.separator or given.separator
+        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
+        return classifier
+
+    def learn(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
+        """Return a new classifier trained on `examples`, whose vectors may be known from an earlier training."""
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         if fitted.met_skew:
@@ -143,13 +150,9 @@ class FineTune(Stage):
             context.record.add_finding("skew", True, told, warns=True)
         if given.multi_label:
             held_out = fitted.held_out_logits
-            classifier = with_thresholds(fitted.classifier, self.thresholds, examples, held_out, context.record)
-            classifier.separator = data.separator or given.separator
-        else:
-            classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
-            classifier = at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
-        classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
-        return classifier
+            return with_thresholds(fitted.classifier, self.thresholds, examples, held_out, context.record)
+        classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
+        return at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
 
     def _fitted(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return what the method makes of the examples, or of the labels' names where there are none."""

@@ -104,7 +104,9 @@ class SentenceVectors(Stage):
         return dataclasses.replace(before, has_layers=before.has_layers and reads_layers, layers=layers)
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:
-        """Refuse a layer that the encoder does not have."""
+        """Refuse a layer that the encoder does not have, and an encoder without token vectors."""
+        if not given.has_token_vectors:
+            raise _nothing_to_pool(where)
         layers = given.layers
         if layers is not None and not isinstance(self.layer, str) and not -layers - 1 <= self.layer <= layers:
             raise ConfigError(
@@ -156,6 +158,8 @@ class SentenceVectors(Stage):
 
         context = context or RunContext()
         self.check_model(given.token_model.kind, where="sentence_vectors")
+        if not given.own_dim:
+            raise _nothing_to_pool("sentence_vectors")
         self.check_data(data, where="sentence_vectors")
         token_model = copy.deepcopy(given.token_model)
         if isinstance(token_model, Transformer):
@@ -245,6 +249,13 @@ class SentenceVectors(Stage):
             return plain
         common = _common_component(given, plain, pile, context).to(given.device)
         return Pooling("sif", token_weights=plain.token_weights, common_component=common)
+
+
+def _nothing_to_pool(where: str) -> ConfigError:
+    return ConfigError(
+        f"{where}: found sentence_vectors over n-grams, which have no token vectors to pool; expected classification_head. Drop "
+        "the stage, or begin the chain with skipgram or bert."
+    )
 
 
 def _knows_no_more(one: ViewSettings, other: ViewSettings) -> bool:

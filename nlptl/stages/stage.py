@@ -32,6 +32,7 @@ class ExpectedModel:
 
     token_model: TokenModelKind | None = None  # None where no stage has said
     has_layers: bool = False  # whether the encoder certainly has layers that training can change
+    has_token_vectors: bool = True  # which sentence_vectors can pool
     layers: int | None = None  # that its output takes part of; None where only the weights will tell
     hidden: int = 0  # units of the head's hidden layer; 0 for a linear head or no head
 

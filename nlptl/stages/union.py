@@ -10,11 +10,13 @@ from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
+from nlptl.stages.ngrams import NgramVectors
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 
 AnyStage = Annotated[
-    SkipGram | Bert | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune, Field(discriminator="stage")
+    SkipGram | Bert | NgramVectors | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune,
+    Field(discriminator="stage"),
 ]
 
 

@@ -70,9 +70,39 @@ def test_missing_file_in_a_list_of_sources() -> None:
     assert str(caught.value) == ("p.yaml: data.unlabelled.1: there is no file 'zzz.csv'. Check the path.")
 
 
-def test_folder_instead_of_a_file() -> None:
+def test_folder_without_texts() -> None:
     Path("train.csv").mkdir()
-    assert fault("train.csv") == ("data.labelled: train.csv is a folder. Give the path of a file in it.")
+    remedy = "Give the path of a file, or of a folder that holds each text as a .txt file."
+    assert fault("train.csv") == f"data.labelled: train.csv is a folder without .txt files. {remedy}"
+    Path("train.csv/rows.csv").write_text(GOOD)
+    assert fault("train.csv") == (
+        f"data.labelled: train.csv is a folder without .txt files. It holds 'rows.csv'. {remedy}"
+    )
+
+
+def test_folder_of_texts_without_labels() -> None:
+    Path("mails").mkdir()
+    Path("mails/1.txt").write_text("one\n")
+    assert fault("mails") == (
+        "data.labelled: mails is a folder of texts without labels. Put the texts of each label into a folder in it that has "
+        "the label's name, or give it as `unlabelled:`."
+    )
+
+
+def test_folder_with_a_setting_of_tables() -> None:
+    Path("mails").mkdir()
+    Path("mails/1.txt").write_text("one\n")
+    with pytest.raises(DataError) as caught:
+        load_data(DataSettings.model_validate({"unlabelled": {"file": "mails", "text": "body"}}), seed=1)
+    assert str(caught.value) == "data.unlabelled: mails is a folder of texts, which has no text. Remove `text:`."
+
+
+def test_json_lines_none_of_which_has_a_label() -> None:
+    rows = json_rows('{"text": "one", "labl": "a"}', '{"text": "two"}')
+    assert fault("rows.jsonl", rows, empty_label="unlabelled") == (
+        "rows.jsonl:1: there is no column 'label' with the labels; the columns are 'text', 'labl'. Did you mean 'labl'? Name the "
+        "column with `label_column:`, or with `label:` under this source."
+    )
 
 
 def test_unknown_suffix() -> None:

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence, language_fit, language_sentence, sample
+from nlptl.data.samples import sample
+from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence, language_fit, language_sentence
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.stages.bert import Bert

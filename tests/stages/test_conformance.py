@@ -26,6 +26,7 @@ from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
+from nlptl.stages.ngrams import NgramVectors
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 from nlptl.stages.stage import ExpectedModel, Stage
@@ -108,11 +109,13 @@ LINEAR_STAGES: dict[str, Any] = {
     **SOLVERS,
     "head iterative": FineTune(update={"method": "head", "solver": "iterative", **FIXED}, priors="uniform"),
     "auto over words": FineTune(update={"method": "auto"}),
+    "words over word vectors": FineTune(update={"method": "words"}),
     "self-training over words": FineTune(update=SELF_TRAINING),
 }
 CONTRASTIVE: dict[str, Any] = {"method": "contrastive", "steps": 4, "top_layers": 1, "batch_size": 8}
 LINEAR_TRANSFORMER_STAGES: dict[str, Any] = {
     **{f"transformer {name}": stage for name, stage in SOLVERS.items()},
+    "words over layers": FineTune(update={"method": "words"}),
     "contrastive": FineTune(update=CONTRASTIVE),
     "contrastive adapters": FineTune(update={**CONTRASTIVE, "rank": 2}, priors={"negative": 0.3, "positive": 0.7}),
     "contrastive on all": FineTune(
@@ -145,18 +148,31 @@ VIEWS_STAGES: dict[str, Any] = {
     "views adversarial": DomainAdaptation(adapt={"method": "adversarial", "epochs": 1}, **QUICK),
     "views bottlenecks": DomainAdaptation(adapt={"method": "adapters", "epochs": 1, "top_layers": None}, **QUICK),
 }
+NGRAMS = NgramVectors(dim=12)
+NGRAM_STAGES: dict[str, Any] = {
+    "n-grams": NGRAMS,
+    "head over n-grams": FineTune(update={"method": "head", **FIXED}),
+    "solver over n-grams": FineTune(update={"method": "head", "solver": "logistic"}),
+    "full over n-grams": FineTune(update=Full(l2=0.1, epochs=2, folds=2)),
+    "auto over n-grams": FineTune(update={"method": "auto"}),
+    "self-training over n-grams": FineTune(update=SELF_TRAINING),
+    "words": FineTune(update={"method": "words"}, priors="uniform"),
+    "coral over n-grams": DomainAdaptation(adapt={"method": "coral"}, **QUICK),
+}
 TABLE: dict[str, dict[str, Any]] = {
     "words": STAGES,
     "layers": TRANSFORMER_STAGES,
     "words, linear head": LINEAR_STAGES,
     "layers, linear head": LINEAR_TRANSFORMER_STAGES,
     "views": VIEWS_STAGES,
+    "n-grams": NGRAM_STAGES,
     "views over words": {"views full of words": FineTune(update=Full(l2=0.1, epochs=2, folds=2))},
 }
 ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
+    "ngrams": 0,
     "sentence_vectors": 1,
     "classification_head": 2,
     "finetune": 3,
@@ -202,6 +218,7 @@ def chains(artifacts: list[Any], tiny_weights: str, reviews: TextData) -> dict[s
     attention = made(SentenceVectors(pooling="attention"), layers)
     linear = ClassificationHead()
     views = made(SentenceVectors(views=VIEWS), layers)
+    ngrams = made(NGRAMS, None)
     words = made(SentenceVectors(views=VIEWS[1:]), artifacts[1])
     return {
         "words": artifacts,
@@ -209,6 +226,7 @@ def chains(artifacts: list[Any], tiny_weights: str, reviews: TextData) -> dict[s
         "words, linear head": [*artifacts[:3], made(linear, artifacts[2])],
         "layers, linear head": [None, layers, layers, made(linear, layers)],
         "views": [None, layers, views, made(linear, views)],
+        "n-grams": [None, ngrams, ngrams, made(linear, ngrams)],
         "views over words": [None, artifacts[1], words, made(linear, words)],
     }
 

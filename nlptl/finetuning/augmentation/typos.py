@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nlptl.finetuning.augmentation.word_edits import count_of
-from nlptl.finetuning.augmentation.words import is_mark, is_protected, placed_words
+from nlptl.models.words import is_mark, is_protected, placed_words
 
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))  # letters and how far the row is shifted, in keys
 _PLACES = {letter: (row, shift + i) for row, (keys, shift) in enumerate(_ROWS) for i, letter in enumerate(keys)}

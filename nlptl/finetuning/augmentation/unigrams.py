@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected
+from nlptl.models.words import SplitText, core, is_letters, is_protected
 
 
 @dataclasses.dataclass(frozen=True)

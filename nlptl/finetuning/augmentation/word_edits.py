@@ -6,7 +6,7 @@ import numpy as np
 
 from nlptl.finetuning.augmentation.augment_settings import EdaEdit
 from nlptl.finetuning.augmentation.unigrams import Vocabulary, plain
-from nlptl.finetuning.augmentation.words import SplitText, core
+from nlptl.models.words import SplitText, core
 
 MAX_PAIRS = 10  # that are tried for two different words
 

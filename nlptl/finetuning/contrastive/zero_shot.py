@@ -37,7 +37,7 @@ def zero_shot_classifier(given: TextClassifier, sentences: LabelSentences) -> Te
             f"finetune: found no labelled examples and labels whose names say nothing ({', '.join(given.labels[:5])}); "
             "expected one or the other. Add labelled examples, or say what the labels mean under data.label_names."
         )
-    own = given.encoder.with_views(())  # views know texts of the pile, and a name is none
+    own = given.encoder.alone()  # views know texts of the pile, and a name is none
     vectors = torch.from_numpy(own.encode(list(sentences.texts)))
     length = float(vectors.norm(dim=1).mean()) or 1.0
     head = Head(given.encoder.dim, len(given.labels))

@@ -12,7 +12,8 @@ from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full, Partial
 from nlptl.finetuning.methods.lora import Lora
 from nlptl.finetuning.methods.self_training import SelfTraining
+from nlptl.finetuning.methods.words import Words
 
 AnyMethod = Annotated[
-    HeadOnly | Partial | Full | Lora | Contrastive | SelfTraining | Auto, Field(discriminator="method")
+    HeadOnly | Partial | Full | Lora | Contrastive | SelfTraining | Words | Auto, Field(discriminator="method")
 ]

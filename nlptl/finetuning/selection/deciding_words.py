@@ -18,7 +18,7 @@ from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.words.joined import with_words
-from nlptl.finetuning.words.word_expert import WordExpert, fit_words
+from nlptl.finetuning.words.word_expert import WordExpert, words_of
 from nlptl.models.classifier import TextClassifier
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
@@ -70,18 +70,6 @@ def with_chosen_words(weight: float, fitted: Fitted, examples: LabelledExamples,
         return fitted
     context.record.add_finding("words", {"weight": weight}, words.how)
     return _joined(fitted, words, weight=weight)
-
-
-def words_of(examples: LabelledExamples, *, seed: int, balanced: bool) -> WordExpert | None:
-    """Return a classifier by the words of the examples; None where there is no word in them."""
-    return fit_words(
-        examples.texts,
-        examples.label_ids,
-        examples.label_count,
-        groups=examples.groups,
-        seed=seed,
-        balanced=balanced,
-    )
 
 
 def _joined(fitted: Fitted, words: WordExpert, *, weight: float) -> Fitted:

@@ -17,10 +17,10 @@ from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.method import Fitted, Method
 from nlptl.finetuning.probabilities import Calibration
 from nlptl.finetuning.selection import method_choice
-from nlptl.finetuning.selection.deciding_words import words_of
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import Candidate, MethodChoice, MethodTrial, passes_of
 from nlptl.finetuning.selection.time_plan import PlannedTraining, TimePlan, Workload, plan_within
+from nlptl.finetuning.words.word_expert import words_of
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.views import View
 

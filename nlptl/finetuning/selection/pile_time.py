@@ -27,7 +27,7 @@ def pile_within(seconds: float, most: PileUse, task: SelectionTask) -> PileUse |
     a_text, characters = speed.seconds_for(texts) / len(texts), sum(map(len, texts)) / len(texts)
 
     def cost(use: PileUse) -> float:
-        learnt = () if task.given.encoder.views else use.views
+        learnt = () if task.given.encoder.joined_views else use.views
         whole, some = round(characters * len(unlabelled)), round(characters * use.texts)
         compared = min(PILE_TEXTS, use.texts)
         return a_text * (use.texts + compared) + sum(view.seconds(pile=whole, sample=some) for view in learnt)

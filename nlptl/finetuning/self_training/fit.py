@@ -62,12 +62,12 @@ def with_pile(
     why_not = _why_not(pile, given, examples, use, context)
     if why_not:
         return _left_out(teacher, why_not, context)
-    own_encoder = teacher.classifier.encoder.with_views(())
+    own_encoder = teacher.classifier.encoder.alone()
     with context.progress.task("encoding the pile", total=len(pile), unit="texts") as task:
         own = torch.from_numpy(own_encoder.encode(pile, after_batch=task.advance))
     if _are_equal(own):
         return _left_out(teacher, ALL_EQUAL, context)
-    views = given.encoder.views or _learnt_views(pile, examples, use, context)
+    views = given.encoder.joined_views or _learnt_views(pile, examples, use, context)
     parts = [own, *(view.vectors(pile) for view in views)]
     answers = _answers(teacher.classifier, own, pile)
     if len(chosen := torch.unique(answers.argmax(dim=1))) < 2:
@@ -75,7 +75,7 @@ def with_pile(
             teacher, f"the classifier gives all its texts the label {given.labels[int(chosen)]!r}", context
         )
     linear = _student(parts, answers, use.rounds)
-    encoder, vectors = own_encoder.with_views(views), torch.cat(parts, dim=1)
+    encoder, vectors = own_encoder.with_views((*own_encoder.views, *views)), torch.cat(parts, dim=1)
     head = Head(encoder.dim, len(given.labels))
     head.fit_scale(vectors)
     write_head(linear, head)
@@ -107,8 +107,8 @@ def _why_not(
     first = torch.from_numpy(examples.groups.first)
     if use.gate == "always" or len(first) < 2:
         return ""
-    encoder, some = given.encoder.with_views(()), pile[:PILE_TEXTS]
-    own = examples.frozen_vectors(given.encoder, progress=context.progress)[first, : encoder.own_dim]
+    encoder, some = given.encoder.alone(), pile[:PILE_TEXTS]
+    own = examples.frozen_vectors(given.encoder, progress=context.progress)[first, : encoder.dim]
     with context.progress.task("comparing the pile with the labelled texts", total=len(some), unit="texts") as task:
         others = torch.from_numpy(encoder.encode(some, after_batch=task.advance))
     if _are_equal(others):
@@ -140,7 +140,7 @@ def _learnt_views(
 @torch.inference_mode()
 def _answers(teacher: TextClassifier, own: Tensor, pile: Sequence[str]) -> Tensor:
     """Return the teacher's logits (P, K) of the pile, whose vectors `own` (P, D) are without the teacher's views."""
-    views = [view.vectors(pile) for view in teacher.encoder.views]
+    views = [view.vectors(pile) for view in teacher.encoder.joined_views]
     logits: Tensor = teacher.head(torch.cat([own, *views], dim=1).to(teacher.device))
     return logits.double().cpu()
 

@@ -1,12 +1,15 @@
-"""A classifier and the words as one linear head: the encoder gets a view whose columns are the words' logits."""
+"""The words in a classifier: alone, or beside an encoder that gets a view whose columns are the words' logits."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.models.views import View
+from nlptl.pretraining.views.view_encoder import view_encoder
 
 
 @torch.no_grad()
@@ -25,3 +28,11 @@ def with_words(classifier: TextClassifier, words: View, *, own_weight: float, wo
     head.trained = True
     encoder = classifier.encoder.with_views([*classifier.encoder.views, words])
     return TextClassifier(encoder, head.to(classifier.device), classifier.labels).eval()
+
+
+@torch.no_grad()
+def words_alone(words: View, texts: Sequence[str], labels: Sequence[str]) -> TextClassifier:
+    """Return the classifier whose logits are those of `words`. It knows the words of `texts`."""
+    head = Head(words.dim, len(labels), trained=True)
+    head.last_linear.weight.copy_(torch.eye(words.dim))
+    return TextClassifier(view_encoder([words], [texts]), head, labels).eval()

@@ -1,13 +1,15 @@
 """Linear classifier over n-grams of words and characters, with out-of-fold predictions and a penalty chosen by them.
 
 Few texts are fitted in the span of their rows by ridge regression, many by logistic regression on the sparse rows. Where
-both can be done they predict equally well; the first leaves every text out at no cost.
+both can be done they predict equally well on few labels; the first leaves every text out at no cost. Of 77 labels with 8 texts each
+ridge regression got 64.8 % right, logistic regression 67.9 %.
 Shapes: n texts, G distinct ones, T terms, R dimensions of the span, K labels.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from torch import Tensor
 from nlptl.evaluation.calibration import fit_temperature, log_losses
 from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.evaluation.held_out import folds
+from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_ridge
 from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, new_vectorizer
 from nlptl.models.views import View
@@ -28,7 +31,15 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-LENGTHS: tuple[tuple[NgramUnit, tuple[int, int]], ...] = (("words", (1, 2)), ("characters", (3, 5)))
+Lengths = tuple[tuple[NgramUnit, tuple[int, int]], ...]
+LENGTHS: Lengths = (("words", (1, 2)), ("characters", (3, 5)))
+LENGTHS_UNSPACED: Lengths = (("characters", (1, 3)),)
+"""N-grams of texts without spaces. Of Japanese sentences, with 64 a label, those of spaced texts got 72.1 % right, these 77.3 %."""
+UNSPACED = re.compile(  # Thai, Lao, Burmese, Khmer, kana and Chinese characters
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+LOOKED_AT = 1_000  # texts whose script is told
 MAX_TERMS = 200_000  # of each unit
 MAX_CHARACTERS_IN_PIECES = (
     2_000_000  # of all texts together, above which n-grams of characters cost more than they tell
@@ -55,8 +66,8 @@ def ngram_terms(texts: Sequence[str]) -> NgramTerms | None:
     """Return the n-grams of `texts`, their frequencies counted on them; None where there is no word."""
     enough = sum(map(len, texts)) <= MAX_CHARACTERS_IN_PIECES
     least = 2 if len(texts) >= MIN_TEXTS_TO_DROP_RARE else 1
-    parts = []
-    for unit, lengths in LENGTHS if enough else LENGTHS[:1]:
+    parts, spaced = [], LENGTHS if enough else LENGTHS[:1]
+    for unit, lengths in LENGTHS_UNSPACED if _are_unspaced(texts) else spaced:
         counter: Any = new_vectorizer(unit, lengths, min_df=least, max_features=MAX_TERMS)
         try:
             counter.fit(texts)
@@ -65,6 +76,27 @@ def ngram_terms(texts: Sequence[str]) -> NgramTerms | None:
         found = counter.get_feature_names_out().tolist()
         parts.append(Ngrams(unit, lengths, found, counter.idf_.astype(np.float32)))
     return NgramTerms(tuple(parts))
+
+
+def _are_unspaced(texts: Sequence[str]) -> bool:
+    """Say whether most characters of the first texts belong to scripts that put no space between words."""
+    some = "".join("".join(texts[:LOOKED_AT]).split())
+    return 2 * len(UNSPACED.findall(some)) > len(some)
+
+
+def words_of(
+    examples: LabelledExamples, *, seed: int, balanced: bool, most_in_span: int = MAX_TEXTS_IN_SPAN
+) -> WordExpert | None:
+    """Return a classifier by the words of the examples; None where there is no word in them."""
+    return fit_words(
+        examples.texts,
+        examples.label_ids,
+        examples.label_count,
+        groups=examples.groups,
+        seed=seed,
+        balanced=balanced,
+        most_in_span=most_in_span,
+    )
 
 
 def fit_words(
@@ -76,10 +108,11 @@ def fit_words(
     seed: int,
     terms: NgramTerms | None = None,
     balanced: bool = False,
+    most_in_span: int = MAX_TEXTS_IN_SPAN,
 ) -> WordExpert | None:
     """Return a classifier by words of `texts` with `label_ids` (n,); None where there is no word in them.
 
-    Copies (`groups`) are held out together. Up to `MAX_TEXTS_IN_SPAN` distinct texts are left out singly, more in folds.
+    Copies (`groups`) are held out together. Up to `most_in_span` distinct texts are left out singly, more in folds.
     Logits are divided by the temperature of the out-of-fold ones. `terms` are those of `texts` unless given.
     Under `balanced` each label weighs the same.
     """
@@ -87,10 +120,14 @@ def fit_words(
     if terms is None:
         return None
     rows = terms.weights(texts)
-    fit = _in_span if len(groups.first) <= MAX_TEXTS_IN_SPAN else _on_sparse_rows
+    fit = _in_span if len(groups.first) <= most_in_span else _on_sparse_rows
     table, bias, logits, how = fit(rows, label_ids, label_count, groups, seed, balanced)
     view = View(terms, torch.from_numpy(np.ascontiguousarray(table, np.float32)), -torch.from_numpy(bias).float())
-    return WordExpert(view, logits, f"Words and pairs of words, {rows.shape[1]:,} n-grams in all. {how}")
+    return WordExpert(view, logits, f"{_told(terms)}, {rows.shape[1]:,} n-grams in all. {how}")
+
+
+def _told(terms: NgramTerms) -> str:
+    return "Words and pairs of words" if terms.parts[0].unit == "words" else "Runs of 1 to 3 characters"
 
 
 def _in_span(

@@ -16,7 +16,7 @@ from nlptl.errors import DataError
 from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, joined_weights, new_vectorizer
 from nlptl.models.views import View
 from nlptl.pretraining.views.space import Space
-from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramView
+from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramSettings
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -28,7 +28,7 @@ SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the
 
 def learn_ngram_view(
     texts: Sequence[str],
-    settings: NgramView,
+    settings: NgramSettings,
     context: RunContext,
     *,
     length: float = 1.0,
@@ -59,13 +59,13 @@ def learn_ngram_view(
     return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), table, centre)
 
 
-def _units(settings: NgramView) -> list[tuple[NgramUnit, tuple[int, int]]]:
+def _units(settings: NgramSettings) -> list[tuple[NgramUnit, tuple[int, int]]]:
     units: dict[NgramUnit, list[int] | None] = {"words": settings.words, "characters": settings.characters}
     return [(unit, (lengths[0], lengths[1])) for unit, lengths in units.items() if lengths]
 
 
 def _counted(
-    texts: Sequence[str], unit: NgramUnit, lengths: tuple[int, int], settings: NgramView
+    texts: Sequence[str], unit: NgramUnit, lengths: tuple[int, int], settings: NgramSettings
 ) -> tuple[Ngrams, csr_matrix]:
     """Return the n-grams of texts and their weights there (P, T). Raises ValueError if there is none."""
     least = 2 if len(texts) >= COMMON_TEXTS else 1

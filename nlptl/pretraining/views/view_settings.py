@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -80,13 +80,11 @@ class WordVectorView(Config):
         return SECONDS_TO_COMPILE + words * (SECONDS_A_WORD_READ + epochs * SECONDS_A_WORD_LEARNT * self.dim / 100)
 
 
-class NgramView(Config):
-    """Word and character n-grams, weighted by tf-idf of the pile, in their leading directions there."""
+class NgramSettings(Config):
+    """Which n-grams of words and characters are counted, and how many of their leading directions are kept."""
 
-    view: Literal["ngrams"] = "ngrams"
-    """Name of this kind of view."""
     dim: int = Field(default=100, ge=1, le=4096)
-    """Width of the view: the leading directions of the pile. More keep rarer n-grams, and cost time."""
+    """Width of the vectors: the leading directions of the pile. More keep rarer n-grams, and cost time."""
     words: Lengths | None = Field(default=[1, 2])
     """Least and most words of an n-gram. More tell "not good" from "good", and are rarer. null leaves words out."""
     characters: Lengths | None = Field(default=[3, 5])
@@ -95,7 +93,7 @@ class NgramView(Config):
     """Maximum number of n-grams of words, and as many of characters; the most frequent ones are kept."""
 
     @model_validator(mode="after")
-    def _lengths_in_order(self) -> NgramView:
+    def _lengths_in_order(self) -> Self:
         if self.words is None and self.characters is None:
             raise ValueError("found neither words nor characters; expected one of them. Set words: [1, 2]")
         for name in ("words", "characters"):
@@ -103,6 +101,13 @@ class NgramView(Config):
             if found is not None and found[0] > found[1]:
                 raise ValueError(f"found {name}: {found}; expected the least length before the most. Swap them")
         return self
+
+
+class NgramView(NgramSettings):
+    """Word and character n-grams, weighted by tf-idf of the pile, in their leading directions there."""
+
+    view: Literal["ngrams"] = "ngrams"
+    """Name of this kind of view."""
 
     def learn(
         self,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEARNT: tuple[Part, ...] = ("unlabelled", "source", "labelled", "validation")  # parts that an arm may learn from
 PARTS: tuple[Part, ...] = (*LEARNT, "label_names")
-SHARED = ("seed", "compare", "data.test")  # settings that no arm may change
+SHARED = ("seed", "compare", "data.test", "data.hold_out")  # settings that no arm may change
 SHARED_WHEN_REDRAWN = ("data.labelled", "data.shots", "data.validation")
 
 

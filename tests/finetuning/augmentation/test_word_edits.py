@@ -18,7 +18,7 @@ from nlptl.finetuning.augmentation.word_edits import (
     replace_words,
     swap_words,
 )
-from nlptl.finetuning.augmentation.words import SplitText
+from nlptl.models.words import SplitText
 from tests.finetuning.augmentation.neighbours import Neighbours
 
 TEXT = " ".join(f"w{letter}" for letter in "abcdefghijklmnopqrst")

@@ -24,7 +24,7 @@ def task_of(pile: int, *, views: tuple[Any, ...] = ()) -> SelectionTask:
     """Return a task over an encoder with such views."""
     texts = [f"text {number}" for number in range(pile)]
     data = TextData(labelled=(["good", "bad"], ["1", "0"]), unlabelled=texts)
-    given: Any = SimpleNamespace(encoder=SimpleNamespace(views=views))
+    given: Any = SimpleNamespace(encoder=SimpleNamespace(joined_views=views))
     speed: Any = None
     return SelectionTask(given, LabelledExamples.of(data, ["0", "1"]), RunContext(seed=3, device="cpu"), speed)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlptl.finetuning.augmentation.words import SplitText, core, is_letters, is_protected
+from nlptl.models.words import SplitText, core, is_letters, is_protected
 
 
 @given(st.text())

@@ -1,0 +1,8 @@
+"""Texts and labels found in files that nobody has described: which columns hold them, and the settings that read them."""
+
+from __future__ import annotations
+
+from nlptl.data.discovery.column_choice import Choose, Question
+from nlptl.data.discovery.found_settings import Discovery, discover
+
+__all__ = ["Choose", "Discovery", "Question", "discover"]

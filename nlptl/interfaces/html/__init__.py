@@ -1,0 +1,1 @@
+"""Pages of HTML; `run_report.write_report` writes that of a run."""

@@ -1,0 +1,1 @@
+"""What the words of a text contribute to the logits of a classifier."""

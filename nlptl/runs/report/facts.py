@@ -1,0 +1,226 @@
+"""RunReport: what a report shows of a run. It holds facts; how they look is settled elsewhere.
+
+Shapes: N judged texts, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nlptl.evaluation.intervals import Estimate, Interval
+from nlptl.evaluation.scores import Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Texts whose label was predicted while the classifier did not know it."""
+
+    how: str  # such as "200 held-out reviews, which the classifier did not learn from"
+    name: str  # file or name of the texts
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]  # (N, K)
+    names: tuple[str, ...]  # the K labels, in the order of the columns
+    places: tuple[str, ...]  # of each text, such as "test.csv, row 3"
+    by: str = ""  # command that scores the classifier on these texts; empty where the texts were held out in turn
+
+    @property
+    def predicted(self) -> list[str]:
+        """Most probable label of each text."""
+        return [self.names[place] for place in self.probabilities.argmax(axis=1).tolist()]
+
+    @property
+    def confidences(self) -> npt.NDArray[np.float64]:
+        """Probability (N,) of the predicted label."""
+        found: npt.NDArray[np.float64] = self.probabilities.max(axis=1)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """Accuracy by which a classifier is judged, and the bar of guessing."""
+
+    accuracy: Estimate
+    texts: int
+    on: str  # which texts, such as "test.csv, 40 texts that it did not learn from"
+    guess: str = ""  # most frequent label of the examples; empty if not known
+    guessing: float | None = None  # accuracy of always answering it
+
+
+@dataclasses.dataclass(frozen=True)
+class Rival:
+    """One way to a classifier, beside others on the same texts."""
+
+    name: str
+    accuracy: Estimate
+    is_this: bool = False  # whether the report is about it
+    macro_f1: Estimate | None = None
+    difference: Estimate | None = None  # of its accuracy from that of `Standing.reference`
+    seconds: float | None = None
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """A classifier beside other ways, and what that shows."""
+
+    rivals: tuple[Rival, ...]
+    reference: str  # name of the rival from which the differences are counted; empty without differences
+    on: str  # the texts, and how often
+    sentences: tuple[str, ...]  # what it shows
+    simple: str = ""  # name of the rival that stands for the simple way; empty without one
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityBin:
+    """Judged texts whose prediction has a probability between two bounds."""
+
+    low: float
+    high: float
+    texts: int
+    confidence: float  # mean probability of the predicted label
+    right: Interval  # share of right predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class WordWeight:
+    """Part of a text, and by how much it raises the logit of the predicted label above that of the true one."""
+
+    start: int
+    end: int
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """Judged text with a wrong prediction."""
+
+    text: int  # its place among the judged texts
+    words: tuple[WordWeight, ...]  # empty where no explanation is known
+    how: str = ""  # by which method the weights were found
+
+
+@dataclasses.dataclass(frozen=True)
+class MapPoint:
+    """Text on the map of sentence vectors."""
+
+    x: float  # 0 to 1, as `y`
+    y: float
+    text: str
+    label: str
+    place: str
+    part: str  # "labelled" or "judged"
+    predicted: str = ""  # empty for a text that was learnt from
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingMap:
+    """Sentence vectors of texts in two dimensions."""
+
+    points: tuple[MapPoint, ...]
+    texts: int  # of which the points are a sample
+    how: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCurve:
+    """Loss of one training by epoch."""
+
+    stage: str
+    name: str  # of the training within its stage; may be empty
+    epochs: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class StageFacts:
+    """What one stage cost, chose and found."""
+
+    folder: str
+    seconds: float
+    trainable_parameters: int
+    total_parameters: int
+    device: str
+    seed: int | None
+    settings: str  # in the spelling of YAML
+    sentences: tuple[str, ...]
+    flops: float | None
+    weight_change: Mapping[str, float]  # |W - W0| / |W0| by layer, lowest first
+    identity: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What the classifier was made of."""
+
+    weights: str  # name or path; empty where none were loaded
+    revision: str
+    licence: str
+    versions: Mapping[str, str]
+    seed: int | None
+    device: str
+    identity: str
+    pipeline: str  # its settings, as YAML
+
+
+@dataclasses.dataclass(frozen=True)
+class PartFacts:
+    """Profile of one part of the data."""
+
+    name: str
+    source: str
+    rows_read: int
+    rows_used: int
+    labels: Mapping[str, int]  # rows used of each label; empty without labels
+    lengths: tuple[
+        int, ...
+    ]  # characters of a text at the quantiles 0, .25, .5, .75, .95 and 1; empty if not read again
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """Profile of the data."""
+
+    parts: tuple[PartFacts, ...]
+    sentences: tuple[str, ...]  # what a person should know of the data
+    warnings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """Next step: a sentence, and the command that takes it."""
+
+    sentence: str
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunReport:
+    """All facts of a run's report. A part that is not known is None or empty."""
+
+    run: Path
+    name: str
+    verdict: str
+    proof: str  # what shows the verdict, in a sentence or two
+    labels: tuple[str, ...]  # of the classifier; empty for an encoder
+    judged: Judged | None
+    evaluation: Evaluation | None
+    headline: Headline | None
+    standing: Standing | None
+    reliability: tuple[ReliabilityBin, ...]
+    mistakes: tuple[Mistake, ...]
+    map: EmbeddingMap | None
+    curves: tuple[LossCurve, ...]
+    stages: tuple[StageFacts, ...]
+    data: DataFacts
+    provenance: Provenance
+    advice: tuple[Advice, ...]
+    commands: Mapping[str, str]  # by section: the command that makes its figures again
+    remarks: tuple[str, ...]  # what the report could not show, and why
+    price_per_hour: float | None = None

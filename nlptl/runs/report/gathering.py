@@ -1,0 +1,187 @@
+"""Facts of a run, gathered from its folder; its texts are read again and predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlptl.artifact import RUN_SETTINGS, Manifest, is_run, read_manifest
+from nlptl.config import dump_yaml, load_yaml
+from nlptl.context import RunContext
+from nlptl.errors import ArtifactError
+from nlptl.evaluation.scores import Evaluation, load_classifier
+from nlptl.progress import Progress
+from nlptl.runs.folder import RUN, stage_folders
+from nlptl.runs.report.data_facts import data_facts, read_data_report
+from nlptl.runs.report.embedding_map import embedding_map
+from nlptl.runs.report.facts import EmbeddingMap, Headline, Judged, Mistake, RunReport, Standing
+from nlptl.runs.report.judging import explained_mistakes, judged_on, read_held_out, reliability_of, scores_of
+from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
+from nlptl.runs.report.texts import RunTexts, TestTexts, read_texts, told_path
+from nlptl.runs.report.training import loss_curves, provenance, stage_facts
+from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
+from nlptl.runs.runner import read_scores
+from nlptl.runs.start.outcome import StartOutcome
+
+if TYPE_CHECKING:
+    from nlptl.data import DataReport
+    from nlptl.models.classifier import TextClassifier
+
+
+HELD_OUT = "held_out.jsonl"  # predictions of a start, beside its run
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judgement:
+    """What is known of a classifier's predictions: of each text, or their scores alone."""
+
+    judged: Judged | None = None
+    evaluation: Evaluation | None = None
+    headline: Headline | None = None
+    standing: Standing | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def gather(run: Path, *, price_per_hour: float | None = None, context: RunContext | None = None) -> RunReport:
+    """Return the facts of a run for its report. Raises ArtifactError for a folder that is no finished run."""
+    context = context or RunContext()
+    _check_is_run(run)
+    folders = stage_folders(run)
+    manifests = [read_manifest(folder) for folder in folders]
+    texts = read_texts(run, progress=context.progress)
+    classifier = _classifier(run, manifests[-1], context)
+    outcome = started_by(run)
+    found = _judgement_of_start(run, outcome) if outcome is not None and classifier is not None else None
+    found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
+    report = read_data_report(run)
+    own_test = next((test.table for test in texts.tests if test.is_own), None)
+    learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
+    return RunReport(
+        run=run,
+        name=_name(run, outcome),
+        verdict=verdict_of(found.headline, found.standing, texts_learnt=learnt),
+        proof=proof_of(found.headline),
+        labels=() if classifier is None else classifier.labels,
+        judged=found.judged,
+        evaluation=found.evaluation,
+        headline=found.headline,
+        standing=found.standing,
+        reliability=() if found.judged is None else reliability_of(found.judged),
+        mistakes=_mistakes(classifier, found.judged, context.progress),
+        map=_map(classifier, found.judged, texts, context.progress),
+        curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
+        stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
+        data=data_facts(report, {"labelled": texts.labelled, "test": own_test}, outcome),
+        provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
+        advice=advice_of(
+            run, found.evaluation, examples=_examples(report), is_classifier=classifier is not None, beside=run.parent
+        ),
+        commands=_commands(run, found.judged),
+        remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
+        price_per_hour=price_per_hour,
+    )
+
+
+def started_by(run: Path) -> StartOutcome | None:
+    """Return the outcome of the `nlptl start` that made a run; None for a run of its own."""
+    whole = run.resolve()
+    return StartOutcome.read(whole.parent) if whole.name == RUN else None
+
+
+def _check_is_run(run: Path) -> None:
+    if not is_run(run):
+        raise ArtifactError(
+            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. "
+            "Give the folder that `nlptl run` wrote."
+        )
+
+
+def _name(run: Path, outcome: StartOutcome | None) -> str:
+    whole = run.resolve()
+    return whole.name if outcome is None else whole.parent.name
+
+
+def _classifier(run: Path, last: Manifest, context: RunContext) -> TextClassifier | None:
+    """Load the classifier of a run; None for an encoder, or a head that was never trained."""
+    if last.kind != "classifier":
+        return None
+    found = load_classifier(run, context)
+    return None if found.head.is_fresh else found
+
+
+def _judgement_of_start(run: Path, outcome: StartOutcome) -> _Judgement | None:
+    """Return what a start has judged. None where its predictions are missing."""
+    path = run.resolve().parent / HELD_OUT
+    if not path.is_file():
+        return None
+    judged = read_held_out(path, how=outcome.judged_how)
+    if not judged.texts:
+        return None
+    return _Judgement(judged, scores_of(judged, None), headline_of_start(outcome), standing_of_start(outcome))
+
+
+def _judgement(
+    run: Path, last: Manifest, classifier: TextClassifier | None, texts: RunTexts, progress: Progress
+) -> _Judgement:
+    """Predict the largest test. Where no test can be read again, return the scores that the run has written."""
+    if classifier is None:
+        return _Judgement()
+    scores = read_scores(run)
+    scores = scores if scores is not None and scores.identity == last.identity else None
+    judged, evaluation, on = None, None if scores is None else scores.evaluation, "the test texts of the run"
+    for test in sorted(texts.tests, key=lambda one: -len(one.table)):
+        if test.is_own and scores is not None and scores.test != test.table.digest:
+            continue  # other texts than those that the run was scored on
+        with progress.task("predicting the test texts", total=len(test.table), unit="texts") as task:
+            judged = judged_on(classifier, test, command=_scoring(run, test), after_batch=task.advance)
+        if judged is not None:
+            on = f"{test.name}: {len(test.table):,} texts that it did not learn from"
+            if not test.is_own or evaluation is None:
+                evaluation = scores_of(judged, classifier)
+            break
+    headline = None if evaluation is None else headline_of(evaluation, on)
+    standing, remark = standing_of(run, headline, evaluation)
+    return _Judgement(judged, evaluation, headline, standing, (remark,))
+
+
+def _mistakes(classifier: TextClassifier | None, judged: Judged | None, progress: Progress) -> tuple[Mistake, ...]:
+    if judged is None:
+        return ()
+    with progress.task("explaining the surest mistakes", total=None, unit="texts") as task:
+        return explained_mistakes(judged, classifier, after_batch=task.advance)
+
+
+def _map(
+    classifier: TextClassifier | None, judged: Judged | None, texts: RunTexts, progress: Progress
+) -> EmbeddingMap | None:
+    if classifier is None:
+        return None
+    with progress.task("drawing the map of texts", total=None, unit="texts"):
+        return embedding_map(classifier.encoder, judged, texts.labelled)
+
+
+def _examples(report: DataReport | None) -> dict[str, int]:
+    part = None if report is None else report.parts.get("labelled")
+    return {} if part is None else dict(part.labels or {})
+
+
+def _scoring(run: Path, test: TestTexts) -> str:
+    """Return the command that scores a run on a test."""
+    folder = shlex.quote(told_path(run))
+    return f"nlptl show --all {folder}" if test.options is None else f"nlptl evaluate {folder} {test.options}"
+
+
+def _commands(run: Path, judged: Judged | None) -> dict[str, str]:
+    """Return the command that makes the figures of each section again."""
+    folder = shlex.quote(told_path(run))
+    settings = shlex.quote(told_path(run / RUN_SETTINGS))
+    scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
+    show, again = f"nlptl show --all {folder}", f"nlptl run {settings} --out {folder}"
+    sections = {
+        "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
+        "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
+        "cost": show, "provenance": again,
+    }  # fmt: skip
+    return sections

@@ -1,0 +1,92 @@
+"""Standing of a classifier beside other ways on the same texts: arms of a comparison, or the most frequent label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlptl.artifact import RUN_SETTINGS
+from nlptl.config import load_yaml
+from nlptl.errors import ArtifactError
+from nlptl.evaluation.intervals import Estimate
+from nlptl.runs.report.facts import Headline, Rival, Standing
+from nlptl.runs.start.outcome import StartOutcome
+from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
+
+if TYPE_CHECKING:
+    from nlptl.evaluation.scores import Evaluation
+
+MOST_FREQUENT = "most frequent label"
+NOTHING_ELSE = "No other way was measured in this run."
+
+
+def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | None) -> tuple[Standing | None, str]:
+    """Return the standing of a run's classifier, and a remark where its comparison cannot be read."""
+    try:
+        compared = read_comparison(run)
+    except ArtifactError as error:
+        return _alone(headline, evaluation), str(error)
+    return (_alone(headline, evaluation) if compared is None else _of_comparison(compared, _unchanged_arm(run))), ""
+
+
+def standing_of_start(outcome: StartOutcome) -> Standing:
+    """Return the candidates of a start side by side. The simplest that may be chosen stands for the simple way."""
+    rivals = [
+        Rival(
+            one.name, one.accuracy, is_this=one.chosen, macro_f1=one.macro_f1, difference=one.difference, seconds=one.seconds,
+            note=one.note,
+        )
+        for one in outcome.candidates
+        if not one.note.startswith("not tried")
+    ]  # fmt: skip
+    simple = next((one.name for one in rivals if one.name != MOST_FREQUENT), "")
+    told = (outcome.verdict, outcome.pile, outcome.since_last)
+    return Standing(tuple(rivals), outcome.chosen.name, outcome.judged_how, tuple(filter(None, told)), simple)
+
+
+def headline_of_start(outcome: StartOutcome) -> Headline:
+    """Return the accuracy of the chosen candidate, beside the bar of guessing."""
+    bar = next((one for one in outcome.candidates if one.name == MOST_FREQUENT), None)
+    guessing = None if bar is None else bar.accuracy.value
+    return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, "the most frequent label", guessing)
+
+
+def headline_of(evaluation: Evaluation, on: str) -> Headline:
+    """Return the accuracy of an evaluation, beside the bar of guessing."""
+    bar = evaluation.most_frequent
+    if bar is None:
+        return Headline(evaluation.accuracy, evaluation.rows, on)
+    return Headline(evaluation.accuracy, evaluation.rows, on, bar.label, bar.accuracy.value)
+
+
+def _alone(headline: Headline | None, evaluation: Evaluation | None) -> Standing | None:
+    """Return the classifier beside the most frequent label."""
+    if headline is None or evaluation is None:
+        return None
+    rivals = [Rival("this classifier", evaluation.accuracy, is_this=True, macro_f1=evaluation.macro_f1)]
+    if evaluation.most_frequent is not None:
+        rivals.append(Rival(MOST_FREQUENT, evaluation.most_frequent.accuracy, note=evaluation.most_frequent.label))
+    return Standing(tuple(rivals), "", headline.on, (NOTHING_ELSE,))
+
+
+def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
+    """Return the arms on the largest test that all seeds share. The first stands for the simple way."""
+    found = max((one for one in compared.results if not one.redrawn), key=lambda one: one.texts)
+    differences = [None, *(one.difference for one in found.differences)]
+    rivals = [
+        Rival(name, accuracy, is_this=name == this, difference=difference)
+        for name, accuracy, difference in zip(compared.arms, found.accuracies, differences, strict=True)
+    ]
+    if found.most_frequent is not None:
+        rivals.append(Rival(MOST_FREQUENT, Estimate(found.most_frequent, None, None)))
+    on = f"{found.test}: {found.texts} texts, each way trained {found.seeds} times"
+    simple = compared.arms[0] if this is not None else ""
+    return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple)
+
+
+def _unchanged_arm(run: Path) -> str | None:
+    """Return the name of the arm that is the run's own chain, which changes nothing."""
+    settings = load_yaml(run / RUN_SETTINGS)
+    compare = settings.get("compare") if isinstance(settings, dict) else None
+    arms = compare.get("arms") if isinstance(compare, dict) else None
+    return next((name for name, changes in arms.items() if changes == {}), None) if isinstance(arms, dict) else None

@@ -1,0 +1,268 @@
+"""Fits of candidates to the splits of a judging, each kept as a line of judged.jsonl as soon as it is there.
+
+Candidates share encoders, and all folds share the vectors of an encoder that does not learn. Shapes: J judged rows, K labels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.artifact import digest_of
+from nlptl.config import Config
+from nlptl.context import Record, RunContext
+from nlptl.data import LabelNames, TextData, TextTable
+from nlptl.data.label_sentences import spoken
+from nlptl.disk.drafts import append_lines, write_text_atomically
+from nlptl.errors import ConfigError
+from nlptl.results import read_result_line, result_line
+from nlptl.runs.chain import ExternalDigests
+from nlptl.runs.start.candidates import CandidateChain, chain_of
+from nlptl.runs.start.judging import Judging
+from nlptl.stages.finetune import FineTune
+
+if TYPE_CHECKING:
+    from nlptl.finetuning.examples import LabelledExamples
+    from nlptl.models.classifier import TextClassifier
+
+ROWS = "judged.jsonl"
+PILE_OF_ENCODERS, PILE_OF_FITS = 20_000, 1_000  # texts that judged fits learn from, drawn from larger piles
+DIGITS = 6  # of probabilities in the file
+
+Floats = NDArray[np.float64]
+
+
+BEFORE = -1  # split of the row that holds what an earlier call's classifier says of the judged texts
+
+
+class FitRow(Config):
+    """A row of judged.jsonl: what one fit predicts for its held-out texts."""
+
+    candidate: str  # kind
+    split: int
+    identity: str
+    seconds: float  # of one training; of answers: how many labelled texts are new
+    probabilities: list[list[float]]  # a list a held-out row, in the order of the labels
+
+    def predictions(self) -> Floats:
+        """Return the probabilities as an array."""
+        return np.asarray(self.probabilities, dtype=np.float64)
+
+
+@dataclasses.dataclass
+class SharedEncoder:
+    """Classifier with a fresh head over an encoder that candidates share, and vectors that folds share."""
+
+    given: TextClassifier
+    examples: LabelledExamples
+    seconds: float  # that making it took
+    judged: Floats | None = None  # vectors of the judged texts
+
+
+class Fits:
+    """Fits of one start: made once, read back after a kill, and dropped when the data or the settings change."""
+
+    def __init__(self, data: TextData, judging: Judging, path: Path, context: RunContext) -> None:
+        self.data, self.judging, self.labels = data, judging, data.label_set.names
+        self._path, self._context, self._digests = path, context, ExternalDigests()
+        self._encoders: dict[str, SharedEncoder] = {}
+        self._rows = _read(path)
+        self._used: list[FitRow] = []
+
+    def known(self, candidate: CandidateChain, split: int) -> FitRow | None:
+        """Return a fit that is kept from an earlier call."""
+        identity = self._identity(candidate, split)
+        return next((row for row in self._rows if (row.identity, row.split) == (identity, split)), None)
+
+    def fit(self, candidate: CandidateChain, split: int) -> FitRow:
+        """Return the fit of a candidate to a split, made or kept."""
+        row = self.known(candidate, split)
+        if row is None:
+            encoding = self.shared(candidate).seconds if candidate.stages else 0.0
+            begin = time.monotonic()
+            found = self._predicted(candidate, split)
+            row = self.add(candidate, split, found, encoding + time.monotonic() - begin)
+        self._used.append(row)
+        return row
+
+    def fit_by(self, candidate: CandidateChain, split: int, train: Callable[[], TextClassifier]) -> FitRow:
+        """Return the fit of a candidate to a split, kept or by `train`, which learns what the split does."""
+        row = self.known(candidate, split)
+        if row is None:
+            begin = time.monotonic()
+            classifier = train()
+            seconds = time.monotonic() - begin
+            texts = self.judging.table.select(self.judging.splits[split].judged).texts()
+            with self._context.progress.task("scoring the test texts", total=len(texts), unit="texts") as task:
+                row = self.add(candidate, split, classifier.probabilities(texts, after_batch=task.advance), seconds)
+        self._used.append(row)
+        return row
+
+    def add(self, candidate: CandidateChain, split: int, probabilities: Floats, seconds: float) -> FitRow:
+        """Keep what a fit has predicted."""
+        row = FitRow(
+            candidate=candidate.kind, split=split, identity=self._identity(candidate, split), seconds=round(seconds, 3),
+            probabilities=np.round(probabilities, DIGITS).tolist(),
+        )  # fmt: skip
+        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        self._rows.append(row)
+        return row
+
+    def kept_answers(self) -> tuple[int, Floats] | None:
+        """Return what an earlier call's classifier said of these judged texts, and how many labelled texts were new to it."""
+        identity = self._identity_of_answers()
+        for row in self._rows:
+            if row.split == BEFORE and row.identity == identity:
+                self._used.append(row)
+                found = np.array([one or [math.nan] * len(self.labels) for one in row.probabilities])
+                return int(row.seconds), found.reshape(len(row.probabilities), len(self.labels))
+        return None
+
+    def keep_answers(self, new_labels: int, probabilities: Floats) -> None:
+        """Keep what an earlier call's classifier says (J, K), NaN where it has learnt a text."""
+        known = ~np.isnan(probabilities).any(axis=1)
+        lists = [
+            row if is_known else [] for row, is_known in zip(probabilities.round(DIGITS).tolist(), known, strict=True)
+        ]
+        row = FitRow(
+            candidate="before",
+            split=BEFORE,
+            identity=self._identity_of_answers(),
+            seconds=new_labels,
+            probabilities=lists,
+        )
+        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        self._used.append(row)
+
+    def _identity_of_answers(self) -> str:
+        assert self.data.labelled is not None
+        return digest_of([self.data.labelled.digest, self.judging.table.digest, self.labels])
+
+    def drop_others(self) -> None:
+        """Remove the rows that were not used, those of earlier data, from the file."""
+        write_text_atomically(self._path, "".join(result_line(row.model_dump()) + "\n" for row in self._used))
+
+    def shared(self, candidate: CandidateChain) -> SharedEncoder:
+        """Return the candidate's encoder under a fresh head, made once for all candidates and folds."""
+        key = candidate.encoder_key
+        if key not in self._encoders:
+            self._encoders[key] = self._made(candidate)
+        return self._encoders[key]
+
+    def _predicted(self, candidate: CandidateChain, split: int) -> Floats:
+        if candidate.kind == "most frequent":
+            return self._shares(split)
+        shared, part = self.shared(candidate), self.judging.splits[split]
+        update = candidate.stages[-1]
+        assert isinstance(update, FineTune)
+        context = RunContext(seed=self._context.seed, device=self._context.device)
+        classifier = update.learn(shared.given, self._examples(candidate, shared, split), context)
+        if classifier.encoder is not shared.given.encoder:
+            texts = self.judging.table.select(part.judged).texts()
+            return classifier.probabilities(texts)
+        return _by_head(classifier, self._judged_vectors(shared)[part.judged])
+
+    def _shares(self, split: int) -> Floats:
+        """Return the shares of the labels among the texts learnt, for every judged row."""
+        assert self.data.labelled is not None
+        part = self.judging.splits[split]
+        learnt = self.data.label_set.ids(self.data.labelled.select(part.training).labels())
+        shares = np.bincount(learnt, minlength=len(self.labels)) / len(learnt)
+        return np.tile(shares, (len(part.judged), 1))
+
+    def _examples(self, candidate: CandidateChain, shared: SharedEncoder, split: int) -> LabelledExamples:
+        from nlptl.finetuning.examples import LabelledExamples
+
+        if candidate.kind == "names":
+            names = LabelNames(tuple((label, spoken(label) or label) for label in sorted(self.labels)))
+            return LabelledExamples.of(TextData(label_names=names), self.labels)
+        if candidate.kind in ("head", "auto", "auto without the pile", "word vectors"):
+            shared.examples.frozen_vectors(shared.given.encoder, progress=self._context.progress)
+        some = shared.examples.select(self.judging.splits[split].training.tolist())
+        return dataclasses.replace(some, unlabelled=_drawn(self.data.unlabelled, PILE_OF_FITS, self._context.seed))
+
+    def _judged_vectors(self, shared: SharedEncoder) -> Floats:
+        """Return the vectors of all judged texts, each encoded once."""
+        if shared.judged is None:
+            if self.judging.by == "cross-validation" and shared.examples.knows_vectors(shared.given.encoder):
+                shared.judged = shared.examples.frozen_vectors(shared.given.encoder).numpy()
+            else:
+                texts = self.judging.table.texts()
+                with self._context.progress.task("encoding the judged texts", total=len(texts), unit="texts") as task:
+                    shared.judged = shared.given.encoder.encode(texts, after_batch=task.advance)
+        return shared.judged
+
+    def _made(self, candidate: CandidateChain) -> SharedEncoder:
+        from nlptl.finetuning.examples import LabelledExamples
+
+        begin = time.monotonic()
+        pile = _drawn(self.data.unlabelled, PILE_OF_ENCODERS, self._context.seed)
+        data = TextData(labelled=self.data.labelled, unlabelled=pile)
+        artifact: Any = None
+        context = dataclasses.replace(self._context, record=Record(), checkpoint_folder=None)
+        for stage in candidate.stages[:-1]:
+            artifact = stage.run(artifact, data=data, context=context)
+        if artifact.encoder.token_model.kind == "transformer":
+            artifact = artifact.to(context.torch_device())
+        return SharedEncoder(artifact, LabelledExamples.of(data, artifact.labels), time.monotonic() - begin)
+
+    def _identity(self, candidate: CandidateChain, split: int) -> str:
+        """Return a digest of all that shapes a fit."""
+        part, labelled = self.judging.splits[split], self.data.labelled
+        assert labelled is not None
+        judged = digest_of([self.judging.table.digest, part.judged.tolist(), part.training.tolist()])
+        stages: list[str] = []
+        if candidate.stages:
+            chain = chain_of(candidate.stages, seed=self._context.seed)
+            stages = [one.own for one in chain.identities(self.data, self._digests)]
+        return digest_of([candidate.kind, labelled.digest, judged, self.labels, stages[-1:]])
+
+
+def _drawn(pile: TextTable | None, count: int, seed: int) -> TextTable | None:
+    """Return at most `count` texts of a pile, drawn at random, in its order."""
+    if pile is None or len(pile) <= count:
+        return pile
+    return pile.select(np.sort(np.random.default_rng(seed).permutation(len(pile))[:count]))
+
+
+def _by_head(classifier: TextClassifier, vectors: Floats) -> Floats:
+    """Return the probabilities that the classifier's head gives vectors (J, D)."""
+    import torch
+
+    from nlptl.models.at_rest import at_rest
+
+    head = at_rest(classifier.head)
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(vectors).to(head.centre.device))
+    return np.asarray(torch.softmax(logits.double(), dim=1).cpu().numpy())
+
+
+def _read(path: Path) -> list[FitRow]:
+    """Return the whole rows of the file. A line that a kill has cut off is dropped."""
+    rows: list[FitRow] = []
+    if not path.is_file():
+        return rows
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        with contextlib.suppress(ConfigError):
+            if line and (found := read_result_line(line)) is not None:
+                rows.append(FitRow.model_validate(found))
+    write_text_atomically(path, "".join(result_line(row.model_dump()) + "\n" for row in rows))
+    return rows
+
+
+def held_out_probabilities(rows: Sequence[FitRow], judging: Judging, *, label_count: int) -> tuple[Floats, Floats]:
+    """Return the mean probabilities (J, K) of each judged row over the repeats, and how many fits (J,) held it out."""
+    sums, counts = np.zeros((len(judging.table), label_count)), np.zeros(len(judging.table))
+    for row in rows:
+        judged = judging.splits[row.split].judged
+        sums[judged] += row.predictions()
+        counts[judged] += 1
+    return sums / np.maximum(counts, 1)[:, None], counts
