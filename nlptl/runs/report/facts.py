@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,12 @@ class Judged:
     places: tuple[str, ...]  # of each text, such as "test.csv, row 3"
     by: str = ""  # command that scores the classifier on these texts; empty where the texts were held out in turn
 
-    @property
+    @cached_property
     def predicted(self) -> list[str]:
         """Most probable label of each text."""
         return [self.names[place] for place in self.probabilities.argmax(axis=1).tolist()]
 
-    @property
+    @cached_property
     def confidences(self) -> npt.NDArray[np.float64]:
         """Probability (N,) of the predicted label."""
         found: npt.NDArray[np.float64] = self.probabilities.max(axis=1)

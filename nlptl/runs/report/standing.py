@@ -44,11 +44,13 @@ def standing_of_start(outcome: StartOutcome) -> Standing:
     return Standing(tuple(rivals), outcome.chosen.name, outcome.judged_how, tuple(filter(None, told)), simple)
 
 
-def headline_of_start(outcome: StartOutcome) -> Headline:
+def headline_of_start(outcome: StartOutcome, evaluation: Evaluation) -> Headline:
     """Return the accuracy of the chosen candidate, beside the bar of guessing."""
     bar = next((one for one in outcome.candidates if one.name == MOST_FREQUENT), None)
-    guessing = None if bar is None else bar.accuracy.value
-    return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, "the most frequent label", guessing)
+    if bar is None or evaluation.most_frequent is None:
+        return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how)
+    guess = evaluation.most_frequent.label
+    return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, guess, bar.accuracy.value)
 
 
 def headline_of(evaluation: Evaluation, on: str) -> Headline:

@@ -29,12 +29,11 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
     found: dict[str, list[str]] = {"better than": [], NOT_SHOWN: [], "worse than": []}
     simple = simplest(standing)
     if simple is not None and standing is not None and not simple.is_this:
-        found[_way(advantage(simple, standing))].append(_told(f"“{cut(simple.name)}”", simple.accuracy.value))
+        found[_way(advantage(simple, standing))].append(_told(f"“{brief(simple.name)}”", simple.accuracy.value))
     if headline.guessing is not None:
         low = headline.accuracy.low
         way = "better than" if low is not None and low > headline.guessing else NOT_SHOWN
-        name = headline.guess if headline.guess.startswith("the ") else f"“{cut(headline.guess)}”"
-        found[way].append(_told(f"always answering {name}", headline.guessing))
+        found[way].append(_told(f"always answering “{cut(headline.guess)}”", headline.guessing))
     told = [f"{way} {' and '.join(names)}" for way, names in found.items() if names]
     share = headline.accuracy.value
     sentence = f"It labels {'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts correctly"
@@ -59,6 +58,11 @@ def simplest(standing: Standing | None) -> Rival | None:
     return None if standing is None else next((one for one in standing.rivals if one.name == standing.simple), None)
 
 
+def brief(name: str) -> str:
+    """Return the name of a way without what it says in brackets, as a sentence names it."""
+    return cut(name.partition(" (")[0])
+
+
 def advantage(simple: Rival, standing: Standing) -> Estimate | None:
     """Return how much more accurate this classifier is than the simple way, as far as both were measured in pairs."""
     this = next((one for one in standing.rivals if one.is_this), None)
@@ -72,20 +76,21 @@ def advantage(simple: Rival, standing: Standing) -> Estimate | None:
 
 
 def advice_of(
-    run: Path, evaluation: Evaluation | None, *, examples: Mapping[str, int], is_classifier: bool, beside: Path
+    run: Path, evaluation: Evaluation | None, *, examples: Mapping[str, int], is_classifier: bool
 ) -> tuple[Advice, ...]:
     """Return the next steps, the most useful first.
 
-    `examples` are the labelled rows of each label. In the folder `beside`, lists for labelling may stand.
+    `run` is the folder that a person names; lists for labelling may stand in it. `examples` are the labelled rows of each
+    label.
     """
     if not is_classifier:
         return ()
     folder = shlex.quote(told_path(run))
     found = [
-        Advice(f"{told}.", told_path(beside / name))
+        Advice(f"{told}.", told_path(run / name))
         for name, told in (("label-next.csv", "Label these texts next: they teach the classifier most"),
                            ("suspects.csv", "Check these labels, which the classifier contradicts most"))
-        if (beside / name).is_file()
+        if (run / name).is_file()
     ]  # fmt: skip
     if evaluation is None:
         found.append(Advice("Judge it on labelled texts that it has not seen.", f"nlptl evaluate {folder} --test FILE"))
