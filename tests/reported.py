@@ -31,6 +31,23 @@ from nlptl.runs.report.standing import headline_of, standing_of
 from nlptl.runs.report.verdict import proof_of, verdict_of
 from tests.conftest import small_reviews
 
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "\x1b[31mred\x1b[0m",
+    "\u202egnirts\u202c",
+    "nul\x00inside",
+    "\u2028line\u2029ends",
+    "日本語のテキスト",
+    "&lt;b&gt; & co",
+    "",
+)
+NAMES = ("<b>bold</b>", "</title><script>alert(1)</script>", "\u202elabel", "empty", "ラベル")
+
 PIPELINE = """
 seed: 13
 data: {labelled: train.csv, test: test.csv, unlabelled: pile.txt}

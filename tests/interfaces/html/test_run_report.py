@@ -18,27 +18,11 @@ from nlptl.interfaces.html.run_report import MAX_BYTES, check_replaceable, page_
 from nlptl.interfaces.html.tables import write_tables
 from nlptl.runs.report.facts import DataFacts, RunReport
 from tests.interfaces.commands import Shell
-from tests.reported import judged_texts, report_of, tiny_run
+from tests.reported import HOSTILE, NAMES, judged_texts, report_of, tiny_run
 
 SECTIONS = (
     "scores", "confusion", "reliability", "labels", "map", "mistakes", "training", "layers", "data", "cost", "provenance",
 )  # fmt: skip
-HOSTILE = (
-    "</script><script>alert(1)</script>",
-    "<!--<script>",
-    "<img src=x onerror=alert(1)>",
-    '"><svg onload=alert(1)>',
-    "' onmouseover='alert(1)",
-    "{{ 7 * 7 }}{% raw %}",
-    "\x1b[31mred\x1b[0m",
-    "\u202egnirts\u202c",
-    "nul\x00inside",
-    "\u2028line\u2029ends",
-    "日本語のテキスト",
-    "&lt;b&gt; & co",
-    "",
-)
-NAMES = ("<b>bold</b>", "</title><script>alert(1)</script>", "\u202elabel", "empty", "ラベル")
 
 
 class Page(HTMLParser):
