@@ -19,6 +19,7 @@ from typing import Any
 import fewshot_tables
 import front_page
 import pile_tables
+import start_bars
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -344,10 +345,16 @@ def long_texts() -> str:
     return markdown(header, lines) + made_on("long-texts")
 
 
+def start() -> str:
+    found = result("start")
+    return markdown(*start_bars.table(found["rows"])) + made_on("start")
+
+
 TABLES = {
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
+    "start": start,
     "static": static,
     "reviews": reviews,
     "quickstart": quickstart,

@@ -7,10 +7,11 @@ import importlib.util
 import json
 import random
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from nlptl.data import LabelSet
@@ -25,6 +26,7 @@ class Rows:
     name: str
     content: list[str] = field(repr=False)
     given_labels: list[str] = field(repr=False, default_factory=list)
+    has_label_sets: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.content)
@@ -34,6 +36,9 @@ class Rows:
 
     def labels(self) -> list[str]:
         return self.given_labels
+
+    def label_counts(self) -> dict[str, int]:
+        return dict(Counter(self.given_labels))
 
     def batches(self, rows: int = 10_000) -> Iterator[list[str]]:
         return (self.content[begin : begin + rows] for begin in range(0, len(self), rows))
@@ -56,6 +61,7 @@ class Parts:
     test: None = None
     label_names: dict[str, str] | None = None
     """Labels in words, where they are none."""
+    has_label_sets: ClassVar[bool] = False
 
     @property
     def label_set(self) -> LabelSet:

@@ -21,6 +21,7 @@ from nlptl.disk.drafts import files_in, restore, write_folder_atomically, write_
 from nlptl.disk.hard_links import share
 from nlptl.disk.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 from nlptl.disk.refusals import checked_path, told_as_read_error
+from nlptl.disk.sealed_text import CARD
 from nlptl.errors import ArtifactError, ConfigError
 
 FORMAT_VERSION = 1
@@ -30,9 +31,10 @@ RUN_SETTINGS = "pipeline.yaml"  # resolved settings in a run's folder; `nlptl.ru
 
 _NOTES = (
     "*.md", *(f"{name}{ending}" for name in ("README", "LICENSE", "NOTICE") for ending in ("", ".txt", ".rst")),
-    ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", *LITTER,
+    ".gitattributes", ".gitignore", ".git", ".git/*", ".cache", ".cache/*", f".{CARD}.draft-*", *LITTER,
 )  # fmt: skip
-"""Files that people and the Hub put beside an artifact. They are not read, and never replaced with it."""
+"""Files that people and the Hub put beside an artifact, and nlptl's card for people. They are not read, and never replaced
+with it; a card is, as long as nobody has edited it."""
 _TRIES, _PAUSE = 20, 0.002  # at reading a folder that another process replaces meanwhile; seconds where it is absent
 
 Kind = Literal["encoder", "classifier"]
@@ -118,7 +120,7 @@ def publish(
 
     def write_all(draft: Path) -> Manifest:
         write(draft)
-        paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft)}
+        paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft) if path != draft / CARD}
         mode = draft.stat().st_mode & 0o666
         for path in paths.values():
             if not path.is_symlink() and path.stat().st_mode & 0o7777 != mode:

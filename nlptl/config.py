@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from nlptl.errors import ConfigError
@@ -133,7 +133,8 @@ def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> Befo
             )
         return value
 
-    return BeforeValidator(checked)
+    within = typing.Annotated[kind, Field(ge=least, le=most)]  # type: ignore[valid-type]
+    return BeforeValidator(checked, json_schema_input_type=within | typing.Literal["auto"])
 
 
 def parse(model: type[C], raw: object, *, where: str, folder: Path | None = None) -> C:

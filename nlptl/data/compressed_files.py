@@ -26,6 +26,8 @@ _OTHER_FORMATS = {  # first bytes, name, and what to do
     b"ARROW1": ("an Arrow file", "Write it as .parquet or .csv."),
     b"SQLite format 3": ("an SQLite database", "Write its table as .csv."),
     b"\x89HDF": ("an HDF5 file", "Write it as .parquet or .csv."),
+    b"\x89PNG": ("a PNG image", "Give a file of texts."),
+    b"\xff\xd8\xff": ("a JPEG image", "Give a file of texts."),
     b"%PDF": ("a PDF document", "Write its texts as .txt, .csv or .jsonl."),
 }
 

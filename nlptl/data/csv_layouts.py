@@ -148,7 +148,7 @@ def _most_likely(layouts: Sequence[CsvLayout], sample: str, is_whole: bool, colu
             if found and columns.are_in(found[0]):
                 return layout
     share, width = _evenness(records[usual])
-    if share >= _MIN_EVEN_SHARE and width > 1:
+    if share >= _MIN_EVEN_SHARE and width > 1 and len(records[usual][0]) == width:
         return usual
     return max(layouts, key=lambda layout: (_evenness(records[layout])[1] > 1, *_evenness(records[layout])))
 

@@ -194,6 +194,17 @@ _MaybeSource = Annotated[_Path | _File | _Hub | _Missing, _by_kind]
 _MaybeSources = Annotated[_Path | _File | _Hub | _Sources | _Missing, _by_kind]
 
 
+class LabelCells(Config):
+    """Cells of the label column that hold several labels."""
+
+    separator: Annotated[str, Field(min_length=1, max_length=10)] | None = None
+    """Sign between the labels of a cell, such as "|". Blanks around labels, brackets and quotes do not count. null: cells are
+    lists, as in .jsonl and .parquet files, or hold one label."""
+    empty: Literal["missing", "no_label"] = "missing"
+    """Meaning of an empty cell. `missing`: the row was not labelled, see `empty_label`. `no_label`: it was, and none of
+    the labels applies. An empty list, [], always means the latter."""
+
+
 class DataSettings(Config):
     """Parts of the data, each from a file or the Hub, and how they are read."""
 
@@ -219,6 +230,8 @@ class DataSettings(Config):
     """Column of the texts: its name, or its number from 1. A list of columns is joined by line ends, without empty ones."""
     label_column: _LabelColumn = "label"
     """Column of the labels: its name, or its number from 1."""
+    labels: LabelCells | None = None
+    """How a cell holds several labels of one text. Default: each text has one label, unless the cells are lists."""
     delimiter: _Separator = None
     """Separator of fields in .csv and .tsv files: one character, or `tab`. Default: detected."""
     quoting: Literal["csv", "none"] | None = None

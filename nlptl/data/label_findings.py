@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from nlptl.data.label_cells import split_cell
 from nlptl.data.label_spelling import written_values
 from nlptl.data.leaks import text_hashes
 from nlptl.data.table import TextTable
@@ -41,6 +42,7 @@ class LabelFinding:
     rows: tuple[int, ...]  # rows of each label; of "id" and "contradiction", of all
     places: tuple[str, ...] = ()  # of example rows
     text: str | None = None  # of "contradiction", cut to 200 characters
+    separator: str = ""  # of "several", between the parts
 
     def sentence(self) -> str:
         """Return the finding as sentences that end with what to do."""
@@ -57,8 +59,8 @@ class LabelFinding:
         if self.kind == "several":
             parts = " and ".join(map(shown, self.labels[1:]))
             return (
-                f"the label {shown(self.labels[0])} ({rows_told(self.rows[0])}, such as {self.places[0]}) joins {parts}. A text "
-                "has one label: keep one of them, or train a classifier for each."
+                f"the label {shown(self.labels[0])} ({rows_told(self.rows[0])}, such as {self.places[0]}) joins {parts}. If a text "
+                f"may have several labels, set `labels: {{separator: {shown(self.separator)}}}` under `data:`; else keep one."
             )
         at_places = [f" ({at})" for at in self.places] or [""] * len(self.labels)
         examples = " and ".join(f"{shown(label)}{at}" for label, at in zip(self.labels, at_places, strict=True))
@@ -76,17 +78,16 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
 
     Labels are compared with one another only if the table `names_labels`, since other parts may have no further ones.
     """
-    labels = table.labels()
-    counts = table.label_counts()
+    sets, counts = table.label_sets(), table.label_counts()
     found: list[_Found] = []
-    if names_labels and look_like_ids(len(counts), len(labels)):
+    if names_labels and look_like_ids(len(counts), sum(counts.values())):
         first = tuple(counts)[:2]
-        finding = LabelFinding("id", first, (len(counts), len(labels)))
-        found.append((finding, [labels.index(label) for label in first]))
+        finding = LabelFinding("id", first, (len(counts), len(sets)))
+        found.append((finding, [next(row for row, one in enumerate(sets) if label in one) for label in first]))
     elif names_labels:
         found += [(finding, []) for finding in _alike(counts)]
-        found += _several(labels, counts)
-    found += _contradictions(table, labels)
+        found += () if table.has_label_sets else _several(table.labels(), counts)
+    found += _contradictions(table, [", ".join(labels) for labels in sets])
     at = iter(places([row for _, rows in found for row in rows]))
     for finding, rows in found:
         yield replace(finding, places=tuple(next(at) for _ in rows))
@@ -172,14 +173,15 @@ def _several(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[_Foun
     }
     told = 0
     for label in counts:
-        joined = _joined(label, alone, listed)
+        separator, joined = _joined(label, alone, listed)
         if joined and told < _MAX_TOLD:
             told += 1
-            yield LabelFinding("several", (label, *joined), (counts[label],)), [labels.index(label)]
+            finding = LabelFinding("several", (label, *joined), (counts[label],), separator=separator)
+            yield finding, [labels.index(label)]
 
 
-def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[str]]) -> list[str]:
-    """Return the parts of a joined label; empty for a plain one."""
+def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[str]]) -> tuple[str, list[str]]:
+    """Return the separator and the parts of a joined label; no parts for a plain one."""
     for separator in _SEPARATORS:
         parts = _parts(label, separator)
         others = listed.get(separator, Counter())
@@ -187,15 +189,13 @@ def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[s
         # A bar or semicolon hardly stands in a name, so one known part is enough.
         enough = any(known) if separator in "|;" else all(known)
         if len(parts) > 1 and enough:
-            return [alone.get(key, part) for key, part in parts.items()]
-    return []
+            return separator, [alone.get(key, part) for key, part in parts.items()]
+    return "", []
 
 
 def _parts(label: str, separator: str) -> dict[str, str]:
     """Return the different parts of a label by their keys, without brackets and quotes."""
-    inner = re.sub(r"^[\[({]|[\])}]$", "", label.strip())
-    found = (part.strip().strip("'\"") for part in inner.split(separator))
-    return {_key(part): part for part in found if part}
+    return {_key(part): part for part in split_cell(label, separator)}
 
 
 def _contradictions(table: TextTable, labels: Sequence[str]) -> Iterator[_Found]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from nlptl.data.label_spelling import spellings, spelt_as_known, stripped
 from nlptl.data.row_checks import NO_LABEL, EmptyLabel
 from nlptl.data.table import TextTable, concatenate
@@ -71,7 +69,7 @@ def _with_names(table: TextTable, counts: Mapping[str, int], names: Mapping[str,
         return LabelledPart(table.relabelled({label: names[label] for label in counts}), changes)
     if changes.empty == len(table):
         raise DataError(f"{table.name}: no row has a label. Fill in labels, or give the texts as unlabelled ones.")
-    has_label = np.array([label != NO_LABEL for label in table.labels()], dtype=np.bool_)
+    has_label = table.has_label()
     kept = table.keep(has_label).relabelled({label: names[label] for label in counts if label != NO_LABEL})
     rest = table.keep(~has_label).without_labels(name=f"{table.name} (rows without label)")
     return LabelledPart(kept, changes, rest)

@@ -45,7 +45,7 @@ class LearntTexts(Config):
         A classifier that had learnt `before` has hashes under a key of its own, which is kept.
         """
         tables = [table for table in training if table is not None]
-        counts = Counter(label for table in tables for label in table.labels())
+        counts = sum((Counter(table.label_counts()) for table in tables), Counter[str]())
         tables += [] if validation is None else [validation]
         exact = before is None or before.exact
         texts = {_form(text, exact) for table in tables for batch in table.batches() for text in batch}

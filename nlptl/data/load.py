@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -61,7 +60,8 @@ def load_parts(
         if name in tables
     }
     report = DataReport(reports, tuple(leaks), settings.shots, settings.hold_out)
-    return LoadedData(TextData.of_tables(tables, names), report, parts)
+    separator = settings.labels.separator if settings.labels else None
+    return LoadedData(TextData.of_tables(tables, names, separator=separator), report, parts)
 
 
 def load_table(
@@ -187,7 +187,8 @@ class ReadPart:
             rows_used=len(used),
             empty_skipped=self.skipped,
             duplicates=duplicates,
-            labels=dict(sorted(Counter(used.labels()).items())) if used.has_labels else None,
+            labels=dict(sorted(used.label_counts().items())) if used.has_labels else None,
+            rows_of_no_label=used.label_sets().count(()) if used.has_label_sets else None,
             digest=used.digest,
             revisions=tuple(source.revision for source in self.inputs if source.revision is not None),
             empty_label=self.settings.empty_label,
@@ -291,7 +292,7 @@ def _check_what_is_left(parts: Mapping[str, ReadPart], tables: Mapping[str, Text
         read = parts[name].table
         if not len(table):
             raise DataError(f"{read.name}: all {len(read)} rows also occur in the test or validation data. {remedy}")
-        lost = set(read.labels()) - set(table.labels()) if name in ("labelled", "source") else set()
+        lost = read.label_counts().keys() - table.label_counts().keys() if name in ("labelled", "source") else set()
         if lost:
             rows = f"all rows of label {names_shown(sorted(lost))}"
             raise DataError(f"{read.name}: {rows} also occur in the test or validation data. {remedy}")

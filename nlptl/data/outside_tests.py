@@ -47,7 +47,11 @@ def read_outside(source: Source, *, settings: DataSettings, where: str) -> Outsi
 def spelt_as_in(data: TextData, table: TextTable) -> TextTable:
     """Return a table whose labels are named as in `data` where they are only spelt otherwise."""
     known = data.labelled or data.source or data.label_names
-    return table if known is None else spelt_as(table, known.labels())
+    return (
+        table
+        if known is None
+        else spelt_as(table, known.label_counts() if isinstance(known, TextTable) else known.labels())
+    )
 
 
 def without_texts_of(data: TextData, tests: Sequence[TextTable | OutsideTest], *, drop: bool = True) -> TextData:
@@ -69,7 +73,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable | OutsideTest], *
     if known is not None:
         for test, table in zip(tests, tables, strict=True):
             check_known_labels(table, known, place=test.row_place)
-    return TextData.of_tables(kept, data.label_names)
+    return TextData.of_tables(kept, data.label_names, separator=data.separator)
 
 
 def rows_not_in(table: TextTable, other: TextTable) -> TextTable | None:

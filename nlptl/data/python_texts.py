@@ -13,7 +13,8 @@ from nlptl.config import parse
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import PYTHON_DOOR, Column, Columns, Door
 from nlptl.data.compressed_files import bare_name
-from nlptl.data.data_settings import DataSettings
+from nlptl.data.data_settings import DataSettings, LabelCells
+from nlptl.data.label_cells import as_list
 from nlptl.data.python_columns import (
     are_columns,
     are_two_pairs,
@@ -29,7 +30,7 @@ from nlptl.data.python_columns import (
 )
 from nlptl.data.readers import SUFFIXES
 from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, Rows, all_filled_strings, check_rows
-from nlptl.data.sources import OpenedSource, load, open_dataset, open_source
+from nlptl.data.sources import OpenedSource, load, open_dataset, open_source, with_label_sets
 from nlptl.data.table import Label, TextTable, arrow_batch
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
@@ -40,15 +41,16 @@ if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
 
     Texts = Iterable[str] | np.ndarray[Any, Any] | pd.Series[Any]
-    Labels = Iterable[Label] | np.ndarray[Any, Any] | pd.Series[Any]
+    Labels = Iterable[Label | Sequence[Label]] | np.ndarray[Any, Any] | pd.Series[Any]
 
 TextsLike: TypeAlias = "Texts | pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
 """Texts: a list, tuple, generator, array or Series of strings; a frame or data set with a column of texts; a file's path."""
 LabelledLike: TypeAlias = (
-    "tuple[Texts | pd.DataFrame, Labels] | Iterable[tuple[str, Label] | list[str]] | np.ndarray[Any, Any] | "
+    "tuple[Texts | pd.DataFrame, Labels] | Iterable[tuple[str, Label | Sequence[Label]] | list[str]] | np.ndarray[Any, Any] | "
     "pd.DataFrame | Dataset | IterableDataset | TextTable | str | PathLike[str]"
 )
-"""Labelled examples: (texts, labels), pairs (text, label), a frame or data set with both columns, or a file's path."""
+"""Labelled examples: (texts, labels), pairs (text, label), a frame or data set with both columns, or a file's path. Where a
+text may have several labels, each label is a list of them."""
 TextColumns: TypeAlias = "Column | Sequence[Column]"  # of a frame, data set or file; several are joined
 EmptyPrediction = Literal["predict", "refuse", "skip", "none"]
 
@@ -129,23 +131,30 @@ def texts_table(
 
 def labelled_table(
     value: LabelledLike, *, name: str, text: TextColumns = "text", label: Column = "label", empty_text: EmptyText = "refuse",
-    empty_label: EmptyLabel = "refuse",
+    empty_label: EmptyLabel = "refuse", separator: str | None = None,
 ) -> TextTable:  # fmt: skip
     """Return labelled examples of any Python value as a table. Raises DataError for what is none.
 
-    Unless `empty_label` is "refuse", rows without a label have the label "" in the table.
+    Unless `empty_label` is "refuse", rows without a label have the label "" in the table. Labels that are lists, or strings
+    with a `separator` between labels, make a table with several labels a row.
     """
     _check_option("empty_text", empty_text, get_args(EmptyText))
     _check_option("empty_label", empty_label, get_args(EmptyLabel))
     columns = _labelled_columns(text, label)
     if isinstance(value, TextTable):
-        value.labels()
+        value.label_sets()
         return value
+    source = None
     if _is_file(value):
-        return load(_opened(value, columns, name), empty_text=empty_text, empty_label=empty_label)[0]
-    if is_a(value, "datasets", "Dataset"):
-        return load(open_dataset(value, name, columns), empty_text=empty_text, empty_label=empty_label)[0]
+        source = _opened(value, columns, name)
+    elif is_a(value, "datasets", "Dataset"):
+        source = open_dataset(value, name, columns)
+    if source is not None:
+        source = source if separator is None else with_label_sets(source, LabelCells(separator=separator))
+        return load(source, empty_text=empty_text, empty_label=empty_label)[0]
     texts, labels = _examples(value, columns, name)
+    if separator is not None:
+        labels = [as_list(label, separator) for label in labels]
     return TextTable.from_lists(texts, labels, name=name, empty_text=empty_text, empty_label=empty_label)
 
 

@@ -33,6 +33,7 @@ class PartReport:
     label_changes: LabelChanges = field(default_factory=LabelChanges)
     label_findings: tuple[LabelFinding, ...] = ()
     remarks: tuple[str, ...] = ()  # sentences on how the files are read, where that is not the plain default
+    rows_of_no_label: int | None = None  # rows used to which no label applies; None where each has exactly one
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class DataReport:
         told += map(_leak_sentence, self.leaks)
         part = self.parts.get("labelled")
         if self.shots is not None and part is not None and part.labels is not None:
-            drawn = f"{rows_told(self.shots)} of each of {len(part.labels)} labels"
+            least = "" if part.rows_of_no_label is None else "at least "
+            drawn = f"{least}{rows_told(self.shots)} of each of {len(part.labels)} labels"
             told.append(f"labelled: {drawn} drawn, {part.rows_used} of {rows_told(part.rows_read)} in all.")
         if self.hold_out is not None:
             told.append(
@@ -77,6 +79,11 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
     if part.duplicates:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {rows_told(part.rows_read)} {verb} the text of an earlier row.")
+    if part.labels and part.rows_of_no_label is not None:
+        mean = sum(part.labels.values()) / part.rows_used
+        count = part.rows_of_no_label
+        none = f"; {rows_told(count)} {'has' if count == 1 else 'have'} none" if count else ""
+        told.append(f"{name}: a row may have several labels, {mean:.2g} on average{none}.")
     if part.labels:
         most, least = (choose(part.labels.items(), key=itemgetter(1)) for choose in (max, min))
         if most[1] >= _UNEVEN_RATIO * least[1]:

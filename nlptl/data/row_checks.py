@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import SETTINGS_DOOR, Door
@@ -16,6 +18,7 @@ from nlptl.faults import shown
 EmptyText = Literal["refuse", "skip"]
 EmptyLabel = Literal["refuse", "skip", "unlabelled"]
 HALF_CHARACTER = "which is half of a UTF-16 surrogate pair. Remove it, or write the whole character."
+_Checked = TypeVar("_Checked")  # a label, or a set of labels
 NO_LABEL = ""  # the label of a row without one in a table just read, until such rows are taken out
 
 
@@ -64,6 +67,7 @@ class RawRows:
     texts: Sequence[object]
     labels: Sequence[object] | None
     records: Sequence[Sequence[object] | Mapping[str, object]] | None = None  # all values of each row, where asked for
+    label_sets: bool = False  # whether each label is known to be a list of labels
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,30 @@ class Rows:
     lines: Sequence[int]
     texts: list[str]
     labels: list[str] | None
+    label_sets: list[tuple[str, ...] | None] | None = (
+        None  # where each row has a list of labels; None for an empty cell
+    )
 
 
 def check_rows(
     raw: RawRows, *, origin: Origin, empty_text: EmptyText, empty_label: EmptyLabel = "refuse",
     faults: CollectedFaults | None = None,
 ) -> Rows:  # fmt: skip
-    """Return checked rows with their labels as strings; "skip" leaves out empty texts.
+    """Return checked rows with their labels as strings, or as sorted tuples of them; "skip" leaves out empty texts.
 
-    Unless `empty_label` is "refuse", a row without label gets `NO_LABEL`. A bad row raises DataError, or is left out and
-    added to `faults`.
+    Unless `empty_label` is "refuse", a row without label gets `NO_LABEL`, or None where others have lists. A bad row raises
+    DataError, or is left out and added to `faults`.
     """
     texts = list(raw.texts)
+    if raw.labels is not None and (raw.label_sets or _hold_lists(raw.labels)):
+        check = partial(_checked_set, empty_label=empty_label, origin=origin)
+        rows, sets = _check_one_by_one(raw, check, origin=origin, empty_text=empty_text, faults=faults)
+        return dataclasses.replace(rows, label_sets=sets)
     if all_filled_strings(texts) and (raw.labels is None or _all_labels(raw.labels)):
         return Rows(raw.lines, texts, None if raw.labels is None else list(raw.labels))  # type: ignore[arg-type]
-    return _check_one_by_one(raw, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
+    one = partial(_checked_label, empty_label=empty_label, origin=origin)
+    rows, labels = _check_one_by_one(raw, one, origin=origin, empty_text=empty_text, faults=faults)
+    return dataclasses.replace(rows, labels=None if raw.labels is None else labels)
 
 
 def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
@@ -104,10 +117,20 @@ def label_name(label: object, *, at: str, door: Door = SETTINGS_DOOR) -> str:
         return str(value)
     if isinstance(value, Integral) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    several = " Give each row one label." if isinstance(value, Collection) and not isinstance(value, bytes) else ""
+    several = (
+        " Give each row one label, or all rows lists."
+        if isinstance(value, Collection) and not isinstance(value, bytes)
+        else ""
+    )
     raise DataError(
         f"{at}: the label is {shown(label)} ({type(label).__name__}), but must be a name or a whole number.{several}"
     )
+
+
+def is_label_list(value: object) -> bool:
+    """Return whether a value is a list of labels, as JSON, Arrow, NumPy or Python has it."""
+    is_array = type(value).__module__ == "numpy" and getattr(value, "ndim", 0) == 1
+    return is_array or isinstance(value, list | tuple | set | frozenset)
 
 
 def is_missing(value: object) -> bool:
@@ -179,17 +202,23 @@ def _all_labels(values: Sequence[object]) -> bool:
 
 
 def _check_one_by_one(
-    raw: RawRows, *, origin: Origin, empty_text: EmptyText, empty_label: EmptyLabel, faults: CollectedFaults | None
-) -> Rows:
+    raw: RawRows,
+    check: Callable[..., _Checked],
+    *,
+    origin: Origin,
+    empty_text: EmptyText,
+    faults: CollectedFaults | None,
+) -> tuple[Rows, list[_Checked]]:
+    """Return the good rows without their labels, and these as `check` returns them."""
     lines: list[int] = []
     texts: list[str] = []
-    labels: list[str] = []
+    labels: list[_Checked] = []
     for index, (line, text) in enumerate(zip(raw.lines, raw.texts, strict=True)):
         if empty_text == "skip" and (is_missing(text) or (isinstance(text, str) and not text.strip())):
             continue
         try:
             checked = _checked_text(text, origin=origin, line=line)
-            label = None if raw.labels is None else _checked_label(raw.labels[index], empty_label, origin, line)
+            found = [] if raw.labels is None else [check(raw.labels[index], line=line)]
         except DataError as error:
             if faults is None:
                 raise
@@ -197,9 +226,8 @@ def _check_one_by_one(
             continue
         lines.append(line)
         texts.append(checked)
-        if label is not None:
-            labels.append(label)
-    return Rows(lines, texts, None if raw.labels is None else labels)
+        labels += found
+    return Rows(lines, texts, None), labels
 
 
 def _checked_text(text: object, *, origin: Origin, line: int) -> str:
@@ -222,8 +250,33 @@ def _remedy_in_python(value: object) -> str:
     return "Make it a str, or leave it out."
 
 
-def _checked_label(label: object, empty_label: EmptyLabel, origin: Origin, line: int) -> str:
-    is_empty = is_missing(label) or (isinstance(label, str) and not stripped(label))
-    if is_empty and empty_label != "refuse":
+def _checked_label(label: object, *, empty_label: EmptyLabel, origin: Origin, line: int) -> str:
+    if empty_label != "refuse" and _is_empty(label):
         return NO_LABEL
     return label_name(label, at=origin.at(line), door=origin.door)
+
+
+def _checked_set(labels: Any, *, empty_label: EmptyLabel, origin: Origin, line: int) -> tuple[str, ...] | None:
+    """Return the different labels of a row, sorted; none of them for an empty list, None for an empty cell."""
+    at = origin.at(line)
+    if _is_empty(labels):
+        if empty_label != "refuse":
+            return None
+        raise DataError(f"{at}: the label is empty. {origin.door.empty_label} Write [] if no label applies.")
+    if not is_label_list(labels):
+        raise DataError(
+            f"{at}: the label is {shown(labels)} ({type(labels).__name__}), but other rows have lists of labels. "
+            "Write a list here too."
+        )
+    return tuple(sorted({stripped(label_name(label, at=at, door=origin.door)) for label in labels}))
+
+
+def _hold_lists(labels: Sequence[object]) -> bool:
+    """Return whether labels are lists: the first one, and most of all."""
+    if not is_label_list(next((label for label in labels if not _is_empty(label)), None)):
+        return False
+    return 2 * sum(map(is_label_list, labels)) > sum(not _is_empty(label) for label in labels)
+
+
+def _is_empty(label: object) -> bool:
+    return is_missing(label) or (isinstance(label, str) and not stripped(label))

@@ -20,8 +20,9 @@ from nlptl.data.cache import cached_table
 from nlptl.data.columns import SETTINGS_DOOR, Columns, Door
 from nlptl.data.compressed_files import bare_name
 from nlptl.data.csv_layouts import SEPARATORS, LayoutSettings
-from nlptl.data.data_settings import DataSettings, FileSource, HubSource
+from nlptl.data.data_settings import DataSettings, FileSource, HubSource, LabelCells
 from nlptl.data.hub import load_hub
+from nlptl.data.label_cells import rows_of_sets
 from nlptl.data.readers import ReadingSettings, file_kind, find_format, read_file
 from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, check_rows
 from nlptl.data.table import Tally, TextTable, arrow_batches, table_in_memory
@@ -142,13 +143,49 @@ def open_source(
     columns = Columns(tuple(text) if isinstance(text, list) else text, label, door)
     if isinstance(source, HubSource):
         dataset, revision = load_hub(source, where=where)
-        return open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
+        opened = open_dataset(dataset, f"{source.hub}, split {source.split}", columns, revision)
+    else:
+        opened = _open_path(source, settings, columns, labelled=labelled, where=where, whole=whole)
+    return with_label_sets(opened, settings.labels) if labelled and settings.labels else opened
+
+
+def _open_path(
+    source: FileSource, settings: DataSettings, columns: Columns, *, labelled: bool, where: str, whole: bool
+) -> OpenedSource:
     path = Path(source.file)
-    _check_path(path, where=where)
+    check_path(path, where=where)
     if path.is_dir():
-        return _open_folder(source, settings, labelled=labelled, where=where, door=door, whole=whole)
+        return _open_folder(source, settings, labelled=labelled, where=where, door=columns.door, whole=whole)
     _check_file(path, columns, labelled=labelled, where=where)
     return _open_file(path, columns, _reading_settings(source, settings), whole=whole)
+
+
+def with_label_sets(source: OpenedSource, cells: LabelCells) -> OpenedSource:
+    """Return a source each of whose labels is a list."""
+    empty_is_none = cells.empty == "no_label"
+    return dataclasses.replace(
+        source,
+        rows=lambda: rows_of_sets(source.rows(), separator=cells.separator, empty_is_none=empty_is_none),
+        key=lambda: f"{source.key()}/{cells}",
+    )
+
+
+def check_path(path: Path, *, where: str) -> None:
+    """Raise DataError for a path at which there is nothing that can be opened."""
+    try:
+        str(path).encode()
+        path.stat()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
+        ) from None
+    except FileNotFoundError:
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        meant = did_you_mean(path.name, names)
+        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
+    except (OSError, ValueError) as error:  # ValueError for a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
 
 
 def load(
@@ -226,23 +263,6 @@ def _reading_settings(source: FileSource, settings: DataSettings) -> ReadingSett
     layout = LayoutSettings(chosen("delimiter"), chosen("quoting"), chosen("header"))
     lacks = settings.empty_label != "refuse"
     return ReadingSettings(layout, chosen("encoding"), chosen("sheet"), settings.max_text_length, lacks)
-
-
-def _check_path(path: Path, *, where: str) -> None:
-    try:
-        str(path).encode()
-        path.stat()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{where}: the path {ascii(str(path))[:80]} is not UTF-8. Give the file a name in UTF-8."
-        ) from None
-    except FileNotFoundError:
-        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        meant = did_you_mean(path.name, names)
-        raise DataError(f"{where}: there is no file {str(path)!r}.{meant} Check the path.") from None
-    except (OSError, ValueError) as error:  # ValueError for a NUL
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{where}: {str(path)[:80]!r} cannot be opened ({reason}). Check the path.") from None
 
 
 def _check_file(path: Path, columns: Columns, *, labelled: bool, where: str) -> None:

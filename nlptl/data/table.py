@@ -17,6 +17,7 @@ from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import PYTHON_DOOR
 from nlptl.data.row_checks import (  # fmt: skip
     HALF_CHARACTER,
+    NO_LABEL,
     EmptyLabel,
     EmptyText,
     Origin,
@@ -40,7 +41,10 @@ _MIN_ROWS_PER_SLICE = 16
 
 @dataclass(frozen=True)
 class TextTable:
-    """Checked rows with the string columns "text" and, optionally, "label". Large tables are memory-mapped files."""
+    """Checked rows with the string columns "text" and, optionally, "label". Large tables are memory-mapped files.
+
+    Where a text may have several labels, "label" is a column of lists, each sorted; null for a row that was not labelled.
+    """
 
     dataset: Dataset = field(repr=False, compare=False)
     name: str  # source of the rows, such as a file's path
@@ -52,8 +56,8 @@ class TextTable:
 
     @classmethod
     def from_lists(
-        cls, texts: Sequence[str], labels: Sequence[Label] | None = None, *, name: str, empty_text: EmptyText = "refuse",
-        empty_label: EmptyLabel = "refuse",
+        cls, texts: Sequence[str], labels: Sequence[Label | Sequence[Label]] | None = None, *, name: str,
+        empty_text: EmptyText = "refuse", empty_label: EmptyLabel = "refuse",
     ) -> TextTable:  # fmt: skip
         """Return a table in memory. Bad rows raise DataError with their numbers, counted from 1."""
         if labels is not None and len(texts) != len(labels):
@@ -75,6 +79,13 @@ class TextTable:
         """Whether all rows have labels; otherwise none has."""
         return "label" in self.dataset.column_names
 
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether each row has a list of labels instead of one label."""
+        import pyarrow as pa
+
+        return self.has_labels and pa.types.is_list(self.dataset.features.arrow_schema.field("label").type)
+
     def __len__(self) -> int:
         return int(self.dataset.num_rows)
 
@@ -83,10 +94,23 @@ class TextTable:
         return self._column("text")
 
     def labels(self) -> list[str]:
-        """Return all labels. Raises DataError if the table has none."""
+        """Return all labels. Raises DataError if the table has none, or several a row."""
         if not self.has_labels:
             raise DataError(f"{self.name}: the texts have no labels. Give a labelled source.")
+        if self.has_label_sets:
+            raise DataError(f"{self.name}: a row may have several labels. Give rows with one label each.")
         return self._column("label")
+
+    def label_sets(self) -> list[tuple[str, ...]]:
+        """Return the labels of each row; of a table with one label a row, that one. Raises DataError if it has none."""
+        if self.has_label_sets:
+            return [tuple(labels or ()) for labels in self._column("label")]
+        return [(label,) for label in self.labels()]
+
+    def has_label(self) -> npt.NDArray[np.bool_]:
+        """Return whether each row was labelled; only a table just read has rows that were not."""
+        empty = None if self.has_label_sets else NO_LABEL
+        return np.array([labels != empty for labels in self._column("label")], dtype=np.bool_)
 
     def batches(self, rows: int = _BATCH_ROWS) -> Iterator[list[str]]:
         """Stream the texts in batches of `rows`; the last may be shorter."""
@@ -146,9 +170,14 @@ class TextTable:
         if all(label == name for label, name in names.items()):
             return self
         rows = self.dataset.with_format("arrow")[:]
-        place = pc.index_in(rows.column("label"), value_set=pa.array(list(names), pa.string()))
-        labels = pa.array(list(names.values()), pa.string()).take(place.combine_chunks())
-        rows = rows.select(["text"]).append_column(pa.field("label", pa.string()), labels)
+        if self.has_label_sets:
+            labels = pa.array(
+                [sorted({names[label] for label in found}) for found in self.label_sets()], pa.list_(pa.string())
+            )
+        else:
+            place = pc.index_in(rows.column("label"), value_set=pa.array(list(names), pa.string()))
+            labels = pa.array(list(names.values()), pa.string()).take(place.combine_chunks())
+        rows = rows.select(["text"]).append_column(pa.field("label", labels.type), labels)
         digest = Tally(rows.to_batches()).hexdigest()
         dataset = datasets.Dataset(datasets.table.InMemoryTable(rows), fingerprint=digest[:16])
         return TextTable(dataset, self.name, digest, numbers=self.numbers)
@@ -159,11 +188,15 @@ class TextTable:
         return dataclasses.replace(chosen, digest=Tally(chosen.record_batches()).hexdigest())
 
     def label_counts(self) -> dict[str, int]:
-        """Return the number of rows of each label, in order of first occurrence."""
+        """Return the number of rows of each label, in order of first occurrence; rows not labelled count as `NO_LABEL`."""
         found: Counter[str] = Counter()
         for batch in self.record_batches():
-            found.update(batch.column("label").to_pylist())
-        return dict(found)
+            labels = batch.column("label")
+            if self.has_label_sets:
+                found.update([NO_LABEL] * labels.null_count)
+                labels = labels.flatten()
+            found.update(labels.to_pylist())
+        return {label: count for label, count in found.items() if count}
 
     def _numbers_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return rows + 1 if self.numbers is None else self.numbers[rows]
@@ -183,13 +216,23 @@ class Tally:
             self.update(batch)
 
     def update(self, batch: Any) -> None:
-        """Add the rows of an Arrow record batch whose columns are strings without nulls."""
+        """Add the rows of an Arrow record batch whose columns are strings without nulls, or lists of them."""
+        import pyarrow as pa
+
         self.rows += batch.num_rows
         for name in batch.schema.names:
-            lengths_hash, bytes_hash = self._hashes.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
-            content, offsets = arrow_strings(batch.column(name))
+            column = batch.column(name)
+            if pa.types.is_list(column.type):
+                sizes = column.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)
+                self._hashes_of(f"{name} sizes")[0].update(sizes.astype("<i8").tobytes())
+                column = column.flatten()
+            lengths_hash, bytes_hash = self._hashes_of(name)
+            content, offsets = arrow_strings(column)
             lengths_hash.update(np.diff(offsets).astype("<i8").tobytes())
             bytes_hash.update(content.data)
+
+    def _hashes_of(self, name: str) -> tuple[Any, Any]:
+        return self._hashes.setdefault(name, (hashlib.sha256(), hashlib.sha256()))
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""
@@ -205,11 +248,18 @@ def arrow_batches(
     raw: Iterable[RawRows], *, origin: Origin, empty_text: EmptyText, tally: Tally, empty_label: EmptyLabel = "refuse"
 ) -> Iterator[Any]:
     """Check rows, add them to `tally` and yield them as Arrow record batches. DataError tells all bad rows at the end."""
-    faults = CollectedFaults()
-    for found in faults.until_error(raw):
+    faults, sets = CollectedFaults(), None
+    for read in faults.until_error(raw):
+        found = dataclasses.replace(read, label_sets=True) if sets else read
         rows = check_rows(found, origin=origin, empty_text=empty_text, empty_label=empty_label, faults=faults)
         tally.skipped += len(found.texts) - len(rows.texts)
         if rows.texts:
+            if sets is False and rows.label_sets is not None:
+                at = origin.at(rows.lines[0])
+                raise DataError(
+                    f"{at}: from here on rows have lists of labels, before they have not. Write lists in all."
+                )
+            sets = rows.label_sets is not None
             try:
                 batch = arrow_batch(rows, origin)
             except DataError as error:
@@ -256,15 +306,18 @@ def arrow_batch(rows: Rows, origin: Origin) -> Any:
     """Return rows as a record batch. Half of a UTF-16 surrogate pair, which no tokenizer accepts, raises DataError."""
     import pyarrow as pa
 
-    columns = {"text": rows.texts} if rows.labels is None else {"text": rows.texts, "label": rows.labels}
+    labels = rows.labels if rows.label_sets is None else rows.label_sets
+    columns: dict[str, Any] = {"text": rows.texts} if labels is None else {"text": rows.texts, "label": labels}
+    kinds = {"text": pa.string(), "label": pa.string() if rows.label_sets is None else pa.list_(pa.string())}
     try:
-        return pa.RecordBatch.from_pydict(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
+        return pa.RecordBatch.from_pydict(columns, schema=pa.schema([(name, kinds[name]) for name in columns]))
     except UnicodeEncodeError:
         raise _half_a_character(rows, origin) from None
 
 
 def _half_a_character(rows: Rows, origin: Origin) -> DataError:
-    for kind, values in (("text", rows.texts), ("label", rows.labels or [])):
+    labels = rows.labels or ["".join(labels or ()) for labels in rows.label_sets or ()]
+    for kind, values in (("text", rows.texts), ("label", labels)):
         for line, value in zip(rows.lines, values, strict=False):
             half = half_character(value)
             if half is not None:

@@ -38,6 +38,7 @@ class TextData:
     validation: TextTable | None  # held-out labelled examples: for choosing methods, early stopping and calibration
     test: TextTable | None  # labelled examples for the final scores; nothing learns from them
     label_names: LabelNames | None  # labels in words; may leave some out; the label set if nothing is labelled
+    separator: str | None  # between the labels of a cell, where a text may have several
 
     def __init__(
         self,
@@ -52,16 +53,20 @@ class TextData:
         label: Column = "label",
         empty_text: EmptyText = "refuse",
         empty_label: EmptyLabel = "refuse",
+        separator: str | None = None,
     ) -> None:
         """Accept tables, or what `nlptl.data.python_texts` reads: lists, arrays, Series, frames, data sets, paths of files.
 
         `text` and `label` name the columns of frames, data sets and files, or number them from 1; in a frame whose columns
         have numbers as names, the name wins. "skip" leaves out rows without text or label;
         the texts of `labelled` without a label join `unlabelled` under `empty_label="unlabelled"`. Bad rows raise DataError
-        with their numbers, counted from 1. A table is taken as it is.
+        with their numbers, counted from 1. A table is taken as it is. A text may have several labels, as a list, or as a
+        string with a `separator` between them.
         """
         values = {"source": source, "labelled": labelled, "validation": validation, "test": test}
-        read = partial(labelled_table, text=text, label=label, empty_text=empty_text, empty_label=empty_label)
+        read = partial(
+            labelled_table, text=text, label=label, empty_text=empty_text, empty_label=empty_label, separator=separator
+        )
         tables = {name: read(value, name=name) for name, value in values.items() if value is not None}
         names = label_names if isinstance(label_names, LabelNames | None) else LabelNames.of(label_names)
         pile = None
@@ -78,13 +83,21 @@ class TextData:
             object.__setattr__(self, name, tables.get(name))
         object.__setattr__(self, "unlabelled", pile)
         object.__setattr__(self, "label_names", names)
+        object.__setattr__(self, "separator", separator)
         check_labels(tables, names, where="label_names", place=lambda part, row: tables[part].row_place(row))
 
     @classmethod
-    def of_tables(cls, tables: Mapping[str, TextTable | None], label_names: LabelNames | None) -> TextData:
+    def of_tables(
+        cls, tables: Mapping[str, TextTable | None], label_names: LabelNames | None, *, separator: str | None = None
+    ) -> TextData:
         """Return the data of some tables by the names of their parts."""
         values: dict[str, Any] = dict(tables)
-        return cls(**values, label_names=label_names)
+        return cls(**values, label_names=label_names, separator=separator)
+
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return any(table is not None and table.has_label_sets for table in (self.labelled, self.source))
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -147,7 +160,12 @@ class LabelSet:
     @classmethod
     def of(cls, table: TextTable) -> LabelSet:
         """Return the labels of `table`, sorted by number if all are numbers, else by name. Raises DataError for one label only."""
-        names = _in_order(set(table.labels()))
+        names = _in_order(set(table.label_counts()))
+        if len(names) < 2 and table.has_label_sets:
+            raise DataError(
+                f"{table.name}: no label but {names_shown(names)} stands in the {len(table)} rows. Add another label, or give each "
+                "row one of two labels."
+            )
         if len(names) < 2:
             raise DataError(
                 f"{table.name}: all {len(table)} rows have the label {names_shown(names)}. Add rows with another label."
@@ -198,7 +216,7 @@ def check_labels(
     known = tables.get("labelled", tables.get("source", names))
     if isinstance(known, TextTable) and names is not None:
         with faults.kept():
-            _check_known(names.labels(), known, place=lambda _: where, remedy="remove its name")
+            _check_known([(label,) for label in names.labels()], known, place=lambda _: where, remedy="remove its name")
     pairs = [(part, known) for part in ("source", "validation", "test")] + [("labelled", tables.get("source"))]
     for part, other in pairs:
         if part in tables and other is not None and tables[part] is not other:
@@ -210,23 +228,34 @@ def check_labels(
 def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
     """Raise DataError for each label of `table` that `labelled` lacks; `place(i)` is the place of row i."""
     remedy = "add labelled rows for it" if isinstance(labelled, TextTable) else "add a name for it"
-    _check_known(table.labels(), labelled, place=place, remedy=remedy)
+    if isinstance(labelled, TextTable) and table.has_label_sets != labelled.has_label_sets:
+        several, one = (table, labelled) if table.has_label_sets else (labelled, table)
+        raise DataError(
+            f"{place(0)}: rows of {several.name} have lists of labels, those of {one.name} one label each. Write lists in both, "
+            "or set `labels:` for both."
+        )
+    _check_known(table.label_sets(), labelled, place=place, remedy=remedy)
 
 
 def _check_known(
-    labels: Sequence[str], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
+    sets: Sequence[tuple[str, ...]], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
 ) -> None:
-    known = set(labelled.labels())
+    """`sets` are the labels of each row."""
+    labels, rows = [label for found in sets for label in found], [row for row, found in enumerate(sets) for _ in found]
+    known = set(labelled.label_counts() if isinstance(labelled, TextTable) else labelled.labels())
     spelt = spelt_as_known(labels, known)
     unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
     if len(unknown) > MAX_TOLD:
-        _check_no_ids({labelled.name: labelled.labels(), place(0): labels})
+        known_rows = (
+            labelled.label_sets() if isinstance(labelled, TextTable) else [(label,) for label in labelled.labels()]
+        )
+        _check_no_ids({labelled.name: [label for found in known_rows for label in found], place(0): labels})
     listed, candidates = names_shown(sorted(known)), known if len(known) <= _MAX_MEANT else set[str]()
     faults = CollectedFaults()
     for label in itertools.islice(unknown, MAX_TOLD):
         faults.add(
             DataError(
-                f"{place(labels.index(label))}: {labelled.name} has no label {shown(label)}; its labels are {listed}."
+                f"{place(rows[labels.index(label)])}: {labelled.name} has no label {shown(label)}; its labels are {listed}."
                 f"{did_you_mean(label, candidates)} Correct the label, or {remedy}."
             )
         )

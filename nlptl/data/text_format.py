@@ -61,6 +61,11 @@ def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MA
     try:
         facts = _facts(path, form)
     except _NotDecodedError as error:
+        if encoding is None and found == "utf-8" and b"\0" in head:
+            raise DataError(
+                f"{path}: the file is not text, since it holds NUL bytes and is not UTF-8. Give a file of texts, or set "
+                "`encoding:` to its encoding."
+            ) from None
         if encoding is not None or found != "utf-8" or mark or not error.may_be_western:
             raise error.told(path, is_guess=encoding is None) from None
         remarks.append(

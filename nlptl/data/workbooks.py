@@ -41,6 +41,7 @@ class WorkbookTable:
     header: bool
     positions: ColumnPositions
     remarks: tuple[str, ...] = ()
+    other_sheets: tuple[str, ...] = field(default=(), repr=False, compare=False)  # visible ones
     gaps: WorkbookGaps = field(default_factory=WorkbookGaps, repr=False, compare=False)  # cells without a value
     above: int = field(default=0, repr=False, compare=False)  # number of the header's row, below which the others stand
 
@@ -82,7 +83,14 @@ def open_workbook(path: Path, *, sheet: str | int | None, header: bool, columns:
     )
     told = (f"its sheet {opened.name!r} is read, one of {len(others) + 1}",) if others and sheet is None else ()
     return WorkbookTable(
-        path, opened.name, header, positions, told, _found_gaps(path, opened.name, positions), number * header
+        path,
+        opened.name,
+        header,
+        positions,
+        told,
+        tuple(others),
+        _found_gaps(path, opened.name, positions),
+        number * header,
     )
 
 

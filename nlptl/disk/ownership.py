@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.refusals import shown, told_as_read_error, told_as_storage_error
+from nlptl.disk.sealed_text import CARD, is_sealed
 from nlptl.errors import ArtifactError, ConfigError
 
 MANIFEST = "manifest.json"
@@ -17,8 +18,11 @@ LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that
 _SHOWN_FILES = 3  # named in a sentence
 
 
-def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
-    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`."""
+def check_replaceable(folder: Path, files: Collection[str] = (), *, stays: bool = False) -> None:
+    """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`.
+
+    The card of a folder that `stays` as it is may be anybody's.
+    """
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
@@ -26,7 +30,12 @@ def check_replaceable(folder: Path, files: Collection[str] = ()) -> None:
             f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
         )
     with told_as_storage_error(folder), told_as_read_error(folder):
-        others = foreign_files(folder, files)
+        others = [name for name in foreign_files(folder, files) if not (stays and name == CARD)]
+    if others == [CARD]:
+        raise ArtifactError(
+            f"{folder}: holds {CARD}, which nlptl did not write or somebody has edited since; nothing was overwritten. Move it "
+            "elsewhere, or choose another path."
+        )
     if others:
         raise ArtifactError(
             f"{folder}: holds {listed(others)}, which nlptl did not write; nothing was overwritten. Choose another path."
@@ -44,12 +53,13 @@ def is_ours(folder: Path) -> bool:
 
 
 def foreign_files(folder: Path, files: Collection[str] = ()) -> list[str]:
-    """Return what a folder holds that its manifest does not name.
+    """Return what a folder holds that its manifest does not name, a card that stands as nlptl wrote it left out.
 
     Without a manifest of nlptl that is everything. If the manifest was lost or damaged, but nlptl's own settings are
     there, it is everything but `files`.
     """
-    return others_in(folder, _known_names(folder, files), allowed=LITTER)
+    known = _known_names(folder, files)
+    return others_in(folder, known | ({CARD} if known and is_sealed(folder / CARD) else set()), allowed=LITTER)
 
 
 def _known_names(folder: Path, files: Collection[str]) -> set[str]:

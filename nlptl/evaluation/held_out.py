@@ -1,7 +1,7 @@
 """Hold-out: which rows are learnt from and which are scored. Copies of a text with its label always stay together.
 
 `folds` serves cross-validation; `split` and `halves` serve a comparison of trainings that are too slow for it;
-`dealt_folds` serves strata with fewer rows than folds. Shapes: n rows.
+`dealt_folds` serves strata with fewer rows than folds; `folds_of_sets` serves rows with several labels. Shapes: n rows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,31 @@ def folds(labels: Rows, groups: DuplicateGroups | None, *, parts: int, seed: int
         return []
     splitter = StratifiedKFold(min(parts, rarest), shuffle=True, random_state=seed % 2**32)
     return [_split(groups, training, held_out) for training, held_out in splitter.split(distinct, distinct)]
+
+
+def folds_of_sets(targets: NDArray[Any], groups: DuplicateGroups | None, *, parts: int, seed: int) -> list[Split]:
+    """Return folds of rows with several labels, targets (n, K) of 0 and 1; each row is held out in one of them.
+
+    Iterative stratification (Sechidis, Tsoumakas & Vlahavas 2011): the label with the fewest rows left is dealt first, each
+    row to the fold that lacks that label most, then to the one that lacks rows most.
+    """
+    groups = groups or _alone(len(targets))
+    distinct = targets[groups.first] > 0
+    parts = min(parts, len(distinct))
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    left = np.column_stack([distinct, ~distinct.any(axis=1)])[order]  # rows without a label count as one of their own
+    lacks, lacks_rows = np.tile(left.sum(axis=0) / parts, (parts, 1)), np.full(parts, len(left) / parts)
+    waiting, fold = left.copy(), np.empty(len(left), dtype=np.int64)
+    while (counts := waiting.sum(axis=0)).any():
+        label = int(np.where(counts > 0, counts, len(left) + 1).argmin())
+        for row in np.flatnonzero(waiting[:, label]):
+            fold[row] = np.lexsort((-lacks_rows, -lacks[:, label]))[0]
+            lacks[fold[row]] -= left[row]
+            lacks_rows[fold[row]] -= 1
+            waiting[row] = False
+    dealt = [np.sort(order[fold == part]) for part in range(parts)] if parts > 1 else []
+    every = np.arange(len(distinct))
+    return [_split(groups, np.setdiff1d(every, rows), rows) for rows in dealt if len(rows)]
 
 
 def split(labels: Rows, groups: DuplicateGroups | None, *, held_out: int, seed: int) -> Split:

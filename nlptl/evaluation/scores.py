@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.errors import DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.evaluation.intervals import (
     Estimate,
     Floats,
@@ -60,7 +60,7 @@ class LabelScores:
         """Return the scores as one line of text."""
         precision = "none (never predicted)" if self.precision is None else str(self.precision)
         recall = "none (not in the test set)" if self.recall is None else str(self.recall)
-        return f"{self.label}: precision {precision}, recall {recall}, F1 {self.f1:.3f} on {_texts(self.support)}"
+        return f"{self.label}: precision {precision}, recall {recall}, F1 {self.f1:.3f} on {texts_told(self.support)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Evaluation:
     An Estimate has no ends where the texts are too few for an interval.
     """
 
+    right_name: ClassVar[str] = "accuracy"
     rows: int
     accuracy: Interval
     macro_f1: Estimate
@@ -89,21 +90,23 @@ class Evaluation:
 
     def warnings(self) -> list[str]:
         """Return a line that tells of test texts from which the classifier has learnt, if there are any."""
-        if not self.texts_learnt:
-            return []
-        told = f"{self.texts_learnt} of {_texts(self.rows)} {'was' if self.texts_learnt == 1 else 'were'} learnt from"
-        return [f"{told}: these scores are too high. Score on texts that the classifier has not seen."]
+        return learnt_warning(self.texts_learnt, self.rows)
 
     def score_lines(self) -> list[str]:
         """Return lines of text such as "accuracy 0.845 [0.788, 0.889] on 200 texts; the most frequent label, …"."""
         labels = f"{len(self.per_label)} label{'s' * (len(self.per_label) != 1)}"
         bar = "" if self.most_frequent is None else f"; {self.most_frequent}"
-        lines = [f"accuracy {self.accuracy} on {_texts(self.rows)}{bar}", f"macro-F1 {self.macro_f1} over {labels}"]
+        lines = [f"accuracy {self.accuracy} on {texts_told(self.rows)}{bar}", f"macro-F1 {self.macro_f1} over {labels}"]
         undefined = "" if _spread(np.array(self.confusion)) else " (undefined with one label)"
         lines.append(f"Matthews correlation {self.mcc:z.3f}{undefined}")
         optional = {"log loss": self.log_loss, "expected calibration error": self.expected_calibration_error}
         lines += [f"{name} {interval}" for name, interval in optional.items() if interval is not None]
         return lines + [scores.summary_line() for scores in self.per_label]
+
+    @property
+    def right(self) -> int:
+        """How many texts got their label."""
+        return sum(row[place] for place, row in enumerate(self.confusion))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; `from_dict` gives back an equal Evaluation, to the last bit, through JSON too."""
@@ -169,6 +172,19 @@ def evaluate_predictions(
     )
 
 
+def learnt_warning(learnt: int | None, rows: int) -> list[str]:
+    """Return a line that tells of test texts among those learnt from, if there are any."""
+    if not learnt:
+        return []
+    told = f"{learnt} of {texts_told(rows)} {'was' if learnt == 1 else 'were'} learnt from"
+    return [f"{told}: these scores are too high. Score on texts that the classifier has not seen."]
+
+
+def texts_told(count: int) -> str:
+    """Return "1 text" or "2 texts"."""
+    return f"{count} text{'s' * (count != 1)}"
+
+
 def load_classifier(folder: Path, context: RunContext) -> TextClassifier:
     """Read a classifier, a transformer onto the context's device. Word vectors are faster on the CPU."""
     from nlptl.models.classifier import TextClassifier
@@ -194,6 +210,10 @@ def evaluate_classifier(
     from nlptl.data.python_texts import labelled_table
 
     classifier.check_trained()
+    if classifier.multi_label:
+        raise ConfigError(
+            "classifier: gives a text several labels. Score it by nlptl.evaluation.label_sets.score_label_sets."
+        )
     table = labelled_table(
         examples, name="examples", text=text, label=label, empty_text=empty_text, empty_label=empty_label
     )
@@ -210,7 +230,7 @@ def scored_as_it_stands(
     from nlptl.data.labelled_parts import spelt_as
 
     labels = spelt_as(table, classifier.labels).labels()
-    _check_known(labels, classifier.labels, place=place or table.row_place, name=table.name)
+    check_known(labels, classifier.labels, place=place or table.row_place, name=table.name)
     texts = table.texts()
     probabilities = classifier.probabilities(texts, after_batch=after_batch)
     predicted = [classifier.labels[i] for i in probabilities.argmax(axis=1)]
@@ -220,7 +240,7 @@ def scored_as_it_stands(
     )  # fmt: skip
 
 
-def _check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable[[int], str], name: str) -> None:
+def check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable[[int], str], name: str) -> None:
     """Raise DataError with a fault for each label that the classifier does not know."""
     from nlptl.config import did_you_mean
     from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
@@ -303,10 +323,6 @@ def _binned_gap(bins: Ids, gaps: Floats) -> Floats:
     cells = bins + BINS * np.arange(len(bins))[:, None]
     sums = np.bincount(cells.ravel(), weights=gaps.ravel(), minlength=BINS * len(bins)).reshape(-1, BINS)
     return np.asarray(np.abs(sums).sum(axis=1) / gaps.shape[1], dtype=np.float64)
-
-
-def _texts(count: int) -> str:
-    return f"{count} text{'s' * (count != 1)}"
 
 
 def _checked(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from nlptl.data import LabelNames, TextData, TextTable
+    from nlptl.data import LabelNames, LabelSet, TextData, TextTable
     from nlptl.models.encoder import Encoder
     from nlptl.progress import Progress
 
@@ -33,6 +33,12 @@ class ValidationExamples:
 
     texts: list[str]
     label_ids: Tensor  # (V,) int64, on the CPU
+    label_sets: Tensor | None = None  # (V, K) as of LabelledExamples
+
+    @property
+    def targets(self) -> Tensor:
+        """`label_sets` where texts may have several labels, else `label_ids`."""
+        return self.label_ids if self.label_sets is None else self.label_sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +46,13 @@ class LabelledExamples:
     """Everything that one fine-tuning reads of the data. Make it with `LabelledExamples.of`."""
 
     texts: list[str]  # n texts; none where the labels' names are all that is known
-    label_ids: Tensor  # (n,) int64, on the CPU: positions in `labels`
+    label_ids: Tensor  # (n,) int64, on the CPU: positions in `labels`; empty (0,) where texts may have several
     labels: tuple[str, ...]  # K names, in the order of the classifier's outputs
     groups: DuplicateGroups  # which examples repeat another's text and label
     validation: ValidationExamples | None = None
     label_names: LabelNames | None = None  # what the labels mean in words, where the user says so
     unlabelled: TextTable | None = None  # the pile
+    label_sets: Tensor | None = None  # (n, K) float32, where texts may have several labels: 1 for each that a text has
     whole_counts: Tensor | None = None  # (K,) of the labels among all examples, where these were drawn evenly from them
     _vectors: dict[int, tuple[Encoder, Tensor]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
@@ -67,17 +74,26 @@ class LabelledExamples:
                 f"{', '.join(data.label_set.names)}; both must be equal. Attach a fresh classification_head."
             )
 
-        def numbered(table: TextTable | None) -> tuple[list[str], Tensor]:
-            texts, names = ([], []) if table is None else (table.texts(), table.labels())
-            return texts, torch.tensor(LabelSet(tuple(labels)).ids(names), dtype=torch.int64)
+        known = LabelSet(tuple(labels))
 
-        texts, ids = numbered(data.labelled)
-        groups = duplicate_groups(texts, ids.tolist())
+        def numbered(table: TextTable | None) -> tuple[list[str], Tensor, Tensor | None]:
+            if table is not None and table.has_label_sets:
+                return table.texts(), torch.empty(0, dtype=torch.int64), _multi_hot(table.label_sets(), known)
+            texts, names = ([], []) if table is None else (table.texts(), table.labels())
+            return texts, torch.tensor(known.ids(names), dtype=torch.int64), None
+
+        texts, ids, sets = numbered(data.labelled)
+        groups = _groups(texts, ids, sets)
         validation = None if data.validation is None else ValidationExamples(*numbered(data.validation))
-        return cls(texts, ids, tuple(labels), groups, validation, data.label_names, data.unlabelled)
+        return cls(texts, ids, tuple(labels), groups, validation, data.label_names, data.unlabelled, sets)
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def targets(self) -> Tensor:
+        """`label_sets` where texts may have several labels, else `label_ids`."""
+        return self.label_ids if self.label_sets is None else self.label_sets
 
     @property
     def label_count(self) -> int:
@@ -88,6 +104,8 @@ class LabelledExamples:
         """Return how many examples each label has (K,)."""
         import torch
 
+        if self.label_sets is not None:
+            return self.label_sets.sum(dim=0).long()
         return torch.bincount(self.label_ids, minlength=self.label_count)
 
     def label_shares(self, *, balanced: bool = False) -> Tensor:
@@ -98,6 +116,8 @@ class LabelledExamples:
     @property
     def is_skewed(self) -> bool:
         """Whether one label has most of the examples and another so few that a classifier would hardly predict it."""
+        if self.label_sets is not None:
+            return False  # each label has a threshold of its own
         counts = self._whole_counts()
         lopsided = float(counts.max()) >= SKEWED_SHARE * int(counts.sum())
         return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
@@ -114,11 +134,14 @@ class LabelledExamples:
         import torch
 
         texts, chosen = [self.texts[row] for row in rows], torch.as_tensor(rows, dtype=torch.int64)
-        ids = self.label_ids[chosen]
-        groups = duplicate_groups(texts, ids.tolist())
+        sets = None if self.label_sets is None else self.label_sets[chosen]
+        ids = self.label_ids[chosen] if sets is None else self.label_ids
+        groups = _groups(texts, ids, sets)
         known = {key: (encoder, vectors[chosen]) for key, (encoder, vectors) in self._vectors.items()}
         names, counts = self.label_names, self.whole_counts
-        return LabelledExamples(texts, ids, self.labels, groups, label_names=names, whole_counts=counts, _vectors=known)
+        return LabelledExamples(
+            texts, ids, self.labels, groups, label_names=names, label_sets=sets, whole_counts=counts, _vectors=known
+        )
 
     def frozen_vectors(self, encoder: Encoder, *, progress: Progress | None = None) -> Tensor:
         """Return the sentence vectors (n, D) of an encoder that does not learn, on the CPU.
@@ -160,3 +183,17 @@ class LabelledExamples:
             if len(found) >= count:
                 break
         return found[:count]
+
+
+def _multi_hot(sets: Sequence[Sequence[str]], known: LabelSet) -> Tensor:
+    """Return label sets as a matrix (n, K) with 1 for each label that a row has."""
+    import torch
+
+    found = torch.zeros(len(sets), len(known))
+    rows = [row for row, labels in enumerate(sets) for _ in labels]
+    found[rows, known.ids(label for labels in sets for label in labels)] = 1.0
+    return found
+
+
+def _groups(texts: Sequence[str], ids: Tensor, sets: Tensor | None) -> DuplicateGroups:
+    return duplicate_groups(texts, ids.tolist() if sets is None else [*map(tuple, sets.tolist())])

@@ -14,6 +14,8 @@ from nlptl.finetuning.probabilities import Calibration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
+
     from nlptl.context import RunContext
     from nlptl.data import TextData
     from nlptl.finetuning.examples import LabelledExamples
@@ -38,6 +40,8 @@ class Fitted:
     """Whether every label weighed the same, whatever its share of the examples."""
     met_skew: bool = False
     """Whether every label weighed the same because the examples are skewed, which is to be told."""
+    held_out_logits: Tensor | None = None
+    """Logits (n, K) of the examples by fits without them, where texts may have several labels; NaN where not held out."""
     shares: tuple[float, ...] | None = None
     """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 
@@ -56,6 +60,8 @@ class Method(Config, ABC):
     """Whether it needs layers that can learn, which word vectors have not."""
     needs_linear_head: ClassVar[bool] = False
     """Whether a head with a hidden layer is refused."""
+    learns_label_sets: ClassVar[bool] = False
+    """Whether it can learn texts that have several labels, or none."""
 
     @property
     def title(self) -> str:

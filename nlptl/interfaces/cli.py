@@ -16,6 +16,7 @@ import typer
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
 from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -34,7 +35,9 @@ from nlptl.interfaces.options import (
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
 from nlptl.interfaces.reporting import report
+from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
     complain,
@@ -56,7 +59,7 @@ from other work: beside two busy processes, 160 steps of LoRA took 26 s by OpenM
 GRACE = 5.0  # seconds that the other processes leave process 0 to tell an error, before the launcher ends them
 
 EXPORT_EXAMPLE = example("nlptl vectors export runs/reviews-skipgram --format glove --out vectors.txt")
-app = group(epilog=example("nlptl run pipelines/quickstart.yaml"))
+app = group(epilog=example("nlptl run pipelines/quickstart.yaml"), add_completion=True)
 vectors_app = group(help="Write word vectors for other tools.", epilog=EXPORT_EXAMPLE)
 
 
@@ -75,6 +78,11 @@ def nlptl(
     ] = False,
 ) -> None:
     """Make a text classifier from unlabelled texts and a few labelled ones."""
+
+
+app.command(epilog=example("nlptl start tickets.csv", "nlptl start mails.xlsx --text Body --label Topic --minutes 5"))(
+    start
+)
 
 
 @app.command(
@@ -104,12 +112,13 @@ def run(
     from nlptl.context import RunContext
     from nlptl.interfaces.text import begin_line, next_lines, run_lines
     from nlptl.progress import SilentTracker
+    from nlptl.runs.folder import run_of_pipeline
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.trackers import NamedTrackers
 
     _check_price(price_per_hour)
     check_is_pipeline(pipeline)
-    folder = out or Path("runs") / pipeline.stem
+    folder = out or run_of_pipeline(pipeline)
     check_run_folder(folder)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(
@@ -224,6 +233,8 @@ def show(
     tell(show_lines(run, details=details, price_per_hour=price_per_hour))
 
 
+app.command(epilog=example("nlptl init", "nlptl init few-labels --out tickets.yaml"))(init)
+app.command(epilog=example("nlptl schema --out nlptl.schema.json"))(schema)
 app.add_typer(vectors_app, name="vectors")
 
 

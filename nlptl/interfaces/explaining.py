@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlptl.artifact import RUN_SETTINGS
-from nlptl.config import did_you_mean
 from nlptl.errors import ConfigError, DataError, NlptlError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
@@ -67,7 +65,7 @@ def explain(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Show which words of a text speak for its label, and which against it.
+    """Show which words of a text speak for its label.
 
     Without TEXT and --file, each line of stdin is a text.
 
@@ -119,6 +117,7 @@ def explain(
 
 
 def _check_label(label: str | None, known: tuple[str, ...]) -> None:
+    from nlptl.config import did_you_mean
     from nlptl.data.columns import names_shown
 
     if label is not None and label not in known:
@@ -142,6 +141,7 @@ def _explained(
 
 def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestExamples | None:
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
+    from nlptl.artifact import RUN_SETTINGS
     from nlptl.data import load_data
     from nlptl.evaluation.nearest_examples import NearestExamples
     from nlptl.runs.pipeline import Pipeline

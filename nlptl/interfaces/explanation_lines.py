@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nlptl.interfaces.terminal import WIDTH, Coloured, columns, escaped, filled, padded
+from nlptl.interfaces.terminal import WIDTH, Colour, Coloured, columns, escaped, filled, padded
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Contribution, Explanation
@@ -21,6 +21,7 @@ BAR = 10  # columns of the strongest word's bar
 LEVELS = (0.4, 0.75)  # shares of the strongest word from which on a word has one sign, or two
 MIN_SHOWN = 0.005  # contribution that is shown as more than zero
 INDENT = "  "
+COLOURS: tuple[Colour, Colour] = ("green", "red")  # for and against
 Line = list[Coloured]
 
 
@@ -116,15 +117,15 @@ def _table(words: Sequence[Contribution], weights: Sequence[float], label: str) 
     yield [Coloured(INDENT + padded(f"for {_cut(label, half - 8)}", half) + "against it", "faint")]
     for row in range(max(map(len, sides))):
         line = [Coloured(INDENT)]
-        for side, colour in zip(sides, ("green", "red"), strict=True):
+        for side, colour in zip(sides, COLOURS, strict=True):
             one = side[row] if row < len(side) else None
             if one is None:
                 line.append(Coloured(" " * half))
                 continue
-            bar = "█" * max(1, round(BAR * abs(weights[one]) / most))
-            word = _cut(words[one].text, half - BAR - 9)
-            line.append(Coloured(f"{weights[one]:+.2f} {padded(bar, BAR)} ", "green" if colour == "green" else "red"))
-            line.append(Coloured(padded(word, half - BAR - 2 - len(f"{weights[one]:+.2f}"))))
+            bar, number = "█" * max(1, round(BAR * abs(weights[one]) / most)), f"{weights[one]:+.2f}"
+            word = _cut(words[one].text, half - BAR - len(number) - 4)
+            line.append(Coloured(f"{number} {padded(bar, BAR)} ", colour))
+            line.append(Coloured(padded(word, half - BAR - len(number) - 2)))
         yield line
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
+from nlptl.interfaces.completion import complete_assignments, complete_pipelines, complete_runs
 from nlptl.interfaces.terminal import hush
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
+    from nlptl.runs.folder import run_inside
+
+    found = run_inside(found)
     _check_runs_inside(found)
     return found
 
@@ -100,15 +104,24 @@ path_argument = functools.partial(
 )  # The reader reports why a path cannot be read.
 path_option = functools.partial(option, callback=usable_path, readable=False)
 
-PipelineArgument = Annotated[Path, path_argument(metavar="PIPELINE", help="The pipeline's YAML file.")]
+PipelineArgument = Annotated[
+    Path,
+    path_argument(metavar="PIPELINE", help="The pipeline's YAML file.", autocompletion=complete_pipelines),
+]
 RunArgument = Annotated[
     Path,
-    argument(metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages."),
-]
+    argument(
+        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages.",
+        autocompletion=complete_runs,
+    ),
+]  # fmt: skip
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE"),
-]
+    typer.Option(
+        "--set", help="Change a setting, such as stages.0.dim=50. Repeat it for more.", metavar="PATH=VALUE",
+        autocompletion=complete_assignments,
+    ),
+]  # fmt: skip
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
 ]
@@ -122,6 +135,10 @@ TextColumn = Annotated[
     option(metavar="NAME", help="Read the texts from this column. Repeat it to join several. Default: text."),
 ]
 LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
+LabelSeparator = Annotated[
+    str | None,
+    option(metavar="SIGN", help="Sign between several labels of a text. Default: that of the training data, else |."),
+]
 InputDelimiter = Annotated[
     str | None, option(metavar="SIGN", help="Separator of the file's fields, such as ; or tab. Default: detected.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from nlptl.interfaces.options import (
     EncodingOption,
     ForceOption,
     InputDelimiter,
+    LabelSeparator,
     MaxTextLength,
     NoHeader,
     QuietOption,
@@ -35,6 +37,7 @@ from nlptl.interfaces.terminal import print_exactly, remark
 if TYPE_CHECKING:
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
+    from nlptl.models.classifier import TextClassifier
 
 PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
@@ -70,6 +73,7 @@ def predict(
     quoting: QuotingOption = None,
     encoding: EncodingOption = None,
     no_header: NoHeader = False,
+    label_separator: LabelSeparator = None,
     sheet: SheetOption = None,
     max_text_length: MaxTextLength = None,
     device: DeviceOption = "auto",
@@ -111,6 +115,7 @@ def predict(
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
+        form = _with_separator(form, classifier, label_separator)
         columns = OutputColumns.of(found.kept, classifier.labels)
         if not quiet:
             _tell_names(columns, form)
@@ -148,6 +153,23 @@ def _output_form(
             "another one."
         )
     return OutputForm(form, proba, separator, bom, guard_formulas)
+
+
+def _with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
+    """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
+    if not classifier.multi_label:
+        if separator is not None:
+            raise ConfigError(
+                "--label-separator: belongs to texts with several labels, but RUN gives each one label. Drop it."
+            )
+        return form
+    separator = separator or classifier.separator
+    if form.form == "csv" and (unfit := next((label for label in classifier.labels if separator in label), None)):
+        raise ConfigError(
+            f"--label-separator: found {separator!r}, which stands in the label {unfit!r}; expected a sign that no label contains. "
+            "Choose another one, or write --output jsonl."
+        )
+    return dataclasses.replace(form, separator=separator)
 
 
 def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:

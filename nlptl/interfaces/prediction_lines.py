@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
     from nlptl.interfaces.prediction_input import InputRows
     from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
+Label = str | tuple[str, ...] | None  # of a text; None without one
 Json = str | int | float | bool | None | Sequence["Json"] | dict[str, "Json"]
 
 
@@ -30,6 +33,7 @@ class OutputForm:
     delimiter: str = ","
     bom: bool = False  # Excel takes CSV for UTF-8 if a byte order mark begins it
     guard_formulas: bool = False  # an apostrophe before text that a spreadsheet would compute
+    separator: str = "|"  # between several labels of a text
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,19 @@ def prediction_blocks(
 ) -> Iterator[str]:  # fmt: skip
     """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text.
 
-    A row without a text has an empty label and no probabilities.
+    A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
+    the `separator` of the form between them, and in JSON as a list.
     """
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
     head = head if form.form == "csv" else ""
     for rows in batches:
-        found = iter(classifier.predict_proba(texts)) if (texts := [*filter(None, rows.texts)]) else iter(())
+        texts = [*filter(None, rows.texts)]
+        shares = classifier.predict_proba(texts) if texts else np.empty((0, len(classifier.labels)))
+        found = zip(classifier.labels_of(shares), shares.tolist(), strict=True)
         lines = []
         for text, kept in zip(rows.texts, rows.kept, strict=True):
-            shares = [] if text is None else next(found).tolist()
-            lines.append(write(kept, shares, classifier.labels))
+            lines.append(write(kept, *((None, []) if text is None else next(found)), classifier.labels))
         yield head + "".join(lines)
         head = ""
         after_batch(len(rows.texts))
@@ -104,8 +110,10 @@ def csv_cell(value: object, form: OutputForm) -> str:
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
-def _csv_row(kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, form: OutputForm) -> str:
-    label = labels[shares.index(max(shares))] if shares else ""
+def _csv_row(
+    kept: Sequence[object], found: Label, shares: Sequence[float], labels: Sequence[str], *, form: OutputForm
+) -> str:
+    label = form.separator.join(found) if isinstance(found, tuple) else found or ""
     numbers: Sequence[float | str] = [round(share, 6) for share in shares] or [""] * len(labels)
     return _csv_line([*kept, label, *(numbers if form.proba else [])], form)
 
@@ -115,10 +123,11 @@ def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
 
 
 def _json_row(
-    kept: Sequence[object], shares: Sequence[float], labels: Sequence[str], *, columns: OutputColumns, form: OutputForm
-) -> str:
+    kept: Sequence[object], label: Label, shares: Sequence[float], labels: Sequence[str], *, columns: OutputColumns,
+    form: OutputForm,
+) -> str:  # fmt: skip
     found = dict(zip(columns.keys, kept, strict=True))
-    found[columns.label] = labels[shares.index(max(shares))] if shares else None
+    found[columns.label] = [*label] if isinstance(label, tuple) else label
     if form.proba:
         each = {label: round(share, 6) for label, share in zip(labels, shares, strict=True)} if shares else None
         found[columns.probabilities] = each

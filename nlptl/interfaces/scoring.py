@@ -17,6 +17,7 @@ from nlptl.interfaces.options import (
     ForceOption,
     InputDelimiter,
     LabelColumn,
+    LabelSeparator,
     MaxTextLength,
     NoHeader,
     QuietOption,
@@ -32,8 +33,10 @@ from nlptl.interfaces.options import (
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
-    from nlptl.data.row_checks import EmptyText
-    from nlptl.evaluation.scores import Evaluation
+    from nlptl.data.data_settings import LabelCells
+    from nlptl.data.row_checks import EmptyLabel, EmptyText
+    from nlptl.evaluation.label_sets import AnyEvaluation
+    from nlptl.models.classifier import TextClassifier
 
 
 def evaluate(
@@ -54,8 +57,10 @@ def evaluate(
     sheet: SheetOption = None,
     max_text_length: MaxTextLength = None,
     empty_label: Annotated[
-        Literal["refuse", "skip"], typer.Option(metavar="HOW", help="Treat rows without a label: refuse or skip.")
+        Literal["refuse", "skip", "none"],
+        typer.Option(metavar="HOW", help="Treat rows without a label: refuse, skip, or none (no label applies)."),
     ] = "refuse",
+    label_separator: LabelSeparator = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -66,7 +71,8 @@ def evaluate(
     from nlptl.context import RunContext
     from nlptl.data.labelled_parts import labelled_parts
     from nlptl.data.sources import load, open_source, places_of_rows
-    from nlptl.evaluation.scores import evaluate_classifier, load_classifier
+    from nlptl.evaluation.label_sets import scored
+    from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.remedies import EVALUATE_DOOR
     from nlptl.results import write_result
@@ -83,19 +89,23 @@ def evaluate(
             header=False if no_header else None,
         )  # fmt: skip
         classifier = load_classifier(run, RunContext(device=device))
+        classifier.check_trained()
+        labels = label_cells(classifier, label_separator, empty_is_none=empty_label == "none")
+        settings = settings.model_copy(update={"labels": labels})
         opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
         for sentence in () if quiet else opened.remarks:
             remark(in_options(sentence))
         left: EmptyText = "refuse" if empty_text == "refuse" else "skip"
-        read, skipped = load(opened, empty_text=left, empty_label=empty_label)
+        unlabelled: EmptyLabel = "skip" if empty_label == "skip" else "refuse"
+        read, skipped = load(opened, empty_text=left, empty_label=unlabelled)
         part = labelled_parts({"test": read})[0]["test"]
 
         def place(row: int) -> str:
             number = row if part.table.numbers is None else part.table.numbers[row] - 1
-            return places_of_rows(opened, [number], empty_text=left, empty_label=empty_label)[0]
+            return places_of_rows(opened, [number], empty_text=left, empty_label=unlabelled)[0]
 
         with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
-            evaluation = evaluate_classifier(classifier, part.table, after_batch=task.advance, place=place)
+            evaluation = scored(classifier, part.table, after_batch=task.advance, place=place)
     unanswered = skipped if empty_text == "empty" else 0
     if save is not None:
         write_result(save, {**evaluation.to_dict(), "rows_without_text": unanswered})
@@ -105,14 +115,27 @@ def evaluate(
             remark(f"{count} row{'s' * (count != 1)} without a {what} {'were' if count != 1 else 'was'} left out.")
 
 
-def _of_all_rows(evaluation: Evaluation, unanswered: int) -> Iterator[str]:
+def label_cells(classifier: TextClassifier, separator: str | None, *, empty_is_none: bool) -> LabelCells | None:
+    """Return how cells hold several labels, or None for a classifier of one. ConfigError for options that do not fit."""
+    from nlptl.data.data_settings import LabelCells
+
+    if classifier.multi_label:
+        empty: Literal["missing", "no_label"] = "no_label" if empty_is_none else "missing"
+        return LabelCells(separator=separator or classifier.separator, empty=empty)
+    if separator is not None or empty_is_none:
+        option = "--empty-label none" if separator is None else "--label-separator"
+        raise ConfigError(f"{option}: belongs to texts with several labels, but RUN gives each one label. Drop it.")
+    return None
+
+
+def _of_all_rows(evaluation: AnyEvaluation, unanswered: int) -> Iterator[str]:
     """Tell the accuracy that counts rows without a text, which get no label, as wrong."""
     from nlptl.evaluation.intervals import wilson
 
     if unanswered:
-        right = sum(row[place] for place, row in enumerate(evaluation.confusion))
-        rows = evaluation.rows + unanswered
-        yield f"accuracy {wilson(right, rows)} on all {rows} rows; {unanswered} without a text count as wrong"
+        rows, name = evaluation.rows + unanswered, evaluation.right_name
+        told = f"{unanswered} without a text count as wrong"
+        yield f"{name} {wilson(evaluation.right, rows)} on all {rows} rows; {told}"
 
 
 def _check_save(save: Path | None, test: Path, *, force: bool) -> None:
@@ -130,13 +153,13 @@ def _check_save(save: Path | None, test: Path, *, force: bool) -> None:
 
 def _holds_scores(path: Path) -> bool:
     """Return whether a file is one that evaluate wrote."""
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
-    from nlptl.evaluation.scores import Evaluation
+    from nlptl.evaluation.label_sets import AnyEvaluation
     from nlptl.plain_files import MAX_JSON, load_json
 
     try:
-        Evaluation.from_dict(load_json(path, most=MAX_JSON))
+        TypeAdapter[AnyEvaluation](AnyEvaluation).validate_python(load_json(path, most=MAX_JSON))
     except (OSError, ValueError, ValidationError, RecursionError):
         return False
     return True

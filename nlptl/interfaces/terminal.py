@@ -26,6 +26,7 @@ HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories: controls, formats, surrog
 JOINERS = "\u200c\u200d"  # formats that emoji and Indic or Persian words are made of
 TAGS = range(0xE0020, 0xE0080)  # formats that flags of regions are made of
 LONGEST_WORD = 300  # columns of a word that is shown whole; paths are shorter
+Colour = Literal["", "green", "red", "faint"]
 CODES = {"green": "1;32", "red": "1;31", "faint": "2"}  # of colours, as ECMA-48 has them
 WIDE, NARROW = ("W", "F"), ("Mn", "Me", "Cf")  # East Asian widths of two columns, categories of none
 
@@ -43,7 +44,7 @@ class Coloured:
     """Part of a line with a colour, which says nothing that the text does not say too."""
 
     text: str
-    colour: Literal["", "green", "red", "faint"] = ""
+    colour: Colour = ""
 
     def shown(self, colourful: bool) -> str:
         """Return the text, escaped, in its colour."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -26,10 +26,11 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
 from nlptl.models.heads import Head
+from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
-from nlptl.models.settings_files import ClassifierSettings, read_settings
+from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.tensor_files import check_shapes
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ HEAD = "head.safetensors"
 
 
 class TextClassifier(nn.Module):
-    """probabilities = softmax(head(encoder(text))); `labels` holds the K names in the order of the columns."""
+    """probabilities = softmax(head(encoder(text))); `labels` holds the K names in the order of the columns.
+
+    Where a text may have several labels, probabilities = sigmoid(head(encoder(text))).
+    """
 
     def __init__(self, encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
         super().__init__()
@@ -48,11 +52,17 @@ class TextClassifier(nn.Module):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder, self.head, self.labels = encoder, head, tuple(labels)
         self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
+        self.separator = SEPARATOR  # between the labels of a text in a file's cell
 
     @property
     def device(self) -> torch.device:
         """Device of the weights."""
         return self.encoder.device
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.head.thresholds is not None
 
     def label_ids(self, labels: Sequence[str]) -> Tensor:
         """Return the ids (B,) of label names, their places in `labels`. Raises DataError for an unknown one."""
@@ -66,8 +76,9 @@ class TextClassifier(nn.Module):
         self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict",
         after_batch: Callable[[int], None] | None = None,
     ) -> NDArray[np.float64]:  # fmt: skip
-        """Return probabilities (B, K), columns in the order of `labels`. Each row sums to 1.
+        """Return probabilities (B, K), columns in the order of `labels`.
 
+        Each row sums to 1. Where `multi_label`, each number is the probability that the text has this label.
         `texts`, `text` and `empty_text` are those of `predict`; under "none" a row without a text has NaN everywhere.
         A head that was never trained raises ConfigError.
         """
@@ -88,7 +99,14 @@ class TextClassifier(nn.Module):
         head = at_rest(self.head)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             logits = head(torch.from_numpy(vectors).to(head.centre.device))
-        return cast("NDArray[np.float64]", torch.softmax(logits.double(), dim=1).cpu().numpy())
+            return cast("NDArray[np.float64]", head.probabilities(logits).cpu().numpy())
+
+    def labels_of(self, probabilities: NDArray[np.float64]) -> list[Any]:
+        """Return the most probable label of each row of probabilities (B, K), or a tuple of labels where `multi_label`."""
+        if self.head.thresholds is None:
+            return [self.labels[i] for i in probabilities.argmax(axis=1).tolist()]
+        names = np.array(self.labels, dtype=np.object_)
+        return [tuple(names[row].tolist()) for row in probabilities >= np.array(self.head.thresholds)]
 
     @overload
     def predict(
@@ -106,8 +124,10 @@ class TextClassifier(nn.Module):
 
     def predict(
         self, texts: TextsLike, *, text: TextColumns = "text", empty_text: EmptyPrediction = "predict"
-    ) -> list[str] | list[str | None]:
+    ) -> list[Any]:
         """Return the most probable label of each text.
+
+        Where `multi_label`, it is the tuple of a text's labels, which may be empty; the annotation leaves that out.
 
         Texts come as a list, tuple, generator, array or Series, as a frame or data set with the column `text`, or as a file's
         path. Anything else raises DataError. By default ("predict") an empty string has a label as any text has, and a row
@@ -115,11 +135,11 @@ class TextClassifier(nn.Module):
         "skip", and get None under "none", so that all labels stay in their rows. A head that was never trained raises ConfigError.
         """
         probabilities = self.predict_proba(texts, text=text, empty_text=empty_text)
-        best = probabilities.argmax(axis=1).tolist()
+        found = self.labels_of(probabilities)
         if empty_text != "none":
-            return [self.labels[i] for i in best]
+            return found
         has_text = (~np.isnan(probabilities[:, 0])).tolist()
-        return [self.labels[i] if known else None for i, known in zip(best, has_text, strict=True)]
+        return [labels if known else None for labels, known in zip(found, has_text, strict=True)]
 
     def explain(
         self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
@@ -137,7 +157,7 @@ class TextClassifier(nn.Module):
 
         self.check_trained()
         given = strings(texts, text=text)
-        predicted = Predicted(self.labels, self.probabilities(given), getattr(self, "multi_label", False))
+        predicted = Predicted(self.labels, self.probabilities(given), self.multi_label)
         limit = MAX_TOKENS if tokens is None else tokens
         return [*explained(self.encoder, self.head, given, predicted, tokens=limit, after_batch=after_batch)]
 
@@ -158,14 +178,20 @@ class TextClassifier(nn.Module):
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
         total, versions = count_parameters(self), artifact.library_versions()
         manifest = artifact.Manifest(kind="classifier", versions=versions, total_parameters=total)
-        artifact.publish(folder, self.write_files, manifest)
+
+        def write(draft: Path) -> None:
+            self.write_files(draft)
+            write_card(draft, manifest)
+
+        artifact.publish(folder, write, manifest)
 
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
-        add_head(folder, self.labels)
+        add_head(folder, self.labels, multi_label=self.multi_label)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
+        settings |= {"separator": self.separator} if self.multi_label else {}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:
             self.learnt.write(folder)
@@ -195,5 +221,5 @@ class TextClassifier(nn.Module):
                 "equal. The folder is damaged. Run the stage again."
             )
         classifier = cls(encoder, head, settings.labels).eval()
-        classifier.learnt = LearntTexts.read(folder)
+        classifier.learnt, classifier.separator = LearntTexts.read(folder), settings.separator
         return classifier

@@ -27,6 +27,8 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.faults import shown
 from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
+from nlptl.models.origin import FILE as ORIGIN
+from nlptl.models.origin import Origin
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
@@ -262,7 +264,7 @@ class Encoder(nn.Module):
         from nlptl.models.transformer import FILES
 
         return frozenset(
-            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, *FILES, *other_tools.FILES, *VIEW_FILES}
+            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, ORIGIN, *FILES, *other_tools.FILES, *VIEW_FILES}
         )
 
     def save(self, folder: Path | str) -> None:
@@ -303,6 +305,8 @@ class Encoder(nn.Module):
         other_tools.write(parts, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         self.token_model.save(folder, self.tokenizer)
+        if self.token_model.origin is not None:
+            self.token_model.origin.write(folder)
         save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)
 
     @classmethod
@@ -319,6 +323,7 @@ class Encoder(nn.Module):
         settings = checked.model_dump()
         tokenizer = read_tokenizer(folder / TOKENIZER)
         token_model = _read_token_model(folder, settings)
+        token_model.origin = Origin.read(folder)
         # Cloned, since memory of another alignment would round otherwise than before saving.
         state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
         try:

@@ -5,7 +5,7 @@ Shapes: B texts, D dimension, H hidden units, K labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -22,6 +22,8 @@ class Head(nn.Module):
     """logits = W x' + b, or W2 f(W1 x' + b1) + b2 with a hidden layer (H,); x' = (x - centre) / scale.
 
     `centre` (D,) and `scale` () of the training vectors make learning rates independent of the encoder's units.
+    Probabilities are the softmax of the logits. With `thresholds`, a text may have several labels: probabilities are the
+    sigmoids of the logits, and a text has each label whose probability reaches its threshold.
     """
 
     centre: Tensor
@@ -29,9 +31,10 @@ class Head(nn.Module):
 
     def __init__(
         self, dim: int, label_count: int, *, hidden: int = 0, activation: Activation = "gelu", dropout: float = 0.0,
-        trained: bool = False,
+        trained: bool = False, thresholds: Sequence[float] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.thresholds = None if thresholds is None else tuple(thresholds)  # (K,) each in [0, 1]
         self.trained = trained  # by examples or labels' names, whatever its numbers are
         self.dim, self.label_count, self.hidden = dim, label_count, hidden
         self.activation, self.dropout = activation, dropout
@@ -73,15 +76,20 @@ class Head(nn.Module):
         """Return logits (B, K) of sentence vectors (B, D)."""
         return cast("Tensor", self.layers((vectors - self.centre) / self.scale))
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities (B, K), float64, of logits (B, K)."""
+        return logits.double().softmax(dim=1) if self.thresholds is None else logits.double().sigmoid()
+
     @property
     def last_linear(self) -> nn.Linear:
         """The layer that gives the logits."""
         return cast("nn.Linear", self.layers[-1])
 
-    def settings(self) -> dict[str, int | float | str]:
+    def settings(self) -> dict[str, int | float | str | list[float]]:
         """Return what `from_settings` needs. Files call the number of labels `labels`."""
         return {"dim": self.dim, "labels": self.label_count, "hidden": self.hidden, "activation": self.activation,
-                "dropout": self.dropout, **({"trained": True} if self.trained else {})}  # fmt: skip
+                "dropout": self.dropout, **({"trained": True} if self.trained else {}),
+                **({} if self.thresholds is None else {"thresholds": list(self.thresholds)})}  # fmt: skip
 
     @staticmethod
     def shapes(settings: HeadSettings) -> dict[str, tuple[int, ...]]:

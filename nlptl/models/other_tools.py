@@ -71,13 +71,15 @@ def write(parts: Parts, folder: Path) -> None:
     (folder / NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def add_head(folder: Path, labels: Sequence[str]) -> None:
+def add_head(folder: Path, labels: Sequence[str], *, multi_label: bool = False) -> None:
     """Name the labels in config.json, for those of other weights may stand there, and say in the note who reads the head."""
     path = folder / "config.json"
     if path.is_file():
         names = {str(number): label for number, label in enumerate(labels)}
         numbers = {label: number for number, label in enumerate(labels)}
         settings = json.loads(path.read_text(encoding="utf-8")) | {"id2label": names, "label2id": numbers}
+        settings.pop("problem_type", None)
+        settings |= {"problem_type": "multi_label_classification"} if multi_label else {}
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     with (folder / NOTE).open("a", encoding="utf-8") as file:
         file.write(

@@ -25,6 +25,7 @@ MAX_LAYERS, MAX_DIM, MAX_VOCABULARY, MAX_LENGTH, MAX_LABELS = 512, 16_384, 16_77
 MAX_VIEWS, MAX_NGRAM = 8, 20
 
 S = TypeVar("S", bound=Config)
+SEPARATOR = "|"  # between the labels of a text, where the data have none
 TokenId = Annotated[int, Field(ge=0, lt=MAX_VOCABULARY)]
 Layer = Annotated[int, Field(ge=0, le=MAX_LAYERS)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -124,6 +125,13 @@ class HeadSettings(SettingsFile):
     activation: Literal["sigmoid", "gelu"] = "gelu"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     trained: bool = False
+    thresholds: list[Annotated[float, Field(ge=0, le=1)]] | None = None
+
+    @model_validator(mode="after")
+    def _one_threshold_a_label(self) -> HeadSettings:
+        if self.thresholds is not None and len(self.thresholds) != self.labels:
+            raise ValueError(f"found {len(self.thresholds)} thresholds for {self.labels} labels; expected one each")
+        return self
 
 
 class ClassifierSettings(SettingsFile):
@@ -131,6 +139,7 @@ class ClassifierSettings(SettingsFile):
 
     labels: list[Annotated[str, Field(min_length=1, max_length=10_000)]] = Field(min_length=1, max_length=MAX_LABELS)
     head: HeadSettings
+    separator: str = Field(default=SEPARATOR, min_length=1, max_length=10)
 
     @model_validator(mode="after")
     def _one_label_an_output(self) -> ClassifierSettings:

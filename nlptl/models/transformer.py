@@ -31,6 +31,8 @@ from nlptl.models.sentences import tokenize_by_sentence
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from nlptl.models.origin import Origin
+
 CPU_TOKEN_BUDGET = 1024  # tokens a batch when encoding: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
 NO_MASKS = {"full_attention": None, "sliding_attention": None}  # packed attention needs none
@@ -64,6 +66,7 @@ class Transformer(nn.Module):
         # The adapter in `model`, if any. The tuple keeps it from being registered as a submodule.
         self.adapters: tuple[PeftModel, ...] = ()
         self.bottlenecks = nn.ModuleDict()  # by the number of the layer below them, counted from 1
+        self.origin: Origin | None = None  # of the weights, where it is known
         after_padding = self.architecture.first_position == "after_padding"
         self._first_position = model.config.pad_token_id + 1 if after_padding else 0
         self._use_attention(attention.ATTENTION_NAME)  # at once, since threads must not find it half set

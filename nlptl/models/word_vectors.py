@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 import torch
 from safetensors.torch import save_file
@@ -23,6 +23,9 @@ from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.models.tokenizer_files import encoded
 from nlptl.training.batches import TOKEN_BUDGET
+
+if TYPE_CHECKING:
+    from nlptl.models.origin import Origin
 
 WORD_VECTORS = "word_vectors.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -57,6 +60,7 @@ class WordVectors(nn.Module):
         self.register_buffer("counts", counts)
         self.register_buffer("phrases", phrases)
         self.subwords = subwords
+        self.origin: Origin | None = None  # of the vectors, where it is known
         self._pairs = {} if phrases is None else {(a, b): both for a, b, both in phrases.tolist()}
 
     @property

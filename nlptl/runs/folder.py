@@ -2,7 +2,7 @@
 
 pipeline.yaml       resolved settings
 data.json           report on the data
-N-STAGE/            artifact of stage N, its manifest and history.jsonl
+N-STAGE/            artifact of stage N, its manifest and history.jsonl; a classifier's also its model card, README.md
 .N-STAGE.checkpoints/   what the running stage needs to go on after a kill
 evaluation.json     scores of the last stage on the test texts
 finished.json       digests of what the finished run holds; its time moves only when something was made
@@ -19,7 +19,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,11 +141,11 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def check_folder(folder: Path, stages: Sequence[Path]) -> None:
-    """Raise ArtifactError where the run would replace something that nlptl did not write."""
+def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
+    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders and identities."""
     files = stage_files()
-    for stage in stages:
-        check_replaceable(stage, files)
+    for stage, identity in stages.items():
+        check_replaceable(stage, files, stays=_has_identity(stage, identity))
         if _is_saved_by_hand(stage):
             raise ArtifactError(
                 f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
@@ -161,6 +161,12 @@ def check_folder(folder: Path, stages: Sequence[Path]) -> None:
                     f"{path}: {what} that nlptl did not write stands here; nothing was overwritten. "
                     "Choose another folder with --out."
                 )
+
+
+def _has_identity(stage: Path, identity: str) -> bool:
+    with contextlib.suppress(ArtifactError):
+        return read_manifest(stage).identity == identity
+    return False
 
 
 def _is_of_a_run(path: Path) -> bool:

@@ -158,6 +158,11 @@ class Pipeline(Chain):
     def _study(self, data: TextData, where: str, digests: ExternalDigests) -> Study | None:
         if self.compare is None:
             return None
+        if data.has_label_sets:
+            raise ConfigError(
+                f"{where}: compare: a comparison counts texts that get their one label, but the labelled rows have lists of "
+                "labels. Remove compare, and compare the micro-F1 of runs."
+            )
         chain = Chain(seed=self.seed, data=self.data, stages=self.stages)
         return Study.of(
             chain,

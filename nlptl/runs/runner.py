@@ -23,11 +23,14 @@ from nlptl.artifact import (
 from nlptl.context import Record, RunContext
 from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.label_sets import AnyEvaluation, scored
 from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence
-from nlptl.evaluation.scores import Evaluation, load_classifier, scored_as_it_stands, unknown_share
+from nlptl.evaluation.scores import load_classifier, unknown_share
+from nlptl.models.model_card import renew_card, write_card
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
+from nlptl.runs.cards import card_facts, card_test
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
@@ -81,7 +84,7 @@ class RunScores:
     identity: str  # of the last stage
     test: str  # digest of the test texts
     unknown_shares: Mapping[str, float]  # share of unknown words in each part of the data
-    evaluation: Evaluation
+    evaluation: AnyEvaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,7 @@ class RunResult:
     comparison: ComparisonResult | None
 
     @property
-    def evaluation(self) -> Evaluation | None:
+    def evaluation(self) -> AnyEvaluation | None:
         """Figures of the last stage on the test texts."""
         return None if self.scores is None else self.scores.evaluation
 
@@ -129,9 +132,9 @@ def run_chain(
         with main_process_first() as here:
             text = on_disk.settings_text(plan.settings, folder, plan.source)
             if here.is_main:
-                on_disk.check_folder(folder, places)
+                wanted = {place: identity.own for place, identity in zip(places, plan.identities, strict=True)}
+                on_disk.check_folder(folder, wanted)
                 if not plan.force:
-                    wanted = {place: identity.own for place, identity in zip(places, plan.identities, strict=True)}
                     on_disk.check_finished(folder, wanted, plan.source, compare=plan.settings.get("compare"))
                 held.enter_context(run_lock(folder))
                 on_disk.begin(folder, settings=text, data_report=report.to_json())
@@ -144,6 +147,8 @@ def run_chain(
             if here.is_main:
                 on_disk.remove_other_stages(folder, places, say=context.progress.say)
             scores = _scores(folder, outcomes[-1], data, context)
+            if here.is_main:
+                _renew_card(outcomes, scores, data)
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
         if study is None:
@@ -219,6 +224,8 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
 
     def write(draft: Path) -> None:
         artifact.write_files(draft)
+        if stage.gives == "classifier":
+            write_card(draft, manifest, card_facts([*map(read_manifest, work.before), manifest], data))
         lines = "".join(json.dumps(row) + "\n" for row in record.history)
         (draft / on_disk.HISTORY).write_text(lines, encoding="utf-8")
 
@@ -274,10 +281,18 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
-        evaluation = scored_as_it_stands(classifier, data.test, after_batch=task.advance)
+        evaluation = scored(classifier, data.test, after_batch=task.advance)
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     write_result(path, dataclasses.asdict(scores))
     return scores
+
+
+def _renew_card(outcomes: Sequence[StageOutcome], scores: RunScores | None, data: TextData) -> None:
+    """Write the card of the last stage anew, if it is a classifier, with its scores."""
+    last = outcomes[-1]
+    if last.manifest.kind == "classifier":
+        test = None if scores is None else card_test(scores.evaluation, digest=scores.test)
+        renew_card(last.folder, last.manifest, card_facts([outcome.manifest for outcome in outcomes], data, test))
 
 
 def _known_scores(run: Path) -> RunScores | None:

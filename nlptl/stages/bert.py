@@ -239,7 +239,9 @@ class Bert(Stage):
 
         self.check_data(data, where="bert")
         table: Any = data.source if data.labelled is None else data.labelled
-        labels = table.labels()
+        labels = [
+            ", ".join(found) for found in table.label_sets()
+        ]  # several labels of a text count as one of their own
         ids = {label: number for number, label in enumerate(sorted(set(labels)))}
         limits = self.choose or EncoderLimits()
         choice = remembered(
@@ -268,9 +270,12 @@ class Bert(Stage):
 
     def _opened(self, found: Weights) -> Encoder:
         from nlptl.models.foreign_encoder import pretrained_encoder
+        from nlptl.models.origin import origin_of
 
         prompt = self._prompt_of(found) if self.prompt is None else self.prompt
-        return pretrained_encoder(found.folder, max_length=self.max_length, prompt=prompt)
+        encoder = pretrained_encoder(found.folder, max_length=self.max_length, prompt=prompt)
+        encoder.token_model.origin = origin_of(found)
+        return encoder
 
     def _prompt_of(self, found: Weights) -> str | None:
         """Return the prompt that the authors of well-known weights want, where their folder names none."""

@@ -66,6 +66,14 @@ class ClassificationHead(Stage):
                 "classification_head: found no labelled examples; they name the labels. Give data.labelled."
             )
         labels = data.label_set.names
-        head = Head(given.dim, len(labels), hidden=self.hidden, activation=self.activation, dropout=self.dropout)
+        thresholds = [0.5] * len(labels) if data.has_label_sets else None
+        head = Head(
+            given.dim,
+            len(labels),
+            hidden=self.hidden,
+            activation=self.activation,
+            dropout=self.dropout,
+            thresholds=thresholds,
+        )
         head.initialise(context.generator("classification_head"))
         return TextClassifier(copy.deepcopy(given), head.to(given.device), labels).eval()

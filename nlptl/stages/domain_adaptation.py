@@ -84,6 +84,10 @@ class DomainAdaptation(Stage):
 
         if data.source is None:
             raise DataError(f"{where}: found no examples of the source domain; it learns from them. Give data.source.")
+        if data.has_label_sets:
+            raise DataError(
+                f"{where}: domain_adaptation learns one label a text, but the labelled rows have lists of labels. Use finetune."
+            )
         if data.unlabelled is None:
             raise DataError(f"{where}: found no texts of the target domain; it adapts to them. Give data.unlabelled.")
         check_size(len(data.source), part="source", where=where)

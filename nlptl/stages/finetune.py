@@ -10,10 +10,12 @@ from pydantic import BeforeValidator, Field
 
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
+from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.union import AnyMethod
 from nlptl.finetuning.probabilities import at_priors, calibrated, check_priors, skew_told
+from nlptl.finetuning.thresholds import with_thresholds
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class FineTune(Stage):
     """How frequent each label will be where the classifier is used: as it was trained (observed), all alike, or a share for
     each label. Probabilities move by the ratio of new to old shares (Saerens et al. 2002); the old ones are those of the
     examples, all alike under label_weights: balanced, or those that self-training finds in the pile."""
+
+    thresholds: Literal["by_label", "shared"] | Annotated[float, Field(gt=0, lt=1)] = "by_label"
+    """Probability from which a text has a label, where texts may have several. by_label: the best F1 of each label on held-out
+    examples, the nearer to the shared threshold the fewer examples the label has. shared: one for all, by the best micro-F1.
+    A higher number gives texts fewer labels."""
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
@@ -79,8 +86,27 @@ class FineTune(Stage):
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that the method cannot learn from, and priors of other labels."""
+        self._check_label_sets(data, where=where)
         self.update.check_data(data, where=f"{where}.update")
         check_priors(self.priors, data.label_set.names, where=where)
+
+    def _check_label_sets(self, data: TextData, *, where: str) -> None:
+        """Refuse settings that need one label a text where there may be several, or the other way round."""
+        if not data.has_label_sets and self.thresholds != "by_label":
+            raise ConfigError(
+                f"{where}.thresholds: found {self.thresholds}, but each text has one label, the most probable one. Remove the "
+                "setting."
+            )
+        if data.has_label_sets and not self.update.learns_label_sets:
+            raise ConfigError(
+                f"{where}.update: {self.update.title} learns one label a text, but the labelled rows have lists of labels. Choose "
+                "head, partial, full, lora or auto."
+            )
+        if data.has_label_sets and self.priors != "observed":
+            raise ConfigError(
+                f"{where}.priors: shares of labels belong to texts with one label each, but the labelled rows have lists of "
+                "labels. Remove the setting."
+            )
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digests of the files that the method reads."""
@@ -105,10 +131,13 @@ class FineTune(Stage):
         if kind == "transformer" and elsewhere:
             given = copy.deepcopy(given).to(device)
         examples = LabelledExamples.of(data, given.labels)
+        check_same_kind(given, examples)
+        self._check_label_sets(data, where="finetune")
         self.update.check_data(data, where="finetune.update")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
         classifier = self.learn(given, examples, context)
+        classifier.separator = data.separator or given.separator
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
         return classifier
 
@@ -119,6 +148,9 @@ class FineTune(Stage):
         if fitted.met_skew:
             told = skew_told(examples, pile=fitted.shares is not None)
             context.record.add_finding("skew", True, told, warns=True)
+        if given.multi_label:
+            held_out = fitted.held_out_logits
+            return with_thresholds(fitted.classifier, self.thresholds, examples, held_out, context.record)
         classifier = calibrated(fitted.classifier, fitted.calibration, examples, context.record)
         return at_priors(classifier, self.priors, _learnt_shares(fitted, examples))
 
@@ -135,6 +167,15 @@ class FineTune(Stage):
         sentences = examples.sentences(self.update.templates_of_names)
         fitted = Fitted(zero_shot_classifier(given, sentences), trainable_parameters=0)
         return self.update.after_names(fitted, given, examples, context)
+
+
+def check_same_kind(given: TextClassifier, examples: LabelledExamples) -> None:
+    """Raise DataError where the head gives one label a text and the examples have lists, or the other way round."""
+    if len(examples) and given.multi_label != (examples.label_sets is not None):
+        head, rows = ("several labels", "one label each") if given.multi_label else ("one label", "lists of labels")
+        raise DataError(
+            f"finetune: the head gives a text {head}, but the labelled rows have {rows}. Attach a fresh classification_head."
+        )
 
 
 def _learnt_shares(fitted: Fitted, examples: LabelledExamples) -> Tensor:

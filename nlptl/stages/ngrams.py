@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from nlptl.data import TextData
     from nlptl.models.encoder import Encoder
 
-SAMPLED_TEXTS = 20_000  # of the pile, drawn at random
+SAMPLED_TEXTS = (
+    10_000  # of the pile, drawn at random; the directions of more are nearly the same and take as much longer
+)
 
 
 class NgramVectors(NgramSettings, Stage):
@@ -66,6 +68,8 @@ class NgramVectors(NgramSettings, Stage):
             view = learn_ngram_view(texts, self, context, where="ngrams")
             task.advance(len(texts))
         terms = len(view.terms)
-        told = f"Of {len(texts):,} texts come {terms:,} n-grams, whose tf-idf is told in {view.dim:,} directions."
+        told = (
+            f"The {view.dim:,} leading directions of the tf-idf of {terms:,} n-grams, learnt from {len(texts):,} texts."
+        )
         context.record.add_finding("ngrams", {"terms": terms, "directions": view.dim}, told)
         return view_encoder([view], [texts])

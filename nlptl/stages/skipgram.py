@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
-from nlptl.artifact import Kind, file_digest
+from nlptl.artifact import Kind, digest_of, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
@@ -32,6 +32,7 @@ from nlptl.stages.unlabelled import pile_parts, pile_tables, watched
 if TYPE_CHECKING:
     from nlptl.data import TextData, TextTable
     from nlptl.models.encoder import Encoder
+    from nlptl.models.origin import Origin
     from nlptl.models.word_vector_files.reading import VectorFile
     from nlptl.pretraining.word2vec.vector_encoder import VocabularyVectors
 
@@ -92,7 +93,7 @@ class SkipGram(Stage):
     subwords: Spelling | None = None
     """Character n-grams with vectors ({min: 3, max: 6}; Bojanowski et al. 2017), so that unseen and misspelt words have
     vectors. They help tweets and languages with many word forms, take two to four times as long, and need engine cpu."""
-    phrases: Annotated[Phrases | None, BeforeValidator(_phrases)] = None
+    phrases: Annotated[Phrases | None, BeforeValidator(_phrases, json_schema_input_type=Phrases | bool | None)] = None
     """Join words that occur together, such as "new york", into one (Mikolov et al. 2013b). true takes the defaults."""
     include_labelled: bool = True
     """Add the labelled training texts, without their labels, to the pile, so that their words have vectors."""
@@ -225,7 +226,20 @@ class SkipGram(Stage):
         else:
             learnt = self._learn(pile_tables(data, self.reads(data)), context)
         add_neighbours(vocabulary_of(learnt.tokenizer), learnt.vectors, learnt.counts, context.record)
-        return learnt.encoder()
+        encoder = learnt.encoder()
+        encoder.token_model.origin = self._origin()
+        return encoder
+
+    def _origin(self) -> Origin:
+        """Return where the vectors come from."""
+        from nlptl.models.origin import MAX_TEXT, OWN, Origin, package_origin
+
+        if self.vectors is None:
+            return OWN
+        digest = digest_of(self.external_digests())
+        if self.vectors in PACKAGED_VECTORS:
+            return package_origin(self.vectors, PACKAGES[self.vectors].module, digest=digest)
+        return Origin(name=Path(self.vectors).name[:MAX_TEXT], digest=digest)
 
     def _learn(self, pile: Sequence[TextTable], context: RunContext) -> VocabularyVectors:
         from nlptl.pretraining.word2vec.findings import add_change

@@ -129,6 +129,7 @@ def test_the_report_is_json() -> None:
         "label_changes": {"stripped": 0, "renamed": {}, "empty": 0},
         "label_findings": [],
         "remarks": [],
+        "rows_of_no_label": None,
     }
     assert plain["leaks"][0] == {
         "part": "validation",

@@ -199,8 +199,8 @@ def test_label_of_another_kind() -> None:
     assert fault("a.jsonl", '{"text": "a", "label": 0.5}\n') == (
         "a.jsonl:1: the label is 0.5 (float), but must be a name or a whole number."
     )
-    assert fault("a.jsonl", '{"text": "a", "label": ["x"]}\n') == (
-        "a.jsonl:1: the label is ['x'] (list), but must be a name or a whole number. Give each row one label."
+    assert fault("a.jsonl", json_rows('{"text": "a", "label": ["x"]}', '{"text": "b", "label": "x"}')) == (
+        "a.jsonl:1: the label is ['x'] (list), but must be a name or a whole number. Give each row one label, or all rows lists."
     )
 
 

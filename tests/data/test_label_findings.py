@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nlptl.data import DataSettings, TextData, load_data
+from nlptl.data.data_settings import LabelCells
 from nlptl.errors import DataError
 
 
@@ -62,10 +63,14 @@ def test_other_labels_are_not_alike(counts: dict[str, int]) -> None:
 )
 def test_several_labels_in_one_cell(label: str) -> None:
     rows = [*labelled(food=2, service=2), ("both", label), ("both again", label)]
+    separator = next(sign for sign in "|;,/" if sign in label)
     assert told(*rows) == [
-        f"labelled: the label {label!r} (2 rows, such as a.csv:6) joins 'food' and 'service'. A text has one label: keep one of "
-        "them, or train a classifier for each."
+        f"labelled: the label {label!r} (2 rows, such as a.csv:6) joins 'food' and 'service'. If a text may have several labels, "
+        f"set `labels: {{separator: {separator!r}}}` under `data:`; else keep one."
     ]
+    data, _ = load_data(DataSettings(labelled="a.csv", labels=LabelCells(separator=separator)), seed=1)
+    assert data.labelled is not None
+    assert data.labelled.label_sets()[4:] == [("food", "service")] * 2, "the setting that is named reads the cell"
 
 
 @pytest.mark.parametrize("separator", ["|", "; ", ", "])
@@ -73,8 +78,8 @@ def test_parts_that_stand_in_other_lists_only(separator: str) -> None:
     labels = [separator.join(pair) for pair in (("food", "service"), ("service", "price"), ("price", "food"))]
     first, *others = told(*((f"text {i} {label}", label) for label in labels for i in range(3)))
     assert first == (
-        f"labelled: the label {labels[0]!r} (3 rows, such as a.csv:2) joins 'food' and 'service'. A text has one label: keep one "
-        "of them, or train a classifier for each."
+        f"labelled: the label {labels[0]!r} (3 rows, such as a.csv:2) joins 'food' and 'service'. If a text may have several "
+        f"labels, set `labels: {{separator: {separator.strip()!r}}}` under `data:`; else keep one."
     )
     assert len(others) == 2
 

@@ -270,7 +270,7 @@ LABELLED: dict[str, tuple[Any, str]] = {
     "array as a label": (
         (TEXTS, [np.array(["a", "b"]), "b", "a"]),
         "labelled, row 1: the label is array(['a', 'b'], dtype='<U1') (ndarray), but must be a name or a whole number. Give each "
-        "row one label.",
+        "row one label, or all rows lists.",
     ),
     "frame without columns": (
         (TEXTS, pd.DataFrame()),
@@ -278,7 +278,8 @@ LABELLED: dict[str, tuple[Any, str]] = {
     ),
     "several labels": (
         (TEXTS, [["a"], "b", "a"]),
-        "labelled, row 1: the label is ['a'] (list), but must be a name or a whole number. Give each row one label.",
+        "labelled, row 1: the label is ['a'] (list), but must be a name or a whole number. Give each row one label, or all rows "
+        "lists.",
     ),
     "column": (
         FRAME.rename(columns={"label": "y"}),

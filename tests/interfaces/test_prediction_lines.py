@@ -30,6 +30,16 @@ class Fake:
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         return np.eye(len(self.labels))[[len(text) % len(self.labels) for text in texts]]
 
+    def labels_of(self, probabilities: np.ndarray) -> list[str]:
+        return [self.labels[place] for place in probabilities.argmax(axis=1)]
+
+
+class FakeOfSets(Fake):
+    """Classifier that gives texts of odd length all labels, others none."""
+
+    def labels_of(self, probabilities: np.ndarray) -> list[Any]:
+        return [self.labels if row.argmax() % 2 else () for row in probabilities]
+
 
 def written(
     texts: Sequence[str | None], labels: Sequence[str], form: OutputForm, kept: Sequence[str] = ("text",),
@@ -158,3 +168,18 @@ def test_a_label_column_of_several_words_is_one_cell() -> None:
     out = written(["x"], ["a,b", 'c"d\r'], OutputForm(proba=True))
     assert next(csv.reader(io.StringIO(out, newline=""))) == ["text", "label", "p_a,b", 'p_c"d\r']
     assert cast("list[str]", pd.read_csv(io.StringIO(out)).columns.tolist())[2] == "p_a,b"
+
+
+def test_several_labels_are_one_cell_or_a_list() -> None:
+    classifier: Any = FakeOfSets(["x", "y;z"])
+    batches = [InputRows(["a", "bb", None], [(), (), ()])]
+
+    def lines(form: OutputForm) -> list[str]:
+        columns = OutputColumns.of((), classifier.labels)
+        blocks = prediction_blocks(classifier, batches, columns=columns, form=form, after_batch=lambda count: None)
+        return "".join(blocks).splitlines()
+
+    assert lines(OutputForm(separator=" & ")) == ["label", "x & y;z", "", ""]
+    assert lines(OutputForm(separator="|", delimiter="|")) == ["label", '"x|y;z"', "", ""]
+    assert lines(OutputForm("jsonl")) == ['{"label": ["x", "y;z"]}', '{"label": []}', '{"label": null}']
+    assert lines(OutputForm(proba=True))[1] == "x|y;z,0.0,1.0"

@@ -169,6 +169,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "views over words": {"views full of words": FineTune(update=Full(l2=0.1, epochs=2, folds=2))},
 }
 ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
+SUFFIXES = {
+    "encoder": {".json", ".safetensors", ".txt"},
+    "classifier": {".json", ".safetensors", ".txt", ".md"},  # the model card
+}
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
@@ -273,7 +277,7 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == SUFFIXES[stage.gives]
 
 
 def blocks(settings: Any) -> Iterator[Config]:

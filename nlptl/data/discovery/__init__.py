@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from nlptl.data.discovery.column_choice import Choose, Question
-from nlptl.data.discovery.discover import Discovery, discover
+from nlptl.data.discovery.found_settings import Discovery, discover
 
 __all__ = ["Choose", "Discovery", "Question", "discover"]

@@ -14,6 +14,8 @@ from nlptl.errors import DataError
 from nlptl.faults import shown
 
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
+_LABEL_LOOKS = ("labels", "few numbers")
+_MAX_OTHERS = 4  # columns that a reason names
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
 
@@ -32,7 +34,12 @@ class Question:
 
     def sentence(self) -> str:
         """Return the question."""
-        return f"{self.file}: {names_shown(self.answers)} may each hold the {self.wanted}s. Which one does?"
+        return f"{self.file}: {self.statement()}. Which column does?"
+
+    def statement(self) -> str:
+        """Return what is not clear."""
+        may, end = ("may each", "") if len(self.columns) > 1 else ("may", ", although its name does not say so")
+        return f"{names_shown(self.answers)} {may} hold the {self.wanted}s{end}"
 
 
 @dataclass(frozen=True)
@@ -42,14 +49,40 @@ class ChosenColumn:
     column: ColumnLook
     why: str = ""  # empty where nothing else came into question
 
+    @property
+    def named(self) -> str:
+        """The column in words."""
+        return f"column {shown(self.column.key)}"
+
+
+@dataclass(frozen=True)
+class ChosenTexts:
+    """Columns that are read as texts, several joined, and why."""
+
+    columns: tuple[ColumnLook, ...]
+    why: str = ""  # empty where nothing else came into question
+
+    @property
+    def key(self) -> Column | list[Column]:
+        """What names the columns in settings."""
+        keys = [column.key for column in self.columns]
+        return keys[0] if len(keys) == 1 else keys
+
+    @property
+    def named(self) -> str:
+        """The columns in words."""
+        names = names_shown(str(column.key) for column in self.columns)
+        return f"column {shown(self.key)}" if len(self.columns) == 1 else f"the columns {names}, joined"
+
 
 Choose = Callable[[Question], str]
 
 
-def choose_text(table: SeenTable, given: Column | None, choose: Choose | None) -> ChosenColumn:
-    """Return the column of texts: the one that is named, else the one that clearly holds them. Raises DataError."""
+def choose_text(table: SeenTable, given: Column | Sequence[Column] | None, choose: Choose | None) -> ChosenTexts:
+    """Return the columns of texts: those that are named, else the one that clearly holds them. Raises DataError."""
     if given is not None:
-        return ChosenColumn(_named(table, given, "text"))
+        wanted = [given] if isinstance(given, str | int) else given
+        return ChosenTexts(tuple(_named(table, one, "text") for one in wanted))
     found = [one for one in table.columns if one.look == "texts" and one.filled >= _MIN_FILLED * one.rows]
     found = found or [one for one in table.columns if one.look == "texts"]
     found = found or [one for one in table.columns if one.look == "words" and one.hint in ("text", "title")]
@@ -59,45 +92,69 @@ def choose_text(table: SeenTable, given: Column | None, choose: Choose | None) -
             f"`--text`.{_listed(table.columns)}"
         )
     if len(found) == 1:
-        return ChosenColumn(found[0])
+        return ChosenTexts((found[0],))
     by_name = [one for one in found if one.hint == "text"]
     if len(by_name) == 1:
-        return ChosenColumn(by_name[0], f"its name says so; {_others(found, by_name[0])} hold texts too")
+        return ChosenTexts(
+            (by_name[0],), f"its name says so, although texts also stand in {_others(found, by_name[0])}"
+        )
     longest, second = sorted(by_name or found, key=_volume, reverse=True)[:2]
     if _volume(longest) >= _MUCH_LONGER * _volume(second):
-        return ChosenColumn(longest, f"its texts are longer than those of {_others(found, longest)}")
-    return ChosenColumn(_asked(table, Question(str(table.path), "text", tuple(found)), choose))
+        return ChosenTexts((longest,), f"its texts are longer than those in {_others(found, longest)}")
+    return ChosenTexts((_asked(table, Question(str(table.path), "text", tuple(found)), choose),))
 
 
-def choose_label(table: SeenTable, text: ColumnLook, given: Column | None, choose: Choose | None) -> ChosenColumn:
+def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, choose: Choose | None) -> ChosenColumn:
     """Return the column of labels: the one that is named, else the one that clearly holds them. Raises DataError."""
     if given is not None:
         column = _named(table, given, "label")
         _check_labels(table, column)
         return ChosenColumn(column)
-    others = [one for one in table.columns if one.number != text.number]
-    for one in others:
-        if one.hint == "label" and one.look not in ("labels", "few numbers"):
-            _check_labels(table, one)
-    found = _without_twins([one for one in others if one.look in ("labels", "few numbers")], table)
+    taken = [column.number for column in texts.columns]
+    others = [one for one in table.columns if one.number not in taken]
+    found = _without_twins([one for one in others if one.look in _LABEL_LOOKS], table)
     likely = [one for one in found if one.hint != "other" and (one.look == "labels" or one.hint)] or found
+    chosen = _by_name(likely, found)
+    if chosen is None:
+        for one in others:
+            if one.hint == "label" and one.look not in (*_LABEL_LOOKS, "texts"):
+                _check_labels(table, one)
+        chosen = _lone(likely, others, found)
+    if chosen is not None:
+        return chosen
+    if found:
+        return ChosenColumn(_asked(table, Question(str(table.path), "label", tuple(likely)), choose))
+    for one in others:
+        if one.hint == "label" or len(others) == 1:
+            _check_labels(table, one)
+    raise DataError(
+        f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
+        f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.{_listed(others)}"
+    )
+
+
+def _by_name(likely: Sequence[ColumnLook], found: Sequence[ColumnLook]) -> ChosenColumn | None:
+    """Return the one column of labels whose name says so; None if there is none, or several."""
     for told in ("label", "perhaps label"):
         by_name = [one for one in likely if one.hint == told]
         if len(by_name) == 1:
             rest = [one for one in found if one is not by_name[0]]
-            why = f"its name says so; {_others(rest)} might be labels too" if rest else ""
-            return ChosenColumn(by_name[0], why)
-    if len(likely) == 1 and (likely[0].look == "labels" or len(others) == 1) and likely[0].hint != "other":
-        rest = [one for one in found if one is not likely[0]]
-        return ChosenColumn(likely[0], f"{_others(rest)} may be labels too" if rest else "")
-    if not found:
-        for one in others if len(others) == 1 else ():
-            _check_labels(table, one)
-        raise DataError(
-            f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
-            f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.{_listed(others)}"
-        )
-    return ChosenColumn(_asked(table, Question(str(table.path), "label", tuple(likely)), choose))
+            return ChosenColumn(
+                by_name[0], f"its name says so, although {_others(rest)} may be labels too" if rest else ""
+            )
+    return None
+
+
+def _lone(
+    likely: Sequence[ColumnLook], others: Sequence[ColumnLook], found: Sequence[ColumnLook]
+) -> ChosenColumn | None:
+    """Return the one column that looks like labels, or that alone stands beside the texts; None if it is not clear."""
+    if len(likely) != 1 or likely[0].hint == "other" or (likely[0].look != "labels" and len(others) > 1):
+        return None
+    rest = [one for one in found if one is not likely[0]]
+    return ChosenColumn(
+        likely[0], f"its values look most like labels, although {_others(rest)} may be too" if rest else ""
+    )
 
 
 def _named(table: SeenTable, wanted: Column, kind: Literal["text", "label"]) -> ColumnLook:
@@ -108,14 +165,19 @@ def _named(table: SeenTable, wanted: Column, kind: Literal["text", "label"]) -> 
             f"{table.path}: there is no column {wanted!r} with the {kind}s; the columns are {names_shown(names)}."
             f"{did_you_mean(str(wanted), names)} Correct `--{kind}`."
         )
-    if not found.filled:
-        raise DataError(f"{table.path}: the column {shown(found.name)} is empty. Name another one with `--{kind}`.")
+    if not found.filled and kind == "text":
+        raise DataError(f"{table.path}: the column {shown(found.name)} is empty. Name another one with `--text`.")
     return found
 
 
 def _check_labels(table: SeenTable, column: ColumnLook) -> None:
     """Raise DataError for values that cannot be the labels of a classifier."""
     at, name = str(table.path), shown(column.name)
+    if not column.filled:
+        raise DataError(
+            f"{at}: the column {name} is empty; expected labels in some of its {column.rows:,} rows. Label at least "
+            f"{MIN_ROWS_A_LABEL} rows of each label, or name another column with `--label`."
+        )
     if column.different == 1:
         only = shown(column.examples[0])
         raise DataError(
@@ -138,8 +200,8 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
 def _asked(table: SeenTable, question: Question, choose: Choose | None) -> ColumnLook:
     if choose is None:
         raise DataError(
-            f"{question.file}: {names_shown(question.answers)} may each hold the {question.wanted}s; expected one such column. "
-            f"Name it with `--{question.wanted}`.{_listed(question.columns)}"
+            f"{question.file}: {question.statement()}; expected one column that clearly does. Name it with "
+            f"`--{question.wanted}`.{_listed(question.columns)}"
         )
     return _named(table, choose(question), question.wanted)
 
@@ -160,7 +222,7 @@ def _volume(column: ColumnLook) -> float:
 
 
 def _others(found: Sequence[ColumnLook], chosen: ColumnLook | None = None) -> str:
-    return " and ".join(shown(one.name) for one in found if one is not chosen)
+    return names_shown((one.name for one in found if one is not chosen), _MAX_OTHERS)
 
 
 def _listed(columns: Sequence[ColumnLook]) -> str:

@@ -72,7 +72,8 @@ class ColumnLook:
     def described(self) -> str:
         """Return the name and what the column looks like, for a list."""
         examples = ", ".join(shown(_cut(value)) for value in self.examples)
-        return f"{shown(self.name)}: {self._kind()}{examples and f', such as {examples}'}"
+        name = shown(self.name) if self.is_named else f"{self.number} ({shown(self.name)})"
+        return f"{name}: {self._kind()}{examples and f', such as {examples}'}"
 
     def _kind(self) -> str:
         if self.look == "empty":
@@ -112,6 +113,14 @@ class ColumnTally:
             self.counted = self.filled
         self.sample += itertools.islice(texts, _SAMPLE - len(self.sample))
 
+    def plus(self, other: ColumnTally) -> ColumnTally:
+        """Return the counts of this column and another one together."""
+        sample = [*self.sample[: _SAMPLE // 2], *other.sample[: _SAMPLE // 2]]
+        return ColumnTally(
+            self.filled + other.filled, self.characters + other.characters, self.counts + other.counts,
+            self.counted + other.counted, sample,
+        )  # fmt: skip
+
     def look(self, name: str, number: int, *, rows: int, has_header: bool, is_named: bool) -> ColumnLook:
         """Return what the column of a table of so many rows looks like."""
         return ColumnLook(
@@ -127,7 +136,7 @@ class ColumnTally:
             return "constant"
         if form in ("texts", "words", "numbers") and self._repeats() and self._is_short():
             return "few numbers" if form == "numbers" else "labels"
-        is_plain = form == "numbers" or (form == "words" and _are_codes(self.sample))
+        is_plain = form in ("numbers", "words") and _are_codes(self.sample)
         return "ids" if is_plain and look_like_ids(len(self.counts), self.counted) else form
 
     def _form(self) -> Look:
@@ -159,8 +168,8 @@ def _share(found: Iterable[bool]) -> float:
 
 
 def _are_codes(sample: Sequence[str]) -> bool:
-    """Return whether nearly all values are one word with a digit, such as T-1042 or a UUID."""
-    return _share(not re.search(r"\s", value) and bool(re.search(r"\d", value)) for value in sample) >= _NEARLY_ALL
+    """Return whether nearly all values are one word with a digit and no fraction, such as 1042, T-1042 or a UUID."""
+    return _share(bool(re.fullmatch(r"(?=\S*\d)[^\s.,]+", value)) for value in sample) >= _NEARLY_ALL
 
 
 def _cut(value: str) -> str:

@@ -35,17 +35,21 @@ _WORDS: dict[NameHint, frozenset[str]] = {
     "title": frozenset(_TITLE.split()),
     "other": frozenset(_OTHER.split()),
 }
+_ANYWHERE: tuple[NameHint, ...] = ("label", "text", "title", "other")
 _IN_COMPOUNDS: tuple[NameHint, ...] = ("label", "text", "title")
 _STEM_LETTERS = 5
+_MAX_NAME_WORDS = 4  # more are a text
 
 
 def name_hint(name: str) -> NameHint:
     """Return what the name of a column says of its content; empty if it says nothing."""
     words = _words(name)
+    if len(words) > _MAX_NAME_WORDS:
+        return ""
     for hint, known in _WORDS.items():
         if words and words[-1] in known:  # the last word of an English or German name says what it is
             return hint
-    for hint in _IN_COMPOUNDS:
+    for hint in _ANYWHERE:
         if any(word in _WORDS[hint] for word in words):
             return hint
     whole = name.casefold()

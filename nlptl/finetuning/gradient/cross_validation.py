@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlptl.evaluation.held_out import Split, folds
+from nlptl.evaluation.held_out import Split, folds, folds_of_sets
 from nlptl.finetuning.gradient.fitting import Settings, Targets, has_collapsed, has_learnt, most_epochs, train_fit
 from nlptl.finetuning.gradient.tuner import Fit, Tuner
 
@@ -152,6 +152,23 @@ def fit_until(
     return fit, Choice(best.l2, epoch, mean, how)
 
 
+def out_of_fold_logits(tuner: Tuner, targets: Targets, choice: Choice, settings: Settings) -> Tensor | None:
+    """Return the logits (n, K) of each example by a fit of a choice to the other parts; NaN where none held it out.
+
+    None where nothing can be held out.
+    """
+    splits = _splits(tuner, targets, settings)
+    found: Tensor | None = None
+    for split in splits:
+        training, held_out = torch.from_numpy(split.training), torch.from_numpy(split.held_out)
+        fit = fit_rows(tuner, targets, choice, settings, training)
+        logits = targets.held_out_logits(fit, held_out)
+        if found is None:
+            found = torch.full((targets.training, logits.shape[1]), math.nan)
+        found[held_out] = logits
+    return found
+
+
 @dataclasses.dataclass
 class _Best:
     """The best epoch of one fit, or the last one where the number of epochs is fixed."""
@@ -170,10 +187,11 @@ def _penalties(settings: Settings) -> Sequence[float]:
 def _splits(tuner: Tuner, targets: Targets, settings: Settings) -> list[Split]:
     """Return the folds; none when a label has a single example. Copies of an example are in the same part."""
     labels = targets.labels[: targets.training].cpu().numpy()
-    if int(np.bincount(labels).min()) == 0:
+    if not targets.are_sets and int(np.bincount(labels).min()) == 0:
         return []
     distinct = len(labels) if targets.groups is None else len(targets.groups.first)
-    splits = folds(labels, targets.groups, parts=settings.folds, seed=settings.seed)
+    dealt = folds_of_sets if targets.are_sets else folds
+    splits = dealt(labels, targets.groups, parts=settings.folds, seed=settings.seed)
     return splits[:1] if tuner.costly and distinct > MIN_EXAMPLES_HELD_OUT_ONCE else splits
 
 

@@ -9,10 +9,11 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.finetuning.gradient.tuner import Fit, Tuner
@@ -43,22 +44,63 @@ class Settings:
 class Targets:
     """The labels as the loss sees them."""
 
-    labels: Tensor  # (n + V,) int64 label ids: n examples to learn from, then V validation texts
+    labels: (
+        Tensor  # (n + V,) int64 label ids, or (n + V, K) of 0 and 1: n examples to learn from, then V validation texts
+    )
     training: int  # n
-    label_weights: Tensor  # (K,) weight of each label in the loss; all ones unless labels are balanced
+    label_weights: (
+        Tensor  # (K,) weight of each label, or of having it, in the loss; all ones unless labels are balanced
+    )
     label_smoothing: float = (
         0.0  # share of the truth that is spread over all labels while training (Szegedy et al. 2016)
     )
     groups: DuplicateGroups | None = None  # of examples that are held out together; None where none is another's copy
 
+    @property
+    def are_sets(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.labels.ndim == 2
+
     def weight_of(self, rows: Tensor) -> float:
-        """Return the summed weight of the labels of `rows` (B,)."""
+        """Return the summed weight of the labels of `rows` (B,); where texts may have several, each text counts alike."""
+        if self.are_sets:
+            return float(len(rows))
         return float(self.label_weights[self.labels[rows]].sum())
 
     def loss(self, fit: Fit, rows: Tensor, l2: float) -> Tensor:
         """Return the weighted cross-entropy () of `rows` (B,) plus the penalty."""
-        logits, smoothing = fit.logits(rows), self.label_smoothing
-        return cross_entropy(logits, self.labels[rows], self.label_weights, label_smoothing=smoothing) + fit.penalty(l2)
+        return self.entropy(fit.logits(rows), rows, smoothing=self.label_smoothing) + fit.penalty(l2)
+
+    def entropy(
+        self, logits: Tensor, rows: Tensor, *, smoothing: float = 0.0, reduction: Literal["mean", "sum"] = "mean"
+    ) -> Tensor:
+        """Return the weighted cross-entropy () of logits (B, K); where texts may have several labels, its sum over labels."""
+        targets = self.labels[rows]
+        if not self.are_sets:
+            return cross_entropy(logits, targets, self.label_weights, reduction=reduction, label_smoothing=smoothing)
+        smooth = targets * (1 - smoothing) + smoothing / 2
+        each = binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.label_weights, reduction="none")
+        return each.sum(dim=1).mean() if reduction == "mean" else each.sum()
+
+    def least_loss_alone(self, rows: Tensor) -> float:
+        """Return the smallest mean loss of `rows` (B,) that the shares of the labels alone reach."""
+        labels, weights = self.labels[rows], self.label_weights.double()
+        if self.are_sets:
+            having = labels.double().mean(dim=0)
+            parts = torch.stack([weights * having, 1 - having])
+            return -float(torch.xlogy(parts, parts / parts.sum(dim=0)).sum())
+        shares = torch.bincount(labels, weights=weights[labels])
+        shares = shares[shares > 0] / shares.sum()
+        return -float((shares * shares.log()).sum())
+
+    def held_out_logits(self, fit: Fit, rows: Tensor) -> Tensor:
+        """Return logits (B, K) of `rows` (B,), on the CPU, in portions that fit the caches."""
+        fit.module.eval()
+        with torch.inference_mode():
+            found = [(part, fit.logits(part)) for part in portions(fit, rows)]
+        fit.module.train()
+        order = torch.cat([part for part, _ in found]).argsort()
+        return torch.cat([logits for _, logits in found]).float().cpu()[order.cpu()][rows.argsort().argsort().cpu()]
 
     def held_out_loss(self, fit: Fit, rows: Tensor) -> float:
         """Return the summed weighted cross-entropy of `rows` (B,), in portions that fit the caches.
@@ -67,10 +109,7 @@ class Targets:
         """
         fit.module.eval()
         with torch.inference_mode():
-            sums = [
-                cross_entropy(fit.logits(part), self.labels[part], self.label_weights, reduction="sum")
-                for part in portions(fit, rows)
-            ]
+            sums = [self.entropy(fit.logits(part), part, reduction="sum") for part in portions(fit, rows)]
         fit.module.train()
         total = broadcast(float(torch.stack(sums).sum()))
         return math.inf if math.isnan(total) else total
@@ -109,15 +148,11 @@ def has_learnt(targets: Targets, rows: Tensor, history: Sequence[float]) -> bool
 
     A fit that gives one answer to everything cannot get there, so nothing need be computed to see that it has not collapsed.
     """
-    labels = targets.labels[rows]
-    shares = torch.bincount(labels, weights=targets.label_weights[labels].double())
-    shares = shares[shares > 0] / shares.sum()
-    alone = -float((shares * shares.log()).sum())
-    return bool(broadcast(bool(history) and history[-1] < LEARNT_SHARE * alone))
+    return bool(broadcast(bool(history) and history[-1] < LEARNT_SHARE * targets.least_loss_alone(rows)))
 
 
 def has_collapsed(fit: Fit, targets: Targets, rows: Tensor, start: float) -> bool:
-    """Say whether a fit gives one label to all of its own examples (B,) and fits them no better than at the start.
+    """Say whether a fit gives one answer to all of its own examples (B,) and fits them no better than at the start.
 
     `start` is their mean loss then; one that is no number now is a collapse too.
     """
@@ -125,9 +160,9 @@ def has_collapsed(fit: Fit, targets: Targets, rows: Tensor, start: float) -> boo
     with torch.inference_mode():
         logits = torch.cat([fit.logits(part) for part in portions(fit, rows)])
     fit.module.train()
-    labels = targets.labels[torch.cat(list(portions(fit, rows)))]
-    loss = float(cross_entropy(logits, labels, targets.label_weights))
-    collapsed = not math.isfinite(loss) or (loss >= start and len(torch.unique(logits.argmax(dim=1))) == 1)
+    loss = float(targets.entropy(logits, torch.cat(list(portions(fit, rows)))))
+    answers = torch.unique(logits > 0, dim=0) if targets.are_sets else torch.unique(logits.argmax(dim=1))
+    collapsed = not math.isfinite(loss) or (loss >= start and len(answers) == 1)
     return bool(broadcast(collapsed))
 
 

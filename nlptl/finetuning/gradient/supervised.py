@@ -12,7 +12,14 @@ from torch import Tensor
 
 from nlptl.context import RunContext
 from nlptl.finetuning.examples import LabelledExamples
-from nlptl.finetuning.gradient.cross_validation import Choice, choose, fit_rows, fit_until, fits_of
+from nlptl.finetuning.gradient.cross_validation import (
+    Choice,
+    choose,
+    fit_rows,
+    fit_until,
+    fits_of,
+    out_of_fold_logits,
+)
 from nlptl.finetuning.gradient.fitting import MAX_LBFGS_PASSES, Settings, Targets
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings
 from nlptl.finetuning.gradient.head_tuner import HeadTuner
@@ -49,12 +56,14 @@ class Supervised:
         self._given, self._examples, self._context, self._settings = given, examples, context, settings
         validation = examples.validation
         self._texts = [*examples.texts, *(validation.texts if validation else ())]
-        ids = torch.cat([examples.label_ids, *([validation.label_ids] if validation else [])])
+        ids = torch.cat([examples.targets, *([validation.targets] if validation else [])])
         device, smoothing = given.head.centre.device, settings.label_smoothing
         counts = examples.label_counts()
         weights = torch.ones(len(counts))
         if settings.label_weights == "balanced":
             weights = len(examples) / (len(counts) * counts.clamp(min=1).float())
+            if examples.label_sets is not None:  # those with a label count as much as those without it
+                weights = (len(examples) - counts).clamp(min=1) / counts.clamp(min=1).float()
         self._targets = Targets(ids.to(device), len(examples), weights.to(device), smoothing, examples.groups)
         self._fitting = Settings(
             l2=None if settings.l2 == "auto" else settings.l2,
@@ -81,13 +90,24 @@ class Supervised:
             if plan is not None:
                 tuner = self._beyond(tuner, choice, layers, plan)
                 fit, choice = self._fit(tuner, dataclasses.replace(self._fitting, l2=choice.l2))
+            held_out = None
+            if self._targets.are_sets and self._examples.validation is None:
+                held_out = self._held_out(tuner, choice)
             moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
             classifier = tuner.finish(fit)
             if layers:
                 self._tell_work(classifier, layers)
         self._context.record.add_finding("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
         balanced = self._settings.label_weights == "balanced"
-        return Fitted(classifier, moved, calibration=Calibration(by_validation=False), balanced=balanced)
+        calibration = Calibration(by_validation=False)
+        return Fitted(classifier, moved, calibration=calibration, balanced=balanced, held_out_logits=held_out)
+
+    def _held_out(self, tuner: Tuner, choice: Choice) -> Tensor | None:
+        """Return the logits (n, K) of examples by fits without them, by which thresholds are chosen."""
+        with self._context.progress.task("held-out predictions", total=1, unit="rounds") as task:
+            found = out_of_fold_logits(tuner, self._targets, choice, self._fitting)
+            task.advance(1)
+        return found
 
     def _beyond(
         self, head: Tuner, choice: Choice, layers: LayerTuner | None, plan: LayerPlan | WordVectorPlan

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import GradientSettings
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
@@ -21,6 +22,7 @@ class HeadOnly(GradientSettings, Method):
     """The encoder is frozen, only the head learns (and the query of attention pooling)."""
 
     needs_linear_head: ClassVar[bool] = True
+    learns_label_sets: ClassVar[bool] = True
 
     method: Literal["head"] = "head"
     """The name of this method."""
@@ -51,6 +53,14 @@ class HeadOnly(GradientSettings, Method):
         if self.solver != "iterative":
             super().check_head(hidden, data, layers=layers, where=where)
 
+    def check_data(self, data: TextData, *, where: str) -> None:
+        """Refuse solvers that need one label a text where there may be several."""
+        if data.has_label_sets and self.solver in ("ridge", "lda"):
+            raise ConfigError(
+                f"{where}.solver: {self.solver} learns one label a text, but the labelled rows have lists of labels. Choose "
+                "logistic or iterative."
+            )
+
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the given encoder under a trained head."""
         if self.solver != "iterative":
@@ -72,6 +82,8 @@ class HeadOnly(GradientSettings, Method):
 
         if given.head.hidden:
             raise linear_head_needed(self.title, given.head.hidden, where="finetune.update")
+        if examples.label_sets is not None:
+            return label_by_label(given, examples, context)
         first = torch.from_numpy(examples.groups.first)
         vectors = examples.frozen_vectors(given.encoder, progress=context.progress)
         vectors = vectors[first] if len(first) < len(examples) else vectors
@@ -89,3 +101,25 @@ class HeadOnly(GradientSettings, Method):
         classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
         numbers = choice.head.weights.numel() + len(choice.head.bias)
         return Fitted(classifier, numbers, balanced=examples.is_skewed, met_skew=examples.is_skewed)
+
+
+def label_by_label(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
+    """Return the given encoder under one logistic regression for each label, where texts may have several."""
+    import torch
+
+    from nlptl.finetuning.linear import fit_one_vs_rest, write_head
+    from nlptl.models.classifier import TextClassifier
+
+    assert examples.label_sets is not None
+    first, owner = map(torch.from_numpy, (examples.groups.first, examples.groups.owner))
+    vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
+    copies = torch.from_numpy(examples.groups.copies)
+    with context.progress.task("fine-tune", total=examples.label_count, unit="labels") as task:
+        found = fit_one_vs_rest(vectors, examples.label_sets[first], copies=copies, after_label=lambda: task.advance(1))
+    context.record.add_finding("choice", {"solver": "logistic", "strengths": found.strengths}, found.how)
+    head = copy.deepcopy(given.head).cpu()
+    head.fit_scale(vectors)
+    write_head(found.head, head)
+    classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
+    numbers = found.head.weights.numel() + len(found.head.bias)
+    return Fitted(classifier, numbers, held_out_logits=found.held_out_logits[owner])

@@ -59,6 +59,7 @@ class Partial(LayerSettings, Method):
     """The top layers of a transformer learn with the head; those below run once per text and are remembered."""
 
     needs_layers: ClassVar[bool] = True
+    learns_label_sets: ClassVar[bool] = True
 
     method: Literal["partial"] = "partial"
     """The name of this method."""
@@ -79,6 +80,8 @@ class Partial(LayerSettings, Method):
 
 class Full(LayerSettings, Method):
     """Everything learns: the head, and all layers with the embeddings, or the word vectors."""
+
+    learns_label_sets: ClassVar[bool] = True
 
     method: Literal["full"] = "full"
     """The name of this method."""

@@ -22,6 +22,7 @@ class Lora(GradientSettings, Method):
     """Low-rank adapters learn beside frozen layers of a transformer, through PEFT (Hu et al. 2021)."""
 
     needs_layers: ClassVar[bool] = True
+    learns_label_sets: ClassVar[bool] = True
 
     method: Literal["lora"] = "lora"
     """The name of this method."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -13,11 +12,11 @@ from pydantic import Field
 from nlptl.config import Config
 from nlptl.errors import ConfigError
 from nlptl.models.known_encoders import KnownEncoder, known_encoder
+from nlptl.models.origin import origin_of
 
 if TYPE_CHECKING:
     from nlptl.models.weights import Weights
 
-CARD, MAX_CARD = "README.md", 1_000_000  # characters that are read of it
 Code = Annotated[str, Field(min_length=1, max_length=60)]
 
 
@@ -103,25 +102,14 @@ def none_left(skipped: Mapping[str, str], *, where: str) -> str:
 
 
 def facts_of(weights: Weights) -> EncoderFacts:
-    """Return what is known of weights: by their name, else by the model card beside them, else by the name in their config."""
+    """Return what is known of weights; see `nlptl.models.origin.origin_of`."""
     from nlptl.models.tensor_files import weight_files
 
     megabytes = sum(path.stat().st_size for path in weight_files(weights.transformer)) / 1e6
-    if (known := known_encoder(weights.name)) is not None:
+    origin = origin_of(weights)
+    if (known := known_encoder(origin.name)) is not None and origin.licence == known.licence:
         return _known_facts(known, megabytes)
-    licence, languages = _card(weights.folder / CARD)
-    if licence or languages or (origin := known_encoder(_origin(weights))) is None:
-        return EncoderFacts(megabytes, licence, languages)
-    return _known_facts(origin, megabytes)
-
-
-def _origin(weights: Weights) -> str:
-    """Return the name that transformers has written into the config of weights that it saved elsewhere, if any."""
-    from nlptl.models.weights import read_settings
-
-    config = weights.transformer / "config.json"
-    name = read_settings(config).get("_name_or_path") if config.is_file() else None
-    return name if isinstance(name, str) else ""
+    return EncoderFacts(megabytes, origin.licence or None, origin.languages, leaks=origin.leaks)
 
 
 def _known_facts(known: KnownEncoder, megabytes: float | None = None) -> EncoderFacts:
@@ -155,19 +143,3 @@ def _each_breach(facts: EncoderFacts, limits: EncoderLimits) -> Iterator[tuple[s
         yield f"its languages are not known, and choose.languages asks for {missing}", "Drop that limit"
     elif missing:
         yield f"it was not trained on {missing} of choose.languages", "Drop that there"
-
-
-def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """Return the licence and the languages that the head of a model card states."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            text = file.read(MAX_CARD)
-    except OSError:
-        return None, ()
-    head = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    if head is None:
-        return None, ()
-    licence = re.search(r"^license:[ ]*[\"']?([\w.+-]{1,60})", head[1], re.MULTILINE)
-    languages = re.search(r"^languages?:(.*(?:\n[ ]*- .*)*)", head[1], re.MULTILINE)
-    codes = re.findall(r"[A-Za-z]{2,12}", languages[1]) if languages else []
-    return (licence[1] if licence else None), tuple(code for code in codes if len(code) < 4)

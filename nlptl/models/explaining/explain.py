@@ -165,8 +165,9 @@ def _sentences(text: str, words: Sequence[Span], parts: Parts) -> tuple[Contribu
 
 def _remarks(words: int, found: Occluded | None) -> Iterator[str]:
     """Yield what a reader should know of an occluded text."""
-    if found is not None and found.read < words:
-        yield f"The encoder reads {found.read} of {words} words. The others contribute nothing to its vector."
+    if found is not None and found.cut_off:
+        read = words - found.cut_off
+        yield f"The encoder reads {read} of {words} words. The others contribute nothing to its vector."
     if found is not None and found.groups:
         yield (
             f"The text is long. {found.alone} of its words were deleted one by one, {found.read - found.alone} in "

@@ -15,6 +15,7 @@ import numpy as np
 
 from nlptl.models.explaining.pieces import Piece, PieceReader
 from nlptl.models.explaining.word_spans import Floats, Span
+from nlptl.models.sentences import BREAK
 
 MIN_DELETIONS = 8  # that a piece must afford; with fewer, its words share what the whole piece contributes
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]」』）]*$")
@@ -31,6 +32,7 @@ class Occluded:
     pieces: Floats  # (M, K)
     spans: tuple[Span, ...]  # (M,) places of the pieces
     read: int  # number of words that the encoder reads
+    cut_off: int  # number of words that it does not, breaks of lines not counted
     alone: int  # number of words that were deleted one by one
     groups: int  # number of groups that the other words that are read were deleted in
 
@@ -194,8 +196,11 @@ def _joined(
             count += 1
     read = groups[groups >= 0]
     sizes = np.bincount(read) if len(read) else np.zeros(0, np.int64)
+    cut_off = sum(
+        not BREAK.fullmatch(one.text[slice(*one.words[word])]) for word in np.flatnonzero(groups < 0).tolist()
+    )
     spans = tuple(piece.span for piece in one.pieces)
-    return Occluded(found, base, by_piece, spans, len(read), int((sizes == 1).sum()), int((sizes > 1).sum()))
+    return Occluded(found, base, by_piece, spans, len(read), cut_off, int((sizes == 1).sum()), int((sizes > 1).sum()))
 
 
 def _strengths(losses: Floats) -> Floats:

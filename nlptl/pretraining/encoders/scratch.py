@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptl.errors import ConfigError
 from nlptl.models.encoder import Encoder
+from nlptl.models.origin import OWN
 from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import fresh_bert
@@ -38,7 +39,9 @@ def fresh_encoder(settings: Scratch, texts: PileReader, *, seed: int) -> Encoder
     )  # fmt: skip
     rule = TokenRule(special_tokens=True, unknown=UNK, max_length=settings.max_length)
     special = dict(zip(NAMES, SPECIAL, strict=True))
-    return Encoder(tokenizer, Transformer(model, rule, special_tokens=special), Pooling("mean")).eval()
+    token_model = Transformer(model, rule, special_tokens=special)
+    token_model.origin = OWN
+    return Encoder(tokenizer, token_model, Pooling("mean")).eval()
 
 
 def learnt_tokenizer(settings: Scratch, texts: PileReader) -> Tokenizer:

@@ -120,7 +120,11 @@ def _chain(
     kind: Kind, name: str, encoder: list[dict[str, Any]], update: dict[str, Any], *, may_be_chosen: bool = True,
     slow: bool = False,
 ) -> CandidateChain:  # fmt: skip
-    # label_names satisfy the check of a chain alone; the data come with each fit.
     stages = [*encoder, {"stage": "classification_head"}, {"stage": "finetune", "update": update}]
-    chain = Chain.model_validate({"data": {"label_names": {"a": "one", "b": "two"}}, "stages": stages})
-    return CandidateChain(kind, name, tuple(chain.stages), may_be_chosen, slow)
+    return CandidateChain(kind, name, tuple(chain_of(stages).stages), may_be_chosen, slow)
+
+
+def chain_of(stages: Sequence[Stage | dict[str, Any]], *, seed: int = 0) -> Chain:
+    """Return stages as a checked chain without files: the data come with each fit."""
+    names = {"a": "one", "b": "two"}  # which satisfy the check that there are labels
+    return Chain.model_validate({"seed": seed, "data": {"label_names": names}, "stages": list(stages)})

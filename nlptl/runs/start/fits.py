@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from nlptl.artifact import digest_of
 from nlptl.config import Config
-from nlptl.context import RunContext
+from nlptl.context import Record, RunContext
 from nlptl.data import LabelNames, TextData, TextTable
+from nlptl.data.label_sentences import spoken
 from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
 from nlptl.results import read_result_line, result_line
-from nlptl.runs.chain import Chain, ExternalDigests
-from nlptl.runs.start.candidates import CandidateChain
+from nlptl.runs.chain import ExternalDigests
+from nlptl.runs.start.candidates import CandidateChain, chain_of
 from nlptl.runs.start.judging import Judging
 from nlptl.stages.finetune import FineTune
 
@@ -38,13 +40,16 @@ DIGITS = 6  # of probabilities in the file
 Floats = NDArray[np.float64]
 
 
+BEFORE = -1  # split of the row that holds what an earlier call's classifier says of the judged texts
+
+
 class FitRow(Config):
     """A row of judged.jsonl: what one fit predicts for its held-out texts."""
 
     candidate: str  # kind
     split: int
     identity: str
-    seconds: float
+    seconds: float  # of one training; of answers: how many labelled texts are new
     probabilities: list[list[float]]  # a list a held-out row, in the order of the labels
 
     def predictions(self) -> Floats:
@@ -53,7 +58,7 @@ class FitRow(Config):
 
 
 @dataclasses.dataclass
-class _SharedEncoder:
+class SharedEncoder:
     """Classifier with a fresh head over an encoder that candidates share, and vectors that folds share."""
 
     given: TextClassifier
@@ -68,7 +73,7 @@ class Fits:
     def __init__(self, data: TextData, judging: Judging, path: Path, context: RunContext) -> None:
         self.data, self.judging, self.labels = data, judging, data.label_set.names
         self._path, self._context, self._digests = path, context, ExternalDigests()
-        self._encoders: dict[str, _SharedEncoder] = {}
+        self._encoders: dict[str, SharedEncoder] = {}
         self._rows = _read(path)
         self._used: list[FitRow] = []
 
@@ -81,9 +86,23 @@ class Fits:
         """Return the fit of a candidate to a split, made or kept."""
         row = self.known(candidate, split)
         if row is None:
+            encoding = self.shared(candidate).seconds if candidate.stages else 0.0
             begin = time.monotonic()
             found = self._predicted(candidate, split)
-            row = self.add(candidate, split, found, time.monotonic() - begin)
+            row = self.add(candidate, split, found, encoding + time.monotonic() - begin)
+        self._used.append(row)
+        return row
+
+    def fit_by(self, candidate: CandidateChain, split: int, train: Callable[[], TextClassifier]) -> FitRow:
+        """Return the fit of a candidate to a split, kept or by `train`, which learns what the split does."""
+        row = self.known(candidate, split)
+        if row is None:
+            begin = time.monotonic()
+            classifier = train()
+            seconds = time.monotonic() - begin
+            texts = self.judging.table.select(self.judging.splits[split].judged).texts()
+            with self._context.progress.task("scoring the test texts", total=len(texts), unit="texts") as task:
+                row = self.add(candidate, split, classifier.probabilities(texts, after_batch=task.advance), seconds)
         self._used.append(row)
         return row
 
@@ -97,23 +116,51 @@ class Fits:
         self._rows.append(row)
         return row
 
+    def kept_answers(self) -> tuple[int, Floats] | None:
+        """Return what an earlier call's classifier said of these judged texts, and how many labelled texts were new to it."""
+        identity = self._identity_of_answers()
+        for row in self._rows:
+            if row.split == BEFORE and row.identity == identity:
+                self._used.append(row)
+                found = np.array([one or [math.nan] * len(self.labels) for one in row.probabilities])
+                return int(row.seconds), found.reshape(len(row.probabilities), len(self.labels))
+        return None
+
+    def keep_answers(self, new_labels: int, probabilities: Floats) -> None:
+        """Keep what an earlier call's classifier says (J, K), NaN where it has learnt a text."""
+        known = ~np.isnan(probabilities).any(axis=1)
+        lists = [
+            row if is_known else [] for row, is_known in zip(probabilities.round(DIGITS).tolist(), known, strict=True)
+        ]
+        row = FitRow(
+            candidate="before",
+            split=BEFORE,
+            identity=self._identity_of_answers(),
+            seconds=new_labels,
+            probabilities=lists,
+        )
+        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        self._used.append(row)
+
+    def _identity_of_answers(self) -> str:
+        assert self.data.labelled is not None
+        return digest_of([self.data.labelled.digest, self.judging.table.digest, self.labels])
+
     def drop_others(self) -> None:
         """Remove the rows that were not used, those of earlier data, from the file."""
         write_text_atomically(self._path, "".join(result_line(row.model_dump()) + "\n" for row in self._used))
 
-    def encoder_of(self, candidate: CandidateChain) -> TextClassifier:
-        """Return a classifier with a fresh head over the candidate's encoder, which is made once."""
-        return self._shared(candidate).given
-
-    def seconds_of_encoder(self, candidate: CandidateChain) -> float:
-        """Return how long making the candidate's encoder took; 0 where it was not made in this call."""
-        found = self._encoders.get(candidate.encoder_key)
-        return 0.0 if found is None else found.seconds
+    def shared(self, candidate: CandidateChain) -> SharedEncoder:
+        """Return the candidate's encoder under a fresh head, made once for all candidates and folds."""
+        key = candidate.encoder_key
+        if key not in self._encoders:
+            self._encoders[key] = self._made(candidate)
+        return self._encoders[key]
 
     def _predicted(self, candidate: CandidateChain, split: int) -> Floats:
         if candidate.kind == "most frequent":
             return self._shares(split)
-        shared, part = self._shared(candidate), self.judging.splits[split]
+        shared, part = self.shared(candidate), self.judging.splits[split]
         update = candidate.stages[-1]
         assert isinstance(update, FineTune)
         context = RunContext(seed=self._context.seed, device=self._context.device)
@@ -131,19 +178,18 @@ class Fits:
         shares = np.bincount(learnt, minlength=len(self.labels)) / len(learnt)
         return np.tile(shares, (len(part.judged), 1))
 
-    def _examples(self, candidate: CandidateChain, shared: _SharedEncoder, split: int) -> LabelledExamples:
+    def _examples(self, candidate: CandidateChain, shared: SharedEncoder, split: int) -> LabelledExamples:
         from nlptl.finetuning.examples import LabelledExamples
 
         if candidate.kind == "names":
-            names = LabelNames(tuple((label, label) for label in sorted(self.labels)))
-            spoken = _spoken(names)
-            return LabelledExamples.of(TextData(label_names=spoken), self.labels)
+            names = LabelNames(tuple((label, spoken(label) or label) for label in sorted(self.labels)))
+            return LabelledExamples.of(TextData(label_names=names), self.labels)
         if candidate.kind in ("head", "auto", "auto without the pile", "word vectors"):
             shared.examples.frozen_vectors(shared.given.encoder, progress=self._context.progress)
         some = shared.examples.select(self.judging.splits[split].training.tolist())
         return dataclasses.replace(some, unlabelled=_drawn(self.data.unlabelled, PILE_OF_FITS, self._context.seed))
 
-    def _judged_vectors(self, shared: _SharedEncoder) -> Floats:
+    def _judged_vectors(self, shared: SharedEncoder) -> Floats:
         """Return the vectors of all judged texts, each encoded once."""
         if shared.judged is None:
             if self.judging.by == "cross-validation" and shared.examples.knows_vectors(shared.given.encoder):
@@ -154,23 +200,19 @@ class Fits:
                     shared.judged = shared.given.encoder.encode(texts, after_batch=task.advance)
         return shared.judged
 
-    def _shared(self, candidate: CandidateChain) -> _SharedEncoder:
-        key = candidate.encoder_key
-        if key not in self._encoders:
-            from nlptl.finetuning.examples import LabelledExamples
+    def _made(self, candidate: CandidateChain) -> SharedEncoder:
+        from nlptl.finetuning.examples import LabelledExamples
 
-            begin = time.monotonic()
-            pile = _drawn(self.data.unlabelled, PILE_OF_ENCODERS, self._context.seed)
-            data = dataclasses_replace(self.data, pile)
-            artifact: Any = None
-            context = RunContext(seed=self._context.seed, device=self._context.device, progress=self._context.progress)
-            for stage in candidate.stages[:-1]:
-                artifact = stage.run(artifact, data=data, context=context)
-            if artifact.encoder.token_model.kind == "transformer":
-                artifact = artifact.to(context.torch_device())
-            examples = LabelledExamples.of(data, artifact.labels)
-            self._encoders[key] = _SharedEncoder(artifact, examples, time.monotonic() - begin)
-        return self._encoders[key]
+        begin = time.monotonic()
+        pile = _drawn(self.data.unlabelled, PILE_OF_ENCODERS, self._context.seed)
+        data = TextData(labelled=self.data.labelled, unlabelled=pile)
+        artifact: Any = None
+        context = dataclasses.replace(self._context, record=Record(), checkpoint_folder=None)
+        for stage in candidate.stages[:-1]:
+            artifact = stage.run(artifact, data=data, context=context)
+        if artifact.encoder.token_model.kind == "transformer":
+            artifact = artifact.to(context.torch_device())
+        return SharedEncoder(artifact, LabelledExamples.of(data, artifact.labels), time.monotonic() - begin)
 
     def _identity(self, candidate: CandidateChain, split: int) -> str:
         """Return a digest of all that shapes a fit."""
@@ -179,26 +221,9 @@ class Fits:
         judged = digest_of([self.judging.table.digest, part.judged.tolist(), part.training.tolist()])
         stages: list[str] = []
         if candidate.stages:
-            chain = Chain.model_validate(
-                {
-                    "seed": self._context.seed,
-                    "data": {"label_names": {"a": "one", "b": "two"}},
-                    "stages": list(candidate.stages),
-                }
-            )
+            chain = chain_of(candidate.stages, seed=self._context.seed)
             stages = [one.own for one in chain.identities(self.data, self._digests)]
         return digest_of([candidate.kind, labelled.digest, judged, self.labels, stages[-1:]])
-
-
-def _spoken(names: LabelNames) -> LabelNames:
-    from nlptl.data.label_sentences import spoken
-
-    return LabelNames(tuple((label, spoken(label) or name) for label, name in names.pairs))
-
-
-def dataclasses_replace(data: TextData, pile: TextTable | None) -> TextData:
-    """Return the labelled texts and a pile alone."""
-    return TextData(labelled=data.labelled, unlabelled=pile)
 
 
 def _drawn(pile: TextTable | None, count: int, seed: int) -> TextTable | None:

@@ -1,0 +1,161 @@
+"""The command `start`: from files that a person has to a classifier, with what it is worth and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_path
+from nlptl.interfaces.terminal import remark, table, tell, wrapped
+from nlptl.interfaces.termination import Terminated
+
+if TYPE_CHECKING:
+    from nlptl.data.discovery import Choose, Question
+    from nlptl.evaluation.intervals import Estimate
+    from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
+    from nlptl.runs.start.preparation import Prepared, StartRequest
+
+MAX_BEFORE = 8  # lines before the training; with the table and what follows it they stay below 25
+
+
+def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
+    return None if paths is None else [found for path in paths if (found := usable_path(parameter, path)) is not None]
+
+
+FilesArgument = Annotated[
+    list[Path],
+    argument(metavar="FILE", callback=_usable_paths, readable=False,
+             help="Files with texts and labels: .csv, .xlsx, .jsonl and others, or a folder of texts."),
+]  # fmt: skip
+
+
+def start(
+    files: FilesArgument,
+    text: Annotated[
+        str | None, option(metavar="COLUMN", help="Read the texts from this column. Default: found.")
+    ] = None,
+    label: Annotated[
+        str | None, option(metavar="COLUMN", help="Read the labels from this column. Default: found.")
+    ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        option(
+            callback=_usable_paths, readable=False, help="Learn from the texts of this file too. Repeat it for more."
+        ),
+    ] = None,
+    test: Annotated[Path | None, path_option(help="Judge on this labelled file instead of a held-out part.")] = None,
+    minutes: Annotated[float, typer.Option(metavar="N", help="Time for everything, in minutes.")] = 10.0,
+    out: Annotated[Path | None, path_option(help="Write into this folder instead of runs/NAME.")] = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Make a classifier from a spreadsheet and say what it is worth.
+
+    Rows without a label are used too. Simple classifiers are judged beside it on texts that none has learnt, and the folder
+    tells which rows to label next. Type the same command when more rows are labelled: it goes on from there.
+    """
+    from nlptl.context import RunContext
+    from nlptl.interfaces.console import progress_for
+    from nlptl.runs.start.preparation import StartRequest, prepare
+    from nlptl.runs.start.start import Start
+
+    if not 0 < minutes <= 100_000:
+        raise ConfigError(
+            f"--minutes: found {minutes:g}; expected a number above 0. Give the minutes that it may take."
+        )
+    request = StartRequest(tuple(files), text, label, tuple(unlabelled or ()), test, minutes, out)
+    context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
+    try:
+        prepared = prepare(request, context, choose=_asker())
+        started = Start(prepared, context)
+        before = [] if quiet else before_lines(prepared, started.estimated_seconds())
+        tell(before)
+        outcome = started.run()
+        report = _report(request.folder)
+    except (KeyboardInterrupt, Terminated) as stop:
+        remark("Interrupted. What is finished is kept; type the same command to go on.")
+        if isinstance(stop, Terminated):
+            raise
+        raise typer.Exit(1) from None
+    tell(outcome_lines(outcome))
+    if not quiet:
+        for line in next_lines(request, report):
+            tell([line], wrap=False)  # a command stays on one line, to be copied
+
+
+def before_lines(prepared: Prepared, seconds: float) -> list[str]:
+    """Tell what the files were taken for, what the data can bear, and how long it will take."""
+    minutes = max(1, round(seconds / 60))
+    time = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
+    told = [*prepared.taken_as, *prepared.profile.sentences(), *prepared.warnings(), f"{prepared.judging.how} {time}"]
+    lines = [line for one in told for line in wrapped(one).split("\n")]
+    most = MAX_BEFORE
+    if len(lines) <= most:
+        return lines
+    last = wrapped(told[-1]).split("\n")
+    return [*lines[: most - len(last)], *last]
+
+
+def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
+    """Tell the candidates side by side, which is taken, and what pretraining, the pile and new labels brought."""
+    rows = [_row(one) for one in outcome.candidates]
+    yield from table(["candidate", "right in %", "points from the chosen", "seconds"], rows)
+    yield outcome.verdict
+    yield outcome.pile
+    if outcome.since_last:
+        yield outcome.since_last
+
+
+def next_lines(request: StartRequest, report: Path | None) -> Iterator[str]:
+    """Tell the next three commands."""
+    folder = shlex.quote(str(request.folder))
+    names = " ".join(shlex.quote(str(path)) for path in request.files)
+    look = "nlptl show " + folder if report is None else f"python -m webbrowser {shlex.quote(str(report))}"
+    yield f"Look at it:  {look}"
+    yield f'Use it:      nlptl predict {folder} "A text of your own."'
+    yield f"Improve it:  label rows of {request.folder / 'label-next.csv'}, then: nlptl start {names}"
+
+
+def _row(one: JudgedCandidate) -> list[str]:
+    difference = one.note if one.difference is None else _percent(one.difference, "+.0f")
+    accuracy = _percent(one.accuracy, ".0f") if not one.note.startswith("not tried") else ""
+    return [
+        ("> " if one.chosen else "  ") + one.name,
+        accuracy,
+        "chosen" if one.chosen else difference,
+        f"{one.seconds:.1f}",
+    ]
+
+
+def _percent(estimate: Estimate, form: str) -> str:
+    return estimate.told(form, 100)
+
+
+def _asker() -> Choose | None:
+    """Return what asks a person which column is meant; None where nobody could answer."""
+    return _ask if sys.stdin is not None and sys.stdin.isatty() else None
+
+
+def _ask(question: Question) -> str:
+    """Ask on the terminal until the answer is one of those that are listed, by name or number."""
+    remark(question.sentence())
+    answers = question.answers
+    for number, answer in enumerate(answers, start=1):
+        remark(f"  {number}  {answer}")
+    while True:
+        given = typer.prompt("Number or name", err=True).strip()
+        if given in answers:
+            return given
+        if given.isdigit() and 1 <= int(given) <= len(answers):
+            return answers[int(given) - 1]
+        remark(f"Found {given!r}; expected one of the names above, or its number.")
+
+
+def _report(folder: Path) -> Path | None:
+    return None

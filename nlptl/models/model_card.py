@@ -1,0 +1,294 @@
+"""Model card of a classifier: the README.md in its folder, for people and for the Hugging Face Hub.
+
+It is a function of the folder's files, its manifest and what the run knows beside them, and holds no text of the data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlptl.artifact import Manifest
+from nlptl.data.learnt_texts import LearntTexts
+from nlptl.disk.drafts import write_text_atomically
+from nlptl.disk.ownership import SETTINGS
+from nlptl.disk.sealed_text import CARD, is_sealed, sealed_text
+from nlptl.models.markdown_text import in_line
+from nlptl.models.origin import FILE as ORIGIN
+from nlptl.models.origin import Origin
+from nlptl.models.sentence_settings import MODULES
+from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
+
+MAX_ROWS = 200  # labels in the table of a card
+TASK = "text-classification"
+# Identifiers of licences that the Hub knows; others are named under `other`.
+_LICENCES = (
+    "afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bigcode-openrail-m bigscience-openrail-m bsd bsd-2-clause bsd-3-clause bsl-1.0 "
+    "cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 "
+    "cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 epl-2.0 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 isc lgpl-2.1 lgpl-3.0 "
+    "llama2 llama3 mit mpl-2.0 odbl odc-by openrail pddl unlicense wtfpl zlib"
+)
+HUB_LICENCES = frozenset(_LICENCES.split())
+
+
+@dataclasses.dataclass(frozen=True)
+class LearntPart:
+    """Part of the data that a chain has read."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CardScore:
+    """Score on the test texts."""
+
+    name: str
+    told: str  # value and interval
+    value: float
+    metric: str  # its identifier among 🤗 metrics
+    arguments: dict[str, Any] | None = None  # of the metric
+
+
+@dataclasses.dataclass(frozen=True)
+class CardTest:
+    """Scores on one set of test texts."""
+
+    texts: int
+    digest: str
+    scores: tuple[CardScore, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class CardFacts:
+    """What a run knows of a classifier beside its folder."""
+
+    steps: tuple[str, ...] = ()  # its stages, first one first
+    learnt: tuple[LearntPart, ...] = ()
+    test: CardTest | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Folder:
+    """What the files of a classifier's folder say."""
+
+    labels: Sequence[str]
+    trained: bool
+    encoder: EncoderSettings
+    origin: Origin | None
+    learnt: LearntTexts | None
+    has_modules: bool
+    has_layers: bool
+
+
+def write_card(folder: Path, manifest: Manifest, facts: CardFacts | None = None) -> None:
+    """Write the card of a classifier into its folder, whose other files are written."""
+    (folder / CARD).write_text(model_card(folder, manifest, facts or CardFacts()), encoding="utf-8")
+
+
+def renew_card(folder: Path, manifest: Manifest, facts: CardFacts) -> None:
+    """Write the card of a published classifier anew, unless a person has edited it."""
+    path = folder / CARD
+    if path.is_symlink() or (path.exists() and not is_sealed(path)):
+        return
+    text = model_card(folder, manifest, facts)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text_atomically(path, text)
+
+
+def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
+    """Return the text of a card: metadata of the Hub in YAML, then markdown."""
+    found = _read(folder)
+    parts = [
+        f"---\n{_metadata(found, facts)}\n---",
+        _title(found, facts),
+        _use(found),
+        _labels(found),
+        _training(found, facts),
+        _evaluation(facts.test),
+        _limits(found, facts.test),
+        _licence(found.origin),
+        _making(manifest),
+    ]
+    return sealed_text("\n\n".join(parts) + "\n\n")
+
+
+def _read(folder: Path) -> _Folder:
+    from nlptl.models.classifier import SETTINGS as CLASSIFIER  # which writes cards
+
+    settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
+    return _Folder(
+        labels=settings.labels,
+        trained=settings.head.trained or learnt is not None,
+        encoder=read_settings(folder / SETTINGS, EncoderSettings),
+        origin=Origin.read(folder),
+        learnt=learnt,
+        has_modules=(folder / MODULES).is_file(),
+        has_layers=(folder / "config.json").is_file(),
+    )
+
+
+def _metadata(found: _Folder, facts: CardFacts) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    origin, test = found.origin or Origin(), facts.test
+    results = None if test is None else [
+        EvalResult(
+            task_type=TASK, task_name="Text classification", dataset_type="custom", dataset_name="Test texts of the run",
+            dataset_split="test", dataset_args={"texts": test.texts, "sha256": test.digest}, metric_type=score.metric,
+            metric_name=score.name, metric_value=score.value, metric_args=score.arguments,
+        )
+        for score in test.scores
+    ]  # fmt: skip
+    metrics = None if test is None else list(dict.fromkeys(score.metric for score in test.scores))
+    data = ModelCardData(
+        language=list(origin.languages) or None, **_licence_fields(origin), library_name="nlptl",
+        tags=["nlptl", TASK, found.encoder.token_model.replace("_", "-")], pipeline_tag=TASK, base_model=origin.hub_name,
+        metrics=metrics, model_name=None if test is None else "nlptl text classifier", eval_results=results,
+    )  # fmt: skip
+    return data.to_yaml()
+
+
+def _licence_fields(origin: Origin) -> dict[str, Any]:
+    licence = origin.licence.casefold()
+    if licence in HUB_LICENCES:
+        return {"license": licence}
+    if not licence and not origin.licence_text:
+        return {"license": "unknown"}
+    name = re.sub("[^a-z0-9.]+", "-", licence).strip("-") or "see-origin-json"
+    return {"license": "other", "license_name": name, "license_link": ORIGIN}
+
+
+def _title(found: _Folder, facts: CardFacts) -> str:
+    names = ", ".join(map(in_line, found.labels[:5])) + (", …" if len(found.labels) > 5 else "")
+    made = f" Its stages: {', '.join(map(in_line, facts.steps))}." if facts.steps else ""
+    fresh = "" if found.trained else " **It is not recorded that its head was trained: do not use its answers.**"
+    return (
+        "# Text classifier\n\n"
+        f"It gives a text one of {len(found.labels)} labels ({names}), with probabilities. nlptl has made it: transfer learning "
+        f"for text.{made}{fresh}"
+    )
+
+
+def _use(found: _Folder) -> str:
+    lines = [
+        "## Use", "", "```python", "from nlptl import TextClassifier", "",
+        'classifier = TextClassifier.load("this folder")', 'classifier.predict(["A text."])        # its label',
+        'classifier.predict_proba(["A text."])  # probabilities, columns in the order of classifier.labels', "```", "",
+        'On the command line: `nlptl predict "this folder" "A text."`',
+    ]  # fmt: skip
+    if found.has_modules:
+        lines += [
+            "", "sentence-transformers gives the sentence vectors, without the head:", "", "```python",
+            "from sentence_transformers import SentenceTransformer", "",
+            'SentenceTransformer("this folder").encode(["A text."])', "```",
+        ]  # fmt: skip
+    if found.has_layers:
+        lines += ["", "`transformers.AutoModel` opens the encoder alone. The head is read by nlptl."]
+    else:
+        lines += ["", "No other library reads this folder as a classifier."]
+    return "\n".join(lines)
+
+
+def _labels(found: _Folder) -> str:
+    counts = {} if found.learnt is None else found.learnt.labels
+    rows = [[in_line(label), f"{counts.get(label, 0):,}"] for label in found.labels[:MAX_ROWS]]
+    more = len(found.labels) - MAX_ROWS
+    told = f"\n\n{more:,} more labels stand in classifier.json." if more > 0 else ""
+    return "## Labels\n\n" + _table(["label", "labelled examples"], rows) + told
+
+
+def _training(found: _Folder, facts: CardFacts) -> str:
+    lines = ["## Training data", ""]
+    if found.learnt is None:
+        lines.append("What the classifier learnt from is not recorded.")
+    elif total := sum(found.learnt.labels.values()):
+        lines.append(f"The head learnt from {total:,} labelled examples. This card holds no text of the data.")
+    else:
+        lines.append("No labelled example was given: the classifier knows its labels by their names alone.")
+    if facts.learnt:
+        rows = [[part.name, f"{part.rows:,}", f"`{part.digest}`"] for part in facts.learnt]
+        lines += ["", _table(["part of the data", "rows", "SHA-256"], rows)]
+    return "\n".join(lines)
+
+
+def _evaluation(test: CardTest | None) -> str:
+    if test is None:
+        return "## Evaluation\n\nNo scores on test texts stand in this card."
+    rows = [[in_line(score.name), in_line(score.told)] for score in test.scores]
+    return "\n\n".join([
+        f"## Evaluation\n\nOn {test.texts:,} test texts (SHA-256 `{test.digest}`), with 95 % intervals:",
+        _table(["score", "value and interval"], rows),
+        *map(in_line, test.remarks),
+    ])  # fmt: skip
+
+
+def _limits(found: _Folder, test: CardTest | None) -> str:
+    origin = found.origin or Origin()
+    lines = [
+        "Every text gets one of these labels, also a text that none of them fits.",
+        _length(found.encoder),
+        f"Languages of the encoder's training texts: {', '.join(map(in_line, origin.languages))}."
+        if origin.languages
+        else "The language is that of the texts it learnt from; it is not recorded.",
+        "It was not tested on texts that it has not seen." if test is None
+        else "It was tested on the test texts alone. Texts of another kind may be told apart worse.",
+    ]  # fmt: skip
+    if origin.leaks:
+        lines.append(
+            f"The training data of the weights hold {in_line(origin.leaks)}: scores on such texts may flatter it."
+        )
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _length(encoder: EncoderSettings) -> str:
+    rule = encoder.rule
+    if encoder.token_model == "word_vectors":
+        return "Texts of any length are read whole. Words without a vector are left out."
+    if rule is None or rule.longest is None:
+        return "Texts are read whole."
+    if rule.sentence_start is not None:
+        return f"Texts are read sentence by sentence. A sentence is cut off after {rule.longest:,} tokens."
+    return f"A text is cut off after {rule.longest:,} tokens."
+
+
+def _licence(origin: Origin | None) -> str:
+    return "## Weights and licence\n\n" + "\n\n".join(_licence_lines(origin))
+
+
+def _licence_lines(origin: Origin | None) -> Iterator[str]:
+    if origin is None:
+        yield "Where the weights come from is not recorded, and their licence is not known. Find it out before you pass them on."
+        return
+    if origin.kind == "own":
+        yield "All weights were learnt from the run's own texts. No licence is stated: state yours before you pass them on."
+        return
+    commit = f", commit {in_line(origin.revision)}" if origin.revision else ""
+    digest = f" (SHA-256 {in_line(origin.digest)})" if origin.digest and origin.digest != origin.revision else ""
+    yield f"The encoder began with the weights {in_line(origin.name)}{commit}{digest}."
+    if origin.licence:
+        yield f"Their licence is {in_line(origin.licence)}, according to {in_line(origin.licence_source)}."
+    elif origin.licence_text:
+        yield "Their licence is one that nlptl does not know by its text."
+    else:
+        yield "Their licence is not known: nothing beside them states one. Find it out before you pass them on."
+    if origin.licence_text:
+        yield f"Its text stands in `{ORIGIN}`."
+
+
+def _making(manifest: Manifest) -> str:
+    rows = [[name, in_line(version)] for name, version in manifest.versions.items()]
+    seed = "not recorded" if manifest.seed is None else str(manifest.seed)
+    identity = f", identity `{manifest.identity}`" if manifest.identity else ""
+    told = f"Seed: {seed}. Parameters: {manifest.total_parameters:,}{identity}."
+    return f"## Making\n\n{told}\n\n" + _table(["library", "version"], rows)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,103 @@
+"""What new labels brought since the last call: the old classifier and the new one on texts that neither has learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.errors import ArtifactError
+from nlptl.evaluation.intervals import Estimate
+from nlptl.runs.folder import RUN, START, load_artifact, stage_folders
+from nlptl.runs.start.choice import Scored, paired_texts, points
+from nlptl.runs.start.fits import Fits
+
+if TYPE_CHECKING:
+    from nlptl.models.classifier import TextClassifier
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """Answers of the classifier of an earlier call to judged texts that it has not learnt."""
+
+    new_labels: int  # labelled texts that it has not learnt, those of a test not counted
+    probabilities: (
+        Floats  # (J, K) in the order of the labels; NaN for a text that it has learnt, 0 for a label that it lacks
+    )
+
+    @classmethod
+    def of(cls, folder: Path, fits: Fits) -> Earlier | None:
+        """Ask the classifier that an earlier call has left, before anything replaces it, or read what it has said.
+
+        None where there is none, and where it has learnt the same texts.
+        """
+        if not (folder / START).is_file():
+            return None
+        if (kept := fits.kept_answers()) is not None:
+            return cls(*kept)
+        old = _classifier(folder)
+        if old is None or old.learnt is None:
+            return None
+        labelled, texts = fits.data.labelled, fits.judging.table.texts()
+        assert labelled is not None
+        new_labels = sum(not old.learnt.count([text]) for text in set(labelled.texts()))
+        if not new_labels:
+            return None
+        rows = [row for row in fits.judging.rows.tolist() if not old.learnt.count([texts[row]])]
+        found = np.full((len(texts), len(fits.labels)), np.nan)
+        if rows:
+            found[rows] = _by_label(old, [texts[row] for row in rows], fits.labels)
+        fits.keep_answers(new_labels, found)
+        return cls(new_labels, found)
+
+    def since_last(self, chosen: Scored) -> str:
+        """Return what the new labels brought, in two sentences."""
+        labels = chosen.judging.table.labels()
+        position = {label: place for place, label in enumerate(chosen.labels)}
+        true = np.array([position.get(label, -1) for label in labels])
+        before = np.where(np.isnan(self.probabilities).any(axis=1), np.nan, self.probabilities.argmax(axis=1) == true)
+        return _told(self.new_labels, before, chosen)
+
+
+def _classifier(folder: Path) -> TextClassifier | None:
+    from nlptl.models.classifier import TextClassifier
+
+    try:
+        found = load_artifact(stage_folders(folder / RUN)[-1])
+    except (ArtifactError, OSError):
+        return None
+    return found if isinstance(found, TextClassifier) else None
+
+
+def _by_label(old: TextClassifier, texts: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Return the probabilities of an old classifier, whose labels may be others, in the order of `labels`."""
+    own = old.probabilities(texts)
+    found = np.zeros((len(texts), len(labels)))
+    for place, label in enumerate(labels):
+        if label in old.labels:
+            found[:, place] = own[:, old.labels.index(label)]
+    return found
+
+
+def _told(new_labels: int, before: Floats, chosen: Scored) -> str:
+    count = f"{new_labels:,} labelled text{'s are' if new_labels != 1 else ' is'} new since the last call."
+    now = chosen.hits()
+    found = paired_texts(before, now, chosen.judging, repeats=chosen.repeats)
+    if found is None:
+        return f"{count} What they brought is not known: no judged text is unknown to both classifiers."
+    known = ~np.isnan(before) & ~np.isnan(now)
+    texts = len(np.unique(chosen.judging.groups.owner[known]))
+    scores = f"{100 * before[known].mean():.0f} % right before, {100 * now[known].mean():.0f} % now"
+    return f"{count} On {texts:,} texts that neither classifier has learnt: {scores}, {points(found)}{_way(found)}."
+
+
+def _way(found: Estimate) -> str:
+    if found.low is not None and found.high is not None and found.low <= 0 <= found.high:
+        return ", which is not shown to be a change"
+    return ""

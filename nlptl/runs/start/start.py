@@ -1,0 +1,111 @@
+"""From files that a person has to a classifier, judged beside simpler ones: `nlptl start`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from nlptl.context import RunContext
+from nlptl.evaluation.scores import load_classifier
+from nlptl.runs.start.candidates import candidates_for
+from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
+from nlptl.runs.start.fits import ROWS, Fits, SharedEncoder
+from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
+from nlptl.runs.start.preparation import SEED, Prepared
+from nlptl.runs.start.since_last import Earlier
+from nlptl.runs.start.tables import write_next_labels, write_predictions, write_suspects
+from nlptl.runs.start.time_budget import Pace, TimeBudget, estimated_seconds
+from nlptl.runs.start.trials import Trials, run_candidate
+
+
+class Start:
+    """One call of `nlptl start`, after its data were read."""
+
+    def __init__(self, prepared: Prepared, context: RunContext) -> None:
+        """Nothing is written before `run`."""
+        self.prepared, self._context = prepared, dataclasses.replace(context, seed=SEED)
+        self._begin = time.monotonic()
+        self._folder = prepared.request.folder
+        self._fits = Fits(prepared.data, prepared.judging, self._folder / ROWS, self._context)
+
+    def estimated_seconds(self) -> float:
+        """Return about how many seconds `run` will take; the encoder is loaded and its speed measured."""
+        has_encoder = self.prepared.encoder.weights is not None
+        return estimated_seconds(self.prepared, Pace.of(self._reader(), self.prepared) if has_encoder else None)
+
+    def run(self) -> StartOutcome:
+        """Judge the candidates, train the chosen one into the run folder, and write all files but the report."""
+        prepared, context, folder = self.prepared, self._context, self._folder
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = Earlier.of(folder, self._fits)
+        budget = TimeBudget(60 * prepared.request.minutes, self._begin)
+        scored = Trials(prepared, self._fits, budget, context).scored()
+        choice = choose(scored)
+        result = run_candidate(prepared, choice.chosen.candidate, context, why=_why(choice))
+        classifier = load_classifier(result.stages[-1].folder, context)
+        write_predictions(folder, prepared, choice.chosen)
+        write_next_labels(folder, prepared, self._reader(), classifier)
+        write_suspects(folder, prepared, self._reader(), choice.chosen)
+        outcome = self._outcome(scored, choice, None if earlier is None else earlier.since_last(choice.chosen))
+        outcome.write(folder)
+        self._fits.drop_others()
+        return outcome
+
+    def _reader(self) -> SharedEncoder:
+        """Return the encoder by whose vectors texts are compared: the pretrained one, else word vectors."""
+        prepared = self.prepared
+        found = candidates_for(
+            prepared.data.label_set.names, prepared.encoder, pile=prepared.pile, few=False, minutes=1.0
+        )
+        kinds = {one.kind: one for one in found}
+        return self._fits.shared(kinds.get("head") or kinds["word vectors"])
+
+    def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
+        prepared = self.prepared
+        return StartOutcome(
+            labels=prepared.data.label_set.names,
+            taken_as=prepared.taken_as,
+            profile=tuple(prepared.profile.sentences()),
+            warnings=prepared.warnings(),
+            judged=prepared.judging.by,
+            judged_how=prepared.judging.how,
+            texts=prepared.judging.texts,
+            candidates=tuple(_judged(one, choice) for one in scored),
+            verdict=verdict(scored, choice),
+            pile=pile_sentence(scored, pile=prepared.pile),
+            since_last=since_last,
+            seconds=round(time.monotonic() - self._begin, 1),
+        )
+
+
+def verdict(scored: list[Scored], choice: Choice) -> str:
+    """Return which candidate is taken, how good it is beside guessing, and why it is taken."""
+    chosen = choice.chosen
+    texts = chosen.judging.texts
+    if not texts:
+        return f"{chosen.candidate.name} is taken. {choice.why}"
+    found = chosen.accuracy(optimism=choice.optimism)
+    guessing = next((one.accuracy().value for one in scored if one.candidate.kind == "most frequent"), None)
+    beside = "" if guessing is None else f"; always guessing the most frequent label gets {guessing:.0%}"
+    right = f"is right in {found.value:.0%} [{found.low:.0%}, {found.high:.0%}] of {texts:,} texts{beside}"
+    return f"{chosen.candidate.name} {right}. {choice.why}"
+
+
+def _why(choice: Choice) -> str:
+    return f"{choice.chosen.candidate.name}. {choice.why}"
+
+
+def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
+    is_chosen = one is choice.chosen
+    note = "" if one.rows or not one.judging.splits else "not tried, for lack of time"
+    if one.rows and len(one.splits) < one.judging.folds:
+        note = f"judged on {len(one.splits)} of {one.judging.folds} folds, for lack of time"
+    return JudgedCandidate(
+        name=one.candidate.name,
+        accuracy=one.accuracy(optimism=choice.optimism if is_chosen else 0.0),
+        macro_f1=one.macro_f1(),
+        difference=None if is_chosen else paired(choice.chosen, one),
+        seconds=round(one.seconds, 1),
+        chosen=is_chosen,
+        note=note,
+    )

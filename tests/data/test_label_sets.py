@@ -1,0 +1,168 @@
+"""Rows with several labels, or none: how files and Python hold them, and what is told of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nlptl.data import DataReport, DataSettings, TextData, TextTable, draw_shots, load_data
+from nlptl.errors import DataError
+
+SETS = [("food", "service"), ("food",), (), ("service",)]
+TEXTS = ["good soup, kind staff", "cold soup", "we came at eight", "slow staff"]
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(content: str, name: str = "a.csv", **settings: Any) -> tuple[TextTable, DataReport]:
+    Path(name).write_text(content, encoding="utf-8")
+    data, report = load_data(DataSettings.model_validate({"labelled": name, **settings}), seed=1)
+    assert data.labelled is not None
+    return data.labelled, report
+
+
+def fault(content: str, name: str = "a.csv", **settings: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        loaded(content, name, **settings)
+    return str(caught.value)
+
+
+def csv_of(sets: list[tuple[str, ...]], separator: str = "|") -> str:
+    return "text,label\n" + "".join(f'"{t}","{separator.join(s)}"\n' for t, s in zip(TEXTS, sets, strict=True))
+
+
+def lists_of(sets: Any) -> str:
+    return "".join(json.dumps({"text": t, "label": s}) + "\n" for t, s in zip(TEXTS, sets, strict=True))
+
+
+def test_every_door_gives_the_same_table(tmp_path: Path) -> None:
+    lists = [[*reversed(found)] for found in SETS]  # the order of a row's labels does not count
+    frame = pd.DataFrame({"text": TEXTS, "label": lists})
+    frame.to_parquet("a.parquet")
+    empty = {"separator": "|", "empty": "no_label"}
+    tables = [
+        loaded(csv_of(SETS), labels=empty)[0],
+        loaded(csv_of(SETS, " | ").replace('""', "[]"), labels={"separator": "|"})[0],
+        loaded(lists_of(lists), "a.jsonl")[0],
+        loaded(lists_of(["service|food", ["food"], [], "service"]), "a.jsonl", labels=empty)[0],
+        load_data(DataSettings(labelled="a.parquet"), seed=1)[0].labelled,
+        TextData(labelled=(TEXTS, SETS)).labelled,
+        TextData(labelled=(TEXTS, [np.array(found, dtype=str) for found in SETS])).labelled,
+        TextData(labelled=frame).labelled,
+        TextData(labelled=[*zip(TEXTS, SETS, strict=True)]).labelled,
+        TextData(labelled=(TEXTS, ["food;service", "food", "[]", "service"]), separator=";").labelled,
+    ]
+    for table in tables:
+        assert table is not None
+        assert table.has_label_sets
+        assert table.label_sets() == SETS
+        assert table.label_counts() == {"food": 2, "service": 2}
+        assert table.digest == tables[0].digest
+    one = TextData(labelled=(TEXTS, ["food", "service"] * 2)).labelled
+    assert one is not None
+    assert not one.has_label_sets
+    assert one.label_sets() == [("food",), ("service",)] * 2
+
+
+def test_digest_tells_where_a_row_ends() -> None:
+    same = [[["a", "b"], [], ["c"]], [["a"], ["b"], ["c"]], [["a"], ["b", "c"], []]]
+    tables = [TextData(labelled=(TEXTS[:3], sets)).labelled for sets in same]
+    assert len({table.digest for table in tables if table is not None}) == 3
+
+
+def test_empty_cell_is_a_row_without_label_unless_told_otherwise() -> None:
+    assert fault(csv_of(SETS), labels={"separator": "|"}) == (
+        "a.csv:4: the label is empty. Remove the row, fill in the label, or set `empty_label: skip` to leave out all such rows. "
+        "Write [] if no label applies."
+    )
+    data, report = load_data(
+        DataSettings.model_validate({"labelled": "a.csv", "labels": {"separator": "|"}, "empty_label": "unlabelled"}),
+        seed=1,
+    )
+    assert data.unlabelled is not None
+    assert data.unlabelled.texts() == [TEXTS[2]]
+    assert data.labelled is not None
+    assert list(data.labelled.numbers) == [1, 2, 4]
+    assert report.sentences() == [
+        "labelled: 1 row without label counts as unlabelled.",
+        "labelled: a row may have several labels, 1.3 on average.",
+    ]
+    _, report = loaded(csv_of(SETS), labels={"separator": "|", "empty": "no_label"})
+    assert report.sentences() == ["labelled: a row may have several labels, 1 on average; 1 row has none."]
+    assert report.parts["labelled"].rows_of_no_label == 1
+
+
+def test_contradictions_copies_and_spelling() -> None:
+    rows = [("same", ["True", "x"]), ("same", ["x"]), ("copy", ["true "]), ("copy", ["True"])]
+    content = "".join(json.dumps({"text": text, "label": labels}) + "\n" for text, labels in rows)
+    table, report = loaded(content, "a.jsonl")
+    assert table.label_counts() == {"True": 2, "x": 2, "true": 1}
+    assert report.sentences() == [
+        "labelled: 2 of 4 rows repeat the text of an earlier row.",
+        "labelled: a row may have several labels, 1.2 on average.",
+        "labelled: the labels 'True' (2 rows) and 'true' (1 row) differ only in case, blanks or Unicode form. Rename one if they "
+        "mean the same.",
+        "labelled: 2 texts have different labels, for example 'same': 'True, x' (a.jsonl:1) and 'x' (a.jsonl:2). Keep the right "
+        "label.",
+    ]
+    table, _ = loaded(content.replace('"x"', '"FALSE"'), "a.jsonl")
+    assert table.label_sets() == [("False", "True"), ("False",), ("True",), ("True",)]
+
+
+def test_shots_of_each_label_and_of_none() -> None:
+    generator = np.random.default_rng(1)
+    sets = [tuple(label for label in "abc" if generator.random() < 0.4) for _ in range(60)]
+    table = TextTable.from_lists([f"text {row}" for row in range(60)], sets, name="rows")
+    drawn = {shots: draw_shots(table, shots, 3) for shots in (1, 4, 8)}
+    for shots, found in drawn.items():
+        assert min(found.label_counts().values()) >= shots
+        assert found.label_sets().count(()) >= shots
+    assert set(drawn[1].texts()) < set(drawn[4].texts()) < set(drawn[8].texts())
+    assert len(drawn[8]) < 8 * 4, "a row counts for all of its labels"
+
+
+def test_parts_must_be_alike() -> None:
+    Path("test.csv").write_text("text,label\na,food\n", encoding="utf-8")
+    assert fault(lists_of(SETS), "a.jsonl", test="test.csv") == (
+        "test.csv:2: rows of a.jsonl have lists of labels, those of test.csv one label each. Write lists in both, or set "
+        "`labels:` for both."
+    )
+    data, _ = load_data(
+        DataSettings.model_validate({"labelled": "a.jsonl", "test": "test.csv", "labels": {"separator": "|"}}), seed=1
+    )
+    assert data.test is not None
+    assert data.test.label_sets() == [("food",)]
+
+
+def test_unknown_label_of_a_test_row() -> None:
+    Path("test.csv").write_text("text,label\na,food\nb,service|price\n", encoding="utf-8")
+    assert fault(csv_of(SETS), labels={"separator": "|", "empty": "no_label"}, test="test.csv") == (
+        "test.csv:3: a.csv has no label 'price'; its labels are 'food', 'service'. Did you mean 'service'? Correct the "
+        "label, or add labelled rows for it."
+    )
+
+
+def test_faults_of_lists() -> None:
+    assert fault(lists_of([["food"], ["service"], "food", ["x"]]), "a.jsonl") == (
+        "a.jsonl:3: the label is 'food' (str), but other rows have lists of labels. Write a list here too."
+    )
+    assert fault(lists_of([["food"], [0.5], [[]], ["x"]]), "a.jsonl") == (
+        "a.jsonl:2: the label is 0.5 (float), but must be a name or a whole number.\n"
+        "a.jsonl:3: the label is [] (list), but must be a name or a whole number. Give each row one label, or all rows lists."
+    )
+    assert fault(lists_of([["food"]] * 3 + [[]]), "a.jsonl") == (
+        "a.jsonl: no label but 'food' stands in the 4 rows. Add another label, or give each row one of two labels."
+    )
+    table = TextData(labelled=(TEXTS, SETS)).labelled
+    assert table is not None
+    with pytest.raises(DataError) as caught:
+        table.labels()
+    assert str(caught.value) == "labelled: a row may have several labels. Give rows with one label each."

@@ -1,0 +1,78 @@
+"""The command `init`: every file that it writes is valid, checks against small data, and replaces nothing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from nlptl.config import load_yaml
+from nlptl.interfaces.init import task_files
+from nlptl.interfaces.pipeline_schema import FILE_NAME
+from tests.conftest import small_reviews
+from tests.interfaces.commands import Shell
+from tests.interfaces.test_pipeline_schema import faults
+
+TASKS = sorted(task_files())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the files that the tasks name, small ones, as the current one."""
+    texts, labels = small_reviews(60)
+    labels = ["bug" if label == "positive" else "bill" for label in labels]
+    for number, name in enumerate(("labelled", "unlabelled", "source", "validation", "test")):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["text", "label"])
+            rows.writerows(list(zip(texts, labels, strict=True))[12 * number : 12 * (number + 1)])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_a_task_the_tasks_are_listed(shell: Shell) -> None:
+    code, out, err = shell("init")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == TASKS
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_gives_a_valid_file_that_checks_once_the_data_are_there(
+    task: str, shell: Shell, folder: Path
+) -> None:
+    assert shell("init", task) == (
+        0,
+        "",
+        f"{task}.yaml: written. Put your own files under data:, then check it:\n  nlptl check {task}.yaml\n",
+    )
+    text = (folder / f"{task}.yaml").read_text()
+    assert text.startswith("# ")
+    assert max(map(len, text.splitlines())) <= 132
+    assert faults(load_yaml(folder / f"{task}.yaml")) == []
+    code, out, err = shell("check", f"{task}.yaml")
+    assert (code, "fits" in out) == (0, True), err
+
+
+def test_no_file_is_replaced(shell: Shell, folder: Path) -> None:
+    (folder / "mine.yaml").write_text("mine")
+    code, _, err = shell("init", "few-labels", "--out", "mine.yaml")
+    told = "--out: mine.yaml exists, and no file is replaced; expected a new one. Name another one.\n"
+    assert (code, err, (folder / "mine.yaml").read_text()) == (2, told, "mine")
+
+
+def test_an_unknown_task_is_told_with_the_known_ones(shell: Shell, folder: Path) -> None:
+    code, _, err = shell("init", "few-label")
+    told = f"TASK: found 'few-label'; expected one of {', '.join(TASKS)}. Did you mean 'few-labels'? Give one.\n"
+    assert (code, err) == (2, told)
+    assert not (folder / "few-label.yaml").exists()
+
+
+def test_the_schema_is_named_where_it_stands_beside_the_file(shell: Shell, folder: Path) -> None:
+    shell("schema", "--out", FILE_NAME)
+    shell("init", "names-only")
+    first, second, *_ = (folder / "names-only.yaml").read_text().splitlines()
+    assert first == f"# yaml-language-server: $schema={FILE_NAME}"
+    assert second.startswith("# No labelled text")

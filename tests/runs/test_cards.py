@@ -1,0 +1,82 @@
+"""Model cards of a run: complete after the test, kept while nothing changes, and never written over a person's words."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from nlptl.context import RunContext
+from nlptl.disk.sealed_text import CARD, is_sealed
+from nlptl.errors import ArtifactError
+from nlptl.models.classifier import TextClassifier
+from nlptl.runs.pipeline import Pipeline
+from nlptl.runs.runner import RunResult
+
+LAST = "4-finetune"
+
+
+@pytest.fixture
+def run(review_files: Path) -> Callable[..., RunResult]:
+    """Return what runs the small pipeline."""
+
+    def run_it(*assignments: str) -> RunResult:
+        pipeline = Pipeline.from_yaml(review_files / "small.yaml", assignments=["stages.0.epochs=3", *assignments])
+        return pipeline.run(review_files / "out", context=RunContext(device="cpu"))
+
+    return run_it
+
+
+def test_the_card_of_a_run(run: Callable[..., RunResult], review_files: Path) -> None:
+    """One run and its repetitions in one test, since each takes a second."""
+    result, out = run(), review_files / "out"
+    assert [place.name for place in sorted(out.glob("*/")) if (place / CARD).is_file()] == [
+        "3-classification_head",
+        LAST,
+    ]
+    path = out / LAST / CARD
+    card, text = ModelCard.load(path), path.read_text(encoding="utf-8")
+    assert result.evaluation is not None
+    scored = {one.metric_type: one.metric_value for one in card.data.eval_results or []}
+    assert scored == {
+        "accuracy": round(result.evaluation.accuracy.value, 4), "f1": round(result.evaluation.macro_f1.value, 4)
+    }  # fmt: skip
+    told = text.replace("&#91;", "[").replace("&#93;", "]")
+    for score in (result.evaluation.accuracy, result.evaluation.macro_f1):
+        assert f"| {score} |" in told
+    digests = result.stages[-1].manifest.data | result.stages[0].manifest.data
+    assert "unlabelled" in digests
+    assert all(digest in text for digest in digests.values())
+    assert "| unlabelled | 60 |" in text
+    assert "| labelled | 12 |" in text
+    assert "skipgram, sentence&#95;vectors, classification&#95;head, finetune (head)" in text
+    assert "Seed: 3." in text
+    assert str(review_files) not in text
+    with (review_files / "train.csv").open() as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    assert not any(one in text for one in texts)
+    assert "do not use its answers" in (out / "3-classification_head" / CARD).read_text(encoding="utf-8")
+
+    (out / ".inputs.json").unlink()
+    assert all(outcome.kept for outcome in run().stages)
+    assert path.read_text(encoding="utf-8") == text
+
+    path.write_text("Mine.\n", encoding="utf-8")
+    (out / ".inputs.json").unlink()
+    assert all(outcome.kept for outcome in run().stages)
+    assert path.read_text(encoding="utf-8") == "Mine.\n"
+    assert TextClassifier.load(out).labels == ("negative", "positive")
+    with pytest.raises(ArtifactError) as refused:
+        run("stages.3.update.l2=0.5")
+    assert str(refused.value) == (
+        f"{out / LAST}: holds README.md, which nlptl did not write or somebody has edited since; nothing was overwritten. Move "
+        "it elsewhere, or choose another path."
+    )
+    path.unlink()  # as in a folder of an earlier version
+    assert TextClassifier.load(out).labels == ("negative", "positive")
+    assert [outcome.kept for outcome in run("stages.3.update.l2=0.5").stages] == [True, True, True, False]
+    assert is_sealed(path)
+    assert ModelCard.load(path).data.eval_results
