@@ -95,6 +95,7 @@ def report_of(judged: Judged | None, *, folder: Path = Path("runs/made")) -> Run
         labels=names,
         judged=judged,
         evaluation=evaluation,
+        label_sets=None,
         headline=headline,
         standing=standing,
         reliability=() if judged is None else reliability_of(judged),

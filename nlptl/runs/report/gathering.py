@@ -11,7 +11,8 @@ from nlptl.artifact import RUN_SETTINGS, Manifest, is_run, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError
-from nlptl.evaluation.scores import Evaluation, load_classifier
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation, scored
+from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
@@ -38,7 +39,7 @@ class _Judgement:
     """What is known of a classifier's predictions: of each text, or their scores alone."""
 
     judged: Judged | None = None
-    evaluation: Evaluation | None = None
+    evaluation: AnyEvaluation | None = None
     headline: Headline | None = None
     standing: Standing | None = None
     remarks: tuple[str, ...] = ()
@@ -66,10 +67,11 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         proof=proof_of(found.headline),
         labels=() if classifier is None else classifier.labels,
         judged=found.judged,
-        evaluation=found.evaluation,
+        evaluation=None if isinstance(found.evaluation, LabelSetEvaluation) else found.evaluation,
+        label_sets=found.evaluation if isinstance(found.evaluation, LabelSetEvaluation) else None,
         headline=found.headline,
         standing=found.standing,
-        reliability=() if found.judged is None else reliability_of(found.judged),
+        reliability=() if found.judged is None or found.judged.sets is not None else reliability_of(found.judged),
         mistakes=_mistakes(classifier, found.judged, context.progress),
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
@@ -152,10 +154,12 @@ def _judgement(
         if judged is not None:
             on = f"{test.name}: {len(test.table):,} texts that it did not learn from"
             if not test.is_own or evaluation is None:
-                evaluation = scores_of(judged, classifier)
+                evaluation = scored(classifier, test.table) if classifier.multi_label else scores_of(judged, classifier)
             break
     headline = None if evaluation is None else headline_of(evaluation, on)
-    standing, remark = standing_of(run, headline, evaluation)
+    standing, remark = (
+        (None, "") if isinstance(evaluation, LabelSetEvaluation) else standing_of(run, headline, evaluation)
+    )
     return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 

@@ -9,6 +9,7 @@ from nlptl.artifact import RUN_SETTINGS
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
@@ -53,8 +54,11 @@ def headline_of_start(outcome: StartOutcome, evaluation: Evaluation) -> Headline
     return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, guess, bar.accuracy.value)
 
 
-def headline_of(evaluation: Evaluation, on: str) -> Headline:
+def headline_of(evaluation: AnyEvaluation, on: str) -> Headline:
     """Return the accuracy of an evaluation, beside the bar of guessing."""
+    if isinstance(evaluation, LabelSetEvaluation):
+        more = f"Micro-F1 is {evaluation.micro_f1.told('.1f', 100)} %; {evaluation.most_frequent}."
+        return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True)
     bar = evaluation.most_frequent
     if bar is None:
         return Headline(evaluation.accuracy, evaluation.rows, on)

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.intervals import Estimate, Interval
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
 from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
@@ -36,7 +37,8 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
         found[way].append(_told(f"always answering “{cut(headline.guess)}”", headline.guessing))
     told = [f"{way} {' and '.join(names)}" for way, names in found.items() if names]
     share = headline.accuracy.value
-    sentence = f"It labels {'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts correctly"
+    about = f"{'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts"
+    sentence = f"It gives {about} exactly their labels" if headline.by_sets else f"It labels {about} correctly"
     end = f": {', but '.join(told)}" if told else ""
     learnt = "; some of these texts were learnt from, so this is too high" if texts_learnt else ""
     return f"{sentence}{end}{learnt}."
@@ -50,7 +52,8 @@ def proof_of(headline: Headline | None) -> str:
     low, high = headline.accuracy.low, headline.accuracy.high
     if low is None or high is None:
         return f"{on} That is too little for an interval."
-    return f"{on} Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
+    ends = f"Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
+    return " ".join(filter(None, [on, ends, headline.more]))
 
 
 def simplest(standing: Standing | None) -> Rival | None:
@@ -76,7 +79,7 @@ def advantage(simple: Rival, standing: Standing) -> Estimate | None:
 
 
 def advice_of(
-    run: Path, evaluation: Evaluation | None, *, examples: Mapping[str, int], is_classifier: bool
+    run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int], is_classifier: bool
 ) -> tuple[Advice, ...]:
     """Return the next steps, the most useful first.
 
@@ -96,7 +99,8 @@ def advice_of(
         found.append(Advice("Judge it on labelled texts that it has not seen.", f"nlptl evaluate {folder} --test FILE"))
     else:
         more = None if found else _more_examples(examples)
-        steps = (_more_test_texts(evaluation), more, _weak_label(evaluation), _confused(evaluation))
+        confused = None if isinstance(evaluation, LabelSetEvaluation) else _confused(evaluation)
+        steps = (_more_test_texts(evaluation), more, _weak_label(evaluation), confused)
         found += [one for one in steps if one]
     use = Advice("Use it on texts of your own.", f"nlptl predict {folder} --file FILE --keep --out labels.csv")
     return (*found[: MAX_ADVICE - 1], use)
@@ -112,9 +116,9 @@ def _way(gain: Estimate | None) -> str:
     return "better than" if gain.low > 0 else "worse than" if gain.high < 0 else NOT_SHOWN
 
 
-def _more_test_texts(evaluation: Evaluation) -> Advice | None:
+def _more_test_texts(evaluation: AnyEvaluation) -> Advice | None:
     """Advise more test texts where the interval is wide."""
-    share = evaluation.accuracy
+    share = _share_right(evaluation)
     half = (share.high - share.low) / 2
     if half <= WIDE:
         return None
@@ -134,11 +138,11 @@ def _more_examples(examples: Mapping[str, int]) -> Advice | None:
     return Advice(f"Label more texts to learn from: {rows:,} for {len(examples):,} labels are few.")
 
 
-def _weak_label(evaluation: Evaluation) -> Advice | None:
+def _weak_label(evaluation: AnyEvaluation) -> Advice | None:
     """Advise labels of which few texts are found."""
     weak: Sequence[LabelScores] = sorted(
         (one for one in evaluation.per_label if one.recall is not None and one.support >= 3 and
-         one.recall.value < min(WEAK_RECALL, evaluation.accuracy.value)),
+         one.recall.value < min(WEAK_RECALL, _share_right(evaluation).value)),
         key=lambda one: one.recall.value if one.recall is not None else 0.0,
     )  # fmt: skip
     if not weak or weak[0].recall is None:
@@ -161,6 +165,10 @@ def _confused(evaluation: Evaluation) -> Advice | None:
     return Advice(
         f"Read the {worst[0]} texts of “{true}” that were taken for “{said}”: the confusion matrix opens them."
     )
+
+
+def _share_right(evaluation: AnyEvaluation) -> Interval:
+    return evaluation.subset_accuracy if isinstance(evaluation, LabelSetEvaluation) else evaluation.accuracy
 
 
 def _rounded_up(count: float) -> int:
