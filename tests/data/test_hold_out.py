@@ -53,6 +53,17 @@ def test_a_text_with_two_labels_stands_on_one_side() -> None:
     assert not set(left.texts()) & set(test.texts())
 
 
+def test_rows_with_several_labels_count_for_the_rarest() -> None:
+    sets = [*([["food"]] * 20), *([["food", "praise"]] * 10), *([["food", "rare"]] * 2), *([list[str]()] * 10)]
+    texts = [f"text {i}" for i in range(len(sets))]
+    given = TextData(labelled=(texts, sets)).labelled
+    assert given is not None
+    left, test = hold_out(given, 0.2, where="data.hold_out")
+    assert (len(left), len(test)) == (34, 8)
+    assert test.label_counts() == {"food": 6, "praise": 2}
+    assert left.label_counts() == {"food": 26, "praise": 8, "rare": 2}
+
+
 def test_too_few_texts_are_told() -> None:
     with pytest.raises(DataError) as caught:
         hold_out(table({"good": 3, "bad": 3}), 0.1, where="data.hold_out")
