@@ -18,7 +18,10 @@ def hold_out(table: TextTable, share: float, *, where: str) -> tuple[TextTable, 
     Texts with the smallest digests are held out, with all their copies. A text therefore hardly ever changes sides when
     rows are added. A label keeps at least one text. Raises DataError if no text of a label, or none at all, can be held out.
     """
-    texts, labels = table.texts(), table.labels()
+    rows_of = table.label_counts()
+    # A row with several labels counts for the rarest of them, rows without any for one of their own.
+    labels = [min(found, key=lambda one: (rows_of[one], one), default="") for found in table.label_sets()]
+    texts = table.texts()
     label_of: dict[str, str] = {}  # of a text with several labels, the first
     for text, label in zip(texts, labels, strict=True):
         label_of.setdefault(text, label)

@@ -35,9 +35,10 @@ class NearestExamples:
     @classmethod
     def among(cls, encoder: Encoder, table: TextTable) -> NearestExamples:
         """Return the examples of a table, each text once with each label; of many, some at equal distances."""
-        pairs = list(dict.fromkeys(zip(table.texts(), table.labels(), strict=True)))
+        labels_of_rows = [", ".join(found) or "no label" for found in table.label_sets()]
+        pairs = list(dict.fromkeys(zip(table.texts(), labels_of_rows, strict=True)))
         first: dict[tuple[str, str], int] = {}
-        for place, pair in enumerate(zip(table.texts(), table.labels(), strict=True)):
+        for place, pair in enumerate(zip(table.texts(), labels_of_rows, strict=True)):
             first.setdefault(pair, place)
         limit = MAX_ENCODED if encoder.own_dim and encoder.token_model.sorts else MAX_LOOKED_UP
         count = min(limit, len(pairs))

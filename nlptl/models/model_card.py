@@ -78,6 +78,7 @@ class _Folder:
     """What the files of a classifier's folder say."""
 
     labels: Sequence[str]
+    multi_label: bool  # whether a text may have several
     trained: bool
     encoder: EncoderSettings
     origin: Origin | None
@@ -124,6 +125,7 @@ def _read(folder: Path) -> _Folder:
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
     return _Folder(
         labels=settings.labels,
+        multi_label=settings.head.thresholds is not None,
         trained=settings.head.trained or learnt is not None,
         encoder=read_settings(folder / SETTINGS, EncoderSettings),
         origin=Origin.read(folder),
@@ -168,17 +170,19 @@ def _title(found: _Folder, facts: CardFacts) -> str:
     names = ", ".join(map(in_line, found.labels[:5])) + (", …" if len(found.labels) > 5 else "")
     made = f" Its stages: {', '.join(map(in_line, facts.steps))}." if facts.steps else ""
     fresh = "" if found.trained else " **It is not recorded that its head was trained: do not use its answers.**"
+    gives = "those that apply" if found.multi_label else "one"
     return (
         "# Text classifier\n\n"
-        f"It gives a text one of {len(found.labels)} labels ({names}), with probabilities. nlptl has made it: transfer learning "
-        f"for text.{made}{fresh}"
+        f"It gives a text {gives} of {len(found.labels)} labels ({names}), with probabilities. nlptl has made it: transfer "
+        f"learning for text.{made}{fresh}"
     )
 
 
 def _use(found: _Folder) -> str:
     lines = [
         "## Use", "", "```python", "from nlptl import TextClassifier", "",
-        'classifier = TextClassifier.load("this folder")', 'classifier.predict(["A text."])        # its label',
+        'classifier = TextClassifier.load("this folder")',
+        f'classifier.predict(["A text."])        # {"a tuple of its labels" if found.multi_label else "its label"}',
         'classifier.predict_proba(["A text."])  # probabilities, columns in the order of classifier.labels', "```", "",
         'On the command line: `nlptl predict "this folder" "A text."`',
     ]  # fmt: skip
@@ -231,7 +235,9 @@ def _evaluation(test: CardTest | None) -> str:
 def _limits(found: _Folder, test: CardTest | None) -> str:
     origin = found.origin or Origin()
     lines = [
-        "Every text gets one of these labels, also a text that none of them fits.",
+        "A text gets each label whose probability reaches a threshold of classifier.json; it may get none."
+        if found.multi_label
+        else "Every text gets one of these labels, also a text that none of them fits.",
         _length(found.encoder),
         f"Languages of the encoder's training texts: {', '.join(map(in_line, origin.languages))}."
         if origin.languages

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nlptl.evaluation.scores import Evaluation
 from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart
 
 if TYPE_CHECKING:
     from nlptl.artifact import Manifest
     from nlptl.data import TextData
-    from nlptl.evaluation.scores import Evaluation
+    from nlptl.evaluation.intervals import Estimate
+    from nlptl.evaluation.label_sets import AnyEvaluation
 
 
 def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | None = None) -> CardFacts:
@@ -20,15 +22,20 @@ def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | N
     return CardFacts(tuple(_step(manifest.settings) for manifest in manifests), tuple(learnt), test)
 
 
-def card_test(evaluation: Evaluation, *, digest: str) -> CardTest:
+def card_test(evaluation: AnyEvaluation, *, digest: str) -> CardTest:
     """Return the scores of a card from those on the test texts with this digest."""
-    accuracy, macro_f1 = evaluation.accuracy, evaluation.macro_f1
-    scores = (
-        CardScore("Accuracy", str(accuracy), round(accuracy.value, 4), "accuracy"),
-        CardScore("Macro-F1", str(macro_f1), round(macro_f1.value, 4), "f1", {"average": "macro"}),
-    )
+    scores = [_score("Macro-F1", evaluation.macro_f1, "f1", {"average": "macro"})]
+    if isinstance(evaluation, Evaluation):
+        scores.insert(0, _score("Accuracy", evaluation.accuracy, "accuracy"))
+    else:
+        scores.insert(0, _score("Micro-F1", evaluation.micro_f1, "f1", {"average": "micro"}))
+        scores.append(_score("All labels right", evaluation.subset_accuracy, "accuracy"))
     told = [] if evaluation.most_frequent is None else [f"To compare: {evaluation.most_frequent}."]
-    return CardTest(evaluation.rows, digest, scores, (*evaluation.warnings(), *told))
+    return CardTest(evaluation.rows, digest, tuple(scores), (*evaluation.warnings(), *told))
+
+
+def _score(name: str, found: Estimate, metric: str, arguments: dict[str, Any] | None = None) -> CardScore:
+    return CardScore(name, str(found), round(found.value, 4), metric, arguments)
 
 
 def _step(settings: Mapping[str, Any]) -> str:
