@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.evaluation.scores import Evaluation
-from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart
+from nlptl.disk.sealed_text import CARD
+from nlptl.models.card_metadata import CardScore, CardTest
+from nlptl.models.model_card import CardFacts, LearntPart, renew_card
 
 if TYPE_CHECKING:
     from nlptl.artifact import Manifest
     from nlptl.data import TextData
-    from nlptl.evaluation.intervals import Estimate
     from nlptl.evaluation.label_sets import AnyEvaluation
+    from nlptl.evaluation.scores import MainScore
 
 
 def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | None = None) -> CardFacts:
@@ -22,20 +24,29 @@ def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | N
     return CardFacts(tuple(_step(manifest.settings) for manifest in manifests), tuple(learnt), test)
 
 
+def renew_last_card(stages: Mapping[Path, Manifest], data: TextData, test: CardTest | None) -> None:
+    """Write the card of a run's last stage anew, with scores if there are any; `stages` are folders, first stage first.
+
+    A card stays as it is where no scores would come in: it may hold those of `nlptl start`.
+    """
+    folder, manifest = list(stages.items())[-1]
+    if manifest.kind == "classifier" and (test is not None or not (folder / CARD).exists()):
+        renew_card(folder, manifest, card_facts(list(stages.values()), data, test))
+
+
 def card_test(evaluation: AnyEvaluation, *, digest: str) -> CardTest:
     """Return the scores of a card from those on the test texts with this digest."""
-    scores = [_score("Macro-F1", evaluation.macro_f1, "f1", {"average": "macro"})]
-    if isinstance(evaluation, Evaluation):
-        scores.insert(0, _score("Accuracy", evaluation.accuracy, "accuracy"))
-    else:
-        scores.insert(0, _score("Micro-F1", evaluation.micro_f1, "f1", {"average": "micro"}))
-        scores.append(_score("All labels right", evaluation.subset_accuracy, "accuracy"))
     told = [] if evaluation.most_frequent is None else [f"To compare: {evaluation.most_frequent}."]
-    return CardTest(evaluation.rows, digest, tuple(scores), (*evaluation.warnings(), *told))
+    scores = card_scores(evaluation.main_scores())
+    return CardTest(evaluation.rows, digest, scores, (*evaluation.warnings(), *told))
 
 
-def _score(name: str, found: Estimate, metric: str, arguments: dict[str, Any] | None = None) -> CardScore:
-    return CardScore(name, str(found), round(found.value, 4), metric, arguments)
+def card_scores(scores: Sequence[MainScore]) -> tuple[CardScore, ...]:
+    """Return scores as a card holds them."""
+    return tuple(
+        CardScore(one.name, str(one.estimate), round(one.estimate.value, 4), one.metric, dict(one.arguments) or None)
+        for one in scores
+    )
 
 
 def _step(settings: Mapping[str, Any]) -> str:

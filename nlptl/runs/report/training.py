@@ -27,11 +27,9 @@ def stage_facts(folder: Path, manifest: Manifest) -> StageFacts:
         total_parameters=manifest.total_parameters,
         device=manifest.device,
         seed=manifest.seed,
-        settings=_settings(manifest.settings),
         sentences=tuple(str(one) for one in report.get("sentences", [])),
         flops=float(flops) if isinstance(flops, int | float) else None,
         weight_change={str(name): float(share) for name, share in moved.items()} if isinstance(moved, Mapping) else {},
-        identity=manifest.identity,
     )
 
 
@@ -86,11 +84,6 @@ def _weights(first: Manifest) -> tuple[str, str]:
     if isinstance(found, Mapping):
         return str(found.get("name") or ""), str(found.get("revision") or "")
     return str(first.settings.get("vectors") or ""), ""
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    """Return a stage's settings in one line, as YAML reads them."""
-    return json.dumps({key: value for key, value in settings.items() if key != "stage"}, ensure_ascii=False)
 
 
 def _row(line: str) -> Mapping[str, Any]:

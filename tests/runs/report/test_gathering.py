@@ -1,0 +1,201 @@
+"""Facts of a run: what is found in its folder, and what is said where something is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlptl.errors import ArtifactError
+from nlptl.evaluation.intervals import Estimate
+from nlptl.models.classifier import TextClassifier
+from nlptl.runs.report.facts import RunReport
+from nlptl.runs.report.gathering import gather
+from nlptl.runs.runner import read_scores
+from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
+from tests.conftest import small_reviews
+from tests.reported import tiny_run, write_rows
+
+ENCODER = "data: {unlabelled: pile.txt}\nstages: [{stage: skipgram, dim: 8, min_count: 1, epochs: 2, engine: gensim}]"
+
+HALF = '{"text": "\\ud800", "label": "a", "probabilities": [1]}'
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def facts(made: Path) -> RunReport:
+    return gather(made)
+
+
+def copied(made: Path, folder: Path) -> Path:
+    """Return a copy of a run and its data."""
+    run = folder / "copy" / made.name
+    shutil.copytree(made.parent, run.parent)
+    settings = run / "pipeline.yaml"
+    settings.write_text(settings.read_text().replace(str(made.parent), str(run.parent)))
+    return run
+
+
+def test_each_fact_of_a_run_is_found(made: Path, facts: RunReport) -> None:
+    scores = read_scores(made)
+    assert scores is not None
+    assert facts.evaluation == scores.evaluation
+    assert facts.judged is not None
+    assert facts.judged.labels == tuple(small_reviews(24, start=60)[1])
+    assert facts.judged.places[0] == "test.csv, row 1"
+    assert facts.judged.by.endswith(f"--test {made.parent / 'test.csv'}")
+    assert facts.standing is not None
+    assert [one.name for one in facts.standing.rivals] == ["this classifier", "most frequent label"]
+    assert [stage.folder for stage in facts.stages] == [
+        "1-skipgram", "2-sentence_vectors", "3-classification_head", "4-finetune",
+    ]  # fmt: skip
+    assert {(curve.stage, len(curve.epochs)) for curve in facts.curves} == {("1-skipgram", 3), ("4-finetune", 3)}
+    assert [(part.name, part.rows_used) for part in facts.data.parts] == [
+        ("unlabelled", 60), ("labelled", 24), ("test", 24),
+    ]  # fmt: skip
+    assert facts.map is not None
+    assert len(facts.map.points) == 48
+    assert facts.remarks == ()
+
+
+def test_the_verdict_is_one_sentence_with_the_figures_of_the_scores(facts: RunReport) -> None:
+    assert facts.evaluation is not None
+    assert facts.evaluation.most_frequent is not None
+    right = round(100 * facts.evaluation.accuracy.value)
+    better = facts.evaluation.accuracy.low > 0.5
+    way = "better than" if better else "not shown to be better than"
+    about = "" if right == 100 else "about "
+    told = f"It labels {about}{right} of 100 new texts correctly: {way} always answering “negative” (50)."
+    assert facts.verdict == told
+
+
+def test_words_of_mistakes_speak_for_the_wrong_label(made: Path, facts: RunReport) -> None:
+    assert facts.judged is not None
+    confidences = [float(facts.judged.confidences[one.text]) for one in facts.mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+    classifier = TextClassifier.load(made)
+    for mistake in facts.mistakes:
+        text, said = facts.judged.texts[mistake.text], facts.judged.predicted[mistake.text]
+        assert said != facts.judged.labels[mistake.text]
+        logits = np.log(classifier.predict_proba([text])[0])
+        place, other = (classifier.labels.index(one) for one in (said, facts.judged.labels[mistake.text]))
+        # Words explain the margin of the two labels up to what no word contributes.
+        empty = np.log(classifier.predict_proba([""])[0])
+        margin = (logits[place] - logits[other]) - (empty[place] - empty[other])
+        assert sum(word.weight for word in mistake.words) == pytest.approx(margin, abs=0.05)
+
+
+def test_moved_data_leave_the_scores_and_a_remark(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    (run.parent / "test.csv").unlink()
+    found = gather(run)
+    scores = read_scores(run)
+    assert scores is not None
+    assert (found.judged, found.map, found.evaluation) == (None, None, scores.evaluation)
+    (remark,) = found.remarks
+    assert remark.startswith("The texts could not be read again, so figures that show texts are left out. ")
+    assert "test.csv" in remark
+
+
+def test_another_test_than_the_scored_one_is_not_shown(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    write_rows(run.parent / "test.csv", *small_reviews(10, start=500))
+    found = gather(run)
+    assert found.judged is None
+    assert found.evaluation is not None
+    assert found.evaluation.rows == 24
+
+
+def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    settings = run / "pipeline.yaml"
+    settings.write_text(settings.read_text().replace(f"test: {run.parent / 'test.csv'}", "test: null"))
+    (run / "evaluation.json").unlink()
+    found = gather(run)
+    assert (found.evaluation, found.headline, found.standing, found.mistakes) == (None, None, None, ())
+    assert found.verdict == "This run has no judged texts, so how well it labels new texts is not known."
+    assert found.advice[0].sentence == "Judge it on labelled texts that it has not seen."
+    assert found.map is not None
+    assert {point.part for point in found.map.points} == {"labelled"}
+
+
+def test_a_run_of_an_encoder_has_losses_and_no_scores(tmp_path: Path) -> None:
+    found = gather(tiny_run(tmp_path, pipeline=ENCODER))
+    assert (found.labels, found.evaluation, found.map, found.advice) == ((), None, None, ())
+    assert [curve.stage for curve in found.curves] == ["1-skipgram"]
+
+
+def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Path) -> None:
+    folder = copied(made, tmp_path).parent
+    (folder / "made").rename(folder / "run")
+    (folder / "label-next.csv").write_text("row\n")
+    write_start(folder)
+    found = gather(folder / "run")
+    assert found.name == "copy"
+    assert found.judged is not None
+    assert found.judged.places == ("a.csv, row 7", "row 9", "")
+    assert found.evaluation is not None
+    assert found.evaluation.rows == 3
+    assert found.verdict == (
+        "It labels about 80 of 100 new texts correctly: better than always answering “negative” (50), but not "
+        "shown to be better than “words” (75)."
+    )
+    assert found.proof == "Judged on 60 texts. Expect 70 to 90 of 100 on other texts of this kind (95 % interval)."
+    assert found.standing is not None
+    assert found.standing.sentences == ("Chosen.", "The pile brought nothing.")
+    assert found.data.warnings == ("Beware.",)
+    assert found.advice[0].command.endswith("label-next.csv")
+
+
+def write_start(folder: Path) -> None:
+    """Write what `nlptl start` writes into its folder."""
+    scores = [("most frequent label", 0.5, -0.3, -0.1), ("words", 0.75, -0.15, 0.05), ("auto", 0.8, None, None)]
+    candidates = [
+        JudgedCandidate(
+            name=name, accuracy=Estimate(value, value - 0.1, value + 0.1), macro_f1=Estimate(value, None, None),
+            difference=None if low is None else Estimate(value - 0.8, low, high), seconds=1.0, chosen=low is None,
+        )
+        for name, value, low, high in scores
+    ]  # fmt: skip
+    StartOutcome(
+        labels=("negative", "positive"), taken_as=("a.csv: texts.",), profile=("Two labels.",), warnings=("Beware.",),
+        judged="test", judged_how="Judged on 60 texts.", texts=60, candidates=tuple(candidates), verdict="Chosen.",
+        pile="The pile brought nothing.", since_last=None, seconds=9.0,
+    ).write(folder)  # fmt: skip
+    rows = [
+        {"row": 7, "file": "data/a.csv", "text": "good", "label": "positive", "probabilities": [0.2, 0.8]},
+        {"row": 9, "file": None, "text": "bad", "label": "negative", "probabilities": [0.4, 0.6]},
+        {"row": None, "file": None, "text": "so so", "label": "negative", "probabilities": [0.9, 0.1]},
+    ]
+    lines = [json.dumps({"labels": ["negative", "positive"]}), *map(json.dumps, rows)]
+    (folder / "held_out.jsonl").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(("row", "fault"), [('{"text": "cut o', "JSONDecodeError"), (HALF, "UnicodeEncodeError")])
+def test_damaged_predictions_of_a_start_are_told(made: Path, tmp_path: Path, row: str, fault: str) -> None:
+    folder = copied(made, tmp_path).parent
+    (folder / "made").rename(folder / "run")
+    write_start(folder)
+    path = folder / "held_out.jsonl"
+    path.write_text(f'{{"labels": ["a"]}}\n{row}\n')
+    with pytest.raises(ArtifactError) as caught:
+        gather(folder / "run")
+    assert str(caught.value) == (
+        f"{path}: is not a file of held-out predictions; it is damaged ({fault}). Run `nlptl start` again."
+    )
+
+
+def test_a_folder_that_is_no_run_is_refused(made: Path) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        gather(made / "4-finetune")
+    assert str(caught.value) == (
+        f"{made / '4-finetune'}: holds no pipeline.yaml; expected the folder of a run, whose data and settings the report "
+        "shows. Give the folder that `nlptl run` wrote."
+    )
