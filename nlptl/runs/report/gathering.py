@@ -122,11 +122,6 @@ def _classifier(run: Path, last: Manifest, context: RunContext) -> TextClassifie
     if last.kind != "classifier":
         return None
     found = load_classifier(run, context)
-    if found.multi_label:
-        raise ArtifactError(
-            f"{run}: its classifier may give a text several labels, but the report shows classifiers that give one. See the scores "
-            f"with `nlptl show --all {run}`."
-        )
     return None if found.head.is_fresh else found
 
 
@@ -150,8 +145,7 @@ def _judgement(
         return _Judgement()
     scores = read_scores(run)
     scores = scores if scores is not None and scores.identity == last.identity else None
-    evaluation = scores.evaluation if scores is not None and isinstance(scores.evaluation, Evaluation) else None
-    judged, on = None, "the test texts of the run"
+    judged, evaluation, on = None, None if scores is None else scores.evaluation, "the test texts of the run"
     for test in sorted(texts.tests, key=lambda one: -len(one.table)):
         if test.is_own and scores is not None and scores.test != test.table.digest:
             continue  # other texts than those that the run was scored on
