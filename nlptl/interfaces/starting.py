@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
     from nlptl.runs.start.preparation import Prepared, StartRequest
 
-MAX_BEFORE = 8  # lines before the training; with the table and what follows it they stay below 25
+DEFAULT_MINUTES = 10.0
+MAX_LINES = 25  # of all that is printed
+LINES_AFTER = 11  # that are printed after the training, beside one for each candidate
 
 
 def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
@@ -50,7 +52,7 @@ def start(
         ),
     ] = None,
     test: Annotated[Path | None, path_option(help="Judge on this labelled file instead of a held-out part.")] = None,
-    minutes: Annotated[float, typer.Option(metavar="N", help="Time for everything, in minutes.")] = 10.0,
+    minutes: Annotated[float, typer.Option(metavar="N", help="Time for everything, in minutes.")] = DEFAULT_MINUTES,
     out: Annotated[Path | None, path_option(help="Write into this folder instead of runs/NAME.")] = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
@@ -62,6 +64,7 @@ def start(
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.html.run_report import write_report
     from nlptl.runs.start.preparation import StartRequest, prepare
     from nlptl.runs.start.start import Start
 
@@ -77,7 +80,7 @@ def start(
         before = [] if quiet else before_lines(prepared, started.estimated_seconds())
         tell(before)
         outcome = started.run()
-        report = _report(request.folder)
+        report = write_report(request.folder, context=context)
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is finished is kept; type the same command to go on.")
         if isinstance(stop, Terminated):
@@ -90,16 +93,19 @@ def start(
 
 
 def before_lines(prepared: Prepared, seconds: float) -> list[str]:
-    """Tell what the files were taken for, what the data can bear, and how long it will take."""
+    """Tell what the files were taken for, what the data can bear, and how long it will take.
+
+    Sentences of the profile are left out, the last ones first, where the lines after the training would not fit.
+    """
     minutes = max(1, round(seconds / 60))
-    time = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
-    told = [*prepared.taken_as, *prepared.profile.sentences(), *prepared.warnings(), f"{prepared.judging.how} {time}"]
-    lines = [line for one in told for line in wrapped(one).split("\n")]
-    most = MAX_BEFORE
-    if len(lines) <= most:
-        return lines
-    last = wrapped(told[-1]).split("\n")
-    return [*lines[: most - len(last)], *last]
+    about = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
+    profile = list(prepared.profile.sentences())
+    while True:
+        told = [*prepared.taken_as, *profile, *prepared.warnings(), f"{prepared.judging.how} {about}"]
+        lines = [line for one in told for line in wrapped(one).split("\n")]
+        if len(lines) <= MAX_LINES - LINES_AFTER - len(prepared.candidates()) or not profile:
+            return lines
+        profile.pop()
 
 
 def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
@@ -112,14 +118,25 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
         yield outcome.since_last
 
 
-def next_lines(request: StartRequest, report: Path | None) -> Iterator[str]:
+def next_lines(request: StartRequest, report: Path) -> Iterator[str]:
     """Tell the next three commands."""
     folder = shlex.quote(str(request.folder))
-    names = " ".join(shlex.quote(str(path)) for path in request.files)
-    look = "nlptl show " + folder if report is None else f"python -m webbrowser {shlex.quote(str(report))}"
-    yield f"Look at it:  {look}"
+    yield f"Look at it:  python -m webbrowser {shlex.quote(str(report))}"
     yield f'Use it:      nlptl predict {folder} "A text of your own."'
-    yield f"Improve it:  label rows of {request.folder / 'label-next.csv'}, then: nlptl start {names}"
+    yield f"Improve it:  label rows of {folder}/label-next.csv, then: {_command(request)}"
+
+
+def _command(request: StartRequest) -> str:
+    """Return the command that goes on from here."""
+    given: list[object] = ["nlptl", "start", *request.files]
+    named = {"--text": request.text, "--label": request.label, "--test": request.test, "--out": request.out}
+    for name, value in named.items():
+        given += [] if value is None else [name, value]
+    for path in request.unlabelled:
+        given += ["--unlabelled", path]
+    if request.minutes != DEFAULT_MINUTES:
+        given += ["--minutes", f"{request.minutes:g}"]
+    return shlex.join(map(str, given))
 
 
 def _row(one: JudgedCandidate) -> list[str]:
@@ -149,13 +166,9 @@ def _ask(question: Question) -> str:
     for number, answer in enumerate(answers, start=1):
         remark(f"  {number}  {answer}")
     while True:
-        given = typer.prompt("Number or name", err=True).strip()
+        given = str(typer.prompt("Number or name", err=True)).strip()
         if given in answers:
             return given
         if given.isdigit() and 1 <= int(given) <= len(answers):
             return answers[int(given) - 1]
         remark(f"Found {given!r}; expected one of the names above, or its number.")
-
-
-def _report(folder: Path) -> Path | None:
-    return None

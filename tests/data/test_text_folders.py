@@ -9,6 +9,7 @@ import pytest
 
 from nlptl.data import DataSettings
 from nlptl.data.load import LoadedData, load_parts
+from nlptl.data.sources import open_source
 from nlptl.errors import DataError
 
 
@@ -131,3 +132,11 @@ def test_json_lines_may_lack_the_label() -> None:
     assert found.data.labelled is not None
     assert found.data.labelled.label_counts() == {"a": 1, "b": 1}
     assert [place.number for place in found.places("unlabelled", [0])] == [1]
+
+
+def test_a_folder_keeps_the_names_of_its_files_where_all_values_are_wanted() -> None:
+    write({"mails/b.txt": "second", "mails/a/x.txt": "first"})
+    opened = open_source("mails", settings=DataSettings(), labelled=False, where="--file", whole=True)
+    assert [row for raw in opened.rows() for row in raw.records or ()] == [
+        {"file": "a/x.txt", "text": "first"}, {"file": "b.txt", "text": "second"},
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
+from nlptl.models.origin import OWN
 from nlptl.runs.folder import load_artifact
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.bert import Bert
@@ -202,6 +203,10 @@ def state(artifact: Any) -> dict[str, Any]:
     return {"tensors": tensors, "learning": learning, "dropping": [one.training for one in artifact.modules()]}
 
 
+def origin(artifact: Any) -> Any:
+    return getattr(artifact, "encoder", artifact).token_model.origin
+
+
 def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
     return artifact.encode(texts) if isinstance(artifact, Encoder) else artifact.probabilities(texts)
 
@@ -278,6 +283,9 @@ def test_stage(
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == SUFFIXES[stage.gives]
+    assert origin(first) is not None, "where the weights come from is told"
+    assert given is None or origin(first) in (origin(given), OWN), "and does not change while they are used"
+    assert origin(load_artifact(tmp_path / "saved")) == origin(first)
 
 
 def blocks(settings: Any) -> Iterator[Config]:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from nlptl.evaluation.intervals import Estimate, wilson
 from nlptl.evaluation.scores import evaluate_predictions
 from nlptl.runs.start.candidates import CandidateChain, Kind
-from nlptl.runs.start.fits import FitRow, held_out_probabilities
+from nlptl.runs.start.fit_rows import FitRow, held_out_probabilities
 from nlptl.runs.start.judging import Judging
 
 MIN_TEXTS_TO_COMPARE = 100  # judged texts from which a cheaper candidate may replace the favourite
+MAX_LOSS = 0.02  # of accuracy, that being cheaper may cost on the judged texts
 Z = 1.96  # standard errors of a 95 % interval
 RESAMPLES = 400  # by which the optimism of a choice is measured
 
@@ -54,40 +55,37 @@ class Scored:
         return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
 
     @cached_property
-    def splits(self) -> frozenset[int]:
-        """Splits of its fits."""
-        return frozenset(row.split for row in self.rows)
-
-    def hits(self, splits: frozenset[int] | None = None) -> Floats:
-        """Return for each row (J,) in what share of these splits its label was predicted; NaN where it was in none."""
+    def hits(self) -> Floats:
+        """In what share of the fits the label of each row (J,) was predicted; NaN where it was never held out."""
         position = {label: place for place, label in enumerate(self.labels)}
         true = np.array([position.get(label, -1) for label in self.judging.table.labels()])
         sums, counts = np.zeros(len(true)), np.zeros(len(true))
         for row in self.rows:
-            if splits is None or row.split in splits:
-                held_out = self.judging.splits[row.split].judged
-                sums[held_out] += row.predictions().argmax(axis=1) == true[held_out]
-                counts[held_out] += 1
-        return np.divide(sums, counts, out=np.full(len(true), math.nan), where=counts > 0)
+            held_out = self.judging.splits[row.split].judged
+            sums[held_out] += row.predictions().argmax(axis=1) == true[held_out]
+            counts[held_out] += 1
+        return _shares(np.asarray(sums), counts.astype(np.float64))
 
-    def by_text(self, splits: frozenset[int] | None = None) -> Floats:
-        """Return the hits of each distinct text (G,), its copies' mean; NaN where it was not judged."""
-        return _by_text(self.hits(splits), self.judging)
+    @cached_property
+    def by_text(self) -> Floats:
+        """Hits of each distinct text (G,), its copies' mean; NaN where it was not judged."""
+        return _by_text(self.hits, self.judging)
 
-    @property
+    @cached_property
     def repeats(self) -> float:
-        """How often a text was judged, on average."""
-        return len(self.rows) / max(1, self.judging.folds)
+        """How often a judged text was judged, on average."""
+        judged = sum(len(self.judging.splits[row.split].judged) for row in self.rows)
+        return judged / max(1, len(self.judged))
 
     def accuracy(self, *, optimism: float = 0.0) -> Estimate:
         """Return the share of judged rows that are right. Its interval is Wilson's at the distinct texts, or wider.
 
         `optimism` is what being chosen adds to it; the lower end goes down by that.
         """
-        hits = self.hits()[self.judged]
+        hits = self.hits[self.judged]
         if not len(hits):
             return Estimate(1 / len(self.labels), 0.0, 1.0)
-        texts = int((~np.isnan(self.by_text())).sum()) / variance_factor(self.judging, self.repeats)
+        texts = int((~np.isnan(self.by_text)).sum()) / variance_factor(self.judging, self.repeats)
         value = float(hits.mean())
         found = wilson(value * texts, texts)
         return Estimate(value, max(0.0, found.low - optimism), found.high)
@@ -149,9 +147,8 @@ class _Difference:
 
 
 def _paired(first: Scored, second: Scored) -> _Difference | None:
-    common = first.splits & second.splits
-    repeats = len(common) / max(1, first.judging.folds)
-    return _difference(first.by_text(common), second.by_text(common), variance_factor(first.judging, repeats))
+    factor = variance_factor(first.judging, min(first.repeats, second.repeats))
+    return _difference(first.by_text, second.by_text, factor)
 
 
 def _difference(first: Floats, second: Floats, factor: float) -> _Difference | None:
@@ -170,7 +167,14 @@ def _by_text(hits: Floats, judging: Judging) -> Floats:
     known, groups = ~np.isnan(hits), len(judging.groups.first)
     owner = judging.groups.owner[known]
     sums, counts = np.bincount(owner, weights=hits[known], minlength=groups), np.bincount(owner, minlength=groups)
-    return np.divide(sums, counts, out=np.full(groups, math.nan), where=counts > 0)
+    return _shares(np.asarray(sums), counts.astype(np.float64))
+
+
+def _shares(sums: Floats, counts: Floats) -> Floats:
+    """Return sums / counts; NaN where nothing was counted."""
+    found = np.full(len(sums), math.nan)
+    found[counts > 0] = sums[counts > 0] / counts[counts > 0]
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,12 +204,18 @@ def choose(scored: Sequence[Scored]) -> Choice:
         return _cheaper(usable, reference, optimism) or Choice(reference, why, optimism)
     if cheaper := _cheaper(usable, reference, optimism):
         return cheaper
+    return Choice(reference, _why_favourite(usable, favourite), optimism)
+
+
+def _why_favourite(usable: Sequence[Scored], favourite: Scored) -> str:
     texts = favourite.judging.texts
+    others = [paired(favourite, one) for one in usable if one is not favourite]
+    if all(found is not None and (found.high or 0.0) < 0 for found in others):
+        return "It is better than each other one beyond the noise."
     if texts < MIN_TEXTS_TO_COMPARE:
-        why = f"It was best on the mean of several data sets, and none is better beyond the noise of {texts} texts."
-    else:
-        why = "None is better beyond the noise, and none that is cheaper comes within one standard error of it."
-    return Choice(reference, why, optimism)
+        told = f"{texts} texts are too few to tell it from each other one"
+        return f"{told}; it is taken as the best on the mean of several data sets."
+    return "None is better beyond the noise, and none that is cheaper comes within one standard error of it."
 
 
 def _favourite(usable: Sequence[Scored]) -> Scored:
@@ -221,7 +231,7 @@ def _cheaper(usable: Sequence[Scored], reference: Scored, optimism: float) -> Ch
         found = _paired(reference, one)
         if found is None:
             continue
-        if reference.judging.texts >= MIN_TEXTS_TO_COMPARE and found.value >= -found.error:
+        if reference.judging.texts >= MIN_TEXTS_TO_COMPARE and found.value >= -min(found.error, MAX_LOSS):
             why = f"It is the cheapest within one standard error of {reference.candidate.name}."
             return Choice(one, why, optimism)
     return None
@@ -232,7 +242,7 @@ def _optimism(usable: Sequence[Scored]) -> float:
 
     On resampled texts the best is chosen and scored on the texts left out (Tsamardinos, Greasidou & Borboudakis 2018).
     """
-    judged = [one.by_text() for one in usable if one.rows]
+    judged = [one.by_text for one in usable if one.rows]
     table = np.stack(judged)
     table = table[:, ~np.isnan(table).any(axis=0)]
     candidates, texts = table.shape
@@ -263,9 +273,7 @@ def pile_sentence(scored: Sequence[Scored], *, pile: int) -> str:
     elif "auto" in by_kind and "auto without the pile" in by_kind:
         told.append(f"The pile {_brought(by_kind['auto without the pile'], by_kind['auto'])}.")
     else:
-        told.append(
-            f"What the pile of {pile:,} texts brings is not shown, since nothing was trained with and without it."
-        )
+        told.append(f"What the pile of {pile:,} texts brings is not shown: nothing was trained with and without it.")
     return " ".join(told)
 
 
@@ -275,7 +283,7 @@ def _brought(without: Scored, with_it: Scored) -> str:
         return "is not shown to help: no text was judged with and without it"
     assert found.low is not None
     assert found.high is not None
-    against = f"{points(found)} ({with_it.candidate.name}, against {without.candidate.name})"
+    against = f"{points(found)} ({with_it.candidate.kind} against {without.candidate.kind})"
     if found.low > 0:
         return f"brought {against}"
     return f"cost {against}" if found.high < 0 else f"is not shown to help: {against}"

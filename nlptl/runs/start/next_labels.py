@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 MAX_POOL = 2_000  # texts of the pile that are looked at, drawn from a larger one
 MAX_ROWS = 50  # that are proposed
 NEAR_COPY = 0.95  # cosine of vectors from which two texts tell the same
+TEXTS_OF_A_REGION, MAX_REGIONS = 10, 100
 TURNS = 20  # of k-means
 
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32] | Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Proposal:
     why: str
 
 
-def proposals(pool: Floats, labelled: Floats, probabilities: Floats, *, seed: int) -> list[Proposal]:
+def proposals(pool: Vectors, labelled: Vectors, probabilities: Floats, *, seed: int) -> list[Proposal]:
     """Return up to 50 rows of a pool of vectors (P, D), none a near-copy of another or of a labelled one (n, D).
 
     k-means divides pool and labelled texts into regions. Half of the rows, at most, come from regions without a labelled text,
@@ -38,10 +40,11 @@ def proposals(pool: Floats, labelled: Floats, probabilities: Floats, *, seed: in
     count = min(MAX_ROWS, len(pool))
     taken = list(labelled)
     found: list[Proposal] = []
-    for row, size in _uncovered(pool, labelled, regions=count, seed=seed):
+    regions = max(2, min(MAX_REGIONS, (len(pool) + len(labelled)) // TEXTS_OF_A_REGION))
+    for row, size in _uncovered(pool, labelled, regions=regions, seed=seed):
         if len(found) < (count + 1) // 2 and _is_new(pool[row], taken):
             taken.append(pool[row])
-            found.append(Proposal(row, f"nothing like it is labelled; {size} texts are"))
+            found.append(Proposal(row, f"no text of its region is labelled; {size} are not"))
     chosen = {one.row for one in found}
     highest = np.sort(probabilities, axis=1)[:, -2:]
     for row in np.argsort(highest[:, 1] - highest[:, 0], kind="stable").tolist():
@@ -86,6 +89,6 @@ def _is_new(vector: Floats, taken: Sequence[Floats]) -> bool:
     return not taken or float((np.stack(taken) @ vector).max()) < NEAR_COPY
 
 
-def _unit(vectors: Floats) -> Floats:
-    vectors = np.asarray(vectors, dtype=np.float64)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+def _unit(vectors: Vectors) -> Floats:
+    found = np.asarray(vectors, dtype=np.float64)
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))

@@ -13,7 +13,7 @@ from nlptl.data.discovery import discover
 from nlptl.data.load import LoadedData, load_parts
 from nlptl.data.profile import Profile
 from nlptl.finetuning.selection.method_choice import too_few
-from nlptl.runs.start.candidates import EncoderAtHand, encoder_at_hand
+from nlptl.runs.start.candidates import CandidateChain, EncoderAtHand, candidates_for, encoder_at_hand
 from nlptl.runs.start.files import check_folder
 from nlptl.runs.start.judging import Judging, judged_by_folds, judged_on_test, share_to_hold_out
 
@@ -74,6 +74,11 @@ class Prepared:
         """Whether the labels are so few that `auto` learns from the pile."""
         return too_few(self.labelled, len(self.data.label_set))
 
+    def candidates(self, *, minutes: float = 1.0) -> tuple[CandidateChain, ...]:
+        """Return what is judged, the simplest first; `minutes` are those of `auto`."""
+        labels = self.data.label_set.names
+        return candidates_for(labels, self.encoder, pile=self.pile, few=self.few, minutes=minutes)
+
     def warnings(self) -> tuple[str, ...]:
         """Return sentences on what a person may want to mend."""
         told = [self.encoder.remark] if self.encoder.remark else []
@@ -102,7 +107,7 @@ def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None
         loaded = load_parts(settings, seed=SEED)
     data = loaded.data
     assert data.labelled is not None
-    profile = Profile.of(data, settings)
+    profile = Profile.of(found.data, found.settings)
     judging = judged_by_folds(data.labelled, seed=SEED) if data.test is None else judged_on_test(data, held_out=share)
     encoder = encoder_at_hand(None if profile.language is None else profile.language.code)
     return Prepared(request, settings, loaded, found.taken_as, profile, judging, encoder)

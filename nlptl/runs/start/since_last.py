@@ -87,7 +87,7 @@ def _by_label(old: TextClassifier, texts: Sequence[str], labels: Sequence[str]) 
 
 def _told(new_labels: int, before: Floats, chosen: Scored) -> str:
     count = f"{new_labels:,} labelled text{'s are' if new_labels != 1 else ' is'} new since the last call."
-    now = chosen.hits()
+    now = chosen.hits
     found = paired_texts(before, now, chosen.judging, repeats=chosen.repeats)
     if found is None:
         return f"{count} What they brought is not known: no judged text is unknown to both classifiers."

@@ -6,10 +6,13 @@ import dataclasses
 import time
 
 from nlptl.context import RunContext
-from nlptl.evaluation.scores import load_classifier
-from nlptl.runs.start.candidates import candidates_for
+from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
+from nlptl.models.card_metadata import CardTest
+from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.runner import RunResult
 from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
-from nlptl.runs.start.fits import ROWS, Fits, SharedEncoder
+from nlptl.runs.start.fit_rows import ROWS
+from nlptl.runs.start.fits import Fits, SharedEncoder
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.since_last import Earlier
@@ -48,17 +51,22 @@ class Start:
         write_suspects(folder, prepared, self._reader(), choice.chosen)
         outcome = self._outcome(scored, choice, None if earlier is None else earlier.since_last(choice.chosen))
         outcome.write(folder)
+        if result.scores is None:
+            self._complete_card(result, outcome)
         self._fits.drop_others()
         return outcome
 
     def _reader(self) -> SharedEncoder:
         """Return the encoder by whose vectors texts are compared: the pretrained one, else word vectors."""
-        prepared = self.prepared
-        found = candidates_for(
-            prepared.data.label_set.names, prepared.encoder, pile=prepared.pile, few=False, minutes=1.0
-        )
-        kinds = {one.kind: one for one in found}
+        kinds = {one.kind: one for one in self.prepared.candidates()}
         return self._fits.shared(kinds.get("head") or kinds["word vectors"])
+
+    def _complete_card(self, result: RunResult, outcome: StartOutcome) -> None:
+        """Write the scores of the held-out texts into the model card, where the run has no test of its own."""
+        if outcome.texts and (labelled := self.prepared.data.labelled) is not None:
+            scores = card_scores(accuracy_and_macro_f1(outcome.chosen.accuracy, outcome.chosen.macro_f1))
+            test = CardTest(outcome.texts, labelled.digest, scores, how=outcome.judged_how)
+            renew_last_card({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
         prepared = self.prepared
@@ -98,8 +106,8 @@ def _why(choice: Choice) -> str:
 def _judged(one: Scored, choice: Choice) -> JudgedCandidate:
     is_chosen = one is choice.chosen
     note = "" if one.rows or not one.judging.splits else "not tried, for lack of time"
-    if one.rows and len(one.splits) < one.judging.folds:
-        note = f"judged on {len(one.splits)} of {one.judging.folds} folds, for lack of time"
+    if one.rows and len(one.rows) < one.judging.folds:
+        note = f"judged on {len(one.rows)} of {one.judging.folds} folds, for lack of time"
     return JudgedCandidate(
         name=one.candidate.name,
         accuracy=one.accuracy(optimism=choice.optimism if is_chosen else 0.0),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SUSPECTS = 100
-MIN_LEAD = 0.1  # of the predicted label over the given one, below which the prediction says nothing
+MAX_SHARE, MIN_ROWS, MAX_ROWS = 0.1, 10, 100  # of the labelled rows, that are told
+MIN_LEAD = 0.3  # of the predicted label over the given one, below which the prediction says little
 
 Floats = NDArray[np.float64]
 
@@ -39,4 +39,9 @@ def suspects(probabilities: Floats, labels: Sequence[int]) -> list[Suspect]:
         predicted = int(given.argmax())
         if predicted != label and given[predicted] - given[label] >= MIN_LEAD:
             found.append(Suspect(row, predicted, float(given[label]), float(given[predicted])))
-    return sorted(found, key=lambda one: one.own - one.other)[:MAX_SUSPECTS]
+    return sorted(found, key=lambda one: one.own - one.other)
+
+
+def most_told(rows: int) -> int:
+    """Return how many suspects of so many labelled rows are told: a tenth, at least 10 and at most 100."""
+    return max(MIN_ROWS, min(MAX_ROWS, round(MAX_SHARE * rows)))

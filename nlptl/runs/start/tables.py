@@ -14,7 +14,7 @@ from nlptl.runs.start.files import HELD_OUT, NEXT_LABELS, SUSPECTS, write_csv, w
 from nlptl.runs.start.fits import SharedEncoder
 from nlptl.runs.start.next_labels import MAX_POOL, proposals
 from nlptl.runs.start.preparation import SEED, Prepared
-from nlptl.runs.start.suspects import Suspect, suspects
+from nlptl.runs.start.suspects import Suspect, most_told, suspects
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -61,6 +61,7 @@ def write_suspects(folder: Path, prepared: Prepared, shared: SharedEncoder, chos
     for part, (table, probabilities) in parts.items():
         found += [(part, one) for one in suspects(probabilities, data.label_set.ids(table.labels()))]
     found.sort(key=lambda pair: pair[1].own - pair[1].other)
+    found = found[: most_told(sum(len(table) for table, _ in parts.values()))]
     lines = []
     texts = {part: table.texts() for part, (table, _) in parts.items()}
     places = {part: iter(prepared.loaded.places(part, [one.row for of, one in found if of == part])) for part in parts}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from nlptl.data.discovery import Question, discover
 from nlptl.errors import DataError
-from tests.data.discovery.rows import cycled, english
+from tests.data.discovery.rows import cycled, english, rows
 from tests.data.discovery.test_bad_input import table
 
 
@@ -178,3 +179,21 @@ def test_a_folder_for_each_label() -> None:
     )
     assert found.data.unlabelled is not None
     assert found.data.unlabelled.texts() == ["not read yet"]
+
+
+def test_the_sheet_with_texts_is_taken() -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Cover"
+    book.active.append(["made by", "Jane"])
+    book.active.append(["year", 2024])
+    book.create_sheet("Empty")
+    sheet = book.create_sheet("Tickets 2024")
+    for row in (["text", "label"], *rows(english(), cycled(1, 2.0))):
+        sheet.append(row)
+    book.save("a.xlsx")
+    found = discover([Path("a.xlsx")])
+    assert found.taken_as == ("a.xlsx: sheet 'Tickets 2024', texts in column 'text', labels in column 'label'.",)
+    assert found.settings.model_dump(exclude_defaults=True)["labelled"] == {"file": "a.xlsx", "sheet": "Tickets 2024"}
+    assert found.data.labelled is not None
+    assert found.data.labelled.label_counts() == {"1": 20, "2": 20}
+    assert found.places("labelled", [39])[0].number == 41
