@@ -137,7 +137,8 @@ class FineTune(Stage):
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
         classifier = self.learn(given, examples, context)
-        classifier.separator = data.separator or given.separator
+        if given.multi_label:
+            classifier.separator = data.separator or given.separator
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
         return classifier
 
