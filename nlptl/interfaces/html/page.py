@@ -250,7 +250,7 @@ def _ends(found: Estimate, digits: int = 0) -> str:
 def _points(found: Estimate) -> str:
     """Return a difference of shares in points, with its interval."""
     ends = "" if found.low is None or found.high is None else f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    return f"{100 * found.value:+.1f} points{ends}"
+    return f"{100 * found.value:+.1f} points{ends}".replace("-", "−")
 
 
 def is_own_page(beginning: bytes) -> bool:

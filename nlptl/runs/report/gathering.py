@@ -16,7 +16,7 @@ from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
-from nlptl.runs.report.embedding_map import embedding_map
+from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Judged, Mistake, RunReport, Standing
 from nlptl.runs.report.judging import explained_mistakes, judged_on, read_held_out, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
@@ -175,8 +175,9 @@ def _map(
 ) -> EmbeddingMap | None:
     if classifier is None:
         return None
-    with progress.task("drawing the map of texts", total=None, unit="texts"):
-        return embedding_map(classifier.encoder, judged, texts.labelled)
+    known = (0 if judged is None else len(judged.texts)) + len(texts.labelled or ())
+    with progress.task("drawing the map", total=min(known, MAX_POINTS), unit="texts") as task:
+        return embedding_map(classifier.encoder, judged, texts.labelled, after_batch=task.advance)
 
 
 def _examples(report: DataReport | None) -> dict[str, int]:
