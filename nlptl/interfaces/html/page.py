@@ -61,7 +61,7 @@ class ShownMistake:
     said: str
     confidence: float
     label: str
-    share: float  # probability of the true label
+    share: float | None  # probability of the true label; None where a text may have several
     place: str
     how: str
 
@@ -218,14 +218,14 @@ def _mistake(judged: Judged, mistake: Mistake, limits: Limits) -> ShownMistake:
         end = word.end
     parts.append(Marked(visible(text[end:], max(1, 2 * limits.characters - end)), 0))
     spoke = sorted((word for word in mistake.words if word.weight > 0), key=lambda one: -one.weight)[:SPOKEN]
-    row = judged.probabilities[place]
+    row, label = judged.probabilities[place], judged.labels[place]
     return ShownMistake(
         parts=tuple(part for part in parts if part.text),
         spoken=tuple(dict.fromkeys(_bare(text[word.start : word.end]) for word in spoke)),
         said=named(judged.predicted[place]),
-        confidence=float(row.max()),
-        label=named(judged.labels[place]),
-        share=float(row[judged.names.index(judged.labels[place])]),
+        confidence=float(judged.confidences[place]),
+        label=named(label),
+        share=None if judged.sets is not None else float(row[judged.names.index(label)]),
         place=visible(judged.places[place]),
         how=mistake.how,
     )
@@ -250,7 +250,7 @@ def _ends(found: Estimate, digits: int = 0) -> str:
 def _points(found: Estimate) -> str:
     """Return a difference of shares in points, with its interval."""
     ends = "" if found.low is None or found.high is None else f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    return f"{100 * found.value:+.1f} points{ends}"
+    return f"{100 * found.value:+.1f} points{ends}".replace("-", "−")
 
 
 def is_own_page(beginning: bytes) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from nlptl.runs.report.facts import EmbeddingMap, Judged, MapPoint
+from nlptl.runs.report.judging import joined
 from nlptl.runs.report.texts import place_of
 
 if TYPE_CHECKING:
@@ -24,13 +26,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def embedding_map(
-    encoder: Encoder, judged: Judged | None, labelled: TextTable | None, *, most: int = MAX_POINTS
-) -> EmbeddingMap | None:
+    encoder: Encoder, judged: Judged | None, labelled: TextTable | None, *, most: int = MAX_POINTS,
+    after_batch: Callable[[int], None] | None = None,
+) -> EmbeddingMap | None:  # fmt: skip
     """Return the map of judged and of labelled texts, a sample of at most `most`. None for fewer than four texts."""
     drawn, texts = _sample(judged, labelled, most)
     if len(drawn) < MIN_POINTS:
         return None
-    vectors = encoder.encode([point.text for point in drawn]).astype(np.float64)
+    vectors = encoder.encode([point.text for point in drawn], after_batch=after_batch).astype(np.float64)
     places, how = flattened(vectors)
     points = [
         MapPoint(float(x), float(y), one.text, one.label, one.place, one.part, one.predicted)
@@ -73,7 +76,7 @@ def _sample(judged: Judged | None, labelled: TextTable | None, most: int) -> tup
     if labelled is not None and len(found) < most:
         rows = np.sort(rng.permutation(len(labelled))[:most]).tolist()
         drawn = labelled.select(rows)
-        for row, text, label in zip(rows, drawn.texts(), drawn.labels(), strict=True):
+        for row, text, label in zip(rows, drawn.texts(), map(joined, drawn.label_sets()), strict=True):
             found.setdefault(text, MapPoint(0, 0, text, label, place_of(labelled, row), "labelled"))
     total = (0 if judged is None else len(judged.texts)) + (0 if labelled is None else len(labelled))
     return list(found.values())[:most], total
