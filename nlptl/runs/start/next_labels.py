@@ -36,7 +36,8 @@ def proposals(pool: Vectors, labelled: Vectors, probabilities: Floats, *, seed: 
     the largest first, each by the text at its centre. The others are those with the smallest lead of the first label over the
     second in `probabilities` (P, K).
     """
-    pool, labelled = _unit(pool), _unit(labelled)
+    centre = np.concatenate([pool, labelled]).mean(axis=0)  # without it, all means of word vectors point the same way
+    pool, labelled = _unit(pool - centre), _unit(labelled - centre)
     count = min(MAX_ROWS, len(pool))
     taken = list(labelled)
     found: list[Proposal] = []

@@ -11,7 +11,7 @@ from nlptl.runs.start.suspects import most_told, suspects
 
 
 def around(direction: int, count: int, *, seed: int) -> np.ndarray:
-    vectors = 0.12 * np.random.default_rng(seed).normal(size=(count, 8))
+    vectors = 0.12 * np.random.default_rng(seed).normal(size=(count, 32))
     vectors[:, direction] += 1
     return vectors
 
