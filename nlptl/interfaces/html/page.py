@@ -244,7 +244,8 @@ def _ends(found: Estimate, digits: int = 0) -> str:
     """Return the interval of a share in per cent, or why there is none."""
     if found.low is None or found.high is None or found.low == found.high:
         return "too few texts for an interval"
-    return f"{100 * found.low:.{digits}f} to {100 * found.high:.{digits}f} %"
+    low, high = (f"{100 * end:.{digits}f}" for end in (found.low, found.high))
+    return f"{low} to {high} %" if low != high or digits else _ends(found, 1)
 
 
 def _points(found: Estimate) -> str:
