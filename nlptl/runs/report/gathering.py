@@ -94,9 +94,9 @@ def started_by(run: Path) -> StartOutcome | None:
 def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     """Return the command that makes the figures of each section again; a person may have `named` another folder."""
     folder = shlex.quote(told_path(named))
-    settings = shlex.quote(told_path(run / RUN_SETTINGS))
+    settings = shlex.quote(told_path(named / RUN_SETTINGS))
     scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
-    show, again = f"nlptl show --all {folder}", f"nlptl run {settings} --out {folder}"
+    show, again = f"nlptl show --all {folder}", f"nlptl run {settings}" + f" --out {folder}" * (named == run)
     return {
         "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
         "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",

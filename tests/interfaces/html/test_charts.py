@@ -41,6 +41,7 @@ def test_many_labels_fold_to_those_confused_most() -> None:
     assert {"l20", "l25"} <= set(matrix.names)
     assert matrix.names[-1] == "21 other labels"
     assert matrix.rows[-1][-1].kind == "mixed"
+    assert matrix.rows[-1][-1].short == "1k"
     (pair,) = matrix.pairs
     assert (pair.true, pair.said, pair.count, pair.of) == ("l20", "l25", 9, 59)
     assert matrix.rows[group[20]][group[25]].told == "9 texts of l20, predicted l25"

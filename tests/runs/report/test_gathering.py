@@ -72,6 +72,7 @@ def test_each_fact_of_a_run_is_found(made: Path, facts: RunReport) -> None:
     assert facts.map is not None
     assert len(facts.map.points) == 48
     assert facts.remarks == ()
+    assert facts.commands["provenance"] == f"nlptl run {made / 'pipeline.yaml'} --out {made}"
 
 
 def test_the_verdict_is_one_sentence_with_the_figures_of_the_scores(facts: RunReport) -> None:
@@ -181,6 +182,7 @@ def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Pat
     assert found.standing.sentences == ("Chosen.", "The pile brought nothing.")
     assert found.data.warnings == ("Beware.",)
     assert found.advice[0].command.endswith("label-next.csv")
+    assert found.commands["provenance"] == f"nlptl run {folder / 'pipeline.yaml'}"
 
 
 def write_start(folder: Path) -> None:
