@@ -166,7 +166,7 @@ def _ask(question: Question) -> str:
     for number, answer in enumerate(answers, start=1):
         remark(f"  {number}  {answer}")
     while True:
-        given = typer.prompt("Number or name", err=True).strip()
+        given = str(typer.prompt("Number or name", err=True)).strip()
         if given in answers:
             return given
         if given.isdigit() and 1 <= int(given) <= len(answers):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nlptl.evaluation.intervals import Estimate, wilson
 from nlptl.evaluation.scores import evaluate_predictions
 from nlptl.runs.start.candidates import CandidateChain, Kind
-from nlptl.runs.start.fits import FitRow, held_out_probabilities
+from nlptl.runs.start.fit_rows import FitRow, held_out_probabilities
 from nlptl.runs.start.judging import Judging
 
 MIN_TEXTS_TO_COMPARE = 100  # judged texts from which a cheaper candidate may replace the favourite
@@ -64,7 +64,7 @@ class Scored:
             held_out = self.judging.splits[row.split].judged
             sums[held_out] += row.predictions().argmax(axis=1) == true[held_out]
             counts[held_out] += 1
-        return np.divide(sums, counts, out=np.full(len(true), math.nan), where=counts > 0)
+        return _shares(np.asarray(sums), counts.astype(np.float64))
 
     @cached_property
     def by_text(self) -> Floats:
@@ -167,7 +167,14 @@ def _by_text(hits: Floats, judging: Judging) -> Floats:
     known, groups = ~np.isnan(hits), len(judging.groups.first)
     owner = judging.groups.owner[known]
     sums, counts = np.bincount(owner, weights=hits[known], minlength=groups), np.bincount(owner, minlength=groups)
-    return np.divide(sums, counts, out=np.full(groups, math.nan), where=counts > 0)
+    return _shares(np.asarray(sums), counts.astype(np.float64))
+
+
+def _shares(sums: Floats, counts: Floats) -> Floats:
+    """Return sums / counts; NaN where nothing was counted."""
+    found = np.full(len(sums), math.nan)
+    found[counts > 0] = sums[counts > 0] / counts[counts > 0]
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,11 +5,10 @@ Candidates share encoders, and all folds share the vectors of an encoder that do
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.artifact import digest_of
-from nlptl.config import Config
 from nlptl.context import Record, RunContext
 from nlptl.data import LabelNames, TextData, TextTable
 from nlptl.data.label_sentences import spoken
-from nlptl.disk.drafts import append_lines, write_text_atomically
-from nlptl.errors import ConfigError
-from nlptl.results import read_result_line, result_line
 from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.start.candidates import CandidateChain, chain_of
+from nlptl.runs.start.fit_rows import BEFORE, DIGITS, FitRow, append_row, read_rows, write_rows
 from nlptl.runs.start.judging import Judging
 from nlptl.stages.finetune import FineTune
 
@@ -33,28 +29,9 @@ if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
 
-ROWS = "judged.jsonl"
 PILE_OF_ENCODERS, PILE_OF_FITS = 20_000, 1_000  # texts that judged fits learn from, drawn from larger piles
-DIGITS = 6  # of probabilities in the file
 
 Floats = NDArray[np.float64]
-
-
-BEFORE = -1  # split of the row that holds what an earlier call's classifier says of the judged texts
-
-
-class FitRow(Config):
-    """A row of judged.jsonl: what one fit predicts for its held-out texts."""
-
-    candidate: str  # kind
-    split: int
-    identity: str
-    seconds: float  # of one training; of answers: how many labelled texts are new
-    probabilities: list[list[float]]  # a list a held-out row, in the order of the labels
-
-    def predictions(self) -> Floats:
-        """Return the probabilities as an array."""
-        return np.asarray(self.probabilities, dtype=np.float64)
 
 
 @dataclasses.dataclass
@@ -64,7 +41,7 @@ class SharedEncoder:
     given: TextClassifier
     examples: LabelledExamples
     seconds: float  # that making it took
-    judged: Floats | None = None  # vectors of the judged texts
+    judged: NDArray[np.float32] | None = None  # vectors of the judged texts
 
 
 class Fits:
@@ -74,7 +51,7 @@ class Fits:
         self.data, self.judging, self.labels = data, judging, data.label_set.names
         self._path, self._context, self._digests = path, context, ExternalDigests()
         self._encoders: dict[str, SharedEncoder] = {}
-        self._rows = _read(path)
+        self._rows = read_rows(path)
         self._used: list[FitRow] = []
 
     def known(self, candidate: CandidateChain, split: int) -> FitRow | None:
@@ -112,7 +89,7 @@ class Fits:
             candidate=candidate.kind, split=split, identity=self._identity(candidate, split), seconds=round(seconds, 3),
             probabilities=np.round(probabilities, DIGITS).tolist(),
         )  # fmt: skip
-        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        append_row(self._path, row)
         self._rows.append(row)
         return row
 
@@ -128,10 +105,7 @@ class Fits:
 
     def keep_answers(self, new_labels: int, probabilities: Floats) -> None:
         """Keep what an earlier call's classifier says (J, K), NaN where it has learnt a text."""
-        known = ~np.isnan(probabilities).any(axis=1)
-        lists = [
-            row if is_known else [] for row, is_known in zip(probabilities.round(DIGITS).tolist(), known, strict=True)
-        ]
+        lists = [[] if math.isnan(sum(one)) else one for one in probabilities.round(DIGITS).tolist()]
         row = FitRow(
             candidate="before",
             split=BEFORE,
@@ -139,7 +113,7 @@ class Fits:
             seconds=new_labels,
             probabilities=lists,
         )
-        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        append_row(self._path, row)
         self._used.append(row)
 
     def _identity_of_answers(self) -> str:
@@ -148,7 +122,7 @@ class Fits:
 
     def drop_others(self) -> None:
         """Remove the rows that were not used, those of earlier data, from the file."""
-        write_text_atomically(self._path, "".join(result_line(row.model_dump()) + "\n" for row in self._used))
+        write_rows(self._path, self._used)
 
     def shared(self, candidate: CandidateChain) -> SharedEncoder:
         """Return the candidate's encoder under a fresh head, made once for all candidates and folds."""
@@ -189,7 +163,7 @@ class Fits:
         some = shared.examples.select(self.judging.splits[split].training.tolist())
         return dataclasses.replace(some, unlabelled=_drawn(self.data.unlabelled, PILE_OF_FITS, self._context.seed))
 
-    def _judged_vectors(self, shared: SharedEncoder) -> Floats:
+    def _judged_vectors(self, shared: SharedEncoder) -> NDArray[np.float32]:
         """Return the vectors of all judged texts, each encoded once."""
         if shared.judged is None:
             if self.judging.by == "cross-validation" and shared.examples.knows_vectors(shared.given.encoder):
@@ -198,6 +172,7 @@ class Fits:
                 texts = self.judging.table.texts()
                 with self._context.progress.task("encoding the judged texts", total=len(texts), unit="texts") as task:
                     shared.judged = shared.given.encoder.encode(texts, after_batch=task.advance)
+        assert shared.judged is not None
         return shared.judged
 
     def _made(self, candidate: CandidateChain) -> SharedEncoder:
@@ -233,7 +208,7 @@ def _drawn(pile: TextTable | None, count: int, seed: int) -> TextTable | None:
     return pile.select(np.sort(np.random.default_rng(seed).permutation(len(pile))[:count]))
 
 
-def _by_head(classifier: TextClassifier, vectors: Floats) -> Floats:
+def _by_head(classifier: TextClassifier, vectors: NDArray[np.float32]) -> Floats:
     """Return the probabilities that the classifier's head gives vectors (J, D)."""
     import torch
 
@@ -243,26 +218,3 @@ def _by_head(classifier: TextClassifier, vectors: Floats) -> Floats:
     with torch.inference_mode():
         logits = head(torch.from_numpy(vectors).to(head.centre.device))
     return np.asarray(torch.softmax(logits.double(), dim=1).cpu().numpy())
-
-
-def _read(path: Path) -> list[FitRow]:
-    """Return the whole rows of the file. A line that a kill has cut off is dropped."""
-    rows: list[FitRow] = []
-    if not path.is_file():
-        return rows
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        with contextlib.suppress(ConfigError):
-            if line and (found := read_result_line(line)) is not None:
-                rows.append(FitRow.model_validate(found))
-    write_text_atomically(path, "".join(result_line(row.model_dump()) + "\n" for row in rows))
-    return rows
-
-
-def held_out_probabilities(rows: Sequence[FitRow], judging: Judging, *, label_count: int) -> tuple[Floats, Floats]:
-    """Return the mean probabilities (J, K) of each judged row over the repeats, and how many fits (J,) held it out."""
-    sums, counts = np.zeros((len(judging.table), label_count)), np.zeros(len(judging.table))
-    for row in rows:
-        judged = judging.splits[row.split].judged
-        sums[judged] += row.predictions()
-        counts[judged] += 1
-    return sums / np.maximum(counts, 1)[:, None], counts

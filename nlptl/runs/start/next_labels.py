@@ -18,6 +18,7 @@ TEXTS_OF_A_REGION, MAX_REGIONS = 10, 100
 TURNS = 20  # of k-means
 
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32] | Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Proposal:
     why: str
 
 
-def proposals(pool: Floats, labelled: Floats, probabilities: Floats, *, seed: int) -> list[Proposal]:
+def proposals(pool: Vectors, labelled: Vectors, probabilities: Floats, *, seed: int) -> list[Proposal]:
     """Return up to 50 rows of a pool of vectors (P, D), none a near-copy of another or of a labelled one (n, D).
 
     k-means divides pool and labelled texts into regions. Half of the rows, at most, come from regions without a labelled text,
@@ -88,6 +89,6 @@ def _is_new(vector: Floats, taken: Sequence[Floats]) -> bool:
     return not taken or float((np.stack(taken) @ vector).max()) < NEAR_COPY
 
 
-def _unit(vectors: Floats) -> Floats:
-    vectors = np.asarray(vectors, dtype=np.float64)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+def _unit(vectors: Vectors) -> Floats:
+    found = np.asarray(vectors, dtype=np.float64)
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))

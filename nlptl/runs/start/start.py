@@ -8,7 +8,8 @@ import time
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import load_classifier
 from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
-from nlptl.runs.start.fits import ROWS, Fits, SharedEncoder
+from nlptl.runs.start.fit_rows import ROWS
+from nlptl.runs.start.fits import Fits, SharedEncoder
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.since_last import Earlier

@@ -20,7 +20,8 @@ from nlptl.runs.runner import RunResult
 from nlptl.runs.start.candidates import CandidateChain
 from nlptl.runs.start.choice import Scored
 from nlptl.runs.start.files import pipeline_text
-from nlptl.runs.start.fits import FitRow, Fits
+from nlptl.runs.start.fit_rows import FitRow
+from nlptl.runs.start.fits import Fits
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.time_budget import MARGIN, Pace, TimeBudget, minutes_of_auto
 
