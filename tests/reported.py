@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nlptl.evaluation.scores import Evaluation, evaluate_predictions
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.report.embedding_map import flattened
 from nlptl.runs.report.facts import (
@@ -24,10 +25,28 @@ from nlptl.runs.report.facts import (
     StageFacts,
     WordWeight,
 )
-from nlptl.runs.report.judging import confident_mistakes, reliability_of, scores_of
+from nlptl.runs.report.gathering import commands
+from nlptl.runs.report.judging import confident_mistakes, reliability_of
 from nlptl.runs.report.standing import headline_of, standing_of
 from nlptl.runs.report.verdict import proof_of, verdict_of
 from tests.conftest import small_reviews
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "\x1b[31mred\x1b[0m",
+    "\u202egnirts\u202c",
+    "nul\x00inside",
+    "\u2028line\u2029ends",
+    "日本語のテキスト",
+    "&lt;b&gt; & co",
+    "",
+)
+NAMES = ("<b>bold</b>", "</title><script>alert(1)</script>", "\u202elabel", "empty", "ラベル")
 
 PIPELINE = """
 seed: 13
@@ -64,7 +83,7 @@ def judged_texts(texts: Sequence[str], labels: Sequence[str], names: Sequence[st
 
 def report_of(judged: Judged | None, *, folder: Path = Path("runs/made")) -> RunReport:
     """Return facts about judged texts, with something in every section."""
-    evaluation = None if judged is None else scores_of(judged, None)
+    evaluation = None if judged is None else _scores(judged)
     headline = None if evaluation is None else headline_of(evaluation, "test.csv: some texts")
     standing, _ = standing_of(folder, headline, evaluation)
     names = ("one",) if judged is None else judged.names
@@ -76,6 +95,7 @@ def report_of(judged: Judged | None, *, folder: Path = Path("runs/made")) -> Run
         labels=names,
         judged=judged,
         evaluation=evaluation,
+        label_sets=None,
         headline=headline,
         standing=standing,
         reliability=() if judged is None else reliability_of(judged),
@@ -90,14 +110,22 @@ def report_of(judged: Judged | None, *, folder: Path = Path("runs/made")) -> Run
         ),
         provenance=Provenance("minilm", "abc", "Apache-2.0", {"nlptl": "0.1.0"}, 13, "cpu", "cd" * 32, "seed: 13\n"),
         advice=(Advice("Use it.", "nlptl predict runs/made"),),
-        commands={"scores": "nlptl show --all runs/made"},
+        commands=commands(folder, folder, judged),
         remarks=(),
+    )  # fmt: skip
+
+
+def _scores(judged: Judged) -> Evaluation:
+    return evaluate_predictions(
+        labels=judged.labels, predicted=judged.predicted, probabilities=judged.probabilities, names=judged.names, resamples=9
     )  # fmt: skip
 
 
 def _mistake(place: int, judged: Judged) -> Mistake:
     length = len(judged.texts[place])
-    return Mistake(place, (WordWeight(0, min(3, length), 1.5), WordWeight(min(4, length), min(6, length), -1.0)), "exact")
+    return Mistake(
+        place, (WordWeight(0, min(3, length), 1.5), WordWeight(min(4, length), min(6, length), -1.0)), "exact"
+    )
 
 
 def _map(judged: Judged) -> EmbeddingMap:

@@ -238,7 +238,8 @@ class DataSettings(Config):
     """Meaning of quotes in .csv and .tsv files: `csv` encloses fields in them, `none` reads them as plain characters.
     Default: csv, except where each line of a tab-separated file is a row."""
     encoding: _Encoding = None
-    """Encoding of text files, such as cp1252, shift_jis or utf-16. Default: UTF-8, UTF-16, UTF-32 or cp1252, as detected."""
+    """Encoding of text files, such as cp1252, shift_jis or utf-16. Default: UTF-8, UTF-16, UTF-32, cp1252 or
+    the encodings of Japanese, as detected."""
     header: bool = True
     """Whether the first row of a .csv, .tsv or .xlsx file names the columns. With `false`, columns have numbers: texts
     stand in the first and labels in the next, unless `text_column` and `label_column` are numbers."""

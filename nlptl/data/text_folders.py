@@ -14,7 +14,7 @@ from nlptl.data.columns import SETTINGS_DOOR, Door, names_shown
 from nlptl.data.compressed_files import bare_name
 from nlptl.data.limits import MAX_TEXT_LENGTH, check_lengths, text_too_long
 from nlptl.data.row_checks import Origin, RawRows
-from nlptl.data.text_format import TextFormat, decoded, survey
+from nlptl.data.text_format import ENCODING_NAMES, TextFormat, decoded, survey
 from nlptl.errors import DataError
 
 _BATCH_FILES = 200
@@ -116,8 +116,8 @@ def _remarks(
     for encoding, group in itertools.groupby(by_encoding, key=lambda pair: pair[0]):
         found = [file for _, file in group]
         if encoding != "utf-8":
-            name = "Windows-1252" if encoding == "cp1252" else encoding[:6].upper()
-            yield f"{_counted(found)} read as {name}, such as {found[0]}. Set `encoding:` to read all files otherwise"
+            told = f"{_counted(found)} read as {ENCODING_NAMES[encoding]}, such as {found[0]}"
+            yield f"{told}. Set `encoding:` to read all files otherwise"
 
 
 def _counted(files: list[Path]) -> str:

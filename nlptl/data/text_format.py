@@ -19,10 +19,19 @@ _MARKS = {  # byte-order marks; that of UTF-32 begins with that of UTF-16
     b"\xfe\xff": "utf-16-be",
     b"\xef\xbb\xbf": "utf-8",
 }
+_JAPANESE = ("cp932", "euc_jp")
+_MIN_HIRAGANA = 0.15  # of the characters beyond ASCII in a Japanese text; other bytes read so hardly give any
 _WESTERN = "cp1252"  # Windows' code page of western Europe; it contains the letters of Latin-1
 _MAX_WESTERN_RATIO = 0.5  # of letters beyond ASCII to ASCII letters; in other scripts nearly all are beyond
 _MIN_HIGH_NULS = 0.9  # of the two high bytes of a UTF-32 file's characters
 _MIN_NUL_RATIO = 0.02  # of NULs at one parity of a UTF-16 file's bytes; other files have none, or at both
+
+
+ENCODING_NAMES = {
+    "cp1252": "Windows-1252", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16",
+    "utf-32-le": "UTF-32", "utf-32-be": "UTF-32",
+}  # fmt: skip
+"""What people call the encodings that are found."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,13 @@ def survey(path: Path, *, encoding: str | None = None, max_text_length: int = MA
                 f"{path}: the file is not text, since it holds NUL bytes and is not UTF-8. Give a file of texts, or set "
                 "`encoding:` to its encoding."
             ) from None
-        if encoding is not None or found != "utf-8" or mark or not error.may_be_western:
+        if encoding is not None or found != "utf-8" or mark or error.likely is None:
             raise error.told(path, is_guess=encoding is None) from None
+        name = ENCODING_NAMES[error.likely]
         remarks.append(
-            f"it is read as Windows-1252, since line {error.line} is not UTF-8. Set `encoding:` to read it otherwise"
+            f"it is read as {name}, since line {error.line} is not UTF-8. Set `encoding:` to read it otherwise"
         )
-        form = TextFormat(_WESTERN, 0, packing)
+        form = TextFormat(error.likely, 0, packing)
         try:
             facts = _facts(path, form)
         except _NotDecodedError:
@@ -137,11 +147,13 @@ def _facts(path: Path, form: TextFormat) -> _Facts:
 class _NotDecodedError(Exception):
     """Bytes that are not in the encoding."""
 
-    def __init__(self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, western: bool) -> None:
+    def __init__(
+        self, form: TextFormat, error: UnicodeDecodeError, *, line: int, offset: int, likely: str | None
+    ) -> None:
         super().__init__(str(error))
         self.encoding, self.line = form.encoding, line + error.object.count(b"\n", 0, error.start)
         self.byte, self.offset = error.object[error.start], offset + error.start
-        self.may_be_western = western
+        self.likely = likely  # encoding that it may have instead
 
     def told(self, path: Path, *, is_guess: bool) -> DataError:
         """Return the error that a user reads."""
@@ -171,8 +183,8 @@ def _decoded(path: Path, form: TextFormat) -> Iterator[str]:
         try:
             text = decoder.decode(source, chunk is None)
         except UnicodeDecodeError as error:
-            western = was_ascii and _looks_western(source or recent)
-            raise _NotDecodedError(form, error, line=line, offset=offset - pending, western=western) from None
+            likely = _likely_encoding(source or recent) if was_ascii else None
+            raise _NotDecodedError(form, error, line=line, offset=offset - pending, likely=likely) from None
         was_ascii, recent = was_ascii and text.isascii(), source
         line, offset = line + text.count("\n"), offset + len(source)
         pending = len(decoder.getstate()[0])
@@ -183,6 +195,15 @@ def _decoded(path: Path, form: TextFormat) -> Iterator[str]:
 def _with_end(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
     yield from chunks
     yield None
+
+
+def _likely_encoding(block: bytes) -> str | None:
+    """Return the encoding of another time that bytes seem to have; None if none is likely."""
+    for encoding in _JAPANESE:
+        found = [letter for letter in block.decode(encoding, errors="ignore") if letter > "\x7f"]
+        if sum("\u3041" <= letter <= "\u3096" for letter in found) >= _MIN_HIRAGANA * max(1, len(found)):
+            return encoding
+    return _WESTERN if _looks_western(block) else None
 
 
 def _looks_western(block: bytes) -> bool:

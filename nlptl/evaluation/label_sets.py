@@ -19,6 +19,7 @@ from nlptl.evaluation.intervals import Estimate, Floats, Interval, chunks, estim
 from nlptl.evaluation.scores import (
     Evaluation,
     LabelScores,
+    MainScore,
     check_known,
     learnt_warning,
     scored_as_it_stands,
@@ -61,6 +62,14 @@ class LabelSetEvaluation:
     per_label: tuple[LabelScores, ...]
     most_frequent: MostFrequentAlone
     texts_learnt: int | None = None  # test texts that the classifier learnt from; None where its texts are not known
+
+    def main_scores(self) -> tuple[MainScore, ...]:
+        """Return micro-F1, macro-F1 and the share of texts whose labels are all right."""
+        return (
+            MainScore("Micro-F1", self.micro_f1, "f1", {"average": "micro"}),
+            MainScore("Macro-F1", self.macro_f1, "f1", {"average": "macro"}),
+            MainScore(self.right_name.capitalize(), self.subset_accuracy, "accuracy"),
+        )
 
     def summary_lines(self) -> list[str]:
         """Return the warning, if any, and the scores as lines of text."""

@@ -27,7 +27,7 @@ class NearestExamples:
 
     encoder: Encoder
     texts: tuple[str, ...]  # (n,), distinct
-    labels: tuple[str, ...]  # (n,)
+    labels: tuple[str, ...]  # (n,); of several, all in one
     rows: tuple[int, ...]  # (n,) of the table, counted from 1
     of: int  # number of distinct examples that they were taken from
     vectors: Any  # (n, D), dense or sparse
@@ -35,17 +35,16 @@ class NearestExamples:
     @classmethod
     def among(cls, encoder: Encoder, table: TextTable) -> NearestExamples:
         """Return the examples of a table, each text once with each label; of many, some at equal distances."""
-        pairs = list(dict.fromkeys(zip(table.texts(), table.labels(), strict=True)))
         first: dict[tuple[str, str], int] = {}
-        for place, pair in enumerate(zip(table.texts(), table.labels(), strict=True)):
-            first.setdefault(pair, place)
+        for place, (text, labels) in enumerate(zip(table.texts(), table.label_sets(), strict=True)):
+            first.setdefault((text, ", ".join(labels)), place)
+        found = [(text, label, place) for (text, label), place in first.items()]
         limit = MAX_ENCODED if encoder.own_dim and encoder.token_model.sorts else MAX_LOOKED_UP
-        count = min(limit, len(pairs))
-        kept = [pairs[place] for place in np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist()]
-        numbers = table.numbers
-        rows = tuple(first[pair] + 1 if numbers is None else numbers[first[pair]] for pair in kept)
-        texts, labels = zip(*kept, strict=True)
-        return cls(encoder, texts, labels, rows, len(pairs), _vectors(encoder, texts))
+        count = min(limit, len(found))
+        kept = [found[place] for place in np.linspace(0, len(found) - 1, count).round().astype(int).tolist()]
+        texts, labels, places = zip(*kept, strict=True)
+        rows = tuple(place + 1 if table.numbers is None else int(table.numbers[place]) for place in places)
+        return cls(encoder, texts, labels, rows, len(found), _vectors(encoder, texts))
 
     def remark(self) -> str:
         """Return which of the examples were compared, if not all."""
@@ -74,7 +73,7 @@ class NearestExamples:
 def _vectors(encoder: Encoder, texts: Sequence[str]) -> Any:
     """Return vectors (B, D) of length 1, or zero."""
     if encoder.own_dim:
-        return encoder.with_views(()).encode(texts, normalize=True)
+        return encoder.alone().encode(texts, normalize=True)
     from scipy.sparse import hstack
     from sklearn.preprocessing import normalize
 

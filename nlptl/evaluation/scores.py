@@ -64,6 +64,16 @@ class LabelScores:
 
 
 @dataclasses.dataclass(frozen=True)
+class MainScore:
+    """Score by which a classifier is known, with the name that 🤗 metrics give it."""
+
+    name: str
+    estimate: Estimate
+    metric: str
+    arguments: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of the metric
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """Scores of a classifier on a test set; `evaluate_predictions` defines them.
 
@@ -83,6 +93,10 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     most_frequent: MostFrequent | None = None  # None in files of earlier versions
     texts_learnt: int | None = None  # test texts that the classifier learnt from; None where its texts are not known
+
+    def main_scores(self) -> tuple[MainScore, ...]:
+        """Return accuracy and macro-F1."""
+        return accuracy_and_macro_f1(self.accuracy, self.macro_f1)
 
     def summary_lines(self) -> list[str]:
         """Return the warning, if any, and the scores as lines of text."""
@@ -118,6 +132,11 @@ class Evaluation:
         from pydantic import TypeAdapter
 
         return TypeAdapter(cls).validate_python(raw)
+
+
+def accuracy_and_macro_f1(accuracy: Estimate, macro_f1: Estimate) -> tuple[MainScore, ...]:
+    """Return the scores by which a classifier with one label a text is known."""
+    return MainScore("Accuracy", accuracy, "accuracy"), MainScore("Macro-F1", macro_f1, "f1", {"average": "macro"})
 
 
 def evaluate_predictions(

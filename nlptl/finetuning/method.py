@@ -12,7 +12,7 @@ from nlptl.errors import ConfigError
 from nlptl.finetuning.probabilities import Calibration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -40,8 +40,9 @@ class Fitted:
     """Whether every label weighed the same, whatever its share of the examples."""
     met_skew: bool = False
     """Whether every label weighed the same because the examples are skewed, which is to be told."""
-    held_out_logits: Tensor | None = None
-    """Logits (n, K) of the examples by fits without them, where texts may have several labels; NaN where not held out."""
+    held_out_logits: Callable[[], Tensor | None] | None = None
+    """Computes the logits (n, K) of examples by fits without them, where texts may have several labels; NaN where not held
+    out, None where nothing can be."""
     shares: tuple[float, ...] | None = None
     """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 

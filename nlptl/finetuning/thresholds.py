@@ -10,6 +10,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from nlptl.context import Record
@@ -72,13 +74,13 @@ def _best(logits: Tensor, targets: Tensor) -> float | None:
 
 
 def with_thresholds(
-    classifier: TextClassifier, setting: ThresholdSetting, examples: LabelledExamples, held_out: Tensor | None,
-    record: Record,
+    classifier: TextClassifier, setting: ThresholdSetting, examples: LabelledExamples,
+    held_out: Callable[[], Tensor | None] | None, record: Record,
 ) -> TextClassifier:  # fmt: skip
     """Return the classifier under thresholds that the setting asks for; the record tells them.
 
-    They are chosen by the logits (n, K) of `held_out` examples, else by the validation texts, on which training may have
-    stopped.
+    They are chosen by the logits (n, K) of examples that `held_out` computes, else by the validation texts, on which training
+    may have stopped.
     """
     from nlptl.models.classifier import TextClassifier
     from nlptl.training.distributed import broadcast
@@ -87,7 +89,8 @@ def with_thresholds(
     if isinstance(setting, float):
         found, told = Thresholds((setting,) * len(classifier.labels), None), f"as the settings say ({setting:g})"
     else:
-        found, told = _chosen(classifier, examples, held_out, shared=setting == "shared")
+        logits = None if held_out is None else held_out()
+        found, told = _chosen(classifier, examples, logits, shared=setting == "shared")
     head.thresholds = tuple(map(broadcast, found.values))  # all processes take those of process 0
     finding = dict(zip(classifier.labels, head.thresholds, strict=True))
     record.add_finding("thresholds", finding, f"A text has each label whose probability reaches a threshold: {told}.")

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nlptl.artifact import RUN_SETTINGS
-from nlptl.disk.ownership import MANIFEST
 from nlptl.interfaces.pipeline_files import SETTINGS
 
 MAX_ENTRIES = 2_000  # of a folder that are looked at, since nobody waits for a key
@@ -15,6 +13,9 @@ MAX_ENTRIES = 2_000  # of a folder that are looked at, since nobody waits for a 
 
 def complete_runs(incomplete: str) -> list[str]:
     """Return the runs, and the stages of runs, whose paths begin so, and those one folder below."""
+    from nlptl.artifact import RUN_SETTINGS
+    from nlptl.disk.ownership import MANIFEST
+
     return _complete(incomplete, lambda path: any((path / name).is_file() for name in (RUN_SETTINGS, MANIFEST)))
 
 

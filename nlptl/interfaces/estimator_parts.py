@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from nlptl.models.encoder import Encoder
 
 MANY_TEXTS = 2_000  # from which on a word needs several occurrences to get a vector by default
-EXPECTED = "minilm, skipgram, glove, a folder, a name on the Hub, settings such as {'stage': 'skipgram', 'dim': 50}, or an Encoder"
 _FIRST_STAGES = tuple(
     stage.model_fields["stage"].default for stage in get_args(get_args(AnyStage)[0]) if stage.takes is None
+)
+EXPECTED = (
+    f"minilm, glove, {', '.join(_FIRST_STAGES)}, a folder, a name on the Hub, settings such as {{'stage': 'skipgram', 'dim': 50}}, "
+    "or an Encoder"
 )
 
 
@@ -88,7 +91,7 @@ def fitted_encoder(encoder: Any, sentence_vectors: Any, data: TextData, context:
         found = stage.run(None, data=data, context=context)
         if pooling is None and stage.stage == "skipgram":
             pooling = SentenceVectors()
-    return found if pooling is None else pooling.run(found, data=data, context=context)  # type: ignore[no-any-return]
+    return found if pooling is None else pooling.run(found, data=data, context=context)
 
 
 def first_stage(encoder: Any, *, texts: int = 0) -> Stage:

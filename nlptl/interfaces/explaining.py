@@ -99,7 +99,8 @@ def explain(
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         _check_label(label, classifier.labels)
-        progress = progress_for(sys.stderr, quiet=quiet or (text is not None))
+        # On a terminal the results themselves show how far it has come.
+        progress = progress_for(sys.stderr, quiet=quiet or text is not None or sys.stdout.isatty())
         examples = _examples(run, classifier, quiet=quiet) if neighbours else None
         with progress.task("explaining", total=found.total, unit="texts") as task:
             for number, one in enumerate(
@@ -142,15 +143,12 @@ def _explained(
 def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestExamples | None:
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
     from nlptl.artifact import RUN_SETTINGS
-    from nlptl.data import load_data
     from nlptl.evaluation.nearest_examples import NearestExamples
-    from nlptl.runs.pipeline import Pipeline
+    from nlptl.runs.report.texts import read_data
 
     folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
-        pipeline = Pipeline.from_yaml(folder / RUN_SETTINGS)
-        settings = pipeline.data.model_copy(update={"unlabelled": None})  # the pile may be large, and has no labels
-        data, _ = load_data(settings, seed=pipeline.seed)
+        data = read_data(folder)[1]
     except (NlptlError, OSError) as error:
         if not quiet:
             told = error.faults[0] if isinstance(error, ConfigError | DataError) else str(error)

@@ -20,6 +20,8 @@ MAX_SENTENCES = 3
 BAR = 10  # columns of the strongest word's bar
 LEVELS = (0.4, 0.75)  # shares of the strongest word from which on a word has one sign, or two
 MIN_SHOWN = 0.005  # contribution that is shown as more than zero
+LARGE_ERROR = 1.0  # of a logit
+OVERLAP = " Words that say the same, or need one another, make this error; read their order, not their sum."
 INDENT = "  "
 COLOURS: tuple[Colour, Colour] = ("green", "red")  # for and against
 Line = list[Coloured]
@@ -112,6 +114,7 @@ def _table(words: Sequence[Contribution], weights: Sequence[float], label: str) 
     sides = ([one for one in ranked if weights[one] >= MIN_SHOWN], [*reversed(ranked)])
     sides = (sides[0][:STRONGEST], [one for one in sides[1] if weights[one] <= -MIN_SHOWN][:STRONGEST])
     if not any(sides):
+        yield [Coloured(f"{INDENT}No word weighs {MIN_SHOWN} or more.")]
         return
     most, half = max(map(abs, weights)), (WIDTH - len(INDENT)) // 2
     yield [Coloured(INDENT + padded(f"for {_cut(label, half - 8)}", half) + "against it", "faint")]
@@ -151,10 +154,11 @@ def _method(found: Explanation, label: str, weights: Sequence[float]) -> str:
     base, whole = found.margin(found.base, label), found.margin(found.logits, label)
     if found.how == "exact":
         return f"Exact: {base:+.2f} without a word and {sum(weights):+.2f} by the words make {whole:+.2f} for {_cut(label, 40)}."
-    return (
+    told = (
         f"By deleting words one by one: {base:+.2f} without a word and {sum(weights):+.2f} by the words, where the text has "
         f"{whole:+.2f} for {_cut(label, 40)} (largest error of a logit: {found.completeness_error:.2f})."
     )
+    return told + (OVERLAP if found.completeness_error >= LARGE_ERROR else "")
 
 
 def _cut(text: str, width: int) -> str:

@@ -92,9 +92,9 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
     ) -> None:  # fmt: skip
         """Keep the parameters; `fit` checks them.
 
-        `encoder`: minilm, skipgram, glove, a folder, a name on the Hub, settings of a stage, a stage, or an Encoder. None: minilm
-        where it is installed, else word vectors of the texts.
-        `update`: the name of a method of fine-tuning (head, auto, contrastive, lora, …), its settings as a dict, or the method.
+        `encoder`: minilm, glove, skipgram or ngrams (both learnt from the texts), a folder, a name on the Hub, settings of a
+        stage, a stage, or an Encoder. None: minilm where it is installed, else word vectors of the texts.
+        `update`: the name of a method of fine-tuning (head, auto, words, contrastive, …), its settings as a dict, or the method.
         `unlabelled`: texts without labels, from which encoder and method may learn beside those of X.
         `sentence_vectors`: settings of that stage, such as {"pooling": "mean"}. None keeps the encoder's own pooling, and fits
         one to the texts for word vectors that were learnt here.

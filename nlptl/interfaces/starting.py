@@ -32,7 +32,7 @@ def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> l
 
 FilesArgument = Annotated[
     list[Path],
-    argument(metavar="FILE...", callback=_usable_paths, readable=False,
+    argument(metavar="FILE", callback=_usable_paths, readable=False,
              help="Files with texts and labels: .csv, .xlsx, .jsonl and others, or a folder of texts."),
 ]  # fmt: skip
 

@@ -6,16 +6,15 @@ It is a function of the folder's files, its manifest and what the run knows besi
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from nlptl.artifact import Manifest
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.sealed_text import CARD, is_sealed, sealed_text
+from nlptl.models.card_metadata import CardTest, metadata
 from nlptl.models.markdown_text import in_line
 from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
@@ -23,15 +22,6 @@ from nlptl.models.sentence_settings import MODULES
 from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
 
 MAX_ROWS = 200  # labels in the table of a card
-TASK = "text-classification"
-# Identifiers of licences that the Hub knows; others are named under `other`.
-_LICENCES = (
-    "afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bigcode-openrail-m bigscience-openrail-m bsd bsd-2-clause bsd-3-clause bsl-1.0 "
-    "cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 "
-    "cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 epl-2.0 eupl-1.2 gemma gfdl gpl gpl-2.0 gpl-3.0 isc lgpl-2.1 lgpl-3.0 "
-    "llama2 llama3 mit mpl-2.0 odbl odc-by openrail pddl unlicense wtfpl zlib"
-)
-HUB_LICENCES = frozenset(_LICENCES.split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,27 +31,6 @@ class LearntPart:
     name: str
     rows: int
     digest: str
-
-
-@dataclasses.dataclass(frozen=True)
-class CardScore:
-    """Score on the test texts."""
-
-    name: str
-    told: str  # value and interval
-    value: float
-    metric: str  # its identifier among 🤗 metrics
-    arguments: dict[str, Any] | None = None  # of the metric
-
-
-@dataclasses.dataclass(frozen=True)
-class CardTest:
-    """Scores on one set of test texts."""
-
-    texts: int
-    digest: str
-    scores: tuple[CardScore, ...]
-    remarks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +47,7 @@ class _Folder:
     """What the files of a classifier's folder say."""
 
     labels: Sequence[str]
+    thresholds: Sequence[float] | None  # where a text may have several labels
     trained: bool
     encoder: EncoderSettings
     origin: Origin | None
@@ -105,7 +75,7 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
     """Return the text of a card: metadata of the Hub in YAML, then markdown."""
     found = _read(folder)
     parts = [
-        f"---\n{_metadata(found, facts)}\n---",
+        f"---\n{metadata(found.origin, found.encoder.token_model, facts.test)}\n---",
         _title(found, facts),
         _use(found),
         _labels(found),
@@ -124,6 +94,7 @@ def _read(folder: Path) -> _Folder:
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
     return _Folder(
         labels=settings.labels,
+        thresholds=settings.head.thresholds,
         trained=settings.head.trained or learnt is not None,
         encoder=read_settings(folder / SETTINGS, EncoderSettings),
         origin=Origin.read(folder),
@@ -133,45 +104,14 @@ def _read(folder: Path) -> _Folder:
     )
 
 
-def _metadata(found: _Folder, facts: CardFacts) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
-
-    origin, test = found.origin or Origin(), facts.test
-    results = None if test is None else [
-        EvalResult(
-            task_type=TASK, task_name="Text classification", dataset_type="custom", dataset_name="Test texts of the run",
-            dataset_split="test", dataset_args={"texts": test.texts, "sha256": test.digest}, metric_type=score.metric,
-            metric_name=score.name, metric_value=score.value, metric_args=score.arguments,
-        )
-        for score in test.scores
-    ]  # fmt: skip
-    metrics = None if test is None else list(dict.fromkeys(score.metric for score in test.scores))
-    data = ModelCardData(
-        language=list(origin.languages) or None, **_licence_fields(origin), library_name="nlptl",
-        tags=["nlptl", TASK, found.encoder.token_model.replace("_", "-")], pipeline_tag=TASK, base_model=origin.hub_name,
-        metrics=metrics, model_name=None if test is None else "nlptl text classifier", eval_results=results,
-    )  # fmt: skip
-    return data.to_yaml()
-
-
-def _licence_fields(origin: Origin) -> dict[str, Any]:
-    licence = origin.licence.casefold()
-    if licence in HUB_LICENCES:
-        return {"license": licence}
-    if not licence and not origin.licence_text:
-        return {"license": "unknown"}
-    name = re.sub("[^a-z0-9.]+", "-", licence).strip("-") or "see-origin-json"
-    return {"license": "other", "license_name": name, "license_link": ORIGIN}
-
-
 def _title(found: _Folder, facts: CardFacts) -> str:
     names = ", ".join(map(in_line, found.labels[:5])) + (", …" if len(found.labels) > 5 else "")
     made = f" Its stages: {', '.join(map(in_line, facts.steps))}." if facts.steps else ""
     fresh = "" if found.trained else " **It is not recorded that its head was trained: do not use its answers.**"
+    several = "one" if found.thresholds is None else "none, one or several"
     return (
-        "# Text classifier\n\n"
-        f"It gives a text one of {len(found.labels)} labels ({names}), with probabilities. nlptl has made it: transfer learning "
-        f"for text.{made}{fresh}"
+        f"# Text classifier\n\nIt gives a text {several} of {len(found.labels)} labels ({names}), with probabilities. nlptl has "
+        f"made it: transfer learning for text.{made}{fresh}"
     )
 
 
@@ -197,10 +137,14 @@ def _use(found: _Folder) -> str:
 
 def _labels(found: _Folder) -> str:
     counts = {} if found.learnt is None else found.learnt.labels
+    header = ["label", "labelled examples"]
     rows = [[in_line(label), f"{counts.get(label, 0):,}"] for label in found.labels[:MAX_ROWS]]
+    if found.thresholds is not None:
+        header.append("given from this probability on")
+        rows = [[*row, f"{threshold:.3f}"] for row, threshold in zip(rows, found.thresholds, strict=False)]
     more = len(found.labels) - MAX_ROWS
     told = f"\n\n{more:,} more labels stand in classifier.json." if more > 0 else ""
-    return "## Labels\n\n" + _table(["label", "labelled examples"], rows) + told
+    return "## Labels\n\n" + _table(header, rows) + told
 
 
 def _training(found: _Folder, facts: CardFacts) -> str:
@@ -208,7 +152,8 @@ def _training(found: _Folder, facts: CardFacts) -> str:
     if found.learnt is None:
         lines.append("What the classifier learnt from is not recorded.")
     elif total := sum(found.learnt.labels.values()):
-        lines.append(f"The head learnt from {total:,} labelled examples. This card holds no text of the data.")
+        examples = "labelled examples" if found.thresholds is None else "labels of examples"
+        lines.append(f"The head learnt from {total:,} {examples}. This card holds no text of the data.")
     else:
         lines.append("No labelled example was given: the classifier knows its labels by their names alone.")
     if facts.learnt:
@@ -221,8 +166,11 @@ def _evaluation(test: CardTest | None) -> str:
     if test is None:
         return "## Evaluation\n\nNo scores on test texts stand in this card."
     rows = [[in_line(score.name), in_line(score.told)] for score in test.scores]
+    kind = "held-out texts" if test.how else "test texts"
     return "\n\n".join([
-        f"## Evaluation\n\nOn {test.texts:,} test texts (SHA-256 `{test.digest}`), with 95 % intervals:",
+        "## Evaluation",
+        *([in_line(test.how)] if test.how else []),
+        f"On {test.texts:,} {kind} (SHA-256 `{test.digest}`), with 95 % intervals:",
         _table(["score", "value and interval"], rows),
         *map(in_line, test.remarks),
     ])  # fmt: skip
@@ -231,13 +179,15 @@ def _evaluation(test: CardTest | None) -> str:
 def _limits(found: _Folder, test: CardTest | None) -> str:
     origin = found.origin or Origin()
     lines = [
-        "Every text gets one of these labels, also a text that none of them fits.",
+        "Every text gets one of these labels, also a text that none of them fits."
+        if found.thresholds is None
+        else "No other labels than these are given.",
         _length(found.encoder),
         f"Languages of the encoder's training texts: {', '.join(map(in_line, origin.languages))}."
         if origin.languages
         else "The language is that of the texts it learnt from; it is not recorded.",
         "It was not tested on texts that it has not seen." if test is None
-        else "It was tested on the test texts alone. Texts of another kind may be told apart worse.",
+        else "It was tested on the texts named above alone. Texts of another kind may be told apart worse.",
     ]  # fmt: skip
     if origin.leaks:
         lines.append(
@@ -249,7 +199,7 @@ def _limits(found: _Folder, test: CardTest | None) -> str:
 def _length(encoder: EncoderSettings) -> str:
     rule = encoder.rule
     if encoder.token_model == "word_vectors":
-        return "Texts of any length are read whole. Words without a vector are left out."
+        return "Texts of any length are read whole. Words that the encoder does not know are left out."
     if rule is None or rule.longest is None:
         return "Texts are read whole."
     if rule.sentence_start is not None:

@@ -26,11 +26,11 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.evaluation.label_sets import AnyEvaluation, scored
 from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import load_classifier, unknown_share
-from nlptl.models.model_card import renew_card, write_card
+from nlptl.models.model_card import write_card
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
-from nlptl.runs.cards import card_facts, card_test
+from nlptl.runs.cards import card_facts, card_test, renew_last_card
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
@@ -148,7 +148,8 @@ def run_chain(
                 on_disk.remove_other_stages(folder, places, say=context.progress.say)
             scores = _scores(folder, outcomes[-1], data, context)
             if here.is_main:
-                _renew_card(outcomes, scores, data)
+                test = None if scores is None else card_test(scores.evaluation, digest=scores.test)
+                renew_last_card({outcome.folder: outcome.manifest for outcome in outcomes}, data, test)
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
         if study is None:
@@ -285,14 +286,6 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
     scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
     write_result(path, dataclasses.asdict(scores))
     return scores
-
-
-def _renew_card(outcomes: Sequence[StageOutcome], scores: RunScores | None, data: TextData) -> None:
-    """Write the card of the last stage anew, if it is a classifier, with its scores."""
-    last = outcomes[-1]
-    if last.manifest.kind == "classifier":
-        test = None if scores is None else card_test(scores.evaluation, digest=scores.test)
-        renew_card(last.folder, last.manifest, card_facts([outcome.manifest for outcome in outcomes], data, test))
 
 
 def _known_scores(run: Path) -> RunScores | None:

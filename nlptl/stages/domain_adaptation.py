@@ -45,7 +45,7 @@ class DomainAdaptation(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     runs_on_all_processes: ClassVar[bool] = True
 
     @property

@@ -20,6 +20,9 @@ from nlptl.training.distributed import broadcast, processes
 
 Item = TypeVar("Item")
 OptimiserName = Literal["adamw", "lbfgs"]
+# Evaluations of one line search of L-BFGS. By default torch allows as many as iterations, here one: a search that needs two
+# then returns a step of length 0, and the training stands still from there on.
+LINE_SEARCH = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +112,9 @@ class _Loop(Generic[Item]):
         self.optimiser: torch.optim.Optimizer = (
             torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
             if job.optimiser == "adamw"
-            else torch.optim.LBFGS(self.parameters, max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+            else torch.optim.LBFGS(
+                self.parameters, max_iter=1, max_eval=LINE_SEARCH, history_size=20, line_search_fn="strong_wolfe"
+            )
         )
         self.step, self.epoch, self.in_epoch = 0, 1, 0
         self.history: list[float] = []

@@ -90,7 +90,7 @@ def test_empty_cell_is_a_row_without_label_unless_told_otherwise() -> None:
     assert data.unlabelled is not None
     assert data.unlabelled.texts() == [TEXTS[2]]
     assert data.labelled is not None
-    assert data.labelled.numbers == (1, 2, 4)
+    assert list(data.labelled.numbers) == [1, 2, 4]
     assert report.sentences() == [
         "labelled: 1 row without label counts as unlabelled.",
         "labelled: a row may have several labels, 1.3 on average.",

@@ -66,8 +66,22 @@ def test_western_code_pages() -> None:
     assert told("a.csv", content, encoding="windows-1252") == (["warm", text], [])
 
 
+@pytest.mark.parametrize(("encoding", "name"), [("cp932", "Shift-JIS"), ("euc_jp", "EUC-JP")])
+def test_japanese_code_pages(encoding: str, name: str) -> None:
+    remark = f"is read as {name}, since line 3 is not UTF-8. Set `encoding:` to read it otherwise."
+    for text in ("冷たいスープでした。", "返品したいです（XL、至急）", "Amazonで買ったUSBケーブルがすぐ壊れた"):
+        content = f"text,label\nwarm,x\n{text},y\n".encode(encoding)
+        assert told("a.csv", content) == (["warm", text], [remark])
+
+
+@pytest.mark.parametrize("text", ["Größe, Maß, Füße und Straße", "’tis “très bien” – said the price of €5", "plain é"])
+def test_western_texts_are_not_taken_for_japanese(text: str) -> None:
+    assert told("a.txt", f"{text}\n".encode("cp1252"), labelled=False) == ([text], [WESTERN.format(1)])
+
+
 @pytest.mark.parametrize(
-    ("encoding", "text"), [("cp1251", "плохой суп"), ("shift_jis", "暖かいスープ"), ("gbk", "很好喝")]
+    ("encoding", "text"),
+    [("cp1251", "плохой суп"), ("shift_jis", "料理美味"), ("gbk", "很好喝"), ("euc_kr", "따뜻한 수프")],
 )
 def test_other_code_pages_are_set(encoding: str, text: str) -> None:
     content = f"text,label\n{text},x\n".encode(encoding)

@@ -13,6 +13,7 @@ from nlptl.evaluation.explain import explain
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune
+from nlptl.stages.ngrams import NgramVectors
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
 
@@ -87,3 +88,20 @@ def test_a_file_of_examples_is_read(trained: TextClassifier, tmp_path: Path) -> 
     path = tmp_path / "examples.csv"
     path.write_text("text,label\ngood film,x\nbad film,y\n")
     assert explain(trained, ["good film!"], examples=path, neighbours=1)[0].nearest[0].label == "x"
+
+
+def test_ngrams_are_compared_where_there_are_no_other_vectors() -> None:
+    examples = (["good film", "bad film", "a good cat"], ["x", "y", "x"])
+    data = TextData(labelled=examples)
+    head = ClassificationHead().run(NgramVectors().run(data=data), data=data)
+    words = FineTune(update={"method": "words"}).run(head, data=data)
+    found = explain(words, ["good cat"], examples=examples)[0]
+    assert found.how == "exact"
+    assert [near.text for near in found.nearest] == ["a good cat", "good film", "bad film"]
+    assert 0.5 < found.nearest[0].similarity < 1
+
+
+def test_examples_may_have_several_labels(trained: TextClassifier) -> None:
+    examples = TextTable.from_lists(["good film", "bad film", "dull"], [["a", "b"], ["b"], []], name="rows")
+    nearest = explain(trained, ["good"], examples=examples)[0].nearest
+    assert {near.text: near.label for near in nearest} == {"good film": "a, b", "bad film": "b", "dull": ""}

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
@@ -19,6 +19,7 @@ from nlptl.evaluation.held_out import (
     draw_evenly,
     folds,
     folds_by_content,
+    folds_of_sets,
     halves,
     split,
 )
@@ -138,3 +139,26 @@ def test_the_rows_of_a_seed_stay_the_same() -> None:
 def test_scikit_learn_and_torch_load_with_the_first_hold_out_only(library: str) -> None:
     code = f"import sys, nlptl.evaluation.held_out; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 7)), min_size=6, max_size=60), SEEDS)
+def test_folds_of_sets_hold_every_row_out_once_and_copies_together(pairs: list[tuple[int, int]], seed: int) -> None:
+    sets = np.array([[mask >> bit & 1 for bit in range(3)] for _, mask in pairs])
+    groups = duplicate_groups([str(text) for text, _ in pairs], [*map(tuple, sets.tolist())])
+    found = folds_of_sets(sets, groups, parts=4, seed=seed)
+    if len(groups.first) == 1:
+        assert not found, "nothing can be held out"
+        return
+    assert np.array_equal(np.sort(np.concatenate([one.held_out for one in found])), np.arange(len(pairs)))
+    for one in found:
+        assert np.array_equal(np.sort(np.concatenate([one.training, one.held_out])), np.arange(len(pairs)))
+        assert not set(groups.owner[one.training]) & set(groups.owner[one.held_out])
+
+
+def test_folds_of_sets_share_every_label_evenly() -> None:
+    sets = np.random.default_rng(3).random((300, 4)) < [0.5, 0.2, 0.05, 0.02]
+    for one in folds_of_sets(sets, None, parts=5, seed=8):
+        assert len(one.held_out) in range(58, 63)
+        assert np.all(np.abs(sets[one.held_out].sum(axis=0) - sets.sum(axis=0) / 5) < 1.5)
+        assert abs(int((~sets[one.held_out].any(axis=1)).sum()) - (~sets.any(axis=1)).sum() / 5) < 2

@@ -141,6 +141,7 @@ def test_signs_and_bars_say_how_strong_a_word_is() -> None:
     ]
     assert told("x y", [0.0, 0.0])[1:] == [
         "  x y",
+        "  No word weighs 0.005 or more.",
         "  Exact: +0.00 without a word and +0.00 by the words make +0.00 for a.",
     ]
 
@@ -162,7 +163,7 @@ def test_hostile_and_wide_texts_stay_in_their_columns() -> None:
     text = "映画はとても良いです。" * 20 + " \x1b[31m\u202e " + "z" * 500
     lines = told(
         text, [0.5] * len(text.split()), labels=("l" * 200, "映" * 200), label="l" * 200, nearest=near, sentences=sentence,
-        remarks=("A remark that is long. " * 9,), how="occlusion",
+        remarks=("A remark that is long. " * 9,), how="occlusion", completeness_error=2.0,
     )  # fmt: skip
     assert max(map(columns, lines)) <= 100
     assert not any(character in "".join(lines) for character in "\x1b\u202e")

@@ -47,7 +47,7 @@ def texts(shown: str) -> list[str]:
 def test_help_is_whole_sentences_and_an_example(words: tuple[str, ...]) -> None:
     shown = help_of(words)
     assert max(map(len, shown.splitlines())) <= 80
-    assert "..." not in shown
+    assert "..." not in shown.replace("{FILE}...", "")  # which says that there may be several
     found = texts(shown)
     assert len(found) >= 2
     for text in found:

@@ -300,6 +300,7 @@ def test_the_tools_of_scikit_learn() -> None:
     assert (grid.predict(TEXTS) == LABELS).mean() > 0.9
     nested = make_pipeline(clone(made)).set_params(textclassifierestimator__update__solver="auto")
     assert nested.fit(TEXTS, LABELS).predict_proba(TEXTS).shape == (16, 2)
+    assert estimator(encoder="ngrams", update="words").fit(TEXTS, LABELS).score(TEXTS, LABELS) == 1.0
     frame = pd.DataFrame({"title": TEXTS, "stars": range(16)})
     table = ColumnTransformer([("title", TextEncoder(ENCODER, normalize=True), "title"), ("stars", "drop", ["stars"])])
     assert make_pipeline(table, LogisticRegression(C=100.0)).fit(frame, LABELS).predict(frame).tolist() == LABELS

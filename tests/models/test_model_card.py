@@ -16,10 +16,12 @@ from nlptl.artifact import Manifest, read_manifest
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.disk.sealed_text import CARD, is_sealed
+from nlptl.models import model_card as model_cards
+from nlptl.models.card_metadata import CardScore, CardTest
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
-from nlptl.models.model_card import CardFacts, CardScore, CardTest, LearntPart, model_card, renew_card
+from nlptl.models.model_card import CardFacts, LearntPart, model_card, renew_card
 from nlptl.models.origin import Origin
 from nlptl.stages.bert import Bert
 from tests.models.tiny import tiny_encoder, tiny_folder
@@ -164,11 +166,11 @@ def test_a_head_that_was_not_trained_is_told(saved: Path, tmp_path: Path) -> Non
     assert told not in (saved / CARD).read_text(encoding="utf-8")
 
 
-def test_many_labels_are_cut(tmp_path: Path) -> None:
-    classifier([f"label {number}" for number in range(250)]).save(tmp_path / "a")
-    card = ModelCard.load(tmp_path / "a" / CARD)
-    assert len(cells(card, "Labels")) == 200
-    assert "50 more labels stand in classifier.json." in card.text
+def test_many_labels_are_cut(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_cards, "MAX_ROWS", 5)
+    card = card_of(saved)
+    assert [row[0] for row in cells(card, "Labels")] == [label.replace("\n", "\\u000a") for label in HOSTILE[:5]]
+    assert f"{len(HOSTILE) - 5} more labels stand in classifier.json." in card.text
 
 
 def test_a_card_is_renewed_unless_a_person_edited_it(saved: Path) -> None:

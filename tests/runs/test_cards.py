@@ -12,7 +12,9 @@ from huggingface_hub import ModelCard
 from nlptl.context import RunContext
 from nlptl.disk.sealed_text import CARD, is_sealed
 from nlptl.errors import ArtifactError
+from nlptl.models.card_metadata import CardTest
 from nlptl.models.classifier import TextClassifier
+from nlptl.runs.cards import card_scores, renew_last_card
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
 
@@ -80,3 +82,32 @@ def test_the_card_of_a_run(run: Callable[..., RunResult], review_files: Path) ->
     assert [outcome.kept for outcome in run("stages.3.update.l2=0.5").stages] == [True, True, True, False]
     assert is_sealed(path)
     assert ModelCard.load(path).data.eval_results
+
+
+def test_the_card_of_texts_with_several_labels(review_files: Path) -> None:
+    for name in ("train", "test"):
+        path = review_files / f"{name}.csv"
+        rows = path.read_text(encoding="utf-8").replace(",positive", ",positive|warm").splitlines()
+        path.write_text("\n".join([*rows[:-1], rows[-1].replace("positive|warm", "negative")]) + "\n", encoding="utf-8")
+    pipeline = Pipeline.from_yaml(
+        review_files / "small.yaml", assignments=["stages.0.epochs=1", "data.labels.separator='|'"]
+    )
+    result = pipeline.run(review_files / "out", context=RunContext(device="cpu"))
+    card = ModelCard.load(review_files / "out" / LAST / CARD)
+    assert result.evaluation is not None
+    scores = result.evaluation.main_scores()
+    assert [(one.metric_name, one.metric_type, one.metric_args) for one in card.data.eval_results or []] == [
+        ("Micro-F1", "f1", {"average": "micro"}), ("Macro-F1", "f1", {"average": "macro"}), ("All labels right", "accuracy", None)
+    ]  # fmt: skip
+    assert all(str(one.estimate) in card.text.replace("&#91;", "[").replace("&#93;", "]") for one in scores)
+    assert "It gives a text none, one or several of 3 labels" in card.text
+    assert "| label | labelled examples | given from this probability on |" in card.text
+
+    stages, (data, _) = {one.folder: one.manifest for one in result.stages}, pipeline.check()
+    renew_last_card(stages, data, None)
+    assert ModelCard.load(review_files / "out" / LAST / CARD).content == card.content, "no scores, nothing to renew"
+    held_out = CardTest(12, "d" * 64, card_scores(scores), how="Judged by cross-validation (4 folds).")
+    renew_last_card(stages, data, held_out)
+    judged = ModelCard.load(review_files / "out" / LAST / CARD)
+    assert "Judged by cross-validation (4 folds).\n\nOn 12 held-out texts (SHA-256 `ddd" in judged.text
+    assert {one.dataset_name for one in judged.data.eval_results or []} == {"Labelled texts of the run, held out"}

@@ -20,6 +20,7 @@ from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.layers import Full
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
+from nlptl.models.origin import OWN
 from nlptl.runs.folder import load_artifact
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.bert import Bert
@@ -169,6 +170,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "views over words": {"views full of words": FineTune(update=Full(l2=0.1, epochs=2, folds=2))},
 }
 ROWS = [(chain, name) for chain, stages in TABLE.items() for name in stages]
+SUFFIXES = {
+    "encoder": {".json", ".safetensors", ".txt"},
+    "classifier": {".json", ".safetensors", ".txt", ".md"},  # the model card
+}
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
@@ -196,6 +201,10 @@ def state(artifact: Any) -> dict[str, Any]:
     tensors = {name: tensor.tolist() for name, tensor in artifact.state_dict().items()}
     learning = {name: parameter.requires_grad for name, parameter in artifact.named_parameters()}
     return {"tensors": tensors, "learning": learning, "dropping": [one.training for one in artifact.modules()]}
+
+
+def origin(artifact: Any) -> Any:
+    return getattr(artifact, "encoder", artifact).token_model.origin
 
 
 def outputs(artifact: Any, texts: list[str]) -> np.ndarray:
@@ -273,7 +282,10 @@ def test_stage(
     first.save(tmp_path / "saved")
     np.testing.assert_array_equal(outputs(first, texts), outputs(load_artifact(tmp_path / "saved"), texts))
     assert {"encoder": Encoder, "classifier": TextClassifier}[stage.gives] is type(first)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".txt"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == SUFFIXES[stage.gives]
+    assert origin(first) is not None, "where the weights come from is told"
+    assert given is None or origin(first) in (origin(given), OWN), "and does not change while they are used"
+    assert origin(load_artifact(tmp_path / "saved")) == origin(first)
 
 
 def blocks(settings: Any) -> Iterator[Config]:

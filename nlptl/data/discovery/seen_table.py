@@ -14,6 +14,7 @@ from nlptl.data.data_settings import FileSource
 from nlptl.data.discovery.column_looks import ColumnLook, ColumnTally, as_written
 from nlptl.data.readers import FileFormat, ReadingSettings, file_kind, find_format, read_file
 from nlptl.data.row_checks import no_rows
+from nlptl.data.text_format import ENCODING_NAMES
 from nlptl.errors import DataError
 
 _FIRST = Columns(text=1)  # whatever its name
@@ -21,7 +22,6 @@ _NONE = Columns(text=())  # of JSON lines, whose columns have no numbers
 _MAX_ROWS = 1_000_000  # that are looked at, and more while a column has no value, as where few rows are labelled
 _MAX_PAIRS = 2_000  # rows by which two columns are compared
 _LONG_NAME = 60  # characters; a header's cell is hardly longer, and a text often
-_ENCODINGS = {"cp1252": "Windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class SeenTable:
         if layout is not None and layout.quoting == "none":
             parts.append("quotes as plain characters")
         if text is not None and text.encoding != "utf-8":
-            parts.append(f"encoding {_ENCODINGS.get(text.encoding, text.encoding)}")
+            parts.append(f"encoding {ENCODING_NAMES[text.encoding]}")
         if book is not None and book.other_sheets:
             parts.append(f"sheet {book.sheet!r}")
         return parts if self.has_header else [*parts, "no header, so columns have numbers"]

@@ -6,6 +6,7 @@ Shapes: n labelled examples, V validation texts, K labels, D dimension, B rows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from torch import Tensor
@@ -90,9 +91,6 @@ class Supervised:
             if plan is not None:
                 tuner = self._beyond(tuner, choice, layers, plan)
                 fit, choice = self._fit(tuner, dataclasses.replace(self._fitting, l2=choice.l2))
-            held_out = None
-            if self._targets.are_sets and self._examples.validation is None:
-                held_out = self._held_out(tuner, choice)
             moved = sum(parameter.numel() for parameter in fit.module.parameters() if parameter.requires_grad)
             classifier = tuner.finish(fit)
             if layers:
@@ -100,14 +98,15 @@ class Supervised:
         self._context.record.add_finding("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
         balanced = self._settings.label_weights == "balanced"
         calibration = Calibration(by_validation=False)
+        holds_out = self._targets.are_sets and self._examples.validation is None
+        held_out = functools.partial(self._held_out, tuner, choice) if holds_out else None
         return Fitted(classifier, moved, calibration=calibration, balanced=balanced, held_out_logits=held_out)
 
     def _held_out(self, tuner: Tuner, choice: Choice) -> Tensor | None:
         """Return the logits (n, K) of examples by fits without them, by which thresholds are chosen."""
-        with self._context.progress.task("held-out predictions", total=1, unit="rounds") as task:
-            found = out_of_fold_logits(tuner, self._targets, choice, self._fitting)
-            task.advance(1)
-        return found
+        small = len(self._texts) * self._given.encoder.dim < ONE_THREAD_NUMBERS
+        with one_thread_if(small and self._given.encoder.token_model.kind == "word_vectors"):
+            return out_of_fold_logits(tuner, self._targets, choice, self._fitting)
 
     def _beyond(
         self, head: Tuner, choice: Choice, layers: LayerTuner | None, plan: LayerPlan | WordVectorPlan

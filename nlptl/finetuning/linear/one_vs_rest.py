@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from nlptl.finetuning.linear.labelled_vectors import LabelledVectors
 from nlptl.finetuning.linear.linear_head import LinearHead
-from nlptl.finetuning.linear.logistic import fit_logistic
+from nlptl.finetuning.linear.logistic import PENALTIES, fit_logistic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,9 @@ class OneVsRest:
 
 
 def fit_one_vs_rest(
-    vectors: Tensor, targets: Tensor, *, copies: Tensor | None = None, after_label: Callable[[], object] | None = None
-) -> OneVsRest:
+    vectors: Tensor, targets: Tensor, *, copies: Tensor | None = None, penalties: Sequence[float] = PENALTIES,
+    after_label: Callable[[], object] | None = None,
+) -> OneVsRest:  # fmt: skip
     """Fit vectors (n, D) to targets (n, K) of 0 and 1, label by label. Examples count their copies (n,).
 
     `fit_logistic` holds examples out for each label, with and without it in equal shares, so that even a rare label has
@@ -49,7 +50,7 @@ def fit_one_vs_rest(
             logits.append(biases[-1].expand(len(target)))
             strengths.append(None)
         else:
-            fitted = fit_logistic(LabelledVectors.of(vectors, target.long(), 2, copies=copies))
+            fitted = fit_logistic(LabelledVectors.of(vectors, target.long(), 2, copies=copies), penalties=penalties)
             head = fitted.calibrated()
             weights.append(head.weights[1] - head.weights[0])
             biases.append(head.bias[1] - head.bias[0])

@@ -40,9 +40,12 @@ class Auto(Method):
     the rest, as much of each as `minutes` allow. What was compared on also calibrates the probabilities. data.validation is
     compared on instead where it has 100 texts, 5 of each label, and as many as would be held out.
     Before all this long texts are tried whole and sentence by sentence.
+    Where texts may have several labels, the head alone learns; from 400 on over a transformer, full where it is better on
+    held-out texts.
     """
 
     needs_linear_head: ClassVar[bool] = True
+    learns_label_sets: ClassVar[bool] = True
 
     method: Literal["auto"] = "auto"
     """The name of this method."""
@@ -74,6 +77,8 @@ class Auto(Method):
 
     def check_head(self, hidden: int, data: TextData | None, *, layers: bool, where: str) -> None:
         """Refuse a head with a hidden layer, unless the head alone learns, which may then be of any kind."""
+        if data is not None and data.has_label_sets:
+            return
         if data is not None and layers and data.labelled is not None and not _head_alone(data):
             super().check_head(hidden, data, layers=layers, where=where)
 
@@ -108,6 +113,8 @@ class Auto(Method):
         from nlptl.finetuning.selection.method_comparison import SelectionTask, fitted_by
 
         speed = EncodingSpeed(given, examples.texts, context.checkpoints("encoding-speed"))
+        if examples.label_sets is not None:
+            return self._fit_label_sets(given, examples, context, speed)
         reading = self._reading(given, examples, context, speed)
         task = SelectionTask(reading.classifier, examples, context, speed)
         method, choice = self._choose(task, 60 * self.minutes - reading.seconds)
@@ -120,6 +127,20 @@ class Auto(Method):
             return fitted  # stopped by these texts already
         held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
         return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
+
+    def _fit_label_sets(
+        self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed
+    ) -> Fitted:
+        """Return the fit to texts with several labels, read as the encoder does unless the settings say by sentence."""
+        from nlptl.finetuning.selection.label_set_choice import LabelSetTask, fitted_to_label_sets
+
+        given = self._reading(given, examples, context, speed).classifier if self.by_sentence == "always" else given
+        head = HeadOnly(precision=self.precision) if given.head.hidden else HeadOnly(solver="logistic")
+
+        def full(epochs: int) -> Full:
+            return Full(precision=self.precision, epochs=epochs, l2=FULL_L2)
+
+        return fitted_to_label_sets(LabelSetTask(given, examples, context, speed, head, full, 60 * self.minutes))
 
     def _with_more_than_labels(
         self, fitted: Fitted, choice: MethodChoice, task: SelectionTask, seconds: float

@@ -122,4 +122,4 @@ def label_by_label(given: TextClassifier, examples: LabelledExamples, context: R
     write_head(found.head, head)
     classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
     numbers = found.head.weights.numel() + len(found.head.bias)
-    return Fitted(classifier, numbers, held_out_logits=found.held_out_logits[owner])
+    return Fitted(classifier, numbers, held_out_logits=lambda: found.held_out_logits[owner])

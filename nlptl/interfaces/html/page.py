@@ -61,7 +61,7 @@ class ShownMistake:
     said: str
     confidence: float
     label: str
-    share: float  # probability of the true label
+    share: float | None  # probability of the true label; None where a text may have several
     place: str
     how: str
 
@@ -218,14 +218,14 @@ def _mistake(judged: Judged, mistake: Mistake, limits: Limits) -> ShownMistake:
         end = word.end
     parts.append(Marked(visible(text[end:], max(1, 2 * limits.characters - end)), 0))
     spoke = sorted((word for word in mistake.words if word.weight > 0), key=lambda one: -one.weight)[:SPOKEN]
-    row = judged.probabilities[place]
+    row, label = judged.probabilities[place], judged.labels[place]
     return ShownMistake(
         parts=tuple(part for part in parts if part.text),
         spoken=tuple(dict.fromkeys(_bare(text[word.start : word.end]) for word in spoke)),
         said=named(judged.predicted[place]),
-        confidence=float(row.max()),
-        label=named(judged.labels[place]),
-        share=float(row[judged.names.index(judged.labels[place])]),
+        confidence=float(judged.confidences[place]),
+        label=named(label),
+        share=None if judged.sets is not None else float(row[judged.names.index(label)]),
         place=visible(judged.places[place]),
         how=mistake.how,
     )

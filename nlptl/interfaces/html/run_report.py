@@ -61,7 +61,7 @@ def check_replaceable(out: Path) -> None:
     """Raise ArtifactError where something stands that no report of nlptl may replace."""
     if os.path.lexists(out):
         with told_as_read_error(out):
-            ours = out.is_file() and is_own_page(out.open("rb").read(BEGINNING))
+            ours = out.is_file() and is_own_page(_beginning(out))
         if not ours:
             raise ArtifactError(
                 f"{out}: a file that nlptl did not write stands here; nothing was overwritten. Name another file with --out."
@@ -73,3 +73,8 @@ def check_replaceable(out: Path) -> None:
         raise ArtifactError(
             f"{folder}: {what}; expected a folder for the tables of the report. Name another file with --out."
         )
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BEGINNING)

@@ -64,7 +64,7 @@ def columns_of(report: RunReport) -> Columns:
         difference=any(one.difference for one in rivals),
         macro_f1=any(one.macro_f1 for one in rivals),
         seconds=any(one.seconds is not None for one in rivals),
-        cells=report.judged is not None,
+        cells=report.judged is not None and report.evaluation is not None,
         words=any(one.words for one in report.mistakes),
     )
 
@@ -94,9 +94,7 @@ def gain_of(standing: Standing | None) -> Gain | None:
 
 def labels_of(report: RunReport, most: int) -> list[LabelScores]:
     """Return the labels to show: in their order, or the weakest first where they are many."""
-    if report.evaluation is None:
-        return []
-    found = list(report.evaluation.per_label)
+    found = list(report.per_label)
     if len(found) >= SORTED_FROM:
         found.sort(key=lambda one: (one.support == 0, one.f1, -one.support))
     return found[:most]

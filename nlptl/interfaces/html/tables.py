@@ -43,7 +43,7 @@ def _tables(report: RunReport) -> dict[str, tuple[Row, Iterable[Row]]]:
             ("label", *(f"precision_{one}" for one in scores), *(f"recall_{one}" for one in scores), "f1", "texts"),
             [
                 (one.label, *_ends(one.precision), *_ends(one.recall), one.f1, one.support)
-                for one in (report.evaluation.per_label if report.evaluation else ())
+                for one in report.per_label
             ],
         ),
         "confusion.csv": (("label", "predicted", "texts"), _confusion(report)),

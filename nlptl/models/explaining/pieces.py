@@ -5,7 +5,7 @@ Shapes: M pieces, D width of their vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,14 +33,14 @@ class Piece:
 class PieceReader:
     """Reads texts piece by piece, so that a change of one sentence costs one sentence."""
 
-    def __init__(self, encoder: Encoder, after_batch: Callable[[int], None] | None = None) -> None:
-        self._kept, self._normalized, self._after_batch = encoder.own_dim, encoder.normalized, after_batch
+    def __init__(self, encoder: Encoder) -> None:
+        self._kept, self._normalized = encoder.own_dim, encoder.normalized
         self._tokenizer, self._rule = encoder.tokenizer, encoder.token_model.rule
         self._from_left = (encoder.tokenizer.truncation or {}).get("direction") == "left"
         self._encoder = Encoder(
             encoder.tokenizer, encoder.token_model, encoder.pooling, normalized=encoder.normalized,
             projection=encoder.projection,
-        ).train(encoder.training)  # fmt: skip
+        )  # fmt: skip
 
     @property
     def by_sentence(self) -> bool:
@@ -66,7 +66,9 @@ class PieceReader:
 
     def vectors(self, pieces: Sequence[str]) -> Floats:
         """Return the vector (M, D) of each piece by itself."""
-        return self._encoder.encode(pieces, after_batch=self._after_batch).astype(np.float64)
+        if not self._kept:  # the encoder has views alone
+            return np.zeros((len(pieces), 0))
+        return self._encoder.encode(pieces).astype(np.float64)
 
     def joined(self, vectors: Floats) -> Floats:
         """Return the encoder's own vector of a text whose pieces have these vectors (M, D)."""

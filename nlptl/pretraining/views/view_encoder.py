@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from nlptl.models.encoder import Encoder
+from nlptl.models.origin import OWN
 from nlptl.models.pooling import Pooling
 from nlptl.models.views import View
 from nlptl.models.word_vectors import WordVectors
@@ -27,4 +28,5 @@ def view_encoder(views: Sequence[View], batches: Iterable[Sequence[str]]) -> Enc
     set_vocabulary(tokenizer, [UNKNOWN, *(word for word, _ in known)])
     counts = torch.tensor([counted.total() - sum(count for _, count in known), *(count for _, count in known)])
     table = WordVectors(torch.empty(len(counts), 0), counts)
+    table.origin = OWN
     return Encoder(tokenizer, table, Pooling("mean"), views=views).eval()

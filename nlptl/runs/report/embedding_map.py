@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlptl.runs.report.facts import EmbeddingMap, Judged, MapPoint
+from nlptl.runs.report.judging import joined
 from nlptl.runs.report.texts import place_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _sample(judged: Judged | None, labelled: TextTable | None, most: int) -> tup
     if labelled is not None and len(found) < most:
         rows = np.sort(rng.permutation(len(labelled))[:most]).tolist()
         drawn = labelled.select(rows)
-        for row, text, label in zip(rows, drawn.texts(), drawn.labels(), strict=True):
+        for row, text, label in zip(rows, drawn.texts(), map(joined, drawn.label_sets()), strict=True):
             found.setdefault(text, MapPoint(0, 0, text, label, place_of(labelled, row), "labelled"))
     total = (0 if judged is None else len(judged.texts)) + (0 if labelled is None else len(labelled))
     return list(found.values())[:most], total

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from nlptl.evaluation.intervals import Estimate, Interval
-from nlptl.evaluation.scores import Evaluation
+from nlptl.evaluation.label_sets import LabelSetEvaluation
+from nlptl.evaluation.scores import Evaluation, LabelScores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +30,22 @@ class Judged:
     names: tuple[str, ...]  # the K labels, in the order of the columns
     places: tuple[str, ...]  # of each text, such as "test.csv, row 3"
     by: str = ""  # command that scores the classifier on these texts; empty where the texts were held out in turn
+    sets: tuple[str, ...] | None = (
+        None  # labels predicted for each text, where it may have several; joined, as in `labels`
+    )
 
-    @property
+    @cached_property
     def predicted(self) -> list[str]:
-        """Most probable label of each text."""
+        """Most probable label of each text, or the predicted ones."""
+        if self.sets is not None:
+            return list(self.sets)
         return [self.names[place] for place in self.probabilities.argmax(axis=1).tolist()]
 
-    @property
+    @cached_property
     def confidences(self) -> npt.NDArray[np.float64]:
-        """Probability (N,) of the predicted label."""
-        found: npt.NDArray[np.float64] = self.probabilities.max(axis=1)
+        """Probability (N,) of the predicted label; where a text may have several, of the least certain decision on it."""
+        sure = self.probabilities if self.sets is None else np.maximum(self.probabilities, 1 - self.probabilities)
+        found: npt.NDArray[np.float64] = sure.max(axis=1) if self.sets is None else sure.min(axis=1)
         return found
 
 
@@ -50,6 +58,8 @@ class Headline:
     on: str  # which texts, such as "test.csv, 40 texts that it did not learn from"
     guess: str = ""  # most frequent label of the examples; empty if not known
     guessing: float | None = None  # accuracy of always answering it
+    more: str = ""  # a further score in a sentence
+    by_sets: bool = False  # whether a text is right only with all of its labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +219,7 @@ class RunReport:
     labels: tuple[str, ...]  # of the classifier; empty for an encoder
     judged: Judged | None
     evaluation: Evaluation | None
+    label_sets: LabelSetEvaluation | None  # scores where a text may have several labels
     headline: Headline | None
     standing: Standing | None
     reliability: tuple[ReliabilityBin, ...]
@@ -222,3 +233,9 @@ class RunReport:
     commands: Mapping[str, str]  # by section: the command that makes its figures again
     remarks: tuple[str, ...]  # what the report could not show, and why
     price_per_hour: float | None = None
+
+    @property
+    def per_label(self) -> tuple[LabelScores, ...]:
+        """Scores of each label; empty where nothing was judged."""
+        found = self.evaluation or self.label_sets
+        return () if found is None else found.per_label

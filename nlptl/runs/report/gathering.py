@@ -11,7 +11,8 @@ from nlptl.artifact import RUN_SETTINGS, Manifest, is_run, read_manifest
 from nlptl.config import dump_yaml, load_yaml
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError
-from nlptl.evaluation.scores import Evaluation, load_classifier
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation, scored
+from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
@@ -38,7 +39,7 @@ class _Judgement:
     """What is known of a classifier's predictions: of each text, or their scores alone."""
 
     judged: Judged | None = None
-    evaluation: Evaluation | None = None
+    evaluation: AnyEvaluation | None = None
     headline: Headline | None = None
     standing: Standing | None = None
     remarks: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
     report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
+    named = run if outcome is None else run.parent  # as a person names it
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     return RunReport(
         run=run,
@@ -65,20 +67,19 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         proof=proof_of(found.headline),
         labels=() if classifier is None else classifier.labels,
         judged=found.judged,
-        evaluation=found.evaluation,
+        evaluation=None if isinstance(found.evaluation, LabelSetEvaluation) else found.evaluation,
+        label_sets=found.evaluation if isinstance(found.evaluation, LabelSetEvaluation) else None,
         headline=found.headline,
         standing=found.standing,
-        reliability=() if found.judged is None else reliability_of(found.judged),
+        reliability=() if found.judged is None or found.judged.sets is not None else reliability_of(found.judged),
         mistakes=_mistakes(classifier, found.judged, context.progress),
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
         data=data_facts(report, {"labelled": texts.labelled, "test": own_test}, outcome),
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
-        advice=advice_of(
-            run, found.evaluation, examples=_examples(report), is_classifier=classifier is not None, beside=run.parent
-        ),
-        commands=_commands(run, found.judged),
+        advice=advice_of(named, found.evaluation, examples=_examples(report), is_classifier=classifier is not None),
+        commands=commands(named, run, found.judged),
         remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
         price_per_hour=price_per_hour,
     )
@@ -88,6 +89,19 @@ def started_by(run: Path) -> StartOutcome | None:
     """Return the outcome of the `nlptl start` that made a run; None for a run of its own."""
     whole = run.resolve()
     return StartOutcome.read(whole.parent) if whole.name == RUN else None
+
+
+def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
+    """Return the command that makes the figures of each section again; a person may have `named` another folder."""
+    folder = shlex.quote(told_path(named))
+    settings = shlex.quote(told_path(run / RUN_SETTINGS))
+    scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
+    show, again = f"nlptl show --all {folder}", f"nlptl run {settings} --out {folder}"
+    return {
+        "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
+        "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
+        "cost": show, "provenance": again,
+    }  # fmt: skip
 
 
 def _check_is_run(run: Path) -> None:
@@ -119,7 +133,8 @@ def _judgement_of_start(run: Path, outcome: StartOutcome) -> _Judgement | None:
     judged = read_held_out(path, how=outcome.judged_how)
     if not judged.texts:
         return None
-    return _Judgement(judged, scores_of(judged, None), headline_of_start(outcome), standing_of_start(outcome))
+    evaluation = scores_of(judged, None)
+    return _Judgement(judged, evaluation, headline_of_start(outcome, evaluation), standing_of_start(outcome))
 
 
 def _judgement(
@@ -139,10 +154,12 @@ def _judgement(
         if judged is not None:
             on = f"{test.name}: {len(test.table):,} texts that it did not learn from"
             if not test.is_own or evaluation is None:
-                evaluation = scores_of(judged, classifier)
+                evaluation = scored(classifier, test.table) if classifier.multi_label else scores_of(judged, classifier)
             break
     headline = None if evaluation is None else headline_of(evaluation, on)
-    standing, remark = standing_of(run, headline, evaluation)
+    standing, remark = (
+        (None, "") if isinstance(evaluation, LabelSetEvaluation) else standing_of(run, headline, evaluation)
+    )
     return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 
@@ -171,17 +188,3 @@ def _scoring(run: Path, test: TestTexts) -> str:
     """Return the command that scores a run on a test."""
     folder = shlex.quote(told_path(run))
     return f"nlptl show --all {folder}" if test.options is None else f"nlptl evaluate {folder} {test.options}"
-
-
-def _commands(run: Path, judged: Judged | None) -> dict[str, str]:
-    """Return the command that makes the figures of each section again."""
-    folder = shlex.quote(told_path(run))
-    settings = shlex.quote(told_path(run / RUN_SETTINGS))
-    scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
-    show, again = f"nlptl show --all {folder}", f"nlptl run {settings} --out {folder}"
-    sections = {
-        "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
-        "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
-        "cost": show, "provenance": again,
-    }  # fmt: skip
-    return sections

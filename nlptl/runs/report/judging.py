@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BINS = 10  # of equal width, of the reliability diagram
 MAX_MISTAKES = 12
+NO_LABEL = "(no label)"
 MAX_TOKENS = 8_000  # that are read again to explain one text: all words of one of 80 word pieces
 
 
@@ -28,20 +29,28 @@ def judged_on(
     classifier: TextClassifier, test: TestTexts, *, command: str, after_batch: Callable[[int], None] | None = None
 ) -> Judged | None:
     """Predict the texts of a test. None if it has labels that the classifier does not know."""
-    labels = spelt_as(test.table, classifier.labels).labels()
-    if not set(labels) <= set(classifier.labels):
+    sets = spelt_as(test.table, classifier.labels).label_sets()
+    if not {label for labels in sets for label in labels} <= set(classifier.labels):
         return None
     texts = test.table.texts()
+    probabilities = classifier.probabilities(texts, after_batch=after_batch)
+    several = [joined(labels) for labels in classifier.labels_of(probabilities)] if classifier.multi_label else None
     return Judged(
         how="which the classifier did not learn from",
         name=test.name,
         texts=tuple(texts),
-        labels=tuple(labels),
-        probabilities=classifier.probabilities(texts, after_batch=after_batch),
+        labels=tuple(map(joined, sets)),
+        probabilities=probabilities,
         names=classifier.labels,
         places=tuple(place_of(test.table, row) for row in range(len(texts))),
         by=command,
+        sets=None if several is None else tuple(several),
     )
+
+
+def joined(labels: Sequence[str]) -> str:
+    """Return the labels of a text as one name."""
+    return " + ".join(labels) if labels else NO_LABEL
 
 
 def read_held_out(path: Path, *, how: str) -> Judged:
@@ -112,7 +121,7 @@ def explained_mistakes(
 ) -> tuple[Mistake, ...]:
     """Return the most confident mistakes with what their words add to the wrong label, against the true one."""
     places = confident_mistakes(judged)
-    if classifier is None or not places:
+    if classifier is None or judged.sets is not None or not places:
         return tuple(Mistake(place, ()) for place in places)
     found = classifier.explain([judged.texts[place] for place in places], tokens=MAX_TOKENS, after_batch=after_batch)
     predicted = judged.predicted

@@ -9,6 +9,7 @@ from nlptl.artifact import RUN_SETTINGS
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
@@ -44,15 +45,20 @@ def standing_of_start(outcome: StartOutcome) -> Standing:
     return Standing(tuple(rivals), outcome.chosen.name, outcome.judged_how, tuple(filter(None, told)), simple)
 
 
-def headline_of_start(outcome: StartOutcome) -> Headline:
+def headline_of_start(outcome: StartOutcome, evaluation: Evaluation) -> Headline:
     """Return the accuracy of the chosen candidate, beside the bar of guessing."""
     bar = next((one for one in outcome.candidates if one.name == MOST_FREQUENT), None)
-    guessing = None if bar is None else bar.accuracy.value
-    return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, "the most frequent label", guessing)
+    if bar is None or evaluation.most_frequent is None:
+        return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how)
+    guess = evaluation.most_frequent.label
+    return Headline(outcome.chosen.accuracy, outcome.texts, outcome.judged_how, guess, bar.accuracy.value)
 
 
-def headline_of(evaluation: Evaluation, on: str) -> Headline:
+def headline_of(evaluation: AnyEvaluation, on: str) -> Headline:
     """Return the accuracy of an evaluation, beside the bar of guessing."""
+    if isinstance(evaluation, LabelSetEvaluation):
+        more = f"Micro-F1 is {evaluation.micro_f1.told('.1f', 100)} %; {evaluation.most_frequent}."
+        return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True)
     bar = evaluation.most_frequent
     if bar is None:
         return Headline(evaluation.accuracy, evaluation.rows, on)

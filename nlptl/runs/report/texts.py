@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlptl.artifact import RUN_SETTINGS
 from nlptl.data import DataSettings, FileSource, Source, TextTable, load_data
 from nlptl.data.outside_tests import read_outside, spelt_as_in
 from nlptl.errors import ConfigError, DataError, NlptlError
@@ -42,16 +43,20 @@ class RunTexts:
 def read_texts(run: Path, *, progress: Progress | None = None) -> RunTexts:
     """Read the labelled texts and the tests of a run again. What cannot be read is told in a remark, and missing."""
     try:
-        pipeline = Pipeline.from_yaml(run / "pipeline.yaml")
-        # The pile may be large, and no part depends on it.
-        settings = pipeline.data.model_copy(update={"unlabelled": None})
-        data, _ = load_data(settings, seed=pipeline.seed, progress=progress)
+        pipeline, data = read_data(run, progress=progress)
     except (NlptlError, OSError) as error:
         return RunTexts(remarks=(_not_read("The texts", error),))
     tests, remarks = _outside(pipeline, data)
     if data.test is not None:
         tests.insert(0, _own_test(pipeline.data, data.test))
     return RunTexts(data.labelled or data.source, tuple(tests), tuple(remarks))
+
+
+def read_data(run: Path, *, progress: Progress | None = None) -> tuple[Pipeline, TextData]:
+    """Read the settings and the data of a run again, without the pile: it may be large, and no other part depends on it."""
+    pipeline = Pipeline.from_yaml(run / RUN_SETTINGS)
+    settings = pipeline.data.model_copy(update={"unlabelled": None})
+    return pipeline, load_data(settings, seed=pipeline.seed, progress=progress)[0]
 
 
 def place_of(table: TextTable, row: int) -> str:

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.intervals import Estimate, Interval
+from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
 from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
@@ -29,15 +30,15 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
     found: dict[str, list[str]] = {"better than": [], NOT_SHOWN: [], "worse than": []}
     simple = simplest(standing)
     if simple is not None and standing is not None and not simple.is_this:
-        found[_way(advantage(simple, standing))].append(_told(f"“{cut(simple.name)}”", simple.accuracy.value))
+        found[_way(advantage(simple, standing))].append(_told(f"“{brief(simple.name)}”", simple.accuracy.value))
     if headline.guessing is not None:
         low = headline.accuracy.low
         way = "better than" if low is not None and low > headline.guessing else NOT_SHOWN
-        name = headline.guess if headline.guess.startswith("the ") else f"“{cut(headline.guess)}”"
-        found[way].append(_told(f"always answering {name}", headline.guessing))
+        found[way].append(_told(f"always answering “{cut(headline.guess)}”", headline.guessing))
     told = [f"{way} {' and '.join(names)}" for way, names in found.items() if names]
     share = headline.accuracy.value
-    sentence = f"It labels {'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts correctly"
+    about = f"{'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts"
+    sentence = f"It gives {about} exactly their labels" if headline.by_sets else f"It labels {about} correctly"
     end = f": {', but '.join(told)}" if told else ""
     learnt = "; some of these texts were learnt from, so this is too high" if texts_learnt else ""
     return f"{sentence}{end}{learnt}."
@@ -51,12 +52,18 @@ def proof_of(headline: Headline | None) -> str:
     low, high = headline.accuracy.low, headline.accuracy.high
     if low is None or high is None:
         return f"{on} That is too little for an interval."
-    return f"{on} Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
+    ends = f"Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
+    return " ".join(filter(None, [on, ends, headline.more]))
 
 
 def simplest(standing: Standing | None) -> Rival | None:
     """Return the rival that stands for the simple way, which may be this classifier itself; None without one."""
     return None if standing is None else next((one for one in standing.rivals if one.name == standing.simple), None)
+
+
+def brief(name: str) -> str:
+    """Return the name of a way without what it says in brackets, as a sentence names it."""
+    return cut(name.partition(" (")[0])
 
 
 def advantage(simple: Rival, standing: Standing) -> Estimate | None:
@@ -72,26 +79,28 @@ def advantage(simple: Rival, standing: Standing) -> Estimate | None:
 
 
 def advice_of(
-    run: Path, evaluation: Evaluation | None, *, examples: Mapping[str, int], is_classifier: bool, beside: Path
+    run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int], is_classifier: bool
 ) -> tuple[Advice, ...]:
     """Return the next steps, the most useful first.
 
-    `examples` are the labelled rows of each label. In the folder `beside`, lists for labelling may stand.
+    `run` is the folder that a person names; lists for labelling may stand in it. `examples` are the labelled rows of each
+    label.
     """
     if not is_classifier:
         return ()
     folder = shlex.quote(told_path(run))
     found = [
-        Advice(f"{told}.", told_path(beside / name))
+        Advice(f"{told}.", told_path(run / name))
         for name, told in (("label-next.csv", "Label these texts next: they teach the classifier most"),
                            ("suspects.csv", "Check these labels, which the classifier contradicts most"))
-        if (beside / name).is_file()
+        if (run / name).is_file()
     ]  # fmt: skip
     if evaluation is None:
         found.append(Advice("Judge it on labelled texts that it has not seen.", f"nlptl evaluate {folder} --test FILE"))
     else:
         more = None if found else _more_examples(examples)
-        steps = (_more_test_texts(evaluation), more, _weak_label(evaluation), _confused(evaluation))
+        confused = None if isinstance(evaluation, LabelSetEvaluation) else _confused(evaluation)
+        steps = (_more_test_texts(evaluation), more, _weak_label(evaluation), confused)
         found += [one for one in steps if one]
     use = Advice("Use it on texts of your own.", f"nlptl predict {folder} --file FILE --keep --out labels.csv")
     return (*found[: MAX_ADVICE - 1], use)
@@ -107,9 +116,9 @@ def _way(gain: Estimate | None) -> str:
     return "better than" if gain.low > 0 else "worse than" if gain.high < 0 else NOT_SHOWN
 
 
-def _more_test_texts(evaluation: Evaluation) -> Advice | None:
+def _more_test_texts(evaluation: AnyEvaluation) -> Advice | None:
     """Advise more test texts where the interval is wide."""
-    share = evaluation.accuracy
+    share = _share_right(evaluation)
     half = (share.high - share.low) / 2
     if half <= WIDE:
         return None
@@ -129,11 +138,11 @@ def _more_examples(examples: Mapping[str, int]) -> Advice | None:
     return Advice(f"Label more texts to learn from: {rows:,} for {len(examples):,} labels are few.")
 
 
-def _weak_label(evaluation: Evaluation) -> Advice | None:
+def _weak_label(evaluation: AnyEvaluation) -> Advice | None:
     """Advise labels of which few texts are found."""
     weak: Sequence[LabelScores] = sorted(
         (one for one in evaluation.per_label if one.recall is not None and one.support >= 3 and
-         one.recall.value < min(WEAK_RECALL, evaluation.accuracy.value)),
+         one.recall.value < min(WEAK_RECALL, _share_right(evaluation).value)),
         key=lambda one: one.recall.value if one.recall is not None else 0.0,
     )  # fmt: skip
     if not weak or weak[0].recall is None:
@@ -156,6 +165,10 @@ def _confused(evaluation: Evaluation) -> Advice | None:
     return Advice(
         f"Read the {worst[0]} texts of “{true}” that were taken for “{said}”: the confusion matrix opens them."
     )
+
+
+def _share_right(evaluation: AnyEvaluation) -> Interval:
+    return evaluation.subset_accuracy if isinstance(evaluation, LabelSetEvaluation) else evaluation.accuracy
 
 
 def _rounded_up(count: float) -> int:

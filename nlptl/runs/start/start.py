@@ -6,7 +6,10 @@ import dataclasses
 import time
 
 from nlptl.context import RunContext
-from nlptl.evaluation.scores import load_classifier
+from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
+from nlptl.models.card_metadata import CardTest
+from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.runner import RunResult
 from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
 from nlptl.runs.start.fit_rows import ROWS
 from nlptl.runs.start.fits import Fits, SharedEncoder
@@ -48,6 +51,8 @@ class Start:
         write_suspects(folder, prepared, self._reader(), choice.chosen)
         outcome = self._outcome(scored, choice, None if earlier is None else earlier.since_last(choice.chosen))
         outcome.write(folder)
+        if result.scores is None:
+            self._complete_card(result, outcome)
         self._fits.drop_others()
         return outcome
 
@@ -55,6 +60,13 @@ class Start:
         """Return the encoder by whose vectors texts are compared: the pretrained one, else word vectors."""
         kinds = {one.kind: one for one in self.prepared.candidates()}
         return self._fits.shared(kinds.get("head") or kinds["word vectors"])
+
+    def _complete_card(self, result: RunResult, outcome: StartOutcome) -> None:
+        """Write the scores of the held-out texts into the model card, where the run has no test of its own."""
+        if outcome.texts and (labelled := self.prepared.data.labelled) is not None:
+            scores = card_scores(accuracy_and_macro_f1(outcome.chosen.accuracy, outcome.chosen.macro_f1))
+            test = CardTest(outcome.texts, labelled.digest, scores, how=outcome.judged_how)
+            renew_last_card({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
         prepared = self.prepared

@@ -94,6 +94,10 @@ LAYOUTS = {
         rows(DATES, japanese(), cycled("配送", "", "返金", ""), cycled("佐藤", "鈴木")),
         "問い合わせ内容", "分類", name="export.xlsx",
     ),
+    "Japanese CSV of Excel": Layout(
+        ["番号", "コメント", "感情"], rows(range(40), japanese(), cycled("喜び", "怒り")), "コメント", "感情",
+        encoding="cp932", source={"encoding": "cp932"},
+    ),
     "no header, label first": Layout(
         None, rows(cycled("bad", "good"), english()), 2, 1, source={"header": False}
     ),

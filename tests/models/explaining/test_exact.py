@@ -21,6 +21,7 @@ from nlptl.models.heads import Head
 from nlptl.models.pooling import Pooling, first_component, idf_weights, sif_weights
 from nlptl.models.view_terms import Ngrams, NgramTerms
 from nlptl.models.views import View
+from nlptl.pretraining.views.view_encoder import view_encoder
 from tests.models.test_views import word_view
 from tests.models.test_word_vectors import DIM, WORDS, encoder, table
 
@@ -165,3 +166,28 @@ def test_texts_come_as_in_predict() -> None:
     frame: Any = pd.DataFrame({"body": ["good", "bad film"]})
     assert [one.text for one in model.explain(frame, text="body")] == ["good", "bad film"]
     assert model.explain([]) == []
+
+
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_an_encoder_of_views_alone_is_explained(hidden: int) -> None:
+    model = classifier(view_encoder([ngram_view()], [["good film"]]), hidden=hidden)
+    found = model.explain(["good film, the!", "", "no known"])
+    if not hidden:
+        for one in found:
+            check_sums(one, model)
+    vectors = [model.encoder.encode([text]) for text in ("good film, the!", "good film,")]
+    with torch.no_grad():
+        whole, left = (model.head(torch.from_numpy(vector))[0].numpy() for vector in vectors)
+    if hidden:
+        np.testing.assert_allclose(found[0].contributions[-1].logits, whole - left, atol=1e-5)
+    assert [one.how for one in found] == ["occlusion" if hidden else "exact"] * 3
+
+
+def test_labels_with_probabilities_of_their_own_are_explained_by_their_logits() -> None:
+    model = classifier(encoder())
+    model.head.thresholds = (0.5, 0.4, 0.3)
+    found = model.explain(["good film, bad city"])[0]
+    check_sums(found, model)
+    assert found.multi_label
+    np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-np.array(found.logits))), atol=1e-6)
+    assert found.towards("b") == tuple(one.logits[1] for one in found.contributions)

@@ -144,7 +144,7 @@ def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Pat
     assert found.evaluation is not None
     assert found.evaluation.rows == 3
     assert found.verdict == (
-        "It labels about 80 of 100 new texts correctly: better than always answering the most frequent label (50), but not "
+        "It labels about 80 of 100 new texts correctly: better than always answering “negative” (50), but not "
         "shown to be better than “words” (75)."
     )
     assert found.proof == "Judged on 60 texts. Expect 70 to 90 of 100 on other texts of this kind (95 % interval)."

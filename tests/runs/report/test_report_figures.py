@@ -124,7 +124,7 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     true = ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     said = ["a"] * 10 + ["a"] * 7 + ["b"] * 3 + ["c"] * 10
     scores = evaluate_predictions(labels=true, predicted=said, probabilities=None, names=NAMES)
-    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3}, is_classifier=True, beside=tmp_path)
+    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3}, is_classifier=True)
     assert [one.sentence for one in found] == [
         "Label more texts for the test: 30 tell the accuracy only to ± 15 points, about 770 to ± 3.",
         "Label more texts to learn from: 9 for 3 labels are few.",
@@ -133,6 +133,6 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     ]
     many = dict.fromkeys(NAMES, 500)
     assert "7 texts of “b” that were taken for “a”" in "".join(
-        one.sentence for one in advice_of(tmp_path, scores, examples=many, is_classifier=True, beside=tmp_path)
+        one.sentence for one in advice_of(tmp_path, scores, examples=many, is_classifier=True)
     )
-    assert advice_of(tmp_path, None, examples={}, is_classifier=False, beside=tmp_path) == ()
+    assert advice_of(tmp_path, None, examples={}, is_classifier=False) == ()
