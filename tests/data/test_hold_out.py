@@ -165,3 +165,12 @@ def test_a_run_scores_on_the_held_out_rows_and_is_kept(tmp_path: Path) -> None:
     again = Pipeline.from_yaml(tmp_path / "pipeline.yaml").run(tmp_path / "run")
     assert all(stage.kept for stage in again.stages)
     assert again.scores == first.scores
+
+
+def test_a_row_with_several_labels_counts_for_the_rarest() -> None:
+    sets = [("often", "rare") if row % 10 == 0 else ("often",) if row % 2 else () for row in range(200)]
+    rows = TextTable.from_lists([f"text {row}" for row in range(200)], sets, name="rows.csv")
+    left, test = hold_out(rows, 0.2, where="data.hold_out")
+    assert (len(left), len(test)) == (160, 40)
+    assert test.label_counts() == {"often": 24, "rare": 4}
+    assert test.label_sets().count(()) == 16
