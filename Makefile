@@ -13,8 +13,8 @@ test: $(READY)  ## the test suite, without what is marked slow
 	$(BIN)/python -m pytest --numprocesses auto
 
 browser-test: $(READY)  ## the pages in Chromium, at three widths, light and dark
-	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null 2>&1; } || true
-	@$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]' || true
+	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && timeout 600 apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null 2>&1; } || true
+	@$(BIN)/python -c 'import playwright, axe_playwright_python' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]' || true
 	@if command -v chromium >/dev/null && $(BIN)/python -c 'import playwright' 2>/dev/null; \
 	then $(BIN)/python -m pytest -m browser; \
 	else echo "The pages were not tested in a browser: Chromium or playwright is missing and could not be installed."; fi

@@ -37,6 +37,9 @@ class Rows:
     def labels(self) -> list[str]:
         return self.given_labels
 
+    def label_sets(self) -> list[tuple[str, ...]]:
+        return [(label,) for label in self.given_labels]
+
     def label_counts(self) -> dict[str, int]:
         return dict(Counter(self.given_labels))
 

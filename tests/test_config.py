@@ -73,9 +73,8 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
         (
             "stage: skipgram",
             "stage: skipgarm",
-            "p.yaml: stages.0.stage is 'skipgarm', but must be one of skipgram, bert, sentence_vectors, classification_head, "
-            "domain_adaptation, finetune. "
-            "Did you mean 'skipgram'?",
+            "p.yaml: stages.0.stage is 'skipgarm', but must be one of skipgram, bert, ngrams, sentence_vectors, "
+            "classification_head, domain_adaptation, finetune. Did you mean 'skipgram'?",
         ),
         (
             "stage: finetune",
@@ -87,14 +86,14 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
             "stage: finetune",
             "stage: finetune, update: {method: loro}",
             "p.yaml: stages.2.update.method is 'loro', but must be one of head, partial, full, lora, contrastive, self_training, "
-            "auto. Did you mean 'lora'?",
+            "words, auto. Did you mean 'lora'?",
         ),
         (
             "labelled: train.csv}",
             "labelled: train.csv, shot: 8}",
             "p.yaml: data.shot is not a setting. Did you mean 'shots'? Known here: unlabelled, source, labelled, validation, "
-            "test, label_names, text_column, label_column, delimiter, quoting, encoding, header, sheet, max_text_length, shots, "
-            "drop_leaks, empty_text, empty_label.",
+            "test, hold_out, label_names, text_column, label_column, labels, delimiter, quoting, encoding, header, sheet, "
+            "max_text_length, shots, drop_leaks, empty_text, empty_label.",
         ),
         (
             "stages:",

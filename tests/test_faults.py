@@ -135,7 +135,7 @@ def finetune(**settings: Any) -> dict[str, Any]:
         ),
         (
             {"update": {"method": "LoRA"}},
-            "update.method is 'LoRA', but must be one of head, partial, full, lora, contrastive, self_training, auto. "
+            "update.method is 'LoRA', but must be one of head, partial, full, lora, contrastive, self_training, words, auto. "
             "Did you mean 'lora'?",
         ),
         ({"update": {"method": "head", "folds": "many"}}, "update.folds is 'many', but must be a whole number."),
@@ -227,7 +227,7 @@ def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:
     told = "moved into the block update, to the methods that learn by gradient (head with solver iterative, partial, full, lora)"
     assert faults(finetune(epochs=3, prior="uniform", precision="tf32")) == (
         f"p.yaml: stages.2.epochs {told}. Write update: {{method: ..., epochs: ...}}.",
-        "p.yaml: stages.2.prior is not a setting. Did you mean 'priors'? Known here: stage, update, priors.",
+        "p.yaml: stages.2.prior is not a setting. Did you mean 'priors'? Known here: stage, update, priors, thresholds.",
         "p.yaml: stages.2.precision moved into the block update. Write update: {method: ..., precision: ...}.",
     )
     assert faults(finetune(update={"method": "contrastive", "pile": "auto"})) == (

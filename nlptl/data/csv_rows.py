@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,27 @@ def read_csv(
             None if label is None else [record[label] for _, record in batch],
             [record for _, record in batch],
         )
+
+
+def spreadsheet_rows(
+    path: Path, form: TextFormat, layout: CsvLayout, lines: Collection[int], *, limit: int
+) -> dict[int, int]:
+    """Return the row in which a spreadsheet shows the record that begins on each of `lines`, both from 1.
+
+    A record with line ends inside quotes is one row, and the line `sep=;` is none.
+    """
+    before, found, last = layout.first_line - 1, dict[int, int](), max(lines, default=0)
+    blocks = itertools.chain.from_iterable(io.StringIO(block, newline="\n") for _, block in read_blocks(path, form))
+    reader: Any = layout.reader(itertools.islice(blocks, before, None))
+    with wide_fields(limit):
+        start, wanted = before + 1, set(lines)
+        for row, _ in enumerate(reader, 1):
+            if start in wanted:
+                found[start] = row
+            start = before + reader.line_num + 1
+            if start > last:
+                break
+    return found
 
 
 def _batches(

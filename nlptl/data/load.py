@@ -157,7 +157,16 @@ class ReadPart:
 
     def row_places(self, rows: Sequence[int], *, of: TextTable) -> list[RowPlace]:
         """Return where `rows` of a table stand that holds rows of this part."""
-        return [source.origin.place(number) for source, number in self._found(rows, of)]
+        found = self._found(rows, of)
+        sources = {id(source): source for source, _ in found}
+        shown = {
+            key: source.shown_rows({number for of, number in found if of is source and number is not None})
+            for key, source in sources.items()
+        }
+        return [
+            source.origin.place(None if number is None else shown[id(source)].get(number, number))
+            for source, number in found
+        ]
 
     def _found(self, rows: Sequence[int], of: TextTable | None = None) -> list[tuple[OpenedSource, int | None]]:
         """Return the source and the number of each row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,8 +45,11 @@ class Profile:
     unlabelled: int  # rows without a label
     labels: Mapping[str, int]  # rows of each, the most frequent first
     copies: int  # labelled rows that repeat an earlier one with the same label
-    contradictions: int  # texts that stand under several labels
-    contradiction: tuple[str, tuple[str, ...]] | None  # one of them, cut, and its labels
+    contradictions: int  # texts that stand in several rows with other labels
+    contradiction: tuple[str, tuple[str, ...]] | None  # one of them, cut, and the labels of its rows
+    most_frequent: str  # label, or labels of a row; empty where nothing is labelled
+    guessing: float  # accuracy of always predicting those
+    multi_label: bool  # whether a row may have several labels
     characters: Lengths
     language: Language | None
 
@@ -58,14 +62,19 @@ class Profile:
         sampled = [text for table in (*labelled, *pile) for text in sample(table, _MAX_SAMPLED)]
         counts, labels_of = _labels(labelled)
         several = {text: found for text, found in labels_of.items() if len(found) > 1}
-        rows = sum(counts.values())
+        rows = sum(map(len, labelled))
+        as_told = Counter(label for table in labelled for label in map(_told, table.label_sets()))
+        most_frequent = max(sorted(as_told), key=as_told.__getitem__, default="")
         return cls(
             rows=rows,
             unlabelled=sum(map(len, pile)),
             labels=dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))),
             copies=rows - sum(map(len, labels_of.values())),
             contradictions=len(several),
-            contradiction=next(((text[:200], tuple(found)) for text, found in several.items()), None),
+            contradiction=next(((text[:200], tuple(map(_told, found))) for text, found in several.items()), None),
+            most_frequent=most_frequent,
+            guessing=as_told[most_frequent] / max(1, rows),
+            multi_label=any(table.has_label_sets for table in labelled),
             characters=Lengths.of([*map(len, sampled)] or [0]),
             language=guess_language(sampled[:: max(1, len(sampled) // _MAX_FOR_LANGUAGE)]),
         )
@@ -74,11 +83,6 @@ class Profile:
     def unlabelled_share(self) -> float:
         """Share of all rows that have no label."""
         return self.unlabelled / max(1, self.unlabelled + self.rows)
-
-    @property
-    def guessing(self) -> float:
-        """Accuracy of always predicting the most frequent label."""
-        return max(self.labels.values(), default=0) / max(1, self.rows)
 
     def sentences(self) -> list[str]:
         """Return what a person should know, a sentence or two each."""
@@ -101,8 +105,8 @@ class Profile:
         named = ", ".join(f"{shown(label)} {count:,}" for label, count in [*self.labels.items()][:_MAX_LABELS])
         more = f" and {len(self.labels) - _MAX_LABELS} more" if len(self.labels) > _MAX_LABELS else ""
         told = [
-            f"{self.rows:,} rows have one of {len(self.labels)} labels: {named}{more}.",
-            f"Always guessing {shown(next(iter(self.labels)))} would be right in {self.guessing:.0%} of them.",
+            f"{self.rows:,} rows have {'some' if self.multi_label else 'one'} of {len(self.labels)} labels: {named}{more}.",
+            f"Always guessing {shown(self.most_frequent)} would be right in {self.guessing:.0%} of them.",
         ]
         rare = [label for label, count in self.labels.items() if count < _RARE]
         if rare:
@@ -127,12 +131,16 @@ class Profile:
         return told
 
 
-def _labels(tables: list[TextTable]) -> tuple[dict[str, int], dict[str, dict[str, None]]]:
-    """Return the number of rows of each label, and the labels of each text."""
-    counts: dict[str, int] = {}
-    labels_of: dict[str, dict[str, None]] = {}
+def _labels(tables: list[TextTable]) -> tuple[Counter[str], dict[str, dict[tuple[str, ...], None]]]:
+    """Return the number of rows of each label, and the labels of each text's rows."""
+    counts: Counter[str] = Counter()
+    labels_of: dict[str, dict[tuple[str, ...], None]] = {}
     for table in tables:
-        for text, label in zip(table.texts(), table.labels(), strict=True):
-            counts[label] = counts.get(label, 0) + 1
-            labels_of.setdefault(text, {})[label] = None
+        counts.update(table.label_counts())
+        for text, labels in zip(table.texts(), table.label_sets(), strict=True):
+            labels_of.setdefault(text, {})[labels] = None
     return counts, labels_of
+
+
+def _told(labels: tuple[str, ...]) -> str:
+    return ", ".join(labels) or "no label"

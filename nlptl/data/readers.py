@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -12,7 +12,7 @@ from nlptl.config import did_you_mean
 from nlptl.data.columns import ColumnPositions, Columns, joined_text
 from nlptl.data.compressed_files import Packing, bare_name, packing_of
 from nlptl.data.csv_layouts import CsvLayout, LayoutSettings, find_layout
-from nlptl.data.csv_rows import find_columns, read_csv
+from nlptl.data.csv_rows import find_columns, read_csv, spreadsheet_rows
 from nlptl.data.limits import MAX_TEXT_LENGTH, check_lengths
 from nlptl.data.parquet_rows import parquet_columns, read_parquet
 from nlptl.data.row_checks import Origin, RawRows
@@ -59,6 +59,12 @@ class FileFormat:
         """Names of all columns of a table. A .jsonl file names them in each row."""
         positions = self.positions if self.workbook is None else self.workbook.positions
         return () if positions is None else positions.names
+
+    def shown_rows(self, lines: Collection[int]) -> dict[int, int]:
+        """Return the row in which a spreadsheet shows the record on each of `lines`; nothing where it is the same number."""
+        if self.layout is None or self.text is None or not (self.text.has_quotes or self.layout.first_line > 1):
+            return {}
+        return spreadsheet_rows(self.path, self.text, self.layout, lines, limit=self.text.max_line)
 
     @property
     def origin(self) -> Origin:

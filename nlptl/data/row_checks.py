@@ -24,7 +24,7 @@ NO_LABEL = ""  # the label of a row without one in a table just read, until such
 
 @dataclass(frozen=True)
 class RowPlace:
-    """Place of a row: its file, and its line, or its row in a workbook or a parquet file, counted from 1."""
+    """Place of a row: its file, and its row as a spreadsheet or a parquet file counts, or its line, from 1."""
 
     file: str
     number: int | None  # None in a folder, where each text has a file of its own

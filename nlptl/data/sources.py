@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -54,6 +54,9 @@ class OpenedSource:
     revision: str | None = None  # commit of a Hub data set, if known
     names: tuple[str, ...] = ()  # of all columns of a table
     remarks: tuple[str, ...] = ()  # sentences on how the source is read, where that is not the plain default
+    shown_rows: Callable[[Collection[int]], Mapping[int, int]] = (
+        lambda _: {}
+    )  # rows of a spreadsheet by line, where they differ
 
 
 def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole: bool) -> OpenedSource:
@@ -67,6 +70,7 @@ def _open_file(path: Path, columns: Columns, settings: ReadingSettings, *, whole
         is_big=size * (_UNPACKED_RATIO if is_packed else 1) > _BIG_BYTES,
         megabytes=None if is_packed else size / 1e6,
         names=form.names,
+        shown_rows=form.shown_rows,
         remarks=tuple(f"{path}: {remark}." for remark in (*form.remarks, *kept)),
     )
 

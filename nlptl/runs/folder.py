@@ -10,6 +10,7 @@ finished.json       digests of what the finished run holds; its time moves only 
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
 tracking/           files of the trackers
+report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
 
 from __future__ import annotations

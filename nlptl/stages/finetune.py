@@ -142,14 +142,15 @@ class FineTune(Stage):
         if kind == "transformer" and elsewhere:
             given = copy.deepcopy(given).to(device)
         examples = LabelledExamples.of(data, given.labels)
-        check_same_kind(given, examples)
+        _check_same_kind(given, examples)
         self._check_label_sets(data, where="finetune")
         self.update.check_data(data, where="finetune.update")
         self._check_named_labels(data, hidden=given.head.hidden, where="finetune")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
         classifier = self.learn(given, examples, context)
-        classifier.separator = data.separator or given.separator
+        if given.multi_label:
+            classifier.separator = data.separator or given.separator
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
         return classifier
 
@@ -185,7 +186,7 @@ class FineTune(Stage):
         return self.update.after_names(fitted, given, examples, context)
 
 
-def check_same_kind(given: TextClassifier, examples: LabelledExamples) -> None:
+def _check_same_kind(given: TextClassifier, examples: LabelledExamples) -> None:
     """Raise DataError where the head gives one label a text and the examples have lists, or the other way round."""
     if len(examples) and given.multi_label != (examples.label_sets is not None):
         head, rows = ("several labels", "one label each") if given.multi_label else ("one label", "lists of labels")

@@ -28,3 +28,9 @@ def stage_versions() -> dict[str, int]:
 def stage_names() -> frozenset[str]:
     """Return the names of all stages."""
     return frozenset(stage.model_fields["stage"].default for stage in get_args(get_args(AnyStage)[0]))
+
+
+def as_finetune(stage: object) -> FineTune:
+    """Return a stage that is known to be finetune."""
+    assert isinstance(stage, FineTune)
+    return stage

@@ -53,6 +53,17 @@ def test_a_text_with_two_labels_stands_on_one_side() -> None:
     assert not set(left.texts()) & set(test.texts())
 
 
+def test_rows_with_several_labels_count_for_the_rarest() -> None:
+    sets = [*([["food"]] * 20), *([["food", "praise"]] * 10), *([["food", "rare"]] * 2), *([list[str]()] * 10)]
+    texts = [f"text {i}" for i in range(len(sets))]
+    given = TextData(labelled=(texts, sets)).labelled
+    assert given is not None
+    left, test = hold_out(given, 0.2, where="data.hold_out")
+    assert (len(left), len(test)) == (34, 8)
+    assert test.label_counts() == {"food": 6, "praise": 2}
+    assert left.label_counts() == {"food": 26, "praise": 8, "rare": 2}
+
+
 def test_too_few_texts_are_told() -> None:
     with pytest.raises(DataError) as caught:
         hold_out(table({"good": 3, "bad": 3}), 0.1, where="data.hold_out")
@@ -117,6 +128,14 @@ def test_held_out_texts_leave_the_pile(tmp_path: Path) -> None:
     assert [(leak.part, leak.also_in, leak.rows) for leak in report.leaks] == [("unlabelled", "test", 1)]
 
 
+def test_rows_are_counted_as_a_spreadsheet_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('sep=;\ntext;label\n"one\n\ntwo";a\n\nthree;b\n"four\n";a\nfive;b\n')
+    found = load_parts(DataSettings(labelled=str(path)), seed=0)
+    assert [place.number for place in found.places("labelled", [3, 0, 1, 2])] == [6, 2, 4, 5]
+    assert found.parts["labelled"].places([0, 1]) == [f"{path}:3", f"{path}:7"]
+
+
 def test_rows_know_their_lines(tmp_path: Path) -> None:
     path = reviews(tmp_path, '"a text\nof two lines",\nlast,\n')
     found = load_parts(DataSettings(labelled=str(path), hold_out=0.25, empty_label="unlabelled"), seed=0)
@@ -128,7 +147,7 @@ def test_rows_know_their_lines(tmp_path: Path) -> None:
             f'"{text}",{label}' for text, label in zip(rows.texts(), rows.labels(), strict=True)
         ]
         assert {place.file for place in places} == {str(path)}
-    assert [place.number for place in found.places("unlabelled", [1, 0])] == [44, 42]
+    assert [place.number for place in found.places("unlabelled", [1, 0])] == [43, 42]
 
 
 def test_a_run_scores_on_the_held_out_rows_and_is_kept(tmp_path: Path) -> None:
@@ -146,3 +165,12 @@ def test_a_run_scores_on_the_held_out_rows_and_is_kept(tmp_path: Path) -> None:
     again = Pipeline.from_yaml(tmp_path / "pipeline.yaml").run(tmp_path / "run")
     assert all(stage.kept for stage in again.stages)
     assert again.scores == first.scores
+
+
+def test_a_row_with_several_labels_counts_for_the_rarest() -> None:
+    sets = [("often", "rare") if row % 10 == 0 else ("often",) if row % 2 else () for row in range(200)]
+    rows = TextTable.from_lists([f"text {row}" for row in range(200)], sets, name="rows.csv")
+    left, test = hold_out(rows, 0.2, where="data.hold_out")
+    assert (len(left), len(test)) == (160, 40)
+    assert test.label_counts() == {"often": 24, "rare": 4}
+    assert test.label_sets().count(()) == 16

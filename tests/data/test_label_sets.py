@@ -72,6 +72,17 @@ def test_every_door_gives_the_same_table(tmp_path: Path) -> None:
     assert one.label_sets() == [("food",), ("service",)] * 2
 
 
+def test_a_big_file_goes_through_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = loaded(lists_of(SETS), "a.jsonl")[0]
+    monkeypatch.setattr("nlptl.data.sources._BIG_BYTES", 0)
+    big, _ = loaded(lists_of(SETS), "a.jsonl")
+    assert big.mapped is not None
+    assert (big.label_sets(), big.digest) == (small.label_sets(), small.digest)
+    assert big.select([3, 0]).label_sets() == [("service",), ("food", "service")]
+    by_separator = [loaded(csv_of(SETS, "|"), labels={"separator": sign, "empty": "no_label"})[0] for sign in "|;"]
+    assert [len(table.label_counts()) for table in by_separator] == [2, 3], "the cache knows the separator"
+
+
 def test_digest_tells_where_a_row_ends() -> None:
     same = [[["a", "b"], [], ["c"]], [["a"], ["b"], ["c"]], [["a"], ["b", "c"], []]]
     tables = [TextData(labelled=(TEXTS[:3], sets)).labelled for sets in same]

@@ -15,6 +15,7 @@ def test_labels_copies_and_contradictions() -> None:
     assert profile == Profile(
         rows=6, unlabelled=18, labels={"good": 4, "bad": 2}, copies=1, contradictions=1,
         contradiction=("a bad film", ("bad", "good")), characters=Lengths(8, 11, 22), language=profile.language,
+        most_frequent="good", guessing=4 / 6, multi_label=False,
     )  # fmt: skip
     assert profile.unlabelled_share == 0.75
     assert profile.sentences() == [
@@ -26,6 +27,22 @@ def test_labels_copies_and_contradictions() -> None:
         "1 row repeats a labelled row exactly.",
         "1 text stands under several labels, such as 'a bad film': 'bad', 'good'. Keep the right one.",
     ]
+
+
+def test_rows_with_several_labels() -> None:
+    texts = ["a warm soup", "a warm soup", "a late parcel", "a broken lamp", "a letter"]
+    sets = [["food"], ["food", "praise"], ["delivery", "complaint"], ["complaint", "delivery"], []]
+    profile = Profile.of(TextData(labelled=(texts, sets)))
+    assert dict(profile.labels) == {"complaint": 2, "delivery": 2, "food": 2, "praise": 1}
+    assert (profile.copies, profile.contradictions) == (0, 1)
+    told = profile.sentences()
+    assert told[:2] == [
+        "5 rows have some of 4 labels: 'complaint' 2, 'delivery' 2, 'food' 2, 'praise' 1.",
+        "Always guessing 'complaint, delivery' would be right in 40% of them.",
+    ]
+    assert told[-1] == (
+        "1 text stands under several labels, such as 'a warm soup': 'food', 'food, praise'. Keep the right one."
+    )
 
 
 def test_many_labels_are_cut() -> None:

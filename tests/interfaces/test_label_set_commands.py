@@ -119,3 +119,22 @@ def test_a_comparison_is_refused(folder: Path, shell: Shell) -> None:
         "compare: a comparison counts texts that get their one label, but the labelled rows have lists of labels. Remove "
         "compare, and compare the micro-F1 of runs.\n"
     )
+
+
+def test_the_card_of_the_run(folder: Path) -> None:
+    card = (folder / "run" / "3-finetune" / "README.md").read_text()
+    assert "of 3 labels (food, price, service), with probabilities." in card
+    assert "| Micro-F1 | 1.000" in card
+    assert "average: micro" in card
+
+
+def test_report_is_written(folder: Path, shell: Shell, tmp_path: Path) -> None:
+    assert shell("report", folder / "run", "--out", tmp_path / "report.html")[0] == 0
+    assert "micro-F1" in (tmp_path / "report.html").read_text()
+
+
+def test_explain_tells_each_label_by_itself(folder: Path, shell: Shell) -> None:
+    code, out, err = shell("explain", folder / "run", "the soup and bread", "--label", "food", "-q")
+    assert (code, err) == (0, "")
+    assert "food" in out
+    assert "soup" in out

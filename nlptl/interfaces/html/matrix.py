@@ -26,6 +26,11 @@ class Cell:
     told: str
     share: str  # of its row, where there is room for it
 
+    @property
+    def short(self) -> str:
+        """The count in at most four characters, for a small screen."""
+        return str(self.count) if self.count < 1_000 else f"{self.count / 1_000:.0f}k"
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = "templates"
 GENERATOR = "nlptl report"  # by which a page of nlptl is known
+NARROW = "\u00a0"  # blank at which no line breaks
 SPOKEN = 6  # words that are named under a mistake
 
 
@@ -237,20 +238,21 @@ def _bare(word: str) -> str:
 
 
 def _percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}{NARROW}%"
 
 
 def _ends(found: Estimate, digits: int = 0) -> str:
     """Return the interval of a share in per cent, or why there is none."""
     if found.low is None or found.high is None or found.low == found.high:
         return "too few texts for an interval"
-    return f"{100 * found.low:.{digits}f} to {100 * found.high:.{digits}f} %"
+    low, high = (f"{100 * end:.{digits}f}" for end in (found.low, found.high))
+    return f"{low} to {high}{NARROW}%" if low != high or digits else _ends(found, 1)
 
 
 def _points(found: Estimate) -> str:
     """Return a difference of shares in points, with its interval."""
     ends = "" if found.low is None or found.high is None else f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-    return f"{100 * found.value:+.1f} points{ends}"
+    return f"{100 * found.value:+.1f} points{ends}".replace("-", "−")
 
 
 def is_own_page(beginning: bytes) -> bool:

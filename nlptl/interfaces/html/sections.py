@@ -80,16 +80,12 @@ def gain_of(standing: Standing | None) -> Gain | None:
     against = f"against “{named(simple.name)}”, on the same texts"
     if found is None or found.low is None or found.high is None:
         return Gain("Not shown", "unknown", f"There are too few texts to tell it from “{named(simple.name)}”.")
-    ends = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    ends, value = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}".replace("-", "−"), 100 * found.value
     if found.low > 0:
-        return Gain(f"Yes, {100 * found.value:+.0f} points", "good", f"95 % interval {ends} points, {against}.")
+        return Gain(f"Yes, {value:+.0f} points", "good", f"95 % interval {ends} points, {against}.")
     if found.high < 0:
-        return Gain(
-            f"No, {100 * found.value:+.0f} points", "bad", f"95 % interval {ends} points, {against}. Take that way."
-        )
-    return Gain(
-        "Not shown", "unknown", f"{100 * found.value:+.1f} points, 95 % interval {ends}, {against}: it may be chance."
-    )
+        return Gain(f"No, −{-value:.0f} points", "bad", f"95 % interval {ends} points, {against}. Take that way.")
+    return Gain("Not shown", "unknown", f"{value:+.1f} points, 95 % interval {ends}, {against}: it may be chance.")
 
 
 def labels_of(report: RunReport, most: int) -> list[LabelScores]:

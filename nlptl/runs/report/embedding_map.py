@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +26,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def embedding_map(
-    encoder: Encoder, judged: Judged | None, labelled: TextTable | None, *, most: int = MAX_POINTS
-) -> EmbeddingMap | None:
+    encoder: Encoder, judged: Judged | None, labelled: TextTable | None, *, most: int = MAX_POINTS,
+    after_batch: Callable[[int], None] | None = None,
+) -> EmbeddingMap | None:  # fmt: skip
     """Return the map of judged and of labelled texts, a sample of at most `most`. None for fewer than four texts."""
     drawn, texts = _sample(judged, labelled, most)
     if len(drawn) < MIN_POINTS:
         return None
-    vectors = encoder.encode([point.text for point in drawn]).astype(np.float64)
+    vectors = encoder.encode([point.text for point in drawn], after_batch=after_batch).astype(np.float64)
     places, how = flattened(vectors)
     points = [
         MapPoint(float(x), float(y), one.text, one.label, one.place, one.part, one.predicted)

@@ -16,7 +16,7 @@ from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.report.data_facts import data_facts, read_data_report
-from nlptl.runs.report.embedding_map import embedding_map
+from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Judged, Mistake, RunReport, Standing
 from nlptl.runs.report.judging import explained_mistakes, judged_on, read_held_out, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
@@ -94,9 +94,9 @@ def started_by(run: Path) -> StartOutcome | None:
 def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     """Return the command that makes the figures of each section again; a person may have `named` another folder."""
     folder = shlex.quote(told_path(named))
-    settings = shlex.quote(told_path(run / RUN_SETTINGS))
+    settings = shlex.quote(told_path(named / RUN_SETTINGS))
     scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
-    show, again = f"nlptl show --all {folder}", f"nlptl run {settings} --out {folder}"
+    show, again = f"nlptl show --all {folder}", f"nlptl run {settings}" + f" --out {folder}" * (named == run)
     return {
         "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
         "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
@@ -175,8 +175,9 @@ def _map(
 ) -> EmbeddingMap | None:
     if classifier is None:
         return None
-    with progress.task("drawing the map of texts", total=None, unit="texts"):
-        return embedding_map(classifier.encoder, judged, texts.labelled)
+    known = (0 if judged is None else len(judged.texts)) + len(texts.labelled or ())
+    with progress.task("drawing the map", total=min(known, MAX_POINTS), unit="texts") as task:
+        return embedding_map(classifier.encoder, judged, texts.labelled, after_batch=task.advance)
 
 
 def _examples(report: DataReport | None) -> dict[str, int]:

@@ -52,7 +52,9 @@ def proof_of(headline: Headline | None) -> str:
     low, high = headline.accuracy.low, headline.accuracy.high
     if low is None or high is None:
         return f"{on} That is too little for an interval."
-    ends = f"Expect {100 * low:.0f} to {100 * high:.0f} of 100 on other texts of this kind (95 % interval)."
+    digits = 0 if round(100 * low) < round(100 * high) else 1
+    share = f"{100 * low:.{digits}f} to {100 * high:.{digits}f} of 100"
+    ends = f"Expect {share} on other texts of this kind (95 % interval)."
     return " ".join(filter(None, [on, ends, headline.more]))
 
 

@@ -23,7 +23,7 @@ from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.start.candidates import CandidateChain, chain_of
 from nlptl.runs.start.fit_rows import BEFORE, DIGITS, FitRow, append_row, read_rows, write_rows
 from nlptl.runs.start.judging import Judging
-from nlptl.stages.finetune import FineTune
+from nlptl.stages.union import as_finetune
 
 if TYPE_CHECKING:
     from nlptl.finetuning.examples import LabelledExamples
@@ -135,8 +135,7 @@ class Fits:
         if candidate.kind == "most frequent":
             return self._shares(split)
         shared, part = self.shared(candidate), self.judging.splits[split]
-        update = candidate.stages[-1]
-        assert isinstance(update, FineTune)
+        update = as_finetune(candidate.stages[-1])
         context = RunContext(seed=self._context.seed, device=self._context.device)
         classifier = update.learn(shared.given, self._examples(candidate, shared, split), context)
         if classifier.encoder is not shared.given.encoder:

@@ -12,6 +12,7 @@ from nlptl.data import DataSettings, TextData
 from nlptl.data.discovery import discover
 from nlptl.data.load import LoadedData, load_parts
 from nlptl.data.profile import Profile
+from nlptl.errors import DataError
 from nlptl.finetuning.selection.method_choice import too_few
 from nlptl.runs.start.candidates import CandidateChain, EncoderAtHand, candidates_for, encoder_at_hand
 from nlptl.runs.start.files import check_folder
@@ -101,6 +102,11 @@ def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None
     )  # fmt: skip
     settings, loaded = found.settings, found.loaded
     assert found.data.labelled is not None
+    if found.data.has_label_sets:
+        raise DataError(
+            f"{found.data.labelled.name}: its rows have lists of labels, but `nlptl start` compares classifiers that give a text "
+            "one label. Write a pipeline file with this file under `data:`, and run it with `nlptl run`."
+        )
     share = None if found.data.test is not None else share_to_hold_out(found.data.labelled)
     if share is not None:
         settings = settings.model_copy(update={"hold_out": share})

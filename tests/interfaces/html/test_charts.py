@@ -41,6 +41,7 @@ def test_many_labels_fold_to_those_confused_most() -> None:
     assert {"l20", "l25"} <= set(matrix.names)
     assert matrix.names[-1] == "21 other labels"
     assert matrix.rows[-1][-1].kind == "mixed"
+    assert matrix.rows[-1][-1].short == "1k"
     (pair,) = matrix.pairs
     assert (pair.true, pair.said, pair.count, pair.of) == ("l20", "l25", 9, 59)
     assert matrix.rows[group[20]][group[25]].told == "9 texts of l20, predicted l25"
@@ -101,14 +102,14 @@ def test_the_legend_names_all_points() -> None:
 def test_the_answer_on_the_simple_way() -> None:
     simple = Rival("words (tf-idf)", Estimate(0.7, 0.6, 0.8))
 
-    def answer(low: float | None, high: float | None) -> str:
-        this = Rival("this", Estimate(0.8, 0.7, 0.9), is_this=True, difference=Estimate(0.1, low, high))
+    def answer(low: float | None, high: float | None, value: float = 0.1) -> str:
+        this = Rival("this", Estimate(0.8, 0.7, 0.9), is_this=True, difference=Estimate(value, low, high))
         found = gain_of(Standing((simple, this), simple.name, "", (), simple.name))
         assert found is not None
         return f"{found.answer}: {found.tone}"
 
     assert answer(0.05, 0.15) == "Yes, +10 points: good"
-    assert answer(-0.3, -0.05) == "No, +10 points: bad"
+    assert answer(-0.3, -0.05, -0.1) == "No, −10 points: bad"
     assert answer(-0.05, 0.25) == "Not shown: unknown"
     assert answer(None, None) == "Not shown: unknown"
     own = gain_of(Standing((Rival("words", Estimate(0.7, None, None), is_this=True),), "words", "", (), "words"))

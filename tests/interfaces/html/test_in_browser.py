@@ -103,6 +103,18 @@ def test_a_page_fits_its_width(opened: Any, pages: dict[str, Path], name: str, w
     assert letters >= 11
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["two", "many", "bare"])
+def test_axe_finds_nothing_that_bars_a_person(opened: Any, pages: dict[str, Path], name: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python", reason="axe is missing: pip install 'nlptl[browser]'")
+    page = opened(pages[name], scheme=scheme, width=768, bypass_csp=True)
+    if name != "bare":
+        page.locator("#matrix button").first.click()
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+
+
 def test_dark_and_light_differ_and_stand_out(opened: Any, pages: dict[str, Path]) -> None:
     shades = {}
     for scheme in ("light", "dark"):

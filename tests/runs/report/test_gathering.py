@@ -11,6 +11,7 @@ import pytest
 
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
+from nlptl.interfaces.html.run_report import page_of
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.report.facts import RunReport
 from nlptl.runs.report.gathering import gather
@@ -21,6 +22,14 @@ from tests.reported import tiny_run, write_rows
 
 ENCODER = "data: {unlabelled: pile.txt}\nstages: [{stage: skipgram, dim: 8, min_count: 1, epochs: 2, engine: gensim}]"
 
+SEVERAL = """
+data: {labelled: several.csv, test: judged.csv, labels: {separator: "|"}}
+stages:
+  - {stage: skipgram, dim: 8, min_count: 1, epochs: 3, engine: gensim}
+  - {stage: sentence_vectors}
+  - {stage: classification_head}
+  - {stage: finetune, update: {method: head, epochs: 3, l2: 0.1}}
+"""
 HALF = '{"text": "\\ud800", "label": "a", "probabilities": [1]}'
 
 
@@ -63,6 +72,7 @@ def test_each_fact_of_a_run_is_found(made: Path, facts: RunReport) -> None:
     assert facts.map is not None
     assert len(facts.map.points) == 48
     assert facts.remarks == ()
+    assert facts.commands["provenance"] == f"nlptl run {made / 'pipeline.yaml'} --out {made}"
 
 
 def test_the_verdict_is_one_sentence_with_the_figures_of_the_scores(facts: RunReport) -> None:
@@ -132,6 +142,26 @@ def test_a_run_of_an_encoder_has_losses_and_no_scores(tmp_path: Path) -> None:
     assert [curve.stage for curve in found.curves] == ["1-skipgram"]
 
 
+def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> None:
+    texts, labels = small_reviews(24)
+    several = ["[]" if row % 6 == 0 else f"{label}|odd" if row % 3 == 0 else label for row, label in enumerate(labels)]
+    write_rows(tmp_path / "several.csv", texts, several)
+    write_rows(tmp_path / "judged.csv", [f"{text} indeed" for text in texts], several)
+    found = gather(tiny_run(tmp_path, pipeline=SEVERAL))
+    assert (found.evaluation, found.standing, found.reliability) == (None, None, ())
+    assert found.label_sets is not None
+    assert found.judged is not None
+    assert {"(no label)", "odd + positive"} <= set(found.judged.labels)
+    right = sum(one == other for one, other in zip(found.judged.labels, found.judged.predicted, strict=True))
+    assert right == found.label_sets.right
+    assert found.verdict == (
+        f"It gives {'about ' * (0 < right < 24)}{100 * right / 24:.0f} of 100 new texts exactly their labels."
+    )
+    assert "Micro-F1 is " in found.proof
+    assert [one.label for one in found.per_label] == ["negative", "odd", "positive"]
+    assert b'id="labels"' in page_of(found, tables="t")
+
+
 def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Path) -> None:
     folder = copied(made, tmp_path).parent
     (folder / "made").rename(folder / "run")
@@ -152,6 +182,7 @@ def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Pat
     assert found.standing.sentences == ("Chosen.", "The pile brought nothing.")
     assert found.data.warnings == ("Beware.",)
     assert found.advice[0].command.endswith("label-next.csv")
+    assert found.commands["provenance"] == f"nlptl run {folder / 'pipeline.yaml'}"
 
 
 def write_start(folder: Path) -> None:

@@ -105,6 +105,8 @@ def test_verdicts_say_what_is_shown() -> None:
     assert proof_of(headline) == (
         "Judged on test.csv: 50 texts. Expect 70 to 90 of 100 on other texts of this kind (95 % interval)."
     )
+    many = Headline(Estimate(0.861, 0.8582, 0.8639), 50_000, "test.csv: 50,000 texts")
+    assert proof_of(many).endswith("Expect 85.8 to 86.4 of 100 on other texts of this kind (95 % interval).")
     few = Headline(Estimate(1.0, None, None), 2, "two texts")
     assert verdict_of(few, None, texts_learnt=1) == (
         "It labels 100 of 100 new texts correctly; some of these texts were learnt from, so this is too high."
