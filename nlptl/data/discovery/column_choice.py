@@ -87,9 +87,10 @@ def choose_text(table: SeenTable, given: Column | Sequence[Column] | None, choos
     found = found or [one for one in table.columns if one.look == "texts"]
     found = found or [one for one in table.columns if one.look == "words" and one.hint in ("text", "title")]
     if not found:
-        raise DataError(
+        raise _refused(
             f"{table.path}: found no column with texts; expected one with sentences. If a column holds texts, name it with "
-            f"`--text`.{_listed(table.columns)}"
+            "`--text`.",
+            table.columns,
         )
     if len(found) == 1:
         return ChosenTexts((found[0],))
@@ -127,9 +128,10 @@ def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, cho
     for one in others:
         if one.hint == "label" or len(others) == 1:
             _check_labels(table, one)
-    raise DataError(
+    raise _refused(
         f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
-        f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.{_listed(others)}"
+        f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.",
+        others,
     )
 
 
@@ -199,9 +201,10 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
 
 def _asked(table: SeenTable, question: Question, choose: Choose | None) -> ColumnLook:
     if choose is None:
-        raise DataError(
+        raise _refused(
             f"{question.file}: {question.statement()}; expected one column that clearly does. Name it with "
-            f"`--{question.wanted}`.{_listed(question.columns)}"
+            f"`--{question.wanted}`.",
+            question.columns,
         )
     return _named(table, choose(question), question.wanted)
 
@@ -225,5 +228,6 @@ def _others(found: Sequence[ColumnLook], chosen: ColumnLook | None = None) -> st
     return names_shown((one.name for one in found if one is not chosen), _MAX_OTHERS)
 
 
-def _listed(columns: Sequence[ColumnLook]) -> str:
-    return "".join(f"\n  {column.described()}" for column in columns)
+def _refused(sentence: str, columns: Sequence[ColumnLook]) -> DataError:
+    """Return the error of this sentence, with a line for each column."""
+    return DataError([sentence, *(f"  {column.described()}" for column in columns)])
