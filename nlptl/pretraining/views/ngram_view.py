@@ -5,6 +5,7 @@ Shapes: P texts of the pile, T n-grams, R width of the view.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, joined_weight
 from nlptl.models.views import View
 from nlptl.pretraining.views.space import Space
 from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramSettings
+from nlptl.training.compute import one_blas_thread
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 COMMON_TEXTS = 100  # texts from which on an n-gram must occur in two of them: one alone tells no texts alike
 MORE_DIRECTIONS = 10  # than wanted, since the leading ones are those of vectors that are not centred yet
+MAX_TEXTS_ONE_THREAD = 2_000  # up to which one thread decomposes: two wait for each other longer than they compute
 SWEEPS = 2  # of the randomised decomposition (Halko et al. 2011); more find the last directions better, and take longer
 
 
@@ -46,7 +49,8 @@ def learn_ngram_view(
         found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings)]
         weights = joined_weights([part for _, part in found])
         wanted = min(settings.dim + MORE_DIRECTIONS, *weights.shape)
-        _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed)
+        with one_blas_thread() if len(texts) <= MAX_TEXTS_ONE_THREAD else contextlib.nullcontext():
+            _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed)
         directions = np.ascontiguousarray(rows.T, np.float32)  # (T, wanted)
         space = Space.of(torch.from_numpy(weights @ directions), directions=settings.dim, length=length)
     except ValueError:
