@@ -70,7 +70,7 @@ def start(
 
     if not 0 < minutes <= 100_000:
         raise ConfigError(
-            f"--minutes: found {minutes:g}; expected a number above 0. Give the minutes that it may take."
+            f"--minutes: found {minutes:g}; expected a number above 0, at most 100,000. Give the minutes that it may take."
         )
     request = StartRequest(tuple(files), text, label, tuple(unlabelled or ()), test, minutes, out)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))

@@ -36,7 +36,8 @@ def proposals(pool: Vectors, labelled: Vectors, probabilities: Floats, *, seed: 
     the largest first, each by the text at its centre. The others are those with the smallest lead of the first label over the
     second in `probabilities` (P, K).
     """
-    pool, labelled = _unit(pool), _unit(labelled)
+    centre = np.concatenate([pool, labelled]).mean(axis=0)  # without it, all means of word vectors point the same way
+    pool, labelled = _unit(pool - centre), _unit(labelled - centre)
     count = min(MAX_ROWS, len(pool))
     taken = list(labelled)
     found: list[Proposal] = []
@@ -71,8 +72,7 @@ def _uncovered(pool: Floats, labelled: Floats, *, regions: int, seed: int) -> li
 
 def _regions(vectors: Floats, count: int, *, seed: int) -> tuple[NDArray[np.int64], Floats]:
     """Return the region of each vector and the regions' centres, by k-means on the unit sphere."""
-    generator = np.random.default_rng(seed)
-    centres = vectors[generator.permutation(len(vectors))[:count]].copy()
+    centres = _spread(vectors, count, np.random.default_rng(seed))
     region = np.zeros(len(vectors), dtype=np.int64)
     for _ in range(TURNS):
         before, region = region, (vectors @ centres.T).argmax(axis=1)
@@ -80,9 +80,21 @@ def _regions(vectors: Floats, count: int, *, seed: int) -> tuple[NDArray[np.int6
             break
         sums = np.zeros_like(centres)
         np.add.at(sums, region, vectors)
-        filled = np.bincount(region, minlength=count) > 0
+        filled = np.bincount(region, minlength=len(centres)) > 0
         centres[filled] = _unit(sums[filled])
     return region, centres
+
+
+def _spread(vectors: Floats, count: int, generator: np.random.Generator) -> Floats:
+    """Return first centres, each drawn by its squared distance from those before (k-means++, Arthur & Vassilvitskii 2007)."""
+    chosen = [int(generator.integers(len(vectors)))]
+    apart = np.full(len(vectors), np.inf)
+    while len(chosen) < count:
+        apart = np.minimum(apart, np.maximum(0, 2 - 2 * vectors @ vectors[chosen[-1]]))
+        if not apart.sum() > 0:
+            break  # the others are copies
+        chosen.append(int(generator.choice(len(vectors), p=apart / apart.sum())))
+    return vectors[chosen]
 
 
 def _is_new(vector: Floats, taken: Sequence[Floats]) -> bool:

@@ -1,0 +1,87 @@
+"""The command `start`: what it prints, asks and refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlptl.data.discovery import Question
+from nlptl.interfaces import starting
+from nlptl.interfaces.starting import next_lines
+from nlptl.interfaces.terminal import WIDTH, columns
+from nlptl.runs.start import preparation
+from nlptl.runs.start.candidates import EncoderAtHand
+from nlptl.runs.start.preparation import StartRequest
+from tests.conftest import small_reviews
+from tests.interfaces.commands import Shell
+
+
+@pytest.fixture(autouse=True)
+def _no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "encoder_at_hand", lambda language: EncoderAtHand(None, "No encoder is at hand."))
+
+
+def spreadsheet(path: Path, *, labelled: int) -> Path:
+    texts, labels = small_reviews(40)
+    given = [label if row < labelled else "" for row, label in enumerate(labels)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("review", "topic"), *zip(texts, given, strict=True)])
+    return path
+
+
+def test_start_prints_at_most_25_lines_of_which_the_last_are_the_next_commands(tmp_path: Path, shell: Shell) -> None:
+    path, out = spreadsheet(tmp_path / "my reviews.csv", labelled=16), tmp_path / "out"
+    code, printed, err = shell("start", path, "--out", out, "--label", "topic", "--minutes", "2")
+    lines = printed.splitlines()
+    assert (code, err) == (0, "")
+    assert len(lines) <= 25
+    *others, look, use, improve = lines
+    assert max(map(columns, others)) <= WIDTH or str(path) in printed
+    assert look == f"Look at it:  python -m webbrowser {out}/report.html"
+    assert use == f'Use it:      nlptl predict {out} "A text of your own."'
+    assert improve == (
+        f"Improve it:  label rows of {out}/label-next.csv, then: nlptl start '{path}' --label topic --out {out} --minutes 2"
+    )
+    assert (out / "report.html").is_file()
+    assert sum(line.startswith("> ") for line in lines) == 1
+    assert shell("predict", out, "The film is wonderful")[0] == 0
+
+
+def test_the_next_call_repeats_all_that_was_given() -> None:
+    request = StartRequest(
+        (Path("a.csv"), Path("b c.csv")), "t", "l", (Path("more.txt"),), Path("test.csv"), 3.0, Path("o")
+    )
+    *_, last = next_lines(request, Path("o/report.html"))
+    assert last == (
+        "Improve it:  label rows of o/label-next.csv, then: nlptl start a.csv 'b c.csv' --text t --label l --test test.csv --out o "
+        "--unlabelled more.txt --minutes 3"
+    )
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "1e9"])
+def test_minutes_must_be_some(minutes: str, tmp_path: Path, shell: Shell) -> None:
+    code, _, err = shell("start", spreadsheet(tmp_path / "r.csv", labelled=10), "--minutes", minutes)
+    assert code == 2
+    assert err == (
+        f"--minutes: found {float(minutes):g}; expected a number above 0, at most 100,000. Give the minutes that it may take.\n"
+    )
+
+
+def test_nobody_is_asked_where_stdin_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert starting._asker() is None
+
+
+def test_a_person_answers_by_name_or_number_until_it_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Question, "answers", property(lambda _: ("Betreff", "Text")))
+    answers = iter(["nonsense", "2", "Betreff"])
+    monkeypatch.setattr(starting.typer, "prompt", lambda *_, **__: next(answers))
+    question = Question("mails.csv", "text", ())
+    assert [starting._ask(question), starting._ask(question)] == ["Text", "Betreff"]
+    assert "Found 'nonsense'; expected one of the names above, or its number.\n" in capsys.readouterr().err
