@@ -59,9 +59,10 @@ def load_parts(
         for name in _PARTS
         if name in tables
     }
-    report = DataReport(reports, tuple(leaks), settings.shots, settings.hold_out)
     separator = settings.labels.separator if settings.labels else None
-    return LoadedData(TextData.of_tables(tables, names, separator=separator), report, parts)
+    data = TextData.of_tables(tables, names, separator=separator)
+    report = DataReport(reports, tuple(leaks), settings.shots, settings.hold_out, data.labels_without_rows)
+    return LoadedData(data, report, parts)
 
 
 def load_table(

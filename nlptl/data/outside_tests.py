@@ -47,11 +47,10 @@ def read_outside(source: Source, *, settings: DataSettings, where: str) -> Outsi
 def spelt_as_in(data: TextData, table: TextTable) -> TextTable:
     """Return a table whose labels are named as in `data` where they are only spelt otherwise."""
     known = data.labelled or data.source or data.label_names
-    return (
-        table
-        if known is None
-        else spelt_as(table, known.label_counts() if isinstance(known, TextTable) else known.labels())
-    )
+    if known is None:
+        return table
+    labels = known.label_counts() if isinstance(known, TextTable) else known.labels()
+    return spelt_as(table, [*labels, *data.labels_without_rows])
 
 
 def without_texts_of(data: TextData, tests: Sequence[TextTable | OutsideTest], *, drop: bool = True) -> TextData:
@@ -72,7 +71,7 @@ def without_texts_of(data: TextData, tests: Sequence[TextTable | OutsideTest], *
     known = kept["labelled"] or kept["source"] or data.label_names
     if known is not None:
         for test, table in zip(tests, tables, strict=True):
-            check_known_labels(table, known, place=test.row_place)
+            check_known_labels(table, known, data.label_names, place=test.row_place)
     return TextData.of_tables(kept, data.label_names, separator=data.separator)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -14,6 +14,7 @@ from nlptl.data.row_checks import EmptyLabel
 from nlptl.faults import shown
 
 _MAX_RENAMED = 4  # labels that a sentence names
+_MAX_NAMED = 8  # of those without an example
 _UNEVEN_RATIO = 10  # of the largest label's rows to the smallest's, at which the report mentions it
 
 
@@ -44,6 +45,7 @@ class DataReport:
     leaks: tuple[Leak, ...]  # texts that a part shares with its tests
     shots: int | None  # rows drawn of each label; None if all are used
     hold_out: float | None = None  # share of each label's texts that became the test
+    labels_without_rows: tuple[str, ...] = ()  # that have a name only, which stands in
 
     def to_json(self) -> dict[str, object]:
         """Return the report as plain JSON values."""
@@ -53,6 +55,7 @@ class DataReport:
         """Return the findings that a person should read, a sentence each."""
         told = [sentence for name, part in self.parts.items() for sentence in _part_sentences(name, part)]
         told += map(_leak_sentence, self.leaks)
+        told += _without_rows_sentences(self.labels_without_rows)
         part = self.parts.get("labelled")
         if self.shots is not None and part is not None and part.labels is not None:
             least = "" if part.rows_of_no_label is None else "at least "
@@ -102,6 +105,18 @@ def _change_sentences(changes: LabelChanges, *, joins: bool) -> Iterator[str]:
         names = [f"{shown(label)} as {shown(name)}" for label, name in sorted(changes.renamed.items())]
         more = f" and {len(names) - _MAX_RENAMED} more" if len(names) > _MAX_RENAMED else ""
         yield f"labels are spelt alike: {', '.join(names[:_MAX_RENAMED])}{more}."
+
+
+def _without_rows_sentences(labels: Sequence[str]) -> Iterator[str]:
+    """Tell which labels have no example."""
+    if labels:
+        count = (
+            "1 label has no example; its name stands"
+            if len(labels) == 1
+            else f"{len(labels)} labels have no example; their names stand"
+        )
+        more = f" and {len(labels) - _MAX_NAMED} more" if len(labels) > _MAX_NAMED else ""
+        yield f"label_names: {count} in: {', '.join(map(shown, labels[:_MAX_NAMED]))}{more}."
 
 
 def _leak_sentence(leak: Leak) -> str:

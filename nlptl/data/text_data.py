@@ -101,15 +101,21 @@ class TextData:
 
     @cached_property
     def label_set(self) -> LabelSet:
-        """Sorted labels of `labelled`, else of `source`, else of `label_names`. Raises DataError for fewer than two."""
+        """Sorted labels of `labelled`, else of `source`, and of `label_names`. Raises DataError for fewer than two."""
         naming = self.source if self.labelled is None else self.labelled
         if naming is not None:
-            return LabelSet.of(naming)
+            return LabelSet.of(naming, named=self.labels_without_rows)
         if self.label_names is None:
             raise DataError(
                 "labelled: without labelled examples or label_names there are no labels. Add labelled examples."
             )
         return LabelSet.named(self.label_names.labels(), where="label_names")
+
+    @cached_property
+    def labels_without_rows(self) -> tuple[str, ...]:
+        """Labels that have a name, but no row of `labelled`, else of `source`; none where neither is there."""
+        naming = self.source if self.labelled is None else self.labelled
+        return () if naming is None else labels_without_rows(naming, self.label_names)
 
 
 @dataclass(frozen=True)
@@ -158,19 +164,23 @@ class LabelSet:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: TextTable) -> LabelSet:
-        """Return the labels of `table`, sorted by number if all are numbers, else by name. Raises DataError for one label only."""
-        names = _in_order(set(table.label_counts()))
+    def of(cls, table: TextTable, *, named: Iterable[str] = ()) -> LabelSet:
+        """Return the labels of `table` and those that are only `named`, sorted by number if all are numbers, else by name.
+
+        Raises DataError for a table of one label only.
+        """
+        names = set(table.label_counts())
         if len(names) < 2 and table.has_label_sets:
             raise DataError(
-                f"{table.name}: no label but {names_shown(names)} stands in the {len(table)} rows. Add another label, or give each "
-                "row one of two labels."
+                f"{table.name}: no label but {names_shown(_in_order(names))} stands in the {len(table)} rows. Add another "
+                "label, or give each row one of two labels."
             )
         if len(names) < 2:
             raise DataError(
-                f"{table.name}: all {len(table)} rows have the label {names_shown(names)}. Add rows with another label."
+                f"{table.name}: all {len(table)} rows have the label {names_shown(_in_order(names))}. Add rows with another "
+                "label."
             )
-        return cls(names)
+        return cls(_in_order(names.union(named)))
 
     @classmethod
     def named(cls, names: Iterable[str], *, where: str) -> LabelSet:
@@ -208,7 +218,7 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 def check_labels(
     tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str, place: Callable[[str, int], str]
 ) -> None:
-    """Raise DataError unless all parts have the labels of `labelled`, else of `source`, else of `names` (at `where`).
+    """Raise DataError unless all parts have labels of `labelled`, else of `source`, or of `names` (at `where`).
 
     It tells each label that is not known, once a part.
     """
@@ -216,33 +226,58 @@ def check_labels(
     known = tables.get("labelled", tables.get("source", names))
     if isinstance(known, TextTable) and names is not None:
         with faults.kept():
-            _check_known([(label,) for label in names.labels()], known, place=lambda _: where, remedy="remove its name")
+            _check_named(names, known, where=where)
     pairs = [(part, known) for part in ("source", "validation", "test")] + [("labelled", tables.get("source"))]
     for part, other in pairs:
         if part in tables and other is not None and tables[part] is not other:
             with faults.kept():
-                check_known_labels(tables[part], other, place=partial(place, part))
+                check_known_labels(tables[part], other, names, place=partial(place, part))
     faults.check("labels")
 
 
-def check_known_labels(table: TextTable, labelled: TextTable | LabelNames, *, place: Callable[[int], str]) -> None:
-    """Raise DataError for each label of `table` that `labelled` lacks; `place(i)` is the place of row i."""
+def labels_without_rows(table: TextTable, names: LabelNames | None) -> tuple[str, ...]:
+    """Return the labels that have a name, but no row of a table."""
+    if names is None:
+        return ()
+    known = table.label_counts()
+    return tuple(label for label in names.labels() if label not in known)
+
+
+def check_known_labels(
+    table: TextTable, labelled: TextTable | LabelNames, names: LabelNames | None = None, *, place: Callable[[int], str]
+) -> None:
+    """Raise DataError for each label of `table` that `labelled` and `names` lack; `place(i)` is the place of row i."""
     remedy = "add labelled rows for it" if isinstance(labelled, TextTable) else "add a name for it"
+    further = () if names is None else names.labels()
     if isinstance(labelled, TextTable) and table.has_label_sets != labelled.has_label_sets:
         several, one = (table, labelled) if table.has_label_sets else (labelled, table)
         raise DataError(
             f"{place(0)}: rows of {several.name} have lists of labels, those of {one.name} one label each. Write lists in both, "
             "or set `labels:` for both."
         )
-    _check_known(table.label_sets(), labelled, place=place, remedy=remedy)
+    _check_known(table.label_sets(), labelled, place=place, remedy=remedy, further=further)
+
+
+def _check_named(names: LabelNames, table: TextTable, *, where: str) -> None:
+    """Raise DataError for a named label without a row that seems to be another one, which has rows and no name.
+
+    Where rows have lists of labels, no label may be without a row.
+    """
+    unnamed = set(table.label_counts()) - set(names.labels())
+    listed = unnamed if len(unnamed) <= _MAX_MEANT else set[str]()
+    several, without = table.has_label_sets, labels_without_rows(table, names)
+    wrong = [(label,) for label in without if several or did_you_mean(label, listed)]
+    remedy = "remove its name" if several else f"name {names_shown(sorted(unnamed))} too"
+    _check_known(wrong, table, place=lambda _: where, remedy=remedy)
 
 
 def _check_known(
-    sets: Sequence[tuple[str, ...]], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str
-) -> None:
+    sets: Sequence[tuple[str, ...]], labelled: TextTable | LabelNames, *, place: Callable[[int], str], remedy: str,
+    further: Iterable[str] = (),
+) -> None:  # fmt: skip
     """`sets` are the labels of each row."""
     labels, rows = [label for found in sets for label in found], [row for row, found in enumerate(sets) for _ in found]
-    known = set(labelled.label_counts() if isinstance(labelled, TextTable) else labelled.labels())
+    known = set(labelled.label_counts() if isinstance(labelled, TextTable) else labelled.labels()).union(further)
     spelt = spelt_as_known(labels, known)
     unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
     if len(unknown) > MAX_TOLD:

@@ -54,6 +54,7 @@ class LabelledExamples:
     unlabelled: TextTable | None = None  # the pile
     label_sets: Tensor | None = None  # (n, K) float32, where texts may have several labels: 1 for each that a text has
     whole_counts: Tensor | None = None  # (K,) of the labels among all examples, where these were drawn evenly from them
+    unseen: tuple[int, ...] = ()  # label ids of which the user has no example, but a name
     _vectors: dict[int, tuple[Encoder, Tensor]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -85,7 +86,10 @@ class LabelledExamples:
         texts, ids, sets = numbered(data.labelled)
         groups = _groups(texts, ids, sets)
         validation = None if data.validation is None else ValidationExamples(*numbered(data.validation))
-        return cls(texts, ids, tuple(labels), groups, validation, data.label_names, data.unlabelled, sets)
+        unseen = tuple(map(tuple(labels).index, data.labels_without_rows)) if texts else ()
+        return cls(
+            texts, ids, tuple(labels), groups, validation, data.label_names, data.unlabelled, sets, unseen=unseen
+        )
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -109,16 +113,26 @@ class LabelledExamples:
         return torch.bincount(self.label_ids, minlength=self.label_count)
 
     def label_shares(self, *, balanced: bool = False) -> Tensor:
-        """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least."""
+        """Return the share of each label (K,), float64; all alike if `balanced`. None is 0: each counts one example at least.
+
+        A label of which the user has no example counts as many as the others have on average.
+        """
         counts = self._whole_counts().double().clamp(min=1, max=1 if balanced else None)
+        if self.unseen:
+            seen = self.seen()
+            counts[list(self.unseen)] = counts[seen].mean()
         return counts / counts.sum()
+
+    def seen(self) -> list[int]:
+        """Return the label ids of which the user has examples, ascending."""
+        return [label for label in range(self.label_count) if label not in self.unseen]
 
     @property
     def is_skewed(self) -> bool:
         """Whether one label has most of the examples and another so few that a classifier would hardly predict it."""
         if self.label_sets is not None:
             return False  # each label has a threshold of its own
-        counts = self._whole_counts()
+        counts = self._whole_counts()[self.seen()]
         lopsided = float(counts.max()) >= SKEWED_SHARE * int(counts.sum())
         return lopsided and MIN_RARE <= int(counts.min()) < MAX_RARE
 
@@ -138,9 +152,31 @@ class LabelledExamples:
         ids = self.label_ids[chosen] if sets is None else self.label_ids
         groups = _groups(texts, ids, sets)
         known = {key: (encoder, vectors[chosen]) for key, (encoder, vectors) in self._vectors.items()}
-        names, counts = self.label_names, self.whole_counts
+        names, counts, unseen = self.label_names, self.whole_counts, self.unseen
         return LabelledExamples(
-            texts, ids, self.labels, groups, label_names=names, label_sets=sets, whole_counts=counts, _vectors=known
+            texts, ids, self.labels, groups, label_names=names, label_sets=sets, whole_counts=counts, unseen=unseen,
+            _vectors=known,
+        )  # fmt: skip
+
+    def of_seen_labels(self) -> LabelledExamples:
+        """Return the same examples for a classifier of the labels that have some, without validation texts of others."""
+        import torch
+
+        seen = self.seen()
+        place = torch.full((self.label_count,), -1)
+        place[seen] = torch.arange(len(seen))
+        validation = None
+        if self.validation is not None:
+            ids = place[self.validation.label_ids]
+            texts = [text for text, label in zip(self.validation.texts, ids.tolist(), strict=True) if label >= 0]
+            validation = ValidationExamples(texts, ids[ids >= 0]) if texts else None
+        return dataclasses.replace(
+            self,
+            label_ids=place[self.label_ids],
+            labels=tuple(self.labels[label] for label in seen),
+            validation=validation,
+            whole_counts=None if self.whole_counts is None else self.whole_counts[seen],
+            unseen=(),
         )
 
     def frozen_vectors(self, encoder: Encoder, *, progress: Progress | None = None) -> Tensor:

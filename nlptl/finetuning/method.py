@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from nlptl.config import Config
+from nlptl.data.columns import names_shown
 from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.probabilities import Calibration
@@ -105,6 +106,10 @@ class Method(Config, ABC):
         if hidden and self.needs_linear_head and (data is None or data.labelled is not None):
             raise linear_head_needed(self.title, hidden, where=where)
 
+    def with_named_labels(self, labels: Sequence[str], *, where: str) -> Method:
+        """Return the method that learns the other labels where `labels` have a name alone; refuse where that does harm."""
+        return self
+
     def external_digests(self, *, where: str) -> Mapping[str, str]:
         """Return digests of files outside the data that shape the result."""
         return {}
@@ -131,6 +136,16 @@ def check_top_layers(top_layers: int | str | None, layers: int, *, where: str) -
             f"{where}.top_layers: found {top_layers}; expected at most {layers}, since the encoder has {layers} "
             f"layer{'s' * (layers != 1)}. Lower it."
         )
+
+
+def pile_without_examples(title: str, labels: Sequence[str], *, where: str) -> ConfigError:
+    """Return the error for a method that teaches the pile the labels with examples, where `labels` have a name alone."""
+    count = f"{len(labels)} labels without any" if len(labels) > 1 else "a label without any"
+    return ConfigError(
+        f"{where}: found {title}, which gives each text of data.unlabelled a label with examples, and {count} "
+        f"({names_shown(labels, 4)}); expected examples of every label. Add some, or set `update: {{method: auto}}`, which "
+        "leaves the pile out then."
+    )
 
 
 def linear_head_needed(title: str, hidden: int, *, where: str) -> ConfigError:

@@ -114,7 +114,7 @@ def check_priors(priors: Priors, labels: Sequence[str], *, where: str) -> None:
 def skew_told(examples: LabelledExamples, *, pile: bool) -> str:
     """Return what tells how a skew is met; `pile` says that the shares of the labels are those found there."""
     counts, labels = examples.label_counts().tolist(), examples.labels
-    usual, rare = counts.index(max(counts)), counts.index(min(counts))
+    usual, rare = (choose(examples.seen(), key=counts.__getitem__) for choose in (max, min))
     same = "weigh the same"
     if pile:
         same = "weighed the same until the pile joined; the probabilities are at the shares found there"

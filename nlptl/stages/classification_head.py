@@ -46,10 +46,12 @@ class ClassificationHead(Stage):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """Return the part that names the labels: labelled examples, else those of the source, else label_names."""
-        if data.labelled is not None:
-            return frozenset({"labelled"})
-        return frozenset({"label_names"}) if data.source is None else frozenset({"source"})
+        """Return what names the labels: labelled examples, else those of the source; label_names where further labels are."""
+        named: frozenset[Part] = frozenset({"label_names"})
+        if data.labelled is None and data.source is None:
+            return named
+        part: frozenset[Part] = frozenset({"labelled"} if data.labelled is not None else {"source"})
+        return part | named if data.labels_without_rows else part
 
     def expected_model(self, before: ExpectedModel) -> ExpectedModel:
         """Add the head's hidden layer."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from nlptl.artifact import Kind
 from nlptl.config import auto_or
 from nlptl.context import RunContext
+from nlptl.data.columns import names_shown
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.domains.adapt_settings import Adapt, AutoAdaptation, Continue, Coral, NoAdaptation, OneMethod
 from nlptl.finetuning.method import check_top_layers
@@ -87,6 +88,11 @@ class DomainAdaptation(Stage):
         if data.has_label_sets:
             raise DataError(
                 f"{where}: domain_adaptation learns one label a text, but the labelled rows have lists of labels. Use finetune."
+            )
+        if data.labels_without_rows:
+            raise DataError(
+                f"{where}: found labels with a name but no example ({names_shown(data.labels_without_rows, 4)}); this stage learns "
+                "from examples alone. Add rows, remove the names, or use the stage finetune with update head or auto."
             )
         if data.unlabelled is None:
             raise DataError(f"{where}: found no texts of the target domain; it adapts to them. Give data.unlabelled.")

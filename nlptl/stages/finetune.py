@@ -83,12 +83,22 @@ class FineTune(Stage):
             self.update.check_layers(given.layers, where=f"{where}.update")
         if given.hidden:
             self.update.check_head(given.hidden, data, layers=given.has_layers, where=f"{where}.update")
+            if data is not None:
+                self._check_named_labels(data, hidden=given.hidden, where=where)
 
     def check_data(self, data: TextData, *, where: str) -> None:
         """Refuse data that the method cannot learn from, and priors of other labels."""
         self._check_label_sets(data, where=where)
         self.update.check_data(data, where=f"{where}.update")
+        self._check_named_labels(data, hidden=0, where=where)
         check_priors(self.priors, data.label_set.names, where=where)
+
+    def _check_named_labels(self, data: TextData, *, hidden: int, where: str) -> None:
+        """Refuse labels without examples where their names cannot stand in."""
+        if data.labels_without_rows:
+            from nlptl.finetuning.contrastive.named_labels import check_named_labels
+
+            check_named_labels(self.update, data, hidden=hidden, where=f"{where}.update")
 
     def _check_label_sets(self, data: TextData, *, where: str) -> None:
         """Refuse settings that need one label a text where there may be several, or the other way round."""
@@ -115,8 +125,9 @@ class FineTune(Stage):
     def run(self, given: TextClassifier, *, data: TextData, context: RunContext | None = None) -> TextClassifier:
         """Return a new classifier trained on `data.labelled`; `given` stays as it is.
 
-        Without labelled examples, but with `data.label_names`, it predicts from the labels' names (zero-shot). Raises
-        DataError without both, ConfigError for a method that the encoder has no layers for.
+        Without labelled examples, but with `data.label_names`, it predicts from the labels' names (zero-shot). Names also stand
+        in for single labels without examples. Raises DataError without examples and names, ConfigError for a method that the
+        encoder has no layers for.
         """
         from nlptl.data.learnt_texts import LearntTexts
         from nlptl.finetuning.examples import LabelledExamples
@@ -134,6 +145,7 @@ class FineTune(Stage):
         _check_same_kind(given, examples)
         self._check_label_sets(data, where="finetune")
         self.update.check_data(data, where="finetune.update")
+        self._check_named_labels(data, hidden=given.head.hidden, where="finetune")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
         classifier = self.learn(given, examples, context)
@@ -147,7 +159,7 @@ class FineTune(Stage):
         fitted = self._fitted(given, examples, context)
         context.record.trainable_parameters = fitted.trainable_parameters
         if fitted.met_skew:
-            told = skew_told(examples, pile=fitted.shares is not None)
+            told = skew_told(examples, pile=fitted.used_unlabelled and fitted.shares is not None)
             context.record.add_finding("skew", True, told, warns=True)
         if given.multi_label:
             held_out = fitted.held_out_logits
@@ -157,6 +169,10 @@ class FineTune(Stage):
 
     def _fitted(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return what the method makes of the examples, or of the labels' names where there are none."""
+        if examples.unseen:
+            from nlptl.finetuning.contrastive.named_labels import fit_with_named_labels
+
+            return fit_with_named_labels(self.update, given, examples, context)
         if len(examples):
             return self.update.fit(given, examples, context)
         from nlptl.finetuning.contrastive.zero_shot import zero_shot_classifier

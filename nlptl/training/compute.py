@@ -46,3 +46,16 @@ def one_thread_if(small: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Compute NumPy's and SciPy's matrix products on one thread inside the block.
+
+    A solver of small problems calls them thousands of times, and threads wait for one another each time: logistic regression of
+    149 texts on 40,000 terms took 12.5 s on two busy cores, and 0.9 s on one thread.
+    """
+    from threadpoolctl import threadpool_limits  # which scikit-learn brings
+
+    with threadpool_limits(1, user_api="blas"):
+        yield

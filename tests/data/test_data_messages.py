@@ -226,10 +226,10 @@ def test_label_that_labelled_lacks(part: str) -> None:
     )
 
 
-def test_a_name_for_a_label_that_labelled_lacks() -> None:
-    assert fault("train.csv", GOOD, label_names={"pos": "good", "ngative": "bad"}) == (
-        "data.label_names: train.csv has no label 'ngative'; its labels are 'neg', 'pos'. Correct the label, or "
-        "remove its name."
+def test_a_name_for_a_label_that_seems_a_typo_of_one_with_rows() -> None:
+    assert fault("train.csv", GOOD, label_names={"pos": "good", "nge": "bad"}) == (
+        "data.label_names: train.csv has no label 'nge'; its labels are 'neg', 'pos'. Did you mean 'neg'? Correct the label, "
+        "or name 'neg' too."
     )
 
 

@@ -11,7 +11,7 @@ from nlptl.data.label_sentences import TEMPLATES
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import Augmentation
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting, Rate, Share
-from nlptl.finetuning.method import Fitted, Method, check_top_layers, linear_head_needed
+from nlptl.finetuning.method import Fitted, Method, check_top_layers, linear_head_needed, pile_without_examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +123,12 @@ class Contrastive(Method):
                 f"{where}.pseudo_labels: found settings for the pile but no data.unlabelled; expected unlabelled texts. Add "
                 "data.unlabelled, or set pseudo_labels: null."
             )
+
+    def with_named_labels(self, labels: Sequence[str], *, where: str) -> Contrastive:
+        """Return itself without a pile, whose texts may have `labels`; refuse to put one to work."""
+        if self.pseudo_labels is not None:
+            raise pile_without_examples("pseudo_labels", labels, where=where)
+        return self
 
     def external_digests(self, *, where: str) -> Mapping[str, str]:
         """Return digests of the models that augmentation reads."""

@@ -8,12 +8,14 @@ from pydantic import Field
 
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.gradient_settings import PrecisionSetting
-from nlptl.finetuning.method import Fitted, Method, linear_head_needed
+from nlptl.finetuning.method import Fitted, Method, linear_head_needed, pile_without_examples
 from nlptl.finetuning.methods.contrastive import Contrastive
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.pretraining.views.view_settings import NgramView, ViewSettings, WordVectorView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nlptl.context import RunContext
     from nlptl.data import TextData
     from nlptl.finetuning.examples import LabelledExamples
@@ -71,6 +73,10 @@ class SelfTraining(Method):
                 f"{where}: found self_training but no data.unlabelled; expected unlabelled texts. Add data.unlabelled, or "
                 "choose another update."
             )
+
+    def with_named_labels(self, labels: Sequence[str], *, where: str) -> SelfTraining:
+        """Refuse a pile whose texts may have `labels`, which the teacher does not know."""
+        raise pile_without_examples(self.title, labels, where=where)
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return the encoder with views of the pile under the head that self-training ends with."""

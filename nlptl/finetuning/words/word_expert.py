@@ -25,6 +25,7 @@ from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_ridge
 from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, new_vectorizer
 from nlptl.models.views import View
+from nlptl.training.compute import one_blas_thread
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -175,9 +176,9 @@ def _logistic(
     """Return table (T, K) and bias (K,) of one fit."""
     from sklearn.linear_model import LogisticRegression
 
-    fit = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None).fit(
-        rows, labels
-    )
+    solver = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None)
+    with one_blas_thread():
+        fit = solver.fit(rows, labels)
     weights, bias = fit.coef_, fit.intercept_
     if len(weights) == 1:  # two labels have one row of weights, for the second of them
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
