@@ -43,6 +43,7 @@ from nlptl.runs.start.outcome import StartOutcome
 
 SIZES = ("8", "16", "64", ALL)
 SEEDS, MINUTES = (0, 1), 10.0
+SHARED = "Start had one thread (OMP_NUM_THREADS=1) of a machine that was shared."
 
 
 def main(argv: Sequence[str]) -> Path | None:
@@ -96,7 +97,7 @@ def measured(name: str, size: str, seed: int, options: Any) -> arms.Row:
         "set": name, "size": size, "seed": seed, "minutes": options.minutes, "seconds": round(seconds, 1),
         "labelled": len(rows.labelled), "pile": len(rows.pile), "test": len(rows.test), "judged": outcome.judged,
         "judged_texts": outcome.texts, "chosen": chosen.name, "accuracy": share(ours),
-        "estimate": [chosen.accuracy.value, chosen.accuracy.low, chosen.accuracy.high],
+        "estimate": [rounded(chosen.accuracy.value), rounded(chosen.accuracy.low), rounded(chosen.accuracy.high)],
         "estimates": {one.name: round(one.accuracy.value, 4) for one in outcome.candidates},
         "baselines": {one: share(found) for one, found in right.items()}, "best": best,
         "difference": [round(end, 4) for end in (difference.value, difference.low, difference.high)],
@@ -106,6 +107,10 @@ def measured(name: str, size: str, seed: int, options: Any) -> arms.Row:
 
 def share(right: np.ndarray) -> float:
     return round(float(right.mean()), 4)
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def started(folder: Path, *, minutes: float) -> float:
@@ -158,13 +163,14 @@ def told(row: arms.Row) -> str:
 
 
 def publish(kept: arms.Kept, options: Any) -> Path:
-    rows = sorted(kept.rows(), key=lambda row: (row["set"], SIZES.index(row["size"]), row["seed"]))
+    order = list(DRAWN_FROM)
+    rows = sorted(kept.rows(), key=lambda row: (order.index(row["set"]), SIZES.index(row["size"]), row["seed"]))
     sizes = {size for size in SIZES if any(row["size"] == size for row in rows)}
     missing = [size for size in SIZES if size not in sizes]
     return arms.publish(
         "start", tiny=options.tiny, out=options.out, command="python benchmarks/start.py DIR",
         seeds=sorted({row["seed"] for row in rows}), rows=rows, bars=bars_of(rows),
-        notes=[f"Not measured: {', '.join(missing)} labels."] if missing else [],
+        notes=[SHARED, *([f"Not measured: {', '.join(missing)} labels."] if missing else [])],
     )  # fmt: skip
 
 
