@@ -65,6 +65,7 @@ class Parts:
     label_names: dict[str, str] | None = None
     """Labels in words, where they are none."""
     has_label_sets: ClassVar[bool] = False
+    labels_without_rows: ClassVar[tuple[str, ...]] = ()
 
     @property
     def label_set(self) -> LabelSet:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.evaluation.intervals import Estimate
@@ -11,6 +13,7 @@ from nlptl.results import read_result, write_result
 from nlptl.runs.folder import START
 
 JudgedBy = Literal["test", "cross-validation"]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class JudgedCandidate(Config):
@@ -20,7 +23,7 @@ class JudgedCandidate(Config):
     accuracy: Estimate
     macro_f1: Estimate
     difference: Estimate | None  # of its accuracy from that of the chosen one, paired; None for the chosen one
-    seconds: float  # of one training, pretraining included
+    seconds: Seconds  # of one training, pretraining included
     chosen: bool
     note: str = ""
 
@@ -34,12 +37,12 @@ class StartOutcome(Config):
     warnings: tuple[str, ...]
     judged: JudgedBy
     judged_how: str
-    texts: int  # distinct ones that were judged
+    texts: Annotated[int, Field(ge=0, le=10**12, strict=True)]  # distinct ones that were judged
     candidates: tuple[JudgedCandidate, ...]  # the simplest first
     verdict: str
     pile: str  # what pretraining and the pile brought
     since_last: str | None  # what new labels brought; None in a first call
-    seconds: float
+    seconds: Seconds
 
     @property
     def chosen(self) -> JudgedCandidate:
