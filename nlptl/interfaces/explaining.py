@@ -23,11 +23,10 @@ from nlptl.interfaces.options import (
     SheetOption,
     TextColumn,
     argument,
-    check_settings_fit,
     option,
     path_option,
-    reading_settings,
 )
+from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark, tell_coloured
 
 if TYPE_CHECKING:
@@ -79,21 +78,10 @@ def explain(
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.remedies import EXPLAIN_DOOR
 
-    of_a_file = {
-        "--text-column": text_column, "--no-header": no_header, "--input-delimiter": input_delimiter, "--quoting": quoting,
-        "--encoding": encoding, "--sheet": sheet,
-    }  # fmt: skip
-    check_input("explain", text, file, of_a_file=[name for name, value in of_a_file.items() if value])
+    reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
+    check_input("explain", text, file, of_a_file=reading.of_a_file())
     with at_the_command_line():
-        settings = reading_settings(
-            text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,
-            header=not no_header, sheet=sheet, max_text_length=max_text_length,
-        )  # fmt: skip
-        if file is not None:
-            check_settings_fit(
-                "--file", file, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
-                header=False if no_header else None,
-            )  # fmt: skip
+        settings = reading.settings(file, option="--file")
         how = "skip" if file is None and text is None else empty_text
         found = text_input(text, file, settings, how, keep=(), quiet=quiet, door=EXPLAIN_DOOR)
         classifier = load_classifier(run, RunContext(device=device))

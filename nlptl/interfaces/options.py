@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.completion import complete_assignments, complete_pipelines, complete_runs
 from nlptl.interfaces.terminal import hush
-
-if TYPE_CHECKING:
-    from nlptl.data import DataSettings
 
 
 def example(*commands: str) -> str:
@@ -59,26 +56,6 @@ def _check_runs_inside(folder: Path) -> None:
     if inside:
         more = f", one of {len(inside)}" if len(inside) > 1 else ""
         raise ConfigError(f"RUN: {folder} is no run, but holds some. Give a run in it, such as {inside[0]}{more}.")
-
-
-def reading_settings(**given: object) -> DataSettings:
-    """Return the settings by which a file is read. Those that are None have their default. Raises ConfigError."""
-    from nlptl.config import parse
-    from nlptl.data import DataSettings
-
-    return parse(DataSettings, {name: value for name, value in given.items() if value is not None}, where="options")
-
-
-def check_settings_fit(option: str, file: Path, *, text_column: list[str] | None, **given: object) -> None:
-    """Raise ConfigError for settings that are given, although a file of this ending cannot have them."""
-    from nlptl.data.compressed_files import bare_name
-    from nlptl.data.data_settings import misfitting_settings
-
-    found = misfitting_settings(str(file), [name for name, value in given.items() if value is not None])
-    if text_column and bare_name(file).endswith(".txt"):
-        found.append(f"{file} has no columns, since it is a .txt file. Remove `text_column:`.")
-    if found:
-        raise ConfigError([f"{option}: {sentence}" for sentence in found])
 
 
 def check_place(path: Path | None, option: str) -> None:

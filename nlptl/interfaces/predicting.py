@@ -27,11 +27,10 @@ from nlptl.interfaces.options import (
     TextColumn,
     argument,
     check_place,
-    check_settings_fit,
     option,
     path_option,
-    reading_settings,
 )
+from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
@@ -94,23 +93,13 @@ def predict(
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
 
-    given = {
-        "--keep": keep, "--keep-column": keep_column, "--text-column": text_column, "--no-header": no_header,
-        "--input-delimiter": input_delimiter, "--quoting": quoting, "--encoding": encoding, "--sheet": sheet,
-    }  # fmt: skip
-    check_input("predict", text, file, of_a_file=[name for name, value in given.items() if value])
+    reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
+    kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
+    check_input("predict", text, file, of_a_file=[*kept_options, *reading.of_a_file()])
     _check_out(out, file, force=force)
     form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     with at_the_command_line():
-        settings = reading_settings(
-            text_column=text_column or None, quoting=quoting, delimiter=input_delimiter, encoding=encoding,
-            header=not no_header, sheet=sheet, max_text_length=max_text_length,
-        )  # fmt: skip
-        if file is not None:
-            check_settings_fit(
-                "--file", file, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
-                header=False if no_header else None,
-            )  # fmt: skip
+        settings = reading.settings(file, option="--file")
         kept = None if keep else tuple(keep_column or ())
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))

@@ -26,10 +26,9 @@ from nlptl.interfaces.options import (
     SheetOption,
     TextColumn,
     check_place,
-    check_settings_fit,
     path_option,
-    reading_settings,
 )
+from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
@@ -79,15 +78,17 @@ def evaluate(
 
     _check_save(save, test, force=force)
     with at_the_command_line():
-        settings = reading_settings(
-            text_column=text_column or None, label_column=label_column, quoting=quoting, delimiter=input_delimiter,
-            encoding=encoding, header=not no_header, sheet=sheet,
-            max_text_length=max_text_length,
-        )  # fmt: skip
-        check_settings_fit(
-            "--test", test, text_column=text_column, delimiter=input_delimiter, quoting=quoting, encoding=encoding, sheet=sheet,
-            header=False if no_header else None,
-        )  # fmt: skip
+        reading = ReadingOptions(
+            text_column,
+            input_delimiter,
+            quoting,
+            encoding,
+            no_header,
+            sheet,
+            max_text_length,
+            label_column=label_column,
+        )
+        settings = reading.settings(test, option="--test")
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         labels = label_cells(classifier, label_separator, empty_is_none=empty_label == "none")
