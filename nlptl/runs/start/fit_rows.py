@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
 from nlptl.results import read_result_line, result_line
 from nlptl.runs.start.judging import Judging
+from nlptl.runs.start.outcome import Seconds
 
 ROWS = "judged.jsonl"
 DIGITS = 6  # of probabilities in the file
@@ -30,9 +33,9 @@ class FitRow(Config):
     """A row of judged.jsonl: what one fit predicts for its held-out texts."""
 
     candidate: str  # kind
-    split: int
+    split: Annotated[int, Field(ge=BEFORE, le=10**6, strict=True)]
     identity: str
-    seconds: float  # of one training; of answers: how many labelled texts are new
+    seconds: Seconds  # of one training; of answers: how many labelled texts are new
     probabilities: list[list[float]]  # a list a held-out row, in the order of the labels
 
     def predictions(self) -> Floats:
