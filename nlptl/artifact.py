@@ -39,6 +39,7 @@ _TRIES, _PAUSE = 20, 0.002  # at reading a folder that another process replaces 
 
 Kind = Literal["encoder", "classifier"]
 T = TypeVar("T")
+C = TypeVar("C", bound=Config)
 
 
 class Manifest(Config):
@@ -274,6 +275,19 @@ def read_json(path: Path) -> Any:
     except (FileNotFoundError, ValueError, RecursionError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise ArtifactError(f"{path}: {reason}; the folder is damaged. Run the stage again.") from None
+
+
+def read_if_there(path: Path, model: type[C], *, fault: str) -> C | None:
+    """Read a JSON file that folders of earlier versions lack; None if there is none.
+
+    Raises ArtifactError with `fault`, which begins with a verb, where the content is no `model`.
+    """
+    if not path.exists():
+        return None
+    try:
+        return model.model_validate(read_json(path))
+    except ConfigError:
+        raise ArtifactError(f"{path}: {fault}; the folder is damaged. Run the stage again.") from None
 
 
 def read_tensors(path: Path, *, remedy: str = "the folder is damaged. Run the stage again.") -> Mapping[str, Any]:

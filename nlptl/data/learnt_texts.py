@@ -11,10 +11,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from nlptl.artifact import read_json
+from nlptl.artifact import read_if_there
 from nlptl.config import Config
 from nlptl.data.table import TextTable
-from nlptl.errors import ArtifactError, ConfigError
 
 FILE = "learnt.json"
 HASH_BYTES = 8
@@ -66,15 +65,7 @@ class LearntTexts(Config):
     @classmethod
     def read(cls, folder: Path) -> LearntTexts | None:
         """Read the file of a folder. None if there is none, as in folders of earlier versions."""
-        path = folder / FILE
-        if not path.exists():
-            return None
-        try:
-            return cls.model_validate(read_json(path))
-        except ConfigError:
-            raise ArtifactError(
-                f"{path}: does not hold hashes of learnt texts; the folder is damaged. Run the stage again."
-            ) from None
+        return read_if_there(folder / FILE, cls, fault="does not hold hashes of learnt texts")
 
     def _all(self) -> set[str]:
         return set(re.findall(".{16}", self.hashes))

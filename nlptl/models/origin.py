@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from nlptl.artifact import read_json
+from nlptl.artifact import read_if_there
 from nlptl.config import Config
 from nlptl.disk.sealed_text import CARD
-from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.known_encoders import KnownEncoder, known_encoder
 
 if TYPE_CHECKING:
@@ -74,16 +73,8 @@ class Origin(Config):
     @classmethod
     def read(cls, folder: Path) -> Origin | None:
         """Read the file of a folder. None if there is none, as in folders of earlier versions."""
-        path = folder / FILE
-        if not path.exists():
-            return None
-        try:
-            return cls.model_validate(read_json(path))
-        except ConfigError:
-            raise ArtifactError(
-                f"{path}: does not say where weights come from as this version reads it; the folder is damaged. Run the stage "
-                "again."
-            ) from None
+        fault = "does not say where weights come from as this version reads it"
+        return read_if_there(folder / FILE, cls, fault=fault)
 
 
 OWN = Origin(kind="own")
