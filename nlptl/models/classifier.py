@@ -24,7 +24,8 @@ from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, giv
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.at_rest import at_rest
-from nlptl.models.encoder import PROBES, Encoder, check_read_back, count_parameters
+from nlptl.models.encoder import Encoder, count_parameters
+from nlptl.models.encoder_files import PROBES, check_read_back
 from nlptl.models.heads import Head
 from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head

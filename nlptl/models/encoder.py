@@ -6,39 +6,31 @@ Shapes: B texts, N packed tokens, M segments, D dimension, R width of all views.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
-from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.refusals import checked_path
-from nlptl.errors import ArtifactError, ConfigError
+from nlptl.errors import ConfigError
 from nlptl.faults import shown
-from nlptl.models import other_tools
 from nlptl.models.at_rest import at_rest
-from nlptl.models.origin import FILE as ORIGIN
-from nlptl.models.origin import Origin
+from nlptl.models.encoder_files import EncoderParts, check_read_back, file_names, probe_texts
 from nlptl.models.packing import Batch, LayerChoice, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
-from nlptl.models.settings_files import EncoderSettings, read_settings
 from nlptl.models.side_by_side import side_by_side, thread_count
-from nlptl.models.tokenizer_files import highest_id, read_tokenizer
-from nlptl.models.views import FILES as VIEW_FILES
 from nlptl.models.views import TEXTS_AT_ONCE as VIEWED_AT_ONCE
-from nlptl.models.views import View, read_views, write_views
-from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.models.views import View
+from nlptl.models.word_vectors import WordVectors
 from nlptl.training.batches import shrinking_batches, token_budget_batches
 
 if TYPE_CHECKING:
@@ -46,13 +38,8 @@ if TYPE_CHECKING:
 
     TokenModel = WordVectors | Transformer
 
-POOLING = "pooling.safetensors"
-PROJECTION = "projection.safetensors"
-PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
-MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
 EncodingPrecision = Literal["float32", "bfloat16"]
 ENCODING_PRECISIONS = get_args(EncodingPrecision)
-TOLERANCE = 1e-4  # between two computations of the same vectors
 TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the memory of a long list
 
 
@@ -261,11 +248,7 @@ class Encoder(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that an encoder's folder may hold."""
-        from nlptl.models.transformer import FILES
-
-        return frozenset(
-            {SETTINGS, TOKENIZER, POOLING, PROJECTION, WORD_VECTORS, ORIGIN, *FILES, *other_tools.FILES, *VIEW_FILES}
-        )
+        return file_names()
 
     def save(self, folder: Path | str) -> None:
         """Publish the encoder as a folder that `Encoder.load` reads: whole or not at all."""
@@ -280,34 +263,15 @@ class Encoder(nn.Module):
 
     def check_written(self, folder: Path, again: Encoder) -> None:
         """Compare the vectors of some texts with those of `again`, which was read back. Raises ArtifactError if they differ."""
-        added = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
-        texts = [*PROBES, *added[-MAX_ADDED_PROBES:]]
+        texts = probe_texts(self.tokenizer)
         check_read_back(folder, "encoder", "vectors", self.encode(texts), again.to(self.device).encode(texts))
 
     def write_parts(self, folder: Path) -> None:
         """Write the encoder's files without reading them back."""
-        settings: dict[str, Any] = {
-            "format_version": artifact.FORMAT_VERSION, "token_model": self.token_model.kind, "pooling": self.pooling.mode,
-            "normalized": self.normalized, **self.token_model.settings(),
-        }  # fmt: skip
-        if self.projection is not None:
-            settings["projection"] = list(self.projection.activations)
-            save_file(
-                {name: one.contiguous() for name, one in self.projection.state_dict().items()}, folder / PROJECTION
-            )
-        if self.kept_dim is not None:
-            settings["kept_dim"] = self.kept_dim
-        if self.views:
-            settings["views"] = write_views(self.views, folder)
-        parts = other_tools.Parts(
-            self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim, len(self.views)
+        parts = EncoderParts(
+            self.tokenizer, self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim, self.views
         )
-        other_tools.write(parts, folder)
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        self.token_model.save(folder, self.tokenizer)
-        if self.token_model.origin is not None:
-            self.token_model.origin.write(folder)
-        save_file({name: tensor.contiguous() for name, tensor in self.pooling.state_dict().items()}, folder / POOLING)
+        parts.write(folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
@@ -319,26 +283,10 @@ class Encoder(nn.Module):
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        checked = read_settings(folder / SETTINGS, EncoderSettings)
-        settings = checked.model_dump()
-        tokenizer = read_tokenizer(folder / TOKENIZER)
-        token_model = _read_token_model(folder, settings)
-        token_model.origin = Origin.read(folder)
-        # Cloned, since memory of another alignment would round otherwise than before saving.
-        state = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / POOLING).items()}
-        try:
-            pooling = Pooling(settings["pooling"], **state)
-            pooling.check_width(token_model.dim)
-        except (TypeError, ValueError):
-            raise ArtifactError(
-                f"{folder / POOLING}: does not fit the pooling that {SETTINGS} describes; the folder is damaged. "
-                "Run the stage again."
-            ) from None
-        _check_rows(folder, tokenizer, token_model)
+        parts = EncoderParts.read(folder)
         return cls(
-            tokenizer, token_model, pooling, normalized=settings.get("normalized", False),
-            projection=_read_projection(folder, settings, token_model.dim), kept_dim=settings.get("kept_dim"),
-            views=read_views(folder, checked.views),
+            parts.tokenizer, parts.token_model, parts.pooling, normalized=parts.normalized, projection=parts.projection,
+            kept_dim=parts.kept_dim, views=parts.views,
         ).eval()  # fmt: skip
 
     @classmethod
@@ -368,62 +316,7 @@ def _check_choices(normalize: object, precision: object) -> None:
         raise ConfigError(f"encode: normalize is {shown(normalize)}, but must be True or False. Choose one of them.")
 
 
-def _read_projection(folder: Path, settings: dict[str, Any], dim: int) -> Projection | None:
-    if not settings.get("projection"):
-        return None
-    try:
-        tensors = {name: tensor.clone() for name, tensor in artifact.read_tensors(folder / PROJECTION).items()}
-        projection = Projection.of(settings["projection"], tensors)
-        if projection.inputs != dim:
-            raise ValueError(f"{projection.inputs} inputs for {dim}")
-    except ValueError:
-        raise ArtifactError(
-            f"{folder / PROJECTION}: does not fit the projection that {SETTINGS} describes; the folder is damaged. "
-            "Run the stage again."
-        ) from None
-    return projection
-
-
-def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:
-    if settings["token_model"] == "word_vectors":
-        return WordVectors.load(folder, settings)
-    from nlptl.models.transformer import Transformer
-
-    return Transformer.load(folder, settings)
-
-
-def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> None:
-    """Raise ArtifactError if a tokenizer has more words than the token model has vectors."""
-    rows = (
-        len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
-    )
-    highest = highest_id(tokenizer, of_all=not isinstance(token_model, WordVectors))  # where they are few enough
-    spelt = isinstance(token_model, WordVectors) and token_model.subwords is not None
-    if spelt and (tokenizer.normalizer is None or tokenizer.pre_tokenizer is None):
-        raise ArtifactError(
-            f"{folder / TOKENIZER}: neither cleans nor splits a text; expected both, since words are spelt by n-grams. The folder "
-            "is damaged. Run the stage again."
-        )
-    if highest >= rows:
-        raise ArtifactError(
-            f"{folder / TOKENIZER}: gives ids up to {highest}; expected ids below {rows}, since there are no more vectors. "
-            "The folder is damaged. Run the stage again."
-        )
-
-
 def count_parameters(module: nn.Module) -> int:
     """Return the number of scalars in a module's parameters and in the tables of its views."""
     tables = [part.table.numel() for part in module.modules() if isinstance(part, View)]
     return sum(parameter.numel() for parameter in module.parameters()) + sum(tables)
-
-
-def check_read_back(
-    folder: Path, what: str, numbers: str, saved: NDArray[np.floating], again: NDArray[np.floating]
-) -> None:
-    """Raise ArtifactError if the vectors or probabilities of what was saved and of what was read back differ."""
-    apart = float(np.abs(saved - again).max())
-    if not apart <= TOLERANCE * max(1.0, float(np.abs(saved).max())):
-        raise ArtifactError(
-            f"{folder}: the {what} reads back with other {numbers} (by {apart:.2g}) than it was saved with; expected the "
-            "same ones, so nothing was published. This is a fault of nlptl: please report it."
-        )
