@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nlptl.errors import ConfigError, DataError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Ids: TypeAlias = npt.NDArray[np.int64]
 Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
 """An (S, I) array if all seeds are scored on the same items; a list of S 1-D arrays if each split has its own."""
 

@@ -1,13 +1,12 @@
 """Scores of predicted labels and of trained classifiers, each with an interval.
 
-Shapes: N test texts, K labels, R resamples, M non-empty confusion cells. Intervals have level 0.95. They cover the choice
-of test texts, but neither the seed (see `nlptl.evaluation.intervals`) nor the training rows.
+Shapes: N test texts, K labels, R resamples. Intervals have level 0.95. They cover the choice of test texts, but
+neither the seed (see `nlptl.evaluation.intervals`) nor the training rows.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nlptl.errors import ConfigError, DataError
+from nlptl.evaluation.checked_predictions import checked_predictions
+from nlptl.evaluation.confusion import matthews_correlation, resampled_macro_f1, spread
 from nlptl.evaluation.intervals import (
     Estimate,
     Floats,
+    Ids,
     Interval,
     bootstrap,
-    chunks,
     estimate,
     percentile_interval,
     wilson,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 BINS = 15  # of equal width, of the calibration error (Guo et al. 2017)
 MIN_PROBABILITY = 1e-7  # in the log loss, so that one certain mistake costs 16.1 and not infinity
-
-Ids = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Evaluation:
         labels = f"{len(self.per_label)} label{'s' * (len(self.per_label) != 1)}"
         bar = "" if self.most_frequent is None else f"; {self.most_frequent}"
         lines = [f"accuracy {self.accuracy} on {texts_told(self.rows)}{bar}", f"macro-F1 {self.macro_f1} over {labels}"]
-        undefined = "" if _spread(np.array(self.confusion)) else " (undefined with one label)"
+        undefined = "" if spread(np.array(self.confusion)) else " (undefined with one label)"
         lines.append(f"Matthews correlation {self.mcc:z.3f}{undefined}")
         optional = {"log loss": self.log_loss, "expected calibration error": self.expected_calibration_error}
         lines += [f"{name} {interval}" for name, interval in optional.items() if interval is not None]
@@ -166,10 +165,10 @@ def evaluate_predictions(
     """
     from sklearn.metrics import f1_score
 
-    true, guessed, checked = _checked(labels, predicted, probabilities, names)
+    true, guessed, checked = checked_predictions(labels, predicted, probabilities, names)
     confusion: Ids = np.bincount(true * len(names) + guessed, minlength=len(names) ** 2).reshape(len(names), -1)
     f1 = f1_score(true, guessed, labels=range(len(names)), average=None, zero_division=0).tolist()
-    drawn = _resample_macro_f1(confusion, resamples=resamples, seed=seed)
+    drawn = resampled_macro_f1(confusion, resamples=resamples, seed=seed)
     tested_labels = int(confusion.any(axis=1).sum())
     log_loss = calibration_error = None
     if checked is not None:
@@ -181,7 +180,7 @@ def evaluate_predictions(
         rows=len(true),
         accuracy=wilson(int(confusion.trace()), len(true)),
         macro_f1=estimate(percentile_interval(float(np.mean(f1)), drawn), texts=len(true) if tested_labels > 1 else 0),
-        mcc=_matthews(confusion),
+        mcc=matthews_correlation(confusion),
         log_loss=log_loss,
         expected_calibration_error=calibration_error,
         per_label=tuple(_label_scores(name, index, confusion, f1[index]) for index, name in enumerate(names)),
@@ -298,36 +297,6 @@ def _label_scores(name: str, index: int, confusion: Ids, f1: float) -> LabelScor
     return LabelScores(name, precision, wilson(right, support) if support else None, f1, support)
 
 
-def _resample_macro_f1(confusion: Ids, *, resamples: int, seed: int) -> Floats:
-    """Return macro-F1 (R,) of resampled texts, by drawing the counts of the M non-empty cells."""
-    rows, columns = np.nonzero(confusion)
-    counts, every = confusion[rows, columns], np.arange(len(confusion))[:, None]
-    # F1 = 2 TP / (true + predicted): a cell counts for one label as true and for one as predicted.
-    in_test_set = confusion.any(axis=1)
-    totals = ((rows == every).astype(np.float64) + (columns == every)).T[:, in_test_set]
-    hits = totals * (rows == columns)[:, None]
-    rng = np.random.default_rng(seed)
-    values = []
-    for size in chunks(resamples, len(counts) + len(confusion)):
-        drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=size).astype(np.float64)
-        total = drawn @ totals
-        f1 = drawn @ hits / np.maximum(total, 1)
-        values.append(in_test_set.mean() * f1.sum(axis=1) / (total > 0).sum(axis=1))
-    return np.concatenate(values)
-
-
-def _matthews(confusion: Ids) -> float:
-    true, predicted, size = confusion.sum(axis=1), confusion.sum(axis=0), int(confusion.sum())
-    covariance, scale = int(confusion.trace()) * size - int(true @ predicted), _spread(confusion)
-    return covariance / math.sqrt(scale) if scale else 0.0
-
-
-def _spread(confusion: Ids) -> int:
-    """Return the squared denominator of the Matthews correlation; 0 if all texts have, or are given, one label."""
-    true, predicted, size = confusion.sum(axis=1), confusion.sum(axis=0), int(confusion.sum())
-    return (size**2 - int(true @ true)) * (size**2 - int(predicted @ predicted))
-
-
 def _calibration_error(true: Ids, guessed: Ids, probabilities: Floats, *, resamples: int, seed: int) -> Interval:
     confidence = probabilities[np.arange(len(true)), guessed]
     bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence, side="left")
@@ -342,54 +311,3 @@ def _binned_gap(bins: Ids, gaps: Floats) -> Floats:
     cells = bins + BINS * np.arange(len(bins))[:, None]
     sums = np.bincount(cells.ravel(), weights=gaps.ravel(), minlength=BINS * len(bins)).reshape(-1, BINS)
     return np.asarray(np.abs(sums).sum(axis=1) / gaps.shape[1], dtype=np.float64)
-
-
-def _checked(
-    labels: Sequence[str], predicted: Sequence[str], probabilities: npt.ArrayLike | None, names: Sequence[str]
-) -> tuple[Ids, Ids, Floats | None]:
-    if not names or len(set(names)) != len(names):
-        raise DataError(
-            f"evaluation: the label names are {list(names)}, but must be one or more different ones. "
-            "Give them in the order of the classifier's labels."
-        )
-    if len(labels) == 0:
-        raise DataError("evaluation: the test set is empty. Give at least one labelled text.")
-    if len(labels) != len(predicted):
-        raise DataError(
-            f"evaluation: the number of labels is {len(labels)}, that of predicted labels {len(predicted)}. Predict exactly "
-            "the labelled texts."
-        )
-    true, guessed = _ids(labels, names, "label"), _ids(predicted, names, "predicted label")
-    return (
-        true,
-        guessed,
-        None if probabilities is None else _checked_probabilities(probabilities, len(labels), len(names)),
-    )
-
-
-def _ids(labels: Sequence[str], names: Sequence[str], kind: str) -> Ids:
-    ids = {name: index for index, name in enumerate(names)}
-    if unknown := next((place for place, label in enumerate(labels, start=1) if label not in ids), 0):
-        raise DataError(
-            f"evaluation: the {kind} {labels[unknown - 1]!r} of text {unknown} is not among the label names {list(names)}. "
-            "Correct the label, or leave the text out."
-        )
-    return np.array([ids[label] for label in labels], dtype=np.int64)
-
-
-def _checked_probabilities(given: npt.ArrayLike, *shape: int) -> Floats:
-    probabilities = np.asarray(given, dtype=np.float64)
-    if probabilities.shape != shape:
-        raise DataError(
-            f"evaluation: the probabilities have the shape {probabilities.shape}, but must have the shape {shape}: a row for "
-            "each text and a column for each label name."
-        )
-    sums = probabilities.sum(axis=1)
-    wrong = ~(np.isfinite(probabilities).all(axis=1) & (probabilities >= 0).all(axis=1) & (np.abs(sums - 1) <= 1e-3))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"evaluation: the probabilities of text {row + 1} are {probabilities[row].tolist()}, but must be numbers from 0 "
-            "to 1 with the sum 1 (± 0.001). Compute the softmax of the logits in float32."
-        )
-    return probabilities
