@@ -99,10 +99,7 @@ def explain(
                 else:
                     tell_coloured(explanation_lines(one, label, number=None if text is not None else number))
     if found.without_text.count and not quiet:
-        count, first = found.without_text.count, found.without_text.first
-        remark(
-            f"{count} row{'s' * (count != 1)} without a text {'were' if count != 1 else 'was'} left out; first: {first}."
-        )
+        remark(found.without_text.sentence("left out"))
 
 
 def _check_label(label: str | None, known: tuple[str, ...]) -> None:

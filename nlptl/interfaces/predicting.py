@@ -207,8 +207,6 @@ def _tell_rows(found: PredictionInput, empty_text: EmptyText, out: Path | None, 
         return
     if count:
         done = "left out" if empty_text == "skip" else "given an empty label"
-        remark(
-            f"{count} row{'s' * (count != 1)} without a text {'were' if count != 1 else 'was'} {done}; first: {first}."
-        )
+        remark(found.without_text.sentence(done))
     if out is not None:
         remark(f"{out}: written.")

@@ -45,6 +45,11 @@ class WithoutText:
         self.first = self.first or place
         self.count += 1
 
+    def sentence(self, done: str) -> str:
+        """Tell what was `done` with these rows."""
+        were = "were" if self.count != 1 else "was"
+        return f"{self.count} row{'s' * (self.count != 1)} without a text {were} {done}; first: {self.first}."
+
 
 @dataclass(frozen=True)
 class PredictionInput:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.door import at_the_command_line, in_options
+from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
     EncodingOption,
@@ -32,10 +32,7 @@ from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
-    from nlptl.data.data_settings import LabelCells
-    from nlptl.data.row_checks import EmptyLabel, EmptyText
     from nlptl.evaluation.label_sets import AnyEvaluation
-    from nlptl.models.classifier import TextClassifier
 
 
 def evaluate(
@@ -68,65 +65,34 @@ def evaluate(
     With --save, scores that evaluate wrote before are replaced. Any other file needs --force.
     """
     from nlptl.context import RunContext
-    from nlptl.data.labelled_parts import labelled_parts
-    from nlptl.data.sources import load, open_source, places_of_rows
     from nlptl.evaluation.label_sets import scored
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.console import progress_for
-    from nlptl.interfaces.remedies import EVALUATE_DOOR
+    from nlptl.interfaces.labelled_input import label_cells, labelled_input
     from nlptl.results import write_result
 
     _check_save(save, test, force=force)
     with at_the_command_line():
         reading = ReadingOptions(
-            text_column,
-            input_delimiter,
-            quoting,
-            encoding,
-            no_header,
-            sheet,
-            max_text_length,
-            label_column=label_column,
-        )
+            text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length, label_column
+        )  # fmt: skip
         settings = reading.settings(test, option="--test")
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         labels = label_cells(classifier, label_separator, empty_is_none=empty_label == "none")
         settings = settings.model_copy(update={"labels": labels})
-        opened = open_source(str(test), settings=settings, labelled=True, where="--test", door=EVALUATE_DOOR)
-        for sentence in () if quiet else opened.remarks:
-            remark(in_options(sentence))
-        left: EmptyText = "refuse" if empty_text == "refuse" else "skip"
-        unlabelled: EmptyLabel = "skip" if empty_label == "skip" else "refuse"
-        read, skipped = load(opened, empty_text=left, empty_label=unlabelled)
-        part = labelled_parts({"test": read})[0]["test"]
-
-        def place(row: int) -> str:
-            number = row if part.table.numbers is None else part.table.numbers[row] - 1
-            return places_of_rows(opened, [number], empty_text=left, empty_label=unlabelled)[0]
-
-        with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(part.table), unit="texts") as task:
-            evaluation = scored(classifier, part.table, after_batch=task.advance, place=place)
-    unanswered = skipped if empty_text == "empty" else 0
+        found = labelled_input(test, settings, empty_text=empty_text, empty_label=empty_label, quiet=quiet)
+        table = found.part.table
+        with progress_for(sys.stderr, quiet=quiet).task("scoring", total=len(table), unit="texts") as task:
+            evaluation = scored(classifier, table, after_batch=task.advance, place=found.place)
+    unanswered = found.skipped if empty_text == "empty" else 0
     if save is not None:
         write_result(save, {**evaluation.to_dict(), "rows_without_text": unanswered})
     tell([*evaluation.summary_lines(), *_of_all_rows(evaluation, unanswered)])
-    for count, what in () if quiet else ((skipped - unanswered, "text"), (part.changes.empty, "label")):
-        if count:
+    left_out = {"text": found.skipped - unanswered, "label": found.part.changes.empty}
+    for what, count in left_out.items():
+        if count and not quiet:
             remark(f"{count} row{'s' * (count != 1)} without a {what} {'were' if count != 1 else 'was'} left out.")
-
-
-def label_cells(classifier: TextClassifier, separator: str | None, *, empty_is_none: bool) -> LabelCells | None:
-    """Return how cells hold several labels, or None for a classifier of one. ConfigError for options that do not fit."""
-    from nlptl.data.data_settings import LabelCells
-
-    if classifier.multi_label:
-        empty: Literal["missing", "no_label"] = "no_label" if empty_is_none else "missing"
-        return LabelCells(separator=separator or classifier.separator, empty=empty)
-    if separator is not None or empty_is_none:
-        option = "--empty-label none" if separator is None else "--label-separator"
-        raise ConfigError(f"{option}: belongs to texts with several labels, but RUN gives each one label. Drop it.")
-    return None
 
 
 def _of_all_rows(evaluation: AnyEvaluation, unanswered: int) -> Iterator[str]:
