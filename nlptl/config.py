@@ -133,7 +133,7 @@ def auto_or(kind: type[int] | type[float], *, least: float, most: float) -> Befo
             )
         return value
 
-    within = typing.Annotated[kind, Field(ge=least, le=most)]  # type: ignore[valid-type]
+    within = typing.Annotated[kind, Field(ge=least, le=most)]  # type: ignore[valid-type]  # kind is a value here
     return BeforeValidator(checked, json_schema_input_type=within | typing.Literal["auto"])
 
 

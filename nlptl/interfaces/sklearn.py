@@ -62,6 +62,10 @@ class _TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             setattr(self, name, with_settings(getattr(self, name), name, settings))
         return self
 
+    def _context(self) -> RunContext:
+        """Return the context of a fit. Raises ConfigError for a seed or a device that no run has."""
+        return RunContext(seed=self.get_params()["seed"], device=self.get_params()["device"])
+
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: X holds texts, in one dimension."""
         tags = super().__sklearn_tags__()
@@ -122,7 +126,7 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
                     "equal length."
                 )
             data, labels = classes.labelled(texts, unlabelled=self.unlabelled, label_names=self.label_names)
-            context = RunContext(seed=self.seed, device=self.device)  # type: ignore[arg-type]  # checked there
+            context = self._context()
             encoder = fitted_encoder(self.encoder, self.sentence_vectors, data, context)
             finetune.check(where="estimator")
             finetune.check_data(data, where="estimator")
@@ -178,7 +182,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _TextEstima
         with told_as_value_error():
             more = [] if self.unlabelled is None else texts_of(self.unlabelled)
             data = TextData(unlabelled=[*more, *texts_of(X)], empty_text="skip")
-            context = RunContext(seed=self.seed, device=self.device)  # type: ignore[arg-type]  # checked there
+            context = self._context()
             self.encoder_: Encoder = fitted_encoder(self.encoder, self.sentence_vectors, data, context)
         self.findings_ = tuple(context.record.sentences)
         return self

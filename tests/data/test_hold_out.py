@@ -99,7 +99,7 @@ def test_a_label_that_would_be_lost_is_told() -> None:
 )
 def test_settings_that_do_not_fit(given: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        DataSettings(**given)  # type: ignore[arg-type]
+        DataSettings(**given)
     assert told in str(caught.value)
 
 

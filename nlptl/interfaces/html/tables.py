@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl.disk.drafts import write_atomically
+from nlptl.disk.drafts import write_text_atomically
 from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.prediction_lines import OutputForm, csv_cell
 
@@ -28,7 +28,7 @@ def write_tables(report: RunReport, folder: Path) -> list[Path]:
         path, lines = folder / name, [_line(row) for row in rows]
         if lines:
             content = "\ufeff" + _line(header) + "".join(lines)
-            write_atomically(path, lambda file, text=content: file.write(text.encode("utf-8", "backslashreplace")))  # type: ignore[misc]
+            write_text_atomically(path, content.encode("utf-8", "backslashreplace").decode("utf-8"))
             written.append(path)
         else:
             path.unlink(missing_ok=True)

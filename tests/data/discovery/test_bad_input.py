@@ -31,7 +31,7 @@ def table(name: str, header: list[str], *columns: list[object] | list[str]) -> P
 
 def fault(*files: Path | str, **given: object) -> str:
     with pytest.raises(DataError) as caught:
-        discover([Path(file) for file in files], **given)  # type: ignore[arg-type]
+        discover([Path(file) for file in files], **given)
     return str(caught.value)
 
 

@@ -170,8 +170,8 @@ def test_columns_are_found(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     expected = {"file": layout.name, **layout.source} if layout.source else layout.name
     assert settings.model_dump(exclude_defaults=True)["labelled"] == expected
     columns = layout.header or [*range(1, 1 + len(layout.rows[0]))]
-    label = columns.index(layout.label)  # type: ignore[arg-type]
-    text = columns.index(layout.text)  # type: ignore[arg-type]
+    label = columns.index(layout.label)
+    text = columns.index(layout.text)
     assert found.data.labelled is not None
     has_label = [row for row in layout.rows if row[label] != ""]
     assert found.data.labelled.texts() == [row[text] for row in has_label]

@@ -63,7 +63,7 @@ def test_two_columns_of_texts_are_asked_for() -> None:
         "a.csv: 'pro', 'contra' may each hold the texts; expected one column that clearly does. Name it with `--text`."
     )
     assert first[:30] in str(caught.value)
-    assert discover([path], choose=lambda question: question.answers[1]).data.labelled.texts()[0] == second  # type: ignore[union-attr]
+    assert discover([path], choose=lambda question: question.answers[1]).data.labelled.texts()[0] == second
 
 
 def test_columns_of_texts_are_joined_where_a_person_says_so() -> None:
