@@ -34,7 +34,7 @@ def _is_encoding(value: object) -> object:
         return None
     try:
         codec = codecs.lookup(value if isinstance(value, str) else "")
-        b"a".decode(codec.name)
+        "a".encode(codec.name).decode(codec.name)
     except (LookupError, UnicodeError, ValueError, TypeError):
         codec = None
     if codec is None or not codec._is_text_encoding or codec.name in _NO_ENCODINGS:

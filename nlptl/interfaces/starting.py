@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MINUTES = 10.0
 MAX_LINES = 25  # of all that is printed
-LINES_AFTER = 11  # that are printed after the training, beside one for each candidate
+LINES_AFTER = 10  # that are printed after the training, beside one for each candidate
+LINES_SINCE_LAST = 2  # on what new labels brought
 
 
 def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
@@ -88,7 +89,7 @@ def start(
         raise typer.Exit(1) from None
     tell(outcome_lines(outcome))
     if not quiet:
-        for line in next_lines(request, report):
+        for line in next_lines(request, report, has_pile=prepared.pile > 0):
             tell([line], wrap=False)  # a command stays on one line, to be copied
 
 
@@ -97,13 +98,18 @@ def before_lines(prepared: Prepared, seconds: float) -> list[str]:
 
     Sentences of the profile are left out, the last ones first, where the lines after the training would not fit.
     """
+    from nlptl.runs.folder import START
+
     minutes = max(1, round(seconds / 60))
-    about = f"It takes about {minutes} minute{'s' * (minutes != 1)}."
+    about = (
+        f"It takes about {minutes} minute{'s' * (minutes != 1)}." if seconds > 30 else "It takes less than a minute."
+    )
     profile = list(prepared.profile.sentences())
+    after = LINES_AFTER + (LINES_SINCE_LAST if (prepared.request.folder / START).is_file() else 0)
     while True:
-        told = [*prepared.taken_as, *profile, *prepared.warnings(), f"{prepared.judging.how} {about}"]
-        lines = [line for one in told for line in wrapped(one).split("\n")]
-        if len(lines) <= MAX_LINES - LINES_AFTER - len(prepared.candidates()) or not profile:
+        told = [*prepared.taken_as, " ".join(profile), *prepared.warnings(), f"{prepared.judging.how} {about}"]
+        lines = [line for one in told if one for line in wrapped(one).split("\n")]
+        if len(lines) <= MAX_LINES - after - len(prepared.candidates()) or not profile:
             return lines
         profile.pop()
 
@@ -118,12 +124,13 @@ def outcome_lines(outcome: StartOutcome) -> Iterator[str]:
         yield outcome.since_last
 
 
-def next_lines(request: StartRequest, report: Path) -> Iterator[str]:
+def next_lines(request: StartRequest, report: Path, *, has_pile: bool) -> Iterator[str]:
     """Tell the next three commands."""
     folder = shlex.quote(str(request.folder))
     yield f"Look at it:  python -m webbrowser {shlex.quote(str(report))}"
     yield f'Use it:      nlptl predict {folder} "A text of your own."'
-    yield f"Improve it:  label rows of {folder}/label-next.csv, then: {_command(request)}"
+    first = f"label rows of {folder}/label-next.csv" if has_pile else f"check {folder}/suspects.csv, add rows"
+    yield f"Improve it:  {first}, then: {_command(request)}"
 
 
 def _command(request: StartRequest) -> str:

@@ -49,6 +49,8 @@ def fault(name: str, content: bytes | None, **chosen: str) -> str:
 def test_wide_encodings(name: str, encoding: str, mark: str) -> None:
     content = (mark * (len(encoding) > 6) + TABLES[name]).encode(encoding)
     assert told(name, content) == (["warm süp", "冷たい"], [f"is read as {encoding[:6].upper()}."])
+    if mark or len(encoding) > 6:
+        assert told(name, content, encoding=encoding) == (["warm süp", "冷たい"], []), "the setting is accepted too"
 
 
 def test_wide_text_without_a_mark() -> None:

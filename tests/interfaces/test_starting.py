@@ -55,11 +55,16 @@ def test_the_next_call_repeats_all_that_was_given() -> None:
     request = StartRequest(
         (Path("a.csv"), Path("b c.csv")), "t", "l", (Path("more.txt"),), Path("test.csv"), 3.0, Path("o")
     )
-    *_, last = next_lines(request, Path("o/report.html"))
+    *_, last = next_lines(request, Path("o/report.html"), has_pile=True)
     assert last == (
         "Improve it:  label rows of o/label-next.csv, then: nlptl start a.csv 'b c.csv' --text t --label l --test test.csv --out o "
         "--unlabelled more.txt --minutes 3"
     )
+
+
+def test_without_a_pile_there_is_no_row_to_label() -> None:
+    *_, last = next_lines(StartRequest((Path("mails"),), out=Path("o")), Path("o/report.html"), has_pile=False)
+    assert last == "Improve it:  check o/suspects.csv, add rows, then: nlptl start mails --out o"
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "1e9"])

@@ -209,11 +209,12 @@ def choose(scored: Sequence[Scored]) -> Choice:
 
 def _why_favourite(usable: Sequence[Scored], favourite: Scored) -> str:
     texts = favourite.judging.texts
-    others = [paired(favourite, one) for one in usable if one is not favourite]
-    if all(found is not None and (found.high or 0.0) < 0 for found in others):
+    others = [(one, paired(favourite, one)) for one in usable if one is not favourite]
+    alike = [one.candidate.name for one, found in others if found is None or (found.high or 0.0) >= 0]
+    if not alike:
         return "It is better than each other one beyond the noise."
     if texts < MIN_TEXTS_TO_COMPARE:
-        told = f"{texts} texts are too few to tell it from each other one"
+        told = f"{texts} texts are too few to tell it from {' and '.join(alike)}"
         return f"{told}; it is taken as the best on the mean of several data sets."
     return "None is better beyond the noise, and none that is cheaper comes within one standard error of it."
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from nlptl.artifact import RUN_SETTINGS
-from nlptl.config import Config, dump_yaml
+from nlptl.config import Config, dump_yaml, load_yaml
 from nlptl.data import DataSettings
 from nlptl.data.row_checks import RowPlace
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.input_paths import in_file
 from nlptl.runs.start.candidates import CandidateChain
 from nlptl.runs.start.choice import Scored
@@ -80,6 +82,26 @@ def check_folder(folder: Path) -> None:
         raise ArtifactError(
             f"{path}: stands here, and nlptl start did not write it; nothing was overwritten. Name another folder with --out."
         )
+
+
+def check_same_tables(folder: Path, files: Sequence[Path]) -> None:
+    """Raise ArtifactError where an earlier start in `folder` read other tables than all of these files."""
+    before = _tables_of(folder)
+    if before and not before & {path.resolve() for path in files}:
+        raise ArtifactError(
+            f"{folder}: holds what nlptl start made of {os.path.relpath(min(before))}, another table; nothing was overwritten. "
+            "Name another folder with --out, or this one to replace it."
+        )
+
+
+def _tables_of(folder: Path) -> set[Path]:
+    """Return the labelled files of the pipeline that an earlier start has left; none where that cannot be read."""
+    with contextlib.suppress(ConfigError, OSError, TypeError, KeyError):
+        content: Any = load_yaml(folder / RUN_SETTINGS)
+        labelled = content["data"]["labelled"]
+        sources = labelled if isinstance(labelled, list) else [labelled]
+        return {(folder / (one["file"] if isinstance(one, dict) else one)).resolve() for one in sources}
+    return set()
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

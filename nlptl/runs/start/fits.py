@@ -121,8 +121,8 @@ class Fits:
         return digest_of([self.data.labelled.digest, self.judging.table.digest, self.labels])
 
     def drop_others(self) -> None:
-        """Remove the rows that were not used, those of earlier data, from the file."""
-        write_rows(self._path, self._used)
+        """Remove the rows of earlier data from the file, and the answers of the classifier that was replaced."""
+        write_rows(self._path, [row for row in self._used if row.split != BEFORE])
 
     def shared(self, candidate: CandidateChain) -> SharedEncoder:
         """Return the candidate's encoder under a fresh head, made once for all candidates and folds."""

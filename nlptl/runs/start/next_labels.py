@@ -16,6 +16,7 @@ MAX_ROWS = 50  # that are proposed
 NEAR_COPY = 0.95  # cosine of vectors from which two texts tell the same
 TEXTS_OF_A_REGION, MAX_REGIONS = 10, 100
 TURNS = 20  # of k-means
+MAX_UNSURE_LEAD = 0.5  # of the most probable label over the second, up to which the classifier is unsure
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32] | Floats
@@ -45,15 +46,24 @@ def proposals(pool: Vectors, labelled: Vectors, probabilities: Floats, *, seed: 
     for row, size in _uncovered(pool, labelled, regions=regions, seed=seed):
         if len(found) < (count + 1) // 2 and _is_new(pool[row], taken):
             taken.append(pool[row])
-            found.append(Proposal(row, f"no text of its region is labelled; {size} are not"))
+            found.append(
+                Proposal(
+                    row,
+                    f"none of the {size} texts of its region is labelled"
+                    if size > 1
+                    else "no text like it is labelled",
+                )
+            )
     chosen = {one.row for one in found}
     highest = np.sort(probabilities, axis=1)[:, -2:]
-    for row in np.argsort(highest[:, 1] - highest[:, 0], kind="stable").tolist():
+    lead = highest[:, 1] - highest[:, 0]
+    for row in np.argsort(lead, kind="stable").tolist():
         if len(found) >= count:
             break
         if row not in chosen and _is_new(pool[row], taken):
             taken.append(pool[row])
-            found.append(Proposal(row, "the classifier is unsure"))
+            is_unsure = lead[row] < MAX_UNSURE_LEAD
+            found.append(Proposal(row, "the classifier is unsure" if is_unsure else "the least sure of those left"))
     return found
 
 

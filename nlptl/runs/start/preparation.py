@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from nlptl.context import RunContext
 from nlptl.data import DataSettings, TextData
+from nlptl.data.columns import names_shown
 from nlptl.data.discovery import discover
 from nlptl.data.load import LoadedData, load_parts
 from nlptl.data.profile import Profile
 from nlptl.errors import DataError
+from nlptl.faults import shown
 from nlptl.finetuning.selection.method_choice import too_few
 from nlptl.runs.start.candidates import CandidateChain, EncoderAtHand, candidates_for, encoder_at_hand
-from nlptl.runs.start.files import check_folder
+from nlptl.runs.start.files import check_folder, check_same_tables
 from nlptl.runs.start.judging import Judging, judged_by_folds, judged_on_test, share_to_hold_out
 
 if TYPE_CHECKING:
@@ -83,11 +85,23 @@ class Prepared:
     def warnings(self) -> tuple[str, ...]:
         """Return sentences on what a person may want to mend."""
         told = [self.encoder.remark] if self.encoder.remark else []
+        told += self._joined_labels()
         if single := self.judging.never_held_out:
             names = ", ".join(single[:MAX_NAMED])
             more = f" and {len(single) - MAX_NAMED} more" if len(single) > MAX_NAMED else ""
             told.append(f"Labels with one text alone are learnt but not judged: {names}{more}. Label more of them.")
         return tuple(told)
+
+    def _joined_labels(self) -> list[str]:
+        """Return a sentence where cells seem to hold several labels, of which a start learns the combinations."""
+        found = self.loaded.report.parts["labelled"].label_findings
+        joined = next((one for one in found if one.kind == "several"), None)
+        if joined is None:
+            return []
+        return [
+            f"The label {shown(joined.labels[0])} joins {names_shown(joined.labels[1:])}. If texts have several labels, write a "
+            "pipeline with nlptl init several-labels instead: here each combination is a label."
+        ]
 
 
 def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None = None) -> Prepared:
@@ -96,6 +110,8 @@ def prepare(request: StartRequest, context: RunContext, *, choose: Choose | None
     `choose` answers which column is meant. Raises DataError, ConfigError or ArtifactError before anything is written.
     """
     check_folder(request.folder)
+    if request.out is None:
+        check_same_tables(request.folder, request.files)
     found = discover(
         request.files, text=request.text, label=request.label, unlabelled=request.unlabelled, test=request.test,
         choose=choose, progress=context.progress,

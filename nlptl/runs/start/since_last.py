@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.data.columns import names_shown
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.runs.folder import RUN, START, load_artifact, stage_folders
 from nlptl.runs.start.choice import Scored, paired_texts, points
+from nlptl.runs.start.files import HELD_OUT
 from nlptl.runs.start.fits import Fits
 
 if TYPE_CHECKING:
+    from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
+
+MAX_LOST = 4  # labels that a sentence names
 
 Floats = NDArray[np.float64]
 
@@ -26,16 +33,17 @@ Floats = NDArray[np.float64]
 class Earlier:
     """Answers of the classifier of an earlier call to judged texts that it has not learnt."""
 
-    new_labels: int  # labelled texts that it has not learnt, those of a test not counted
+    new_labels: int  # labelled texts that it has neither learnt nor been judged on
     probabilities: (
         Floats  # (J, K) in the order of the labels; NaN for a text that it has learnt, 0 for a label that it lacks
     )
+    lost: tuple[str, ...] = ()  # labels that it knows and the data no longer have
 
     @classmethod
-    def of(cls, folder: Path, fits: Fits) -> Earlier | None:
+    def of(cls, folder: Path, fits: Fits, *, held_out: TextTable | None) -> Earlier | None:
         """Ask the classifier that an earlier call has left, before anything replaces it, or read what it has said.
 
-        None where there is none, and where it has learnt the same texts.
+        None where there is none, and where no label is new. `held_out` is the part of the labelled rows that is the test.
         """
         if not (folder / START).is_file():
             return None
@@ -46,9 +54,11 @@ class Earlier:
             return None
         labelled, texts = fits.data.labelled, fits.judging.table.texts()
         assert labelled is not None
-        new_labels = sum(not old.learnt.count([text]) for text in set(labelled.texts()))
-        if not new_labels:
-            return None
+        lost = tuple(label for label in old.labels if label not in fits.labels)
+        given = {*labelled.texts(), *(() if held_out is None else held_out.texts())} - _judged_before(folder)
+        new_labels = sum(not old.learnt.count([text]) for text in given)
+        if lost or not new_labels:
+            return cls(new_labels, np.zeros((0, len(fits.labels))), lost) if lost else None
         rows = [row for row in fits.judging.rows.tolist() if not old.learnt.count([texts[row]])]
         found = np.full((len(texts), len(fits.labels)), np.nan)
         if rows:
@@ -58,6 +68,8 @@ class Earlier:
 
     def since_last(self, chosen: Scored) -> str:
         """Return what the new labels brought, in two sentences."""
+        if self.lost:
+            return f"The last call also knew {names_shown(self.lost, MAX_LOST)}, so what new labels brought cannot be compared."
         labels = chosen.judging.table.labels()
         position = {label: place for place, label in enumerate(chosen.labels)}
         true = np.array([position.get(label, -1) for label in labels])
@@ -73,6 +85,14 @@ def _classifier(folder: Path) -> TextClassifier | None:
     except (ArtifactError, OSError):
         return None
     return found if isinstance(found, TextClassifier) else None
+
+
+def _judged_before(folder: Path) -> set[str]:
+    """Return the texts that an earlier call has judged; none where its file is gone or damaged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        lines = (folder / HELD_OUT).read_text(encoding="utf-8").splitlines()
+        return {json.loads(line)["text"] for line in lines[1:]}
+    return set()
 
 
 def _by_label(old: TextClassifier, texts: Sequence[str], labels: Sequence[str]) -> Floats:

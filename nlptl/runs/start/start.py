@@ -40,7 +40,8 @@ class Start:
         """Judge the candidates, train the chosen one into the run folder, and write all files but the report."""
         prepared, context, folder = self.prepared, self._context, self._folder
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = Earlier.of(folder, self._fits)
+        held_out = None if prepared.settings.hold_out is None else prepared.data.test
+        earlier = Earlier.of(folder, self._fits, held_out=held_out)
         budget = TimeBudget(60 * prepared.request.minutes, self._begin)
         scored = Trials(prepared, self._fits, budget, context).scored()
         choice = choose(scored)

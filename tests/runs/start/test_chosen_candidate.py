@@ -40,6 +40,10 @@ def beside(words: list[int], auto: list[int]) -> list[Scored]:
 
 def test_few_texts_leave_the_favourite_unless_another_is_better_beyond_the_noise() -> None:
     assert choose(beside([1] * 12 + [0] * 8, [1] * 10 + [0] * 10)).chosen.candidate.kind == "auto"
+    few = choose(beside([1] * 12 + [0] * 8, [1] * 10 + [0] * 10)).why
+    assert (
+        few == "20 texts are too few to tell it from words; it is taken as the best on the mean of several data sets."
+    )
     won = choose(beside([1] * 20, [1] * 4 + [0] * 16))
     assert (won.chosen.candidate.kind, won.why) == ("words", "It is better than auto beyond the noise.")
 

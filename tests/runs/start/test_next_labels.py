@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -22,8 +23,9 @@ def test_a_region_without_labels_comes_first_and_then_what_is_uncertain() -> Non
     probabilities[7] = [0.51, 0.49]
     found = proposals(pool, around(0, 12, seed=3), probabilities, seed=0)
     assert found[0].row >= 30
-    assert found[0].why.startswith("no text of its region is labelled")
+    assert re.fullmatch(r"none of the \d+ texts of its region is labelled", found[0].why)
     assert next(one for one in found if one.why == "the classifier is unsure").row == 7
+    assert {one.why for one in found if one.row < 30 and one.row != 7} == {"the least sure of those left"}
     assert len({one.row for one in found}) == len(found)
 
 

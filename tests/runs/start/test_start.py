@@ -123,7 +123,8 @@ def test_a_repeated_call_trains_nothing_again(few: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(fits_module.Fits, "_predicted", fail)
     again = started(few / "reviews.csv")
     assert before is not None
-    assert again.model_copy(update={"seconds": before.seconds}) == before
+    assert again.since_last is None, "no label is new"
+    assert again.model_copy(update={"seconds": before.seconds, "since_last": before.since_last}) == before
 
 
 def test_a_fit_that_a_kill_cut_off_is_made_again(few: Path, tmp_path: Path) -> None:
@@ -161,3 +162,51 @@ def test_a_pipeline_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
         f"{tmp_path / 'out' / 'pipeline.yaml'}: stands here, and nlptl start did not write it; nothing was overwritten. Name "
         "another folder with --out."
     )
+
+
+def test_new_labels_of_the_test_are_counted_and_lost_labels_forbid_a_comparison(tmp_path: Path) -> None:
+    started(spreadsheet(tmp_path, rows=140, labelled=104, wrong=5))
+    path = spreadsheet(tmp_path, rows=140, labelled=124, wrong=5)
+    told = started(path).since_last
+    assert told is not None
+    assert told.startswith("20 labelled texts are new since the last call.")
+    path.write_text(path.read_text(encoding="utf-8").replace(";positive", ";good"), encoding="utf-8")
+    assert started(path).since_last == (
+        "The last call also knew 'positive', so what new labels brought cannot be compared."
+    )
+
+
+def test_another_table_of_the_same_name_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        spreadsheet(Path(name), rows=40, labelled=12, wrong=3)
+    request = StartRequest((Path("a/reviews.csv"),))
+    Start(prepare(request, RunContext()), RunContext()).run()
+    assert prepare(request, RunContext()).labelled == 12, "the same table goes on"
+    with pytest.raises(ArtifactError) as caught:
+        prepare(StartRequest((Path("b/reviews.csv"),)), RunContext())
+    assert str(caught.value) == (
+        "runs/reviews: holds what nlptl start made of a/reviews.csv, another table; nothing was overwritten. Name another "
+        "folder with --out, or this one to replace it."
+    )
+    assert prepare(StartRequest((Path("b/reviews.csv"),), out=Path("runs/reviews")), RunContext()).labelled == 12
+
+
+def test_a_table_in_utf_16_is_read_as_excel_writes_it(tmp_path: Path) -> None:
+    path = spreadsheet(tmp_path, rows=40, labelled=12, wrong=3)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-16")
+    prepared = prepare(StartRequest((path,), out=tmp_path / "out"), RunContext())
+    assert (prepared.labelled, prepared.pile) == (12, 28)
+
+
+def test_cells_that_join_labels_are_told(tmp_path: Path) -> None:
+    texts, _ = small_reviews(60)
+    labels = [["sport", "music", "sport, music"][row % 3] for row in range(60)]
+    path = tmp_path / "tags.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *zip(texts, labels, strict=True)])
+    assert (
+        "The label 'sport, music' joins 'sport', 'music'. If texts have several labels, write a pipeline with nlptl init "
+        "several-labels instead: here each combination is a label."
+    ) in prepare(StartRequest((path,), out=tmp_path / "out"), RunContext()).warnings()
