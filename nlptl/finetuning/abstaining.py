@@ -61,8 +61,7 @@ def _held_out(
     logits, label_ids = own, examples.label_ids
     if logits is None:
         logits = _stand_in(given, examples, context)
-    rows = torch.from_numpy(examples.groups.first)
-    rows = rows[~logits[rows].isnan().any(dim=1)]
+    rows = _held_out_once(logits, examples)
     validation = examples.validation
     fresh = validation is not None and fitted.calibration.by_validation
     if (
@@ -76,6 +75,15 @@ def _held_out(
         return None
     rows = rows[_drawn(len(rows), MAX_HELD_OUT, context.generator("held-out logits"))]
     return HeldOutLogits(logits[rows].float(), label_ids[rows], is_approximate=own is None)
+
+
+def _held_out_once(logits: Tensor, examples: LabelledExamples) -> Tensor:
+    """Return the rows whose logits (n, K) are known, one of each group of copies."""
+    import numpy as np
+    import torch
+
+    known = (~logits.isnan().any(dim=1)).nonzero()[:, 0].numpy()
+    return torch.from_numpy(known[np.unique(examples.groups.owner[known], return_index=True)[1]])
 
 
 def _corrected(logits: Tensor, fitted: TextClassifier, final: TextClassifier) -> Tensor:

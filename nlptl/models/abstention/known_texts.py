@@ -100,7 +100,8 @@ class KnownTexts:
         other = styles(texts) / self.style_spread.double().numpy()
         apart = np.stack([self.vectors.distances(vectors.astype(np.float64)), self.styles.distances(other)])
         scale = self.scale.numpy()
-        return (_together(apart, scale[[0, 2]], scale[[1, 3]]) - scale[4]) / scale[5]
+        found: Floats = (_together(apart, scale[[0, 2]], scale[[1, 3]]) - scale[4]) / scale[5]
+        return found
 
     @property
     def dim(self) -> int:
@@ -157,7 +158,8 @@ def _held_out(rows: Floats, fold: NDArray[np.int64], directions: int) -> Floats:
 def _together(apart: Floats, centres: Floats, spreads: Floats) -> Floats:
     """Return the sum of standardised distances (2, B), those in style bounded and with their weight."""
     standard = (apart - centres[:, None]) / spreads[:, None]
-    return standard[0] + STYLE_WEIGHT * np.minimum(standard[1], MAX_STYLE)
+    found: Floats = standard[0] + STYLE_WEIGHT * np.minimum(standard[1], MAX_STYLE)
+    return found
 
 
 def _limit(scores: Floats) -> float:
