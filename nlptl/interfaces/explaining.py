@@ -129,7 +129,7 @@ def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestE
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
     from nlptl.artifact import RUN_SETTINGS
     from nlptl.evaluation.nearest_examples import NearestExamples
-    from nlptl.runs.report.texts import read_data
+    from nlptl.runs.reading.texts import read_data
 
     folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
