@@ -62,6 +62,8 @@ class Method(Config, ABC):
     """Whether it needs layers that can learn, which word vectors have not."""
     needs_linear_head: ClassVar[bool] = False
     """Whether a head with a hidden layer is refused."""
+    reads_frozen_vectors: ClassVar[bool] = False
+    """Whether a fit begins with the examples' vectors by the encoder as it is given, which several fits can share."""
     learns_label_sets: ClassVar[bool] = False
     """Whether it can learn texts that have several labels, or none."""
 

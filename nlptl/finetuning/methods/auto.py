@@ -47,6 +47,7 @@ class Auto(Method):
     """
 
     needs_linear_head: ClassVar[bool] = True
+    reads_frozen_vectors: ClassVar[bool] = True
     learns_label_sets: ClassVar[bool] = True
 
     method: Literal["auto"] = "auto"

@@ -56,6 +56,7 @@ class Contrastive(Method):
 
     needs_layers: ClassVar[bool] = True
     needs_linear_head: ClassVar[bool] = True
+    reads_frozen_vectors: ClassVar[bool] = True
 
     method: Literal["contrastive"] = "contrastive"
     """The name of this method."""

@@ -22,6 +22,7 @@ class HeadOnly(GradientSettings, Method):
     """The encoder is frozen, only the head learns (and the query of attention pooling)."""
 
     needs_linear_head: ClassVar[bool] = True
+    reads_frozen_vectors: ClassVar[bool] = True
     learns_label_sets: ClassVar[bool] = True
 
     method: Literal["head"] = "head"

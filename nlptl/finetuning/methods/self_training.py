@@ -34,6 +34,7 @@ class SelfTraining(Method):
     """
 
     needs_linear_head: ClassVar[bool] = True
+    reads_frozen_vectors: ClassVar[bool] = True
 
     method: Literal["self_training"] = "self_training"
     """The name of this method."""

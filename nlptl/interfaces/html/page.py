@@ -22,7 +22,8 @@ from nlptl.interfaces.html.visible import breakable, inline_json, named, visible
 from nlptl.progress import clock, human
 
 if TYPE_CHECKING:
-    from nlptl.runs.report.facts import Judged, Mistake, RunReport
+    from nlptl.runs.reading.judged import Judged
+    from nlptl.runs.report.facts import Mistake, RunReport
 
 TEMPLATES = "templates"
 GENERATOR = "nlptl report"  # by which a page of nlptl is known

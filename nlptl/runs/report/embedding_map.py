@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from nlptl.runs.report.facts import EmbeddingMap, Judged, MapPoint
-from nlptl.runs.report.judging import joined
-from nlptl.runs.report.texts import place_of
+from nlptl.runs.reading.judged import Judged, joined
+from nlptl.runs.reading.texts import place_of
+from nlptl.runs.report.facts import EmbeddingMap, MapPoint
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable

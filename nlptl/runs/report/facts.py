@@ -7,46 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """Texts whose label was predicted while the classifier did not know it."""
-
-    how: str  # such as "200 held-out reviews, which the classifier did not learn from"
-    name: str  # file or name of the texts
-    texts: tuple[str, ...]
-    labels: tuple[str, ...]
-    probabilities: npt.NDArray[np.float64]  # (N, K)
-    names: tuple[str, ...]  # the K labels, in the order of the columns
-    places: tuple[str, ...]  # of each text, such as "test.csv, row 3"
-    by: str = ""  # command that scores the classifier on these texts; empty where the texts were held out in turn
-    sets: tuple[str, ...] | None = (
-        None  # labels predicted for each text, where it may have several; joined, as in `labels`
-    )
-
-    @cached_property
-    def predicted(self) -> list[str]:
-        """Most probable label of each text, or the predicted ones."""
-        if self.sets is not None:
-            return list(self.sets)
-        return [self.names[place] for place in self.probabilities.argmax(axis=1).tolist()]
-
-    @cached_property
-    def confidences(self) -> npt.NDArray[np.float64]:
-        """Probability (N,) of the predicted label; where a text may have several, of the least certain decision on it."""
-        sure = self.probabilities if self.sets is None else np.maximum(self.probabilities, 1 - self.probabilities)
-        found: npt.NDArray[np.float64] = sure.max(axis=1) if self.sets is None else sure.min(axis=1)
-        return found
+from nlptl.runs.reading.judged import Judged
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,12 +15,13 @@ from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation, score
 from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
+from nlptl.runs.reading.judged import Judged, judged_on, read_held_out
+from nlptl.runs.reading.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
-from nlptl.runs.report.facts import EmbeddingMap, Headline, Judged, Mistake, RunReport, Standing
-from nlptl.runs.report.judging import explained_mistakes, judged_on, read_held_out, reliability_of, scores_of
+from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, Standing
+from nlptl.runs.report.judging import explained_mistakes, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
-from nlptl.runs.report.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
 from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
 from nlptl.runs.runner import read_scores

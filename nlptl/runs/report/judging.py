@@ -2,82 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlptl.data.labelled_parts import spelt_as
-from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import wilson
 from nlptl.evaluation.scores import Evaluation, evaluate_predictions
-from nlptl.runs.report.facts import Judged, Mistake, ReliabilityBin, WordWeight
-from nlptl.runs.report.texts import TestTexts, place_of
+from nlptl.runs.reading.judged import Judged
+from nlptl.runs.report.facts import Mistake, ReliabilityBin, WordWeight
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
 BINS = 10  # of equal width, of the reliability diagram
 MAX_MISTAKES = 12
-NO_LABEL = "(no label)"
 MAX_TOKENS = 8_000  # that are read again to explain one text: all words of one of 80 word pieces
-
-
-def judged_on(
-    classifier: TextClassifier, test: TestTexts, *, command: str, after_batch: Callable[[int], None] | None = None
-) -> Judged | None:
-    """Predict the texts of a test. None if it has labels that the classifier does not know."""
-    sets = spelt_as(test.table, classifier.labels).label_sets()
-    if not {label for labels in sets for label in labels} <= set(classifier.labels):
-        return None
-    texts = test.table.texts()
-    probabilities = classifier.probabilities(texts, after_batch=after_batch)
-    several = [joined(labels) for labels in classifier.labels_of(probabilities)] if classifier.multi_label else None
-    return Judged(
-        how="which the classifier did not learn from",
-        name=test.name,
-        texts=tuple(texts),
-        labels=tuple(map(joined, sets)),
-        probabilities=probabilities,
-        names=classifier.labels,
-        places=tuple(place_of(test.table, row) for row in range(len(texts))),
-        by=command,
-        sets=None if several is None else tuple(several),
-    )
-
-
-def joined(labels: Sequence[str]) -> str:
-    """Return the labels of a text as one name."""
-    return " + ".join(labels) if labels else NO_LABEL
-
-
-def read_held_out(path: Path, *, how: str) -> Judged:
-    """Read texts that were held out in turn, each predicted by a classifier that had not learnt it."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            names = tuple(json.loads(file.readline())["labels"])
-            rows = [json.loads(line) for line in file if line.strip()]
-        places = [(row.get("file"), row.get("row")) for row in rows]
-        probabilities = np.array([row["probabilities"] for row in rows], dtype=np.float64).reshape(-1, len(names))
-        found = Judged(
-            how=how,
-            name="held-out texts",
-            texts=tuple(row["text"].encode().decode() for row in rows),  # no half of a character
-            labels=tuple(row["label"] for row in rows),
-            probabilities=probabilities,
-            names=names,
-            places=tuple(
-                ", ".join([*([Path(file).name] if file else []), *([f"row {row}"] if row else [])])
-                for file, row in places
-            ),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(
-            f"{path}: is not a file of held-out predictions; it is damaged ({type(error).__name__}). Run `nlptl start` again."
-        ) from None
-    return found
 
 
 def scores_of(judged: Judged, classifier: TextClassifier | None) -> Evaluation:

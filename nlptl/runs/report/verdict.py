@@ -11,8 +11,8 @@ from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
+from nlptl.runs.reading.texts import told_path
 from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
-from nlptl.runs.report.texts import told_path
 
 WIDE = 0.05  # half of an interval of the accuracy, from which more test texts are advised
 WANTED = 0.03  # half of the interval that they should bring

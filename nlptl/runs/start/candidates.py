@@ -6,38 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from nlptl.artifact import digest_of
 from nlptl.data.label_sentences import label_sentences
 from nlptl.models.known_encoders import KNOWN, KnownEncoder
-from nlptl.runs.chain import Chain
-from nlptl.stages.stage import Stage
+from nlptl.runs.judging.judged_chain import JudgedChain, Learns, chain_of
 
 MAX_PARAMETERS = 60.0  # millions of an encoder that suits two cores and a few minutes
 MIN_PILE = 200  # texts from which `auto` learns from the pile
 MAX_LABELS_OF_PILE = 20  # for which self-training is made
 
 Kind = Literal["most frequent", "words", "word vectors", "names", "head", "auto", "auto without the pile"]
-
-
-@dataclasses.dataclass(frozen=True)
-class CandidateChain:
-    """One way to a classifier."""
-
-    kind: Kind
-    name: str  # in tables
-    stages: tuple[Stage, ...]  # none of the most frequent label
-    may_be_chosen: bool = True  # else a bar that the others must beat
-    slow: bool = False  # whether one training takes minutes
-
-    @property
-    def encoder_stages(self) -> tuple[Stage, ...]:
-        """Stages that see no labels: their result is shared by all folds."""
-        return tuple(stage for stage in self.stages if stage.gives == "encoder")
-
-    @property
-    def encoder_key(self) -> str:
-        """Digest by which candidates share an encoder."""
-        return digest_of([stage.model_dump(mode="json") for stage in self.encoder_stages])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +55,14 @@ def _remedy(one: KnownEncoder) -> str:
 
 def candidates_for(
     labels: Sequence[str], encoder: EncoderAtHand, *, pile: int, few: bool, minutes: float
-) -> tuple[CandidateChain, ...]:
+) -> tuple[JudgedChain, ...]:
     """Return the candidates for data with these labels, the simplest first.
 
     `pile` counts the texts without a label, `few` says that `auto` will learn from them, `minutes` is the time of `auto`.
     """
     texts = "your texts" if pile else "the labelled texts"
     found = [
-        CandidateChain("most frequent", "most frequent label", (), may_be_chosen=False),
+        JudgedChain("most frequent", "most frequent label", (), "shares", may_be_chosen=False),
         _chain("words", "words (tf-idf, logistic regression)", [{"stage": "ngrams"}], {"method": "words"}),
         _chain("word vectors", f"word vectors of {texts}, head", word_vectors(), {"method": "head", "solver": "auto"}),
     ]
@@ -119,12 +96,7 @@ def word_vectors() -> list[dict[str, Any]]:
 def _chain(
     kind: Kind, name: str, encoder: list[dict[str, Any]], update: dict[str, Any], *, may_be_chosen: bool = True,
     slow: bool = False,
-) -> CandidateChain:  # fmt: skip
+) -> JudgedChain:  # fmt: skip
     stages = [*encoder, {"stage": "classification_head"}, {"stage": "finetune", "update": update}]
-    return CandidateChain(kind, name, tuple(chain_of(stages).stages), may_be_chosen, slow)
-
-
-def chain_of(stages: Sequence[Stage | dict[str, Any]], *, seed: int = 0) -> Chain:
-    """Return stages as a checked chain without files: the data come with each fit."""
-    names = {"a": "one", "b": "two"}  # which satisfy the check that there are labels
-    return Chain.model_validate({"seed": seed, "data": {"label_names": names}, "stages": list(stages)})
+    learns: Learns = "names" if kind == "names" else "labels"
+    return JudgedChain(kind, name, tuple(chain_of(stages).stages), learns, may_be_chosen=may_be_chosen, slow=slow)

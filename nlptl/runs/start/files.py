@@ -21,8 +21,8 @@ from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.input_paths import in_file
-from nlptl.runs.start.candidates import CandidateChain
-from nlptl.runs.start.choice import Scored
+from nlptl.runs.judging.judged_chain import JudgedChain
+from nlptl.runs.judging.scored import Scored
 
 MARK = "# Written by nlptl start"
 NEXT_LABELS, SUSPECTS, HELD_OUT = "label-next.csv", "suspects.csv", "held_out.jsonl"
@@ -37,7 +37,7 @@ COMMENTS = {
 }
 
 
-def pipeline_text(settings: DataSettings, candidate: CandidateChain, folder: Path, *, seed: int, why: str) -> str:
+def pipeline_text(settings: DataSettings, candidate: JudgedChain, folder: Path, *, seed: int, why: str) -> str:
     """Return the pipeline of a candidate as a commented YAML file in `folder`. Settings at their default are left out."""
     data = _brief(settings, settings.model_dump(mode="json", by_alias=True, context=in_file(folder)))
     lines = [f"{MARK}, which writes it anew at its next call: copy it to keep changes of your own.", f"# {why}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,9 +11,8 @@ from nlptl.config import Config
 from nlptl.evaluation.intervals import Estimate
 from nlptl.results import read_result, write_result
 from nlptl.runs.folder import START
-
-JudgedBy = Literal["test", "cross-validation"]
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
+from nlptl.runs.judging.fit_rows import Seconds
+from nlptl.runs.judging.splits import JudgedBy
 
 
 class JudgedCandidate(Config):

@@ -16,9 +16,10 @@ from nlptl.data.profile import Profile
 from nlptl.errors import DataError
 from nlptl.faults import shown
 from nlptl.finetuning.selection.method_choice import too_few
-from nlptl.runs.start.candidates import CandidateChain, EncoderAtHand, candidates_for, encoder_at_hand
+from nlptl.runs.judging.judged_chain import JudgedChain
+from nlptl.runs.judging.splits import Judging, judged_by_folds, judged_on_test, share_to_hold_out
+from nlptl.runs.start.candidates import EncoderAtHand, candidates_for, encoder_at_hand
 from nlptl.runs.start.files import check_folder, check_same_tables
-from nlptl.runs.start.judging import Judging, judged_by_folds, judged_on_test, share_to_hold_out
 
 if TYPE_CHECKING:
     from nlptl.data.discovery import Choose
@@ -77,7 +78,7 @@ class Prepared:
         """Whether the labels are so few that `auto` learns from the pile."""
         return too_few(self.labelled, len(self.data.label_set))
 
-    def candidates(self, *, minutes: float = 1.0) -> tuple[CandidateChain, ...]:
+    def candidates(self, *, minutes: float = 1.0) -> tuple[JudgedChain, ...]:
         """Return what is judged, the simplest first; `minutes` are those of `auto`."""
         labels = self.data.label_set.names
         return candidates_for(labels, self.encoder, pile=self.pile, few=self.few, minutes=minutes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.artifact import digest_of
 from nlptl.data.columns import names_shown
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.runs.folder import RUN, START, load_artifact, stage_folders
-from nlptl.runs.start.choice import Scored, paired_texts, points
+from nlptl.runs.judging.fit_rows import DIGITS, FitRow
+from nlptl.runs.judging.fits import Fits
+from nlptl.runs.judging.scored import Scored, paired_texts, points
 from nlptl.runs.start.files import HELD_OUT
-from nlptl.runs.start.fits import Fits
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
+BEFORE = -1  # split of the row that holds what the earlier classifier says; its seconds count the new labels
 MAX_LOST = 4  # labels that a sentence names
 
 Floats = NDArray[np.float64]
@@ -47,8 +51,9 @@ class Earlier:
         """
         if not (folder / START).is_file():
             return None
-        if (kept := fits.kept_answers()) is not None:
-            return cls(*kept)
+        if (kept := fits.rows.known(_identity(fits), BEFORE)) is not None:
+            fits.rows.use(kept)
+            return cls(int(kept.seconds), _answers(kept, len(fits.labels)))
         old = _classifier(folder)
         if old is None or old.learnt is None:
             return None
@@ -63,7 +68,7 @@ class Earlier:
         found = np.full((len(texts), len(fits.labels)), np.nan)
         if rows:
             found[rows] = _by_label(old, [texts[row] for row in rows], fits.labels)
-        fits.keep_answers(new_labels, found)
+        fits.rows.add(_row(found, identity=_identity(fits), new_labels=new_labels))
         return cls(new_labels, found)
 
     def since_last(self, chosen: Scored) -> str:
@@ -85,6 +90,23 @@ def _classifier(folder: Path) -> TextClassifier | None:
     except (ArtifactError, OSError):
         return None
     return found if isinstance(found, TextClassifier) else None
+
+
+def _identity(fits: Fits) -> str:
+    """Return a digest of the texts and labels that the answers belong to."""
+    assert fits.data.labelled is not None
+    return digest_of([fits.data.labelled.digest, fits.judging.table.digest, fits.labels])
+
+
+def _row(answers: Floats, *, identity: str, new_labels: int) -> FitRow:
+    """Return the answers as a row of the fits' file, so that a killed call has them when it goes on."""
+    lists = [[] if math.isnan(sum(one)) else one for one in answers.round(DIGITS).tolist()]
+    return FitRow(candidate="before", split=BEFORE, identity=identity, seconds=new_labels, probabilities=lists)
+
+
+def _answers(row: FitRow, label_count: int) -> Floats:
+    found = np.array([one or [math.nan] * label_count for one in row.probabilities])
+    return found.reshape(len(row.probabilities), label_count)
 
 
 def _judged_before(folder: Path) -> set[str]:

@@ -9,13 +9,14 @@ from nlptl.context import RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
 from nlptl.models.card_metadata import CardTest
 from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.folder import START_FITS
+from nlptl.runs.judging.fits import Fits, SharedEncoder
+from nlptl.runs.judging.scored import Scored, paired
 from nlptl.runs.runner import RunResult
-from nlptl.runs.start.choice import Choice, Scored, choose, paired, pile_sentence
-from nlptl.runs.start.fit_rows import ROWS
-from nlptl.runs.start.fits import Fits, SharedEncoder
+from nlptl.runs.start.choice import Choice, choose, pile_sentence
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
-from nlptl.runs.start.since_last import Earlier
+from nlptl.runs.start.since_last import BEFORE, Earlier
 from nlptl.runs.start.tables import write_next_labels, write_predictions, write_suspects
 from nlptl.runs.start.time_budget import Pace, TimeBudget, estimated_seconds
 from nlptl.runs.start.trials import Trials, run_candidate
@@ -29,7 +30,7 @@ class Start:
         self.prepared, self._context = prepared, dataclasses.replace(context, seed=SEED)
         self._begin = time.monotonic()
         self._folder = prepared.request.folder
-        self._fits = Fits(prepared.data, prepared.judging, self._folder / ROWS, self._context)
+        self._fits = Fits(prepared.data, prepared.judging, self._folder / START_FITS, self._context)
 
     def estimated_seconds(self) -> float:
         """Return about how many seconds `run` will take; the encoder is loaded and its speed measured."""
@@ -54,7 +55,7 @@ class Start:
         outcome.write(folder)
         if result.scores is None:
             self._complete_card(result, outcome)
-        self._fits.drop_others()
+        self._fits.rows.keep_used(but_split=BEFORE)
         return outcome
 
     def _reader(self) -> SharedEncoder:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.data.row_checks import RowPlace
-from nlptl.runs.start.choice import Scored
+from nlptl.runs.judging.fits import SharedEncoder
+from nlptl.runs.judging.scored import Scored
 from nlptl.runs.start.files import HELD_OUT, NEXT_LABELS, SUSPECTS, write_csv, write_held_out
-from nlptl.runs.start.fits import SharedEncoder
 from nlptl.runs.start.next_labels import MAX_POOL, proposals
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.suspects import Suspect, most_told, suspects

@@ -15,13 +15,13 @@ from nlptl.evaluation.scores import load_classifier
 from nlptl.models.classifier import TextClassifier
 from nlptl.progress import Progress, SilentProgress, Task
 from nlptl.runs.folder import RUN
+from nlptl.runs.judging.fit_rows import FitRow
+from nlptl.runs.judging.fits import Fits
+from nlptl.runs.judging.judged_chain import JudgedChain
+from nlptl.runs.judging.scored import Scored
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
-from nlptl.runs.start.candidates import CandidateChain
-from nlptl.runs.start.choice import Scored
 from nlptl.runs.start.files import pipeline_text
-from nlptl.runs.start.fit_rows import FitRow
-from nlptl.runs.start.fits import Fits
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.time_budget import MARGIN, Pace, TimeBudget, minutes_of_auto
 
@@ -30,7 +30,7 @@ SHARE_OF_ABLATION = 0.1  # of the time, that showing what the pile brings may ta
 SHARE_OF_SLOW_REPEATS, SLOW_REPEATS = 0.08, 2  # the same of a slow one, and how many it has at most
 
 
-def run_candidate(prepared: Prepared, candidate: CandidateChain, context: RunContext, *, why: str) -> RunResult:
+def run_candidate(prepared: Prepared, candidate: JudgedChain, context: RunContext, *, why: str) -> RunResult:
     """Write the pipeline of a candidate and run it into the run folder, where finished stages are kept."""
     folder = prepared.request.folder
     path = folder / RUN_SETTINGS
@@ -81,7 +81,7 @@ class Trials:
             slow.insert(0, self._with(one, found_rows))
         return [*found, *slow]
 
-    def _quick(self, candidate: CandidateChain) -> Scored:
+    def _quick(self, candidate: JudgedChain) -> Scored:
         """Fit a candidate to all splits, repeat by repeat while that takes seconds."""
         rows: list[FitRow] = []
         with self._context.progress.task(candidate.name, total=len(self._judging.splits), unit="fits") as task:
@@ -92,7 +92,7 @@ class Trials:
                 task.advance(1)
         return self._with(candidate, rows)
 
-    def _by_run(self, candidate: CandidateChain) -> list[FitRow]:
+    def _by_run(self, candidate: JudgedChain) -> list[FitRow]:
         """Fit a candidate by its run, which learns the same and can be resumed."""
 
         def train() -> TextClassifier:
@@ -102,7 +102,7 @@ class Trials:
         return [self._fits.fit_by(candidate, 0, train)]
 
     def _folds(
-        self, candidate: CandidateChain, pace: Pace, *, cost: float, others: float, most: float = math.inf
+        self, candidate: JudgedChain, pace: Pace, *, cost: float, others: float, most: float = math.inf
     ) -> list[FitRow]:
         """Fit a slow candidate to the splits of the first repeat, as many as the time allows; to those of the next if it is quick.
 
@@ -130,6 +130,6 @@ class Trials:
         begins = splits[number].repeat > splits[number - 1].repeat
         return begins and sum(row.seconds for row in rows[-self._judging.folds :]) > share * self._budget.seconds
 
-    def _with(self, candidate: CandidateChain, rows: Sequence[FitRow]) -> Scored:
+    def _with(self, candidate: JudgedChain, rows: Sequence[FitRow]) -> Scored:
         seconds = max((row.seconds for row in rows), default=0.0)
         return Scored(candidate, tuple(rows), self._judging, self._fits.labels, seconds)

@@ -9,8 +9,9 @@ import pytest
 
 from nlptl.data import DataSettings
 from nlptl.models import weights
+from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.start.candidates import CandidateChain, EncoderAtHand, candidates_for, encoder_at_hand
+from nlptl.runs.start.candidates import EncoderAtHand, candidates_for, encoder_at_hand
 from nlptl.runs.start.files import pipeline_text
 
 
@@ -18,7 +19,7 @@ def at_hand(monkeypatch: pytest.MonkeyPatch, names: Container[str]) -> None:
     monkeypatch.setattr(weights, "is_at_hand", lambda name: name in names)
 
 
-def kinds(candidates: tuple[CandidateChain, ...]) -> list[str]:
+def kinds(candidates: tuple[JudgedChain, ...]) -> list[str]:
     return [one.kind for one in candidates]
 
 

@@ -10,10 +10,12 @@ import pytest
 from nlptl.data import TextTable
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.intervals import wilson
-from nlptl.runs.start.candidates import CandidateChain, Kind
-from nlptl.runs.start.choice import Scored, choose, paired, paired_texts, pile_sentence, variance_factor
-from nlptl.runs.start.fit_rows import FitRow
-from nlptl.runs.start.judging import JudgedSplit, Judging, judged_by_folds
+from nlptl.runs.judging.fit_rows import FitRow
+from nlptl.runs.judging.judged_chain import JudgedChain
+from nlptl.runs.judging.scored import Scored, paired, paired_texts, variance_factor
+from nlptl.runs.judging.splits import JudgedSplit, Judging, judged_by_folds
+from nlptl.runs.start.candidates import Kind
+from nlptl.runs.start.choice import choose, pile_sentence
 
 
 def a_test(texts: int) -> Judging:
@@ -30,7 +32,7 @@ def scored(kind: Kind, hits: list[int], judging: Judging, *, may_be_chosen: bool
         seconds=1,
         probabilities=[[0.9, 0.1] if hit else [0.2, 0.8] for hit in hits],
     )
-    return Scored(CandidateChain(kind, kind, (), may_be_chosen), (row,), judging, ("a", "b"), 1.0)
+    return Scored(JudgedChain(kind, kind, (), may_be_chosen=may_be_chosen), (row,), judging, ("a", "b"), 1.0)
 
 
 def beside(words: list[int], auto: list[int]) -> list[Scored]:
@@ -68,7 +70,7 @@ def test_a_bar_is_never_chosen() -> None:
 def test_where_nothing_is_judged_the_favourite_is_taken_and_nothing_is_claimed() -> None:
     judging = judged_by_folds(TextTable.from_lists(["x", "y"], ["a", "b"], name="labelled"), seed=0)
     both: tuple[Kind, ...] = ("words", "auto")
-    found = choose([Scored(CandidateChain(kind, kind, ()), (), judging, ("a", "b"), 0.0) for kind in both])
+    found = choose([Scored(JudgedChain(kind, kind, ()), (), judging, ("a", "b"), 0.0) for kind in both])
     assert found.chosen.candidate.kind == "auto"
     assert (found.chosen.accuracy().low, found.chosen.accuracy().high) == (0.0, 1.0)
 

@@ -14,8 +14,8 @@ from nlptl.errors import ArtifactError
 from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.folder import run_inside, run_of_pipeline, stage_folders
+from nlptl.runs.judging import fits as fits_module
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.start import fits as fits_module
 from nlptl.runs.start import preparation
 from nlptl.runs.start.candidates import EncoderAtHand
 from nlptl.runs.start.outcome import StartOutcome

@@ -1,4 +1,4 @@
-"""How candidates are judged: on a test, or by repeated cross-validation where the labels are too few for one.
+"""How chains are judged: on a test, or by repeated cross-validation where the labels are too few for one.
 
 Shapes: n labelled rows, J judged rows.
 """
@@ -8,25 +8,26 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.data import TextData, TextTable
 from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
-from nlptl.runs.start.outcome import JudgedBy
 
 MIN_LABELLED, MIN_OF_A_LABEL = 100, 10  # texts from which a part of them becomes the test
 MAX_SHARE, MIN_SHARE, TEST_TEXTS, MAX_TEST = 0.3, 0.2, 100, 1000
 FOLDS, REPEATS = 4, 4
 MAX_FITS_TEXTS = 4_000  # texts of all repeats together, above which there are fewer repeats
 
+JudgedBy = Literal["test", "cross-validation"]
 Rows = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
 class JudgedSplit:
-    """One fit of every candidate: what is learnt, and what is judged."""
+    """One fit of every chain: what is learnt, and what is judged."""
 
     repeat: int
     training: Rows  # row numbers of the labelled table
@@ -76,7 +77,7 @@ def share_to_hold_out(table: TextTable) -> float | None:
 
 
 def judged_on_test(data: TextData, *, held_out: float | None) -> Judging:
-    """Return the judging of candidates on the test."""
+    """Return the judging of chains on the test."""
     assert data.labelled is not None
     assert data.test is not None
     test = data.test

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nlptl.data import TextTable
-from nlptl.runs.start.judging import judged_by_folds, share_to_hold_out
+from nlptl.runs.judging.splits import judged_by_folds, share_to_hold_out
 
 
 def table(counts: dict[str, int], *, copies: int = 1) -> TextTable:
