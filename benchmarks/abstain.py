@@ -40,6 +40,7 @@ PAIRED = (*COVERED, "stance", "banking77")
 PROMISED, SHOTS, NOVELTY_SHOTS, NOVELTY_DRAWS = 0.9, 16, 8, 5
 POOL, FEW_POOL, PILE = 1_200, 500, 300
 LONG = ("imdb", "kitchen")
+PROMISED_AT = "16 labels each"  # fewer are shown beside it
 MAX_MISS, MIN_AUROC = 3.0, 0.95
 NOTES = (
     "Chosen on training rows: one threshold for all labels, interpolated between ranks; the two Gaussians, 128 directions, the "
@@ -62,7 +63,7 @@ class KeptVectors(Encoder):
         return found
 
     def encode(self, texts: Any, **_: Any) -> Any:
-        return np.stack([self.kept[text] for text in texts])
+        return np.array([self.kept[text] for text in texts], dtype=np.float32).reshape(len(texts), self.dim)
 
 
 def main(argv: Sequence[str]) -> Path:
@@ -76,10 +77,11 @@ def main(argv: Sequence[str]) -> Path:
     arms.begin("about 20 minutes on one quiet core, most of it for encoding")
     kept = arms.Kept("abstain", {"dev": options.dev, "tiny": options.tiny, "sets": options.sets})
     tasks = {name: task_of(options.folder, name, dev=options.dev, tiny=options.tiny) for name in options.sets}
+    weights = Path(options.weights or "minilm")
     vectors: dict[str, np.ndarray] = {}
     for task in tasks.values():
-        vectors |= encoded(task, "minilm", options.folder, dev=options.dev, by_sentence=False).rows
-    encoder = KeptVectors.of(opened("minilm", options.folder, by_sentence=False), vectors)
+        vectors |= encoded(task, weights.name, weights.parent, dev=options.dev, by_sentence=False).rows
+    encoder = KeptVectors.of(opened(weights.name, weights.parent, by_sentence=False), vectors)
     rows: list[arms.Row] = []
     for name, kind, seed in runs(options.sets, dev=options.dev, tiny=options.tiny):
         row = kept.find(name, kind, seed)
@@ -209,7 +211,7 @@ def coverage_bar(rows: Sequence[arms.Row], kind: str) -> arms.Row:
     misses = [abs(value - 100 * PROMISED) for value in means.values()]
     return misses and {
         "name": f"{kind}: largest miss of {100 * PROMISED:g} % by a set's coverage, mean of its draws, points",
-        "value": round(max(misses), 2), "at_most": MAX_MISS,
+        "value": round(max(misses), 2), **({"at_most": MAX_MISS} if kind == PROMISED_AT else {}),
         "range": f"{sum(miss <= MAX_MISS for miss in misses)} of {len(misses)} sets within {MAX_MISS:g}; "
         + "; ".join(f"{name} {value:.1f}" for name, value in means.items()),
     }  # fmt: skip
