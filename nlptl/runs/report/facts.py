@@ -50,6 +50,7 @@ class Standing:
     on: str  # the texts, and how often
     sentences: tuple[str, ...]  # what it shows
     simple: str = ""  # name of the rival that stands for the simple way; empty without one
+    unmeasured: str = ""  # why the classifier is not measured against the simple way; empty where it is
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
+from nlptl.runs.folder import COMPARISON_ROWS
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_FREQUENT = "most frequent label"
 NOTHING_ELSE = "No other way was measured in this run."
+UNFINISHED = "The comparison of this run is not finished. Run it again: it goes on where it stopped."
+UNREAD = "The comparison of this run cannot be read."
+NOT_AMONG = "None of the ways below is this classifier. An arm of `compare:` that changes nothing, such as `base: {}`, would be."
 
 
 def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | None) -> tuple[Standing | None, str]:
@@ -26,8 +30,11 @@ def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | N
     try:
         compared = read_comparison(run)
     except ArtifactError as error:
-        return _alone(headline, evaluation), str(error)
-    return (_alone(headline, evaluation) if compared is None else _of_comparison(compared, _unchanged_arm(run))), ""
+        return _alone(headline, evaluation, UNREAD), str(error)
+    if compared is not None:
+        return _of_comparison(compared, _unchanged_arm(run)), ""
+    began = (run / COMPARISON_ROWS).is_file() or _arms(run)
+    return _alone(headline, evaluation, UNFINISHED if began else NOTHING_ELSE), ""
 
 
 def standing_of_start(outcome: StartOutcome) -> Standing:
@@ -65,14 +72,14 @@ def headline_of(evaluation: AnyEvaluation, on: str) -> Headline:
     return Headline(evaluation.accuracy, evaluation.rows, on, bar.label, bar.accuracy.value)
 
 
-def _alone(headline: Headline | None, evaluation: Evaluation | None) -> Standing | None:
-    """Return the classifier beside the most frequent label."""
+def _alone(headline: Headline | None, evaluation: Evaluation | None, why: str) -> Standing | None:
+    """Return the classifier beside the most frequent label, and why it is beside nothing else."""
     if headline is None or evaluation is None:
         return None
     rivals = [Rival("this classifier", evaluation.accuracy, is_this=True, macro_f1=evaluation.macro_f1)]
     if evaluation.most_frequent is not None:
         rivals.append(Rival(MOST_FREQUENT, evaluation.most_frequent.accuracy, note=evaluation.most_frequent.label))
-    return Standing(tuple(rivals), "", headline.on, (NOTHING_ELSE,))
+    return Standing(tuple(rivals), "", headline.on, (why,), unmeasured=why)
 
 
 def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
@@ -87,12 +94,18 @@ def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
         rivals.append(Rival(MOST_FREQUENT, Estimate(found.most_frequent, None, None)))
     on = f"{found.test}: {found.texts} texts, each way trained {found.seeds} times"
     simple = compared.arms[0] if this is not None else ""
-    return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple)
+    unmeasured = NOT_AMONG if this is None else ""
+    return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple, unmeasured)
 
 
 def _unchanged_arm(run: Path) -> str | None:
     """Return the name of the arm that is the run's own chain, which changes nothing."""
+    return next((name for name, changes in _arms(run).items() if changes == {}), None)
+
+
+def _arms(run: Path) -> dict[str, object]:
+    """Return the arms of the comparison that a run's settings ask for, and what each changes."""
     settings = load_yaml(run / RUN_SETTINGS)
     compare = settings.get("compare") if isinstance(settings, dict) else None
     arms = compare.get("arms") if isinstance(compare, dict) else None
-    return next((name for name, changes in arms.items() if changes == {}), None) if isinstance(arms, dict) else None
+    return arms if isinstance(arms, dict) else {}

@@ -29,8 +29,10 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
         return "This run has no judged texts, so how well it labels new texts is not known."
     found: dict[str, list[str]] = {"better than": [], NOT_SHOWN: [], "worse than": []}
     simple = simplest(standing)
-    if simple is not None and standing is not None and not simple.is_this:
-        found[_way(advantage(simple, standing))].append(_told(f"“{brief(simple.name)}”", simple.accuracy.value))
+    best = better_way(standing)
+    for rival in (simple, best if best is not simple else None):
+        if rival is not None and standing is not None and not rival.is_this:
+            found[_way(advantage(rival, standing))].append(_told(f"“{brief(rival.name)}”", rival.accuracy.value))
     if headline.guessing is not None:
         low = headline.accuracy.low
         way = "better than" if low is not None and low > headline.guessing else NOT_SHOWN
@@ -68,12 +70,21 @@ def brief(name: str) -> str:
     return cut(name.partition(" (")[0])
 
 
-def advantage(simple: Rival, standing: Standing) -> Estimate | None:
-    """Return how much more accurate this classifier is than the simple way, as far as both were measured in pairs."""
+def better_way(standing: Standing | None) -> Rival | None:
+    """Return the way that is better than this classifier by the most, of those that are shown to be; None without one."""
+    if standing is None:
+        return None
+    gains = {one.name: advantage(one, standing) for one in standing.rivals if not one.is_this}
+    lost = {name: gain.value for name, gain in gains.items() if gain is not None and (gain.high or 0) < 0}
+    return min((one for one in standing.rivals if one.name in lost), key=lambda one: lost[one.name], default=None)
+
+
+def advantage(rival: Rival, standing: Standing) -> Estimate | None:
+    """Return how much more accurate this classifier is than another way, as far as both were measured in pairs."""
     this = next((one for one in standing.rivals if one.is_this), None)
-    if this is not None and this.difference is not None and standing.reference == simple.name:
+    if this is not None and this.difference is not None and standing.reference == rival.name:
         return this.difference
-    found = simple.difference
+    found = rival.difference
     if this is None or found is None or standing.reference != this.name:
         return None
     low, high = (None if end is None else -end for end in (found.high, found.low))

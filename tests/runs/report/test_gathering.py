@@ -12,11 +12,13 @@ import pytest
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html.run_report import page_of
+from nlptl.interfaces.html.sections import Gain, gain_of
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.report.facts import RunReport
 from nlptl.runs.report.gathering import gather
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
+from nlptl.runs.studies.comparison import ComparisonRow, summarise
 from tests.conftest import small_reviews
 from tests.reported import tiny_run, write_rows
 
@@ -134,6 +136,37 @@ def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: 
     assert found.advice[0].sentence == "Judge it on labelled texts that it has not seen."
     assert found.map is not None
     assert {point.part for point in found.map.points} == {"labelled"}
+
+
+def test_a_comparison_says_why_nothing_is_measured_against_this_classifier(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    assert gain_of(gather(run).standing) == Gain(
+        "Not measured", "unknown", "This run has no other way beside it. The simple ways are measured on the same texts by",
+        "nlptl start FILE",
+    )  # fmt: skip
+    (run / "comparison.jsonl").write_text("")
+    standing = gather(run).standing
+    told = "The comparison of this run is not finished. Run it again: it goes on where it stopped."
+    assert standing is not None
+    assert standing.sentences == (told,)
+    assert gain_of(standing) == Gain("Not measured", "unknown", told)
+    both = ("a", "b")
+    rows = [
+        ComparisonRow(arm=arm, seed=seed, test="t", accuracy=0.5, texts="", correct="10" * 20, identity="")
+        for arm in both for seed in (1, 2)
+    ]  # fmt: skip
+    (run / "comparison.json").write_text(summarise(rows, both, seed=1).model_dump_json(by_alias=True))
+    found = gather(run).standing
+    assert found is not None
+    assert [one.name for one in found.rivals] == ["a", "b"]
+    assert gain_of(found) == Gain(
+        "Not measured", "unknown",
+        "None of the ways below is this classifier. An arm of `compare:` that changes nothing, such as `base: {}`, would be.",
+    )  # fmt: skip
+    (run / "comparison.json").write_text("{")
+    found = gather(run).standing
+    assert found is not None
+    assert found.unmeasured == "The comparison of this run cannot be read."
 
 
 def test_a_run_of_an_encoder_has_losses_and_no_scores(tmp_path: Path) -> None:

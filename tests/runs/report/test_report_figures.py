@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from nlptl.artifact import Manifest
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.scores import evaluate_predictions
+from nlptl.interfaces.html.sections import Gain, gain_of
 from nlptl.runs.report.embedding_map import flattened
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.report.judging import confident_mistakes, reliability_of
 from nlptl.runs.report.training import loss_curves, provenance
-from nlptl.runs.report.verdict import advantage, advice_of, proof_of, verdict_of
+from nlptl.runs.report.verdict import advantage, advice_of, better_way, proof_of, verdict_of
 from tests.reported import judged_texts
 
 NAMES = ("a", "b", "c")
@@ -112,6 +114,38 @@ def test_verdicts_say_what_is_shown() -> None:
         "It labels 100 of 100 new texts correctly; some of these texts were learnt from, so this is too high."
     )
     assert proof_of(few) == "Judged on two texts. That is too little for an interval."
+
+
+def test_a_way_that_is_shown_to_be_better_is_told_wherever_it_stands() -> None:
+    this, worse = Rival("base", Estimate(0.7, 0.6, 0.8), is_this=True), Rival("worse", Estimate(0.6, None, None))
+    better = Rival("better", Estimate(0.825, None, None), difference=Estimate(0.125, 0.075, 0.192))
+    best = Rival("best", Estimate(0.9, None, None), difference=Estimate(0.2, 0.1, 0.3))
+    unsure = Rival("unsure", Estimate(0.99, None, None), difference=Estimate(0.29, -0.1, 0.6))
+    headline = Headline(this.accuracy, 50, "test.csv: 50 texts", "yes", 0.5)
+    alone = Standing((this, better, worse, unsure), "base", "", (), "base")
+    assert better_way(alone) is better
+    assert verdict_of(headline, alone) == (
+        "It labels about 70 of 100 new texts correctly: better than always answering “yes” (50), but worse than "
+        "“better” (82)."
+    )
+    assert gain_of(alone) == Gain(
+        "No, −12 points", "bad",
+        "It is the simple way itself. 95 % interval −19.2 to −7.5 points, against “better”, on the same texts. Take that way.",
+    )  # fmt: skip
+    assert better_way(dataclasses.replace(alone, rivals=(this, better, best))) is best
+    fair = dataclasses.replace(alone, rivals=(this, worse, unsure))
+    assert better_way(fair) is None
+    assert gain_of(fair).told == "Nothing else that was tried is shown to be better."
+    simple = Rival("simple", Estimate(0.6, None, None), difference=Estimate(-0.1, -0.2, -0.05))
+    both = Standing((simple, this, better), "base", "", (), "simple")
+    assert verdict_of(headline, both).endswith(
+        "better than “simple” (60) and always answering “yes” (50), but worse than “better” (82)."
+    )
+    assert gain_of(both) == Gain(
+        "Yes, +10 points", "good",
+        "95 % interval +5.0 to +20.0 points, against “simple”, on the same texts. Another way is better than both: 95 % "
+        "interval −19.2 to −7.5 points, against “better”, on the same texts. Take that way.",
+    )  # fmt: skip
 
 
 def test_the_advantage_is_the_same_from_either_side() -> None:
