@@ -12,6 +12,7 @@ from nlptl.artifact import Manifest
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.scores import evaluate_predictions
 from nlptl.interfaces.html.sections import Gain, gain_of
+from nlptl.runs.reading.judged import Judged
 from nlptl.runs.report.embedding_map import flattened
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.report.judging import confident_mistakes, reliability_of
@@ -31,6 +32,16 @@ def test_bins_of_reliability_count_each_text_once() -> None:
     assert right == pytest.approx(sum(a == b for a, b in zip(judged.predicted, judged.labels, strict=True)))
     assert sum(one.confidence * one.texts for one in bins) == pytest.approx(judged.confidences.sum())
     assert all(one.low <= one.confidence <= one.high for one in bins)
+
+
+def test_a_label_among_several_is_as_sure_as_its_probability() -> None:
+    probabilities = np.array([[0.22, 0.9, 0.1], [0.7, 0.23, 0.8], [0.15, 0.1, 0.05]])
+    judged = Judged(
+        "", "test.csv", ("one", "two", "three"), ("a", "c", "b"), probabilities, NAMES, ("", "", ""),
+        sets=("a + b", "a + b + c", "(no label)"), thresholds=(0.2, 0.2, 0.5),
+    )  # fmt: skip
+    assert judged.confidences.tolist() == pytest.approx([0.22, 0.23, 0.85])  # of the least probable label that is given
+    assert confident_mistakes(judged) == [2, 1, 0]
 
 
 def test_a_mistake_is_named_once_however_often_its_text_occurs() -> None:
