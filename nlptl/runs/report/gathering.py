@@ -17,6 +17,7 @@ from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.reading.judged import Judged, judged_on, read_held_out
 from nlptl.runs.reading.texts import RunTexts, TestTexts, read_texts, told_path
+from nlptl.runs.report.as_read import as_read
 from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, Standing
@@ -52,12 +53,12 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     _check_is_run(run)
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
-    texts = read_texts(run, progress=context.progress)
+    report = read_data_report(run)
+    texts = as_read(run, read_texts(run, progress=context.progress), report)
     classifier = _classifier(run, manifests[-1], context)
     outcome = started_by(run)
     found = _judgement_of_start(run, outcome) if outcome is not None and classifier is not None else None
     found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
-    report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
@@ -77,7 +78,7 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
-        data=data_facts(report, {"labelled": texts.labelled, "test": own_test}, outcome),
+        data=data_facts(report, {texts.part: texts.labelled, "test": own_test}, outcome),
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
         advice=advice_of(named, found.evaluation, examples=_examples(report), is_classifier=classifier is not None),
         commands=commands(named, run, found.judged),

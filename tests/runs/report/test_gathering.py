@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,10 @@ from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html.run_report import page_of
 from nlptl.interfaces.html.sections import Gain, gain_of
 from nlptl.models.classifier import TextClassifier
+from nlptl.results import result_line
+from nlptl.runs.reading.texts import RunTexts, read_texts
+from nlptl.runs.report.as_read import as_read
+from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.facts import RunReport
 from nlptl.runs.report.gathering import gather
 from nlptl.runs.runner import read_scores
@@ -116,13 +121,51 @@ def test_moved_data_leave_the_scores_and_a_remark(made: Path, tmp_path: Path) ->
     assert "test.csv" in remark
 
 
-def test_another_test_than_the_scored_one_is_not_shown(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["labelled", "test"])
+def test_a_file_that_has_changed_since_is_told_and_not_shown(made: Path, tmp_path: Path, part: str) -> None:
     run = copied(made, tmp_path)
-    write_rows(run.parent / "test.csv", *small_reviews(10, start=500))
+    file = run.parent / {"labelled": "train.csv", "test": "test.csv"}[part]
+    write_rows(file, *small_reviews(10, start=500))
     found = gather(run)
-    assert found.judged is None
+    assert found.remarks == (
+        f"{file} holds other rows than this run has read for `{part}`. This page leaves them out; run the pipeline again to "
+        "use them.",
+    )
+    assert {one.name for one in found.data.parts if one.lengths} == {"labelled", "test"} - {part}
+    assert found.map is not None
+    assert {point.part for point in found.map.points} == ({"judged"} if part == "labelled" else {"labelled"})
+    assert (found.judged is None) == (part == "test")
     assert found.evaluation is not None
     assert found.evaluation.rows == 24
+
+
+def test_a_changed_test_of_a_comparison_is_told(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    write_rows(run.parent / "other.csv", *small_reviews(30, start=700))
+    settings = run / "pipeline.yaml"
+    arms = "{a: {}, b: {stages.3.update.l2: 1}}"
+    compare = f"compare: {{tests: {{other: {run.parent / 'other.csv'}}}, arms: {arms}}}"
+    settings.write_text(settings.read_text().replace("compare: null", "") + compare)
+    digest = next(one.table.digest for one in read_texts(run).tests if one.name == "other")
+    row = ComparisonRow(arm="a", seed=1, test="other", accuracy=0, texts=digest, correct="0", identity="")
+    (run / "comparison.jsonl").write_text(result_line(row.model_dump()) + "\n")
+    assert gather(run).remarks == ()
+    write_rows(run.parent / "other.csv", *small_reviews(30, start=800))
+    assert gather(run).remarks == (
+        "The test other holds other rows than the comparison was scored on, so its table and this page's other figures speak "
+        "of different texts. Run the pipeline again.",
+    )
+
+
+def test_texts_of_a_source_have_lengths_too(made: Path) -> None:
+    table = read_texts(made).labelled
+    report = read_data_report(made)
+    assert table is not None
+    assert report is not None
+    source = dataclasses.replace(report, parts={"source": report.parts["labelled"]})
+    found = data_facts(source, {"source": table}, None)
+    assert [(one.name, len(one.lengths)) for one in found.parts] == [("source", 6)]
+    assert as_read(made, RunTexts(labelled=table, part="source"), source).labelled is table
 
 
 def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: Path) -> None:
