@@ -24,7 +24,7 @@ from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, 
 from nlptl.runs.report.judging import explained_mistakes, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
-from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
+from nlptl.runs.report.verdict import advice_of, proof_of, unjudged, verdict_of
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import StartOutcome
 
@@ -62,11 +62,15 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
+    verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
+    advice = advice_of(named, found.evaluation, examples=_examples(report))
+    if classifier is None:
+        verdict, proof, advice = unjudged(named, manifests)
     return RunReport(
         run=run,
         name=_name(run, outcome),
-        verdict=verdict_of(found.headline, found.standing, texts_learnt=learnt),
-        proof=proof_of(found.headline),
+        verdict=verdict,
+        proof=proof,
         labels=() if classifier is None else classifier.labels,
         judged=found.judged,
         evaluation=None if isinstance(found.evaluation, LabelSetEvaluation) else found.evaluation,
@@ -80,7 +84,7 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
         data=data_facts(report, {texts.part: texts.labelled, "test": own_test}, outcome),
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
-        advice=advice_of(named, found.evaluation, examples=_examples(report), is_classifier=classifier is not None),
+        advice=advice,
         commands=commands(named, run, found.judged),
         remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
         price_per_hour=price_per_hour,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
@@ -13,6 +15,10 @@ from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
 from nlptl.runs.reading.texts import told_path
 from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
+from nlptl.runs.start.files import NEXT_LABELS, SUSPECTS
+
+if TYPE_CHECKING:
+    from nlptl.artifact import Manifest
 
 WIDE = 0.05  # half of an interval of the accuracy, from which more test texts are advised
 WANTED = 0.03  # half of the interval that they should bring
@@ -91,22 +97,35 @@ def advantage(rival: Rival, standing: Standing) -> Estimate | None:
     return Estimate(-found.value, low, high, found.level)
 
 
-def advice_of(
-    run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int], is_classifier: bool
-) -> tuple[Advice, ...]:
+def unjudged(run: Path, manifests: Sequence[Manifest]) -> tuple[str, str, tuple[Advice, ...]]:
+    """Return verdict, proof and next steps for a run without a classifier, whose stages have these manifests."""
+    found = list[Advice]()
+    if any(one.settings.get("stage") == "skipgram" for one in manifests):
+        command = f"nlptl neighbours {shlex.quote(told_path(run))} WORD"
+        found.append(Advice("See which words the vectors hold to be alike.", command))
+    if manifests[-1].kind == "classifier":
+        told, proof = "its head was never trained, so its labels would be chance", "The stage `finetune` trains it."
+        step = "add the stage `finetune` to the pipeline file"
+    else:
+        told = "its last stage makes sentence vectors, which have no scores of their own"
+        proof = "A classifier learns labels on top of these vectors."
+        step = "add `labelled` texts under `data:` and the stages `classification_head` and `finetune` to the pipeline file"
+    first = Advice(f"To make a classifier, {step}, and run it again.")
+    return f"This run has no classifier: {told}.", proof, (first, *found)
+
+
+def advice_of(run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int]) -> tuple[Advice, ...]:
     """Return the next steps, the most useful first.
 
     `run` is the folder that a person names; lists for labelling may stand in it. `examples` are the labelled rows of each
     label.
     """
-    if not is_classifier:
-        return ()
     folder = shlex.quote(told_path(run))
     found = [
         Advice(f"{told}.", told_path(run / name))
-        for name, told in (("label-next.csv", "Label these texts next: they teach the classifier most"),
-                           ("suspects.csv", "Check these labels, which the classifier contradicts most"))
-        if (run / name).is_file()
+        for name, told in ((NEXT_LABELS, "Label these texts next: they teach the classifier most"),
+                           (SUSPECTS, "Check these labels, which the classifier contradicts most"))
+        if _has_rows(run / name)
     ]  # fmt: skip
     if evaluation is None:
         found.append(Advice("Judge it on labelled texts that it has not seen.", f"nlptl evaluate {folder} --test FILE"))
@@ -117,6 +136,18 @@ def advice_of(
         found += [one for one in steps if one]
     use = Advice("Use it on texts of your own.", f"nlptl predict {folder} --file FILE --keep --out labels.csv")
     return (*found[: MAX_ADVICE - 1], use)
+
+
+def _has_rows(path: Path) -> bool:
+    """Return whether a table has a row below its header."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        try:
+            return next(rows, None) is not None and next(rows, None) is not None
+        except csv.Error:  # a text is longer than the module reads
+            return True
 
 
 def _told(way: str, accuracy: float) -> str:

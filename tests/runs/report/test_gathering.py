@@ -6,10 +6,12 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nlptl.config import dump_yaml, load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html.run_report import page_of
@@ -19,7 +21,7 @@ from nlptl.results import result_line
 from nlptl.runs.reading.texts import RunTexts, read_texts
 from nlptl.runs.report.as_read import as_read
 from nlptl.runs.report.data_facts import data_facts, read_data_report
-from nlptl.runs.report.facts import RunReport
+from nlptl.runs.report.facts import Advice, RunReport
 from nlptl.runs.report.gathering import gather
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
@@ -214,8 +216,33 @@ def test_a_comparison_says_why_nothing_is_measured_against_this_classifier(made:
 
 def test_a_run_of_an_encoder_has_losses_and_no_scores(tmp_path: Path) -> None:
     found = gather(tiny_run(tmp_path, pipeline=ENCODER))
-    assert (found.labels, found.evaluation, found.map, found.advice) == ((), None, None, ())
+    assert (found.labels, found.evaluation, found.map) == ((), None, None)
     assert [curve.stage for curve in found.curves] == ["1-skipgram"]
+    assert (
+        found.verdict
+        == "This run has no classifier: its last stage makes sentence vectors, which have no scores of their own."
+    )
+    assert found.proof == "A classifier learns labels on top of these vectors."
+    assert found.advice == (
+        Advice(
+            "To make a classifier, add `labelled` texts under `data:` and the stages `classification_head` and `finetune` to the "
+            "pipeline file, and run it again."
+        ),
+        Advice("See which words the vectors hold to be alike.", f"nlptl neighbours {tmp_path / 'made'} WORD"),
+    )
+
+
+def test_a_head_that_was_never_trained_is_told(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    shutil.rmtree(run / "4-finetune")
+    settings: Any = load_yaml(run / "pipeline.yaml")
+    (run / "pipeline.yaml").write_text(dump_yaml({**settings, "stages": settings["stages"][:-1]}))
+    found = gather(run)
+    assert found.verdict == "This run has no classifier: its head was never trained, so its labels would be chance."
+    assert found.proof == "The stage `finetune` trains it."
+    assert found.advice[0] == Advice(
+        "To make a classifier, add the stage `finetune` to the pipeline file, and run it again."
+    )
 
 
 def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> None:
@@ -241,7 +268,7 @@ def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> No
 def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Path) -> None:
     folder = copied(made, tmp_path).parent
     (folder / "made").rename(folder / "run")
-    (folder / "label-next.csv").write_text("row\n")
+    (folder / "label-next.csv").write_text("row\n3\n")
     write_start(folder)
     found = gather(folder / "run")
     assert found.name == "copy"

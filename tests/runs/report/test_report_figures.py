@@ -171,7 +171,7 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     true = ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     said = ["a"] * 10 + ["a"] * 7 + ["b"] * 3 + ["c"] * 10
     scores = evaluate_predictions(labels=true, predicted=said, probabilities=None, names=NAMES)
-    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3}, is_classifier=True)
+    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3})
     assert [one.sentence for one in found] == [
         "Label more texts for the test: 30 tell the accuracy only to ± 15 points, about 770 to ± 3.",
         "Label more texts to learn from: 9 for 3 labels are few.",
@@ -180,6 +180,19 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     ]
     many = dict.fromkeys(NAMES, 500)
     assert "7 texts of “b” that were taken for “a”" in "".join(
-        one.sentence for one in advice_of(tmp_path, scores, examples=many, is_classifier=True)
+        one.sentence for one in advice_of(tmp_path, scores, examples=many)
     )
-    assert advice_of(tmp_path, None, examples={}, is_classifier=False) == ()
+
+
+def test_lists_without_rows_are_no_next_step(tmp_path: Path) -> None:
+    scores = evaluate_predictions(labels=["a", "b"], predicted=["a", "b"], probabilities=None, names=("a", "b"))
+    told = "Label more texts to learn from: 2 for 2 labels are few."
+    listed = {"label-next.csv": "Label these texts next", "suspects.csv": "Check these labels"}
+    for name, step in listed.items():
+        (tmp_path / name).write_text('"row","te\nxt"\n')
+        assert told in [one.sentence for one in advice_of(tmp_path, scores, examples={"a": 1, "b": 1})]
+        (tmp_path / name).write_text('"row","te\nxt"\n3,good\n')
+        found = advice_of(tmp_path, scores, examples={"a": 1, "b": 1})
+        assert [one.command for one in found if one.sentence.startswith(step)] == [str(tmp_path / name)]
+        assert told not in [one.sentence for one in found]
+        (tmp_path / name).unlink()
