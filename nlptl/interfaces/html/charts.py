@@ -120,7 +120,7 @@ def legend_of(found: EmbeddingMap) -> tuple[list[Legend], dict[str, int]]:
         legends.append(Legend(place, named(label, 24), len(xs), _percent(xs[middle]), _percent(ys[middle])))
     rest = [point for label in order[len(own) :] for point in counts[label]]
     if rest:
-        name = f"{len(order) - len(own)} other labels"
+        name = f"{len(order) - len(own)} other {'combinations' if found.by_sets else 'labels'}"
         legends.append(Legend(COLOURS - 1, name, len(rest), 0.0, 0.0))
     return legends, colours
 

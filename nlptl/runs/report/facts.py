@@ -26,6 +26,7 @@ class Headline:
     guessing: float | None = None  # accuracy of always answering it
     more: str = ""  # a further score in a sentence
     by_sets: bool = False  # whether a text is right only with all of its labels
+    by_f1: str = ""  # how it stands to the bar of guessing, where only F1 tells that; without a full stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,7 @@ class EmbeddingMap:
     points: tuple[MapPoint, ...]
     texts: int  # of which the points are a sample
     how: str
+    by_sets: bool = False  # whether each label of a point may be several, joined
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 HELD_OUT = "held_out.jsonl"  # predictions of a start, beside its run
+SEVERAL = "Texts may have several labels, so this page has no confusion matrix, no reliability diagram and no words of mistakes."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +99,18 @@ def started_by(run: Path) -> StartOutcome | None:
 
 
 def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
-    """Return the command that makes the figures of each section again; a person may have `named` another folder."""
+    """Return the command that shows the figures of each section; a person may have `named` the folder of a start.
+
+    What a start has judged, and whatever has no line on the terminal, is shown by this page alone.
+    """
     folder = shlex.quote(told_path(named))
     settings = shlex.quote(told_path(named / RUN_SETTINGS))
-    scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
-    show, again = f"nlptl show --all {folder}", f"nlptl run {settings}" + f" --out {folder}" * (named == run)
-    return {
-        "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
-        "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
-        "cost": show, "provenance": again,
+    page, show = f"nlptl report {folder}", f"nlptl show --all {folder}"
+    scores = show if named == run else page
+    found = dict.fromkeys(("confusion", "reliability", "map", "mistakes", "training", "layers", "data"), page)
+    return found | {
+        "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
+        "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
     }  # fmt: skip
 
 
@@ -163,9 +167,9 @@ def _judgement(
                 evaluation = scored(classifier, test.table) if classifier.multi_label else scores_of(judged, classifier)
             break
     headline = None if evaluation is None else headline_of(evaluation, on)
-    standing, remark = (
-        (None, "") if isinstance(evaluation, LabelSetEvaluation) else standing_of(run, headline, evaluation)
-    )
+    if isinstance(evaluation, LabelSetEvaluation):
+        return _Judgement(judged, evaluation, headline, remarks=(SEVERAL,))
+    standing, remark = standing_of(run, headline, evaluation)
     return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from nlptl.artifact import RUN_SETTINGS
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
-from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.intervals import Estimate, without_interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
+from nlptl.faults import cut
 from nlptl.runs.folder import COMPARISON_ROWS
 from nlptl.runs.report.facts import Headline, Rival, Standing
+from nlptl.runs.report.verdict import NOT_SHOWN
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 
@@ -64,12 +66,24 @@ def headline_of_start(outcome: StartOutcome, evaluation: Evaluation) -> Headline
 def headline_of(evaluation: AnyEvaluation, on: str) -> Headline:
     """Return the accuracy of an evaluation, beside the bar of guessing."""
     if isinstance(evaluation, LabelSetEvaluation):
-        more = f"Micro-F1 is {evaluation.micro_f1.told('.1f', 100)} %; {evaluation.most_frequent}."
-        return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True)
+        return _headline_of_sets(evaluation, on)
     bar = evaluation.most_frequent
     if bar is None:
         return Headline(evaluation.accuracy, evaluation.rows, on)
     return Headline(evaluation.accuracy, evaluation.rows, on, bar.label, bar.accuracy.value)
+
+
+def _headline_of_sets(evaluation: LabelSetEvaluation, on: str) -> Headline:
+    """Return the share of texts with exactly their labels. The bar of guessing is one of micro-F1."""
+    found, alone = evaluation.micro_f1, evaluation.most_frequent
+    guess = f"always answering “{cut(alone.label)}” alone"
+    ends, way = without_interval(found.value, texts=evaluation.rows), NOT_SHOWN
+    if found.low is not None and found.high is not None and found.low < found.high:
+        ends = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+        way = "better than" if found.low > alone.micro_f1 else NOT_SHOWN
+    more = f"Micro-F1 is {100 * found.value:.1f} % ({ends}); {guess} gets {100 * alone.micro_f1:.1f} %."
+    by_f1 = f"by micro-F1 it is {way} {guess}"
+    return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True, by_f1=by_f1)
 
 
 def _alone(headline: Headline | None, evaluation: Evaluation | None, why: str) -> Standing | None:
@@ -105,7 +119,8 @@ def _unchanged_arm(run: Path) -> str | None:
 
 def _arms(run: Path) -> dict[str, object]:
     """Return the arms of the comparison that a run's settings ask for, and what each changes."""
-    settings = load_yaml(run / RUN_SETTINGS)
+    path = run / RUN_SETTINGS
+    settings = load_yaml(path) if path.is_file() else None
     compare = settings.get("compare") if isinstance(settings, dict) else None
     arms = compare.get("arms") if isinstance(compare, dict) else None
     return arms if isinstance(arms, dict) else {}

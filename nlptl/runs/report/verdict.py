@@ -47,7 +47,7 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
     share = headline.accuracy.value
     about = f"{'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts"
     sentence = f"It gives {about} exactly their labels" if headline.by_sets else f"It labels {about} correctly"
-    end = f": {', but '.join(told)}" if told else ""
+    end = f": {', but '.join(told)}" if told else f"; {headline.by_f1}" * bool(headline.by_f1)
     learnt = "; some of these texts were learnt from, so this is too high" if texts_learnt else ""
     return f"{sentence}{end}{learnt}."
 

@@ -81,6 +81,11 @@ def test_each_fact_of_a_run_is_found(made: Path, facts: RunReport) -> None:
     assert facts.map is not None
     assert len(facts.map.points) == 48
     assert facts.remarks == ()
+    page, show = f"nlptl report {made}", f"nlptl show --all {made}"
+    assert {
+        section: facts.commands[section] for section in ("confusion", "reliability", "training", "data")
+    } == dict.fromkeys(("confusion", "reliability", "training", "data"), page)
+    assert (facts.commands["scores"], facts.commands["labels"]) == (show, facts.judged.by)
     assert facts.commands["provenance"] == f"nlptl run {made / 'pipeline.yaml'} --out {made}"
 
 
@@ -257,10 +262,30 @@ def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> No
     assert {"(no label)", "odd + positive"} <= set(found.judged.labels)
     right = sum(one == other for one, other in zip(found.judged.labels, found.judged.predicted, strict=True))
     assert right == found.label_sets.right
+    scores = found.label_sets.micro_f1
+    assert scores.low is not None
+    assert scores.high is not None
+    alone = found.label_sets.most_frequent
+    way = "better than" if scores.low > alone.micro_f1 else "not shown to be better than"
     assert found.verdict == (
-        f"It gives {'about ' * (0 < right < 24)}{100 * right / 24:.0f} of 100 new texts exactly their labels."
+        f"It gives {'about ' * (0 < right < 24)}{100 * right / 24:.0f} of 100 new texts exactly their labels; by micro-F1 it is "
+        f"{way} always answering “{alone.label}” alone."
     )
-    assert "Micro-F1 is " in found.proof
+    assert found.proof.endswith(
+        f"Micro-F1 is {100 * scores.value:.1f} % (95 % interval {100 * scores.low:.1f} to {100 * scores.high:.1f}); always "
+        f"answering “{alone.label}” alone gets {100 * alone.micro_f1:.1f} %."
+    )
+    assert found.remarks == (
+        "Texts may have several labels, so this page has no confusion matrix, no reliability diagram and no words of "
+        "mistakes.",
+    )
+    assert gain_of(found.standing) == Gain(
+        "Not measured", "unknown",
+        "Other ways are measured only where each text has one label; these texts may have several.",
+    )  # fmt: skip
+    assert found.map is not None
+    assert found.map.by_sets
+    assert found.judged.confidences.min() < 1
     assert [one.label for one in found.per_label] == ["negative", "odd", "positive"]
     assert b'id="labels"' in page_of(found, tables="t")
 
@@ -284,6 +309,7 @@ def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Pat
     assert found.standing is not None
     assert found.standing.sentences == ("Chosen.", "The pile brought nothing.")
     assert found.data.warnings == ("Beware.",)
+    assert {found.commands[section] for section in ("scores", "labels")} == {f"nlptl report {folder}"}
     assert found.advice[0].command.endswith("label-next.csv")
     assert found.commands["provenance"] == f"nlptl run {folder / 'pipeline.yaml'}"
 
