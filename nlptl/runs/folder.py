@@ -9,6 +9,8 @@ finished.json       digests of what the finished run holds; its time moves only 
 .inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
+curve.jsonl         one row for each fit of a learning curve
+curve.json          the curve and what it predicts
 tracking/           files of the trackers
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
@@ -44,6 +46,7 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
