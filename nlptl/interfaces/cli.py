@@ -15,6 +15,7 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -170,6 +171,14 @@ app.command(
     )
 )(explain)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
+
+app.command(
+    epilog=example(
+        "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
+        "nlptl compare first.yaml second.yaml --minutes 30",
+        "nlptl compare runs/tweets-skipgram runs/tweets-bert-lora",
+    )
+)(compare)
 
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
