@@ -9,6 +9,8 @@ finished.json       digests of what the finished run holds; its time moves only 
 .inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
+audit.json          findings of `nlptl audit`
+audit/              its tables, and the scores that they are made of
 tracking/           files of the trackers
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
@@ -45,6 +47,7 @@ SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}

@@ -14,7 +14,7 @@ from nlptl.interfaces import starting
 from nlptl.interfaces.starting import next_lines
 from nlptl.interfaces.terminal import WIDTH, columns
 from nlptl.runs.start import preparation
-from nlptl.runs.start.candidates import EncoderAtHand
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.start.preparation import StartRequest
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
