@@ -38,8 +38,13 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
-    from nlptl.runs.folder import run_inside
+    from nlptl.runs.folder import is_unfinished_start, run_inside
 
+    if is_unfinished_start(found):
+        raise ConfigError(
+            f"RUN: {found} holds a start that is not finished; expected a finished one. Type the same `nlptl start` again: it "
+            "goes on where it stopped."
+        )
     found = run_inside(found)
     _check_runs_inside(found)
     return found

@@ -92,6 +92,7 @@ def predict(
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
+    from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
@@ -100,6 +101,7 @@ def predict(
     form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
+        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))

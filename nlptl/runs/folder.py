@@ -49,6 +49,7 @@ COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
 AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
+START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
@@ -60,6 +61,11 @@ TRIES = 20  # half a second apart, until a file of another machine is seen: netw
 def run_inside(folder: Path) -> Path:
     """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
     return folder / RUN if (folder / START).is_file() else folder
+
+
+def is_unfinished_start(folder: Path) -> bool:
+    """Return whether a first `nlptl start` was interrupted in the folder, or still runs."""
+    return (folder / START_FITS).is_file() and not (folder / START).is_file()
 
 
 def run_of_pipeline(pipeline: Path) -> Path:

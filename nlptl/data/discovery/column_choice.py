@@ -15,6 +15,7 @@ from nlptl.faults import shown
 
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
 _LABEL_LOOKS = ("labels", "few numbers")
+MAX_FEW = 5  # filled rows, whose different values say little about what they are
 _MAX_OTHERS = 4  # columns that a reason names
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
@@ -189,6 +190,12 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
         raise DataError(
             f"{at}: the column {name} has the one label {only}; expected at least two labels. Label rows with other labels, or "
             "name another column with `--label`."
+        )
+    few = column.different == column.filled <= MAX_FEW and column.look not in ("dates", "addresses")
+    if few:
+        raise DataError(
+            f"{at}: the column {name} has {column.different:,} labels in {column.filled:,} labelled rows; expected at least "
+            f"{MIN_ROWS_A_LABEL} rows of a label on average. Label more rows, or name another column with `--label`."
         )
     if column.different == column.filled or column.look in ("ids", "dates", "addresses"):
         raise DataError(

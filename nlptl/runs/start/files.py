@@ -24,7 +24,6 @@ from nlptl.runs.judging.scored import Scored
 
 MARK = "# Written by nlptl start"
 NEXT_LABELS, SUSPECTS, HELD_OUT = "label-next.csv", "suspects.csv", "held_out.jsonl"
-FIT_ROWS = "judged.jsonl"  # what each fit of a candidate predicts
 TAGS = ("stage", "method", "view", "kind", "objective")  # settings that tell members of a union apart: always written
 COMMENTS = {
     "skipgram": "word vectors, learnt from all texts without their labels",
