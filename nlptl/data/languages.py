@@ -14,7 +14,11 @@ _MIN_LETTERS = 20  # below which nothing is guessed
 _MIN_KANA = 0.05  # of the letters of a Japanese text; hardly one has less than a fifth
 _MIN_COMMON = 0.1  # of the words that are common ones of the language
 _CLEAR_RATIO = 1.2  # to the common words of the next language
-_SURE_RATIO, _SURE_WORDS, _SURE_DIFFERENT = 2.0, 5, 3  # the same of one text, how many it has, and how many different ones
+_SURE_RATIO, _SURE_WORDS, _SURE_DIFFERENT = (
+    2.0,
+    5,
+    3,
+)  # the same of one text, how many it has, and how many different ones
 
 _BY_SCRIPT = {
     "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "HANGUL": "ko", "GREEK": "el", "HEBREW": "he", "THAI": "th",

@@ -77,7 +77,9 @@ def joined_judges(head: Floats | None, others: Sequence[Floats]) -> Floats:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def neighbours_judge(nearest: NearestRows, labels: Sequence[int], label_count: int, *, groups: NDArray[np.int64]) -> Floats:
+def neighbours_judge(
+    nearest: NearestRows, labels: Sequence[int] | NDArray[np.int64], label_count: int, *, groups: NDArray[np.int64]
+) -> Floats:
     """Return the probabilities (n, K) of each row's label by the labels of its nearest rows; copies (`groups`) say nothing."""
     given = np.asarray(labels, dtype=np.int64)
     there = (nearest.rows >= 0) & (groups[nearest.rows] != groups[:, None])

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS, ROWS_OF_A_BAND = 25, 5  # texts that share 0.8 of their pairs meet with probability 0.9999, those that share 0.2 with 0.008
+BANDS, ROWS_OF_A_BAND = (
+    25,
+    5,
+)  # texts that share 0.8 of their pairs meet with probability 0.9999, those that share 0.2 with 0.008
 HASHES = 128  # of a signature, a power of two; the last three are in no band
 MIN_SHARE = 0.7  # of the pairs of words of both texts, from which two texts are kept as near-copies
 SLACK = 0.15  # by which a signature may tell too small a share
@@ -214,7 +217,7 @@ def _words(characters: NDArray[np.uint32], edges: Rows) -> tuple[Rows, Words64]:
     before = np.concatenate([[0], kind[:-1]])
     begins = np.flatnonzero((kind == 2) | ((kind == 1) & (before != 1)))
     ends_at = np.flatnonzero((kind > 0) & ((kind == 2) | (np.concatenate([kind[1:], [0]]) != 1))) + 1
-    powers, inverses = _powers(1 << int(len(characters)).bit_length())
+    powers, inverses = _powers(1 << len(characters).bit_length())
     sums = np.concatenate([[np.uint64(0)], np.cumsum((characters + np.uint64(1)) * powers[: len(characters)])])
     hashes = _mixed((sums[ends_at] - sums[begins]) * inverses[begins])
     return np.searchsorted(edges, begins, side="right") - 1, hashes
@@ -222,7 +225,7 @@ def _words(characters: NDArray[np.uint32], edges: Rows) -> tuple[Rows, Words64]:
 
 @functools.cache
 def _kinds() -> NDArray[np.uint8]:
-    """Return 1 for letters, digits and marks on them, 2 for characters that stand for words, 0 for the others; all beyond 0xffff as one."""
+    """Return 1 for letters, digits and their marks, 2 for characters that are words, 0 for others; the last for all beyond."""
     dense = [(0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF)]
     every = map(chr, range(0x10000))
     kinds = np.fromiter((one.isalnum() or unicodedata.category(one)[0] == "M" for one in every), np.uint8, 0x10000)

@@ -15,6 +15,7 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -169,6 +170,11 @@ app.command(
         "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
     )
 )(explain)
+app.command(
+    epilog=example(
+        "nlptl audit tickets.csv", "nlptl audit pipelines/quickstart.yaml", "nlptl audit runs/quickstart --suspects 0.3"
+    )
+)(audit)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(

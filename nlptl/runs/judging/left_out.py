@@ -31,7 +31,9 @@ Floats = NDArray[np.float64]
 class LeftOut:
     """What all judges say of labelled rows that they have not learnt from."""
 
-    probabilities: Floats  # (n, K), calibrated to the labels as they are given; NaN for a row that could not be left out
+    probabilities: (
+        Floats  # (n, K), calibrated to the labels as they are given; NaN for a row that could not be left out
+    )
     head: FittedHead | None  # over the vectors, of the labels `known`; None where no row has one
     known: NDArray[np.int64]
     by: tuple[str, ...]  # names of the judges
@@ -59,7 +61,9 @@ class LabelledRows:
         return duplicate_groups(self.texts, [0] * len(self.texts))
 
 
-def left_out(rows: LabelledRows, vectors: NDArray[np.float32] | None, *, encoded: NDArray[np.int64], seed: int) -> LeftOut:
+def left_out(
+    rows: LabelledRows, vectors: NDArray[np.float32] | None, *, encoded: NDArray[np.int64], seed: int
+) -> LeftOut:
     """Return the probabilities of each row by judges without it and its copies.
 
     `vectors` (E, D) belong to the rows `encoded` (E,); the others are judged by their words alone.

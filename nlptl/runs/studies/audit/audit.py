@@ -98,7 +98,9 @@ def _remarks(texts: AuditedTexts, scores: Scores, encoder: AuditEncoder) -> list
             "their words alone."
         )
     if len(scores.looked_at) < len(texts):
-        told.append(f"Languages and word pieces were told of {len(scores.looked_at):,} of {len(texts):,} rows, evenly spaced.")
+        told.append(
+            f"Languages and word pieces were told of {len(scores.looked_at):,} of {len(texts):,} rows, evenly spaced."
+        )
     return told
 
 

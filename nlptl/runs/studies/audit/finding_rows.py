@@ -106,7 +106,9 @@ class FoundRows:
         limit = middle - self._thresholds.outliers * max(spread, 1e-6)
         order = known[np.argsort(alone[known], kind="stable")]
         return [
-            FoundRow(int(self._scores.encoded[place]), cells=(_told(alone[place]), _told(self._scores.alone_in_label[place])))
+            FoundRow(
+                int(self._scores.encoded[place]), cells=(_told(alone[place]), _told(self._scores.alone_in_label[place]))
+            )
             for place in order.tolist()
             if alone[place] < limit
         ]

@@ -39,13 +39,15 @@ NAMED: dict[FindingKind, tuple[str, str]] = {
 class Findings:
     """Findings of one audit under its thresholds; `all` writes their tables."""
 
-    def __init__(self, texts: AuditedTexts, scores: Scores, thresholds: AuditThresholds, folder: Path, *, seed: int) -> None:
+    def __init__(
+        self, texts: AuditedTexts, scores: Scores, thresholds: AuditThresholds, folder: Path, *, seed: int
+    ) -> None:
         self._texts, self._scores, self._folder, self._seed = texts, scores, folder, seed
         self._found = FoundRows(texts, scores, thresholds)
 
     def all(self) -> tuple[AuditFinding, ...]:
         """Return the findings of what was looked for, and write a table of each."""
-        return tuple([*self._of_labels(), *self._of_copies(), *self._of_looks(), *self._of_the_pile()])
+        return (*self._of_labels(), *self._of_copies(), *self._of_looks(), *self._of_the_pile())
 
     def confused(self) -> tuple[ConfusedLabels, ...]:
         """Return the pairs of labels that are confused."""
@@ -137,11 +139,16 @@ class Findings:
 
     def _pairs_of_labels(self) -> AuditFinding:
         pairs, names = self.confused(), len(self._texts.names)
-        rows = [(one.label, one.other, one.rows, one.looked_at, one.share.value, one.share.low, one.share.high) for one in pairs]
+        rows = [
+            (one.label, one.other, one.rows, one.looked_at, one.share.value, one.share.low, one.share.high)
+            for one in pairs
+        ]
         header = ("label", "other label", "confused rows", "rows of both", "share", "low", "high")
         write_labels(self._folder / _file("confused_labels"), header, rows)
         first = tuple(
-            AuditExample(file="", row=None, text="", label=one.label, detail=f"with {one.other}: {one.share.told('.0f', 100)} %")
+            AuditExample(
+                file="", row=None, text="", label=one.label, detail=f"with {one.other}: {one.share.told('.0f', 100)} %"
+            )
             for one in pairs[:3]
         )
         return self._finding("confused_labels", len(pairs), names * (names - 1) // 2, first, unit="pairs")

@@ -156,7 +156,7 @@ class Scoring:
         """Judge the label of each labelled row without the row, and texts of the pile by what the rows tell."""
         texts = self._texts
         rows = np.flatnonzero(texts.labels >= 0)
-        nothing = {"probabilities": np.zeros((len(rows), 0)), "pile": np.zeros((0, 0)), "judges": _as_bytes(())}
+        nothing: Arrays = {"probabilities": np.zeros((len(rows), 0)), "pile": np.zeros((0, 0)), "judges": _as_bytes(())}
         if len(texts.names) < 2:
             return nothing
         labelled = LabelledRows(self._some(rows), texts.labels[rows], len(texts.names))

@@ -62,9 +62,7 @@ def write_labels(path: Path, header: Sequence[str], rows: Sequence[Sequence[obje
 
 def _example(texts: AuditedTexts, one: FoundRow, place: RowPlace) -> AuditExample:
     text = texts.texts[one.row][:MAX_CHARACTERS]
-    return AuditExample(
-        file=place.file, row=place.number, text=text, label=texts.label(one.row), detail=one.detail
-    )
+    return AuditExample(file=place.file, row=place.number, text=text, label=texts.label(one.row), detail=one.detail)
 
 
 def _number(place: RowPlace) -> object:

@@ -54,7 +54,8 @@ def encoder_of_stages(stages: Sequence[Stage], data: TextData, context: RunConte
         artifact: Any = None
         for stage in stages:
             artifact = stage.run(artifact, data=some, context=context)
-        return artifact.to(context.torch_device()) if is_transformer(artifact) else artifact
+        made: Encoder = artifact
+        return made.to(context.torch_device()) if made.token_model.kind == "transformer" else made
 
     return AuditEncoder(name, identities[-1].own, stages[0].stage == "bert", make)
 
@@ -68,8 +69,3 @@ def encoder_for(data: TextData, context: RunContext) -> AuditEncoder:
     stages = chain_of(settings).stages
     name = found.weights.rpartition("/")[2] if found.weights else "vectors of the words in these texts"
     return dataclasses.replace(encoder_of_stages(stages, data, context, name=name), remark=found.remark)
-
-
-def is_transformer(encoder: Encoder) -> bool:
-    """Return whether an encoder reads words in their context."""
-    return encoder.token_model.kind == "transformer"
