@@ -104,7 +104,7 @@ def audit(
         loaded = source.load(progress=context.progress)
         result = audited(
             loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
-            command=_command(paths, named, out), settings=source.settings,
+            command=_command(source, paths, named, out), settings=source.settings,
         )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is computed is kept; type the same command to go on.")
@@ -176,10 +176,17 @@ def _thresholds(source: AuditSource, given: dict[str, float]) -> AuditThresholds
     return AuditThresholds(**{**before, **given})
 
 
-def _command(paths: list[Path], named: FileOptions, out: Path | None) -> str:
-    return shlex.join(
-        [*map(str, ["nlptl", "audit", *paths]), *named.given(), *([] if out is None else ["--out", str(out)])]
-    )
+def _command(source: AuditSource, paths: list[Path], named: FileOptions, out: Path | None) -> str:
+    """Return the command that audits the same anew, and does not read kept scores again."""
+    from nlptl.artifact import RUN_SETTINGS
+    from nlptl.runs.folder import run_inside
+
+    if source.before is not None:
+        return source.before.command
+    if paths[0].is_dir() and (pipeline := run_inside(paths[0]) / RUN_SETTINGS).is_file():
+        paths, out = [pipeline], source.folder
+    given = [*named.given(), *([] if out is None else ["--out", str(out)])]
+    return shlex.join(["nlptl", "audit", *map(str, paths), *given])
 
 
 def _share(finding: AuditFinding) -> str:

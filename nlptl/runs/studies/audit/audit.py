@@ -91,7 +91,10 @@ def _remarks(texts: AuditedTexts, scores: Scores, encoder: AuditEncoder) -> list
     elif len(texts.names) == 1:
         told.append(f"All labelled rows have the label {texts.names[0]!r}, so no label can be judged by the others.")
     elif never := _never_left_out(scores):
-        told.append(f"{never:,} rows are the only text of their label, so nothing judges them.")
+        rows = "1 row is the only text of its label, so nothing judges it"
+        told.append(
+            f"{rows if never == 1 else f'{never:,} rows are the only texts of their labels, so nothing judges them'}."
+        )
     if len(scores.encoded) < (distinct := len(set(texts.first_of.tolist()))):
         told.append(
             f"Vectors were compared of {len(scores.encoded):,} of {distinct:,} distinct texts; labels of the others are judged by "

@@ -26,6 +26,7 @@ MAX_PIECES_OF_A_WORD = 2.5  # on average, above which a text's words fall to pie
 MAX_UNKNOWN = 0.2  # of the pieces of a text
 MIN_WORDS = 3  # of a text whose pieces are judged
 MAD = 1.4826  # standard deviations in a median absolute deviation of a normal distribution
+MIN_SPREAD = 0.01  # of the cosines, so that texts which are nearly alike have no outlier among them
 MIN_TEXTS_OF_A_REGION = 5
 
 
@@ -103,7 +104,7 @@ class FoundRows:
             return []
         middle = float(np.median(alone[known]))
         spread = MAD * float(np.median(np.abs(alone[known] - middle)))
-        limit = middle - self._thresholds.outliers * max(spread, 1e-6)
+        limit = middle - self._thresholds.outliers * max(spread, MIN_SPREAD)
         order = known[np.argsort(alone[known], kind="stable")]
         return [
             FoundRow(

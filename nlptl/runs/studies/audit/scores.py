@@ -86,7 +86,7 @@ class Scoring:
             lengths, copies, looked_at, languages, pieces, encoded, vectors,
             (near["pairs"], near["cosines"]), near["alone"], near["alone_in_label"],
             np.flatnonzero(texts.labels >= 0), judged["probabilities"], pile,
-            _regions_of(regions), int(regions["count"][0]), tuple(bytes(judged["judges"]).decode().split("\n")),
+            _regions_of(regions), int(regions["count"][0]), tuple(filter(None, bytes(judged["judges"]).decode().split("\n"))),
         )  # fmt: skip
 
     def _task(self, name: str, total: int) -> AbstractContextManager[Task]:
