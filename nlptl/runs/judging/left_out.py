@@ -36,6 +36,7 @@ class LeftOut:
     )
     head: FittedHead | None  # over the vectors, of the labels `known`; None where no row has one
     known: NDArray[np.int64]
+    by_head: Floats | None  # (n, K) what the head alone says, not calibrated with the others
     by: tuple[str, ...]  # names of the judges
 
     def predicted(self, vectors: NDArray[np.float32]) -> Floats:
@@ -79,10 +80,10 @@ def left_out(
         others.append(words)
         by.append("the words")
     if by_head is None and not others:
-        return LeftOut(np.full((len(rows.texts), rows.label_count), np.nan), None, known, ())
+        return LeftOut(np.full((len(rows.texts), rows.label_count), np.nan), None, known, None, ())
     joined = joined_judges(by_head, others)
     joined[~_can_be_left_out(rows)] = np.nan
-    return LeftOut(_calibrated(joined, rows.labels), head, known, tuple(by))
+    return LeftOut(_calibrated(joined, rows.labels), head, known, by_head, tuple(by))
 
 
 def _head(rows: LabelledRows, vectors: NDArray[np.float32], encoded: NDArray[np.int64]) -> tuple[FittedHead, Floats]:
