@@ -18,6 +18,7 @@ from nlptl.interfaces import failures
 from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.curving import curve
 from nlptl.interfaces.comparing import compare
+from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -172,6 +173,11 @@ app.command(
         "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
     )
 )(explain)
+app.command(
+    epilog=example(
+        "nlptl audit tickets.csv", "nlptl audit pipelines/quickstart.yaml", "nlptl audit runs/quickstart --suspects 0.3"
+    )
+)(audit)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/tickets --slice Region"))(behave)
