@@ -15,10 +15,10 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
-from nlptl.interfaces.behaving import behave
-from nlptl.interfaces.curving import curve
-from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.auditing import audit
+from nlptl.interfaces.behaving import behave
+from nlptl.interfaces.comparing import compare
+from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
