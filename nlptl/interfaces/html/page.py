@@ -122,7 +122,7 @@ def render(report: RunReport, *, limits: Limits, tables: str) -> str:
         legend=legend,
         curves=[charts.curve_of(one) for one in report.curves],
         has=sections.columns_of(report),
-        gain=sections.gain_of(report.standing),
+        gain=sections.gain_of(report.standing, comparing=report.commands.get("compare", "")),
         labels=sections.labels_of(report, limits.labels),
         reliability=sections.reliability_sentence(report.reliability),
         training=sections.training_of(report),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SORTED_FROM = 9  # labels from which the weakest come first
 SURE = 0.9  # probability of a prediction that counts as sure
 ALONE = "This run has no other way beside it. The simple ways are measured on the same texts by"
-MEASURING = "nlptl start FILE"
 ONE_LABEL = "Other ways are measured only where each text has one label; these texts may have several."
 GAP = 0.05  # between confidence and share of right predictions, within which both agree
 
@@ -74,14 +73,17 @@ def columns_of(report: RunReport) -> Columns:
     )
 
 
-def gain_of(standing: Standing | None) -> Gain:
-    """Return the answer to whether the classifier is better than the simple way. Another way may be better than both."""
+def gain_of(standing: Standing | None, *, comparing: str = "") -> Gain:
+    """Return the answer to whether the classifier is better than the simple way. Another way may be better than both.
+
+    `comparing` is the command that measures ways beside it.
+    """
     if standing is None:
         return Gain("Not measured", "unknown", ONE_LABEL)
     simple, best = simplest(standing), better_way(standing)
     if simple is None:
-        is_alone = standing.unmeasured == NOTHING_ELSE
-        return Gain("Not measured", "unknown", ALONE if is_alone else standing.unmeasured, MEASURING * is_alone)
+        is_alone = standing.unmeasured == NOTHING_ELSE and bool(comparing)
+        return Gain("Not measured", "unknown", ALONE if is_alone else standing.unmeasured, comparing * is_alone)
     if simple.is_this and best is None:
         return Gain("It is the simple way", "unknown", "Nothing else that was tried is shown to be better.")
     found = _against(best if simple.is_this and best is not None else simple, standing)

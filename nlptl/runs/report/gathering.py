@@ -23,6 +23,7 @@ from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, Standing
 from nlptl.runs.report.judging import explained_mistakes, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
+from nlptl.runs.report.studies import read_studies
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
 from nlptl.runs.report.verdict import advice_of, proof_of, unjudged, verdict_of
 from nlptl.runs.runner import read_scores
@@ -62,6 +63,7 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
+    studies = read_studies(run, identity=manifests[-1].identity)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
     advice = advice_of(named, found.evaluation, examples=_examples(report))
@@ -87,8 +89,9 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
         advice=advice,
         commands=commands(named, run, found.judged),
-        remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
+        remarks=tuple(filter(None, [*texts.remarks, *found.remarks, *studies.remarks])),
         price_per_hour=price_per_hour,
+        studies=studies,
     )
 
 
@@ -111,6 +114,7 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     return found | {
         "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
         "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
+        "behaviour": f"nlptl behave {folder}", "compare": f"nlptl compare {settings}",
     }  # fmt: skip
 
 

@@ -190,9 +190,10 @@ def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: 
 
 def test_a_comparison_says_why_nothing_is_measured_against_this_classifier(made: Path, tmp_path: Path) -> None:
     run = copied(made, tmp_path)
-    assert gain_of(gather(run).standing) == Gain(
+    alone = gather(run)
+    assert gain_of(alone.standing, comparing=alone.commands["compare"]) == Gain(
         "Not measured", "unknown", "This run has no other way beside it. The simple ways are measured on the same texts by",
-        "nlptl start FILE",
+        f"nlptl compare {run / 'pipeline.yaml'}",
     )  # fmt: skip
     (run / "comparison.jsonl").write_text("")
     standing = gather(run).standing
