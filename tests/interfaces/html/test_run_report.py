@@ -200,7 +200,11 @@ def test_the_command_writes_the_page_beside_its_tables(tmp_path: Path, shell: Sh
     assert shell("report", run, "-q") == (0, f"{run / 'report.html'}\n", "")
     first = (run / "report.html").read_bytes()
     assert (run / "report-tables" / "predictions.csv").is_file()
-    assert write_report(run).read_bytes() == first  # the same run gives the same page
+    assert write_report(run / "4-finetune").read_bytes() == first  # the same run gives the same page
+    for name in ("page.pdf", "page"):
+        told = f"--out: found {name}; expected a name that ends in .html, since the page is HTML. A browser prints it as PDF."
+        code, out, err = shell("report", run, "-q", "--out", tmp_path / name)
+        assert (code, out, " ".join(err.split())) == (2, "", told)
     code, out, err = shell("report", run, "-q", "--price-per-hour", "-1")
     assert (code, out) == (2, "")
     assert err == "--price-per-hour: found -1; expected a number of at least 0. Give the price of an hour.\n"
