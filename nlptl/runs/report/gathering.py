@@ -61,7 +61,8 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
-    studies = read_studies(run, identity=manifests[-1].identity)
+    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     return RunReport(
         run=run,
@@ -104,7 +105,9 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     return {
         "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
         "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
-        "cost": show, "provenance": again, "behaviour": f"nlptl behave {folder}",
+        "cost": show, "provenance": again,
+        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
 
