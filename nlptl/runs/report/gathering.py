@@ -63,7 +63,8 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
-    studies = read_studies(run, identity=manifests[-1].identity)
+    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
     advice = advice_of(named, found.evaluation, examples=_examples(report))
@@ -114,7 +115,8 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     return found | {
         "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
         "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
-        "behaviour": f"nlptl behave {folder}", "compare": f"nlptl compare {settings}",
+        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "compare": f"nlptl compare {settings}", "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
 
