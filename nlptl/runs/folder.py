@@ -9,6 +9,10 @@ finished.json       digests of what the finished run holds; its time moves only 
 .inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
+curve.jsonl         one row for each fit of a learning curve
+curve.json          the curve and what it predicts
+audit.json          findings of `nlptl audit`
+audit/              its tables, and the scores that they are made of
 tracking/           files of the trackers
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
@@ -45,15 +49,16 @@ SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 BEHAVIOUR = "behaviour.json"
+CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, BEHAVIOUR, FINISHED, INPUTS)
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {
     DATA_REPORT: "parts",
     EVALUATION: "identity",
     COMPARISON: "arms",
-    BEHAVIOUR: "edits",
     FINISHED: "stages",
     INPUTS: "key",
 }
@@ -66,6 +71,14 @@ TRIES = 20  # half a second apart, until a file of another machine is seen: netw
 def run_inside(folder: Path) -> Path:
     """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
     return folder / RUN if (folder / START).is_file() else folder
+
+
+def whole_run(folder: Path) -> Path:
+    """Return the run of a folder that is one of its stages; any other folder itself."""
+    if (folder / RUN_SETTINGS).is_file() or not (folder / MANIFEST).is_file():
+        return folder
+    above = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    return above if (above / RUN_SETTINGS).is_file() else folder
 
 
 def is_unfinished_start(folder: Path) -> bool:
