@@ -78,7 +78,7 @@ def _by_validation(
     if len(validation.texts) < max(MIN_VALIDATION_TEXTS, least):
         return None
     logits = log_probabilities(final.probabilities(validation.texts))
-    return HeldOutLogits(logits.float(), validation.label_ids, is_approximate=False)
+    return HeldOutLogits(logits.float(), validation.label_ids, is_approximate=False, weight=1.0)
 
 
 def _by_fits(fitted: Fitted, final: TextClassifier, examples: LabelledExamples) -> HeldOutLogits | None:

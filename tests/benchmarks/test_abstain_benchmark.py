@@ -41,7 +41,7 @@ def test_both_promises_are_measured(bench: Any, sets_folder: Path, tmp_path: Pat
     assert 0 <= row["single_right"] <= row["single"] <= 12
     assert found["cr", "alone"]["auroc"].keys() == {"trec"}
     assert found["cr", "with a pile"]["false_rejections"] is not None
-    assert [sorted({"at_least", "at_most"} & bar.keys()) for bar in result["bars"]][:3] == [["at_most"], [], []]
+    assert [sorted({"at_least", "at_most"} & bar.keys()) for bar in result["bars"]][:4] == [[], [], ["at_most"], []]
 
 
 def test_bars_are_means_of_sets_and_pairs(bench: Any) -> None:
@@ -54,6 +54,7 @@ def test_bars_are_means_of_sets_and_pairs(bench: Any) -> None:
     bar = abstain.coverage_bar(rows, "16 labels each")
     assert bar["value"] == 5.0
     assert bar["range"] == "1 of 2 sets within 3; cr 85.0; trec 92.0"
+    assert abstain.within_bar(rows, "16 labels each")["value"] == 1
     assert abstain.interval_bar(rows, "16 labels each")["value"] == 0.75
     pairs = [{"set": "cr", "what": "alone", "auroc": {"trec": value}} for value in (0.9, 1.0)]
     pairs += [{"set": "trec", "what": "alone", "auroc": {"cr": 0.99}}]

@@ -51,7 +51,7 @@ def test_logits_of_a_head_are_those_of_fits_without_the_example() -> None:
     expected = expected + torch.tensor([0.2, 0.8]).double().log() - torch.tensor([0.5, 0.5]).double().log()
     assert held_out.probabilities == pytest.approx(expected.softmax(dim=1).numpy(), abs=1e-5)
     assert torch.equal(held_out.label_ids, ids)
-    assert not held_out.is_approximate
+    assert (held_out.is_approximate, held_out.weight) == (False, 0.5)
     assert classifier.abstention.fits(classifier.head)
 
 
@@ -61,7 +61,7 @@ def test_copies_of_a_text_are_held_out_together_and_count_once() -> None:
     assert len(found.held_out.label_ids) == 12
 
 
-@pytest.mark.parametrize("update", [{"method": "head", "epochs": 5, "l2": 0.1, "folds": 3}, {"method": "words"}])
+@pytest.mark.parametrize("update", [{"method": "head", "epochs": 2, "l2": 0.1, "folds": 2}, {"method": "words"}])
 def test_a_head_by_gradient_and_words_have_sets_too(update: dict[str, Any]) -> None:
     found = abstention_of(None, update)
     assert found.held_out.is_approximate == (update["method"] == "words")
@@ -70,13 +70,15 @@ def test_a_head_by_gradient_and_words_have_sets_too(update: dict[str, Any]) -> N
 
 def test_layers_that_learn_have_a_stand_in_and_look_at_the_pile_alone() -> None:
     encoder = tiny_encoder("bert")
-    found = abstention_of(encoder, FULL)
+    classifier = fitted(encoder, FULL)
+    found = classifier.abstention
+    assert found is not None
     assert found.held_out.is_approximate
     assert found.known is None  # 40 texts of the pile are too few
     large = abstention_of(encoder, FULL, unlabelled=small_reviews(130, start=300)[0])
     assert large.known is not None
     assert large.known.count == 130
-    sets = fitted(encoder, FULL).predict_sets(["The plot is dull"], 0.8)
+    sets = classifier.predict_sets(["The plot is dull"], 0.8)
     assert (sets[0].unknown, sets[0].novelty) == (None, None)
 
 
@@ -92,7 +94,7 @@ def test_validation_texts_speak_for_the_classifier_itself() -> None:
     classifier = fitted(tiny_encoder("bert"), update, validation=validation)
     assert classifier.abstention is not None
     held_out = classifier.abstention.held_out
-    assert not held_out.is_approximate
+    assert (held_out.is_approximate, held_out.weight) == (False, 1.0)
     assert held_out.probabilities == pytest.approx(classifier.probabilities(validation[0]), abs=1e-6)
     assert held_out.label_ids.tolist() == classifier.label_ids(validation[1]).tolist()
 
