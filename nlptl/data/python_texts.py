@@ -60,7 +60,7 @@ _TEXTS = (
     "a file's path"
 )
 _STRINGS_DOOR = replace(
-    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.'
+    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for a text without words.'
 )
 _PREDICT_DOOR = replace(
     PYTHON_DOOR,

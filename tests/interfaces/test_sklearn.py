@@ -224,7 +224,7 @@ def test_numbers_to_be_predicted_are_no_classes() -> None:
         (np.ones((16, 2)), "X: the array has the shape (16, 2), but must have one dimension. Choose a column."),
         ("one text", "X: 'one text' (str) is not a list of texts. Put the texts in a list."),
         ([*TEXTS[:-1], None],
-         'X, row 16: the text is empty. Remove the row, fill in the text, or give "" for the vector of an empty text.'),
+         'X, row 16: the text is empty. Remove the row, fill in the text, or give "" for a text without words.'),
         (pd.DataFrame({"a": TEXTS, "b": TEXTS}), None),
     ],
     ids=["sparse", "table", "one text", "missing", "no column"],
