@@ -18,8 +18,6 @@ from nlptl.models.card_metadata import CardTest, metadata
 from nlptl.models.markdown_text import in_line
 from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
-from nlptl.models.packing import LENGTHS_BY_SENTENCE
-from nlptl.models.pretrained import ADAPTER
 from nlptl.models.sentence_settings import MODULES
 from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
 from nlptl.models.word_vectors import WORD_VECTORS
@@ -95,6 +93,7 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
 
 def _read(folder: Path) -> _Folder:
     from nlptl.models.classifier import SETTINGS as CLASSIFIER  # which writes cards
+    from nlptl.models.pretrained import ADAPTER  # which loads torch
 
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
     return _Folder(
@@ -231,6 +230,8 @@ def _length(encoder: EncoderSettings) -> str:
     if rule is None or rule.longest is None:
         return "Texts are read whole."
     if rule.sentence_start is not None:
+        from nlptl.models.packing import LENGTHS_BY_SENTENCE  # which loads torch
+
         whole = rule.longest * LENGTHS_BY_SENTENCE
         return (
             f"Texts are read sentence by sentence. A sentence is cut off after {rule.longest:,} tokens, a text after "
