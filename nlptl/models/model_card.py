@@ -20,7 +20,6 @@ from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.sentence_settings import MODULES
 from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
-from nlptl.models.word_vectors import WORD_VECTORS
 
 MAX_ROWS = 200  # labels in the table of a card
 
@@ -112,6 +111,8 @@ def _read(folder: Path) -> _Folder:
 
 def _kind(folder: Path) -> str:
     """Return the kind of the encoder as the Hub's tags name kinds; words without vectors of their own have n-grams alone."""
+    from nlptl.models.word_vectors import WORD_VECTORS  # which loads torch
+
     path = folder / WORD_VECTORS
     if not path.is_file():
         return "transformer"
