@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlptl.errors import ConfigError, DataError, NlptlError
+from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
@@ -126,8 +126,10 @@ def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestE
     from nlptl.evaluation.nearest_examples import NearestExamples
     from nlptl.runs.reading.texts import read_data
 
-    folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
+        folder = next((one for one in (run, run.parent) if (one / RUN_SETTINGS).is_file()), None)
+        if folder is None:
+            raise ArtifactError(f"{run}: stands without its run, which names them. Give the folder of the run.")
         data = read_data(folder)[1]
     except (NlptlError, OSError) as error:
         if not quiet:

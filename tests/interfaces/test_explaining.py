@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_a_run_whose_examples_are_gone_is_explained_without(small_classifier: Pa
     assert "nearest" not in out
     assert " ".join(err.split()).startswith("No labelled examples are shown, since they cannot be read again. ")
     assert shell("explain", small_classifier, TEXT, "--quiet")[2] == ""
+
+
+def test_a_stage_without_its_run_is_explained_without_examples(run: Path, shell: Shell, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(run / "3-finetune", alone)
+    code, out, err = shell("explain", alone, "good")
+    assert (code, "nearest" in out) == (0, False)
+    assert " ".join(err.split()) == (
+        "No labelled examples are shown, since they cannot be read again. "
+        f"{alone}: stands without its run, which names them. Give the folder of the run."
+    )
+    assert "nearest" in shell("explain", run / "3-finetune", "good")[1]
 
 
 class Terminal(io.StringIO):
