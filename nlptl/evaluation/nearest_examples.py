@@ -43,9 +43,9 @@ class NearestExamples:
         limit = MAX_ENCODED if encoder.own_dim and encoder.token_model.sorts else MAX_LOOKED_UP
         count = min(limit, len(found))
         kept = [found[place] for place in np.linspace(0, len(found) - 1, count).round().astype(int).tolist()]
-        texts, labels, places = zip(*kept, strict=True)
-        rows = tuple(place + 1 if table.numbers is None else int(table.numbers[place]) for place in places)
-        return cls(encoder, texts, labels, rows, len(found), _vectors(encoder, texts))
+        texts, label_sets = tuple(text for text, _, _ in kept), tuple(labels for _, labels, _ in kept)
+        rows = tuple(place + 1 if table.numbers is None else int(table.numbers[place]) for _, _, place in kept)
+        return cls(encoder, texts, label_sets, rows, len(found), _vectors(encoder, texts))
 
     def remark(self) -> str:
         """Return which of the examples were compared, if not all."""
