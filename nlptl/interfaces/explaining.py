@@ -124,11 +124,12 @@ def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestE
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
     from nlptl.artifact import RUN_SETTINGS
     from nlptl.evaluation.nearest_examples import NearestExamples
+    from nlptl.runs.folder import whole_run
     from nlptl.runs.reading.texts import read_data
 
     try:
-        folder = next((one for one in (run, run.parent) if (one / RUN_SETTINGS).is_file()), None)
-        if folder is None:
+        folder = whole_run(run)
+        if not (folder / RUN_SETTINGS).is_file():
             raise ArtifactError(f"{run}: stands without its run, which names them. Give the folder of the run.")
         data = read_data(folder)[1]
     except (NlptlError, OSError) as error:
