@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, check_estimators_overwrite_params
@@ -289,6 +289,18 @@ def test_settings_inside_parameters() -> None:
     assert refusal(lambda: estimator().set_params(encoder__dim=3)).endswith("Set encoder first.")
     with pytest.raises(ValueError, match="Invalid parameter 'wrong'"):
         made.set_params(wrong__l2=3)
+
+
+def test_settings_come_from_arrays_of_numpy() -> None:
+    grid = {
+        "encoder__dim": np.arange(4, 5), "encoder__epochs": np.zeros(1, np.int8), "encoder__deterministic": np.array([True]),
+        "encoder__subsample": np.array([0.001], np.float32), "encoder__stage": np.array(["skipgram"]),
+        "sentence_vectors__sif_a": np.array([0.001], np.float32), "update__l2": np.array([0.5], np.float32),
+        "update__epochs": np.arange(2, 3), "seed": np.arange(1, 2),
+    }  # fmt: skip
+    (params,) = ParameterGrid(grid)
+    made = estimator(encoder=SETTINGS, sentence_vectors=MEAN, update="head").set_params(**params)
+    assert made.fit(TEXTS, LABELS).classifier_.encoder.dim == 4
 
 
 def test_the_tools_of_scikit_learn() -> None:
