@@ -15,6 +15,7 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -246,7 +247,8 @@ def main() -> None:
         os.environ.setdefault(name, value)
     raise_when_terminated()
     try:
-        code = _exit_code()
+        with as_bash_has_them():
+            code = _exit_code()
     except Terminated as stop:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
