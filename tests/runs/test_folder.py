@@ -154,7 +154,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
     out = tmp_path / "out"
     out.mkdir()
     folder_module.begin(out, settings=folder_module.MARK, data_report={"parts": {}})
-    folder_module.check_folder(out, {})
+    folder_module.check_folder(out, [])
     path, mine = out / name, tmp_path / "mine"
     own = path.read_text() if path.exists() else ""
     path.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
     else:
         path.symlink_to(mine)
     with pytest.raises(ArtifactError) as caught:
-        folder_module.check_folder(out, {})
+        folder_module.check_folder(out, [])
     assert str(caught.value) == (
         f"{path}: {kind} that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
     )
@@ -178,7 +178,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
 def test_damaged_files_of_a_run_are_no_foreign_files(tmp_path: Path, content: str) -> None:
     folder_module.begin(tmp_path, settings=folder_module.MARK, data_report={"parts": {}})
     (tmp_path / ("comparison.jsonl" if "arm" in content else "evaluation.json")).write_text(content)
-    folder_module.check_folder(tmp_path, {})
+    folder_module.check_folder(tmp_path, [])
 
 
 @pytest.mark.parametrize("name", ["2-encoder", "2-finetune"])
