@@ -134,24 +134,33 @@ def _check(measured: MeasuredCurve) -> None:
 def _weighed(
     shape: Floats, errors: Floats, covariance: Floats, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return log weights (M,) of shapes (M, S), and for each a draw (M, 2) of a and e(P) given the errors (S,)."""
+    """Return log weights (M,) of shapes (M, S), and for each a draw (M, 2) of a and e(P) given the errors (S,).
+
+    The errors are a + (e(P) - a) r + noise. With a Gaussian prior of a and e(P) - a, their posterior is Gaussian, and its
+    normalising constant is the evidence of r.
+    """
     root = np.linalg.inv(np.linalg.cholesky(covariance))
-    design = np.stack([1 - shape, shape], axis=2)  # (M, S, 2)
-    design = np.einsum("ts,msk->mtk", root, design)
-    mean = np.array([REMAINING * MEAN_ERROR, MEAN_ERROR])
-    share = np.array([[REMAINING], [1.0]])
-    spread = SPREAD_OF_ERROR**2 * share @ share.T + np.diag([SPREAD_OF_REMAINING**2, 0.0])
-    rest = (root @ errors)[None] - design @ mean
-    posterior = np.linalg.inv(np.linalg.inv(spread)[None] + np.einsum("msk,msl->mkl", design, design))
-    pull = np.einsum("msk,ms->mk", design, rest)
-    shift = np.einsum("mkl,ml->mk", posterior, pull)
-    left = rest - np.einsum("msk,mk->ms", design, shift)
-    prior = np.einsum("mk,kl,ml->m", shift, np.linalg.inv(spread), shift)
-    evidence = 0.5 * (np.linalg.slogdet(posterior)[1] - np.sum(left**2, axis=1) - prior)
-    normals = generator.standard_normal(shift.shape)
-    levels = mean + shift + np.einsum("mkl,ml->mk", np.linalg.cholesky(posterior), normals)
-    possible = (levels[:, 0] >= 0) & (levels[:, 0] <= levels[:, 1]) & (levels[:, 1] <= 1)
-    return np.where(possible, evidence, -np.inf), levels
+    one, seen, white = root.sum(axis=1), root @ errors, shape @ root.T
+    precision = np.linalg.inv(_prior_covariance())
+    pull = precision @ np.array([REMAINING * MEAN_ERROR, (1 - REMAINING) * MEAN_ERROR])
+    first, second = one @ seen + pull[0], white @ seen + pull[1]
+    a11, a12 = one @ one + precision[0, 0], white @ one + precision[0, 1]
+    a22 = np.sum(white**2, axis=1) + precision[1, 1]
+    determinant = a11 * a22 - a12**2
+    mean_a, mean_drop = (a22 * first - a12 * second) / determinant, (a11 * second - a12 * first) / determinant
+    evidence = 0.5 * (mean_a * first + mean_drop * second - np.log(determinant))
+    normals = generator.standard_normal((2, len(shape)))
+    remaining = mean_a + np.sqrt(a22 / determinant) * normals[0]
+    drop = mean_drop - a12 / a22 * (remaining - mean_a) + normals[1] / np.sqrt(a22)
+    possible = (remaining >= 0) & (drop >= 0) & (remaining + drop <= 1)
+    return np.where(possible, evidence, -np.inf), np.stack([remaining, remaining + drop], axis=1)
+
+
+def _prior_covariance() -> Floats:
+    """Return the prior covariance (2, 2) of a and e(P) - a: a is a share of e(P), give or take."""
+    shares, apart = np.array([REMAINING, 1 - REMAINING]), np.array([1.0, -1.0])
+    found = SPREAD_OF_ERROR**2 * np.outer(shares, shares) + SPREAD_OF_REMAINING**2 * np.outer(apart, apart)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _systematic(logs: Floats, generator: np.random.Generator) -> NDArray[np.int64]:
