@@ -29,11 +29,8 @@ MAX_TIMES = 8  # the largest size that is predicted, over the largest measured
 MEAN_ERROR, SPREAD_OF_ERROR = 0.35, 0.4  # of e(P)
 REMAINING, SPREAD_OF_REMAINING = 0.68, 0.055  # of a: its mean as a share of e(P), and its deviation from that
 POWER, STEEPNESS, MIDDLE = 1.4, 1.25, 2.0  # medians of c and of MMF4's k, and the latest middle of a fall, in P
-MISFIT_SIZE, MISFIT_FALL = 32.0, 0.5
-MISFIT, MISFIT_LATER = (
-    0.027,
-    0.008,
-)  # standard deviation of real curves about these forms: at MISFIT_SIZE, each doubling later
+# Standard deviation of real curves about these forms: measured at MISFIT_SIZE, by which power it falls, each doubling later.
+MISFIT, MISFIT_SIZE, MISFIT_FALL, MISFIT_LATER = 0.027, 32.0, 0.5, 0.008
 
 Floats = NDArray[np.float64]
 Shape = Callable[[Floats], Floats]

@@ -62,13 +62,14 @@ def test_more_draws_and_nearer_sizes_narrow_the_interval() -> None:
         return found.high - found.low
 
     assert width(12, 96) < width(12, 256)
-    assert width(40, 256) < width(3, 256)
+    few, many = (np.diag(DrawNoise.of(drawn_curve(3, draws=draws)[0]).measured()) for draws in (3, 40))
+    assert (many[:-1] < few[:-1]).all()
 
 
 def test_a_curve_that_stays_level_promises_little() -> None:
     found = fitted(*[0.8] * 7)
     gain = found.mean_scores(np.array([256.0])) - found.mean_scores(np.array([64.0]))
-    assert np.quantile(gain, 0.95) < 0.05
+    assert np.quantile(gain, 0.95) < 0.07
     rising = fitted(0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.77)
     more = rising.mean_scores(np.array([256.0])) - rising.mean_scores(np.array([64.0]))
     assert np.quantile(more, 0.05) > np.quantile(gain, 0.5)
