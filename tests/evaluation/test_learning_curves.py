@@ -62,7 +62,7 @@ def test_more_draws_and_nearer_sizes_narrow_the_interval() -> None:
         return found.high - found.low
 
     assert width(12, 96) < width(12, 256)
-    few, many = (np.diag(DrawNoise.of(drawn_curve(3, draws=draws)[0]).measured()) for draws in (3, 40))
+    few, many = (np.diag(DrawNoise(drawn_curve(3, draws=draws)[0], 0.03).measured()) for draws in (3, 40))
     assert (many[:-1] < few[:-1]).all()
 
 
