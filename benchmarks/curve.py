@@ -62,6 +62,7 @@ def read_options(argv: Sequence[str]) -> Any:
         representations={"nargs": "+", "choices": list(REPRESENTATIONS), "default": list(REPRESENTATIONS)},
         seeds={"nargs": "+", "type": int, "help": "of the pools"},
         dev={"action": "store_true", "help": "other seeds, and training rows as the test"},
+        alone={"action": "store_true", "help": "draw the subsets from the first rows of a pool alone"},
         publish={"action": "store_true", "help": "write the result, when all fits are kept"},
         scratch={"type": Path, "default": arms.SCRATCH / "curve", "help": "keeps the fits"},
         out=arms.OUT,
@@ -78,7 +79,9 @@ def curves_of(name: str, representation: str, options: Any) -> Iterator[PoolCurv
     seeds = options.seeds[:SEEDS_JAPANESE] if name == JAPANESE else options.seeds
     pools = pools_of(options.folder, name, seeds, dev=options.dev, tiny=options.tiny)
     part = "dev" if options.dev else "test"
-    return measured(pools, representation, kept=options.scratch / f"{part}-{name}-{representation}.jsonl")
+    way = "-alone" if options.alone else ""
+    kept = options.scratch / f"{part}-{name}-{representation}{way}.jsonl"
+    return measured(pools, representation, kept=kept, alone=options.alone)
 
 
 def row_of(name: str, representation: str, curve: PoolCurve, metric: Metric) -> arms.Row:
