@@ -77,11 +77,13 @@ def explain(
     from nlptl.interfaces.explanation_lines import explanation_lines, json_line
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.remedies import EXPLAIN_DOOR
+    from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     check_input("explain", text, file, of_a_file=reading.of_a_file())
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
+        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         how = "skip" if file is None and text is None else empty_text
         found = text_input(text, file, settings, how, keep=(), quiet=quiet, door=EXPLAIN_DOOR)
         classifier = load_classifier(run, RunContext(device=device))

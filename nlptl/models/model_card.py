@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nlptl.artifact import Manifest
+from nlptl.artifact import Manifest, read_tensors
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
@@ -20,6 +20,7 @@ from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.sentence_settings import MODULES
 from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
+from nlptl.models.word_vectors import WORD_VECTORS
 
 MAX_ROWS = 200  # labels in the table of a card
 
@@ -52,6 +53,7 @@ class _Folder:
     encoder: EncoderSettings
     origin: Origin | None
     learnt: LearntTexts | None
+    kind: str  # of the encoder, as a tag
     has_modules: bool
     has_layers: bool
 
@@ -75,7 +77,7 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
     """Return the text of a card: metadata of the Hub in YAML, then markdown."""
     found = _read(folder)
     parts = [
-        f"---\n{metadata(found.origin, found.encoder.token_model, facts.test)}\n---",
+        f"---\n{metadata(found.origin, found.kind, facts.test)}\n---",
         _title(found, facts),
         _use(found),
         _labels(found),
@@ -99,9 +101,18 @@ def _read(folder: Path) -> _Folder:
         encoder=read_settings(folder / SETTINGS, EncoderSettings),
         origin=Origin.read(folder),
         learnt=learnt,
+        kind=_kind(folder),
         has_modules=(folder / MODULES).is_file(),
         has_layers=(folder / "config.json").is_file(),
     )
+
+
+def _kind(folder: Path) -> str:
+    """Return the kind of the encoder as the Hub's tags name kinds; words without vectors of their own have n-grams alone."""
+    path = folder / WORD_VECTORS
+    if not path.is_file():
+        return "transformer"
+    return "word-vectors" if read_tensors(path)["vectors"].shape[1] else "n-grams"
 
 
 def _title(found: _Folder, facts: CardFacts) -> str:

@@ -11,6 +11,8 @@ comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
 curve.jsonl         one row for each fit of a learning curve
 curve.json          the curve and what it predicts
+audit.json          findings of `nlptl audit`
+audit/              its tables, and the scores that they are made of
 tracking/           files of the trackers
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
@@ -46,11 +48,20 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+BEHAVIOUR = "behaviour.json"
 CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
+START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
-_FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
+_FIRST_KEYS = {
+    DATA_REPORT: "parts",
+    EVALUATION: "identity",
+    COMPARISON: "arms",
+    FINISHED: "stages",
+    INPUTS: "key",
+}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
@@ -60,6 +71,11 @@ TRIES = 20  # half a second apart, until a file of another machine is seen: netw
 def run_inside(folder: Path) -> Path:
     """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
     return folder / RUN if (folder / START).is_file() else folder
+
+
+def is_unfinished_start(folder: Path) -> bool:
+    """Return whether a first `nlptl start` was interrupted in the folder, or still runs."""
+    return (folder / START_FITS).is_file() and not (folder / START).is_file()
 
 
 def run_of_pipeline(pipeline: Path) -> Path:

@@ -72,6 +72,7 @@ def test_no_text_is_tokenised_to_predict(monkeypatch: pytest.MonkeyPatch, tmp_pa
     classifier = learnt(TextData(labelled=(texts, labels)))
     assert (classifier.encoder.own_dim, classifier.encoder.dim) == (0, 2)
     classifier.save(tmp_path / "saved")
+    assert "\n- n-grams\n" in (tmp_path / "saved" / "README.md").read_text()
     before = classifier.predict_proba(texts)
 
     def refuse(*_: object) -> None:

@@ -9,11 +9,11 @@ from nlptl.context import RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
 from nlptl.models.card_metadata import CardTest
 from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.folder import START_FITS
 from nlptl.runs.judging.fits import Fits, SharedEncoder
 from nlptl.runs.judging.scored import Scored, paired
 from nlptl.runs.runner import RunResult
 from nlptl.runs.start.choice import Choice, choose, pile_sentence
-from nlptl.runs.start.files import FIT_ROWS
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.since_last import BEFORE, Earlier
@@ -30,7 +30,7 @@ class Start:
         self.prepared, self._context = prepared, dataclasses.replace(context, seed=SEED)
         self._begin = time.monotonic()
         self._folder = prepared.request.folder
-        self._fits = Fits(prepared.data, prepared.judging, self._folder / FIT_ROWS, self._context)
+        self._fits = Fits(prepared.data, prepared.judging, self._folder / START_FITS, self._context)
 
     def estimated_seconds(self) -> float:
         """Return about how many seconds `run` will take; the encoder is loaded and its speed measured."""

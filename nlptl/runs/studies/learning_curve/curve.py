@@ -99,7 +99,8 @@ class LearningCurve:
         if len(rows) < planned:
             told.append(f"The time allowed {len(rows)} of {planned} fits; more --minutes narrow the intervals.")
         return CurveResult(
-            identity=identity_of(self._chain, self._data), metric=metric, labels=self.subsets.labels, texts=self.subsets.texts,
+            identity=identity_of(self._chain, self._data), data=digests_of(self._data), metric=metric,
+            labels=self.subsets.labels, texts=self.subsets.texts,
             judged=self.subsets.judging.by, judged_how=self.subsets.judging.how, fits=len(rows), planned=planned, method=method,
             curves=curves, label_curves=labels, pile=pile, sentences=tuple(one for one in told if one),
             seconds=round(seconds, 1),
@@ -147,6 +148,12 @@ def check_chain(chain: Chain, data: TextData) -> None:
             f"{data.labelled.name}: its rows have lists of labels, but a learning curve counts texts with one label each. Give "
             "texts one label, or compare the micro-F1 of runs with more and with fewer rows."
         )
+
+
+def digests_of(data: TextData) -> dict[str, str]:
+    """Return the digest of each part."""
+    parts = {"labelled": data.labelled, "unlabelled": data.unlabelled, "test": data.test}
+    return {name: table.digest for name, table in parts.items() if table is not None}
 
 
 def reads_pile(chain: Chain, data: TextData) -> bool:

@@ -69,6 +69,7 @@ class CurveResult(Config):
 
     version: Literal[1] = 1
     identity: str  # digest of data, settings and versions
+    data: dict[str, str]  # digest of each part that was read
     metric: Metric  # that was asked for
     labels: tuple[str, ...]
     texts: Count  # distinct labelled texts
