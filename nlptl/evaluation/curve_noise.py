@@ -82,12 +82,12 @@ class DrawNoise:
         judged = np.array([self._of_judged(size) for size in sizes.tolist()])
         return np.asarray(self.deviation(sizes) ** 2 + judged, dtype=np.float64)
 
-    def with_later(self, sizes: Floats) -> Floats:
-        """Return the covariance (N, S) of later scores and the mean scores."""
+    def with_later(self, sizes: Floats, *, judged: bool = True) -> Floats:
+        """Return the covariance (N, S) of later scores and the mean scores; without what they share by the texts `judged`."""
         measured = np.array(self.curve.sizes, dtype=np.float64)
         apart = np.outer(self.deviation(sizes), self.deviation(measured))
-        judged = np.array([self._of_judged(size) for size in sizes.tolist()])
-        return np.asarray(apart * LINEAR_SHARE * np.sqrt(measured / sizes[:, None]) + judged[:, None], dtype=np.float64)
+        shared = np.array([self._of_judged(size) if judged else 0.0 for size in sizes.tolist()])
+        return np.asarray(apart * LINEAR_SHARE * np.sqrt(measured / sizes[:, None]) + shared[:, None], dtype=np.float64)
 
     def _of_judged(self, texts: float) -> float:
         """Return the variance that all scores share since they are judged on the drawn texts themselves."""

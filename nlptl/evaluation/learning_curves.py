@@ -53,6 +53,12 @@ class FittedCurve:
         """Return the score that each curve expects at each size (M, N), of the texts at hand and others."""
         return np.asarray(1 - self._errors(sizes) - self._of_texts_at_hand(sizes), dtype=np.float64)
 
+    def gains(self, size: float, sizes: Floats) -> Floats:
+        """Return by how much the expected score rises from `size` to each of `sizes` (M, N), judged on the same texts."""
+        both = np.concatenate([[float(size)], sizes])
+        found = 1 - self._errors(both) - self.residuals @ self._pull(both, judged=False).T
+        return np.asarray(found[:, 1:] - found[:, :1], dtype=np.float64)
+
     def later_scores(self, sizes: Floats) -> Floats:
         """Return samples (M, N) of a score that is measured once at each size, noise included, in [0, 1]."""
         variance = self._unexplained(sizes) + MISFIT_LATER**2 * np.maximum(
@@ -71,16 +77,17 @@ class FittedCurve:
         shape = self.shape(sizes)
         return self.remaining[:, None] * (1 - shape) + self.error[:, None] * shape
 
-    def _gains(self, sizes: Floats) -> Floats:
+    def _pull(self, sizes: Floats, *, judged: bool = True) -> Floats:
         """Return the weights (N, S) of measured residuals in what is expected at later sizes."""
         covariance = self.noise.measured() + _misfit(np.array(self.measured.sizes, dtype=np.float64))
-        return np.asarray(np.linalg.solve(covariance, self.noise.with_later(sizes).T).T, dtype=np.float64)
+        together = self.noise.with_later(sizes, judged=judged)
+        return np.asarray(np.linalg.solve(covariance, together.T).T, dtype=np.float64)
 
     def _of_texts_at_hand(self, sizes: Floats) -> Floats:
-        return np.asarray(self.residuals @ self._gains(sizes).T, dtype=np.float64)
+        return np.asarray(self.residuals @ self._pull(sizes).T, dtype=np.float64)
 
     def _unexplained(self, sizes: Floats) -> Floats:
-        explained = np.sum(self._gains(sizes) * self.noise.with_later(sizes), axis=1)
+        explained = np.sum(self._pull(sizes) * self.noise.with_later(sizes), axis=1)
         return np.asarray(self.noise.later(sizes) - explained, dtype=np.float64)
 
 

@@ -58,8 +58,9 @@ def metric(name: Metric) -> MetricCurve:
 
 def result(sentences: tuple[str, ...]) -> CurveResult:
     return CurveResult(
-        identity="a", metric="accuracy", labels=("a", "b"), texts=90, judged="test", judged_how="Judged on a test.", fits=10,
-        planned=10, method="", curves=(metric("accuracy"), metric("macro-F1")), label_curves=(), pile=None, sentences=sentences,
+        identity="a", data={}, metric="accuracy", labels=("a", "b"), texts=90, judged="test", judged_how="Judged on a test.",
+        fits=10, planned=10, method="", curves=(metric("accuracy"), metric("macro-F1")), label_curves=(), pile=None,
+        sentences=sentences,
         seconds=1.0,
     )  # fmt: skip
 

@@ -103,8 +103,7 @@ def labels_for(fitted: FittedCurve, texts: int, gain: Floats) -> Estimate | None
     The upper end is None where it lies beyond MAX_TIMES as many labels as there are; all is None where the median does.
     """
     sizes = np.unique(np.round(np.geomspace(texts, MAX_TIMES * texts, STEPS)))
-    gains = fitted.mean_scores(sizes) - fitted.mean_scores(np.array([float(texts)]))
-    reached = gains >= gain[:, None]
+    reached = fitted.gains(texts, sizes) >= gain[:, None]
     further = np.where(reached.any(axis=1), sizes[reached.argmax(axis=1)] - texts, math.inf)
     low, middle, high = (
         float(np.quantile(further, q, method="higher")) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
@@ -165,8 +164,8 @@ def label_curves(draws: Draws, subsets: Subsets) -> tuple[LabelCurve, ...]:
 
 
 def _prediction(fitted: FittedCurve, size: int, texts: int) -> CurvePrediction:
-    now, later = fitted.mean_scores(np.array([float(texts)])), fitted.mean_scores(np.array([float(size)]))
-    low, middle, high = np.quantile(later - now, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]).tolist()
+    gains = fitted.gains(texts, np.array([float(size)]))
+    low, middle, high = np.quantile(gains, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]).tolist()
     return CurvePrediction(labels=size, score=fitted.predicted(size), gain=Estimate(middle, low, high, LEVEL))
 
 
