@@ -1,4 +1,4 @@
-"""Pools of labelled rows whose learning curves are extrapolated: the first 64 are seen, the others are labelled later."""
+"""Pools of 256 labelled rows whose learning curves are extrapolated from 64 on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nlptl.runs.studies.learning_curve.measuring import Measuring
 from nlptl.runs.studies.learning_curve.subsets import Subset, Subsets, stratified_order, subsets_of
 
 SEEN, LATER = 64, (128, 256)  # labelled rows in all
-TINY_SEEN, TINY_LATER = 32, (48,)
+TINY_SEEN, TINY_LATER = 36, (48,)
 TEST_ROWS = 500
 HEAD = [{"stage": "classification_head"}]
 REPRESENTATIONS = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-LINEAR_SHARE = 0.18  # of a draw's variance that is a sum over its texts
+LINEAR_SHARE = 0.43  # of a draw's variance that is a sum over its texts
 FALL = 0.23  # power of the size by which the standard deviation of a draw falls
 PRIOR_DEVIATION, PRIOR_DRAWS = (
     0.03,

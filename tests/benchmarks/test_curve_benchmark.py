@@ -15,7 +15,7 @@ from nlptl.runs.studies.learning_curve import subsets
 from tests.conftest import small_reviews
 
 ROW = {
-    "set": "cr", "representation": "words", "seed": 0, "metric": "accuracy", "labels": 256, "measured": 0.8,
+    "set": "cr", "representation": "words", "way": "alone", "seed": 0, "metric": "accuracy", "labels": 256, "measured": 0.8,
     "predicted": [0.79, 0.7, 0.85], "last point": 0.7, "POW3": 0.75, "between": {"128": [0.78, 0.76, 0.7, 0.8]},
 }  # fmt: skip
 
@@ -42,19 +42,27 @@ def test_a_curve_is_predicted_from_its_first_part_alone(
     given = [str(sets_folder), "--tiny", "--sets", "cr", "--representations", "words", "--seeds", "5"]
     given += ["--scratch", str(sets_folder.parent / "kept")]
     result = json.loads(script.main(given).read_text())
-    accuracy, macro = result["rows"]
-    assert (accuracy["labels"], accuracy["metric"], macro["metric"]) == (48, "accuracy", "macro-F1")
-    assert list(accuracy["seen"]) == ["8", "11", "16", "23", "32"]
-    assert accuracy["last point"] == accuracy["seen"]["32"]
-    assert len(result["bars"]) == 4
-    kept = (sets_folder.parent / "kept" / "test-cr-words.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(kept) == 4 * 3 + 1 + 1
+    assert [(row["way"], row["metric"]) for row in result["rows"]] == [
+        ("whole", "accuracy"), ("whole", "macro-F1"), ("alone", "accuracy"), ("alone", "macro-F1"),
+    ]  # fmt: skip
+    whole, _, alone, _ = result["rows"]
+    assert list(whole["seen"]) == ["8", "11", "16", "23", "34"]
+    assert list(alone["seen"]) == ["8", "12", "17", "25", "36"]
+    for row in (whole, alone):
+        assert row["labels"] == 48
+        assert row["last point"] == list(row["seen"].values())[-1]
+    assert whole["measured"] == alone["measured"]  # the same rows are learnt
+    assert len(result["bars"]) == 8
+    kept = [
+        len(path.read_text(encoding="utf-8").splitlines()) for path in sorted((sets_folder.parent / "kept").iterdir())
+    ]
+    assert kept == [4 * 3 + 2, 5 * 3 + 1]
     found = pools.pools_of(sets_folder, "cr", [5], dev=False, tiny=True)
     assert found.data.labelled is not None
     assert found.data.test is not None
     assert not set(found.data.labelled.texts()) & set(found.data.test.texts())
     labels = found.data.labelled.labels()
-    assert [labels[row] for row in found.pools[5][:32]].count("positive") == 16
+    assert [labels[row] for row in found.pools[5][:36]].count("positive") == 18
 
 
 def test_the_power_law_finds_a_known_curve(bench: Any) -> None:
@@ -74,4 +82,4 @@ def test_the_bars_count_errors_and_covered_intervals(bench: Any) -> None:
     assert "at_most" not in other
     header, lines = bench("curve_bars").table(rows)
     assert len(header) == len(lines[0])
-    assert lines == [["cr", "words", "70.0", "85.0", "79.0", "1 of 2", "6.0", "15.0", "10.0"]]
+    assert lines == [["64 labels in all", "cr", "words", "70.0", "85.0", "79.0", "1 of 2", "6.0", "15.0", "10.0"]]
