@@ -76,3 +76,15 @@ def test_the_schema_is_named_where_it_stands_beside_the_file(shell: Shell, folde
     first, second, *_ = (folder / "names-only.yaml").read_text().splitlines()
     assert first == f"# yaml-language-server: $schema={FILE_NAME}"
     assert second.startswith("# No labelled text")
+
+
+def test_the_cells_that_the_task_of_several_labels_describes_are_read(shell: Shell, folder: Path) -> None:
+    shell("init", "several-labels")
+    assert "`bug|bill`, or empty for no label" in (folder / "several-labels.yaml").read_text()
+    for name in ("labelled", "test"):
+        rows = list(csv.reader((folder / f"{name}.csv").read_text().splitlines()))
+        rows[2][1], rows[3][1] = "bug|bill", ""
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    code, out, err = shell("check", "several-labels.yaml")
+    assert (code, "1 row has none" in err) == (0, True), out + err
