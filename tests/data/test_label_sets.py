@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nlptl.data import DataReport, DataSettings, TextData, TextTable, draw_shots, load_data
+from nlptl.data.label_cells import split_cell
 from nlptl.errors import DataError
 
 SETS = [("food", "service"), ("food",), (), ("service",)]
@@ -70,6 +71,34 @@ def test_every_door_gives_the_same_table(tmp_path: Path) -> None:
     assert one is not None
     assert not one.has_label_sets
     assert one.label_sets() == [("food",), ("service",)] * 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("bill|refund (partial)", ["bill", "refund (partial)"]),
+        ("(VIP) wish|bug", ["(VIP) wish", "bug"]),
+        ("boys'|x|Rock 'n'", ["boys'", "x", "Rock 'n'"]),
+        ("(a) b (c)", ["(a) b (c)"]),
+        ("(a (b)", ["(a (b)"]),
+        ("[bug]|'x'|(y)", ["bug", "x", "y"]),
+        ("[a|b (c)]", ["a", "b (c)"]),
+        ('["a"|"it\'s"]', ["a", "it's"]),
+        ("'a'|'b'", ["a", "b"]),
+        ("'a|b'", ["a", "b"]),
+        ("{ 'a' | b }", ["a", "b"]),
+        ("[ ]", []),
+        ("''|()", []),
+        ("(|'|]", ["(", "'", "]"]),
+    ],
+)
+def test_brackets_and_quotes_count_only_around_a_cell_or_a_label(cell: str, labels: list[str]) -> None:
+    assert split_cell(cell, "|") == labels
+
+
+def test_a_cell_without_a_separator_is_one_label_or_none() -> None:
+    content = csv_of([("[]",), ("a (b)",), ("'c'",), (" [ ] ",)])
+    assert loaded(content, labels={})[0].label_sets() == [(), ("a (b)",), ("'c'",), ()]
 
 
 def test_a_big_file_goes_through_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
