@@ -82,7 +82,7 @@ def values_of(y: Any) -> list[Any]:
 
 def _names(names: Mapping[Hashable, str], classes: NDArray[Any], labels: Sequence[str]) -> Any:
     """Return the names of classes as names of labels."""
-    from nlptl.data.text_data import LabelNames
+    from nlptl.data.label_names import LabelNames
 
     by_class = dict(zip(classes.tolist(), labels, strict=True))
     if unknown := [name for name in names if name not in by_class]:
