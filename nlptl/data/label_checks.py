@@ -10,7 +10,14 @@ from functools import partial
 from nlptl.config import did_you_mean
 from nlptl.data.collected_faults import MAX_TOLD, CollectedFaults
 from nlptl.data.columns import names_shown
-from nlptl.data.label_findings import LabelFinding, look_like_ids
+from nlptl.data.label_findings import (
+    LabelFinding,
+    are_split,
+    joined_labels,
+    look_like_ids,
+    parts_told,
+    separator_remedy,
+)
 from nlptl.data.label_names import LabelNames
 from nlptl.data.label_spelling import spelt_as_known
 from nlptl.data.table import TextTable
@@ -70,9 +77,16 @@ def _check_named(names: LabelNames, table: TextTable, *, where: str) -> None:
     """
     unnamed = set(table.label_counts()) - set(names.labels())
     listed = unnamed if len(unnamed) <= MAX_MEANT else set[str]()
-    several, without = table.has_label_sets, labels_without_rows(table, names)
-    wrong = [(label,) for label in without if several or did_you_mean(label, listed)]
-    remedy = "remove its name" if several else f"name {names_shown(sorted(unnamed))} too"
+    without = labels_without_rows(table, names)
+    if table.has_label_sets and without:
+        found = f"{len(without)} labels have a name" if len(without) > 1 else "1 label has a name"
+        meant = did_you_mean(without[0], listed) if len(without) == 1 else ""
+        raise DataError(
+            f"{where}: {found} and no example in {table.name} ({names_shown(without, 4)}); where texts may have several labels, "
+            f"each label needs an example.{meant} Add rows, correct the label, or remove its name."
+        )
+    wrong = [(label,) for label in without if did_you_mean(label, listed)]
+    remedy = f"name {names_shown(sorted(unnamed))} too"
     _check_known(wrong, table, place=lambda _: where, remedy=remedy)
 
 
@@ -85,6 +99,8 @@ def _check_known(
     known = set(labelled.label_counts() if isinstance(labelled, TextTable) else labelled.labels()).union(further)
     spelt = spelt_as_known(labels, known)
     unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
+    split = isinstance(labelled, TextTable) and are_split(labelled)
+    _check_none_joined(unknown, known, place=lambda label: place(rows[labels.index(label)]), split=split)
     if len(unknown) > MAX_TOLD:
         known_rows = (
             labelled.label_sets() if isinstance(labelled, TextTable) else [(label,) for label in labelled.labels()]
@@ -101,6 +117,20 @@ def _check_known(
         )
     faults.add_untold(max(0, len(unknown) - MAX_TOLD))
     faults.check(labelled.name)
+
+
+def _check_none_joined(
+    unknown: Mapping[str, int], known: set[str], *, place: Callable[[str], str], split: bool
+) -> None:
+    """Raise DataError if unknown labels join others: cells are not split, or not all by the same sign. One sentence says it."""
+    joined = joined_labels({**dict.fromkeys(known, 1), **unknown}) if unknown else {}
+    found = [label for label in unknown if label in joined]
+    if not found:
+        return
+    first, others = joined[found[0]], len(found) - 1
+    also = f", and {others} more label{'s join' if others > 1 else ' joins'} some" if others else ""
+    remedy = separator_remedy("" if split else first.separator)
+    raise DataError(f"{place(found[0])}: the label {shown(found[0])} joins {parts_told(first.parts)}{also}. {remedy}")
 
 
 def _check_no_ids(parts: Mapping[str, Sequence[str]]) -> None:

@@ -190,6 +190,36 @@ def test_unknown_label_of_a_test_row() -> None:
     )
 
 
+@pytest.mark.parametrize("labels", [None, {}, {"separator": ","}], ids=str)
+def test_joined_labels_of_a_test_row_are_one_fault(labels: dict[str, str] | None) -> None:
+    cells = ["food|price", "price|service", "food", "food|service"]
+    Path("test.csv").write_text("text,label\n" + "".join(f"{cell},{cell}\n" for cell in cells), encoding="utf-8")
+    assert fault(csv_of([*SETS[:2], ("price",), SETS[3]]), labels=labels, test="test.csv") == (
+        "test.csv:2: the label 'food|price' joins 'food' and 'price', and 1 more label joins some. If a text may have several "
+        "labels, set `labels: {separator: '|'}` under `data:`; else keep one."
+    )
+    wrong = (
+        "test.csv:2: the label 'food;service' joins 'food' and 'service'. Separate them as in other rows, or keep one."
+    )
+    Path("test.csv").write_text("text,label\na,food;service\n", encoding="utf-8")
+    assert fault(csv_of([*SETS[:2], ("price",), SETS[3]]), labels={"separator": "|"}, test="test.csv") == wrong
+
+
+def test_named_label_without_an_example() -> None:
+    names = {"food": "food", "servise": "the staff"}
+    read = {"labels": {"separator": "|", "empty": "no_label"}}
+    assert fault(csv_of(SETS), **read, label_names=names) == (
+        "data.label_names: 1 label has a name and no example in a.csv ('servise'); where texts may have several labels, each "
+        "label needs an example. Did you mean 'service'? Add rows, correct the label, or remove its name."
+    )
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=(TEXTS, SETS), label_names={"close_account": "close it", "staff": "the waiters"})
+    assert str(caught.value) == (
+        "label_names: 2 labels have a name and no example in labelled ('close_account', 'staff'); where texts may have several "
+        "labels, each label needs an example. Add rows, correct the label, or remove its name."
+    )
+
+
 def test_faults_of_lists() -> None:
     assert fault(lists_of([["food"], ["service"], "food", ["x"]]), "a.jsonl") == (
         "a.jsonl:3: the label is 'food' (str), but other rows have lists of labels. Write a list here too."
