@@ -70,6 +70,24 @@ def check_known_labels(
     _check_known(table.label_sets(), labelled, place=place, remedy=remedy, further=further)
 
 
+def check_none_joined(
+    labels: Iterable[str], known: Iterable[str], *, place: Callable[[str], str], remedy: Callable[[str], str]
+) -> None:
+    """Raise DataError if labels that are not `known` join others: cells are not split, or by another sign than theirs.
+
+    One sentence says it of all; `remedy` is given the sign.
+    """
+    unknown = set(labels).difference(known)
+    joined = joined_labels(dict.fromkeys([*known, *unknown], 1)) if unknown else {}
+    found = [label for label in dict.fromkeys(labels) if label in unknown and label in joined]
+    if not found:
+        return
+    first, others = joined[found[0]], len(found) - 1
+    also = f", and {others} more label{'s join' if others > 1 else ' joins'} some" if others else ""
+    told = f"{place(found[0])}: the label {shown(found[0])} joins {parts_told(first.parts)}{also}."
+    raise DataError(f"{told} {remedy(first.separator)}")
+
+
 def _check_named(names: LabelNames, table: TextTable, *, where: str) -> None:
     """Raise DataError for a named label without a row that seems to be another one, which has rows and no name.
 
@@ -100,7 +118,10 @@ def _check_known(
     spelt = spelt_as_known(labels, known)
     unknown = {label: count for label, count in Counter(labels).items() if spelt[label] not in known}
     split = isinstance(labelled, TextTable) and are_split(labelled)
-    _check_none_joined(unknown, known, place=lambda label: place(rows[labels.index(label)]), split=split)
+    check_none_joined(
+        unknown, known, place=lambda label: place(rows[labels.index(label)]),
+        remedy=lambda separator: separator_remedy("" if split else separator),
+    )  # fmt: skip
     if len(unknown) > MAX_TOLD:
         known_rows = (
             labelled.label_sets() if isinstance(labelled, TextTable) else [(label,) for label in labelled.labels()]
@@ -117,20 +138,6 @@ def _check_known(
         )
     faults.add_untold(max(0, len(unknown) - MAX_TOLD))
     faults.check(labelled.name)
-
-
-def _check_none_joined(
-    unknown: Mapping[str, int], known: set[str], *, place: Callable[[str], str], split: bool
-) -> None:
-    """Raise DataError if unknown labels join others: cells are not split, or not all by the same sign. One sentence says it."""
-    joined = joined_labels({**dict.fromkeys(known, 1), **unknown}) if unknown else {}
-    found = [label for label in unknown if label in joined]
-    if not found:
-        return
-    first, others = joined[found[0]], len(found) - 1
-    also = f", and {others} more label{'s join' if others > 1 else ' joins'} some" if others else ""
-    remedy = separator_remedy("" if split else first.separator)
-    raise DataError(f"{place(found[0])}: the label {shown(found[0])} joins {parts_told(first.parts)}{also}. {remedy}")
 
 
 def _check_no_ids(parts: Mapping[str, Sequence[str]]) -> None:
