@@ -31,6 +31,11 @@ def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | Non
     return Path(os.path.expanduser(path))  # after = the shell leaves ~
 
 
+def usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
+    """Return paths that every library here can open; see `usable_path`."""
+    return None if paths is None else [found for path in paths if (found := usable_path(parameter, path)) is not None]
+
+
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
     found = usable_path(parameter, path) or path

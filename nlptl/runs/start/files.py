@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +100,6 @@ def _tables_of(folder: Path) -> set[Path]:
         sources = labelled if isinstance(labelled, list) else [labelled]
         return {(folder / (one["file"] if isinstance(one, dict) else one)).resolve() for one in sources}
     return set()
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table that spreadsheets open: UTF-8 with a byte order mark."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text_atomically(path, "\ufeff" + text.getvalue())
 
 
 def write_held_out(path: Path, chosen: Scored, places: Sequence[RowPlace]) -> None:
