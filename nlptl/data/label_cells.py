@@ -37,11 +37,11 @@ def as_list(label: object, separator: str | None, *, empty_is_none: bool = False
     """Return the label of a row as a list; None for an empty cell, or an empty list if `empty_is_none`."""
     if is_missing(label) or (isinstance(label, str) and not stripped(label)):
         return [] if empty_is_none else None
-    if isinstance(label, str) and separator is None:
-        return [label] if _unenclosed(label) else []
-    if isinstance(label, str):
+    if not isinstance(label, str):
+        return label if is_label_list(label) else [label]
+    if separator is not None:
         return split_cell(label, separator)
-    return label if is_label_list(label) else [label]
+    return [label] if _unenclosed(label) else []
 
 
 def _unenclosed(written: str) -> str:
