@@ -129,13 +129,12 @@ def _explained(
 
 def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestExamples | None:
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
-    from nlptl.artifact import RUN_SETTINGS
     from nlptl.evaluation.nearest_examples import NearestExamples
+    from nlptl.runs.folder import whole_run
     from nlptl.runs.reading.texts import read_data
 
-    folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
-        data = read_data(folder)[1]
+        data = read_data(whole_run(run))[1]
     except (NlptlError, OSError) as error:
         if not quiet:
             told = error.faults[0] if isinstance(error, ConfigError | DataError) else str(error)

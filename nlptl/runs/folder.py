@@ -73,6 +73,14 @@ def run_inside(folder: Path) -> Path:
     return folder / RUN if (folder / START).is_file() else folder
 
 
+def whole_run(folder: Path) -> Path:
+    """Return the run of a folder that is one of its stages; any other folder itself."""
+    if (folder / RUN_SETTINGS).is_file() or not (folder / MANIFEST).is_file():
+        return folder
+    above = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    return above if (above / RUN_SETTINGS).is_file() else folder
+
+
 def is_unfinished_start(folder: Path) -> bool:
     """Return whether a first `nlptl start` was interrupted in the folder, or still runs."""
     return (folder / START_FITS).is_file() and not (folder / START).is_file()
