@@ -16,6 +16,7 @@ import typer
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
+from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -177,6 +178,7 @@ app.command(
 )(audit)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
+app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/tickets --slice Region"))(behave)
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )

@@ -46,12 +46,20 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+BEHAVIOUR = "behaviour.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
 AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
-_FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, BEHAVIOUR, FINISHED, INPUTS)
+_FIRST_KEYS = {
+    DATA_REPORT: "parts",
+    EVALUATION: "identity",
+    COMPARISON: "arms",
+    BEHAVIOUR: "edits",
+    FINISHED: "stages",
+    INPUTS: "key",
+}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
