@@ -165,10 +165,11 @@ def members(annotation: object) -> Iterator[object]:
             yield from members(part)
 
 
+RESULTS = tuple(f"nlptl.runs.studies.{module}" for module in ("comparison", "comparison_rows", "arm_costs"))
 NUMBERS = [
     (one, name)
     for one in classes()
-    if one.__module__ not in ("nlptl.artifact", "nlptl.runs.studies.comparison")  # results, not settings
+    if one.__module__ not in ("nlptl.artifact", *RESULTS)  # results, not settings
     for name, info in one.model_fields.items()
     if str not in members(info.annotation)  # the name of a column, or its number
     and {int, float} & {kind for kind in members(info.annotation) if kind in (int, float)}

@@ -42,8 +42,8 @@ class Fitted:
     met_skew: bool = False
     """Whether every label weighed the same because the examples are skewed, which is to be told."""
     held_out_logits: Callable[[], Tensor | None] | None = None
-    """Computes the logits (n, K) of examples by fits without them, where texts may have several labels; NaN where not held
-    out, None where nothing can be."""
+    """Computes the logits (n, K) of examples by fits without them, where these cost little; NaN where not held out, None where
+    nothing can be."""
     shares: tuple[float, ...] | None = None
     """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 

@@ -104,7 +104,7 @@ def audit(
         loaded = source.load(progress=context.progress)
         result = audited(
             loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
-            command=_command(source, paths, named, out), settings=source.settings,
+            command=_command(source, paths, named, out), settings=source.settings, run_data=source.run_data(loaded),
         )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is computed is kept; type the same command to go on.")

@@ -17,6 +17,8 @@ from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.behaving import behave
+from nlptl.interfaces.comparing import compare
+from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -179,6 +181,17 @@ app.command(
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/tickets --slice Region"))(behave)
+app.command(
+    epilog=example("nlptl curve pipelines/quickstart.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1")
+)(curve)
+app.command(
+    epilog=example(
+        "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
+        "nlptl compare first.yaml second.yaml --minutes 30",
+        "nlptl compare runs/tweets-skipgram runs/tweets-bert-lora",
+    )
+)(compare)
+
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )

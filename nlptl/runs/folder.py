@@ -9,6 +9,8 @@ finished.json       digests of what the finished run holds; its time moves only 
 .inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
+curve.jsonl         one row for each fit of a learning curve
+curve.json          the curve and what it predicts
 audit.json          findings of `nlptl audit`
 audit/              its tables, and the scores that they are made of
 tracking/           files of the trackers
@@ -47,16 +49,16 @@ SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
 BEHAVIOUR = "behaviour.json"
+CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
 AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, BEHAVIOUR, FINISHED, INPUTS)
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
 _FIRST_KEYS = {
     DATA_REPORT: "parts",
     EVALUATION: "identity",
     COMPARISON: "arms",
-    BEHAVIOUR: "edits",
     FINISHED: "stages",
     INPUTS: "key",
 }

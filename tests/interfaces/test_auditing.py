@@ -81,6 +81,9 @@ def test_a_pipeline_is_audited_into_its_run(tmp_path: Path, shell: Shell, monkey
     assert found["encoder"] == "skipgram"
     assert wrong_rows(tmp_path / "runs" / "words")
     assert shell("run", "words.yaml", "--quiet")[0] == 0
+    parts = json.loads((tmp_path / "runs" / "words" / "data.json").read_text())["parts"]
+    assert found["data"] == {name: part["digest"] for name, part in parts.items()}  # of the rows that the run learns
+    assert found["audited"]["labelled"] != found["data"]["labelled"]
     assert (tmp_path / "runs" / "words" / "audit.json").is_file()
     code, _, err = shell("audit", "runs/words", "--suspects", "0.3", "--quiet")
     assert (code, err) == (0, "")

@@ -99,4 +99,5 @@ def _rows(run: Path) -> list[dict[str, Any]]:
 
 
 def _of(rows: list[dict[str, Any]], arm: str) -> list[dict[str, Any]]:
-    return [row for row in rows if row["arm"] == arm]
+    """Return the rows of an arm without their cost, which differs from run to run, and the digest that covers it."""
+    return [{key: row[key] for key in row if key not in ("cost", "digest")} for row in rows if row["arm"] == arm]

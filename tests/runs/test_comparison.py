@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from nlptl.context import RunContext
 from nlptl.interfaces.text import comparison_lines
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.studies import comparison
-from nlptl.runs.studies.comparison import ComparisonRow, read_comparison, summarise
+from nlptl.runs.studies.comparison import read_comparison, summarise
+from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
 
 
 def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
@@ -101,8 +102,8 @@ def test_the_most_frequent_label_stands_beside_the_arms() -> None:
 def test_rows_of_any_arm_name_are_read_back(tmp_path: Path, name: str) -> None:
     found = [row.model_copy(update={"arm": name}) for row in rows("large", 0.5, 0.8)]
     path = tmp_path / "comparison.jsonl"
-    path.write_text(comparison._lines(found), encoding="utf-8")
-    assert comparison._read_rows(path) == (found, 0)
+    path.write_text(rows_text(found), encoding="utf-8")
+    assert read_rows(path) == (found, 0)
 
 
 def test_arms_whose_names_hold_line_ends_resume(review_files: Path) -> None:
@@ -121,16 +122,17 @@ def test_arms_whose_names_hold_line_ends_resume(review_files: Path) -> None:
 
 
 def test_a_summary_is_read_back(tmp_path: Path) -> None:
-    found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
+    found = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1, bars={"large": 0.5})
     assert read_comparison(tmp_path) is None
-    raw = found.model_dump(mode="json", by_alias=True)
+    raw: Any = found.content()
     assert list(raw) == ["arms", "sentence", "results"]
     assert list(raw["results"][0]) == ["test", "texts", "seeds", "differences", "redrawn", "accuracy", "most_frequent"]
     (tmp_path / "comparison.json").write_text(json.dumps(raw))
     assert read_comparison(tmp_path) == found
     del raw["results"][0]["most_frequent"]  # as an earlier version wrote it
     (tmp_path / "comparison.json").write_text(json.dumps(raw))
-    assert read_comparison(tmp_path) == found
+    older = summarise(rows("large", 0.5, 0.8), ("a", "b"), seed=1)
+    assert read_comparison(tmp_path) == older
     (tmp_path / "comparison.json").write_text('{"sentence": "of an earlier version"}')
     assert read_comparison(tmp_path) is None
 

@@ -18,6 +18,7 @@ from nlptl import __version__
 from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html import charts, sections
 from nlptl.interfaces.html.matrix import Matrix, matrix_of
+from nlptl.interfaces.html.study_charts import learning_figure
 from nlptl.interfaces.html.visible import breakable, inline_json, named, visible
 from nlptl.progress import clock, human
 
@@ -128,6 +129,7 @@ def render(report: RunReport, *, limits: Limits, tables: str) -> str:
         training=sections.training_of(report),
         layers=sections.layers_of(report),
         cost=sections.cost_of(report),
+        learning=None if report.studies.curve is None else learning_figure(report.studies.curve.curves[0]),
     )  # fmt: skip
 
 

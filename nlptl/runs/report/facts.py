@@ -13,6 +13,7 @@ from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.runs.reading.judged import Judged
+from nlptl.runs.report.studies import Studies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +200,7 @@ class RunReport:
     commands: Mapping[str, str]  # by section: the command that makes its figures again
     remarks: tuple[str, ...]  # what the report could not show, and why
     price_per_hour: float | None = None
+    studies: Studies = dataclasses.field(default_factory=Studies)
 
     @property
     def per_label(self) -> tuple[LabelScores, ...]:

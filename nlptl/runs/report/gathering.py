@@ -22,6 +22,7 @@ from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, Standing
 from nlptl.runs.report.judging import explained_mistakes, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
+from nlptl.runs.report.studies import read_studies
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
 from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
 from nlptl.runs.runner import read_scores
@@ -60,6 +61,8 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
+    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     return RunReport(
         run=run,
@@ -81,8 +84,9 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
         advice=advice_of(named, found.evaluation, examples=_examples(report), is_classifier=classifier is not None),
         commands=commands(named, run, found.judged),
-        remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
+        remarks=tuple(filter(None, [*texts.remarks, *found.remarks, *studies.remarks])),
         price_per_hour=price_per_hour,
+        studies=studies,
     )
 
 
@@ -102,6 +106,8 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
         "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
         "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
         "cost": show, "provenance": again,
+        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
 

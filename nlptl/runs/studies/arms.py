@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nlptl.data import TextTable
-    from nlptl.stages.stage import Part
+    from nlptl.runs.judging.splits import Judging
+    from nlptl.stages.stage import Part, Stage
 
 LEARNT: tuple[Part, ...] = ("unlabelled", "source", "labelled", "validation")  # parts that an arm may learn from
 PARTS: tuple[Part, ...] = (*LEARNT, "label_names")
@@ -59,6 +60,12 @@ class Arm:
     name: str
     chain: Chain
     data: ArmData
+    learns: Literal["labels", "shares"] = "labels"  # shares: the most frequent label alone, by no stage
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages that are trained."""
+        return tuple(self.chain.stages) if self.learns == "labels" else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +78,25 @@ class Trial:
     data: TextData
     tests: Mapping[str, TextTable]
     work: tuple[str, ...]  # digest of each stage's work; trials with equal ones share its result
+    labels: tuple[str, ...] = ()  # of the tests, in the order of the ids in its rows
+    repeat: int = 0  # repeats are complete or left out
+    split: int = 0  # of the splits in which rows are held out
+
+    @classmethod
+    def of(
+        cls, arm: Arm, data: TextData, tests: Mapping[str, TextTable], *, seed: int, digests: ExternalDigests,
+        labels: tuple[str, ...] = (), repeat: int = 0, split: int = 0,
+    ) -> Trial:  # fmt: skip
+        """Return the trial of an arm, known by all that shapes it."""
+        read = {part: getattr(data, part).digest for part in PARTS if getattr(data, part) is not None}
+        tested = {test: table.digest for test, table in tests.items()}
+        stages = [
+            (stage.model_dump(mode="json", context=dict(NO_PATHS)), stage.version, digests.of(stage))
+            for stage in arm.stages
+        ]
+        identity = digest_of({"settings": [arm.name, stages], "data": [read, tested]})
+        own = [one.own for one in arm.chain.identities(data, digests, trial=seed)] if arm.stages else []
+        return cls(arm, seed, identity, data, tests, tuple(own), labels, repeat, split)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +107,7 @@ class Study:
     trials: tuple[Trial, ...]  # all arms of a seed follow one another: an interrupted comparison stays fair
     seed: int
     remarks: tuple[str, ...] = ()  # on how the tests are read
+    judging: Judging | None = None  # on which all arms are judged; None for the tests of a pipeline's `compare`
 
     @classmethod
     def of(
@@ -96,7 +123,7 @@ class Study:
         for name, changes in settings.arms.items():
             at = f"{where}.arms.{name}"
             with faults.kept():
-                arm = _changed(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
+                arm = changed_chain(chain, changes, at, redrawn=settings.redraw is not None, folder=folder)
                 arms.append(Arm(name, arm, sources.of(arm, at)))
                 arm.check_data(arms[-1].data.data, where=at, faults=faults)
         faults.check()
@@ -172,18 +199,14 @@ class _Sources:
                 yield self._trial(arm, data, {f"{self._pool.name}, other examples": rest}, seed)
 
     def _trial(self, arm: Arm, data: TextData, tests: Mapping[str, TextTable], seed: int) -> Trial:
-        read = {part: getattr(data, part).digest for part in PARTS if getattr(data, part) is not None}
-        tested = {test: table.digest for test, table in tests.items()}
-        stages = [
-            (stage.model_dump(mode="json", context=dict(NO_PATHS)), stage.version, self._digests.of(stage))
-            for stage in arm.chain.stages
-        ]
-        identity = digest_of({"settings": [arm.name, stages], "data": [read, tested]})
-        work = tuple(stage.own for stage in arm.chain.identities(data, self._digests, trial=seed))
-        return Trial(arm, seed, identity, data, tests, work)
+        labels = tuple(sorted({label for table in tests.values() for label in table.label_counts()}))
+        repeat = seed - self._chain.seed
+        return Trial.of(arm, data, tests, seed=seed, digests=self._digests, labels=labels, repeat=repeat)
 
 
-def _changed(chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool, folder: Path | None) -> Chain:
+def changed_chain(
+    chain: Chain, changes: Mapping[str, Any], where: str, *, redrawn: bool = False, folder: Path | None = None
+) -> Chain:
     """Return the chain of an arm. Raises ConfigError for changes that are unfair or do not fit."""
     shared = SHARED + (SHARED_WHEN_REDRAWN if redrawn else ())
     changed: object = chain.model_dump(mode="json", context=in_file(folder))

@@ -6,16 +6,14 @@ import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.context import RunContext
 from nlptl.data.labelled_parts import spelt_as
-from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import ConfigError
 from nlptl.evaluation.intervals import (
     MIN_TEXTS,
@@ -26,44 +24,15 @@ from nlptl.evaluation.intervals import (
     paired_difference,
 )
 from nlptl.evaluation.most_frequent import MostFrequent
-from nlptl.results import read_result, read_result_line, result_line, write_result
+from nlptl.results import read_result, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
-from nlptl.runs.studies.arms import Study, Trial
-
-if TYPE_CHECKING:
-    from nlptl.models.classifier import TextClassifier
+from nlptl.runs.studies.arm_costs import ArmCost
+from nlptl.runs.studies.arms import Study
+from nlptl.runs.studies.comparison_rows import ComparisonRow
+from nlptl.runs.studies.trials import run_trials
 
 NOT_SHOWN = "not shown to differ from"
 MIN_SEEDS = 20  # of a comparison that is more than a quick look
-
-
-class ComparisonRow(Config):
-    """A row of comparison.jsonl: one trial on one test."""
-
-    arm: str
-    seed: int
-    test: str
-    accuracy: float
-    texts: str  # digest of the test
-    correct: str = Field(pattern="^[01]+$")  # 1 for each text whose label was predicted, 0 for each other
-    identity: str  # of the trial
-
-    @classmethod
-    def of(cls, trial: Trial, test: str, classifier: TextClassifier) -> ComparisonRow:
-        """Test the classifier of a trial."""
-        table = trial.tests[test]
-        predicted = classifier.predict(table.texts())
-        labels = spelt_as(table, classifier.labels).labels()  # an arm's own examples may spell them otherwise
-        hits = [int(p == label) for p, label in zip(predicted, labels, strict=True)]
-        accuracy, correct = sum(hits) / len(hits), "".join(map(str, hits))
-        return cls(
-            arm=trial.arm.name, seed=trial.seed, test=test, accuracy=accuracy, texts=table.digest, correct=correct,
-            identity=trial.identity,
-        )  # fmt: skip
-
-    def hits(self) -> NDArray[np.float64]:
-        """Return 1 or 0 for each text of the test."""
-        return np.array([int(bit) for bit in self.correct], dtype=float)
 
 
 class ArmDifference(Config):
@@ -90,6 +59,33 @@ class ArmDifference(Config):
         return "better than" if low > 0 else "worse than" if high < 0 else NOT_SHOWN
 
 
+class ArmPair(Config):
+    """Differences (second - first) of two arms, whose intervals allow for all pairs of the comparison."""
+
+    first: str
+    second: str
+    accuracy: Estimate
+    macro_f1: Estimate
+    p_value: float  # of the accuracies, corrected for all pairs
+
+
+class ArmFacts(Config):
+    """What an arm is, and what one training of it cost."""
+
+    name: str
+    regime: str = ""  # key of the regime; empty for a pipeline or a run
+    assignments: tuple[str, ...] | None = None  # of `nlptl run PIPELINE --set`; None where no command makes it
+    pipeline: str = ""  # file or folder that it comes from
+    cost: ArmCost | None = None
+
+
+class LeftOut(Config):
+    """Arm that was not compared, and why."""
+
+    name: str
+    reason: str
+
+
 class TestResult(Config):
     """Results of all arms on one test."""
 
@@ -100,6 +96,8 @@ class TestResult(Config):
     redrawn: bool  # whether every seed had other examples to learn from
     accuracies: tuple[Estimate, ...] = Field(alias="accuracy")  # of each arm
     most_frequent: float | None = None  # accuracy of the examples' most frequent label; None of earlier versions
+    macro_f1s: tuple[Estimate, ...] = Field(default=(), alias="macro_f1")  # of each arm
+    pairs: tuple[ArmPair, ...] = ()  # each arm with each later one
 
 
 class ComparisonResult(Config):
@@ -108,38 +106,20 @@ class ComparisonResult(Config):
     arms: tuple[str, ...]
     sentence: str
     results: tuple[TestResult, ...]
+    version: int | None = None  # of studies by `nlptl compare`; None for a pipeline's own comparison
+    judged: str = ""  # how the arms are judged, in one or two sentences
+    facts: tuple[ArmFacts, ...] = ()  # of each arm
+    left_out: tuple[LeftOut, ...] = ()
+    belongs_to: dict[str, str] = Field(default_factory=dict)  # digests of the data, and the version of nlptl
 
     @property
     def trials(self) -> int:
         """Number of trials: each arm under each seed, and once more on redrawn examples."""
         return len(self.arms) * self.results[0].seeds * (1 + any(result.redrawn for result in self.results))
 
-
-def kept_sentence(trials: int) -> str:
-    """Say that no trial of a comparison runs again."""
-    return f"comparison: kept, nothing that its {trials} trials depend on has changed."
-
-
-class SharedWork:
-    """Artifacts that several trials need. Each is made by the first and dropped after the last."""
-
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        """`trials` are all that will be trained."""
-        self._uses = Counter(key for trial in trials for key in trial.work)
-        self._made: dict[str, Any] = {}
-
-    def train(self, trial: Trial, context: RunContext) -> TextClassifier:
-        """Train a trial's chain, from the last shared artifact that exists."""
-        keys, stages = trial.work, trial.arm.chain.stages
-        self._uses.subtract(keys)
-        done = max((number for number, key in enumerate(keys, start=1) if key in self._made), default=0)
-        artifact: Any = self._made[keys[done - 1]] if done else None
-        for key, following, stage in zip(keys[done:], [*keys, ""][done + 1 :], stages[done:], strict=True):
-            artifact = stage.run(artifact, data=trial.data, context=context)
-            if self._uses[key] > self._uses[following]:  # a chain branches off here, or ends
-                self._made[key] = artifact
-        self._made = {key: made for key, made in self._made.items() if self._uses[key]}
-        return cast("TextClassifier", artifact)
+    def content(self) -> dict[str, object]:
+        """Return the content of comparison.json."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult:
@@ -151,38 +131,10 @@ def compare(study: Study, folder: Path, context: RunContext) -> ComparisonResult
             told = f"{count} rows of {part} stand in the comparison's tests and were left out."
             context.progress.say(f"{arm.name}: {told}")
     names = tuple(arm.name for arm in study.arms)
-    rows = _rows(study.trials, folder / COMPARISON_ROWS, context)
+    rows = run_trials(study.trials, folder / COMPARISON_ROWS, context).rows
     result = summarise(rows, names, seed=study.seed, bars=_bars(study))
-    write_result(folder / COMPARISON, result.model_dump(mode="json", by_alias=True))
+    write_result(folder / COMPARISON, result.content())
     return result
-
-
-def _rows(trials: Sequence[Trial], path: Path, context: RunContext) -> list[ComparisonRow]:
-    """Return one row for each trial and test, running the trials that `path` lacks."""
-    wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
-    found, damaged = _read_rows(path)
-    if damaged:
-        rows_were = "1 row was" if damaged == 1 else f"{damaged} rows were"
-        context.progress.say(f"{path}: {rows_were} cut off by a kill, or changed; what is missing is computed again.")
-    rows = [row for row in found if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
-    write_text_atomically(path, _lines(rows))  # drops a torn last line and old settings
-    done = {(row.identity, row.seed, row.test) for row in rows}
-    missing = [[test for test in trial.tests if (trial.identity, trial.seed, test) not in done] for trial in trials]
-    shared = SharedWork([trial for trial, tests in zip(trials, missing, strict=True) if tests])
-    if not any(missing):
-        context.progress.say(kept_sentence(len(trials)))
-    last = {trial.seed: trial for trial in trials}
-    task_name = f"comparing {len({trial.arm.name for trial in trials})} arms"
-    with context.progress.task(task_name, total=len(last), unit="seeds") as task:
-        for trial, tests in zip(trials, missing, strict=True):
-            if tests:
-                task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
-                classifier = shared.train(trial, RunContext(seed=trial.seed, device=context.device))
-                new = [ComparisonRow.of(trial, test, classifier) for test in tests]
-                append_lines(path, _lines(new))
-                rows += new
-            task.advance(int(trial is last[trial.seed]))
-    return rows
 
 
 def _bars(study: Study) -> dict[str, float]:
@@ -261,19 +213,3 @@ def _verdicts(arms: tuple[str, ...], result: TestResult) -> str:
     told = [f"{', '.join(names[:-1])} and {names[-1]} are {way}" if names[1:] else f"{names[0]} is {way}"
             for way, names in found.items() if names]  # fmt: skip
     return "; ".join([f"{told[0]} {arms[0]!r}", *(f"{more} it" for more in told[1:])])
-
-
-def _lines(rows: Sequence[ComparisonRow]) -> str:
-    return "".join(result_line(row.model_dump()) + "\n" for row in rows)
-
-
-def _read_rows(path: Path) -> tuple[list[ComparisonRow], int]:
-    """Return the whole rows of a file, and the number of the others."""
-    # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    lines = [line for line in text.split("\n") if line]
-    rows: list[ComparisonRow] = []
-    for line in lines:
-        with contextlib.suppress(ConfigError):
-            rows.append(ComparisonRow.model_validate(read_result_line(line)))
-    return rows, len(lines) - len(rows)

@@ -83,7 +83,8 @@ class AuditResult(Config):
     version: int = VERSION
     command: str  # that computes it again
     settings: dict[str, Any] | None  # that read the data, paths from this folder; None of data in Python
-    data: dict[str, str]  # digest of each part
+    data: dict[str, str]  # digest of each part as a run reads it
+    audited: dict[str, str] = {}  # the same with all rows, leaks among them, where a run reads fewer
     rows: dict[str, Count]  # of each part
     labels: dict[str, Count]  # rows of each, in all labelled parts
     encoder: str | None  # by whose vectors texts were compared

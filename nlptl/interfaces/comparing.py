@@ -1,0 +1,166 @@
+"""The command `compare`: regimes of one pipeline, whole pipelines, or finished runs, judged on the same texts."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.options import DeviceOption, QuietOption, SetOption, argument, option, path_option, usable_path
+from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
+from nlptl.interfaces.terminal import print_exactly, remark, tell
+from nlptl.interfaces.termination import Terminated
+
+if TYPE_CHECKING:
+    from nlptl.context import RunContext
+    from nlptl.runs.studies.comparison import ComparisonResult
+    from nlptl.runs.studies.regime_comparison import NamedChain
+
+
+def _usable_paths(parameter: typer.CallbackParam, paths: list[Path]) -> list[Path]:
+    return [found for path in paths if (found := usable_path(parameter, path)) is not None]
+
+
+def compare(
+    given: Annotated[
+        list[Path],
+        argument(metavar="FILE", callback=_usable_paths, readable=False,
+                 help="One pipeline file: its regimes are compared. Several pipeline files, or several folders of runs."),
+    ],
+    regimes: Annotated[
+        str | None, option(metavar="NAMES", help="Compare only these, such as frozen,lora,full. Default: all that make sense.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(metavar="N", help="Time for all trainings, in minutes.")] = 10.0,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Train every arm under so many seeds, on a test.")] = 5,
+    weights: Annotated[
+        str | None, option(metavar="NAME", help="Encoder of the regimes where the pipeline has none, such as minilm.")
+    ] = None,
+    test: Annotated[Path | None, path_option(help="Judge runs on this labelled file instead of their own test.")] = None,
+    format: Annotated[
+        Literal["text", "markdown", "csv"], typer.Option(help="Print a summary, or the table of arms with their commands.")
+    ] = "text",
+    set_: SetOption = None,
+    out: Annotated[Path | None, path_option(help="Write the study into this folder instead of runs/NAME-compare.")] = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Compare ways to a classifier on the same texts.
+
+    One pipeline is trained as many regimes train: from scratch, over word vectors, a frozen encoder, LoRA and others, beside
+    simple baselines. Type the same command to go on after a stop, or with more --minutes.
+    """
+    from nlptl.context import RunContext
+    from nlptl.interfaces.comparison_tables import as_csv, markdown, summary_lines
+    from nlptl.interfaces.console import progress_for
+
+    if not 0 < minutes <= 100_000:
+        raise ConfigError(
+            f"--minutes: found {minutes:g}; expected a number above 0, at most 100,000. Give the minutes that it may take."
+        )
+    are_runs = _are_runs(given)
+    folder = out or Path("runs") / f"{_name(given[0])}-compare"
+    check_run_folder(folder)
+    context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
+    try:
+        if are_runs:
+            _refuse({"--regimes": regimes, "--weights": weights, "--set": set_}, "runs, which are trained already")
+            result = _runs(given, folder, context, test)
+        else:
+            _refuse({"--test": test}, "pipelines, which name their test under data.test")
+            result = _pipelines(given, folder, context, regimes, minutes, seeds, weights, set_ or [])
+    except (KeyboardInterrupt, Terminated) as stop:
+        remark("Interrupted. What is finished is kept; type the same command to go on.")
+        if isinstance(stop, Terminated):
+            raise
+        raise typer.Exit(1) from None
+    if format == "text":
+        more = [] if quiet else [_next_line(given, result, are_runs=are_runs)]
+        tell(summary_lines(result, more=more), wrap=False)
+    else:
+        print_exactly([markdown(result) if format == "markdown" else as_csv(result)])
+
+
+def _are_runs(given: list[Path]) -> bool:
+    """Return whether folders of runs are given, and not pipeline files. Raises ConfigError for a mixture, or for one run."""
+    folders = [path for path in given if path.is_dir()]
+    if not folders:
+        for path in given:
+            check_is_pipeline(path)
+        return False
+    if len(folders) < len(given):
+        other = next(path for path in given if not path.is_dir())
+        raise ConfigError(
+            f"{other}: is no folder, but {folders[0]} is one; expected pipeline files, or folders of runs. Give one kind."
+        )
+    if len(given) == 1:
+        raise ConfigError(
+            f"{given[0]}: found one run; expected two or more runs, or a pipeline file. Give another run beside it."
+        )
+    return True
+
+
+def _refuse(options: dict[str, object], subject: str) -> None:
+    """Raise ConfigError for an option that means nothing here."""
+    for name, value in options.items():
+        if value:
+            raise ConfigError(f"{name}: found it beside {subject}; expected no such option here. Leave it out.")
+
+
+def _name(path: Path) -> str:
+    from nlptl.artifact import RUN_SETTINGS
+
+    whole = path.resolve()
+    return whole.parent.name if whole.name == RUN_SETTINGS else whole.name if whole.is_dir() else whole.stem
+
+
+def _runs(given: list[Path], folder: Path, context: RunContext, test: Path | None) -> ComparisonResult:
+    from nlptl.runs.folder import run_inside
+    from nlptl.runs.reading.compared_runs import compare_runs
+
+    return compare_runs([run_inside(path) for path in given], folder, context, test=test)
+
+
+def _pipelines(
+    given: list[Path], folder: Path, context: RunContext, regimes: str | None, minutes: float, seeds: int,
+    weights: str | None, assignments: list[str],
+) -> ComparisonResult:  # fmt: skip
+    from nlptl.runs.studies.regime_comparison import compare_chains, compare_regimes
+    from nlptl.runs.studies.regimes import checked_regimes
+
+    names = None if regimes is None else [name.strip() for name in regimes.split(",") if name.strip()]
+    checked_regimes(names)  # before any data are read
+    if len(given) > 1:
+        _refuse(
+            {"--regimes": regimes, "--weights": weights}, "several pipelines, which are compared as they are written"
+        )
+    chains = [_read(path, assignments, context) for path in given]
+    if len(chains) > 1:
+        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds)
+    return compare_regimes(
+        chains[0], folder, context, regimes=names, minutes=minutes, seeds=seeds, weights=weights,
+        paths_from=given[0].parent,
+    )  # fmt: skip
+
+
+def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain:
+    from nlptl.runs.chain import Chain
+    from nlptl.runs.pipeline import Pipeline
+    from nlptl.runs.studies.regime_comparison import NamedChain, with_largest_test
+
+    pipeline = Pipeline.from_yaml(path, assignments=assignments)
+    chain = Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)
+    data, _ = chain.check(where=str(path), progress=context.progress)
+    return NamedChain(str(path), chain, with_largest_test(data, chain, pipeline.compare, where=str(path)))
+
+
+def _next_line(given: list[Path], result: ComparisonResult, *, are_runs: bool) -> str:
+    """Tell the command that follows: to use the best run, or to see the command of each arm."""
+    if are_runs:
+        found = result.results[0].accuracies
+        best = max(range(len(found)), key=lambda place: found[place].value)
+        return f'Next:    nlptl predict {shlex.quote(result.arms[best])} "A text of your own."'
+    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, given)])} --format markdown"

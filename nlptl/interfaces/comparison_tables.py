@@ -1,0 +1,141 @@
+"""A comparison as lines of a terminal, and as a table of one-change rows in Markdown or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nlptl.interfaces.terminal import table, wrapped
+from nlptl.progress import clock, human
+
+if TYPE_CHECKING:
+    from nlptl.evaluation.intervals import Estimate
+    from nlptl.runs.studies.arm_costs import ArmCost
+    from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
+
+MAX_LINES = 25  # of all that is printed
+MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column
+HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "memory", "disk", "ms/text")
+ROW_NAMES = (
+    "arm",
+    "accuracy",
+    "macro-F1",
+    "time of a training",
+    "parameters trained",
+    "memory",
+    "disk",
+    "a text alone",
+)
+
+
+def summary_lines(result: ComparisonResult, *, more: Sequence[str] = ()) -> list[str]:
+    """Tell how arms were judged, their scores and costs, what that shows, and what was left out; `more` lines follow.
+
+    All lines together are at most 25: names of what was left out are told instead of reasons, where these do not fit.
+    """
+    begin = _lines([result.judged, "Per cent with 95 % intervals; memory and disk in MB; ms/text: one text alone."])
+    body = list(table(HEADER, [_row(result, place) for place in range(len(result.arms))]))
+    end = _lines([result.sentence])
+    room = MAX_LINES - len(begin) - len(body) - len(end) - len(more)
+    return [*begin, *body, *end, *_left_out(result, room), *more]
+
+
+def change_rows(result: ComparisonResult) -> list[list[str]]:
+    """Return a table of arms, the first row its header: scores, costs, and the command that makes each arm."""
+    rows = [[*ROW_NAMES, "command"]]
+    for place, facts in enumerate(result.facts):
+        name, *cells = _row(result, place, full=True)
+        rows.append([name, *cells, command(facts)])
+    return rows
+
+
+def markdown(result: ComparisonResult) -> str:
+    """Return the table of arms in Markdown."""
+    header, *rows = change_rows(result)
+    lines = [_piped(header), _piped(["---", *["---:"] * (len(header) - 2), "---"])]
+    lines += [_piped([*map(_in_markdown, row[:-1]), f"`` {row[-1]} ``" if row[-1] else ""]) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(result: ComparisonResult) -> str:
+    """Return the table of arms as CSV, shares and costs as plain numbers, with the ends of the intervals."""
+    names = ["arm", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "macro_f1_low", "macro_f1_high", "seconds"]
+    names += ["trainable_parameters", "memory_mb", "disk_mb", "latency_ms", "command"]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    found = result.results[0]
+    for facts, accuracy, macro_f1 in zip(result.facts, found.accuracies, found.macro_f1s, strict=True):
+        scores = [value for one in (accuracy, macro_f1) for value in (one.value, one.low, one.high)]
+        cost = facts.cost
+        costs = [] if cost is None else [cost.seconds, cost.trainable_parameters, cost.memory, cost.disk, cost.latency]
+        writer.writerow([facts.name, *map(_number, scores), *map(_number, costs or [None] * 5), command(facts)])
+    return file.getvalue()
+
+
+def command(facts: ArmFacts) -> str:
+    """Return the command that makes an arm; empty where none does."""
+    if facts.assignments is None:
+        return ""
+    settings = [part for one in facts.assignments for part in ("--set", one)]
+    return shlex.join(["nlptl", "run", facts.pipeline, *settings])
+
+
+def _row(result: ComparisonResult, place: int, *, full: bool = False) -> list[str]:
+    found = result.results[0]
+    form = ".1f" if full or found.texts >= MANY_TEXTS else ".0f"
+    cost = result.facts[place].cost
+    scores = [_percent(one[place], form) for one in (found.accuracies, found.macro_f1s)]
+    return [result.arms[place], *scores, *_costs(cost)]
+
+
+def _costs(cost: ArmCost | None) -> list[str]:
+    if cost is None or not cost.seconds:
+        return ["", "", "", "", ""]
+    others = [cost.memory, cost.disk, cost.latency]
+    return [
+        clock(cost.seconds),
+        human(cost.trainable_parameters),
+        *("" if one is None else human(one) for one in others),
+    ]
+
+
+def _percent(found: Estimate, form: str) -> str:
+    value = format(100 * found.value, form)
+    if found.low is None or found.high is None:
+        return f"{value} (no interval)"
+    return f"{value} [{100 * found.low:{form}}, {100 * found.high:{form}}]"
+
+
+def _left_out(result: ComparisonResult, room: int) -> list[str]:
+    """Tell what was not compared: with reasons where they fit into `room` lines, else by name."""
+    if not result.left_out:
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for one in result.left_out:
+        by_reason.setdefault(one.reason, []).append(one.name)
+    told = "; ".join(f"{', '.join(names)} ({reason.rstrip('.')})" for reason, names in by_reason.items())
+    lines = _lines([f"Left out: {told}."])
+    if len(lines) <= max(1, room):
+        return lines
+    names = ", ".join(one.name for one in result.left_out)
+    return _lines([f"Left out: {names}; comparison.json says why."])[: max(1, room)]
+
+
+def _lines(sentences: Sequence[str]) -> list[str]:
+    return [line for one in sentences if one for line in wrapped(one).split("\n")]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _in_markdown(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def _piped(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,248 @@
+"""Trials of a study, one after another: those that a file has rows of are kept, and each row is written as it comes.
+
+Shapes: N texts of a test, K labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlptl.context import RunContext
+from nlptl.data.labelled_parts import spelt_as
+from nlptl.disk.drafts import append_lines, write_text_atomically
+from nlptl.errors import DataError, NlptlError, first_line
+from nlptl.evaluation.most_frequent import MostFrequent
+from nlptl.progress import clock
+from nlptl.runs.studies.arm_costs import ArmCost, median_latency, megabytes_on_disk
+from nlptl.runs.studies.arms import Trial
+from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
+from nlptl.runs.studies.shared_work import SharedWork
+
+if TYPE_CHECKING:
+    from nlptl.data import TextTable
+    from nlptl.models.classifier import TextClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRows:
+    """Rows of all trials that were made or kept."""
+
+    rows: list[ComparisonRow]
+    left_out: Mapping[str, str]  # arms that failed or were too dear, and why
+    repeats: int  # that all other arms have
+    unfinished: str = ""  # why there are no more repeats
+
+
+class TrialTime:
+    """Time that trials may take. An arm that fails or does not fit is left out, and the others go on."""
+
+    def __init__(self, minutes: float, *, passes: Mapping[str, float]) -> None:
+        """`passes` tell for arms about how their times relate, before any was trained."""
+        self._end = time.monotonic() + 60 * minutes
+        self._passes = passes
+        self.minutes = minutes
+        self.seconds: dict[str, float] = {}  # of the slowest trial of each arm
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._end - time.monotonic()
+
+    def note(self, arm: str, seconds: float) -> None:
+        """Remember what a trial took."""
+        self.seconds[arm] = max(seconds, self.seconds.get(arm, 0.0))
+
+    def expected(self, arm: str) -> float:
+        """Return about how many seconds a trial takes: as before, or by the passes of the arms that were trained; 0 if unknown."""
+        if arm in self.seconds:
+            return self.seconds[arm]
+        paces = [self.seconds[one] / self._passes[one] for one in self.seconds if self._passes.get(one)]
+        return self._passes.get(arm, 0.0) * min(paces, default=0.0)
+
+
+def kept_sentence(trials: int) -> str:
+    """Say that no trial of a comparison runs again."""
+    return f"comparison: kept, nothing that its {trials} trials depend on has changed."
+
+
+def run_trials(
+    trials: Sequence[Trial], path: Path, context: RunContext, *, limit: TrialTime | None = None
+) -> TrialRows:
+    """Return one row for each trial and test, running the trials that the file `path` lacks.
+
+    Without a `limit` all trials run, and an error of one is raised.
+    """
+    rows = _kept_rows(trials, path, context, predictions=limit is not None)
+    done = {(row.identity, row.seed, row.test): row for row in rows}
+    missing = {
+        place: [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
+        for place, trial in enumerate(trials)
+    }
+    if not any(missing.values()):
+        context.progress.say(kept_sentence(len(trials)))
+    runner = _Runner(trials, missing, path, context, limit)
+    for row in rows:
+        runner.note(row)
+    found = runner.run()
+    return dataclasses.replace(found, rows=[*rows, *found.rows])
+
+
+class _Runner:
+    """One pass over the trials."""
+
+    def __init__(
+        self, trials: Sequence[Trial], missing: Mapping[int, list[str]], path: Path, context: RunContext,
+        limit: TrialTime | None,
+    ) -> None:  # fmt: skip
+        self._trials, self._missing, self._path, self._context, self._limit = trials, missing, path, context, limit
+        self._shared = SharedWork([trial for place, trial in enumerate(trials) if missing[place]])
+        self._rows: list[ComparisonRow] = []
+        self._left_out: dict[str, str] = {}
+        self._measured: set[str] = set()
+
+    def note(self, row: ComparisonRow) -> None:
+        """Take the cost of a kept row for known."""
+        if self._limit is not None and row.cost is not None:
+            self._limit.note(row.arm, row.cost.seconds)
+            if row.cost.latency is not None:
+                self._measured.add(row.arm)
+
+    def run(self) -> TrialRows:
+        repeats = sorted({trial.repeat for trial in self._trials})
+        task_name = f"comparing {len({trial.arm.name for trial in self._trials})} arms"
+        with self._context.progress.task(task_name, total=len(repeats), unit="seeds") as task:
+            for number, repeat in enumerate(repeats):
+                places = [place for place, trial in enumerate(self._trials) if trial.repeat == repeat]
+                if number and (why := self._time_is_up(places)):
+                    return TrialRows(self._rows, self._left_out, number, why)
+                for place in places:
+                    trial = self._trials[place]
+                    if self._missing[place]:
+                        task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
+                    self._trial(place, later=places[places.index(place) + 1 :] if number == 0 else [])
+                task.advance(1)
+        return TrialRows(self._rows, self._left_out, len(repeats))
+
+    def _time_is_up(self, places: Sequence[int]) -> str:
+        """Return why the next repeat is not begun; empty where it fits."""
+        if self._limit is None:
+            return ""
+        alive = [place for place in places if self._trials[place].arm.name not in self._left_out]
+        needed = sum(self._limit.expected(self._trials[place].arm.name) for place in alive if self._missing[place])
+        if needed <= max(0.0, self._limit.left):
+            return ""
+        return f"one more repeat takes about {clock(needed)}, which does not fit into {self._limit.minutes:g} minutes"
+
+    def _trial(self, place: int, *, later: Sequence[int]) -> None:
+        """Run a trial on the tests that have no row yet. `later` are the trials that its repeat still needs."""
+        trial, tests = self._trials[place], self._missing[place]
+        name = trial.arm.name
+        if not tests:
+            return
+        if name in self._left_out:
+            self._shared.forget(trial)
+            return
+        if self._limit is not None and (why := self._too_dear(trial, later)):
+            self._left_out[name] = why
+            self._shared.forget(trial)
+            return
+        try:
+            self._run(trial, tests)
+        except (NlptlError, MemoryError) as error:
+            if self._limit is None:
+                raise
+            self._left_out[name] = f"it failed: {first_line(error) or 'the memory is full.'}"
+            self._context.progress.say(f"{name}: {self._left_out[name]}")
+
+    def _too_dear(self, trial: Trial, later: Sequence[int]) -> str:
+        """Return why there is no time for the first repeat of an arm that was never trained; empty if there is."""
+        assert self._limit is not None
+        name = trial.arm.name
+        if name in self._limit.seconds:
+            return ""
+        others = [self._trials[place].arm.name for place in later if self._missing[place]]
+        promised = sum(self._limit.seconds.get(one, 0.0) for one in others if one not in self._left_out)
+        needed = self._limit.expected(name) * (1 + others.count(name))
+        left = self._limit.left - promised
+        if needed <= left or (needed == 0 and left > 0):
+            return ""
+        if left <= 0:
+            return f"no time is left of {self._limit.minutes:g} minutes"
+        return f"it takes about {clock(needed)}, and {clock(left)} of {self._limit.minutes:g} minutes are left"
+
+    def _run(self, trial: Trial, tests: Sequence[str]) -> None:
+        seed, device = trial.seed, self._context.device
+        classifier, cost = None, ArmCost(seconds=0)
+        if trial.arm.stages:
+            classifier, cost = self._shared.train(trial, RunContext(seed=seed, device=device))
+            if self._limit is not None:
+                self._limit.note(trial.arm.name, cost.seconds)
+                cost = self._with_use(trial, classifier, cost)
+        for test in tests:
+            predicted = predicted_labels(trial.arm.name, classifier, trial.tests[test], trial.data.labelled)
+            row = comparison_row(trial, test, predicted, cost)
+            append_lines(self._path, rows_text([row]))
+            self._rows.append(row)
+
+    def _with_use(self, trial: Trial, classifier: TextClassifier, cost: ArmCost) -> ArmCost:
+        """Return a cost with the disk and the time that predicting takes, measured once an arm."""
+        if trial.arm.name in self._measured:
+            return cost
+        self._measured.add(trial.arm.name)
+        texts = next(iter(trial.tests.values())).texts()
+        disk, latency = megabytes_on_disk(classifier), median_latency(classifier, texts)
+        return cost.model_copy(update={"disk": round(disk, 2), "latency": round(latency, 3)})
+
+
+def predicted_labels(
+    arm: str, classifier: TextClassifier | None, test: TextTable, learnt: TextTable | None
+) -> list[str]:
+    """Return the label that a classifier gives each text of a test; without one, the most frequent label learnt.
+
+    Raises DataError for probabilities that are no numbers.
+    """
+    if classifier is None:
+        labels = test.labels()
+        counts = Counter(() if learnt is None else learnt.labels())
+        return [MostFrequent.of(labels, learnt=counts).label] * len(labels)
+    probabilities = classifier.probabilities(test.texts())
+    if bad := int((~np.isfinite(probabilities)).any(axis=1).sum()):
+        raise DataError(
+            f"{arm}: its classifier gives {bad} of {len(probabilities)} texts of {test.name} probabilities that are no numbers "
+            "(NaN), so it cannot be compared. Train it again with a lower learning rate, or leave it out."
+        )
+    names = spelt_as(test, classifier.labels)
+    spelling = dict(zip(names.labels(), test.labels(), strict=True))
+    return [spelling.get(label, label) for label in classifier.labels_of(probabilities)]
+
+
+def comparison_row(trial: Trial, test: str, predicted: Sequence[str], cost: ArmCost | None) -> ComparisonRow:
+    """Return the row of a trial on one of its tests."""
+    table, place = trial.tests[test], {label: number for number, label in enumerate(trial.labels)}
+    hits = [int(one == label) for one, label in zip(predicted, table.labels(), strict=True)]
+    return ComparisonRow(
+        arm=trial.arm.name, seed=trial.seed, test=test, accuracy=sum(hits) / len(hits), texts=table.digest,
+        correct="".join(map(str, hits)), identity=trial.identity, predicted=[place.get(one, -1) for one in predicted],
+        cost=cost,
+    )  # fmt: skip
+
+
+def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, predictions: bool) -> list[ComparisonRow]:
+    """Return the rows of a file that these trials need. All others are removed from it."""
+    wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
+    found, damaged = read_rows(path)
+    if damaged:
+        rows_were = "1 row was" if damaged == 1 else f"{damaged} rows were"
+        context.progress.say(f"{path}: {rows_were} cut off by a kill, or changed; what is missing is computed again.")
+    rows = [row for row in found if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
+    if predictions:
+        rows = [row for row in rows if row.predicted is not None and len(row.predicted) == len(row.correct)]
+    write_text_atomically(path, rows_text(rows))  # drops a torn last line and old settings
+    return rows
