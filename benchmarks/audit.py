@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             rows.append(row)
     return write_result(
         "audit",
-        command=["python", "benchmarks/audit.py", "DIR", *(arguments or sys.argv[1:])[1:]],
+        command=["python", "benchmarks/audit.py", "DIR", "--seeds", str(given.seeds), "--many", *map(str, given.many)],
         seeds=[*range(FIRST_SEED, FIRST_SEED + given.seeds)],
         rows=rows,
         bars=[*bars_of(rows)],

@@ -84,7 +84,9 @@ class AuditResult(Config):
     command: str  # that computes it again
     settings: dict[str, Any] | None  # that read the data, paths from this folder; None of data in Python
     data: dict[str, str]  # digest of each part as a run reads it
-    audited: dict[str, str] = {}  # the same with all rows, leaks among them, where a run reads fewer
+    audited: dict[str, str] = Field(
+        default_factory=dict
+    )  # the same with all rows, leaks among them, where a run reads fewer
     rows: dict[str, Count]  # of each part
     labels: dict[str, Count]  # rows of each, in all labelled parts
     encoder: str | None  # by whose vectors texts were compared
