@@ -57,6 +57,7 @@ def audit(
         thresholds=thresholds or AuditThresholds(),
         findings=findings.all(),
         confused=findings.confused(),
+        lengths=findings.lengths(),
         languages=findings.languages(),
         remarks=tuple(_remarks(texts, scores, encoder)),
         seconds=round(time.monotonic() - begin, 1),

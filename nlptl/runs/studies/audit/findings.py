@@ -12,7 +12,14 @@ from nlptl.data.row_checks import RowPlace
 from nlptl.evaluation.text_looks import CODES, most_common
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.finding_rows import FoundRow, FoundRows
-from nlptl.runs.studies.audit.outcome import AuditExample, AuditFinding, AuditThresholds, ConfusedLabels, FindingKind
+from nlptl.runs.studies.audit.outcome import (
+    AuditExample,
+    AuditFinding,
+    AuditLengths,
+    AuditThresholds,
+    ConfusedLabels,
+    FindingKind,
+)
 from nlptl.runs.studies.audit.scores import Scores
 from nlptl.runs.studies.audit.tables import MAX_EXAMPLES, FindingTable, write_labels
 
@@ -60,6 +67,11 @@ class Findings:
     def confused(self) -> tuple[ConfusedLabels, ...]:
         """Return the pairs of labels that are confused."""
         return tuple(self._found.confused())
+
+    def lengths(self) -> AuditLengths:
+        """Return how long the texts are."""
+        found = np.quantile(self._scores.lengths["characters"], [0.5, 0.9, 1.0], method="lower")
+        return AuditLengths(median=int(found[0]), nine_tenths=int(found[1]), longest=int(found[2]))
 
     def languages(self) -> dict[str, int]:
         """Return how many of the texts that were looked at are in each language, the most common first."""

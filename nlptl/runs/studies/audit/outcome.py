@@ -77,6 +77,14 @@ class ConfusedLabels(Config):
     share: Estimate
 
 
+class AuditLengths(Config):
+    """Lengths of texts, in characters."""
+
+    median: Count
+    nine_tenths: Count  # of the texts have at most so many
+    longest: Count
+
+
 class AuditResult(Config):
     """What an audit has found."""
 
@@ -95,6 +103,7 @@ class AuditResult(Config):
     thresholds: AuditThresholds
     findings: tuple[AuditFinding, ...]  # those of no row too
     confused: tuple[ConfusedLabels, ...]
+    lengths: AuditLengths | None = None  # of all texts
     languages: dict[str, Count]  # of the texts that were looked at; "" where it is not clear
     remarks: tuple[str, ...]  # what was not looked at, and why
     seconds: Annotated[float, Field(ge=0, le=1e9)]
