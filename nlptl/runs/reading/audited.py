@@ -17,6 +17,7 @@ from nlptl.errors import ArtifactError
 from nlptl.runs.folder import AUDIT, run_inside, run_of_pipeline
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.audit.audit import check_same_data
+from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.outcome import AuditResult
 from nlptl.runs.studies.audit.text_encoder import AuditEncoder, encoder_for, encoder_of_stages
 from nlptl.stages.stage import Stage
@@ -46,6 +47,13 @@ class AuditSource:
         if self.before is not None:
             check_same_data(self.before, loaded, self.folder)
         return loaded
+
+    def run_data(self, loaded: LoadedData) -> dict[str, str]:
+        """Return the digest of each part as a run reads it: without leaks, and of the few rows that it draws."""
+        data = loaded.data
+        if self.settings.shots is not None or (self.settings.drop_leaks and loaded.report.leaks):
+            data = load_parts(self.settings, seed=self.seed or 0).data
+        return AuditedTexts.of(data).digests
 
     def encoder(self, data: TextData, context: RunContext) -> AuditEncoder:
         """Return the finished encoder of the run, else that which the stages make, else one that suits the texts."""
