@@ -89,8 +89,8 @@ class Method(Config, ABC):
         """Refuse settings that mean nothing to word vectors."""
         if self.needs_layers:
             raise ConfigError(
-                f"{where}.method: found {self.title} over word vectors, which have no layers; expected "
-                "head, full or auto, or a transformer. Choose one, or begin the chain with bert."
+                f"{where}.method: found {self.title} over word vectors or n-grams, which have no layers; "
+                "expected head, words, self_training, full or auto, or a transformer. Choose one, or begin the chain with bert."
             )
 
     def check_layers(self, layers: int, *, where: str) -> None:

@@ -45,11 +45,13 @@ def behave(
     from nlptl.context import RunContext
     from nlptl.interfaces.console import progress_for
     from nlptl.runs.behaviour.behaviour import behaviour
+    from nlptl.runs.folder import whole_run
 
     for name, value, least in (("--texts", texts, 1), ("--seed", seed, 0)):
         if value < least:
             raise ConfigError(f"{name}: found {value}; expected at least {least}. Give a higher number.")
     context = RunContext(seed=seed, device=device, progress=progress_for(sys.stderr, quiet=quiet))
+    run = whole_run(run)
     tell([*behaviour_lines(behaviour(run, context, texts=texts, columns=tuple(slice_ or ())), str(run))])
 
 

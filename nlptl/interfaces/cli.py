@@ -16,6 +16,7 @@ import typer
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
+from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
@@ -267,7 +268,8 @@ def main() -> None:
         os.environ.setdefault(name, value)
     raise_when_terminated()
     try:
-        code = _exit_code()
+        with as_bash_has_them():
+            code = _exit_code()
     except Terminated as stop:
         with contextlib.suppress(OSError):
             sys.stdout.flush()

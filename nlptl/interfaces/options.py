@@ -72,6 +72,8 @@ def check_place(path: Path | None, option: str) -> None:
     """Raise ConfigError if a file is to be written where a folder stands, or into a folder that is missing."""
     if path is None:
         return
+    if str(path) == "-":
+        raise ConfigError(f"{option}: found -, which is no name of stdout here; expected a file. Name a file.")
     if os.path.isdir(path):
         raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
     if os.path.lexists(path) and not os.path.isfile(path):

@@ -204,8 +204,12 @@ class TextClassifier(nn.Module):
 
         self.check_trained()
         given = strings(texts, text=text)
-        predicted = Predicted(self.labels, self.probabilities(given), self.multi_label)
+        shares = self.probabilities(given)
+        labels = [(found,) if isinstance(found, str) else found for found in self.labels_of(shares)]
+        predicted = Predicted(self.labels, shares, labels, self.head.thresholds)
         limit = MAX_TOKENS if tokens is None else tokens
+        if limit < 1:
+            raise ConfigError(f"tokens: found {limit}; expected 1 or more. Leave it out for {MAX_TOKENS:,}.")
         return [*explained(self.encoder, self.head, given, predicted, tokens=limit, after_batch=after_batch)]
 
     def check_trained(self) -> None:

@@ -24,7 +24,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,14 @@ TRIES = 20  # half a second apart, until a file of another machine is seen: netw
 def run_inside(folder: Path) -> Path:
     """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
     return folder / RUN if (folder / START).is_file() else folder
+
+
+def whole_run(folder: Path) -> Path:
+    """Return the run of a folder that is one of its stages; any other folder itself."""
+    if (folder / RUN_SETTINGS).is_file() or not (folder / MANIFEST).is_file():
+        return folder
+    above = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    return above if (above / RUN_SETTINGS).is_file() else folder
 
 
 def is_unfinished_start(folder: Path) -> bool:
@@ -161,11 +169,11 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
-    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders and identities."""
+def check_folder(folder: Path, stages: Iterable[Path]) -> None:
+    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders."""
     files = stage_files()
-    for stage, identity in stages.items():
-        check_replaceable(stage, files, stays=_has_identity(stage, identity))
+    for stage in stages:
+        check_replaceable(stage, files, keeps_card=True)
         if _is_saved_by_hand(stage):
             raise ArtifactError(
                 f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
@@ -181,12 +189,6 @@ def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
                     f"{path}: {what} that nlptl did not write stands here; nothing was overwritten. "
                     "Choose another folder with --out."
                 )
-
-
-def _has_identity(stage: Path, identity: str) -> bool:
-    with contextlib.suppress(ArtifactError):
-        return read_manifest(stage).identity == identity
-    return False
 
 
 def _is_of_a_run(path: Path) -> bool:

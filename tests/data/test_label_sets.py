@@ -92,7 +92,7 @@ def test_digest_tells_where_a_row_ends() -> None:
 def test_empty_cell_is_a_row_without_label_unless_told_otherwise() -> None:
     assert fault(csv_of(SETS), labels={"separator": "|"}) == (
         "a.csv:4: the label is empty. Remove the row, fill in the label, or set `empty_label: skip` to leave out all such rows. "
-        "Write [] if no label applies."
+        "Write [] if no label applies, or set `empty: no_label` under `labels:` if each empty cell says so."
     )
     data, report = load_data(
         DataSettings.model_validate({"labelled": "a.csv", "labels": {"separator": "|"}, "empty_label": "unlabelled"}),

@@ -23,6 +23,7 @@ def test_a_run_without_a_test_is_tried_on_its_examples_which_is_told(run: Path, 
     assert out.startswith("the examples of train.csv: 24 texts, 8 of them edited\n")
     assert "These texts were learnt, so that flips are rarer here than on new texts." in out
     assert len(out.splitlines()) <= 25
+    assert shell("behave", run / "4-finetune", "--texts", "8", "-q") == (0, out, "")
     (tmp_path / "train.csv").unlink()
     with pytest.raises(ConfigError) as caught:
         behaviour(run)

@@ -27,6 +27,7 @@ class Headline:
     guessing: float | None = None  # accuracy of always answering it
     more: str = ""  # a further score in a sentence
     by_sets: bool = False  # whether a text is right only with all of its labels
+    by_f1: str = ""  # how it stands to the bar of guessing, where only F1 tells that; without a full stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Standing:
     on: str  # the texts, and how often
     sentences: tuple[str, ...]  # what it shows
     simple: str = ""  # name of the rival that stands for the simple way; empty without one
+    unmeasured: str = ""  # why the classifier is not measured against the simple way; empty where it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +104,7 @@ class EmbeddingMap:
     points: tuple[MapPoint, ...]
     texts: int  # of which the points are a sample
     how: str
+    by_sets: bool = False  # whether each label of a point may be several, joined
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
 from nlptl.models.card_metadata import CardTest
-from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.cards import card_scores, renew_cards
 from nlptl.runs.folder import START_FITS
 from nlptl.runs.judging.fits import Fits, SharedEncoder
 from nlptl.runs.judging.scored import Scored, paired
@@ -68,7 +68,9 @@ class Start:
         if outcome.texts and (labelled := self.prepared.data.labelled) is not None:
             scores = card_scores(accuracy_and_macro_f1(outcome.chosen.accuracy, outcome.chosen.macro_f1))
             test = CardTest(outcome.texts, labelled.digest, scores, how=outcome.judged_how)
-            renew_last_card({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
+            remarks = renew_cards({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
+            for told in remarks if result.stages[-1].kept else ():  # else the run itself has told them
+                self._context.progress.say(told)
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
         prepared = self.prepared
