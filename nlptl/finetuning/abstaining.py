@@ -2,19 +2,22 @@
 
 Nothing is trained for it but linear heads. Held-out logits are, where at hand, those of validation texts, of fits without the
 example, or of the comparison that chose the method. Else a logistic head on the vectors of the encoder before its layers learnt
-stands in for the classifier, and the coverage is approximate.
+stands in for the classifier, as confident as this is, and the coverage is approximate.
 
-Shapes: n examples, K labels.
+Shapes: n examples, K labels, D dimension.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from nlptl.finetuning.probabilities import MIN_VALIDATION_TEXTS
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from nlptl.context import RunContext
@@ -28,6 +31,15 @@ if TYPE_CHECKING:
 MAX_HELD_OUT = 1_000  # texts; with more the coverage is no more certain for any use
 MAX_PILE = 300  # texts of the pile that show what known texts look like; 1,000 told other sets no better
 MIN_POOL = 100  # texts without labels, from which they alone show it
+MIN_CONFIDENT = 20  # texts without labels, from which they alone show how confident a classifier is
+
+
+@dataclasses.dataclass(frozen=True)
+class _Encoded:
+    """Texts with their vectors (B, D), views included."""
+
+    texts: list[str]
+    vectors: NDArray[np.float32]
 
 
 def abstention_of(
@@ -41,49 +53,82 @@ def abstention_of(
 
     if not len(examples) or examples.label_sets is not None or examples.unseen:
         return None
-    held_out = _held_out(fitted, final, given, examples, context)
+    own = _by_fits(fitted, final, examples)
+    held_out = _by_validation(fitted, final, examples, least=0 if own is None else len(own.label_ids)) or own
+    pool = _pool(final.encoder, examples, context)
+    if held_out is None:
+        held_out = _by_stand_in(final, given, examples, pool, context)
     if held_out is None:
         return None
-    return Abstention.of(held_out, final.head, _known_texts(final, given, examples, context))
+    kept = _drawn(len(held_out.label_ids), MAX_HELD_OUT, context.generator("held-out logits"))
+    held_out = dataclasses.replace(held_out, logits=held_out.logits[kept], label_ids=held_out.label_ids[kept])
+    return Abstention.of(held_out, final.head, _known_texts(final.encoder, given.encoder, examples, pool, context))
 
 
-def _held_out(
-    fitted: Fitted, final: TextClassifier, given: TextClassifier, examples: LabelledExamples, context: RunContext
+def _by_validation(
+    fitted: Fitted, final: TextClassifier, examples: LabelledExamples, *, least: int
 ) -> HeldOutLogits | None:
-    """Return the held-out logits on the scale of the final head; None where nothing can be held out."""
-    import torch
-
+    """Return the classifier's own logits of validation texts, unless these stopped its training or are fewer than `least`."""
     from nlptl.evaluation.calibration import log_probabilities
     from nlptl.models.abstention.abstention import HeldOutLogits
 
-    own = None if fitted.held_out_logits is None else fitted.held_out_logits()
-    own = None if own is None else _corrected(own, fitted.classifier, final)
-    logits, label_ids = own, examples.label_ids
-    if logits is None:
-        logits = _stand_in(given, examples, context)
-    rows = _held_out_once(logits, examples)
     validation = examples.validation
-    fresh = validation is not None and fitted.calibration.by_validation
-    if (
-        validation is not None
-        and fresh
-        and len(validation.texts) >= max(MIN_VALIDATION_TEXTS, 0 if own is None else len(rows))
-    ):
-        logits = log_probabilities(final.probabilities(validation.texts))
-        own, label_ids, rows = logits, validation.label_ids, torch.arange(len(validation.texts))
-    if not len(rows):
+    if validation is None or not fitted.calibration.by_validation:
         return None
-    rows = rows[_drawn(len(rows), MAX_HELD_OUT, context.generator("held-out logits"))]
-    return HeldOutLogits(logits[rows].float(), label_ids[rows], is_approximate=own is None)
+    if len(validation.texts) < max(MIN_VALIDATION_TEXTS, least):
+        return None
+    logits = log_probabilities(final.probabilities(validation.texts))
+    return HeldOutLogits(logits.float(), validation.label_ids, is_approximate=False, weight=1.0)
 
 
-def _held_out_once(logits: Tensor, examples: LabelledExamples) -> Tensor:
-    """Return the rows whose logits (n, K) are known, one of each group of copies."""
+def _by_fits(fitted: Fitted, final: TextClassifier, examples: LabelledExamples) -> HeldOutLogits | None:
+    """Return the logits of fits without the example, on the scale of the final head; None where there are none."""
+    logits = None if fitted.held_out_logits is None else fitted.held_out_logits()
+    if logits is None:
+        return None
+    return _held_out_once(_corrected(logits, fitted.classifier, final), examples, is_approximate=False)
+
+
+def _by_stand_in(
+    final: TextClassifier, given: TextClassifier, examples: LabelledExamples, pool: _Encoded, context: RunContext
+) -> HeldOutLogits | None:
+    """Return the held-out logits of a logistic head on the vectors of the `given` encoder; None where nothing can be held out.
+
+    They are as confident as the final classifier is on texts without labels. It is more often right than the head: its sets
+    hold the label more often than is promised.
+    """
+    import torch
+
+    from nlptl.evaluation.calibration import temperature_at_confidence
+    from nlptl.finetuning.linear import LabelledVectors, fit_logistic
+    from nlptl.training.compute import one_thread_if
+
+    first, owner = map(torch.from_numpy, (examples.groups.first, examples.groups.owner))
+    vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
+    copies = torch.from_numpy(examples.groups.copies)
+    rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
+    rows = rows.balanced() if examples.is_skewed else rows
+    with one_thread_if(True):
+        head = fit_logistic(rows)
+    if not bool(head.scored.any()):
+        return None
+    fresh = len(pool.texts) >= MIN_CONFIDENT
+    probabilities = final.probabilities_of(pool.vectors) if fresh else final.probabilities(examples.texts)
+    confidence = float(probabilities.max(axis=1).mean())
+    temperature = temperature_at_confidence(head.out_of_fold_logits[head.scored], confidence)
+    return _held_out_once((head.out_of_fold_logits / temperature)[owner], examples, is_approximate=True)
+
+
+def _held_out_once(logits: Tensor, examples: LabelledExamples, *, is_approximate: bool) -> HeldOutLogits | None:
+    """Return the logits (n, K) that are known, those of one example of each group of copies; None where none is."""
     import numpy as np
     import torch
 
+    from nlptl.models.abstention.abstention import HeldOutLogits
+
     known = (~logits.isnan().any(dim=1)).nonzero()[:, 0].numpy()
-    return torch.from_numpy(known[np.unique(examples.groups.owner[known], return_index=True)[1]])
+    rows = torch.from_numpy(known[np.unique(examples.groups.owner[known], return_index=True)[1]])
+    return HeldOutLogits(logits[rows].float(), examples.label_ids[rows], is_approximate) if len(rows) else None
 
 
 def _corrected(logits: Tensor, fitted: TextClassifier, final: TextClassifier) -> Tensor:
@@ -96,51 +141,41 @@ def _corrected(logits: Tensor, fitted: TextClassifier, final: TextClassifier) ->
     return found
 
 
-def _stand_in(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Tensor:
-    """Return the held-out logits (n, K) of a logistic head on the vectors of the `given` encoder."""
-    import torch
-
-    from nlptl.finetuning.linear import LabelledVectors, fit_logistic
-    from nlptl.training.compute import one_thread_if
-
-    first, owner = map(torch.from_numpy, (examples.groups.first, examples.groups.owner))
-    vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
-    copies = torch.from_numpy(examples.groups.copies)
-    rows = LabelledVectors.of(vectors, examples.label_ids[first], examples.label_count, copies=copies)
-    rows = rows.balanced() if examples.is_skewed else rows
-    with one_thread_if(True):
-        head = fit_logistic(rows)
-    return (head.out_of_fold_logits / head.temperature)[owner]
+def _pool(encoder: Encoder, examples: LabelledExamples, context: RunContext) -> _Encoded:
+    """Return validation texts and a part of the pile, none of them a labelled text."""
+    known = set(examples.texts)
+    pool = [] if examples.validation is None else examples.validation.texts[:MAX_PILE]
+    pool = list(dict.fromkeys([*pool, *examples.draw_unlabelled(MAX_PILE, context.generator("known texts"))]))
+    texts = [text for text in pool if text not in known]
+    with context.progress.task("encoding known texts", total=len(texts), unit="texts") as task:
+        return _Encoded(texts, encoder.encode(texts, after_batch=task.advance))
 
 
 def _known_texts(
-    final: TextClassifier, given: TextClassifier, examples: LabelledExamples, context: RunContext
+    encoder: Encoder, before: Encoder, examples: LabelledExamples, pool: _Encoded, context: RunContext
 ) -> KnownTexts | None:
-    """Return the look of the labelled texts, of validation texts and of a part of the pile.
+    """Return the look of the labelled texts and the pool.
 
-    Layers that have learnt bring the labelled texts together, and new texts less: there the others alone show it. None where
-    these are too few.
+    Layers that have learnt bring the labelled texts together, and new texts less: there the pool alone shows it. None where
+    it is too small. Views that are joined to an encoder are left out, for they know their own pile only.
     """
+    import numpy as np
     import torch
 
-    from nlptl.models.abstention.known_texts import KnownTexts
+    from nlptl.models.abstention.known_texts import MIN_TEXTS, KnownTexts
 
-    encoder = final.encoder.alone()
-    pool = [] if examples.validation is None else examples.validation.texts[:MAX_PILE]
-    pool = list(dict.fromkeys([*pool, *examples.draw_unlabelled(MAX_PILE, context.generator("known texts"))]))
-    texts = [text for text in pool if text not in set(examples.texts)]
-    if not _has_learnt(encoder, given.encoder):
+    texts, vectors = pool.texts, pool.vectors
+    if not _has_learnt(encoder, before):
         labelled = [examples.texts[row] for row in examples.groups.first]
-        texts += [
-            labelled[row] for row in _drawn(len(labelled), MAX_HELD_OUT, context.generator("known labelled texts"))
-        ]
+        labelled = [labelled[row] for row in _drawn(len(labelled), MAX_HELD_OUT, context.generator("labelled texts"))]
+        texts, vectors = [*labelled, *texts], np.concatenate([encoder.encode(labelled), vectors])
     elif len(texts) < MIN_POOL:
         return None
-    if len(texts) < 2:
+    if len(texts) < MIN_TEXTS:
         return None
-    texts = [texts[row] for row in torch.randperm(len(texts), generator=context.generator("order of known texts"))]
-    with context.progress.task("encoding known texts", total=len(texts), unit="texts") as task:
-        return KnownTexts.of(texts, encoder.encode(texts, after_batch=task.advance).astype("float64"))
+    order = torch.randperm(len(texts), generator=context.generator("order of known texts")).tolist()
+    width = encoder.own_dim or encoder.dim
+    return KnownTexts.of([texts[row] for row in order], vectors[order, :width].astype(np.float64))
 
 
 def _has_learnt(encoder: Encoder, before: Encoder) -> bool:

@@ -100,9 +100,10 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K) by the head as it stands, trained or not."""
-        return self._by_vectors(self.encoder.encode(texts, after_batch=after_batch))
+        return self.probabilities_of(self.encoder.encode(texts, after_batch=after_batch))
 
-    def _by_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    def probabilities_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities (B, K) of texts with these sentence vectors (B, D)."""
         head = at_rest(self.head)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             logits = head(torch.from_numpy(vectors).to(head.centre.device))
@@ -169,7 +170,7 @@ class TextClassifier(nn.Module):
         """Return the prediction sets of texts and their probabilities (B, K), at a coverage of `checked_abstention`."""
         abstention = self.checked_abstention(where="predict_sets")
         vectors = self.encoder.encode(texts, after_batch=after_batch)
-        probabilities = self._by_vectors(vectors)
+        probabilities = self.probabilities_of(vectors)
         return abstention.sets(texts, vectors, probabilities, self.labels, coverage=coverage), probabilities
 
     def checked_abstention(self, *, where: str) -> Abstention:

@@ -18,7 +18,14 @@ from torch import Tensor
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError
-from nlptl.models.abstention.conformal import SetCoverage, check_coverage, coverage_of, in_set, set_threshold
+from nlptl.models.abstention.conformal import (
+    LEFT_OUT_WEIGHT,
+    SetCoverage,
+    check_coverage,
+    coverage_of,
+    in_set,
+    set_threshold,
+)
 from nlptl.models.abstention.known_texts import KnownTexts
 
 if TYPE_CHECKING:
@@ -56,6 +63,7 @@ class HeldOutLogits:
     logits: Tensor  # (n, K) float32
     label_ids: Tensor  # (n,) int64
     is_approximate: bool  # see SetCoverage
+    weight: float = LEFT_OUT_WEIGHT  # of a text in the distribution of the coverage; 1 if no fit has seen the others
 
     @property
     def probabilities(self) -> Floats:
@@ -85,8 +93,9 @@ class Abstention:
         self._threshold(coverage, where)
         held_out = self.held_out
         return coverage_of(
-            held_out.probabilities, held_out.label_ids.numpy(), coverage, is_approximate=held_out.is_approximate
-        )
+            held_out.probabilities, held_out.label_ids.numpy(), coverage,
+            weight=held_out.weight, is_approximate=held_out.is_approximate,
+        )  # fmt: skip
 
     def sets(
         self, texts: Sequence[str], vectors: NDArray[np.float32], probabilities: Floats, labels: Sequence[str], *,
@@ -120,6 +129,7 @@ class Abstention:
         tensors = {
             "logits": self.held_out.logits, "label_ids": self.held_out.label_ids,
             "is_approximate": torch.tensor([self.held_out.is_approximate]),
+            "weight": torch.tensor([self.held_out.weight], dtype=torch.float64),
             "head_size": torch.tensor([self.head_size], dtype=torch.float64), **known,
         }  # fmt: skip
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / FILE)
@@ -137,7 +147,8 @@ class Abstention:
                 ((label_ids >= 0) & (label_ids < label_count)).all()
             ):
                 raise ValueError("logits")
-            held_out = HeldOutLogits(logits, label_ids, bool(tensors["is_approximate"].item()))
+            is_approximate, weight = (tensors[name].item() for name in ("is_approximate", "weight"))
+            held_out = HeldOutLogits(logits, label_ids, bool(is_approximate), float(weight))
             known = KnownTexts.from_tensors(tensors) if "scale" in tensors else None
             if known is not None and known.dim > dim:
                 raise ValueError("vectors")

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from nlptl.errors import ConfigError, DataError
 
 INTERVAL = (0.05, 0.95)  # quantiles of the coverage's own distribution
+LEFT_OUT_WEIGHT = 0.5
+"""Weight in that distribution of a text that a fit without it judged, as against one beside the labelled texts: such fits share
+texts. On training rows of nine sets, 8 to 32 examples a label, .90 of 648 intervals hold the coverage with it, .77 with 1."""
 
 Floats = NDArray[np.float64]
 
@@ -70,16 +73,17 @@ def set_threshold(scores: Floats, coverage: float, *, where: str) -> float:
 
 
 def coverage_of(
-    probabilities: Floats, label_ids: NDArray[np.int64], coverage: float, *, is_approximate: bool
+    probabilities: Floats, label_ids: NDArray[np.int64], coverage: float, *, weight: float, is_approximate: bool
 ) -> SetCoverage:
     """Return what held-out probabilities (n, K) of texts with these labels (n,) say of sets with a coverage.
 
-    Given the labelled texts, the coverage of new ones has a beta distribution with the mean `coverage` (Vovk 2012).
+    Given the labelled texts, the coverage of new ones has a beta distribution with the mean `coverage` (Vovk 2012), in which each
+    text counts as much as `weight`.
     """
     from scipy.stats import beta
 
-    count, rank = len(label_ids), coverage * (len(label_ids) + 1)
-    low, high = beta.ppf(INTERVAL, rank, count + 1 - rank)
+    count, effective = len(label_ids), weight * len(label_ids) + 1
+    low, high = beta.ppf(INTERVAL, coverage * effective, (1 - coverage) * effective)
     sets = _sets_without_each(probabilities, label_ids, coverage)
     single = sets.sum(axis=1) == 1
     right = sets[np.arange(count), label_ids] & single

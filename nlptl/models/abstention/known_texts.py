@@ -28,7 +28,7 @@ STYLE_WEIGHT = 0.5  # of the distance in style beside the distance in vectors
 MAX_STYLE = 6.0  # of the standardised distance in style, so that style alone makes no text unknown
 STYLE_FLOOR = 0.2  # added to the spread of each number of a style, some of which hardly vary
 MIN_VARIANCE = 1e-12
-MIN_KNOWN = 19  # texts from which a twentieth can be told
+MIN_TEXTS, MIN_KNOWN = 4, 19  # texts from which a look is learnt, and from which a twentieth can be told
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ class KnownTexts:
 
     @classmethod
     def of(cls, texts: Sequence[str], vectors: Floats) -> KnownTexts:
-        """Learn the look of texts (n), from two on, whose order says nothing, with vectors (n, D)."""
+        """Learn the look of texts (n), from MIN_TEXTS on, whose order says nothing, with vectors (n, D)."""
         style = styles(texts)
         spread = style.std(axis=0) + STYLE_FLOOR
         rows, other = vectors.astype(np.float64), style / spread
