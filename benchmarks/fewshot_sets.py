@@ -52,7 +52,9 @@ AMAZON = {
     name: Set("amazon_mdsd", train=name, test=None) for name in ("books", "dvd", "electronics", "kitchen")
 }  # fmt: skip
 """Reviews of four kinds of goods (Blitzer et al. 2007), which the pile is measured on beside the ten sets."""
-EVERY = {**SETS, **AMAZON}
+JAPANESE = {"chabsa_ja": Set("chabsa_ja")}
+"""Sentences on finance (chABSA), which abstention is measured on beside them."""
+EVERY = {**SETS, **AMAZON, **JAPANESE}
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ from nlptl.data import TextData
 from nlptl.data.load import load_data
 from nlptl.evaluation.intervals import paired_difference
 from nlptl.models.classifier import TextClassifier
+from nlptl.runs.judging.encoder_at_hand import encoder_at_hand
 from nlptl.runs.judging.fits import Fits
 from nlptl.runs.judging.splits import judged_on_test
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.start.candidates import candidates_for, encoder_at_hand
+from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.outcome import StartOutcome
 
 SIZES = ("8", "16", "64", ALL)

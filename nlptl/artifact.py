@@ -21,7 +21,7 @@ from nlptl.disk.drafts import files_in, restore, write_folder_atomically, write_
 from nlptl.disk.hard_links import share
 from nlptl.disk.ownership import LITTER, MANIFEST, check_replaceable, listed, others_in
 from nlptl.disk.refusals import checked_path, told_as_read_error
-from nlptl.disk.sealed_text import CARD
+from nlptl.disk.sealed_text import CARD, carry_edited
 from nlptl.errors import ArtifactError, ConfigError
 
 FORMAT_VERSION = 1
@@ -103,7 +103,7 @@ def library_versions() -> dict[str, str]:
 
 def publish(
     folder: Path | str, write: Callable[[Path], None], manifest: Manifest, *, files: Collection[str] = (),
-    beside: Collection[Path] = (), stamped: bool = False,
+    beside: Collection[Path] = (), stamped: bool = False, keeps_card: bool = False,
 ) -> Manifest:  # fmt: skip
     """Replace `folder`, manifest included. Raises ArtifactError if it holds files that nlptl did not write.
 
@@ -111,16 +111,20 @@ def publish(
 
     See `foreign_files` on `files`. A large file that one of the published folders `beside` it holds too is shared with it.
     With `stamped`, `checked_manifest` need not read the files of this very folder again; without, equal content gives
-    equal bytes.
+    equal bytes. With `keeps_card`, a card that somebody has edited comes into the new folder.
     """
+    drafts: list[Path] = []  # the one that takes the folder's place, once it is there
 
     def check(found: Path) -> None:
-        check_replaceable(found, files)
+        check_replaceable(found, files, keeps_card=keeps_card)
         if "stage" not in manifest.settings:
             _check_no_stage(found)
+        for draft in drafts if keeps_card else ():  # at the last moment, so that no word of a person is lost
+            carry_edited(found, draft)
 
     def write_all(draft: Path) -> Manifest:
         write(draft)
+        drafts.append(draft)
         paths = {path.relative_to(draft).as_posix(): path for path in files_in(draft) if path != draft / CARD}
         mode = draft.stat().st_mode & 0o666
         for path in paths.values():

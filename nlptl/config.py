@@ -143,7 +143,7 @@ def parse(model: type[C], raw: object, *, where: str, folder: Path | None = None
     Paths in them are relative to `folder`, or to the current one.
     """
     try:
-        return super(Config, model).model_validate(raw, context=in_file(folder))
+        return super(Config, model).model_validate(_with_plain_numbers(raw), context=in_file(folder))
     except ValidationError as error:
         raise ConfigError(list(fault_sentences(model, error, where))) from None
     except ConfigError as error:  # of a check that `model` itself makes

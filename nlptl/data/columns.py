@@ -20,6 +20,7 @@ class Door:
     text_column: str
     label_column: str
     no_string: str = ""  # of a text that is no string; empty if the remedy depends on what it is
+    no_label: str = "Write [] if no label applies."  # of an empty cell, where a text may have several labels
     no_header: str = "If the first row is data, set `header: false`."
     delimiter: str = "If another character separates the fields, set `delimiter:`."
 
@@ -30,6 +31,7 @@ SETTINGS_DOOR = Door(
     text_column="Name the column with `text_column:`, or with `text:` under this source.",
     label_column="Name the column with `label_column:`, or with `label:` under this source.",
     no_string="Put it in quotes, or name another column.",
+    no_label="Write [] if no label applies, or set `empty: no_label` under `labels:` if each empty cell says so.",
 )
 PYTHON_DOOR = Door(
     empty_text='Remove the row, fill in the text, or give `empty_text="skip"` to leave out all such rows.',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import PurePath
@@ -20,8 +21,7 @@ from nlptl.input_paths import InputPath
 
 
 def _is_separator(value: object) -> object:
-    names = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " "}
-    given = names.get(value, value) if isinstance(value, str) else value
+    given = _SEPARATOR_NAMES.get(value, value) if isinstance(value, str) else value
     if given is not None and not (isinstance(given, str) and len(given) == 1 and given not in '"\r\n\0'):
         raise PydanticCustomError(
             PREDICATE, "is {found}, but must be one character, such as ';', or `tab`.", {"found": shown(value)}
@@ -81,6 +81,7 @@ def _is_path(file: str) -> str:
     return file
 
 
+_SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " "}
 _SEPARATED = (".csv", ".tsv")
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls")
 _KINDS_WITH = {  # settings, and the files that have them
@@ -98,7 +99,11 @@ _TextColumn = Annotated[
     BeforeValidator(_is_text_column),
 ]
 _LabelColumn = Annotated[_Position | _ColumnName, BeforeValidator(_is_label_column)]
-_Separator = Annotated[str | None, BeforeValidator(_is_separator)]
+_FILLED = Field(json_schema_extra={"pattern": r"\S"})  # for an editor; the program tells more
+_SeparatorText = Annotated[
+    str, Field(json_schema_extra={"pattern": f'^([^"\\r\\n\\0]|{"|".join(map(re.escape, _SEPARATOR_NAMES))})$'})
+]
+_Separator = Annotated[_SeparatorText | None, BeforeValidator(_is_separator)]
 _Encoding = Annotated[str | None, BeforeValidator(_is_encoding)]
 _Sheet = Annotated[_Position | _ColumnName | None, BeforeValidator(_is_sheet)]
 
@@ -116,7 +121,7 @@ def misfitting_settings(file: str, given: Iterable[str]) -> list[str]:
 class FileSource(Config):
     """Data file with column names of its own."""
 
-    file: Annotated[InputPath, AfterValidator(_is_path)]
+    file: Annotated[InputPath, AfterValidator(_is_path), _FILLED]
     """Path of a .txt, .csv, .tsv, .jsonl or .parquet file, with or without .gz or .bz2, of an .xlsx or .xls file, or of a
     folder of .txt files, each a text."""
     text: _TextColumn | None = None
@@ -147,7 +152,7 @@ class FileSource(Config):
 class HubSource(Config):
     """Split of a data set on the Hugging Face Hub."""
 
-    hub: str
+    hub: str = Field(json_schema_extra={"pattern": "^[^/]+/[^/]+(/[^/]+)?$"})
     """Name on the Hub: OWNER/NAME or OWNER/NAME/CONFIG."""
     split: str
     """Split to read, such as train or test."""
@@ -183,7 +188,7 @@ _by_kind = Discriminator(
 )
 
 # The tags are the class names of the members: nlptl.faults removes those from the path of a fault.
-_Path = Annotated[InputPath, Tag("str")]
+_Path = Annotated[InputPath, _FILLED, Tag("str")]
 _File = Annotated[FileSource, Tag("FileSource")]
 _Hub = Annotated[HubSource, Tag("HubSource")]
 _Missing = Annotated[None, Tag("NoneType")]  # a tagged member too: `Source | None` would nest two unions
@@ -198,8 +203,8 @@ class LabelCells(Config):
     """Cells of the label column that hold several labels."""
 
     separator: Annotated[str, Field(min_length=1, max_length=10)] | None = None
-    """Sign between the labels of a cell, such as "|". Blanks around labels, brackets and quotes do not count. null: cells are
-    lists, as in .jsonl and .parquet files, or hold one label."""
+    """Sign between the labels of a cell, such as "|". Blanks, brackets and quotes around a cell or a label do not count. null:
+    cells are lists, as in .jsonl and .parquet files, or hold one label."""
     empty: Literal["missing", "no_label"] = "missing"
     """Meaning of an empty cell. `missing`: the row was not labelled, see `empty_label`. `no_label`: it was, and none of
     the labels applies. An empty list, [], always means the latter."""
@@ -223,7 +228,9 @@ class DataSettings(Config):
     hold_out: float | None = Field(default=None, gt=0, le=0.5)
     """Share of each label's texts in `labelled` that becomes the test, where there is no file for it. More gives narrower
     intervals of the scores and leaves fewer examples to learn from. Copies of a text stay together."""
-    label_names: dict[str, str] | None = None
+    label_names: dict[str, Annotated[str, _FILLED]] | None = Field(
+        default=None, json_schema_extra={"minProperties": 1, "propertyNames": {"pattern": r"\S"}}
+    )
     """A few words for each label, such as "0": "not hateful". Methods that read label names use them instead of the
     label; some labels may be left out. Without `labelled`, the classifier predicts from the names alone (zero-shot)."""
     text_column: _TextColumn = "text"

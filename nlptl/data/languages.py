@@ -14,11 +14,17 @@ _MIN_LETTERS = 20  # below which nothing is guessed
 _MIN_KANA = 0.05  # of the letters of a Japanese text; hardly one has less than a fifth
 _MIN_COMMON = 0.1  # of the words that are common ones of the language
 _CLEAR_RATIO = 1.2  # to the common words of the next language
+_SURE_RATIO, _SURE_WORDS, _SURE_DIFFERENT = (
+    2.0,
+    5,
+    3,
+)  # the same of one text, how many it has, and how many different ones
 
 _BY_SCRIPT = {
     "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "HANGUL": "ko", "GREEK": "el", "HEBREW": "he", "THAI": "th",
     "DEVANAGARI": "hi", "BENGALI": "bn", "TAMIL": "ta", "GEORGIAN": "ka", "ARMENIAN": "hy",
 }  # fmt: skip
+_SHARED_SCRIPTS = ("LATIN", "CYRILLIC", "ARABIC")  # of several languages, which their words tell
 _COMMON = {  # the most frequent words of each language that others do not share too often
     "en": "the and of to is in that it for was with on as this you are be have not but they at from my i we what how all",
     "de": "der die und das ist nicht ich zu den mit ein eine von auf es sich wie für aber auch dem im sie wir wird noch bei",
@@ -79,6 +85,17 @@ def guess_language(texts: Iterable[str]) -> Language | None:
     return Language(script, _BY_SCRIPT.get(script) or _by_common_words(starts))
 
 
+def sure_language(text: str) -> str | None:
+    """Return the language (ISO 639-1) of one text where its script or many common words tell it, "" for an unknown script.
+
+    None where it is not sure: a short text has too few words.
+    """
+    found = guess_language([text])
+    if found is None or found.script in _SHARED_SCRIPTS:
+        return None if found is None else _by_many_words(text)
+    return found.code or ""
+
+
 @functools.cache
 def script_of(character: str) -> str:
     """Return the script of a letter, as Unicode names it."""
@@ -90,3 +107,16 @@ def _by_common_words(texts: Sequence[str]) -> str | None:
     counts = {code: sum(words[word] for word in common.split()) for code, common in _COMMON.items()}
     (best, most), (_, second) = Counter(counts).most_common(2)
     return best if most >= max(_MIN_COMMON * words.total(), _CLEAR_RATIO * second) else None
+
+
+def _by_many_words(text: str) -> str | None:
+    words = Counter(re.findall(r"[^\W\d_]+", text[:MAX_CHARACTERS].casefold()))
+    hits = {code: {word: words[word] for word in common if word in words} for code, common in _common_sets().items()}
+    (best, most), (_, second) = Counter({code: sum(found.values()) for code, found in hits.items()}).most_common(2)
+    is_sure = most >= max(_SURE_WORDS, _MIN_COMMON * words.total(), _SURE_RATIO * second)
+    return best if is_sure and len(hits[best]) >= _SURE_DIFFERENT else None
+
+
+@functools.cache
+def _common_sets() -> dict[str, frozenset[str]]:
+    return {code: frozenset(common.split()) for code, common in _COMMON.items()}

@@ -60,7 +60,7 @@ _TEXTS = (
     "a file's path"
 )
 _STRINGS_DOOR = replace(
-    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.'
+    PYTHON_DOOR, empty_text='Remove the row, fill in the text, or give "" for a text without words.'
 )
 _PREDICT_DOOR = replace(
     PYTHON_DOOR,
@@ -89,15 +89,16 @@ class _Unchecked:
 
 
 def given_texts(
-    value: TextsLike, *, text: TextColumns = "text", name: str = "texts", empty_text: EmptyPrediction = "predict"
-) -> GivenTexts:
+    value: TextsLike, *, text: TextColumns = "text", name: str = "texts", empty_text: EmptyPrediction = "predict",
+    door: Door | None = None,
+) -> GivenTexts:  # fmt: skip
     """Return texts from any Python value that holds some; `text` names the column of a frame, a data set or a file.
 
     Raises DataError for anything else, and for rows that are no text, with their numbers from 1. Rows without a text are
     refused, or left out under "skip" and "none". Under "predict" an empty string is a text, and a missing one is refused.
     """
     _check_option("empty_text", empty_text, get_args(EmptyPrediction))
-    given = _at_door(_unchecked(value, text=text, name=name), _PREDICT_DOOR)
+    given = _at_door(_unchecked(value, text=text, name=name, door=door or PYTHON_DOOR), door or _PREDICT_DOOR)
     if empty_text == "predict":
         found = _strings(given)
         return GivenTexts(found, None, len(found))
@@ -111,7 +112,7 @@ def given_texts(
 
 def strings(value: TextsLike, *, text: TextColumns = "text", name: str = "texts") -> list[str]:
     """Return texts as `given_texts` does, with empty strings among them; None and NaN are refused."""
-    return _strings(_at_door(_unchecked(value, text=text, name=name), _STRINGS_DOOR))
+    return _strings(_at_door(_unchecked(value, text=text, name=name, door=PYTHON_DOOR), _STRINGS_DOOR))
 
 
 def texts_table(
@@ -162,10 +163,10 @@ def _at_door(given: _Unchecked, door: Door) -> _Unchecked:
     return replace(given, origin=replace(given.origin, door=door))
 
 
-def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
+def _unchecked(value: Any, *, text: TextColumns, name: str, door: Door) -> _Unchecked:
     if not _is_file(value):
-        values = _text_values(value, text=text, name=name)
-        return _Unchecked(Origin(name, door=PYTHON_DOOR), range(1, len(values) + 1), values)
+        values = _text_values(value, text=text, name=name, door=door)
+        return _Unchecked(Origin(name, door=door), range(1, len(values) + 1), values)
     opened = _opened(value, _columns(text), name)
     read = list(opened.rows())
     # A cell without a text is as missing as NaN in the frame that pandas reads from the file.
@@ -173,13 +174,13 @@ def _unchecked(value: Any, *, text: TextColumns, name: str) -> _Unchecked:
     return _Unchecked(opened.origin, [line for rows in read for line in rows.lines], values)
 
 
-def _text_values(value: Any, *, text: TextColumns, name: str) -> list[Any]:
+def _text_values(value: Any, *, text: TextColumns, name: str, door: Door = PYTHON_DOOR) -> list[Any]:
     """Return the values of a column of texts, unchecked."""
     if isinstance(value, TextTable):
         return value.texts()
     if are_columns(value):
         raise DataError(f"{name}: a pair such as (texts, labels) was given. Give the texts alone.")
-    found = frame_columns(value, _columns(text), name)
+    found = frame_columns(value, replace(_columns(text), door=door), name)
     if found is not None:
         return found[0]
     return column_values(value, name=name, what="a list of texts", remedy=_texts_remedy(value))

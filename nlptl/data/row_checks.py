@@ -262,7 +262,7 @@ def _checked_set(labels: Any, *, empty_label: EmptyLabel, origin: Origin, line: 
     if _is_empty(labels):
         if empty_label != "refuse":
             return None
-        raise DataError(f"{at}: the label is empty. {origin.door.empty_label} Write [] if no label applies.")
+        raise DataError(f"{at}: the label is empty. {origin.door.empty_label} {origin.door.no_label}")
     if not is_label_list(labels):
         raise DataError(
             f"{at}: the label is {shown(labels)} ({type(labels).__name__}), but other rows have lists of labels. "

@@ -20,6 +20,7 @@ from nlptl.errors import DataError
 _BATCH_FILES = 200
 _MAX_BYTES = 4  # of a character
 _IGNORED = ("__MACOSX",)  # what macOS adds to archives
+_NO_LABELS = ("unlabelled", "unlabeled", "unsorted")  # names of folders whose texts wait for a label
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TextFolder:
     formats: tuple[TextFormat, ...]
     labels: tuple[
         str | None, ...
-    ]  # name of the folder in `path` that holds each file; None for a file in `path` itself
+    ]  # name of the folder in `path` that holds each file; None for one in `path` itself, or in a folder such as "unsorted"
     remarks: tuple[str, ...]
     max_text_length: int = MAX_TEXT_LENGTH
 
@@ -82,7 +83,7 @@ def open_text_folder(
             f"{where}: {path} is a folder without .txt files.{inside} Give the path of a file, or of a folder that holds each "
             "text as a .txt file."
         )
-    labels = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
+    labels = [_label(file.relative_to(path)) for file in files]
     if labelled and not any(labels):
         raise DataError(
             f"{where}: {path} is a folder of texts without labels. Put the texts of each label into a folder in it that has the "
@@ -93,6 +94,12 @@ def open_text_folder(
         files, formats, [file for file in found if not is_text_name(file)], is_given=encoding is not None
     )
     return TextFolder(path, tuple(files), formats, tuple(labels), tuple(remarks), max_text_length)
+
+
+def _label(place: Path) -> str | None:
+    """Return the label of the file at a place in the folder of texts."""
+    name = place.parts[0]
+    return None if len(place.parts) == 1 or name.casefold() in _NO_LABELS else name
 
 
 def is_text_name(file: Path) -> bool:

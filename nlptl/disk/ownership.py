@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.refusals import shown, told_as_read_error, told_as_storage_error
-from nlptl.disk.sealed_text import CARD, is_sealed
+from nlptl.disk.sealed_text import CARD, is_edited, is_sealed
 from nlptl.errors import ArtifactError, ConfigError
 
 MANIFEST = "manifest.json"
@@ -18,10 +18,10 @@ LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that
 _SHOWN_FILES = 3  # named in a sentence
 
 
-def check_replaceable(folder: Path, files: Collection[str] = (), *, stays: bool = False) -> None:
+def check_replaceable(folder: Path, files: Collection[str] = (), *, keeps_card: bool = False) -> None:
     """Raise ArtifactError for a folder with files that nlptl did not write, and for what is no folder; see `foreign_files`.
 
-    The card of a folder that `stays` as it is may be anybody's.
+    Where an edited card is kept, it stands in nobody's way.
     """
     if not os.path.lexists(folder):
         return
@@ -30,7 +30,8 @@ def check_replaceable(folder: Path, files: Collection[str] = (), *, stays: bool 
             f"{folder}: a file stands here; expected a folder or nothing. Nothing was overwritten. Choose another path."
         )
     with told_as_storage_error(folder), told_as_read_error(folder):
-        others = [name for name in foreign_files(folder, files) if not (stays and name == CARD)]
+        kept = keeps_card and is_edited(folder / CARD) and bool(_known_names(folder, files))
+        others = [name for name in foreign_files(folder, files) if not (kept and name == CARD)]
     if others == [CARD]:
         raise ArtifactError(
             f"{folder}: holds {CARD}, which nlptl did not write or somebody has edited since; nothing was overwritten. Move it "

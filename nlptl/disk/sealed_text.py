@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 CARD = "README.md"  # of a published folder; not in its manifest, since people may edit it
@@ -29,6 +30,18 @@ def is_sealed(path: Path) -> bool:
     before, _, last = text.removesuffix("\n").rpartition("\n")
     found = _PATTERN.fullmatch(f"{last}\n")
     return found is not None and found[1] == _digest(f"{before}\n")
+
+
+def is_edited(path: Path) -> bool:
+    """Return whether a person has written or edited a file, or put a link there."""
+    return (path.is_symlink() or path.is_file()) and not is_sealed(path)
+
+
+def carry_edited(old: Path, new: Path) -> None:
+    """Copy the card of a folder, if a person has edited it, into the folder that takes its place."""
+    if is_edited(old / CARD):
+        (new / CARD).unlink(missing_ok=True)
+        shutil.copy2(old / CARD, new / CARD, follow_symlinks=False)
 
 
 def _digest(text: str) -> str:

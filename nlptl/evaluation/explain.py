@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from nlptl.evaluation.nearest_examples import NearestExamples
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Contribution", "Explanation", "Neighbour", "explain", "with_neighbours"]
 
 NEIGHBOURS = 3
+NO_LABEL = "no label"  # of an example that has none
 
 
 def explain(
@@ -40,12 +41,13 @@ def with_neighbours(found: Sequence[Explanation], examples: NearestExamples, *, 
     """Return explanations with the `count` nearest examples beside each."""
     nearest = examples.nearest([one.text for one in found], count)
     return [
-        dataclasses.replace(one, nearest=near, remarks=(*one.remarks, *_remarks(one.text, examples)))
+        dataclasses.replace(one, nearest=near, remarks=(*one.remarks, *_remarks(one.text, near, examples)))
         for one, near in zip(found, nearest, strict=True)
     ]
 
 
-def _remarks(text: str, examples: NearestExamples) -> list[str]:
-    if not (labels := examples.labels_of(text)):
-        return []
-    return [f"The text is a labelled example itself: {', '.join(labels)}."]
+def _remarks(text: str, near: Sequence[Neighbour], examples: NearestExamples) -> Iterator[str]:
+    if labels := examples.labels_of(text):
+        yield f"The text is a labelled example itself: {', '.join(', '.join(each) or NO_LABEL for each in labels)}."
+    if not near and set(examples.texts) - {text}:
+        yield "No labelled example is near: none shares a known word with the text."

@@ -22,6 +22,7 @@ Scores: TypeAlias = npt.NDArray[Any] | Sequence[npt.ArrayLike]
 """An (S, I) array if all seeds are scored on the same items; a list of S 1-D arrays if each split has its own."""
 
 MIN_TEXTS = 20  # of a bootstrap interval that is reported; see `estimate`
+TOO_FEW = "too few texts for an interval"
 _MAX_ELEMENTS = 4_000_000  # of one array of resamples, which bounds memory
 
 
@@ -37,14 +38,14 @@ class Estimate:
     def __str__(self) -> str:
         return self.told()
 
-    def told(self, form: str = "z.3f", scale: float = 1.0) -> str:
-        """Return value and interval as text, each number times `scale` in the format `form`.
+    def told(self, form: str = "z.3f", scale: float = 1.0, *, why: str = TOO_FEW) -> str:
+        """Return value and interval as text, each number times `scale` in the format `form`, or `why` there is no interval.
 
         A single point is no interval: files of earlier versions hold some.
         """
         value = format(scale * self.value, form)
         if self.low is None or self.high is None or self.low == self.high:
-            return f"{value} (too few texts for an interval)"
+            return f"{value} ({why})"
         return f"{value} [{scale * self.low:{form}}, {scale * self.high:{form}}]"
 
 
@@ -126,6 +127,13 @@ def estimate(interval: Interval, *, texts: int) -> Estimate:
     if texts < MIN_TEXTS or interval.low == interval.high:
         return Estimate(interval.value, None, None, interval.level)
     return Estimate(interval.value, interval.low, interval.high, interval.level)
+
+
+def without_interval(f1: float, *, texts: int) -> str:
+    """Say why an F1 score of `texts` texts has no interval: they are few, or all resamples agree."""
+    if texts < MIN_TEXTS:
+        return TOO_FEW
+    return "no interval: all are right" if f1 == 1 else "no interval: all resamples agree"
 
 
 def hierarchical_mean(scores: Scores, *, resamples: int = 1000, seed: int = 0) -> Interval:

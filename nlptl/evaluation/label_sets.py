@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nlptl.errors import ConfigError, DataError
-from nlptl.evaluation.intervals import Estimate, Floats, Interval, chunks, estimate, percentile_interval, wilson
+from nlptl.evaluation.intervals import (
+    Estimate,
+    Floats,
+    Interval,
+    chunks,
+    estimate,
+    percentile_interval,
+    wilson,
+    without_interval,
+)
 from nlptl.evaluation.scores import (
     Evaluation,
     LabelScores,
@@ -81,10 +90,12 @@ class LabelSetEvaluation:
 
     def score_lines(self) -> list[str]:
         """Return lines of text such as "micro-F1 0.845 [0.788, 0.889] on 200 texts; the most frequent label alone, …"."""
-        labels = f"{len(self.per_label)} labels"
+        micro, macro = (
+            one.told(why=without_interval(one.value, texts=self.rows)) for one in (self.micro_f1, self.macro_f1)
+        )
         return [
-            f"micro-F1 {self.micro_f1} on {texts_told(self.rows)}; {self.most_frequent}",
-            f"macro-F1 {self.macro_f1} over {labels}",
+            f"micro-F1 {micro} on {texts_told(self.rows)}; {self.most_frequent}",
+            f"macro-F1 {macro} over {len(self.per_label)} labels",
             f"{self.right_name} {self.subset_accuracy}",
             f"labels a text {self.labels_per_text:.2f}, predicted {self.predicted_per_text:.2f}",
             *(scores.summary_line() for scores in self.per_label),
@@ -153,13 +164,19 @@ def scored(
     after_batch: Callable[[int], None] | None = None,
 ) -> AnyEvaluation:  # fmt: skip
     """Score a classifier of either kind on a table, its head trained or not."""
+    from nlptl.data.label_checks import check_none_joined
     from nlptl.data.labelled_parts import spelt_as
+    from nlptl.faults import shown
 
     if not classifier.multi_label:
         return scored_as_it_stands(classifier, table, place=place, after_batch=after_batch)
     sets, at = spelt_as(table, classifier.labels).label_sets(), place or table.row_place
     rows = [row for row, labels in enumerate(sets) for _ in labels]
     flat = [label for labels in sets for label in labels]
+    check_none_joined(
+        flat, classifier.labels, place=lambda label: at(rows[flat.index(label)]),
+        remedy=lambda separator: f"Set `separator: {shown(separator)}` if it separates labels; else keep one.",
+    )  # fmt: skip
     check_known(flat, classifier.labels, place=lambda index: at(rows[index]), name=table.name)
     texts = table.texts()
     predicted = classifier.labels_of(classifier.probabilities(texts, after_batch=after_batch))

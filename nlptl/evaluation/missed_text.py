@@ -65,7 +65,21 @@ def cut_texts(encoder: Encoder, data: TextData) -> list[CutTexts]:
     if encoder.token_model.rule.max_length is None:
         return []
     samples = {part: sample(table, MAX_TEXTS) for part, table in _parts(data).items()}
-    return [CutTexts(part, sum(_is_cut(encoder, texts)), len(texts)) for part, texts in samples.items()]
+    return [CutTexts(part, sum(are_cut(encoder, texts)), len(texts)) for part, texts in samples.items()]
+
+
+def are_cut(encoder: Encoder, texts: Sequence[str]) -> list[bool]:
+    """Return whether the encoder cuts each text off."""
+    from nlptl.models.sentences import sentences
+    from nlptl.models.tokenizer_files import encoded
+
+    rule = encoder.token_model.rule
+    parts = [[text] if rule.sentence_start is None else sentences(text) for text in texts]
+    parts = [[rule.prompt + part for part in of] for of in parts]
+    made = iter(encoded(encoder.tokenizer.encode_batch, list(itertools.chain.from_iterable(parts))))
+    found = [list(itertools.islice(made, len(part))) for part in parts]
+    most = rule.max_text_length or sys.maxsize
+    return [any(one.overflowing for one in of) or sum(len(one.ids) for one in of) > most for of in found]
 
 
 def cut_texts_sentence(encoder: Encoder, found: Sequence[CutTexts]) -> str:
@@ -122,19 +136,6 @@ def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:
 def _parts(data: TextData) -> dict[str, TextTable]:
     names = ("labelled", "unlabelled", "source", "validation", "test")
     return {name: table for name in names if (table := getattr(data, name)) is not None}
-
-
-def _is_cut(encoder: Encoder, texts: Sequence[str]) -> list[bool]:
-    from nlptl.models.sentences import sentences
-    from nlptl.models.tokenizer_files import encoded
-
-    rule = encoder.token_model.rule
-    parts = [[text] if rule.sentence_start is None else sentences(text) for text in texts]
-    parts = [[rule.prompt + part for part in of] for of in parts]
-    made = iter(encoded(encoder.tokenizer.encode_batch, list(itertools.chain.from_iterable(parts))))
-    found = [list(itertools.islice(made, len(part))) for part in parts]
-    most = rule.max_text_length or sys.maxsize
-    return [any(one.overflowing for one in of) or sum(len(one.ids) for one in of) > most for of in found]
 
 
 def _has_characters_of(tokenizer: Tokenizer, script: str) -> bool:

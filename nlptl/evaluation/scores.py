@@ -28,6 +28,7 @@ from nlptl.evaluation.intervals import (
     estimate,
     percentile_interval,
     wilson,
+    without_interval,
 )  # fmt: skip
 from nlptl.evaluation.most_frequent import MostFrequent
 
@@ -109,7 +110,8 @@ class Evaluation:
         """Return lines of text such as "accuracy 0.845 [0.788, 0.889] on 200 texts; the most frequent label, …"."""
         labels = f"{len(self.per_label)} label{'s' * (len(self.per_label) != 1)}"
         bar = "" if self.most_frequent is None else f"; {self.most_frequent}"
-        lines = [f"accuracy {self.accuracy} on {texts_told(self.rows)}{bar}", f"macro-F1 {self.macro_f1} over {labels}"]
+        macro = self.macro_f1.told(why=without_interval(self.macro_f1.value, texts=self.rows))
+        lines = [f"accuracy {self.accuracy} on {texts_told(self.rows)}{bar}", f"macro-F1 {macro} over {labels}"]
         undefined = "" if spread(np.array(self.confusion)) else " (undefined with one label)"
         lines.append(f"Matthews correlation {self.mcc:z.3f}{undefined}")
         optional = {"log loss": self.log_loss, "expected calibration error": self.expected_calibration_error}

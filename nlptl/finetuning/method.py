@@ -42,8 +42,8 @@ class Fitted:
     met_skew: bool = False
     """Whether every label weighed the same because the examples are skewed, which is to be told."""
     held_out_logits: Callable[[], Tensor | None] | None = None
-    """Computes the logits (n, K) of examples by fits without them, where texts may have several labels; NaN where not held
-    out, None where nothing can be."""
+    """Computes the logits (n, K) of examples by fits without them, where these cost little; NaN where not held out, None where
+    nothing can be."""
     shares: tuple[float, ...] | None = None
     """Shares of the labels (K,) that its probabilities assume; None: those of the examples."""
 
@@ -89,8 +89,8 @@ class Method(Config, ABC):
         """Refuse settings that mean nothing to word vectors."""
         if self.needs_layers:
             raise ConfigError(
-                f"{where}.method: found {self.title} over word vectors, which have no layers; expected "
-                "head, full or auto, or a transformer. Choose one, or begin the chain with bert."
+                f"{where}.method: found {self.title} over word vectors or n-grams, which have no layers; "
+                "expected head, words, self_training, full or auto, or a transformer. Choose one, or begin the chain with bert."
             )
 
     def check_layers(self, layers: int, *, where: str) -> None:

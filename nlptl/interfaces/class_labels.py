@@ -17,6 +17,8 @@ from nlptl.faults import shown
 
 _PLAIN = (np.bool_, np.integer, np.floating, np.str_)  # scalars that have an equal value of Python's own
 
+_TIMES = "mM"  # kinds of NumPy's durations and dates
+
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
@@ -31,10 +33,12 @@ class Classes:
         values = values_of(y)
         _check(values)
         distinct = list(dict.fromkeys(values))
+        if not distinct:
+            raise DataError("y: found no rows; expected a class for each text. Give texts with their classes.")
         if len(distinct) < 2:
             raise DataError(
-                f"y: all {len(values)} rows have the class {shown(distinct[0]) if distinct else 'none'}, only 1 class; expected "
-                "two or more classes. Add rows of another class."
+                f"y: all {len(values)} rows have the class {shown(distinct[0])}, only 1 class; expected two or more classes. "
+                "Add rows of another class."
             )
         try:
             distinct.sort()
@@ -48,9 +52,9 @@ class Classes:
 
         A label is its class in words. Where two classes would have the same label, or one an empty one, all are numbered.
         """
-        written = [str(value) for value in self.values.tolist()]
+        written = [str(value) for value in _listed(self.values)]
         numbered = [str(number) for number in range(len(written))]
-        names: Mapping[Hashable, str] | None = parts.pop("label_names", None)
+        names = parts.pop("label_names", None)
         for labels in (written, numbered) if all(map(str.strip, written)) else (numbered,):
             data = TextData(labelled=(texts, [labels[number] for number in self.ids]), **parts)
             assert data.labelled is not None
@@ -76,15 +80,30 @@ def values_of(y: Any) -> list[Any]:
 
         y = column_or_1d(y, warn=True)
     y = np.asarray(y) if hasattr(y, "__array__") and not is_column(y) else y
+    if isinstance(y, np.ndarray) and y.dtype.kind in _TIMES and y.ndim == 1:
+        return _listed(y)
     found = column_values(y, name="y", what="a list of classes", remedy="Give a class for each text.")
     return [value.item() if isinstance(value, _PLAIN) else value for value in found]
 
 
-def _names(names: Mapping[Hashable, str], classes: NDArray[Any], labels: Sequence[str]) -> Any:
-    """Return the names of classes as names of labels."""
-    from nlptl.data.text_data import LabelNames
+def check_equally_many(texts: Sequence[Any], classes: Sequence[Any]) -> None:
+    """Raise DataError unless each text has a class."""
+    if len(texts) != len(classes):
+        raise DataError(
+            f"X has {len(texts)} texts and y {len(classes)} classes; expected a class for each text. Give both of equal length."
+        )
 
-    by_class = dict(zip(classes.tolist(), labels, strict=True))
+
+def _names(names: Any, classes: NDArray[Any], labels: Sequence[str]) -> Any:
+    """Return the names of classes as names of labels."""
+    from nlptl.data.label_names import LabelNames
+
+    by_class = dict(zip(_listed(classes), labels, strict=True))
+    if not isinstance(names, Mapping):
+        example = f"{{{next(iter(by_class))!r}: 'a few words'}}"
+        raise DataError(
+            f"label_names: found {shown(names)}; expected a dict from classes to what they mean, such as {example}. Give one."
+        )
     if unknown := [name for name in names if name not in by_class]:
         raise DataError(
             f"label_names: {shown(unknown[0])} is no class of y; its classes are {shown(list(by_class))}. Remove its name."
@@ -94,7 +113,7 @@ def _names(names: Mapping[Hashable, str], classes: NDArray[Any], labels: Sequenc
 
 def _check(values: Sequence[Any]) -> None:
     for row, value in enumerate(values, start=1):
-        if is_missing(value):
+        if is_missing(value) or (isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(value)):
             raise DataError(
                 f"y: row {row} has no class (found {shown(value)}); expected a class in every row. Leave the row out, or give "
                 "its text as `unlabelled`."
@@ -134,7 +153,14 @@ def _array(values: Sequence[Any], dtype: Any) -> NDArray[Any]:
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return found
     kinds = {type(value) for value in values}
+    if kinds in ({np.datetime64}, {np.timedelta64}):
+        return np.array(values)
     if len(kinds) > 1 or not kinds <= {bool, int, float, str}:
         return found
     plain = np.array(values, dtype=dtype if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else None)
     return plain if plain.tolist() == list(values) else found
+
+
+def _listed(classes: NDArray[Any]) -> list[Any]:
+    """Return classes as Python objects; times stay NumPy's, since those in nanoseconds would become integers."""
+    return list(classes) if classes.dtype.kind in _TIMES else classes.tolist()

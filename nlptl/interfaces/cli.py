@@ -15,7 +15,11 @@ import typer
 
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.interfaces import failures
+from nlptl.interfaces.auditing import audit
+from nlptl.interfaces.bash_words import as_bash_has_them
+from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.comparing import compare
+from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
@@ -170,8 +174,17 @@ app.command(
         "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
     )
 )(explain)
+app.command(
+    epilog=example(
+        "nlptl audit tickets.csv", "nlptl audit pipelines/quickstart.yaml", "nlptl audit runs/quickstart --suspects 0.3"
+    )
+)(audit)
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
+app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/tickets --slice Region"))(behave)
+app.command(
+    epilog=example("nlptl curve pipelines/quickstart.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1")
+)(curve)
 app.command(
     epilog=example(
         "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
@@ -255,7 +268,8 @@ def main() -> None:
         os.environ.setdefault(name, value)
     raise_when_terminated()
     try:
-        code = _exit_code()
+        with as_bash_has_them():
+            code = _exit_code()
     except Terminated as stop:
         with contextlib.suppress(OSError):
             sys.stdout.flush()

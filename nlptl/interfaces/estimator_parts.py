@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 
 from nlptl.artifact import is_run
 from nlptl.config import Config, parse
+from nlptl.data.columns import PYTHON_DOOR
 from nlptl.data.python_columns import is_a, is_column
-from nlptl.data.python_texts import strings
+from nlptl.data.python_texts import given_texts
 from nlptl.disk.ownership import is_marked
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import did_you_mean, shown
 from nlptl.input_paths import PACKAGED_VECTORS, PACKAGED_WEIGHTS
+from nlptl.interfaces.parameter_names import as_parameters
 from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.stage import Stage
 from nlptl.stages.union import AnyStage
@@ -35,6 +38,13 @@ EXPECTED = (
     f"minilm, glove, {', '.join(_FIRST_STAGES)}, a folder, a name on the Hub, settings such as {{'stage': 'skipgram', 'dim': 50}}, "
     "or an Encoder"
 )
+
+_DOOR = dataclasses.replace(
+    PYTHON_DOOR,
+    empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.',
+    text_column="Give one column alone, or name it `text`.",
+)
+_DOOR_OF_FIT = dataclasses.replace(_DOOR, empty_text="Remove the row and its class, or fill in the text.")
 
 
 class InputError(DataError, ValueError):
@@ -58,18 +68,42 @@ def told_as_value_error() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise ParameterError(error.faults) from None
+        raise ParameterError([as_parameters(fault) for fault in error.faults]) from None
     except DataError as error:
-        raise InputError(error.faults) from None
+        raise InputError([as_parameters(fault) for fault in error.faults]) from None
 
 
 def texts_of(X: Any) -> list[str]:
-    """Return the texts of X: a list, an array, a Series, or a frame with one column or with the column `text`."""
+    """Return the texts of X, empty ones among them: a list, an array, a Series, or a frame.
+
+    A frame has one column or the column `text`; an array has one dimension or one column.
+    """
+    return given_texts(_one_column(X, "X"), name="X", door=_DOOR).texts
+
+
+def filled_texts_of(X: Any) -> list[str]:
+    """Return the texts of X as `texts_of` does. Raises DataError for empty ones, which have a class but teach nothing."""
+    return given_texts(_one_column(X, "X"), name="X", empty_text="refuse", door=_DOOR_OF_FIT).texts
+
+
+def pile_of(unlabelled: Any) -> list[str]:
+    """Return the texts without labels, if any, less the rows that hold none."""
+    if unlabelled is None:
+        return []
+    return given_texts(_one_column(unlabelled, "unlabelled"), name="unlabelled", empty_text="skip", door=_DOOR).texts
+
+
+def _one_column(X: Any, name: str) -> Any:
+    """Return X, or the only column of a table. Raises DataError for a sparse matrix."""
     if hasattr(X, "tocsr"):
-        raise DataError("X: found a sparse matrix; expected texts. Give the texts themselves, and not counts of words.")
+        raise DataError(
+            f"{name}: found a sparse matrix; expected texts. Give the texts themselves, and not counts of words."
+        )
     if is_a(X, "pandas", "DataFrame") and len(X.columns) == 1:
-        X = X.iloc[:, 0]
-    return strings(np.asarray(X) if hasattr(X, "__array__") and not is_column(X) else X, name="X")
+        return X.iloc[:, 0]
+    if hasattr(X, "__array__") and not is_column(X):
+        X = np.asarray(X)
+    return X.ravel() if isinstance(X, np.ndarray) and X.shape[1:] == (1,) else X
 
 
 def fitted_encoder(encoder: Any, sentence_vectors: Any, data: TextData, context: RunContext) -> Encoder:
@@ -95,17 +129,18 @@ def fitted_encoder(encoder: Any, sentence_vectors: Any, data: TextData, context:
 
 
 def first_stage(encoder: Any, *, texts: int = 0) -> Stage:
-    """Return the stage that gives the encoder. The default for few `texts` gives each word of them a vector."""
+    """Return the stage that gives the encoder. Word vectors of few `texts` are learnt for every word by default."""
     from nlptl.models.weights import is_at_hand
 
     if encoder is None:
-        few = {"min_count": 1} if texts < MANY_TEXTS else {}
-        encoder = {"stage": "bert"} if is_at_hand("minilm") else {"stage": "skipgram", **few}
+        encoder = {"stage": "bert" if is_at_hand("minilm") else "skipgram"}
     elif isinstance(encoder, str | os.PathLike):
         encoder = _named(os.fspath(encoder))
     if not isinstance(encoder, Mapping | Stage):
         raise ConfigError(f"encoder: found {shown(encoder)}; expected {EXPECTED}. Give one of them.")
-    given = dict(encoder) if isinstance(encoder, Mapping) else encoder
+    given: Any = dict(encoder) if isinstance(encoder, Mapping) else encoder
+    if isinstance(given, dict) and given.get("stage") == "skipgram" and texts < MANY_TEXTS and "vectors" not in given:
+        given.setdefault("min_count", 1)
     stage: Stage = parse(_Parameters, {"encoder": given}, where="estimator").encoder
     if stage.takes is not None:
         raise ConfigError(
@@ -117,9 +152,17 @@ def first_stage(encoder: Any, *, texts: int = 0) -> Stage:
 
 def with_settings(value: Any, name: str, settings: Mapping[str, Any]) -> Any:
     """Return the value of a parameter with some of its settings changed, as `update__l2=0.1` asks for."""
+    settings = _nested(value, name, settings)
     if isinstance(value, Config):
-        return value.model_copy(update=settings)
-    if isinstance(value, Mapping) or (value is None and name == "sentence_vectors"):
+        try:
+            return value.model_copy(update=settings)
+        except ConfigError as error:
+            here = f"{type(value).__name__}."
+            told = [
+                f"{name}__{fault.removeprefix(here)}" if fault.startswith(here) else fault for fault in error.faults
+            ]
+            raise ParameterError(told) from None
+    if isinstance(value, Mapping) or (value is None and name not in ("encoder", "update")):
         return {**(value or {}), **settings}
     if isinstance(value, str) and name in ("encoder", "update"):
         return {**({"method": value} if name == "update" else _named(value)), **settings}
@@ -128,6 +171,17 @@ def with_settings(value: Any, name: str, settings: Mapping[str, Any]) -> Any:
         f"{name}__{first}: found {name}={shown(value)}, which has no settings to change; expected a name, or settings as a dict. "
         f"Set {name} first."
     )
+
+
+def _nested(value: Any, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of one level: `text__preset` changes one setting inside the block `text` of the value."""
+    found: dict[str, Any] = {}
+    old: Mapping[str, Any] = value if isinstance(value, Mapping) else dict(value) if isinstance(value, Config) else {}
+    for setting, new in sorted(settings.items(), key=lambda one: "__" in one[0]):  # whole blocks first
+        block, inside, inner = setting.partition("__")
+        within = {inner: new}
+        found[block] = with_settings(found.get(block, old.get(block)), f"{name}__{block}", within) if inside else new
+    return found
 
 
 def _named(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlptl.errors import ConfigError, DataError, NlptlError
+from nlptl.errors import ArtifactError, ConfigError, DataError, NlptlError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
     DeviceOption,
@@ -43,7 +43,7 @@ def explain(
     text: Annotated[str | None, argument(metavar="TEXT", help="One text to explain.")] = None,
     file: Annotated[Path | None, path_option(help="Read the texts from this file: .csv, .jsonl and others.")] = None,
     label: Annotated[
-        str | None, option(metavar="LABEL", help="Explain this label. Default: the most probable one.")
+        str | None, option(metavar="LABEL", help="Explain this label. Default: the labels that the text gets.")
     ] = None,
     neighbours: Annotated[
         int, typer.Option(min=0, metavar="N", help="Show the N nearest labelled examples of the run.")
@@ -68,8 +68,8 @@ def explain(
 
     Without TEXT and --file, each line of stdin is a text.
 
-    A word counts with what it adds to the label's logit, less the mean of the other labels'. Over word vectors and n-grams
-    that is exact. A transformer is asked again without each word.
+    A word counts with what it adds to the label's logit, less the mean of the other labels'. Where a linear head sums word
+    vectors or n-grams, that is exact. Any other classifier is asked again without each word.
     """
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
@@ -77,16 +77,20 @@ def explain(
     from nlptl.interfaces.explanation_lines import explanation_lines, json_line
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.remedies import EXPLAIN_DOOR
+    from nlptl.interfaces.run_columns import with_columns_of
+    from nlptl.models.explaining.explanation import place_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     check_input("explain", text, file, of_a_file=reading.of_a_file())
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
+        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         how = "skip" if file is None and text is None else empty_text
         found = text_input(text, file, settings, how, keep=(), quiet=quiet, door=EXPLAIN_DOOR)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
-        _check_label(label, classifier.labels)
+        if label is not None:
+            place_of(label, classifier.labels, where="--label")
         # On a terminal the results themselves show how far it has come.
         progress = progress_for(sys.stderr, quiet=quiet or text is not None or sys.stdout.isatty())
         examples = _examples(run, classifier, quiet=quiet) if neighbours else None
@@ -100,15 +104,6 @@ def explain(
                     tell_coloured(explanation_lines(one, label, number=None if text is not None else number))
     if found.without_text.count and not quiet:
         remark(found.without_text.sentence("left out"))
-
-
-def _check_label(label: str | None, known: tuple[str, ...]) -> None:
-    from nlptl.config import did_you_mean
-    from nlptl.data.columns import names_shown
-
-    if label is not None and label not in known:
-        meant = did_you_mean(label, known)
-        raise ConfigError(f"--label: found {label!r}; the labels are {names_shown(known)}.{meant} Correct it.")
 
 
 def _explained(
@@ -129,10 +124,13 @@ def _examples(run: Path, classifier: TextClassifier, *, quiet: bool) -> NearestE
     """Return the labelled examples of a run, or None where they cannot be read again, which is told."""
     from nlptl.artifact import RUN_SETTINGS
     from nlptl.evaluation.nearest_examples import NearestExamples
+    from nlptl.runs.folder import whole_run
     from nlptl.runs.reading.texts import read_data
 
-    folder = run if (run / RUN_SETTINGS).is_file() or not (run.parent / RUN_SETTINGS).is_file() else run.parent
     try:
+        folder = whole_run(run)
+        if not (folder / RUN_SETTINGS).is_file():
+            raise ArtifactError(f"{run}: stands without its run, which names them. Give the folder of the run.")
         data = read_data(folder)[1]
     except (NlptlError, OSError) as error:
         if not quiet:

@@ -31,6 +31,11 @@ def usable_path(parameter: typer.CallbackParam, path: Path | None) -> Path | Non
     return Path(os.path.expanduser(path))  # after = the shell leaves ~
 
 
+def usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
+    """Return paths that every library here can open; see `usable_path`."""
+    return None if paths is None else [found for path in paths if (found := usable_path(parameter, path)) is not None]
+
+
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
     found = usable_path(parameter, path) or path
@@ -38,8 +43,13 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
         )
-    from nlptl.runs.folder import run_inside
+    from nlptl.runs.folder import is_unfinished_start, run_inside
 
+    if is_unfinished_start(found):
+        raise ConfigError(
+            f"RUN: {found} holds a start that is not finished; expected a finished one. Type the same `nlptl start` again: it "
+            "goes on where it stopped."
+        )
     found = run_inside(found)
     _check_runs_inside(found)
     return found
@@ -62,6 +72,8 @@ def check_place(path: Path | None, option: str) -> None:
     """Raise ConfigError if a file is to be written where a folder stands, or into a folder that is missing."""
     if path is None:
         return
+    if str(path) == "-":
+        raise ConfigError(f"{option}: found -, which is no name of stdout here; expected a file. Name a file.")
     if os.path.isdir(path):
         raise ConfigError(f"{option}: {path} is a folder; expected a file to write. Name a file in it.")
     if os.path.lexists(path) and not os.path.isfile(path):

@@ -15,11 +15,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import CoreSchema
 
 from nlptl.data import DataSettings
+from nlptl.plain_files import load_json
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.arms import SHARED
 
 FILE_NAME = "nlptl.schema.json"
 """Name under which `nlptl init` looks for the schema beside a new pipeline file."""
+TITLE = "Pipeline file of nlptl"
+MAX_BYTES = 1 << 24  # of a file that is looked at as a schema
 MEANT_WITHOUT_TAG = ("auto",)  # `continue: {steps: 100}` has the objective auto
 _DEFINITIONS = "#/$defs/"
 
@@ -32,6 +35,15 @@ def pipeline_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """Return the schema as the content of a JSON file."""
     return json.dumps(pipeline_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def is_schema(path: Path) -> bool:
+    """Return whether a file is this schema, of any version of nlptl."""
+    try:
+        found = load_json(path, most=MAX_BYTES)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("title") == TITLE
 
 
 def schema_line(schema: Path) -> str:
@@ -51,7 +63,7 @@ class _EditorSchema(GenerateJsonSchema):
         for definition in definitions.values():
             _set_title(definition)
         _describe_arms(found)
-        return {"$schema": self.schema_dialect, **found, "title": "Pipeline file of nlptl"}
+        return {"$schema": self.schema_dialect, **found, "title": TITLE}
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Leave out titles that only repeat a setting's name."""

@@ -52,6 +52,14 @@ def predict(
         typer.Option(metavar="HOW", help="Treat rows without a text: refuse, skip, or leave the label empty."),
     ] = "refuse",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each label.")] = False,
+    abstain: Annotated[
+        float | None,
+        option(
+            metavar="COVERAGE",
+            help="Leave the label empty where it is not sure: where the labels that the text has with this probability, such as "
+            "0.9, are several, or the text looks like none. Adds the columns set, unknown and novelty.",
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep all columns of the file.")] = False,
     keep_column: Annotated[
         list[str] | None, option(metavar="NAME", help="Keep this column of the file. Repeat it for more.")
@@ -89,9 +97,11 @@ def predict(
     """
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
+    from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
+    from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
@@ -100,20 +110,25 @@ def predict(
     form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
+        settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
-        form = _with_separator(form, classifier, label_separator)
+        abstaining = None if abstain is None else Abstaining.of(classifier, abstain)
+        form = _with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
         columns = OutputColumns.of(found.kept, classifier.labels)
         if not quiet:
             _tell_names(columns, form)
         # On a terminal the results themselves show how far it has come.
         is_silent = quiet or (out is None and sys.stdout.isatty())
         with progress_for(sys.stderr, quiet=is_silent).task("predicting", total=found.total, unit="texts") as task:
-            _write(
-                prediction_blocks(classifier, found.batches, columns=columns, form=form, after_batch=task.advance), out
+            blocks = prediction_blocks(
+                classifier, found.batches, columns=columns, form=form, after_batch=task.advance, abstaining=abstaining
             )
+            _write(blocks, out)
+    if abstaining is not None and not quiet:
+        remark(" ".join(abstaining.sentences()))
     _tell_rows(found, empty_text, out, quiet=quiet)
 
 
@@ -146,7 +161,7 @@ def _output_form(
 
 def _with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
     """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
-    if not classifier.multi_label:
+    if not classifier.multi_label and not form.sets:
         if separator is not None:
             raise ConfigError(
                 "--label-separator: belongs to texts with several labels, but RUN gives each one label. Drop it."

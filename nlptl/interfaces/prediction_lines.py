@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
+    from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import InputRows
+    from nlptl.models.abstention.abstention import PredictionSet
     from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
@@ -34,6 +34,16 @@ class OutputForm:
     bom: bool = False  # Excel takes CSV for UTF-8 if a byte order mark begins it
     guard_formulas: bool = False  # an apostrophe before text that a spreadsheet would compute
     separator: str = "|"  # between several labels of a text
+    sets: bool = False  # adds the prediction set, and whether the text is unknown
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is predicted of a text; nothing of a row without one."""
+
+    label: Label = None
+    shares: Sequence[float] = ()  # (K,)
+    found: PredictionSet | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class OutputColumns:
     keys: tuple[str, ...]  # of JSON lines: the names in `kept`, the second of two equal ones with a number
     probabilities: str  # of JSON lines
     each: tuple[str, ...]  # the column of each label's probability in CSV
+    of_sets: tuple[str, ...] = ("set", "unknown", "novelty")
 
     @classmethod
     def of(cls, kept: Sequence[str], labels: Sequence[str]) -> OutputColumns:
@@ -67,19 +78,20 @@ class OutputColumns:
             tuple(keys),
             free("probabilities"),
             tuple(free(f"p_{label}") for label in labels),
+            tuple(map(free, cls.of_sets)),
         )
 
     def added(self, form: OutputForm) -> list[str]:
         """Return the names of the columns that are added."""
         more = ([self.probabilities] if form.form == "jsonl" else [*self.each]) if form.proba else []
-        return [self.label, *more]
+        return [self.label, *(self.of_sets if form.sets else []), *more]
 
 
 def prediction_blocks(
     classifier: TextClassifier, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
-    after_batch: Callable[[int], None],
+    after_batch: Callable[[int], None], abstaining: Abstaining | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text.
+    """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text, or its set if `abstaining`.
 
     A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
     the `separator` of the form between them, and in JSON as a list.
@@ -89,16 +101,20 @@ def prediction_blocks(
     head = head if form.form == "csv" else ""
     for rows in batches:
         texts = [*filter(None, rows.texts)]
-        shares = classifier.predict_proba(texts) if texts else np.empty((0, len(classifier.labels)))
-        found = zip(classifier.labels_of(shares), shares.tolist(), strict=True)
+        found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
         lines = []
         for text, kept in zip(rows.texts, rows.kept, strict=True):
-            lines.append(write(kept, *((None, []) if text is None else next(found)), classifier.labels))
+            lines.append(write(kept, Answer() if text is None else next(found), classifier.labels))
         yield head + "".join(lines)
         head = ""
         after_batch(len(rows.texts))
     if head:
         yield head
+
+
+def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
+    shares = classifier.predict_proba(texts)
+    return [*map(Answer, classifier.labels_of(shares), shares.tolist())]
 
 
 def csv_cell(value: object, form: OutputForm) -> str:
@@ -110,12 +126,20 @@ def csv_cell(value: object, form: OutputForm) -> str:
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
-def _csv_row(
-    kept: Sequence[object], found: Label, shares: Sequence[float], labels: Sequence[str], *, form: OutputForm
-) -> str:
+def _csv_row(kept: Sequence[object], answer: Answer, labels: Sequence[str], *, form: OutputForm) -> str:
+    found = answer.label
     label = form.separator.join(found) if isinstance(found, tuple) else found or ""
-    numbers: Sequence[float | str] = [round(share, 6) for share in shares] or [""] * len(labels)
-    return _csv_line([*kept, label, *(numbers if form.proba else [])], form)
+    numbers: Sequence[float | str] = [round(share, 6) for share in answer.shares] or [""] * len(labels)
+    labels_of_set, *others = _of_set(answer.found)
+    of_set = [form.separator.join(labels_of_set or ()), *others] if form.sets else []
+    return _csv_line([*kept, label, *of_set, *(numbers if form.proba else [])], form)
+
+
+def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None, float | None]:
+    """Return the cells of a prediction set: its labels, whether the text is unknown, its novelty."""
+    if found is None:
+        return None, None, None
+    return [*found.labels], found.unknown, None if found.novelty is None else round(found.novelty, 3)
 
 
 def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
@@ -123,11 +147,13 @@ def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
 
 
 def _json_row(
-    kept: Sequence[object], label: Label, shares: Sequence[float], labels: Sequence[str], *, columns: OutputColumns,
-    form: OutputForm,
-) -> str:  # fmt: skip
+    kept: Sequence[object], answer: Answer, labels: Sequence[str], *, columns: OutputColumns, form: OutputForm
+) -> str:
     found = dict(zip(columns.keys, kept, strict=True))
+    label, shares = answer.label, answer.shares
     found[columns.label] = [*label] if isinstance(label, tuple) else label
+    if form.sets:
+        found |= dict(zip(columns.of_sets, _of_set(answer.found), strict=True))
     if form.proba:
         each = {label: round(share, 6) for label, share in zip(labels, shares, strict=True)} if shares else None
         found[columns.probabilities] = each

@@ -10,6 +10,8 @@ from nlptl.errors import ConfigError
 from nlptl.interfaces.options import DeviceOption, PriceOption, QuietOption, RunArgument, check_place, path_option
 from nlptl.interfaces.terminal import tell
 
+SUFFIXES = (".html", ".htm")  # of a page
+
 
 def report(
     run: RunArgument,
@@ -28,6 +30,10 @@ def report(
     from nlptl.interfaces.html.run_report import write_report
 
     check_place(out, "--out")
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"--out: found {out.name}; expected a name that ends in .html, since the page is HTML. A browser prints it as PDF."
+        )
     if price_per_hour is not None and not 0 <= price_per_hour < float("inf"):
         raise ConfigError(
             f"--price-per-hour: found {price_per_hour:g}; expected a number of at least 0. Give the price of an hour."

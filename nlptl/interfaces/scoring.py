@@ -69,6 +69,7 @@ def evaluate(
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.labelled_input import label_cells, labelled_input
+    from nlptl.interfaces.run_columns import with_columns_of
     from nlptl.results import write_result
 
     _check_save(save, test, force=force)
@@ -77,6 +78,7 @@ def evaluate(
             text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length, label_column
         )  # fmt: skip
         settings = reading.settings(test, option="--test")
+        settings = with_columns_of(run, settings, reading, test, labelled=True, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         labels = label_cells(classifier, label_separator, empty_is_none=empty_label == "none")

@@ -26,9 +26,16 @@ from sklearn.utils.validation import check_is_fitted
 from nlptl.context import RunContext
 from nlptl.data.text_data import TextData
 from nlptl.disk.drafts import files_in, temporary_folder
-from nlptl.errors import DataError
-from nlptl.interfaces.class_labels import Classes, values_of
-from nlptl.interfaces.estimator_parts import fitted_encoder, texts_of, told_as_value_error, with_settings
+from nlptl.interfaces.class_labels import Classes, check_equally_many, values_of
+from nlptl.interfaces.estimator_parts import (
+    filled_texts_of,
+    fitted_encoder,
+    pile_of,
+    texts_of,
+    told_as_value_error,
+    with_settings,
+)
+from nlptl.interfaces.parameter_names import as_parameters
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -47,7 +54,10 @@ class _TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
     """What both estimators share: nested settings, tags of texts, and how their state travels."""
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters. `encoder__NAME`, `update__NAME` and `sentence_vectors__NAME` change one setting inside them."""
+        """Set parameters. `encoder__NAME`, `update__NAME` and `sentence_vectors__NAME` change one setting inside them.
+
+        `encoder__BLOCK__NAME` changes one inside a block of theirs. Raises ValueError for what cannot be changed so.
+        """
         own = self.get_params(deep=False)
         nested: dict[str, dict[str, Any]] = {}
         plain: dict[str, Any] = {}
@@ -59,7 +69,8 @@ class _TextEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
                 plain[name] = value
         super().set_params(**plain)
         for name, settings in nested.items():
-            setattr(self, name, with_settings(getattr(self, name), name, settings))
+            with told_as_value_error():
+                setattr(self, name, with_settings(getattr(self, name), name, settings))
         return self
 
     def _context(self) -> RunContext:
@@ -97,9 +108,10 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
         """Keep the parameters; `fit` checks them.
 
         `encoder`: minilm, glove, skipgram or ngrams (both learnt from the texts), a folder, a name on the Hub, settings of a
-        stage, a stage, or an Encoder. None: minilm where it is installed, else word vectors of the texts.
+        stage, a stage, or an Encoder. None: minilm where it is installed, else word vectors of the texts. Of fewer than 2,000
+        texts, skipgram learns every word (`encoder__min_count`), unless a stage is given.
         `update`: the name of a method of fine-tuning (head, auto, words, contrastive, …), its settings as a dict, or the method.
-        `unlabelled`: texts without labels, from which encoder and method may learn beside those of X.
+        `unlabelled`: texts without labels, from which encoder and method may learn beside those of X. Empty ones are left out.
         `sentence_vectors`: settings of that stage, such as {"pooling": "mean"}. None keeps the encoder's own pooling, and fits
         one to the texts for word vectors that were learnt here.
         `label_names`: words that name each class, for the methods that use them.
@@ -119,13 +131,10 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
 
         with told_as_value_error():
             finetune = FineTune(update={"method": self.update} if isinstance(self.update, str) else self.update)
-            texts, classes = texts_of(X), Classes.of(y)
-            if len(texts) != len(classes.ids):
-                raise DataError(
-                    f"X has {len(texts)} texts and y {len(classes.ids)} classes; expected a class for each text. Give both of "
-                    "equal length."
-                )
-            data, labels = classes.labelled(texts, unlabelled=self.unlabelled, label_names=self.label_names)
+            texts, classes = filled_texts_of(X), Classes.of(y)
+            check_equally_many(texts, classes.ids)
+            pile = pile_of(self.unlabelled) or None
+            data, labels = classes.labelled(texts, unlabelled=pile, label_names=self.label_names)
             context = self._context()
             encoder = fitted_encoder(self.encoder, self.sentence_vectors, data, context)
             finetune.check(where="estimator")
@@ -133,7 +142,7 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
             head = ClassificationHead().run(encoder, data=data, context=context)
             self.classifier_: TextClassifier = finetune.run(head, data=data, context=context)
         self.classes_: NDArray[Any] = classes.values
-        self.findings_ = tuple(context.record.sentences)
+        self.findings_ = tuple(map(as_parameters, context.record.sentences))
         self._columns = [self.classifier_.labels.index(label) for label in labels]
         return self
 
@@ -151,7 +160,11 @@ class TextClassifierEstimator(ClassifierMixin, _TextEstimator):  # type: ignore[
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy. scikit-learn's own takes tuples for several labels of a text."""
-        right = [guess == true for guess, true in zip(self.predict(X).tolist(), values_of(y), strict=True)]
+        found = values_of(self.predict(X))
+        with told_as_value_error():
+            truth = values_of(y)
+            check_equally_many(found, truth)
+        right = [guess == true for guess, true in zip(found, truth, strict=True)]
         return float(np.average(right, weights=sample_weight))
 
 
@@ -180,11 +193,10 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _TextEstima
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the encoder from texts X, where it learns at all. Raises ValueError, one sentence a fault."""
         with told_as_value_error():
-            more = [] if self.unlabelled is None else texts_of(self.unlabelled)
-            data = TextData(unlabelled=[*more, *texts_of(X)], empty_text="skip")
+            data = TextData(unlabelled=[*pile_of(self.unlabelled), *texts_of(X)], empty_text="skip")
             context = self._context()
             self.encoder_: Encoder = fitted_encoder(self.encoder, self.sentence_vectors, data, context)
-        self.findings_ = tuple(context.record.sentences)
+        self.findings_ = tuple(map(as_parameters, context.record.sentences))
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_path
+from nlptl.interfaces.asking import asker
+from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_paths
 from nlptl.interfaces.terminal import remark, table, tell, wrapped
 from nlptl.interfaces.termination import Terminated
 
 if TYPE_CHECKING:
-    from nlptl.data.discovery import Choose, Question
     from nlptl.evaluation.intervals import Estimate
     from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
     from nlptl.runs.start.preparation import Prepared, StartRequest
@@ -27,13 +27,9 @@ LINES_AFTER = 10  # that are printed after the training, beside one for each can
 LINES_SINCE_LAST = 2  # on what new labels brought
 
 
-def _usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> list[Path] | None:
-    return None if paths is None else [found for path in paths if (found := usable_path(parameter, path)) is not None]
-
-
 FilesArgument = Annotated[
     list[Path],
-    argument(metavar="FILE", callback=_usable_paths, readable=False,
+    argument(metavar="FILE", callback=usable_paths, readable=False,
              help="Files with texts and labels: .csv, .xlsx, .jsonl and others, or a folder of texts."),
 ]  # fmt: skip
 
@@ -49,7 +45,7 @@ def start(
     unlabelled: Annotated[
         list[Path] | None,
         option(
-            callback=_usable_paths, readable=False, help="Learn from the texts of this file too. Repeat it for more."
+            callback=usable_paths, readable=False, help="Learn from the texts of this file too. Repeat it for more."
         ),
     ] = None,
     test: Annotated[Path | None, path_option(help="Judge on this labelled file instead of a held-out part.")] = None,
@@ -76,7 +72,7 @@ def start(
     request = StartRequest(tuple(files), text, label, tuple(unlabelled or ()), test, minutes, out)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
     try:
-        prepared = prepare(request, context, choose=_asker())
+        prepared = prepare(request, context, choose=asker())
         started = Start(prepared, context)
         before = [] if quiet else before_lines(prepared, started.estimated_seconds())
         tell(before)
@@ -159,23 +155,3 @@ def _row(one: JudgedCandidate) -> list[str]:
 
 def _percent(estimate: Estimate, form: str) -> str:
     return estimate.told(form, 100)
-
-
-def _asker() -> Choose | None:
-    """Return what asks a person which column is meant; None where nobody could answer."""
-    return _ask if sys.stdin is not None and sys.stdin.isatty() else None
-
-
-def _ask(question: Question) -> str:
-    """Ask on the terminal until the answer is one of those that are listed, by name or number."""
-    remark(question.sentence())
-    answers = question.answers
-    for number, answer in enumerate(answers, start=1):
-        remark(f"  {number}  {answer}")
-    while True:
-        given = str(typer.prompt("Number or name", err=True)).strip()
-        if given in answers:
-            return given
-        if given.isdigit() and 1 <= int(given) <= len(answers):
-            return answers[int(given) - 1]
-        remark(f"Found {given!r}; expected one of the names above, or its number.")

@@ -45,8 +45,8 @@ class CardTest:
     how: str = ""  # sentence on how labelled texts were held out; empty for a test
 
 
-def metadata(origin: Origin | None, token_model: str, test: CardTest | None) -> str:
-    """Return the metadata as YAML."""
+def metadata(origin: Origin | None, kind: str, test: CardTest | None) -> str:
+    """Return the metadata as YAML; `kind` is that of the encoder, as a tag."""
     from huggingface_hub import ModelCardData
 
     origin = origin or Origin()
@@ -54,7 +54,7 @@ def metadata(origin: Origin | None, token_model: str, test: CardTest | None) -> 
     metrics = None if test is None else list(dict.fromkeys(score.metric for score in test.scores))
     data = ModelCardData(
         language=list(origin.languages) or None, **_licence_fields(origin), library_name="nlptl",
-        tags=["nlptl", TASK, token_model.replace("_", "-")], pipeline_tag=TASK, base_model=origin.hub_name, metrics=metrics,
+        tags=["nlptl", TASK, kind], pipeline_tag=TASK, base_model=origin.hub_name, metrics=metrics,
         model_name=None if test is None else "nlptl text classifier", eval_results=results,
     )  # fmt: skip
     return data.to_yaml()

@@ -23,6 +23,9 @@ from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.models.abstention.abstention import FILE as ABSTENTION
+from nlptl.models.abstention.abstention import Abstention, PredictionSet
+from nlptl.models.abstention.conformal import SetCoverage
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.encoder_files import PROBES, check_read_back
@@ -53,6 +56,7 @@ class TextClassifier(nn.Module):
             raise ValueError(f"the head has {head.label_count} outputs for {len(labels)} labels")
         self.encoder, self.head, self.labels = encoder, head, tuple(labels)
         self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
+        self.abstention: Abstention | None = None  # what prediction sets need, where it is known
         self.separator = SEPARATOR  # between the labels of a text in a file's cell
 
     @property
@@ -96,7 +100,10 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K) by the head as it stands, trained or not."""
-        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        return self.probabilities_of(self.encoder.encode(texts, after_batch=after_batch))
+
+    def probabilities_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities (B, K) of texts with these sentence vectors (B, D)."""
         head = at_rest(self.head)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             logits = head(torch.from_numpy(vectors).to(head.centre.device))
@@ -142,6 +149,46 @@ class TextClassifier(nn.Module):
         has_text = (~np.isnan(probabilities[:, 0])).tolist()
         return [labels if known else None for labels, known in zip(found, has_text, strict=True)]
 
+    def predict_sets(
+        self, texts: TextsLike, coverage: float = 0.9, *, text: TextColumns = "text",
+        after_batch: Callable[[int], None] | None = None,
+    ) -> list[PredictionSet]:  # fmt: skip
+        """Return the prediction set of each text: the labels that it may have, and whether it looks like one of no known label.
+
+        A share `coverage` of new texts has its label in its set, if they are like the labelled ones, on average over draws of
+        these; more makes larger sets. `coverage` of a set says how far the share may be from that. Where the most probable label
+        alone is right more often, so are the sets, for none is empty. Texts come as in `predict`; rows without a text raise
+        DataError. Raises ConfigError for a classifier of several labels a text or without held-out logits, DataError where
+        their texts are too few for the coverage.
+        """
+        held = self.checked_abstention(where="predict_sets").coverage(coverage, where="predict_sets")
+        return self.sets_and_probabilities(strings(texts, text=text), held, after_batch=after_batch)[0]
+
+    def sets_and_probabilities(
+        self, texts: Sequence[str], coverage: SetCoverage, *, after_batch: Callable[[int], None] | None = None
+    ) -> tuple[list[PredictionSet], NDArray[np.float64]]:
+        """Return the prediction sets of texts and their probabilities (B, K), at a coverage of `checked_abstention`."""
+        abstention = self.checked_abstention(where="predict_sets")
+        vectors = self.encoder.encode(texts, after_batch=after_batch)
+        probabilities = self.probabilities_of(vectors)
+        return abstention.sets(texts, vectors, probabilities, self.labels, coverage=coverage), probabilities
+
+    def checked_abstention(self, *, where: str) -> Abstention:
+        """Return what prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
+        self.check_trained()
+        if self.multi_label:
+            raise ConfigError(
+                f"{where}: the classifier gives a text several labels, or none; prediction sets are for texts with one label "
+                "each. Use the probabilities of its labels."
+            )
+        if self.abstention is None or not self.abstention.fits(self.head):
+            raise ConfigError(
+                f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
+                "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
+                "an earlier nlptl made the classifier, or label more texts."
+            )
+        return self.abstention
+
     def explain(
         self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
         after_batch: Callable[[int], None] | None = None,
@@ -158,8 +205,12 @@ class TextClassifier(nn.Module):
 
         self.check_trained()
         given = strings(texts, text=text)
-        predicted = Predicted(self.labels, self.probabilities(given), self.multi_label)
+        shares = self.probabilities(given)
+        labels = [(found,) if isinstance(found, str) else found for found in self.labels_of(shares)]
+        predicted = Predicted(self.labels, shares, labels, self.head.thresholds)
         limit = MAX_TOKENS if tokens is None else tokens
+        if limit < 1:
+            raise ConfigError(f"tokens: found {limit}; expected 1 or more. Leave it out for {MAX_TOKENS:,}.")
         return [*explained(self.encoder, self.head, given, predicted, tokens=limit, after_batch=after_batch)]
 
     def check_trained(self) -> None:
@@ -173,7 +224,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD, LEARNT}
+        return Encoder.files() | {SETTINGS, HEAD, LEARNT, ABSTENTION}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -196,6 +247,8 @@ class TextClassifier(nn.Module):
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:
             self.learnt.write(folder)
+        if self.abstention is not None:
+            self.abstention.write(folder)
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
@@ -223,4 +276,5 @@ class TextClassifier(nn.Module):
             )
         classifier = cls(encoder, head, settings.labels).eval()
         classifier.learnt, classifier.separator = LearntTexts.read(folder), settings.separator
+        classifier.abstention = Abstention.read(folder, label_count=head.label_count, dim=encoder.dim)
         return classifier

@@ -130,8 +130,8 @@ class Encoder(nn.Module):
         return found
 
     def alone(self) -> Encoder:
-        """Return the encoder without the views that are joined to it. It shares its parts with this one."""
-        return self.with_views(()) if self.own_dim else self
+        """Return the encoder without the views that are joined to it, itself if there are none. It shares its parts with it."""
+        return self.with_views(()) if self.joined_views else self
 
     def forward(self, batch: Batch, *, layer: LayerChoice | None = None) -> Tensor:
         """Return sentence vectors (B, D), of the token vectors of `layer` if it is given."""

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nlptl.artifact import Manifest
+from nlptl.artifact import Manifest, read_tensors
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
@@ -52,8 +52,10 @@ class _Folder:
     encoder: EncoderSettings
     origin: Origin | None
     learnt: LearntTexts | None
+    kind: str  # of the encoder, as a tag
     has_modules: bool
     has_layers: bool
+    has_adapter: bool  # of LoRA, not merged into the weights
 
 
 def write_card(folder: Path, manifest: Manifest, facts: CardFacts | None = None) -> None:
@@ -75,7 +77,7 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
     """Return the text of a card: metadata of the Hub in YAML, then markdown."""
     found = _read(folder)
     parts = [
-        f"---\n{metadata(found.origin, found.encoder.token_model, facts.test)}\n---",
+        f"---\n{metadata(found.origin, found.kind, facts.test)}\n---",
         _title(found, facts),
         _use(found),
         _labels(found),
@@ -90,6 +92,7 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
 
 def _read(folder: Path) -> _Folder:
     from nlptl.models.classifier import SETTINGS as CLASSIFIER  # which writes cards
+    from nlptl.models.pretrained import ADAPTER  # which loads torch
 
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
     return _Folder(
@@ -99,9 +102,21 @@ def _read(folder: Path) -> _Folder:
         encoder=read_settings(folder / SETTINGS, EncoderSettings),
         origin=Origin.read(folder),
         learnt=learnt,
+        kind=_kind(folder),
         has_modules=(folder / MODULES).is_file(),
         has_layers=(folder / "config.json").is_file(),
+        has_adapter=(folder / ADAPTER).is_dir(),
     )
+
+
+def _kind(folder: Path) -> str:
+    """Return the kind of the encoder as the Hub's tags name kinds; words without vectors of their own have n-grams alone."""
+    from nlptl.models.word_vectors import WORD_VECTORS  # which loads torch
+
+    path = folder / WORD_VECTORS
+    if not path.is_file():
+        return "transformer"
+    return "word-vectors" if read_tensors(path)["vectors"].shape[1] else "n-grams"
 
 
 def _title(found: _Folder, facts: CardFacts) -> str:
@@ -116,9 +131,10 @@ def _title(found: _Folder, facts: CardFacts) -> str:
 
 
 def _use(found: _Folder) -> str:
+    answer = "its label" if found.thresholds is None else "a tuple of its labels, which may be empty"
     lines = [
         "## Use", "", "```python", "from nlptl import TextClassifier", "",
-        'classifier = TextClassifier.load("this folder")', 'classifier.predict(["A text."])        # its label',
+        'classifier = TextClassifier.load("this folder")', f'classifier.predict(["A text."])        # {answer}',
         'classifier.predict_proba(["A text."])  # probabilities, columns in the order of classifier.labels', "```", "",
         'On the command line: `nlptl predict "this folder" "A text."`',
     ]  # fmt: skip
@@ -128,11 +144,23 @@ def _use(found: _Folder) -> str:
             "from sentence_transformers import SentenceTransformer", "",
             'SentenceTransformer("this folder").encode(["A text."])', "```",
         ]  # fmt: skip
-    if found.has_layers:
-        lines += ["", "`transformers.AutoModel` opens the encoder alone. The head is read by nlptl."]
+    return "\n".join([*lines, "", *_other_libraries(found)])
+
+
+def _other_libraries(found: _Folder) -> Iterator[str]:
+    """Yield how transformers and PEFT open what they can of the folder."""
+    if not found.has_layers:
+        yield "No other library reads this folder as a classifier."
+    elif found.has_adapter:
+        yield "The encoder has a LoRA adapter, which `transformers.AutoModel` leaves out. PEFT opens both, without the head:"
+        yield from (
+            "", "```python", "from peft import PeftModel", "from transformers import AutoModel", "",
+            'PeftModel.from_pretrained(AutoModel.from_pretrained("this folder"), "this folder/adapter")', "```",
+        )  # fmt: skip
+    elif found.encoder.bottlenecks is not None:
+        yield "`transformers.AutoModel` opens the encoder without its bottleneck adapters. These and the head are read by nlptl."
     else:
-        lines += ["", "No other library reads this folder as a classifier."]
-    return "\n".join(lines)
+        yield "`transformers.AutoModel` opens the encoder alone. The head is read by nlptl."
 
 
 def _labels(found: _Folder) -> str:
@@ -203,7 +231,13 @@ def _length(encoder: EncoderSettings) -> str:
     if rule is None or rule.longest is None:
         return "Texts are read whole."
     if rule.sentence_start is not None:
-        return f"Texts are read sentence by sentence. A sentence is cut off after {rule.longest:,} tokens."
+        from nlptl.models.packing import LENGTHS_BY_SENTENCE  # which loads torch
+
+        whole = rule.longest * LENGTHS_BY_SENTENCE
+        return (
+            f"Texts are read sentence by sentence. A sentence is cut off after {rule.longest:,} tokens, a text after "
+            f"{whole:,}."
+        )
     return f"A text is cut off after {rule.longest:,} tokens."
 
 

@@ -24,6 +24,7 @@ from nlptl.randomness import seeded
 if TYPE_CHECKING:
     from peft import PeftModel
 
+ADAPTER = "adapter"  # folder of an adapter in PEFT's layout, inside the folder of an encoder
 ADAPTER_SETTINGS, ADAPTER_WEIGHTS = ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")  # of PEFT
 _QUIET = threading.RLock()  # transformers' verbosity and Python's warning filters are the process's
 LOCAL = {"local_files_only": True, "trust_remote_code": False}  # arguments of transformers' from_pretrained

@@ -24,7 +24,7 @@ from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
 from nlptl.models.packing import Batch, LayerChoice, Layout, TokenRule, tokenize
-from nlptl.models.pretrained import ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
+from nlptl.models.pretrained import ADAPTER, ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.relative_positions import bias_of, biases_of, run_relative_layer
 from nlptl.models.sentences import tokenize_by_sentence
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CPU_TOKEN_BUDGET = 1024  # tokens a batch when encoding: a layer's activations stay in the caches (measured)
 GPU_TOKEN_BUDGET = 65_536
 NO_MASKS = {"full_attention": None, "sliding_attention": None}  # packed attention needs none
-ADAPTER = "adapter"  # folder of an adapter in PEFT's layout, inside the folder of an encoder
 FILES = frozenset({  # of all that `Transformer.save` writes, under any version of transformers
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", bottlenecks.BOTTLENECKS, *(f"{ADAPTER}/{name}" for name in ADAPTER_FILES),

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptl.disk.sealed_text import CARD
+from nlptl.disk.sealed_text import CARD, is_edited
 from nlptl.models.card_metadata import CardScore, CardTest
+from nlptl.models.markdown_text import in_line
 from nlptl.models.model_card import CardFacts, LearntPart, renew_card
 
 if TYPE_CHECKING:
@@ -24,14 +25,40 @@ def card_facts(manifests: Sequence[Manifest], data: TextData, test: CardTest | N
     return CardFacts(tuple(_step(manifest.settings) for manifest in manifests), tuple(learnt), test)
 
 
-def renew_last_card(stages: Mapping[Path, Manifest], data: TextData, test: CardTest | None) -> None:
-    """Write the card of a run's last stage anew, with scores if there are any; `stages` are folders, first stage first.
+def renew_cards(stages: Mapping[Path, Manifest], data: TextData, test: CardTest | None) -> list[str]:
+    """Write the card of a run's last stage anew, and those that are missing; `stages` are folders, first stage first.
 
-    A card stays as it is where no scores would come in: it may hold those of `nlptl start`.
+    A card stays as it is where no scores would come in: it may hold those of `nlptl start`. Returns remarks on cards that
+    stay since a person has edited them, but that lack what the run has made.
     """
-    folder, manifest = list(stages.items())[-1]
-    if manifest.kind == "classifier" and (test is not None or not (folder / CARD).exists()):
-        renew_card(folder, manifest, card_facts(list(stages.values()), data, test))
+    remarks, manifests = list[str](), list(stages.values())
+    for number, (folder, manifest) in enumerate(stages.items(), start=1):
+        if manifest.kind != "classifier":
+            continue
+        scores = test if number == len(stages) else None
+        if is_edited(folder / CARD):
+            remarks += _lacks(folder, manifest, scores)
+        elif scores is not None or not (folder / CARD).exists():
+            renew_card(folder, manifest, card_facts(manifests[:number], data, scores))
+    return remarks
+
+
+def _lacks(folder: Path, manifest: Manifest, test: CardTest | None) -> list[str]:
+    """Return a remark on an edited card without the classifier's identity, or without its scores."""
+    try:
+        card = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        card = ""
+    scores = [] if test is None else [test.digest, *(in_line(score.told) for score in test.scores)]
+    if manifest.identity not in card:
+        what = "it may tell of an earlier classifier"
+    elif not all(score in card for score in scores):
+        what = "the new scores are not in it"
+    else:
+        return []
+    return [
+        f"{folder.name}/{CARD} was edited and stays as it is: {what}. Move it elsewhere, and the next run writes a new one."
+    ]
 
 
 def card_test(evaluation: AnyEvaluation, *, digest: str) -> CardTest:

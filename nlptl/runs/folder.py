@@ -9,6 +9,10 @@ finished.json       digests of what the finished run holds; its time moves only 
 .inputs.json        size and time of the files that were read, for the next run
 comparison.jsonl    one row for each trial and test of a comparison
 comparison.json     its summary
+curve.jsonl         one row for each fit of a learning curve
+curve.json          the curve and what it predicts
+audit.json          findings of `nlptl audit`
+audit/              its tables, and the scores that they are made of
 tracking/           files of the trackers
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
@@ -20,7 +24,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +48,20 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+BEHAVIOUR = "behaviour.json"
+CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"
+AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
+START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
 FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
-_FIRST_KEYS = {DATA_REPORT: "parts", EVALUATION: "identity", COMPARISON: "arms", FINISHED: "stages", INPUTS: "key"}
+_FIRST_KEYS = {
+    DATA_REPORT: "parts",
+    EVALUATION: "identity",
+    COMPARISON: "arms",
+    FINISHED: "stages",
+    INPUTS: "key",
+}
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
 STAGE_FOLDER = re.compile("([1-9][0-9]*)-([a-z_]+)")  # of any stage, also of one that this version does not have
@@ -57,6 +71,19 @@ TRIES = 20  # half a second apart, until a file of another machine is seen: netw
 def run_inside(folder: Path) -> Path:
     """Return the run in a folder that `nlptl start` wrote; any other folder itself."""
     return folder / RUN if (folder / START).is_file() else folder
+
+
+def whole_run(folder: Path) -> Path:
+    """Return the run of a folder that is one of its stages; any other folder itself."""
+    if (folder / RUN_SETTINGS).is_file() or not (folder / MANIFEST).is_file():
+        return folder
+    above = folder.parent if folder.name not in ("", "..") else folder.resolve().parent
+    return above if (above / RUN_SETTINGS).is_file() else folder
+
+
+def is_unfinished_start(folder: Path) -> bool:
+    """Return whether a first `nlptl start` was interrupted in the folder, or still runs."""
+    return (folder / START_FITS).is_file() and not (folder / START).is_file()
 
 
 def run_of_pipeline(pipeline: Path) -> Path:
@@ -142,11 +169,11 @@ def _old_comparison(folder: Path) -> object:
     return None
 
 
-def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
-    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders and identities."""
+def check_folder(folder: Path, stages: Iterable[Path]) -> None:
+    """Raise ArtifactError where the run would replace something that nlptl did not write; `stages` are folders."""
     files = stage_files()
-    for stage, identity in stages.items():
-        check_replaceable(stage, files, stays=_has_identity(stage, identity))
+    for stage in stages:
+        check_replaceable(stage, files, keeps_card=True)
         if _is_saved_by_hand(stage):
             raise ArtifactError(
                 f"{stage}: holds an artifact that was saved by hand, not by a run; nothing was overwritten. Choose another "
@@ -162,12 +189,6 @@ def check_folder(folder: Path, stages: Mapping[Path, str]) -> None:
                     f"{path}: {what} that nlptl did not write stands here; nothing was overwritten. "
                     "Choose another folder with --out."
                 )
-
-
-def _has_identity(stage: Path, identity: str) -> bool:
-    with contextlib.suppress(ArtifactError):
-        return read_manifest(stage).identity == identity
-    return False
 
 
 def _is_of_a_run(path: Path) -> bool:

@@ -30,7 +30,7 @@ from nlptl.models.model_card import write_card
 from nlptl.progress import SilentProgress, SilentTracker, clock
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
-from nlptl.runs.cards import card_facts, card_test, renew_last_card
+from nlptl.runs.cards import card_facts, card_test, renew_cards
 from nlptl.runs.chain import Chain, StageIdentity
 from nlptl.runs.studies.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
@@ -149,7 +149,8 @@ def run_chain(
             scores = _scores(folder, outcomes[-1], data, context)
             if here.is_main:
                 test = None if scores is None else card_test(scores.evaluation, digest=scores.test)
-                renew_last_card({outcome.folder: outcome.manifest for outcome in outcomes}, data, test)
+                for told in renew_cards({outcome.folder: outcome.manifest for outcome in outcomes}, data, test):
+                    context.progress.say(told)
         if scores is not None:
             context.tracker.log("test", flat_scores(scores.evaluation.to_dict()))
         if study is None:
@@ -232,7 +233,9 @@ def _run_stage(work: StageWork, given: Any, data: TextData, context: RunContext)
 
     with main_process_first() if stage.runs_on_all_processes else contextlib.nullcontext(processes()) as here:
         if here.is_main:
-            manifest = publish(place, write, manifest, files=on_disk.stage_files(), beside=work.before, stamped=True)
+            manifest = publish(
+                place, write, manifest, files=on_disk.stage_files(), beside=work.before, stamped=True, keeps_card=True
+            )
             remove_checkpoints(checkpoints)
         else:
             manifest = read_manifest(place)

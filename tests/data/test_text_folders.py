@@ -59,6 +59,17 @@ def test_texts_beside_the_folders_are_the_pile() -> None:
     assert [place.file for place in found.places("unlabelled", [1, 0])] == ["tickets/new.txt", "mails/a.txt"]
 
 
+@pytest.mark.parametrize("name", ["unlabelled", "Unsorted", "unlabeled"])
+def test_a_folder_of_texts_that_wait_for_a_label_is_the_pile(name: str) -> None:
+    tickets()
+    write({f"tickets/{name}/new.txt": "no label yet"})
+    found = loaded(labelled="tickets", empty_label="unlabelled")
+    assert found.data.labelled is not None
+    assert set(found.data.labelled.label_counts()) == {"bill", "login"}
+    assert found.data.unlabelled is not None
+    assert found.data.unlabelled.texts() == ["no label yet"]
+
+
 def test_texts_beside_the_folders_are_refused_by_default() -> None:
     tickets()
     write({"tickets/new.txt": "no label yet"})

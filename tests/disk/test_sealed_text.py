@@ -74,9 +74,52 @@ def test_a_card_is_replaced_with_its_folder_unless_it_was_edited(tmp_path: Path)
     assert (folder / CARD).read_text() == "My own words.\n"
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_an_edited_card_may_come_into_the_new_folder(late: bool, is_link: bool, tmp_path: Path) -> None:
+    folder, words = with_card(tmp_path / "a"), tmp_path / "words.md"
+    words.write_text("My own words.\n")
+
+    def edit() -> None:
+        (folder / CARD).unlink()
+        (folder / CARD).symlink_to("../words.md") if is_link else (folder / CARD).write_text("My own words.\n")
+
+    def write(draft: Path) -> None:
+        (draft / "tokenizer.json").write_text("again")
+        (draft / CARD).write_text(sealed_text("New."), encoding="utf-8")
+        if late:  # while it is written
+            edit()
+
+    if not late:
+        edit()
+    publish(folder, write, Manifest(kind="classifier"), keeps_card=True)
+    assert read_published(folder, read_hello) == "again"
+    assert (folder / CARD).read_text() == "My own words.\n"
+    assert (folder / CARD).is_symlink() == is_link
+    assert words.read_text() == "My own words.\n"
+
+
+def test_a_sealed_card_gives_way_to_the_new_one(tmp_path: Path) -> None:
+    folder = with_card(tmp_path / "a")
+
+    def write(draft: Path) -> None:
+        (draft / CARD).write_text(sealed_text("New."), encoding="utf-8")
+
+    publish(folder, write, Manifest(kind="classifier"), keeps_card=True)
+    assert (folder / CARD).read_text(encoding="utf-8") == sealed_text("New.")
+    (folder / "notes.txt").touch()
+    (folder / CARD).write_text("Mine.")
+    told = refusal(lambda: publish(folder, write, Manifest(kind="classifier"), keeps_card=True))
+    assert "holds notes.txt, which nlptl did not write" in told
+
+
 def test_a_card_alone_is_no_mark_of_nlptl(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
     (folder / CARD).write_text(sealed_text(TEXT))
     assert not is_ours(folder)
-    assert "holds README.md, which nlptl did not write" in refusal(lambda: published(folder))
+    told = refusal(lambda: published(folder))
+    assert "holds README.md, which nlptl did not write" in told
+    (folder / CARD).write_text("Mine.")
+    told = refusal(lambda: publish(folder, write_hello, Manifest(kind="encoder"), keeps_card=True))
+    assert "holds README.md, which nlptl did not write" in told

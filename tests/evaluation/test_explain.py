@@ -97,11 +97,33 @@ def test_ngrams_are_compared_where_there_are_no_other_vectors() -> None:
     words = FineTune(update={"method": "words"}).run(head, data=data)
     found = explain(words, ["good cat"], examples=examples)[0]
     assert found.how == "exact"
-    assert [near.text for near in found.nearest] == ["a good cat", "good film", "bad film"]
+    assert [near.text for near in found.nearest] == ["a good cat", "good film"]
     assert 0.5 < found.nearest[0].similarity < 1
 
 
 def test_examples_may_have_several_labels(trained: TextClassifier) -> None:
     examples = TextTable.from_lists(["good film", "bad film", "dull"], [["a", "b"], ["b"], []], name="rows")
-    nearest = explain(trained, ["good"], examples=examples)[0].nearest
-    assert {near.text: near.label for near in nearest} == {"good film": "a, b", "bad film": "b", "dull": ""}
+    found = explain(trained, ["good", "dull"], examples=examples)
+    labels = {"good film": ("a", "b"), "bad film": ("b",), "dull": ()}
+    assert {near.text: near.labels for near in found[0].nearest} == labels
+    assert {near.text: near.label for near in found[0].nearest} == {"good film": "a, b", "bad film": "b", "dull": ""}
+    assert found[1].remarks == ("The text is a labelled example itself: no label.",)
+
+
+def test_an_example_without_a_common_word_is_not_near(trained: TextClassifier) -> None:
+    examples = (["good film", "bad film", "xqzvbn"], ["x", "y", "x"])
+    alone = ("No labelled example is near: none shares a known word with the text.",)
+    head = ClassificationHead().run(
+        NgramVectors().run(data=TextData(labelled=examples)), data=TextData(labelled=examples)
+    )
+    words = FineTune(update={"method": "words"}).run(head, data=TextData(labelled=examples))
+    for model, known in ((trained, ["good film", "bad film"]), (words, ["good film"])):
+        for text in ("wqpxz qqqzz", ""):
+            found = explain(model, [text], examples=examples)[0]
+            assert (found.nearest, found.remarks) == ((), alone)
+        found = explain(model, ["good"], examples=examples)[0]
+        assert sorted(near.text for near in found.nearest) == sorted(known)
+        assert found.remarks == ()
+    assert explain(trained, ["good"], examples=(["good"], ["x"]))[0].remarks == (
+        "The text is a labelled example itself: x.",
+    )

@@ -66,7 +66,8 @@ def test_no_bootstrapped_score_of_few_texts_claims_certainty(labels: str, predic
     assert (evaluation.macro_f1.low, evaluation.macro_f1.high) == (None, None)
     assert evaluation.accuracy == wilson(sum(map(str.__eq__, labels, predicted)), len(labels))
     told = "\n".join(evaluation.summary_lines())
-    assert f"macro-F1 {evaluation.macro_f1.value:.3f} (too few texts for an interval)" in told
+    why = "too few texts for an interval" if len(labels) < 20 else "no interval: all are right"
+    assert f"macro-F1 {evaluation.macro_f1.value:.3f} ({why})" in told
     raw = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
     assert (raw["macro_f1"]["low"], raw["macro_f1"]["high"]) == (None, None)
     assert Evaluation.from_dict(raw) == evaluation
@@ -77,6 +78,10 @@ def test_texts_of_one_label_alone_have_no_macro_f1_to_bound() -> None:
     assert evaluation.macro_f1.low is None
     assert evaluation.log_loss is not None
     assert evaluation.log_loss.low is not None
+    assert (
+        f"macro-F1 {evaluation.macro_f1.value:.3f} (no interval: all resamples agree) over 2 labels"
+        in evaluation.summary_lines()
+    )
     assert "Matthews correlation 0.000 (undefined with one label)" in evaluation.summary_lines()
     assert "Matthews correlation 1.000" in scored("ab", "ab").summary_lines()
 
@@ -96,7 +101,7 @@ def test_a_file_of_an_earlier_version_loads() -> None:
     assert old.warnings() == []
     assert old.score_lines()[:2] == [
         f"accuracy {old.accuracy} on 20 texts",
-        f"macro-F1 {old.macro_f1.value:.3f} (too few texts for an interval) over 2 labels",
+        f"macro-F1 {old.macro_f1.value:.3f} (no interval: all resamples agree) over 2 labels",
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from nlptl.interfaces.completion import complete_assignments, complete_encoders, complete_pipelines, complete_runs
 from nlptl.interfaces.init import task_names
+from tests.interfaces.commands import Shell
 
 
 @pytest.fixture
@@ -74,6 +75,42 @@ def test_a_shell_gets_them_without_torch(work: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout.split(), done.stderr) == (["runs/one", "runs/two"], "")
+
+
+@pytest.mark.parametrize(
+    ("words", "inserted"),
+    [
+        (["run", "mine.yaml", "--set", "stages.0.weights", "=", "minil"], ["minilm"]),
+        (["run", "mine.yaml", "--set", "=", "stages.0.weights", "=", "minil"], ["minilm"]),
+        (["run", "mine.yaml", "--set", "seed", "=", "3", "--set", "stages.0.weights", "=", "minil"], ["minilm"]),
+        (["run", "mine.yaml", "--set", "stages.0.dim", "=", "4"], []),
+        (["run", "mi"], ["mine.yaml"]),
+        (["run", "mine.yaml", "--out", "=", "runs/t"], []),
+        (["show", "two"], [r"two\ words/run"]),
+        (["show", r"two\ wo"], [r"two\ words/run"]),
+        (["show", '"two wo'], ["two words/run"]),
+        (["show", "runs/o"], ["runs/one"]),
+        (["show", "c"], [r"café\ \&\ \$1/run"]),
+        (["show", "a", "=", ""], []),
+        (["show", "a", "="], ["b/run"]),
+        (["show", "a"], ["a=b/run"]),
+    ],
+)  # fmt: skip
+def test_bash_inserts_what_it_can_read_back(words: list[str], inserted: list[str], work: Path, shell: Shell) -> None:
+    """Bash takes words apart at `=`, hands them over one a line, and inserts completions as they are."""
+    for name in ("café & $1", "a=b"):
+        (work / name / "run").mkdir(parents=True)
+        (work / name / "run" / "pipeline.yaml").touch()
+    asked = {
+        "_NLPTL_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(["nlptl", *words]),
+        "COMP_CWORD": f"{len(words)}",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in asked.items():
+            patch.setenv(name, value)
+        code, out, err = shell()
+    assert (code, out.splitlines(), err) == (0, inserted, "")
 
 
 def test_installing_writes_below_home_alone(work: Path) -> None:

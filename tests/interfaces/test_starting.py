@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from nlptl.data.discovery import Question
-from nlptl.interfaces import starting
+from nlptl.interfaces import asking
 from nlptl.interfaces.starting import next_lines
 from nlptl.interfaces.terminal import WIDTH, columns
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.start import preparation
-from nlptl.runs.start.candidates import EncoderAtHand
 from nlptl.runs.start.preparation import StartRequest
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
@@ -78,7 +78,7 @@ def test_minutes_must_be_some(minutes: str, tmp_path: Path, shell: Shell) -> Non
 
 def test_nobody_is_asked_where_stdin_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert starting._asker() is None
+    assert asking.asker() is None
 
 
 def test_a_person_answers_by_name_or_number_until_it_is_one(
@@ -86,7 +86,7 @@ def test_a_person_answers_by_name_or_number_until_it_is_one(
 ) -> None:
     monkeypatch.setattr(Question, "answers", property(lambda _: ("Betreff", "Text")))
     answers = iter(["nonsense", "2", "Betreff"])
-    monkeypatch.setattr(starting.typer, "prompt", lambda *_, **__: next(answers))
+    monkeypatch.setattr(asking.typer, "prompt", lambda *_, **__: next(answers))
     question = Question("mails.csv", "text", ())
-    assert [starting._ask(question), starting._ask(question)] == ["Text", "Betreff"]
+    assert [asking._ask(question), asking._ask(question)] == ["Text", "Betreff"]
     assert "Found 'nonsense'; expected one of the names above, or its number.\n" in capsys.readouterr().err

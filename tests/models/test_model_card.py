@@ -23,7 +23,9 @@ from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
 from nlptl.models.model_card import CardFacts, LearntPart, model_card, renew_card
 from nlptl.models.origin import Origin
+from nlptl.models.pretrained import quiet
 from nlptl.stages.bert import Bert
+from tests.models.test_other_tools import by_sentence, with_adapter, with_bottlenecks
 from tests.models.tiny import tiny_encoder, tiny_folder
 
 HOSTILE = [
@@ -155,6 +157,62 @@ def test_limits_and_use_of_a_transformer(saved: Path) -> None:
     assert "- It was not tested on texts that it has not seen." in text
     assert 'SentenceTransformer("this folder").encode' in text
     assert "`transformers.AutoModel` opens the encoder alone." in text
+
+
+def told_of(given: Encoder, folder: Path, *, thresholds: tuple[float, ...] | None = None) -> str:
+    """Return the text of the card of a classifier over an encoder."""
+    made = classifier(encoder=given)
+    made.head.thresholds = thresholds
+    made.save(folder)
+    return ModelCard.load(folder / CARD).text
+
+
+def test_the_use_of_a_lora_adapter_opens_it(tmp_path: Path) -> None:
+    given = with_adapter(tiny_encoder("bert"))
+    for adapter in given.transformer.adapters:
+        for name, weight in adapter.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
+    told = told_of(given.eval(), tmp_path / "saved")
+    assert (
+        "The encoder has a LoRA adapter, which `transformers.AutoModel` leaves out. PEFT opens both, without the head:"
+        in told
+    )
+    assert "opens the encoder alone" not in told
+    code = told.split("PEFT opens both, without the head:\n\n```python\n")[1].split("```")[0].splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(code[:-1]), names)
+    with quiet():
+        opened = eval(code[-1].replace("this folder", str(tmp_path / "saved")), names)
+    ids = torch.tensor([given.token_ids(["the film is good"])[0]])
+    with torch.no_grad():
+        hidden = opened(input_ids=ids).last_hidden_state[0].mean(dim=0).numpy()
+    expected = given.encode(["the film is good"])[0]
+    assert abs(hidden - expected).max() < 1e-4
+    assert abs(expected - tiny_encoder("bert").encode(["the film is good"])[0]).max() > 1e-2, (
+        "the adapter does something"
+    )
+
+
+def test_the_use_of_bottleneck_adapters_is_left_to_nlptl(tmp_path: Path) -> None:
+    told = told_of(with_bottlenecks(tiny_encoder("bert")).eval(), tmp_path / "saved")
+    expected = "`transformers.AutoModel` opens the encoder without its bottleneck adapters. These and the head are read by nlptl."
+    assert expected in told
+
+
+def test_a_text_that_is_read_by_sentence_is_cut_too(tmp_path: Path) -> None:
+    given = by_sentence(tiny_encoder("bert"))
+    told = told_of(given, tmp_path / "saved")
+    assert "- Texts are read sentence by sentence. A sentence is cut off after 64 tokens, a text after 256." in told
+    assert given.token_model.rule.max_text_length == 256
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "answer"), [(None, "its label"), ((0.5, 0.5), "a tuple of its labels, which may be empty")]
+)
+def test_the_card_says_what_predict_returns(thresholds: tuple[float, ...] | None, answer: str, tmp_path: Path) -> None:
+    told = told_of(tiny_encoder("bert"), tmp_path / "saved", thresholds=thresholds)
+    assert f'classifier.predict(["A text."])        # {answer}\n' in told
 
 
 def test_a_head_that_was_not_trained_is_told(saved: Path, tmp_path: Path) -> None:

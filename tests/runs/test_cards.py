@@ -11,28 +11,48 @@ from huggingface_hub import ModelCard
 
 from nlptl.context import RunContext
 from nlptl.disk.sealed_text import CARD, is_sealed
-from nlptl.errors import ArtifactError
 from nlptl.models.card_metadata import CardTest
 from nlptl.models.classifier import TextClassifier
-from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.progress import SilentProgress
+from nlptl.runs.cards import card_scores, renew_cards
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.runner import RunResult
 
 LAST = "4-finetune"
 
 
+class Listener(SilentProgress):
+    """Progress that keeps what is said."""
+
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+
+    def say(self, line: str) -> None:
+        self._said.append(line)
+
+
+def cards_told(said: list[str]) -> list[str]:
+    return [line for line in said if CARD in line]
+
+
 @pytest.fixture
-def run(review_files: Path) -> Callable[..., RunResult]:
+def said() -> list[str]:
+    """Return what the runs of a test have said."""
+    return []
+
+
+@pytest.fixture
+def run(review_files: Path, said: list[str]) -> Callable[..., RunResult]:
     """Return what runs the small pipeline."""
 
     def run_it(*assignments: str) -> RunResult:
         pipeline = Pipeline.from_yaml(review_files / "small.yaml", assignments=["stages.0.epochs=3", *assignments])
-        return pipeline.run(review_files / "out", context=RunContext(device="cpu"))
+        return pipeline.run(review_files / "out", context=RunContext(device="cpu", progress=Listener(said)))
 
     return run_it
 
 
-def test_the_card_of_a_run(run: Callable[..., RunResult], review_files: Path) -> None:
+def test_the_card_of_a_run(run: Callable[..., RunResult], said: list[str], review_files: Path) -> None:
     """One run and its repetitions in one test, since each takes a second."""
     result, out = run(), review_files / "out"
     assert [place.name for place in sorted(out.glob("*/")) if (place / CARD).is_file()] == [
@@ -66,22 +86,35 @@ def test_the_card_of_a_run(run: Callable[..., RunResult], review_files: Path) ->
     assert all(outcome.kept for outcome in run().stages)
     assert path.read_text(encoding="utf-8") == text
 
-    path.write_text("Mine.\n", encoding="utf-8")
+    edited = "---\nlicense: mit\n---\n" + text
+    path.write_text(edited, encoding="utf-8")
     (out / ".inputs.json").unlink()
+    said.clear()
     assert all(outcome.kept for outcome in run().stages)
-    assert path.read_text(encoding="utf-8") == "Mine.\n"
+    assert path.read_text(encoding="utf-8") == edited
+    assert not cards_told(said), "the scores stand in it"
     assert TextClassifier.load(out).labels == ("negative", "positive")
-    with pytest.raises(ArtifactError) as refused:
-        run("stages.3.update.l2=0.5")
-    assert str(refused.value) == (
-        f"{out / LAST}: holds README.md, which nlptl did not write or somebody has edited since; nothing was overwritten. Move "
-        "it elsewhere, or choose another path."
+    remark = (
+        f"{LAST}/README.md was edited and stays as it is: {{}}. Move it elsewhere, and the next run writes a new one."
     )
-    path.unlink()  # as in a folder of an earlier version
-    assert TextClassifier.load(out).labels == ("negative", "positive")
+    test = review_files / "test.csv"
+    test.write_text("\n".join(test.read_text(encoding="utf-8").splitlines()[:-3]) + "\n", encoding="utf-8")
+    assert all(outcome.kept for outcome in run().stages)
+    assert cards_told(said) == [remark.format("the new scores are not in it")]
+    said.clear()
     assert [outcome.kept for outcome in run("stages.3.update.l2=0.5").stages] == [True, True, True, False]
+    assert cards_told(said) == [remark.format("it may tell of an earlier classifier")]
+    assert path.read_text(encoding="utf-8") == edited, "nothing blocks, and nothing is lost"
+    assert TextClassifier.load(out).labels == ("negative", "positive")
+
+    for missing in (path, out / "3-classification_head" / CARD):  # as in a folder of an earlier version
+        missing.unlink()
+    said.clear()
+    assert all(outcome.kept for outcome in run("stages.3.update.l2=0.5").stages)
     assert is_sealed(path)
     assert ModelCard.load(path).data.eval_results
+    assert is_sealed(out / "3-classification_head" / CARD)
+    assert not cards_told(said)
 
 
 def test_the_card_of_texts_with_several_labels(review_files: Path) -> None:
@@ -104,10 +137,10 @@ def test_the_card_of_texts_with_several_labels(review_files: Path) -> None:
     assert "| label | labelled examples | given from this probability on |" in card.text
 
     stages, (data, _) = {one.folder: one.manifest for one in result.stages}, pipeline.check()
-    renew_last_card(stages, data, None)
+    assert renew_cards(stages, data, None) == []
     assert ModelCard.load(review_files / "out" / LAST / CARD).content == card.content, "no scores, nothing to renew"
     held_out = CardTest(12, "d" * 64, card_scores(scores), how="Judged by cross-validation (4 folds).")
-    renew_last_card(stages, data, held_out)
+    assert renew_cards(stages, data, held_out) == []
     judged = ModelCard.load(review_files / "out" / LAST / CARD)
     assert "Judged by cross-validation (4 folds).\n\nOn 12 held-out texts (SHA-256 `ddd" in judged.text
     assert {one.dataset_name for one in judged.data.eval_results or []} == {"Labelled texts of the run, held out"}

@@ -14,7 +14,7 @@ from nlptl.errors import ArtifactError, ConfigError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs import folder as folder_module
-from nlptl.runs.folder import STAGE_FOLDER, remove_other_stages, stage_files, stage_folders
+from nlptl.runs.folder import STAGE_FOLDER, remove_other_stages, stage_files, stage_folders, whole_run
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.union import stage_names
 
@@ -35,6 +35,16 @@ def test_stages_of_any_name_go_when_their_manifest_names_them(tmp_path: Path) ->
     published(tmp_path / "2-skipgram", "skipgram")
     published(tmp_path / "3-of_a_later_version", "of_a_later_version", file="of a later version.bin")
     assert remaining(tmp_path, [keep]) == (["1-skipgram"], [])
+
+
+def test_the_run_of_a_stage_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = published(tmp_path / "1-skipgram", "skipgram")
+    assert whole_run(stage) == stage  # an artifact of its own
+    (tmp_path / "pipeline.yaml").write_text("")
+    assert whole_run(stage) == whole_run(tmp_path) == tmp_path
+    assert whole_run(tmp_path / "1-nothing") == tmp_path / "1-nothing"
+    monkeypatch.chdir(stage)
+    assert whole_run(Path()) == tmp_path
 
 
 def test_checkpoints_and_drafts_go_when_they_name_a_stage(tmp_path: Path) -> None:
@@ -144,7 +154,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
     out = tmp_path / "out"
     out.mkdir()
     folder_module.begin(out, settings=folder_module.MARK, data_report={"parts": {}})
-    folder_module.check_folder(out, {})
+    folder_module.check_folder(out, [])
     path, mine = out / name, tmp_path / "mine"
     own = path.read_text() if path.exists() else ""
     path.unlink(missing_ok=True)
@@ -156,7 +166,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
     else:
         path.symlink_to(mine)
     with pytest.raises(ArtifactError) as caught:
-        folder_module.check_folder(out, {})
+        folder_module.check_folder(out, [])
     assert str(caught.value) == (
         f"{path}: {kind} that nlptl did not write stands here; nothing was overwritten. Choose another folder with --out."
     )
@@ -168,7 +178,7 @@ def test_a_file_of_somebody_else_among_those_of_a_run_ends_the_run_before_it_beg
 def test_damaged_files_of_a_run_are_no_foreign_files(tmp_path: Path, content: str) -> None:
     folder_module.begin(tmp_path, settings=folder_module.MARK, data_report={"parts": {}})
     (tmp_path / ("comparison.jsonl" if "arm" in content else "evaluation.json")).write_text(content)
-    folder_module.check_folder(tmp_path, {})
+    folder_module.check_folder(tmp_path, [])
 
 
 @pytest.mark.parametrize("name", ["2-encoder", "2-finetune"])

@@ -69,7 +69,7 @@ def test_a_run_from_source_to_scores(chain: Path, review_files: Path) -> None:
         ),
         (
             ["stages.3.adapt={method: adapters}"],
-            "stages.3.adapt.method: found adapters over word vectors, which have no layers; expected none or "
+            "stages.3.adapt.method: found adapters over word vectors or n-grams, which have no layers; expected none or "
             "coral, or a transformer. Choose one, or begin the chain with bert.",
         ),
     ],

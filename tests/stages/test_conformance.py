@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from nlptl.config import Config, dump_yaml, parse
-from nlptl.context import RunContext
+from nlptl.context import MAX_SEED, RunContext
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.finetuning.methods.head import HeadOnly
@@ -174,6 +174,7 @@ SUFFIXES = {
     "encoder": {".json", ".safetensors", ".txt"},
     "classifier": {".json", ".safetensors", ".txt", ".md"},  # the model card
 }
+SEED = MAX_SEED - 1  # the largest, since libraries take fewer seeds than a run does
 BEFORE = {
     "bert": 0,
     "skipgram": 0,
@@ -258,7 +259,6 @@ def test_stage(
     chains: dict[str, list[Any]],
     tiny_weights: str,
     reviews: TextData,
-    context: RunContext,
     tmp_path: Path,
 ) -> None:
     stage = TABLE[chain][name]
@@ -271,8 +271,8 @@ def test_stage(
     data = data_for(stage, reviews)
     random_state = torch.get_rng_state()
 
-    first = stage.run(given, data=data, context=context)
-    again = stage.run(given, data=data, context=RunContext(seed=7, device="cpu"))
+    first = stage.run(given, data=data, context=RunContext(seed=SEED, device="cpu"))
+    again = stage.run(given, data=data, context=RunContext(seed=SEED, device="cpu"))
 
     assert torch.equal(torch.get_rng_state(), random_state), "the caller's random state is left alone"
     assert state(given) == before, "the given is unchanged"

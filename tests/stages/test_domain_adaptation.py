@@ -254,8 +254,8 @@ def test_word_vectors_have_no_layers_to_adapt(static: TextClassifier, data: Text
         with pytest.raises(ConfigError) as caught:
             DomainAdaptation(adapt=adapt, **QUICK).run(static, data=data)
         assert str(caught.value) == (
-            f"domain_adaptation.{path}.method: found adversarial over word vectors, which have no layers; expected none or "
-            "coral, or a transformer. Choose one, or begin the chain with bert."
+            f"domain_adaptation.{path}.method: found adversarial over word vectors or n-grams, which have no layers; expected "
+            "none or coral, or a transformer. Choose one, or begin the chain with bert."
         )
 
 

@@ -72,6 +72,7 @@ def test_no_text_is_tokenised_to_predict(monkeypatch: pytest.MonkeyPatch, tmp_pa
     classifier = learnt(TextData(labelled=(texts, labels)))
     assert (classifier.encoder.own_dim, classifier.encoder.dim) == (0, 2)
     classifier.save(tmp_path / "saved")
+    assert "\n- n-grams\n" in (tmp_path / "saved" / "README.md").read_text()
     before = classifier.predict_proba(texts)
 
     def refuse(*_: object) -> None:
@@ -134,6 +135,15 @@ def test_what_it_refuses_is_told() -> None:
             ConfigError,
             "stages.1: found sentence_vectors over n-grams, which have no token vectors to pool; expected classification_head. "
             "Drop the stage, or begin the chain with skipgram or bert.",
+        ),
+        (
+            lambda: Pipeline(
+                data={"labelled": "a.csv"},
+                stages=[NgramVectors(), ClassificationHead(), FineTune(update={"method": "partial"})],
+            ),
+            ConfigError,
+            "stages.2.update.method: found partial over word vectors or n-grams, which have no layers; expected head, words, full "
+            "or auto, or a transformer. Choose one, or begin the chain with bert.",
         ),
         (
             lambda: WORDS.run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nlptl.data.discovery.column_choice import Choose, Question
-from nlptl.data.discovery.found_settings import Discovery, discover
+from nlptl.data.discovery.column_choice import Choose, NoLabels, Question
+from nlptl.data.discovery.found_settings import Discovery, discover, discover_pile_settings, discover_settings
 
-__all__ = ["Choose", "Discovery", "Question", "discover"]
+__all__ = ["Choose", "Discovery", "NoLabels", "Question", "discover", "discover_pile_settings", "discover_settings"]

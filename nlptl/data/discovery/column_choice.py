@@ -15,6 +15,7 @@ from nlptl.faults import shown
 
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
 _LABEL_LOOKS = ("labels", "few numbers")
+MAX_FEW = 5  # filled rows, whose different values say little about what they are
 _MAX_OTHERS = 4  # columns that a reason names
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
@@ -75,6 +76,10 @@ class ChosenTexts:
         return f"column {shown(self.key)}" if len(self.columns) == 1 else f"the columns {names}, joined"
 
 
+class NoLabels(DataError):
+    """Files whose texts have no labels."""
+
+
 Choose = Callable[[Question], str]
 
 
@@ -128,7 +133,7 @@ def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, cho
     for one in others:
         if one.hint == "label" or len(others) == 1:
             _check_labels(table, one)
-    raise _refused(
+    raise _without_labels(
         f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
         f"{MIN_ROWS_A_LABEL} rows. If a column holds labels, name it with `--label`.",
         others,
@@ -176,7 +181,7 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
     """Raise DataError for values that cannot be the labels of a classifier."""
     at, name = str(table.path), shown(column.name)
     if not column.filled:
-        raise DataError(
+        raise NoLabels(
             f"{at}: the column {name} is empty; expected labels in some of its {column.rows:,} rows. Label at least "
             f"{MIN_ROWS_A_LABEL} rows of each label, or name another column with `--label`."
         )
@@ -185,6 +190,12 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
         raise DataError(
             f"{at}: the column {name} has the one label {only}; expected at least two labels. Label rows with other labels, or "
             "name another column with `--label`."
+        )
+    few = column.different == column.filled <= MAX_FEW and column.look not in ("dates", "addresses")
+    if few:
+        raise DataError(
+            f"{at}: the column {name} has {column.different:,} labels in {column.filled:,} labelled rows; expected at least "
+            f"{MIN_ROWS_A_LABEL} rows of a label on average. Label more rows, or name another column with `--label`."
         )
     if column.different == column.filled or column.look in ("ids", "dates", "addresses"):
         raise DataError(
@@ -231,3 +242,7 @@ def _others(found: Sequence[ColumnLook], chosen: ColumnLook | None = None) -> st
 def _refused(sentence: str, columns: Sequence[ColumnLook]) -> DataError:
     """Return the error of this sentence, with a line for each column."""
     return DataError([sentence, *(f"  {column.described()}" for column in columns)])
+
+
+def _without_labels(sentence: str, columns: Sequence[ColumnLook]) -> NoLabels:
+    return NoLabels(_refused(sentence, columns).faults)

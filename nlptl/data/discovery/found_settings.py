@@ -9,7 +9,14 @@ from typing import Any
 
 from nlptl.data.columns import Column, names_shown
 from nlptl.data.data_settings import DataSettings, FileSource
-from nlptl.data.discovery.column_choice import Choose, ChosenColumn, ChosenTexts, choose_label, choose_text
+from nlptl.data.discovery.column_choice import (
+    Choose,
+    ChosenColumn,
+    ChosenTexts,
+    NoLabels,
+    choose_label,
+    choose_text,
+)
 from nlptl.data.discovery.seen_files import SeenFiles, folder_sentence, look_at_files
 from nlptl.data.discovery.seen_table import SeenTable, joined_tables
 from nlptl.data.load import LoadedData, load_parts
@@ -68,6 +75,15 @@ def discover_settings(
     return found.settings(), found.taken_as
 
 
+def discover_pile_settings(
+    files: Sequence[Path], *, text: Column | Sequence[Column] | None = None, choose: Choose | None = None
+) -> tuple[DataSettings, list[str]]:
+    """Return the settings that read the texts of files without their labels, and how these were taken. Raises DataError."""
+    found = _Found(text, None, choose)
+    found.add_unlabelled(look_at_files(files, where="FILE"))
+    return found.settings(), found.taken_as
+
+
 @dataclass
 class _Found:
     """Sources that were found so far."""
@@ -86,11 +102,11 @@ class _Found:
         """Add the files that hold the labels; .txt files and folders without labels join the pile."""
         if not seen.tables and not seen.labelled_folders:
             names = [*map(str, seen.lines), *(str(folder.path) for folder in seen.folders)]
-            raise DataError(
+            if not names:
+                raise DataError("found no file; expected one with texts and labels. Name it.")
+            raise NoLabels(
                 f"found texts without labels in {names_shown(names)}; expected labels too. Give a table with a column of labels, "
                 "or a folder that holds a folder of .txt files for each label."
-                if names
-                else "found no file; expected one with texts and labels. Name it."
             )
         if seen.tables:
             together = joined_tables(seen.tables)
@@ -113,7 +129,7 @@ class _Found:
         """Add files that hold the pile, whatever else they hold."""
         for table in seen.tables:
             same = None if self.texts is None else self._same(table, self.texts)
-            texts = same or choose_text(table, None, self.choose)
+            texts = same or choose_text(table, self.text if self.texts is None else None, self.choose)
             usual = None if self.texts is None else self.texts.key
             self.unlabelled.append(table.source(**({} if texts.key == usual else {"text": texts.key})))
             self._tell(table, texts, None)
@@ -146,9 +162,9 @@ class _Found:
 
     def settings(self) -> DataSettings:
         """Return the settings that read all sources."""
-        given: dict[str, Any] = {"labelled": self.labelled if len(self.labelled) > 1 else self.labelled[0]}
-        if self.unlabelled:
-            given["unlabelled"] = self.unlabelled if len(self.unlabelled) > 1 else self.unlabelled[0]
+        given: dict[str, Any] = {}
+        for name, sources in (("labelled", self.labelled), ("unlabelled", self.unlabelled)):
+            given |= {name: sources if len(sources) > 1 else sources[0]} if sources else {}
         given |= {} if self.test is None else {"test": self.test}
         given |= {} if self.texts is None else {"text_column": self.texts.key}
         given |= {} if self.labels is None else {"label_column": self.labels.column.key}

@@ -53,7 +53,11 @@ def folder_sentence(folder: TextFolder, *, labelled: bool) -> str:
     if not labelled:
         return f"{folder.path}: {texts} without a label."
     names = sorted({label for label in folder.labels if label is not None})
-    return f"{folder.path}: {texts}; the names of its {len(names)} folders are the labels, {names_shown(names, 5)}."
+    waiting = folder.labels.count(None)
+    rest = f"; {waiting:,} in no such folder {'wait' if waiting != 1 else 'waits'} for a label" if waiting else ""
+    return (
+        f"{folder.path}: {texts}; the names of its {len(names)} folders are the labels, {names_shown(names, 5)}{rest}."
+    )
 
 
 def _check_is_no_table(path: Path) -> None:

@@ -98,12 +98,12 @@ class Supervised:
         self._context.record.add_finding("choice", {"epochs": choice.epochs, "l2": choice.l2}, choice.how)
         balanced = self._settings.label_weights == "balanced"
         calibration = Calibration(by_validation=False)
-        holds_out = self._targets.are_sets and self._examples.validation is None
+        holds_out = self._examples.validation is None if self._targets.are_sets else plan is None
         held_out = functools.partial(self._held_out, tuner, choice) if holds_out else None
         return Fitted(classifier, moved, calibration=calibration, balanced=balanced, held_out_logits=held_out)
 
     def _held_out(self, tuner: Tuner, choice: Choice) -> Tensor | None:
-        """Return the logits (n, K) of examples by fits without them, by which thresholds are chosen."""
+        """Return the logits (n, K) of examples by fits without them, for thresholds and prediction sets."""
         small = len(self._texts) * self._given.encoder.dim < ONE_THREAD_NUMBERS
         with one_thread_if(small and self._given.encoder.token_model.kind == "word_vectors"):
             return out_of_fold_logits(tuner, self._targets, choice, self._fitting)

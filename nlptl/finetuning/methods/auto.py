@@ -74,7 +74,7 @@ class Auto(Method):
         """Refuse to read word vectors by sentence."""
         if self.by_sentence == "always":
             raise ConfigError(
-                f"{where}.by_sentence: found always over word vectors, which know no sentences; expected auto or never, "
+                f"{where}.by_sentence: found always over word vectors or n-grams, which know no sentences; expected auto or never, "
                 "or a transformer. Choose one, or begin the chain with bert."
             )
 
@@ -132,8 +132,12 @@ class Auto(Method):
             fitted = self._with_more_than_labels(fitted, choice, task, left)
         if not fitted.calibration.by_validation and examples.validation is not None:
             return fitted  # stopped by these texts already
-        held_out = 0 if fitted.used_unlabelled else choice.scored  # what was compared had no pile
-        return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature, held_out=held_out))
+        if fitted.used_unlabelled:  # what was compared had no pile
+            return dataclasses.replace(fitted, calibration=Calibration(temperature=choice.temperature))
+        logits = choice.logits_of(len(examples)) if fitted.held_out_logits is None else None
+        held_out = fitted.held_out_logits if logits is None else lambda: logits
+        calibration = Calibration(temperature=choice.temperature, held_out=choice.scored)
+        return dataclasses.replace(fitted, calibration=calibration, held_out_logits=held_out)
 
     def _fit_label_sets(
         self, given: TextClassifier, examples: LabelledExamples, context: RunContext, speed: EncodingSpeed

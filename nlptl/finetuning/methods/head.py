@@ -101,7 +101,11 @@ class HeadOnly(GradientSettings, Method):
         write_head(choice.head, head)
         classifier = TextClassifier(given.encoder, head.to(given.device), given.labels).eval()
         numbers = choice.head.weights.numel() + len(choice.head.bias)
-        return Fitted(classifier, numbers, balanced=examples.is_skewed, met_skew=examples.is_skewed)
+        owner, fitted = torch.from_numpy(examples.groups.owner), choice.fitted
+        return Fitted(
+            classifier, numbers, balanced=examples.is_skewed, met_skew=examples.is_skewed,
+            held_out_logits=lambda: (fitted.out_of_fold_logits / fitted.temperature)[owner],
+        )  # fmt: skip
 
 
 def label_by_label(given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:

@@ -91,7 +91,7 @@ class Full(LayerSettings, Method):
         for name in ONLY_FOR_LAYERS:
             if getattr(self, name) != Full.model_fields[name].default:
                 raise ConfigError(
-                    f"{where}.{name}: found {getattr(self, name)} over word vectors, which have no layers; "
+                    f"{where}.{name}: found {getattr(self, name)} over word vectors or n-grams, which have no layers; "
                     "expected it only with a transformer. Drop it, or begin the chain with bert."
                 )
 

@@ -63,8 +63,8 @@ class SelfTraining(Method):
         """Refuse contrastive training of word vectors."""
         if self.teacher == "contrastive":
             raise ConfigError(
-                f"{where}.teacher: found contrastive over word vectors, which have no layers; expected head or auto, or a "
-                "transformer. Choose one, or begin the chain with bert."
+                f"{where}.teacher: found contrastive over word vectors or n-grams, which have no layers; expected head or "
+                "auto, or a transformer. Choose one, or begin the chain with bert."
             )
 
     def check_data(self, data: TextData, *, where: str) -> None:

@@ -75,4 +75,4 @@ def with_chosen_words(weight: float, fitted: Fitted, examples: LabelledExamples,
 def _joined(fitted: Fitted, words: WordExpert, *, weight: float) -> Fitted:
     joined = with_words(fitted.classifier, words.view, own_weight=1.0, words_weight=weight)
     learnt = fitted.trainable_parameters + words.view.table.numel()
-    return dataclasses.replace(fitted, classifier=joined, trainable_parameters=learnt)
+    return dataclasses.replace(fitted, classifier=joined, trainable_parameters=learnt, held_out_logits=None)

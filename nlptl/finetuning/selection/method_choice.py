@@ -75,6 +75,16 @@ class MethodChoice:
     steps: int | None = None  # of contrastive, where the time allows fewer than its own
     learnt: LabelledExamples | None = None  # what was learnt from: all examples, or those that the time allows
     fitted: Fitted | None = None  # in the comparison, where there is no time to train again
+    held_out_rows: Sequence[int] = ()  # of the examples among the `scored` texts
+    held_out_logits: Tensor | None = None  # (N, K) of these, with the words
+
+    def logits_of(self, examples: int) -> Tensor | None:
+        """Return the held-out logits (n, K) of so many examples, NaN where not held out; None without any."""
+        if self.held_out_logits is None or not len(self.held_out_rows):
+            return None
+        found = torch.full((examples, self.held_out_logits.shape[1]), math.nan, dtype=self.held_out_logits.dtype)
+        found[list(self.held_out_rows)] = self.held_out_logits
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +94,7 @@ class TrialSplit:
     training: Sequence[int]  # row numbers of the examples
     texts: Sequence[str]
     labels: Sequence[int]
+    rows: Sequence[int] = ()  # of the examples that the texts are; none where they are no examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +186,12 @@ def trial_on_examples(examples: LabelledExamples, *, seed: int) -> MethodTrial:
     else:
         found = halves(labels, examples.groups, seed=seed)
     splits = [
-        TrialSplit(one.training.tolist(), [examples.texts[row] for row in one.once], labels[one.once].tolist())
+        TrialSplit(
+            one.training.tolist(),
+            [examples.texts[row] for row in one.once],
+            labels[one.once].tolist(),
+            one.once.tolist(),
+        )
         for one in found
     ]
     scores = sum(len(split.texts) for split in splits)
@@ -230,7 +246,11 @@ def by_trial(
     chosen = found[best]
     why = f"{trial.told}, {', '.join(told)}; {best} was taken {_then(best in kept, learnt=learnt, examples=examples)}."
     temperature, weight = broadcast(chosen.temperature(torch.from_numpy(labels))), broadcast(chosen.words_weight)
-    return MethodChoice(best, why, temperature, len(labels), budget - left, weight, fitted=kept.get(best))
+    rows = [row for split in trial.splits for row in split.rows]
+    return MethodChoice(
+        best, why, temperature, len(labels), budget - left, weight, fitted=kept.get(best), held_out_rows=rows,
+        held_out_logits=chosen.logits,
+    )  # fmt: skip
 
 
 def _then(is_kept: bool, *, learnt: int | None, examples: int) -> str:

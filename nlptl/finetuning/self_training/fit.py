@@ -84,8 +84,9 @@ def with_pile(
     classifier = TextClassifier(encoder, head.to(given.device), given.labels).eval()
     learnt = teacher.trainable_parameters + linear.weights.numel() + len(linear.bias)
     return dataclasses.replace(
-        teacher, classifier=classifier, trainable_parameters=learnt, used_unlabelled=True, shares=tuple(shares.tolist())
-    )
+        teacher, classifier=classifier, trainable_parameters=learnt, used_unlabelled=True, shares=tuple(shares.tolist()),
+        held_out_logits=None,
+    )  # fmt: skip
 
 
 def _left_out(teacher: Fitted, why: str, context: RunContext) -> Fitted:

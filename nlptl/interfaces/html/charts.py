@@ -12,6 +12,7 @@ from nlptl.runs.report.facts import EmbeddingMap, LossCurve, ReliabilityBin
 
 COLOURS = 8  # that are told apart, on the map
 MAX_SEGMENTS = 150  # of a loss curve
+MIN_HEIGHT = 8.0  # per cent of the map, below its upper edge, at which a name is not cut
 MIN_RADIUS, MAX_RADIUS = 4.0, 11.0  # of a bin's dot, in pixels
 
 
@@ -72,6 +73,11 @@ class Legend:
     x: float  # where its name stands
     y: float
 
+    @property
+    def anchor(self) -> str:
+        """End of the name that stands at `x`: the one by the nearer edge, so that the name is not cut there."""
+        return "start" if self.x < 100 / 3 else "end" if self.x > 200 / 3 else "middle"
+
 
 def curve_of(found: LossCurve) -> Curve:
     """Return a loss curve within its own axes."""
@@ -117,10 +123,11 @@ def legend_of(found: EmbeddingMap) -> tuple[list[Legend], dict[str, int]]:
     for place, label in enumerate(own):
         xs, ys = (sorted(one[axis] for one in counts[label]) for axis in (0, 1))
         middle = len(xs) // 2
-        legends.append(Legend(place, named(label, 24), len(xs), _percent(xs[middle]), _percent(ys[middle])))
+        y = max(MIN_HEIGHT, _percent(ys[middle]))
+        legends.append(Legend(place, named(label, 24), len(xs), _percent(xs[middle]), y))
     rest = [point for label in order[len(own) :] for point in counts[label]]
     if rest:
-        name = f"{len(order) - len(own)} other labels"
+        name = f"{len(order) - len(own)} other {'combinations' if found.by_sets else 'labels'}"
         legends.append(Legend(COLOURS - 1, name, len(rest), 0.0, 0.0))
     return legends, colours
 

@@ -15,9 +15,10 @@ import jinja2
 from markupsafe import Markup
 
 from nlptl import __version__
-from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.intervals import Estimate, without_interval
 from nlptl.interfaces.html import charts, sections
 from nlptl.interfaces.html.matrix import Matrix, matrix_of
+from nlptl.interfaces.html.study_charts import learning_figure
 from nlptl.interfaces.html.visible import breakable, inline_json, named, visible
 from nlptl.progress import clock, human
 
@@ -122,12 +123,13 @@ def render(report: RunReport, *, limits: Limits, tables: str) -> str:
         legend=legend,
         curves=[charts.curve_of(one) for one in report.curves],
         has=sections.columns_of(report),
-        gain=sections.gain_of(report.standing),
+        gain=sections.gain_of(report.standing, comparing=report.commands.get("compare", "")),
         labels=sections.labels_of(report, limits.labels),
         reliability=sections.reliability_sentence(report.reliability),
         training=sections.training_of(report),
         layers=sections.layers_of(report),
         cost=sections.cost_of(report),
+        learning=None if report.studies.curve is None else learning_figure(report.studies.curve.curves[0]),
     )  # fmt: skip
 
 
@@ -242,10 +244,10 @@ def _percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}{NARROW}%"
 
 
-def _ends(found: Estimate, digits: int = 0) -> str:
-    """Return the interval of a share in per cent, or why there is none."""
+def _ends(found: Estimate, digits: int = 0, texts: int = 0) -> str:
+    """Return the interval of a share in per cent, or why there is none; `texts` are those of an F1 score."""
     if found.low is None or found.high is None or found.low == found.high:
-        return "too few texts for an interval"
+        return without_interval(found.value, texts=texts)
     low, high = (f"{100 * end:.{digits}f}" for end in (found.low, found.high))
     return f"{low} to {high}{NARROW}%" if low != high or digits else _ends(found, 1)
 

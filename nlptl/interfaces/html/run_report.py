@@ -26,13 +26,14 @@ def write_report(
 ) -> Path:
     """Write the report of a run, and its tables into a folder beside it. Return the page's path.
 
-    `run` may be the folder of `nlptl start` too. Without `out` the page is report.html in the folder that is given. A page
-    that nlptl wrote is replaced. Raises ArtifactError for another file, and for a folder that holds no finished run.
+    `run` may be one of its stages, or the folder of `nlptl start`. Without `out` the page is report.html in the run, or in
+    the folder of the start. A page that nlptl wrote is replaced. Raises ArtifactError for another file, and for a folder
+    that holds no finished run.
     """
-    from nlptl.runs.folder import run_inside
+    from nlptl.runs.folder import run_inside, whole_run
     from nlptl.runs.report.gathering import gather, started_by
 
-    inside = run_inside(run)
+    inside = whole_run(run_inside(run))
     out = (inside.parent if started_by(inside) else inside) / FILE if out is None else out
     check_replaceable(out)
     report = gather(inside, price_per_hour=price_per_hour, context=context)

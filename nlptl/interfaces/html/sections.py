@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from nlptl.evaluation.scores import LabelScores
 from nlptl.interfaces.html.visible import named
 from nlptl.progress import clock
-from nlptl.runs.report.verdict import advantage, simplest
+from nlptl.runs.report.standing import NOTHING_ELSE
+from nlptl.runs.report.verdict import advantage, better_way, simplest
 
 if TYPE_CHECKING:
-    from nlptl.runs.report.facts import ReliabilityBin, RunReport, StageFacts, Standing
+    from nlptl.runs.report.facts import ReliabilityBin, Rival, RunReport, StageFacts, Standing
 
 SORTED_FROM = 9  # labels from which the weakest come first
 SURE = 0.9  # probability of a prediction that counts as sure
+ALONE = "This run has no other way beside it. The simple ways are measured on the same texts by"
+ONE_LABEL = "Other ways are measured only where each text has one label; these texts may have several."
 GAP = 0.05  # between confidence and share of right predictions, within which both agree
 
 
@@ -26,6 +29,7 @@ class Gain:
     answer: str
     tone: str  # good, bad or unknown
     told: str
+    command: str = ""  # that measures it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,17 +73,35 @@ def columns_of(report: RunReport) -> Columns:
     )
 
 
-def gain_of(standing: Standing | None) -> Gain | None:
-    """Return the answer to whether the classifier is better than the simple way; None where that was not measured."""
-    simple = simplest(standing)
-    if standing is None or simple is None:
-        return None
-    if simple.is_this:
+def gain_of(standing: Standing | None, *, comparing: str = "") -> Gain:
+    """Return the answer to whether the classifier is better than the simple way. Another way may be better than both.
+
+    `comparing` is the command that measures ways beside it.
+    """
+    if standing is None:
+        return Gain("Not measured", "unknown", ONE_LABEL)
+    simple, best = simplest(standing), better_way(standing)
+    if simple is None:
+        is_alone = standing.unmeasured == NOTHING_ELSE and bool(comparing)
+        return Gain("Not measured", "unknown", ALONE if is_alone else standing.unmeasured, comparing * is_alone)
+    if simple.is_this and best is None:
         return Gain("It is the simple way", "unknown", "Nothing else that was tried is shown to be better.")
-    found = advantage(simple, standing)
-    against = f"against “{named(simple.name)}”, on the same texts"
+    found = _against(best if simple.is_this and best is not None else simple, standing)
+    if simple.is_this:
+        return dataclasses.replace(found, told=f"It is the simple way itself. {found.told}")
+    if best is None or best is simple:
+        return found
+    return dataclasses.replace(
+        found, told=f"{found.told} Another way is better than both: {_against(best, standing).told}"
+    )
+
+
+def _against(rival: Rival, standing: Standing) -> Gain:
+    """Return the answer to whether the classifier is better than one other way."""
+    found = advantage(rival, standing)
+    against = f"against “{named(rival.name)}”, on the same texts"
     if found is None or found.low is None or found.high is None:
-        return Gain("Not shown", "unknown", f"There are too few texts to tell it from “{named(simple.name)}”.")
+        return Gain("Not shown", "unknown", f"There are too few texts to tell it from “{named(rival.name)}”.")
     ends, value = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}".replace("-", "−"), 100 * found.value
     if found.low > 0:
         return Gain(f"Yes, {value:+.0f} points", "good", f"95 % interval {ends} points, {against}.")

@@ -25,6 +25,7 @@ from nlptl.models.heads import Head
 MAX_TOKENS = 32_000
 """Tokens that a transformer reads again for one text: all of 140 words are deleted one by one. MiniLM takes 8 s of one core."""
 CHEAPER = 50  # times as many tokens of word vectors, which are only looked up
+MIN_ODDS = 1e-6  # by which thresholds of 0 and 1 are moved, so that they have a logit
 TEXTS_AT_ONCE = 50  # whose words are deleted together
 
 
@@ -34,7 +35,17 @@ class Predicted:
 
     labels: tuple[str, ...]
     probabilities: NDArray[np.float64]  # (B, K)
-    multi_label: bool
+    given: Sequence[tuple[str, ...]]  # (B,) labels of each text
+    thresholds: tuple[float, ...] | None  # (K,) where a text may have several labels
+
+    def strongest(self, row: int, logits: Floats) -> int:
+        """Return the place of the label to explain: the most probable one, or the furthest above its threshold, or nearest."""
+        if self.thresholds is None:
+            return int(self.probabilities[row].argmax())
+        odds = np.clip(self.thresholds, MIN_ODDS, 1 - MIN_ODDS)
+        above = logits - np.log(odds / (1 - odds))
+        places = [self.labels.index(label) for label in self.given[row]] or range(len(self.labels))
+        return max(places, key=lambda place: float(above[place]))
 
 
 def explained(
@@ -135,12 +146,12 @@ def _explanation(
     text: str, words: Sequence[Span], parts: Parts, logits: Floats, predicted: Predicted, row: int
 ) -> Explanation:
     found, base, shares = parts.words(), parts.base(), predicted.probabilities[row]
-    best = int(shares.argmax())
+    best = predicted.strongest(row, logits)
     return Explanation(
-        text, predicted.labels, predicted.labels[best], float(shares[best]), _numbers(shares), _numbers(logits),
-        _numbers(base), _contributions(text, words, found), _sentences(text, words, parts), parts.how,
+        text, predicted.labels, predicted.given[row], predicted.labels[best], float(shares[best]), _numbers(shares),
+        _numbers(logits), _numbers(base), _contributions(text, words, found), _sentences(text, words, parts), parts.how,
         float(np.abs(base + found.sum(axis=0) - logits).max()), tuple(_remarks(len(words), parts.occluded)),
-        multi_label=predicted.multi_label,
+        thresholds=predicted.thresholds,
     )  # fmt: skip
 
 
@@ -167,11 +178,11 @@ def _remarks(words: int, found: Occluded | None) -> Iterator[str]:
     """Yield what a reader should know of an occluded text."""
     if found is not None and found.cut_off:
         read = words - found.cut_off
-        yield f"The encoder reads {read} of {words} words. The others contribute nothing to its vector."
+        yield f"The encoder reads {read:,} of {words:,} words. The others contribute nothing to its vector."
     if found is not None and found.groups:
         yield (
-            f"The text is long. {found.alone} of its words were deleted one by one, {found.read - found.alone} in "
-            f"{found.groups} groups; the words of a group share its contribution."
+            f"The text is long. {found.alone:,} of its {found.read:,} words were deleted one by one, the others in "
+            f"{found.groups:,} group{'s' * (found.groups > 1)}; the words of a group share its contribution."
         )
 
 

@@ -47,20 +47,27 @@ def learn_ngram_view(
     texts = texts[:: 1 + sum(map(len, texts)) // COUNTED_CHARACTERS]
     try:
         found = [_counted(texts, unit, lengths, settings) for unit, lengths in _units(settings)]
-        weights = joined_weights([part for _, part in found])
-        wanted = min(settings.dim + MORE_DIRECTIONS, *weights.shape)
-        with one_blas_thread() if len(texts) <= MAX_TEXTS_ONE_THREAD else contextlib.nullcontext():
-            _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed)
-        directions = np.ascontiguousarray(rows.T, np.float32)  # (T, wanted)
+    except ValueError:  # of scikit-learn: no n-gram is left
+        raise _alike(where) from None
+    weights = joined_weights([part for _, part in found])
+    wanted = min(settings.dim + MORE_DIRECTIONS, *weights.shape)
+    with one_blas_thread() if len(texts) <= MAX_TEXTS_ONE_THREAD else contextlib.nullcontext():
+        _, _, rows = randomized_svd(weights, wanted, n_iter=SWEEPS, random_state=context.seed % 2**32)
+    directions = np.ascontiguousarray(rows.T, np.float32)  # (T, wanted)
+    try:
         space = Space.of(torch.from_numpy(weights @ directions), directions=settings.dim, length=length)
-    except ValueError:
-        raise DataError(
-            f"{where}: found no two texts of the pile that differ in n-grams which several texts share; a view of n-grams needs "
-            "some. Add text."
-        ) from None
+    except ValueError:  # no two vectors differ
+        raise _alike(where) from None
     axes = space.axes.float()
     table, centre = torch.from_numpy(directions) @ axes, space.centre.float() @ axes
     return View(NgramTerms(tuple(ngrams for ngrams, _ in found)), table, centre)
+
+
+def _alike(where: str) -> DataError:
+    return DataError(
+        f"{where}: found no two texts of the pile that differ in n-grams which several texts share; a view of n-grams needs "
+        "some. Add text."
+    )
 
 
 def _units(settings: NgramSettings) -> list[tuple[NgramUnit, tuple[int, int]]]:

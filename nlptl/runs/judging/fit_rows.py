@@ -44,10 +44,10 @@ class FitRow(Config):
 class FitRows:
     """File of rows, which a kill cuts by one at most, and the rows that were asked for or added."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the whole rows of the file. A line that a kill has cut off is dropped."""
+    def __init__(self, path: Path | None) -> None:
+        """Read the whole rows of the file, if there is one. A line that a kill has cut off is dropped."""
         self._path = path
-        self._rows = _read(path)
+        self._rows = [] if path is None else _read(path)
         self._used: list[FitRow] = []
 
     def known(self, identity: str, split: int) -> FitRow | None:
@@ -61,13 +61,15 @@ class FitRows:
 
     def add(self, row: FitRow) -> FitRow:
         """Add a row to the file, and return it."""
-        append_lines(self._path, result_line(row.model_dump()) + "\n")
+        if self._path is not None:
+            append_lines(self._path, result_line(row.model_dump()) + "\n")
         self._rows.append(row)
         return self.use(row)
 
     def keep_used(self, *, but_split: int | None = None) -> None:
         """Remove from the file what nobody asked for, and rows of the split `but_split`."""
-        _write(self._path, [row for row in self._used if row.split != but_split])
+        if self._path is not None:
+            _write(self._path, [row for row in self._used if row.split != but_split])
 
 
 def held_out_probabilities(rows: Sequence[FitRow], judging: Judging, *, label_count: int) -> tuple[Floats, Floats]:

@@ -46,7 +46,8 @@ class SharedEncoder:
 class Fits:
     """Fits of one judging: made once, read back after a kill, and dropped when the data or the settings change."""
 
-    def __init__(self, data: TextData, judging: Judging, path: Path, context: RunContext) -> None:
+    def __init__(self, data: TextData, judging: Judging, path: Path | None, context: RunContext) -> None:
+        """`path` holds the fits; None where the caller keeps what it makes of them."""
         self.data, self.judging, self.labels = data, judging, data.label_set.names
         self.rows = FitRows(path)
         self._context, self._digests = context, ExternalDigests()
@@ -54,7 +55,7 @@ class Fits:
 
     def known(self, chain: JudgedChain, split: int) -> FitRow | None:
         """Return a fit that is kept from an earlier call."""
-        return self.rows.known(self._identity(chain, split), split)
+        return self.rows.known(self.identity(chain, split), split)
 
     def fit(self, chain: JudgedChain, split: int) -> FitRow:
         """Return the fit of a chain to a split, made or kept."""
@@ -62,7 +63,7 @@ class Fits:
             return self.rows.use(row)
         encoding = self.shared(chain).seconds if chain.stages else 0.0
         begin = time.monotonic()
-        found = self._predicted(chain, split)
+        found = self.predicted(chain, split)
         return self._add(chain, split, found, encoding + time.monotonic() - begin)
 
     def fit_by(self, chain: JudgedChain, split: int, train: Callable[[], TextClassifier]) -> FitRow:
@@ -86,12 +87,13 @@ class Fits:
     def _add(self, chain: JudgedChain, split: int, probabilities: Floats, seconds: float) -> FitRow:
         """Keep what a fit has predicted."""
         row = FitRow(
-            candidate=chain.kind, split=split, identity=self._identity(chain, split), seconds=round(seconds, 3),
+            candidate=chain.kind, split=split, identity=self.identity(chain, split), seconds=round(seconds, 3),
             probabilities=np.round(probabilities, DIGITS).tolist(),
         )  # fmt: skip
         return self.rows.add(row)
 
-    def _predicted(self, chain: JudgedChain, split: int) -> Floats:
+    def predicted(self, chain: JudgedChain, split: int) -> Floats:
+        """Fit a chain to a split and return the probabilities of its judged rows; nothing is kept."""
         if chain.learns == "shares":
             return self._shares(split)
         shared, part = self.shared(chain), self.judging.splits[split]
@@ -148,7 +150,7 @@ class Fits:
             artifact = artifact.to(context.torch_device())
         return SharedEncoder(artifact, LabelledExamples.of(data, artifact.labels), time.monotonic() - begin)
 
-    def _identity(self, chain: JudgedChain, split: int) -> str:
+    def identity(self, chain: JudgedChain, split: int) -> str:
         """Return a digest of all that shapes a fit."""
         part, labelled = self.judging.splits[split], self.data.labelled
         assert labelled is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlptl.artifact import RUN_SETTINGS, Manifest, checked_manifest, library_versions
+from nlptl.artifact import Manifest, checked_manifest, library_versions
 from nlptl.context import RunContext
 from nlptl.data import TextTable
 from nlptl.data.columns import names_shown
@@ -22,7 +22,7 @@ from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.scores import load_classifier
 from nlptl.models.classifier import TextClassifier
 from nlptl.results import write_result
-from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, stage_folders
+from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, stage_folders, whole_run
 from nlptl.runs.reading.texts import TestTexts, read_data, read_texts
 from nlptl.runs.studies.arm_costs import MEGABYTE, ArmCost, median_latency
 from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
@@ -132,9 +132,9 @@ def _check_labels(first: ComparedRun, other: ComparedRun) -> None:
 def _common_test(runs: Sequence[ComparedRun], test: Path | None) -> TextTable:
     """Return the largest test that all runs have, or the one of the file `test`."""
     if test is not None:
-        settings = read_data(_whole(runs[0].folder))[0].data
+        settings = read_data(whole_run(runs[0].folder))[0].data
         return read_outside(str(test), settings=settings, where="--test").table
-    found = [list(read_texts(_whole(run.folder)).tests) for run in runs]
+    found = [list(read_texts(whole_run(run.folder)).tests) for run in runs]
     common = [one for one in found[0] if all(any(_same(one, other) for other in tests) for tests in found[1:])]
     if common:
         return max((one.table for one in common), key=len)
@@ -148,11 +148,6 @@ def _same(one: TestTexts, other: TestTexts) -> bool:
 
 def _told(tests: Sequence[TestTexts]) -> str:
     return " and ".join(f"{one.name} ({len(one.table)} texts)" for one in tests) or "no test that can be read"
-
-
-def _whole(folder: Path) -> Path:
-    """Return the run of a folder that may be one of its stages."""
-    return folder if (folder / RUN_SETTINGS).is_file() else folder.parent
 
 
 def _check_not_learnt(run: ComparedRun, table: TextTable, texts: Sequence[str]) -> None:

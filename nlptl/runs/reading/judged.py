@@ -40,6 +40,7 @@ class Judged:
     sets: tuple[str, ...] | None = (
         None  # labels predicted for each text, where it may have several; joined, as in `labels`
     )
+    thresholds: tuple[float, ...] | None = None  # probability from which each label is predicted, beside `sets`
 
     @cached_property
     def predicted(self) -> list[str]:
@@ -50,10 +51,17 @@ class Judged:
 
     @cached_property
     def confidences(self) -> npt.NDArray[np.float64]:
-        """Probability (N,) of the predicted label; where a text may have several, of the least certain decision on it."""
-        sure = self.probabilities if self.sets is None else np.maximum(self.probabilities, 1 - self.probabilities)
-        found: npt.NDArray[np.float64] = sure.max(axis=1) if self.sets is None else sure.min(axis=1)
-        return found
+        """Probability (N,) of the predicted label.
+
+        Where a text may have several, it is that of the least probable one predicted. Where none is predicted, it is the
+        probability that the most probable label does not apply.
+        """
+        highest: npt.NDArray[np.float64] = self.probabilities.max(axis=1)
+        if self.thresholds is None:
+            return highest
+        given = self.probabilities >= np.array(self.thresholds)
+        lowest = np.where(given, self.probabilities, np.inf).min(axis=1)
+        return np.where(given.any(axis=1), lowest, 1 - highest)
 
 
 def judged_on(
@@ -76,6 +84,7 @@ def judged_on(
         places=tuple(place_of(test.table, row) for row in range(len(texts))),
         by=command,
         sets=None if several is None else tuple(several),
+        thresholds=None if classifier.head.thresholds is None else tuple(classifier.head.thresholds),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nlptl.artifact import RUN_SETTINGS
 from nlptl.data import DataSettings, FileSource, Source, TextTable, load_data
@@ -38,6 +38,7 @@ class RunTexts:
     labelled: TextTable | None = None
     tests: tuple[TestTexts, ...] = ()
     remarks: tuple[str, ...] = ()  # why something is missing
+    part: Literal["labelled", "source"] = "labelled"  # of the data that `labelled` holds
 
 
 def read_texts(run: Path, *, progress: Progress | None = None) -> RunTexts:
@@ -49,7 +50,8 @@ def read_texts(run: Path, *, progress: Progress | None = None) -> RunTexts:
     tests, remarks = _outside(pipeline, data)
     if data.test is not None:
         tests.insert(0, _own_test(pipeline.data, data.test))
-    return RunTexts(data.labelled or data.source, tuple(tests), tuple(remarks))
+    part: Literal["labelled", "source"] = "source" if data.labelled is None else "labelled"
+    return RunTexts(data.labelled or data.source, tuple(tests), tuple(remarks), part)
 
 
 def read_data(run: Path, *, progress: Progress | None = None) -> tuple[Pipeline, TextData]:

@@ -39,7 +39,8 @@ def embedding_map(
         MapPoint(float(x), float(y), one.text, one.label, one.place, one.part, one.predicted)
         for one, (x, y) in zip(drawn, places, strict=True)
     ]
-    return EmbeddingMap(tuple(points), texts, how)
+    by_sets = (judged is not None and judged.sets is not None) or (labelled is not None and labelled.has_label_sets)
+    return EmbeddingMap(tuple(points), texts, how, by_sets)
 
 
 def flattened(vectors: Floats) -> tuple[Floats, str]:

@@ -13,6 +13,7 @@ from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import LabelSetEvaluation
 from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.runs.reading.judged import Judged
+from nlptl.runs.report.studies import Studies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Headline:
     guessing: float | None = None  # accuracy of always answering it
     more: str = ""  # a further score in a sentence
     by_sets: bool = False  # whether a text is right only with all of its labels
+    by_f1: str = ""  # how it stands to the bar of guessing, where only F1 tells that; without a full stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Standing:
     on: str  # the texts, and how often
     sentences: tuple[str, ...]  # what it shows
     simple: str = ""  # name of the rival that stands for the simple way; empty without one
+    unmeasured: str = ""  # why the classifier is not measured against the simple way; empty where it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +104,7 @@ class EmbeddingMap:
     points: tuple[MapPoint, ...]
     texts: int  # of which the points are a sample
     how: str
+    by_sets: bool = False  # whether each label of a point may be several, joined
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +203,7 @@ class RunReport:
     commands: Mapping[str, str]  # by section: the command that makes its figures again
     remarks: tuple[str, ...]  # what the report could not show, and why
     price_per_hour: float | None = None
+    studies: Studies = dataclasses.field(default_factory=Studies)
 
     @property
     def per_label(self) -> tuple[LabelScores, ...]:

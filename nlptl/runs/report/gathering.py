@@ -17,13 +17,15 @@ from nlptl.progress import Progress
 from nlptl.runs.folder import RUN, stage_folders
 from nlptl.runs.reading.judged import Judged, judged_on, read_held_out
 from nlptl.runs.reading.texts import RunTexts, TestTexts, read_texts, told_path
+from nlptl.runs.report.as_read import as_read
 from nlptl.runs.report.data_facts import data_facts, read_data_report
 from nlptl.runs.report.embedding_map import MAX_POINTS, embedding_map
 from nlptl.runs.report.facts import EmbeddingMap, Headline, Mistake, RunReport, Standing
 from nlptl.runs.report.judging import explained_mistakes, reliability_of, scores_of
 from nlptl.runs.report.standing import headline_of, headline_of_start, standing_of, standing_of_start
+from nlptl.runs.report.studies import read_studies
 from nlptl.runs.report.training import loss_curves, provenance, stage_facts
-from nlptl.runs.report.verdict import advice_of, proof_of, verdict_of
+from nlptl.runs.report.verdict import advice_of, proof_of, unjudged, verdict_of
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import StartOutcome
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 
 HELD_OUT = "held_out.jsonl"  # predictions of a start, beside its run
+SEVERAL = "Texts may have several labels, so this page has no confusion matrix, no reliability diagram and no words of mistakes."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +55,26 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     _check_is_run(run)
     folders = stage_folders(run)
     manifests = [read_manifest(folder) for folder in folders]
-    texts = read_texts(run, progress=context.progress)
+    report = read_data_report(run)
+    texts = as_read(run, read_texts(run, progress=context.progress), report)
     classifier = _classifier(run, manifests[-1], context)
     outcome = started_by(run)
     found = _judgement_of_start(run, outcome) if outcome is not None and classifier is not None else None
     found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
-    report = read_data_report(run)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
+    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
+    verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
+    advice = advice_of(named, found.evaluation, examples=_examples(report))
+    if classifier is None:
+        verdict, proof, advice = unjudged(named, manifests)
     return RunReport(
         run=run,
         name=_name(run, outcome),
-        verdict=verdict_of(found.headline, found.standing, texts_learnt=learnt),
-        proof=proof_of(found.headline),
+        verdict=verdict,
+        proof=proof,
         labels=() if classifier is None else classifier.labels,
         judged=found.judged,
         evaluation=None if isinstance(found.evaluation, LabelSetEvaluation) else found.evaluation,
@@ -77,12 +86,13 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
         map=_map(classifier, found.judged, texts, context.progress),
         curves=tuple(curve for folder in folders for curve in loss_curves(folder)),
         stages=tuple(stage_facts(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)),
-        data=data_facts(report, {"labelled": texts.labelled, "test": own_test}, outcome),
+        data=data_facts(report, {texts.part: texts.labelled, "test": own_test}, outcome),
         provenance=provenance(manifests, pipeline=dump_yaml(load_yaml(run / RUN_SETTINGS))),
-        advice=advice_of(named, found.evaluation, examples=_examples(report), is_classifier=classifier is not None),
+        advice=advice,
         commands=commands(named, run, found.judged),
-        remarks=tuple(filter(None, [*texts.remarks, *found.remarks])),
+        remarks=tuple(filter(None, [*texts.remarks, *found.remarks, *studies.remarks])),
         price_per_hour=price_per_hour,
+        studies=studies,
     )
 
 
@@ -93,15 +103,20 @@ def started_by(run: Path) -> StartOutcome | None:
 
 
 def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
-    """Return the command that makes the figures of each section again; a person may have `named` another folder."""
+    """Return the command that shows the figures of each section; a person may have `named` the folder of a start.
+
+    What a start has judged, and whatever has no line on the terminal, is shown by this page alone.
+    """
     folder = shlex.quote(told_path(named))
     settings = shlex.quote(told_path(named / RUN_SETTINGS))
-    scoring = f"nlptl show --all {folder}" if judged is None or not judged.by else judged.by
-    show, again = f"nlptl show --all {folder}", f"nlptl run {settings}" + f" --out {folder}" * (named == run)
-    return {
-        "scores": show, "confusion": scoring, "reliability": scoring, "labels": scoring, "map": f"nlptl report {folder}",
-        "mistakes": f"nlptl report {folder}", "training": show, "layers": show, "data": f"nlptl check {settings}",
-        "cost": show, "provenance": again,
+    page, show = f"nlptl report {folder}", f"nlptl show --all {folder}"
+    scores = show if named == run else page
+    found = dict.fromkeys(("confusion", "reliability", "map", "mistakes", "training", "layers", "data"), page)
+    return found | {
+        "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
+        "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
+        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "compare": f"nlptl compare {settings}", "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
 
@@ -158,9 +173,9 @@ def _judgement(
                 evaluation = scored(classifier, test.table) if classifier.multi_label else scores_of(judged, classifier)
             break
     headline = None if evaluation is None else headline_of(evaluation, on)
-    standing, remark = (
-        (None, "") if isinstance(evaluation, LabelSetEvaluation) else standing_of(run, headline, evaluation)
-    )
+    if isinstance(evaluation, LabelSetEvaluation):
+        return _Judgement(judged, evaluation, headline, remarks=(SEVERAL,))
+    standing, remark = standing_of(run, headline, evaluation)
     return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from nlptl.artifact import RUN_SETTINGS
 from nlptl.config import load_yaml
 from nlptl.errors import ArtifactError
-from nlptl.evaluation.intervals import Estimate
+from nlptl.evaluation.intervals import Estimate, without_interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
+from nlptl.faults import cut
+from nlptl.runs.folder import COMPARISON_ROWS
 from nlptl.runs.report.facts import Headline, Rival, Standing
+from nlptl.runs.report.verdict import NOT_SHOWN
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_FREQUENT = "most frequent label"
 NOTHING_ELSE = "No other way was measured in this run."
+UNFINISHED = "The comparison of this run is not finished. Run it again: it goes on where it stopped."
+UNREAD = "The comparison of this run cannot be read."
+NOT_AMONG = "None of the ways below is this classifier. An arm of `compare:` that changes nothing, such as `base: {}`, would be."
 
 
 def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | None) -> tuple[Standing | None, str]:
@@ -26,8 +32,11 @@ def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | N
     try:
         compared = read_comparison(run)
     except ArtifactError as error:
-        return _alone(headline, evaluation), str(error)
-    return (_alone(headline, evaluation) if compared is None else _of_comparison(compared, _unchanged_arm(run))), ""
+        return _alone(headline, evaluation, UNREAD), str(error)
+    if compared is not None:
+        return _of_comparison(compared, _unchanged_arm(run)), ""
+    began = (run / COMPARISON_ROWS).is_file() or _arms(run)
+    return _alone(headline, evaluation, UNFINISHED if began else NOTHING_ELSE), ""
 
 
 def standing_of_start(outcome: StartOutcome) -> Standing:
@@ -57,22 +66,34 @@ def headline_of_start(outcome: StartOutcome, evaluation: Evaluation) -> Headline
 def headline_of(evaluation: AnyEvaluation, on: str) -> Headline:
     """Return the accuracy of an evaluation, beside the bar of guessing."""
     if isinstance(evaluation, LabelSetEvaluation):
-        more = f"Micro-F1 is {evaluation.micro_f1.told('.1f', 100)} %; {evaluation.most_frequent}."
-        return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True)
+        return _headline_of_sets(evaluation, on)
     bar = evaluation.most_frequent
     if bar is None:
         return Headline(evaluation.accuracy, evaluation.rows, on)
     return Headline(evaluation.accuracy, evaluation.rows, on, bar.label, bar.accuracy.value)
 
 
-def _alone(headline: Headline | None, evaluation: Evaluation | None) -> Standing | None:
-    """Return the classifier beside the most frequent label."""
+def _headline_of_sets(evaluation: LabelSetEvaluation, on: str) -> Headline:
+    """Return the share of texts with exactly their labels. The bar of guessing is one of micro-F1."""
+    found, alone = evaluation.micro_f1, evaluation.most_frequent
+    guess = f"always answering “{cut(alone.label)}” alone"
+    ends, way = without_interval(found.value, texts=evaluation.rows), NOT_SHOWN
+    if found.low is not None and found.high is not None and found.low < found.high:
+        ends = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+        way = "better than" if found.low > alone.micro_f1 else NOT_SHOWN
+    more = f"Micro-F1 is {100 * found.value:.1f} % ({ends}); {guess} gets {100 * alone.micro_f1:.1f} %."
+    by_f1 = f"by micro-F1 it is {way} {guess}"
+    return Headline(evaluation.subset_accuracy, evaluation.rows, on, more=more, by_sets=True, by_f1=by_f1)
+
+
+def _alone(headline: Headline | None, evaluation: Evaluation | None, why: str) -> Standing | None:
+    """Return the classifier beside the most frequent label, and why it is beside nothing else."""
     if headline is None or evaluation is None:
         return None
     rivals = [Rival("this classifier", evaluation.accuracy, is_this=True, macro_f1=evaluation.macro_f1)]
     if evaluation.most_frequent is not None:
         rivals.append(Rival(MOST_FREQUENT, evaluation.most_frequent.accuracy, note=evaluation.most_frequent.label))
-    return Standing(tuple(rivals), "", headline.on, (NOTHING_ELSE,))
+    return Standing(tuple(rivals), "", headline.on, (why,), unmeasured=why)
 
 
 def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
@@ -87,12 +108,19 @@ def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
         rivals.append(Rival(MOST_FREQUENT, Estimate(found.most_frequent, None, None)))
     on = f"{found.test}: {found.texts} texts, each way trained {found.seeds} times"
     simple = compared.arms[0] if this is not None else ""
-    return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple)
+    unmeasured = NOT_AMONG if this is None else ""
+    return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple, unmeasured)
 
 
 def _unchanged_arm(run: Path) -> str | None:
     """Return the name of the arm that is the run's own chain, which changes nothing."""
-    settings = load_yaml(run / RUN_SETTINGS)
+    return next((name for name, changes in _arms(run).items() if changes == {}), None)
+
+
+def _arms(run: Path) -> dict[str, object]:
+    """Return the arms of the comparison that a run's settings ask for, and what each changes."""
+    path = run / RUN_SETTINGS
+    settings = load_yaml(path) if path.is_file() else None
     compare = settings.get("compare") if isinstance(settings, dict) else None
     arms = compare.get("arms") if isinstance(compare, dict) else None
-    return next((name for name, changes in arms.items() if changes == {}), None) if isinstance(arms, dict) else None
+    return arms if isinstance(arms, dict) else {}

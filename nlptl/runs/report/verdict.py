@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nlptl.evaluation.intervals import Estimate, Interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
@@ -13,6 +15,10 @@ from nlptl.evaluation.scores import Evaluation, LabelScores
 from nlptl.faults import cut
 from nlptl.runs.reading.texts import told_path
 from nlptl.runs.report.facts import Advice, Headline, Rival, Standing
+from nlptl.runs.start.files import NEXT_LABELS, SUSPECTS
+
+if TYPE_CHECKING:
+    from nlptl.artifact import Manifest
 
 WIDE = 0.05  # half of an interval of the accuracy, from which more test texts are advised
 WANTED = 0.03  # half of the interval that they should bring
@@ -29,8 +35,10 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
         return "This run has no judged texts, so how well it labels new texts is not known."
     found: dict[str, list[str]] = {"better than": [], NOT_SHOWN: [], "worse than": []}
     simple = simplest(standing)
-    if simple is not None and standing is not None and not simple.is_this:
-        found[_way(advantage(simple, standing))].append(_told(f"“{brief(simple.name)}”", simple.accuracy.value))
+    best = better_way(standing)
+    for rival in (simple, best if best is not simple else None):
+        if rival is not None and standing is not None and not rival.is_this:
+            found[_way(advantage(rival, standing))].append(_told(f"“{brief(rival.name)}”", rival.accuracy.value))
     if headline.guessing is not None:
         low = headline.accuracy.low
         way = "better than" if low is not None and low > headline.guessing else NOT_SHOWN
@@ -39,7 +47,7 @@ def verdict_of(headline: Headline | None, standing: Standing | None, *, texts_le
     share = headline.accuracy.value
     about = f"{'about ' * (share not in (0, 1))}{100 * share:.0f} of 100 new texts"
     sentence = f"It gives {about} exactly their labels" if headline.by_sets else f"It labels {about} correctly"
-    end = f": {', but '.join(told)}" if told else ""
+    end = f": {', but '.join(told)}" if told else f"; {headline.by_f1}" * bool(headline.by_f1)
     learnt = "; some of these texts were learnt from, so this is too high" if texts_learnt else ""
     return f"{sentence}{end}{learnt}."
 
@@ -68,34 +76,56 @@ def brief(name: str) -> str:
     return cut(name.partition(" (")[0])
 
 
-def advantage(simple: Rival, standing: Standing) -> Estimate | None:
-    """Return how much more accurate this classifier is than the simple way, as far as both were measured in pairs."""
+def better_way(standing: Standing | None) -> Rival | None:
+    """Return the way that is better than this classifier by the most, of those that are shown to be; None without one."""
+    if standing is None:
+        return None
+    gains = {one.name: advantage(one, standing) for one in standing.rivals if not one.is_this}
+    lost = {name: gain.value for name, gain in gains.items() if gain is not None and (gain.high or 0) < 0}
+    return min((one for one in standing.rivals if one.name in lost), key=lambda one: lost[one.name], default=None)
+
+
+def advantage(rival: Rival, standing: Standing) -> Estimate | None:
+    """Return how much more accurate this classifier is than another way, as far as both were measured in pairs."""
     this = next((one for one in standing.rivals if one.is_this), None)
-    if this is not None and this.difference is not None and standing.reference == simple.name:
+    if this is not None and this.difference is not None and standing.reference == rival.name:
         return this.difference
-    found = simple.difference
+    found = rival.difference
     if this is None or found is None or standing.reference != this.name:
         return None
     low, high = (None if end is None else -end for end in (found.high, found.low))
     return Estimate(-found.value, low, high, found.level)
 
 
-def advice_of(
-    run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int], is_classifier: bool
-) -> tuple[Advice, ...]:
+def unjudged(run: Path, manifests: Sequence[Manifest]) -> tuple[str, str, tuple[Advice, ...]]:
+    """Return verdict, proof and next steps for a run without a classifier, whose stages have these manifests."""
+    found = list[Advice]()
+    if any(one.settings.get("stage") == "skipgram" for one in manifests):
+        command = f"nlptl neighbours {shlex.quote(told_path(run))} WORD"
+        found.append(Advice("See which words the vectors hold to be alike.", command))
+    if manifests[-1].kind == "classifier":
+        told, proof = "its head was never trained, so its labels would be chance", "The stage `finetune` trains it."
+        step = "add the stage `finetune` to the pipeline file"
+    else:
+        told = "its last stage makes sentence vectors, which have no scores of their own"
+        proof = "A classifier learns labels on top of these vectors."
+        step = "add `labelled` texts under `data:` and the stages `classification_head` and `finetune` to the pipeline file"
+    first = Advice(f"To make a classifier, {step}, and run it again.")
+    return f"This run has no classifier: {told}.", proof, (first, *found)
+
+
+def advice_of(run: Path, evaluation: AnyEvaluation | None, *, examples: Mapping[str, int]) -> tuple[Advice, ...]:
     """Return the next steps, the most useful first.
 
     `run` is the folder that a person names; lists for labelling may stand in it. `examples` are the labelled rows of each
     label.
     """
-    if not is_classifier:
-        return ()
     folder = shlex.quote(told_path(run))
     found = [
         Advice(f"{told}.", told_path(run / name))
-        for name, told in (("label-next.csv", "Label these texts next: they teach the classifier most"),
-                           ("suspects.csv", "Check these labels, which the classifier contradicts most"))
-        if (run / name).is_file()
+        for name, told in ((NEXT_LABELS, "Label these texts next: they teach the classifier most"),
+                           (SUSPECTS, "Check these labels, which the classifier contradicts most"))
+        if _has_rows(run / name)
     ]  # fmt: skip
     if evaluation is None:
         found.append(Advice("Judge it on labelled texts that it has not seen.", f"nlptl evaluate {folder} --test FILE"))
@@ -106,6 +136,18 @@ def advice_of(
         found += [one for one in steps if one]
     use = Advice("Use it on texts of your own.", f"nlptl predict {folder} --file FILE --keep --out labels.csv")
     return (*found[: MAX_ADVICE - 1], use)
+
+
+def _has_rows(path: Path) -> bool:
+    """Return whether a table has a row below its header."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        try:
+            return next(rows, None) is not None and next(rows, None) is not None
+        except csv.Error:  # a text is longer than the module reads
+            return True
 
 
 def _told(way: str, accuracy: float) -> str:

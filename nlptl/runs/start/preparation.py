@@ -16,9 +16,10 @@ from nlptl.data.profile import Profile
 from nlptl.errors import DataError
 from nlptl.faults import shown
 from nlptl.finetuning.selection.method_choice import too_few
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand, encoder_at_hand
 from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.judging.splits import Judging, judged_by_folds, judged_on_test, share_to_hold_out
-from nlptl.runs.start.candidates import EncoderAtHand, candidates_for, encoder_at_hand
+from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.files import check_folder, check_same_tables
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import time
 from nlptl.context import RunContext
 from nlptl.evaluation.scores import accuracy_and_macro_f1, load_classifier
 from nlptl.models.card_metadata import CardTest
-from nlptl.runs.cards import card_scores, renew_last_card
+from nlptl.runs.cards import card_scores, renew_cards
+from nlptl.runs.folder import START_FITS
 from nlptl.runs.judging.fits import Fits, SharedEncoder
 from nlptl.runs.judging.scored import Scored, paired
 from nlptl.runs.runner import RunResult
 from nlptl.runs.start.choice import Choice, choose, pile_sentence
-from nlptl.runs.start.files import FIT_ROWS
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
 from nlptl.runs.start.preparation import SEED, Prepared
 from nlptl.runs.start.since_last import BEFORE, Earlier
@@ -30,7 +30,7 @@ class Start:
         self.prepared, self._context = prepared, dataclasses.replace(context, seed=SEED)
         self._begin = time.monotonic()
         self._folder = prepared.request.folder
-        self._fits = Fits(prepared.data, prepared.judging, self._folder / FIT_ROWS, self._context)
+        self._fits = Fits(prepared.data, prepared.judging, self._folder / START_FITS, self._context)
 
     def estimated_seconds(self) -> float:
         """Return about how many seconds `run` will take; the encoder is loaded and its speed measured."""
@@ -68,7 +68,9 @@ class Start:
         if outcome.texts and (labelled := self.prepared.data.labelled) is not None:
             scores = card_scores(accuracy_and_macro_f1(outcome.chosen.accuracy, outcome.chosen.macro_f1))
             test = CardTest(outcome.texts, labelled.digest, scores, how=outcome.judged_how)
-            renew_last_card({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
+            remarks = renew_cards({one.folder: one.manifest for one in result.stages}, self.prepared.data, test)
+            for told in remarks if result.stages[-1].kept else ():  # else the run itself has told them
+                self._context.progress.say(told)
 
     def _outcome(self, scored: list[Scored], choice: Choice, since_last: str | None) -> StartOutcome:
         prepared = self.prepared

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.data import TextData
 from nlptl.data.row_checks import RowPlace
+from nlptl.disk.spreadsheets import write_csv
+from nlptl.evaluation.label_errors import Suspect, most_told, suspects
+from nlptl.evaluation.next_labels import MAX_POOL, proposals
 from nlptl.runs.judging.fits import SharedEncoder
+from nlptl.runs.judging.left_out import LabelledRows, left_out
 from nlptl.runs.judging.scored import Scored
-from nlptl.runs.start.files import HELD_OUT, NEXT_LABELS, SUSPECTS, write_csv, write_held_out
-from nlptl.runs.start.next_labels import MAX_POOL, proposals
+from nlptl.runs.start.files import HELD_OUT, NEXT_LABELS, SUSPECTS, write_held_out
 from nlptl.runs.start.preparation import SEED, Prepared
-from nlptl.runs.start.suspects import Suspect, most_told, suspects
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -49,18 +52,20 @@ def write_next_labels(folder: Path, prepared: Prepared, shared: SharedEncoder, c
 def write_suspects(folder: Path, prepared: Prepared, shared: SharedEncoder, chosen: Scored) -> int:
     """Write which labels the held-out predictions contradict most, and return how many.
 
-    Judged rows have the predictions of the chosen candidate. Those that the test leaves have those of a linear head that was
-    fitted without each of them.
+    Judged rows have the predictions of the chosen candidate. Those that the test leaves are judged as `left_out` says.
     """
     data = prepared.data
     assert data.labelled is not None
     parts = {"labelled": (data.labelled, chosen.probabilities_or_nan())}
     if data.test is not None:
-        parts = {"labelled": (data.labelled, _left_out(shared)), "test": (data.test, chosen.probabilities_or_nan())}
+        parts = {
+            "labelled": (data.labelled, _left_out(data, shared)),
+            "test": (data.test, chosen.probabilities_or_nan()),
+        }
     found: list[tuple[str, Suspect]] = []
     for part, (table, probabilities) in parts.items():
         found += [(part, one) for one in suspects(probabilities, data.label_set.ids(table.labels()))]
-    found.sort(key=lambda pair: pair[1].own - pair[1].other)
+    found.sort(key=lambda pair: pair[1].own)
     found = found[: most_told(sum(len(table) for table, _ in parts.values()))]
     lines = []
     texts = {part: table.texts() for part, (table, _) in parts.items()}
@@ -86,16 +91,10 @@ def _number(place: RowPlace) -> object:
     return "" if place.number is None else place.number
 
 
-def _left_out(shared: SharedEncoder) -> Floats:
-    """Return the probabilities (n, K) of each labelled row by a ridge head that was fitted without its text; NaN where none was."""
-    import torch
-
-    from nlptl.finetuning.linear import LabelledVectors, fit_ridge
-
-    examples = shared.examples
-    vectors = examples.frozen_vectors(shared.given.encoder)
-    first, copies = torch.from_numpy(examples.groups.first), torch.from_numpy(examples.groups.copies)
-    rows = LabelledVectors.of(vectors[first], examples.label_ids[first], examples.label_count, copies=copies)
-    fit = fit_ridge(rows.balanced() if examples.is_skewed else rows)
-    found = torch.softmax(fit.out_of_fold_logits.double() / fit.temperature, dim=1)
-    return np.asarray(found[torch.from_numpy(examples.groups.owner)].cpu().numpy())
+def _left_out(data: TextData, shared: SharedEncoder) -> Floats:
+    """Return the probabilities (n, K) of each labelled row by judges that have not learnt its text; NaN where none could."""
+    assert data.labelled is not None
+    ids = np.array(data.label_set.ids(data.labelled.labels()), dtype=np.int64)
+    rows = LabelledRows(data.labelled.texts(), ids, len(data.label_set))
+    vectors = shared.examples.frozen_vectors(shared.given.encoder).numpy()
+    return left_out(rows, vectors, encoded=np.arange(len(ids)), seed=SEED).probabilities

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from nlptl.artifact import digest_of
 from nlptl.errors import ArtifactError
+from nlptl.evaluation.next_labels import MAX_POOL
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
 from nlptl.finetuning.selection.method_choice import MIN_EXAMPLES_ONE_SPLIT, passes_of
 from nlptl.results import read_result, write_result
 from nlptl.runs.judging.fits import PILE_OF_FITS, SharedEncoder
-from nlptl.runs.start.next_labels import MAX_POOL
 from nlptl.runs.start.preparation import Prepared
 
 PLAN = ".plan.json"

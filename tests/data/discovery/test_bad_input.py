@@ -72,6 +72,15 @@ def test_labels_that_are_all_different(given: str | None) -> None:
     )
 
 
+@pytest.mark.parametrize("given", [None, "label"])
+def test_few_labelled_rows_with_different_labels(given: str | None) -> None:
+    labels = ["good", "bad", *[""] * 38]
+    assert fault(table("a.csv", ["text", "label"], english(), labels), label=given) == (
+        "a.csv: the column 'label' has 2 labels in 2 labelled rows; expected at least 3 rows of a label on average. Label more "
+        "rows, or name another column with `--label`."
+    )
+
+
 def test_dates_named_as_labels() -> None:
     days = cycled("2024-01-05", "2024-01-06")
     path = table("a.csv", ["text", "label", "day"], english(), cycled("a", "b"), days)

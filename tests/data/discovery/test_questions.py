@@ -175,7 +175,8 @@ def test_a_folder_for_each_label() -> None:
         "labelled": "tickets", "empty_label": "unlabelled", "empty_text": "skip",
     }  # fmt: skip
     assert found.taken_as == (
-        "tickets: 81 .txt files, each a text; the names of its 2 folders are the labels, 'complaint', 'praise'.",
+        "tickets: 81 .txt files, each a text; the names of its 2 folders are the labels, 'complaint', 'praise'; 1 in no such "
+        "folder waits for a label.",
     )
     assert found.data.unlabelled is not None
     assert found.data.unlabelled.texts() == ["not read yet"]

@@ -234,8 +234,8 @@ def test_settings_that_cannot_be_are_refused(even: TextData) -> None:
     with pytest.raises(ConfigError) as caught:
         run(even, {"method": "self_training", "teacher": "contrastive"})
     assert str(caught.value) == (
-        "finetune.update.teacher: found contrastive over word vectors, which have no layers; expected head or auto, or a "
-        "transformer. Choose one, or begin the chain with bert."
+        "finetune.update.teacher: found contrastive over word vectors or n-grams, which have no layers; expected head or "
+        "auto, or a transformer. Choose one, or begin the chain with bert."
     )
     with pytest.raises(ConfigError) as caught:
         run(TextData(labelled=even.labelled), SELF_TRAINING, given=given_for(even))

@@ -95,6 +95,7 @@ def test_the_legend_names_all_points() -> None:
     assert sum(one.points for one in legend) == 200
     assert len(legend) == 8
     assert legend[-1].name == "13 other labels"
+    assert legend_of(dataclasses.replace(found, by_sets=True))[0][-1].name == "13 other combinations"
     assert set(colours) == set(names)
     assert len(set(colours.values())) == 8
 
@@ -115,7 +116,7 @@ def test_the_answer_on_the_simple_way() -> None:
     own = gain_of(Standing((Rival("words", Estimate(0.7, None, None), is_this=True),), "words", "", (), "words"))
     assert own is not None
     assert own.answer == "It is the simple way"
-    assert gain_of(Standing((simple,), "", "", ())) is None
+    assert gain_of(Standing((simple,), "", "", (), unmeasured="Nobody did.")).told == "Nobody did."
 
 
 def test_reliability_is_said_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html.run_report import page_of
+from nlptl.runs.report.facts import EmbeddingMap, MapPoint, Rival, RunReport, Standing
 from tests.reported import HOSTILE, NAMES, judged_texts, report_of
 
 pytestmark = pytest.mark.browser
@@ -23,6 +26,7 @@ OPTIONS = [
     "--disable-sync",
 ]
 WIDTHS = (360, 768, 1280)
+LONG = tuple(letter * 240 for letter in "Wim")
 FIGURES = ("#matrix", "#reliability .area circle", "#labels .whisker", "#chart-map circle.right", ".mistakes mark",
            ".curves .curve", "#layers rect", "#data rect", "#cost rect")  # fmt: skip
 
@@ -52,10 +56,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "hostile": report_of(judged_texts(texts, [NAMES[row % len(NAMES)] for row in range(400)], NAMES)),
         "many": report_of(judged_texts(texts, [many[row % 150] for row in range(400)], many)),
         "bare": report_of(None),
+        "long": _with_long_names(report_of(judged_texts(texts, [LONG[row % 3] for row in range(400)], LONG))),
     }
+    corners = [(0.03, 0.03, "a name of the left edge"), (0.97, 0.97, "a name of the right one")]
+    spots = tuple(MapPoint(x, y, str(turn), label, "", "labelled") for x, y, label in corners for turn in range(3))
+    found["edge"] = dataclasses.replace(found["bare"], map=EmbeddingMap(spots, 6, ""))
     for name, report in found.items():
         (folder / f"{name}.html").write_bytes(page_of(report, tables=f"{name}-tables"))
     return {name: folder / f"{name}.html" for name in found}
+
+
+def _with_long_names(report: RunReport) -> RunReport:
+    """Return a report in which nothing that users name can break at a blank."""
+    way = Rival(LONG[0], Estimate(0.5, 0.4, 0.6), difference=Estimate(0.125, 0.075, 0.192), macro_f1=Estimate(0.5, 0.4, 0.6),
+                seconds=3.0, note=LONG[1])  # fmt: skip
+    parts = tuple(dataclasses.replace(one, source=LONG[0]) for one in report.data.parts)
+    stages = tuple(dataclasses.replace(one, folder=f"1-{LONG[0]}") for one in report.stages)
+    return dataclasses.replace(
+        report, standing=Standing((way, way), LONG[0], LONG[1], (LONG[2],)), stages=stages,
+        data=dataclasses.replace(report.data, parts=parts),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -101,6 +121,27 @@ def test_a_page_fits_its_width(opened: Any, pages: dict[str, Path], name: str, w
         "n.textContent.trim())).map(e => parseFloat(getComputedStyle(e).fontSize)))"
     )
     assert letters >= 11
+
+
+@pytest.mark.parametrize("width", [360, 700, 900, 1000, 1100, 1280])
+def test_names_without_blanks_fit_every_width(opened: Any, pages: dict[str, Path], width: int) -> None:
+    page = opened(pages["long"], width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    words = opened(pages["two"], width=width).locator("#labels tbody th bdi").all()
+    assert {word.evaluate("one => one.getClientRects().length") for word in words} == {1}  # short labels stay whole
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_on_the_map_are_whole(opened: Any, pages: dict[str, Path], width: int) -> None:
+    page = opened(pages["edge"], width=width)
+    frame = page.locator("#chart-map svg").bounding_box()
+    names = page.locator("#chart-map svg text").all()
+    assert len(names) == 2
+    for name in names:
+        box = name.bounding_box()
+        assert box["x"] >= frame["x"]
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"]
+        assert box["y"] >= frame["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

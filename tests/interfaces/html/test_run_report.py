@@ -11,6 +11,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nlptl.errors import ArtifactError
@@ -199,10 +200,32 @@ def test_the_command_writes_the_page_beside_its_tables(tmp_path: Path, shell: Sh
     assert shell("report", run, "-q") == (0, f"{run / 'report.html'}\n", "")
     first = (run / "report.html").read_bytes()
     assert (run / "report-tables" / "predictions.csv").is_file()
-    assert write_report(run).read_bytes() == first  # the same run gives the same page
+    assert write_report(run / "4-finetune").read_bytes() == first  # the same run gives the same page
+    for name in ("page.pdf", "page"):
+        told = f"--out: found {name}; expected a name that ends in .html, since the page is HTML. A browser prints it as PDF."
+        code, out, err = shell("report", run, "-q", "--out", tmp_path / name)
+        assert (code, out, " ".join(err.split())) == (2, "", told)
     code, out, err = shell("report", run, "-q", "--price-per-hour", "-1")
     assert (code, out) == (2, "")
     assert err == "--price-per-hour: found -1; expected a number of at least 0. Give the price of an hour.\n"
     code, out, err = shell("report", run, "-q", "--price-per-hour", "3600", "--out", tmp_path / "priced.html")
     assert (code, err) == (0, "")
     assert "At 3600 an hour that is " in (tmp_path / "priced.html").read_text()
+
+
+@pytest.mark.parametrize(("texts", "told"), [(4, "too few texts for an interval"), (40, "no interval: all are right")])
+def test_an_f1_score_without_an_interval_says_why(texts: int, told: str) -> None:
+    judged = judged_texts([f"text {row}" for row in range(texts)], ["a", "b"] * (texts // 2), ("a", "b"))
+    right = dataclasses.replace(judged, probabilities=np.tile(np.eye(2), (texts // 2, 1)))
+    page = Page(page_of(report_of(right), tables="t"))
+    assert f"Macro-F1, the mean F1 of all labels: 100.0\u00a0% ({told})." in page.text
+
+
+def test_a_command_that_cannot_be_typed_is_not_shown() -> None:
+    report = report_of(None)
+    typed, hidden = "nlptl report 'runs/a b'", "nlptl report 'runs/\u202ea'"
+    page = Page(
+        page_of(dataclasses.replace(report, commands={**report.commands, "cost": typed, "data": hidden}), tables="t")
+    )
+    assert f"These figures again: {typed}" in page.text
+    assert "u202ea" not in page.text

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlptl.errors import ConfigError
+from nlptl.errors import ConfigError, DataError
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.explaining.explanation import Explanation
@@ -149,7 +149,7 @@ def test_a_margin_leaves_out_what_all_labels_gain() -> None:
     others = [one for one in range(3) if one != place]
     np.testing.assert_allclose(found.towards(), numbers[:, place] - numbers[:, others].mean(axis=1))
     np.testing.assert_allclose(found.towards("a", against="c"), numbers[:, 0] - numbers[:, 2])
-    independent = dataclasses.replace(found, multi_label=True)
+    independent = dataclasses.replace(found, thresholds=(0.5, 0.5, 0.5))
     np.testing.assert_allclose(independent.towards("b"), numbers[:, 1])
     assert found.probability == max(found.probabilities) == model.predict_proba([found.text])[0].max()
 
@@ -191,3 +191,42 @@ def test_labels_with_probabilities_of_their_own_are_explained_by_their_logits() 
     assert found.multi_label
     np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-np.array(found.logits))), atol=1e-6)
     assert found.towards("b") == tuple(one.logits[1] for one in found.contributions)
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.4, 0.3), (0.999, 0.0, 1.0), (1.0, 1.0, 1.0), (0.01, 0.02, 0.03)])
+def test_the_labels_that_are_given_are_explained(thresholds: tuple[float, ...]) -> None:
+    model = classifier(encoder())
+    model.head.thresholds = thresholds
+    given = ["good film, bad city", "unseen", "", "bad", "new york"]
+    for found, labels in zip(model.explain(given), model.predict(given), strict=True):
+        assert found.given == labels
+        assert found.thresholds == thresholds
+        assert found.label in (labels or LABELS)
+        odds = np.log(np.clip(thresholds, 1e-6, 1 - 1e-6)) - np.log1p(-np.clip(thresholds, 1e-6, 1 - 1e-6))
+        above = dict(zip(LABELS, np.array(found.logits) - odds, strict=True))
+        assert found.label == max(labels or LABELS, key=lambda label: above[label])
+    assert all(one.given == (one.label,) for one in classifier(encoder()).explain(given))
+
+
+def test_what_cannot_be_asked_for_is_told() -> None:
+    model = classifier(encoder())
+    found = model.explain(["good"])[0]
+    told = "found 'nope'; the labels are 'a', 'b', 'c'. Correct it."
+    for ask, where in [
+        (lambda: found.towards("nope"), "label"),
+        (lambda: found.sentences_towards("nope"), "label"),
+        (lambda: found.towards(""), "label"),
+        (lambda: found.margin(found.logits, "a", against="nope"), "against"),
+    ]:
+        with pytest.raises(ConfigError) as refused:
+            ask()
+        assert str(refused.value) in (f"{where}: {told}", f"{where}: {told.replace('nope', '')}")
+    for tokens in (0, -1):
+        with pytest.raises(ConfigError) as refused:
+            model.explain(["good"], tokens=tokens)
+        assert str(refused.value) == f"tokens: found {tokens}; expected 1 or more. Leave it out for 32,000."
+    with pytest.raises(DataError) as missing:
+        model.explain([None])  # type: ignore[list-item]
+    assert str(missing.value) == (
+        'texts, row 1: the text is empty. Remove the row, fill in the text, or give "" for a text without words.'
+    )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nlptl.config import dump_yaml, load_yaml
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate
 from nlptl.interfaces.html.run_report import page_of
+from nlptl.interfaces.html.sections import Gain, gain_of
 from nlptl.models.classifier import TextClassifier
-from nlptl.runs.report.facts import RunReport
+from nlptl.results import result_line
+from nlptl.runs.reading.texts import RunTexts, read_texts
+from nlptl.runs.report.as_read import as_read
+from nlptl.runs.report.data_facts import data_facts, read_data_report
+from nlptl.runs.report.facts import Advice, RunReport
 from nlptl.runs.report.gathering import gather
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
+from nlptl.runs.studies.comparison import ComparisonRow, summarise
 from tests.conftest import small_reviews
 from tests.reported import tiny_run, write_rows
 
@@ -72,6 +81,11 @@ def test_each_fact_of_a_run_is_found(made: Path, facts: RunReport) -> None:
     assert facts.map is not None
     assert len(facts.map.points) == 48
     assert facts.remarks == ()
+    page, show = f"nlptl report {made}", f"nlptl show --all {made}"
+    assert {
+        section: facts.commands[section] for section in ("confusion", "reliability", "training", "data")
+    } == dict.fromkeys(("confusion", "reliability", "training", "data"), page)
+    assert (facts.commands["scores"], facts.commands["labels"]) == (show, facts.judged.by)
     assert facts.commands["provenance"] == f"nlptl run {made / 'pipeline.yaml'} --out {made}"
 
 
@@ -114,13 +128,51 @@ def test_moved_data_leave_the_scores_and_a_remark(made: Path, tmp_path: Path) ->
     assert "test.csv" in remark
 
 
-def test_another_test_than_the_scored_one_is_not_shown(made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["labelled", "test"])
+def test_a_file_that_has_changed_since_is_told_and_not_shown(made: Path, tmp_path: Path, part: str) -> None:
     run = copied(made, tmp_path)
-    write_rows(run.parent / "test.csv", *small_reviews(10, start=500))
+    file = run.parent / {"labelled": "train.csv", "test": "test.csv"}[part]
+    write_rows(file, *small_reviews(10, start=500))
     found = gather(run)
-    assert found.judged is None
+    assert found.remarks == (
+        f"{file} holds other rows than this run has read for `{part}`. This page leaves them out; run the pipeline again to "
+        "use them.",
+    )
+    assert {one.name for one in found.data.parts if one.lengths} == {"labelled", "test"} - {part}
+    assert found.map is not None
+    assert {point.part for point in found.map.points} == ({"judged"} if part == "labelled" else {"labelled"})
+    assert (found.judged is None) == (part == "test")
     assert found.evaluation is not None
     assert found.evaluation.rows == 24
+
+
+def test_a_changed_test_of_a_comparison_is_told(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    write_rows(run.parent / "other.csv", *small_reviews(30, start=700))
+    settings = run / "pipeline.yaml"
+    arms = "{a: {}, b: {stages.3.update.l2: 1}}"
+    compare = f"compare: {{tests: {{other: {run.parent / 'other.csv'}}}, arms: {arms}}}"
+    settings.write_text(settings.read_text().replace("compare: null", "") + compare)
+    digest = next(one.table.digest for one in read_texts(run).tests if one.name == "other")
+    row = ComparisonRow(arm="a", seed=1, test="other", accuracy=0, texts=digest, correct="0", identity="")
+    (run / "comparison.jsonl").write_text(result_line(row.model_dump()) + "\n")
+    assert gather(run).remarks == ()
+    write_rows(run.parent / "other.csv", *small_reviews(30, start=800))
+    assert gather(run).remarks == (
+        "The test other holds other rows than the comparison was scored on, so its table and this page's other figures speak "
+        "of different texts. Run the pipeline again.",
+    )
+
+
+def test_texts_of_a_source_have_lengths_too(made: Path) -> None:
+    table = read_texts(made).labelled
+    report = read_data_report(made)
+    assert table is not None
+    assert report is not None
+    source = dataclasses.replace(report, parts={"source": report.parts["labelled"]})
+    found = data_facts(source, {"source": table}, None)
+    assert [(one.name, len(one.lengths)) for one in found.parts] == [("source", 6)]
+    assert as_read(made, RunTexts(labelled=table, part="source"), source).labelled is table
 
 
 def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: Path) -> None:
@@ -136,10 +188,67 @@ def test_a_run_without_a_test_says_so_and_how_to_judge_it(made: Path, tmp_path: 
     assert {point.part for point in found.map.points} == {"labelled"}
 
 
+def test_a_comparison_says_why_nothing_is_measured_against_this_classifier(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    alone = gather(run)
+    assert gain_of(alone.standing, comparing=alone.commands["compare"]) == Gain(
+        "Not measured", "unknown", "This run has no other way beside it. The simple ways are measured on the same texts by",
+        f"nlptl compare {run / 'pipeline.yaml'}",
+    )  # fmt: skip
+    (run / "comparison.jsonl").write_text("")
+    standing = gather(run).standing
+    told = "The comparison of this run is not finished. Run it again: it goes on where it stopped."
+    assert standing is not None
+    assert standing.sentences == (told,)
+    assert gain_of(standing) == Gain("Not measured", "unknown", told)
+    both = ("a", "b")
+    rows = [
+        ComparisonRow(arm=arm, seed=seed, test="t", accuracy=0.5, texts="", correct="10" * 20, identity="")
+        for arm in both for seed in (1, 2)
+    ]  # fmt: skip
+    (run / "comparison.json").write_text(summarise(rows, both, seed=1).model_dump_json(by_alias=True))
+    found = gather(run).standing
+    assert found is not None
+    assert [one.name for one in found.rivals] == ["a", "b"]
+    assert gain_of(found) == Gain(
+        "Not measured", "unknown",
+        "None of the ways below is this classifier. An arm of `compare:` that changes nothing, such as `base: {}`, would be.",
+    )  # fmt: skip
+    (run / "comparison.json").write_text("{")
+    found = gather(run).standing
+    assert found is not None
+    assert found.unmeasured == "The comparison of this run cannot be read."
+
+
 def test_a_run_of_an_encoder_has_losses_and_no_scores(tmp_path: Path) -> None:
     found = gather(tiny_run(tmp_path, pipeline=ENCODER))
-    assert (found.labels, found.evaluation, found.map, found.advice) == ((), None, None, ())
+    assert (found.labels, found.evaluation, found.map) == ((), None, None)
     assert [curve.stage for curve in found.curves] == ["1-skipgram"]
+    assert (
+        found.verdict
+        == "This run has no classifier: its last stage makes sentence vectors, which have no scores of their own."
+    )
+    assert found.proof == "A classifier learns labels on top of these vectors."
+    assert found.advice == (
+        Advice(
+            "To make a classifier, add `labelled` texts under `data:` and the stages `classification_head` and `finetune` to the "
+            "pipeline file, and run it again."
+        ),
+        Advice("See which words the vectors hold to be alike.", f"nlptl neighbours {tmp_path / 'made'} WORD"),
+    )
+
+
+def test_a_head_that_was_never_trained_is_told(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    shutil.rmtree(run / "4-finetune")
+    settings: Any = load_yaml(run / "pipeline.yaml")
+    (run / "pipeline.yaml").write_text(dump_yaml({**settings, "stages": settings["stages"][:-1]}))
+    found = gather(run)
+    assert found.verdict == "This run has no classifier: its head was never trained, so its labels would be chance."
+    assert found.proof == "The stage `finetune` trains it."
+    assert found.advice[0] == Advice(
+        "To make a classifier, add the stage `finetune` to the pipeline file, and run it again."
+    )
 
 
 def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> None:
@@ -154,10 +263,30 @@ def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> No
     assert {"(no label)", "odd + positive"} <= set(found.judged.labels)
     right = sum(one == other for one, other in zip(found.judged.labels, found.judged.predicted, strict=True))
     assert right == found.label_sets.right
+    scores = found.label_sets.micro_f1
+    assert scores.low is not None
+    assert scores.high is not None
+    alone = found.label_sets.most_frequent
+    way = "better than" if scores.low > alone.micro_f1 else "not shown to be better than"
     assert found.verdict == (
-        f"It gives {'about ' * (0 < right < 24)}{100 * right / 24:.0f} of 100 new texts exactly their labels."
+        f"It gives {'about ' * (0 < right < 24)}{100 * right / 24:.0f} of 100 new texts exactly their labels; by micro-F1 it is "
+        f"{way} always answering “{alone.label}” alone."
     )
-    assert "Micro-F1 is " in found.proof
+    assert found.proof.endswith(
+        f"Micro-F1 is {100 * scores.value:.1f} % (95 % interval {100 * scores.low:.1f} to {100 * scores.high:.1f}); always "
+        f"answering “{alone.label}” alone gets {100 * alone.micro_f1:.1f} %."
+    )
+    assert found.remarks == (
+        "Texts may have several labels, so this page has no confusion matrix, no reliability diagram and no words of "
+        "mistakes.",
+    )
+    assert gain_of(found.standing) == Gain(
+        "Not measured", "unknown",
+        "Other ways are measured only where each text has one label; these texts may have several.",
+    )  # fmt: skip
+    assert found.map is not None
+    assert found.map.by_sets
+    assert found.judged.confidences.min() < 1
     assert [one.label for one in found.per_label] == ["negative", "odd", "positive"]
     assert b'id="labels"' in page_of(found, tables="t")
 
@@ -165,7 +294,7 @@ def test_texts_of_several_labels_are_judged_by_all_of_them(tmp_path: Path) -> No
 def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Path) -> None:
     folder = copied(made, tmp_path).parent
     (folder / "made").rename(folder / "run")
-    (folder / "label-next.csv").write_text("row\n")
+    (folder / "label-next.csv").write_text("row\n3\n")
     write_start(folder)
     found = gather(folder / "run")
     assert found.name == "copy"
@@ -181,6 +310,7 @@ def test_a_start_is_judged_by_its_held_out_predictions(made: Path, tmp_path: Pat
     assert found.standing is not None
     assert found.standing.sentences == ("Chosen.", "The pile brought nothing.")
     assert found.data.warnings == ("Beware.",)
+    assert {found.commands[section] for section in ("scores", "labels")} == {f"nlptl report {folder}"}
     assert found.advice[0].command.endswith("label-next.csv")
     assert found.commands["provenance"] == f"nlptl run {folder / 'pipeline.yaml'}"
 

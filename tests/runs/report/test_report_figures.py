@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from nlptl.artifact import Manifest
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.scores import evaluate_predictions
+from nlptl.interfaces.html.sections import Gain, gain_of
+from nlptl.runs.reading.judged import Judged
 from nlptl.runs.report.embedding_map import flattened
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.report.judging import confident_mistakes, reliability_of
 from nlptl.runs.report.training import loss_curves, provenance
-from nlptl.runs.report.verdict import advantage, advice_of, proof_of, verdict_of
+from nlptl.runs.report.verdict import advantage, advice_of, better_way, proof_of, verdict_of
 from tests.reported import judged_texts
 
 NAMES = ("a", "b", "c")
@@ -29,6 +32,16 @@ def test_bins_of_reliability_count_each_text_once() -> None:
     assert right == pytest.approx(sum(a == b for a, b in zip(judged.predicted, judged.labels, strict=True)))
     assert sum(one.confidence * one.texts for one in bins) == pytest.approx(judged.confidences.sum())
     assert all(one.low <= one.confidence <= one.high for one in bins)
+
+
+def test_a_label_among_several_is_as_sure_as_its_probability() -> None:
+    probabilities = np.array([[0.22, 0.9, 0.1], [0.7, 0.23, 0.8], [0.15, 0.1, 0.05]])
+    judged = Judged(
+        "", "test.csv", ("one", "two", "three"), ("a", "c", "b"), probabilities, NAMES, ("", "", ""),
+        sets=("a + b", "a + b + c", "(no label)"), thresholds=(0.2, 0.2, 0.5),
+    )  # fmt: skip
+    assert judged.confidences.tolist() == pytest.approx([0.22, 0.23, 0.85])  # of the least probable label that is given
+    assert confident_mistakes(judged) == [2, 1, 0]
 
 
 def test_a_mistake_is_named_once_however_often_its_text_occurs() -> None:
@@ -114,6 +127,38 @@ def test_verdicts_say_what_is_shown() -> None:
     assert proof_of(few) == "Judged on two texts. That is too little for an interval."
 
 
+def test_a_way_that_is_shown_to_be_better_is_told_wherever_it_stands() -> None:
+    this, worse = Rival("base", Estimate(0.7, 0.6, 0.8), is_this=True), Rival("worse", Estimate(0.6, None, None))
+    better = Rival("better", Estimate(0.825, None, None), difference=Estimate(0.125, 0.075, 0.192))
+    best = Rival("best", Estimate(0.9, None, None), difference=Estimate(0.2, 0.1, 0.3))
+    unsure = Rival("unsure", Estimate(0.99, None, None), difference=Estimate(0.29, -0.1, 0.6))
+    headline = Headline(this.accuracy, 50, "test.csv: 50 texts", "yes", 0.5)
+    alone = Standing((this, better, worse, unsure), "base", "", (), "base")
+    assert better_way(alone) is better
+    assert verdict_of(headline, alone) == (
+        "It labels about 70 of 100 new texts correctly: better than always answering “yes” (50), but worse than "
+        "“better” (82)."
+    )
+    assert gain_of(alone) == Gain(
+        "No, −12 points", "bad",
+        "It is the simple way itself. 95 % interval −19.2 to −7.5 points, against “better”, on the same texts. Take that way.",
+    )  # fmt: skip
+    assert better_way(dataclasses.replace(alone, rivals=(this, better, best))) is best
+    fair = dataclasses.replace(alone, rivals=(this, worse, unsure))
+    assert better_way(fair) is None
+    assert gain_of(fair).told == "Nothing else that was tried is shown to be better."
+    simple = Rival("simple", Estimate(0.6, None, None), difference=Estimate(-0.1, -0.2, -0.05))
+    both = Standing((simple, this, better), "base", "", (), "simple")
+    assert verdict_of(headline, both).endswith(
+        "better than “simple” (60) and always answering “yes” (50), but worse than “better” (82)."
+    )
+    assert gain_of(both) == Gain(
+        "Yes, +10 points", "good",
+        "95 % interval +5.0 to +20.0 points, against “simple”, on the same texts. Another way is better than both: 95 % "
+        "interval −19.2 to −7.5 points, against “better”, on the same texts. Take that way.",
+    )  # fmt: skip
+
+
 def test_the_advantage_is_the_same_from_either_side() -> None:
     this = Rival("this", Estimate(0.8, None, None), is_this=True)
     simple = Rival("simple", Estimate(0.7, None, None), difference=Estimate(-0.1, -0.2, -0.05))
@@ -126,7 +171,7 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     true = ["a"] * 10 + ["b"] * 10 + ["c"] * 10
     said = ["a"] * 10 + ["a"] * 7 + ["b"] * 3 + ["c"] * 10
     scores = evaluate_predictions(labels=true, predicted=said, probabilities=None, names=NAMES)
-    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3}, is_classifier=True)
+    found = advice_of(tmp_path, scores, examples={"a": 3, "b": 3, "c": 3})
     assert [one.sentence for one in found] == [
         "Label more texts for the test: 30 tell the accuracy only to ± 15 points, about 770 to ± 3.",
         "Label more texts to learn from: 9 for 3 labels are few.",
@@ -135,6 +180,19 @@ def test_next_steps_name_what_is_weak(tmp_path: Path) -> None:
     ]
     many = dict.fromkeys(NAMES, 500)
     assert "7 texts of “b” that were taken for “a”" in "".join(
-        one.sentence for one in advice_of(tmp_path, scores, examples=many, is_classifier=True)
+        one.sentence for one in advice_of(tmp_path, scores, examples=many)
     )
-    assert advice_of(tmp_path, None, examples={}, is_classifier=False) == ()
+
+
+def test_lists_without_rows_are_no_next_step(tmp_path: Path) -> None:
+    scores = evaluate_predictions(labels=["a", "b"], predicted=["a", "b"], probabilities=None, names=("a", "b"))
+    told = "Label more texts to learn from: 2 for 2 labels are few."
+    listed = {"label-next.csv": "Label these texts next", "suspects.csv": "Check these labels"}
+    for name, step in listed.items():
+        (tmp_path / name).write_text('"row","te\nxt"\n')
+        assert told in [one.sentence for one in advice_of(tmp_path, scores, examples={"a": 1, "b": 1})]
+        (tmp_path / name).write_text('"row","te\nxt"\n3,good\n')
+        found = advice_of(tmp_path, scores, examples={"a": 1, "b": 1})
+        assert [one.command for one in found if one.sentence.startswith(step)] == [str(tmp_path / name)]
+        assert told not in [one.sentence for one in found]
+        (tmp_path / name).unlink()

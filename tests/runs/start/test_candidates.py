@@ -9,9 +9,10 @@ import pytest
 
 from nlptl.data import DataSettings
 from nlptl.models import weights
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand, encoder_at_hand
 from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.start.candidates import EncoderAtHand, candidates_for, encoder_at_hand
+from nlptl.runs.start.candidates import candidates_for
 from nlptl.runs.start.files import pipeline_text
 
 

@@ -15,9 +15,9 @@ from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.folder import run_inside, run_of_pipeline, stage_folders
 from nlptl.runs.judging import fits as fits_module
+from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.start import preparation
-from nlptl.runs.start.candidates import EncoderAtHand
 from nlptl.runs.start.outcome import StartOutcome
 from nlptl.runs.start.preparation import StartRequest, prepare
 from nlptl.runs.start.start import Start

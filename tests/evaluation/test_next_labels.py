@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
-from nlptl.runs.start.next_labels import proposals
-from nlptl.runs.start.suspects import most_told, suspects
+from nlptl.evaluation.label_errors import most_told, suspects
+from nlptl.evaluation.next_labels import proposals
 
 
 def around(direction: int, count: int, *, seed: int) -> np.ndarray:

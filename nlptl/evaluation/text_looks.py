@@ -1,0 +1,83 @@
+"""What texts look like: lengths, words, languages, and how a tokenizer cuts them.
+
+Shapes: n texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.data.languages import NAMES, sure_language
+from nlptl.evaluation.missed_text import are_cut
+from nlptl.evaluation.near_copies import word_counts
+
+if TYPE_CHECKING:
+    from nlptl.models.encoder import Encoder
+
+TEXTS_AT_ONCE = 2_000
+OTHER = "another script"
+CODES = ("", *NAMES, OTHER)  # "" where nothing is sure
+
+Counts = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class PieceCounts:
+    """Pieces into which a tokenizer cuts texts."""
+
+    words: Counts  # (n,)
+    pieces: Counts  # (n,) without special ones, of the part that is read
+    unknown: Counts  # (n,) of these, that the vocabulary does not have
+    cut: NDArray[np.bool_]  # (n,) whether the encoder reads the beginning alone
+
+
+def lengths_of(texts: Sequence[str]) -> dict[str, Counts]:
+    """Return the characters (n,) and the words (n,) of texts."""
+    characters = np.fromiter(map(len, texts), np.int64, len(texts))
+    return {"characters": characters, "words": word_counts(texts)}
+
+
+def languages_of(texts: Sequence[str], *, after_texts: Callable[[int], object]) -> Counts:
+    """Return the place in `CODES` of each text's language (n,); 0 where it is not sure."""
+    found = np.zeros(len(texts), dtype=np.int64)
+    for row, text in enumerate(texts):
+        code = sure_language(text)
+        found[row] = 0 if code is None else CODES.index(code or OTHER)
+        if row % TEXTS_AT_ONCE == TEXTS_AT_ONCE - 1:
+            after_texts(TEXTS_AT_ONCE)
+    return found
+
+
+def most_common(languages: Counts) -> int:
+    """Return the most common language that is clear; 0 where none is."""
+    counts = Counter(languages[languages > 0].tolist())
+    return max(sorted(counts), key=counts.__getitem__, default=0)
+
+
+def pieces_of(encoder: Encoder, texts: Sequence[str], *, after_texts: Callable[[int], object]) -> PieceCounts:
+    """Count the pieces into which the encoder's tokenizer cuts each text."""
+    from nlptl.models.tokenizer_files import encoded
+
+    cut = functools.partial(encoder.tokenizer.encode_batch, add_special_tokens=False)
+    unknown = encoder.token_model.rule.unknown
+    pieces, unknowns, words, cuts = list[int](), list[int](), list[Counts](), list[bool]()
+    for begin in range(0, len(texts), TEXTS_AT_ONCE):
+        some = list(texts[begin : begin + TEXTS_AT_ONCE])
+        found: list[Any] = list(encoded(cut, some))
+        pieces += [len(one.ids) for one in found]
+        unknowns += [sum(token == unknown for token in one.ids) for one in found]
+        read = [text[: max((end for _, end in one.offsets), default=0)] for text, one in zip(some, found, strict=True)]
+        words.append(word_counts(read))
+        cuts += are_cut(encoder, some)
+        after_texts(len(some))
+    return PieceCounts(
+        np.concatenate([*words, np.zeros(0, np.int64)]), np.array(pieces, np.int64), np.array(unknowns, np.int64),
+        np.array(cuts, np.bool_),
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""Parts of an audit, each kept as a file as soon as it is computed, so that a killed audit goes on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlptl.artifact import digest_of
+from nlptl.disk.drafts import write_atomically
+
+SCORES = "scores"  # folder of the parts, beside the tables
+VERSION = 1  # of what the parts hold; more makes all of them anew
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class KeptParts:
+    """Parts in a folder: safetensors files, each with the digest of what it depends on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: set[str] = set()
+
+    def of(self, name: str, depends_on: object, make: Callable[[], Arrays]) -> Arrays:
+        """Return the part of this name: the kept one if it depends on the same, else what `make` returns."""
+        from safetensors.numpy import save
+
+        identity, path = digest_of([VERSION, name, depends_on]), self._folder / f"{name}.safetensors"
+        self._used.add(path.name)
+        if (found := _read(path, identity)) is not None:
+            return found
+        made = {key: np.ascontiguousarray(value) for key, value in make().items()}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        content = save(made, metadata={"identity": identity})
+        write_atomically(path, lambda file: file.write(content))
+        return made
+
+    def remove_others(self) -> None:
+        """Remove the parts that nobody has asked for."""
+        for path in self._folder.glob("*.safetensors"):
+            if path.name not in self._used:
+                path.unlink(missing_ok=True)
+
+
+def _read(path: Path, identity: str) -> Arrays | None:
+    """Return the arrays of a whole file of this identity."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            if (file.metadata() or {}).get("identity") != identity:
+                return None
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, OSError, json.JSONDecodeError):
+        return None  # cut off or damaged: made again

@@ -1,0 +1,98 @@
+"""Rows of a learning curve: what each fit gets right, a line of a file each. Shapes: K labels."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nlptl.config import Config
+from nlptl.disk.drafts import append_lines, write_text_atomically
+from nlptl.errors import ConfigError
+from nlptl.results import read_result_line, result_line
+from nlptl.runs.judging.fit_rows import Seconds
+from nlptl.runs.studies.learning_curve.subsets import Subset
+
+Count = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+
+
+class CurveRow(Config):
+    """What one fit of a curve gets right among its judged rows, label by label: all that its scores need."""
+
+    arm: str  # which chain
+    identity: str  # of all that shapes the fit
+    size: Count  # distinct texts learnt
+    draw: Count
+    part: Count
+    seconds: Seconds
+    judged: tuple[Count, ...]  # (K,) judged rows of each label
+    predicted: tuple[Count, ...]  # (K,) how often each label was predicted
+    right: tuple[Count, ...]  # (K,) of these, how often rightly
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return judged, predicted and right (3, K)."""
+        return np.array([self.judged, self.predicted, self.right], dtype=np.int64)
+
+
+def row_of(
+    arm: str, subset: Subset, identity: str, *, true: NDArray[np.int64], predicted: NDArray[np.int64], labels: int,
+    seconds: float,
+) -> CurveRow:  # fmt: skip
+    """Return the row of a fit by the label ids of its judged rows."""
+
+    def counted(ids: NDArray[np.int64]) -> tuple[int, ...]:
+        return tuple(np.bincount(ids, minlength=labels).tolist())
+
+    return CurveRow(
+        arm=arm, identity=identity, size=subset.size, draw=subset.draw, part=subset.part, seconds=round(seconds, 3),
+        judged=counted(true), predicted=counted(predicted), right=counted(true[true == predicted]),
+    )  # fmt: skip
+
+
+class CurveRows:
+    """File of rows, which a kill cuts by one at most. Lines of other data, settings or versions are dropped."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the whole lines of the file; without a path nothing is kept."""
+        self._path = path
+        self._known = {} if path is None else {row.identity: row for row in _read(path)}
+        self._used: list[CurveRow] = []
+
+    def known(self, identity: str) -> CurveRow | None:
+        """Return the row of a fit, if the file has it."""
+        if (row := self._known.get(identity)) is not None:
+            self._used.append(row)
+        return row
+
+    def add(self, row: CurveRow) -> CurveRow:
+        """Add a row to the file, and return it."""
+        if self._path is not None:
+            append_lines(self._path, result_line(row.model_dump(mode="json")) + "\n")
+        self._known[row.identity] = row
+        self._used.append(row)
+        return row
+
+    def keep_used(self) -> None:
+        """Remove from the file what nobody asked for."""
+        if self._path is not None:
+            _write(self._path, list({row.identity: row for row in self._used}.values()))
+
+
+def _read(path: Path) -> list[CurveRow]:
+    rows: list[CurveRow] = []
+    if not path.is_file():
+        return rows
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        with contextlib.suppress(ConfigError):
+            if line and (found := read_result_line(line)) is not None:
+                rows.append(CurveRow.model_validate(found))
+    _write(path, rows)  # without the end of a line that a kill has cut off
+    return rows
+
+
+def _write(path: Path, rows: list[CurveRow]) -> None:
+    write_text_atomically(path, "".join(result_line(row.model_dump(mode="json")) + "\n" for row in rows))

@@ -1,0 +1,70 @@
+"""Edits of texts: what each changes, what it leaves, and that it follows its seed."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlptl.runs.behaviour.edits import EDITS, NAMES
+
+BY_NAME = {edit.name: edit for edit in EDITS}
+
+
+def edited(name: str, text: str, seed: int = 0) -> str:
+    return BY_NAME[name].change(text, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(
+    ("text", "negated"),
+    [
+        ("The film is good.", "The film is not good."),
+        ("The film isn't good.", "The film is good."),
+        ("I can't say that it was bad", "I can say that it was bad"),
+        ("It does not work", "It does work"),
+        ("We won’t buy it again, it is bad", "We will buy it again, it is bad"),
+        ("A good film", "A good film"),
+        ("Thisisnt is", "Thisisnt is not"),
+    ],
+)
+def test_the_first_statement_is_turned(text: str, negated: str) -> None:
+    assert edited("negation", text) == negated
+
+
+def test_digits_change_and_numbers_keep_their_length() -> None:
+    text = "In 2024 it cost 15 euros, see @user12 and a1b, 3,500 times"
+    found = edited("numbers", text)
+    assert re.sub("[0-9]", "0", found) == re.sub("[0-9]", "0", text)
+    assert "@user12" in found
+    assert "a1b" in found
+    assert found != text
+
+
+def test_names_and_identity_terms_are_replaced_by_others_of_their_kind() -> None:
+    names = edited("names", "John met Mary; John left. Johnson stayed.")
+    first, second = re.match(r"(\w+) met (\w+); (\w+) left\. Johnson stayed\.", names).groups()[::2]  # type: ignore[union-attr]
+    assert first == second != "John"
+    assert first in NAMES
+    assert edited("identity terms", "He told his wife that she was RIGHT") == "She told her husband that he was RIGHT"
+
+
+def test_texts_are_shortened_by_words_or_by_characters_without_spaces() -> None:
+    assert edited("shortening", "one two three four five six seven eight nine ten") == "one two three four five six"
+    assert edited("shortening", "a short text") == "a short text"
+    assert (
+        edited("shortening", "売上高は前年同期に比べて大きく増加したが利益は減少した")
+        == "売上高は前年同期に比べて大きく増加し"[:16]
+    )
+
+
+def test_marks_at_the_ends_of_words_go_and_those_inside_stay() -> None:
+    assert edited("punctuation", 'Well... it\'s "good", 3.5 stars!') == "Well it's \"good 3.5 stars"
+
+
+@given(text=st.text(max_size=80), seed=st.integers(0, 3), edit=st.sampled_from(EDITS))
+def test_any_text_can_be_edited_and_the_same_seed_gives_the_same(text: str, seed: int, edit: object) -> None:
+    name = edit.name  # type: ignore[attr-defined]
+    assert edited(name, text, seed) == edited(name, text, seed)
