@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
             rows.append(row)
     return write_result(
         "audit",
-        command=["python", "benchmarks/audit.py", "DIR", *(arguments or sys.argv[1:])[1:]],
+        command=["python", "benchmarks/audit.py", "DIR", "--seeds", str(given.seeds), "--many", *map(str, given.many)],
         seeds=[*range(FIRST_SEED, FIRST_SEED + given.seeds)],
         rows=rows,
         bars=[*bars_of(rows)],
@@ -181,7 +181,7 @@ def copies(given: Any) -> Iterator[dict[str, Any]]:
     generator = np.random.default_rng(FIRST_SEED)
     changed = [altered(text, generator) for text in texts[:PLANTED]]
     pairs = {(int(one), int(other)) for one, other in near_copies([*texts[:PLANTED], *changed]).pairs}
-    recall = sum((row, row + PLANTED) in pairs for row in range(len(changed))) / len(changed)
+    recall = sum((row, row + len(changed)) in pairs for row in range(len(changed))) / len(changed)
     yield {
         "part": "copies", "texts": len(texts), "seconds": seconds, "cpu_seconds": used, "pairs": len(found.pairs),
         "planted": len(changed), "recall": recall,

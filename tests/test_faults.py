@@ -220,7 +220,7 @@ def test_a_fault_of_the_chain_names_the_file(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as caught:
         Pipeline.from_yaml(path)
-    assert caught.value.faults[0].startswith(f"{path}: stages.2.update.method: found lora over word vectors")
+    assert caught.value.faults[0].startswith(f"{path}: stages.2.update.method: found lora over word vectors or n-grams")
 
 
 def test_a_setting_of_an_earlier_version_is_told_with_its_new_place() -> None:

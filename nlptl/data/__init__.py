@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource, Source
+from nlptl.data.label_names import LabelNames
 from nlptl.data.leaks import Leak
 from nlptl.data.load import load_data, load_table, stream_texts
 from nlptl.data.outside_tests import redraw, rows_not_in, without_texts_of
@@ -10,7 +11,7 @@ from nlptl.data.python_texts import LabelledLike, TextsLike
 from nlptl.data.report import DataReport, PartReport
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import Label, TextTable
-from nlptl.data.text_data import LabelNames, LabelSet, TextData
+from nlptl.data.text_data import LabelSet, TextData
 
 __all__ = [
     "DataReport", "DataSettings", "FileSource", "HubSource", "Label", "LabelNames", "LabelSet", "LabelledLike",

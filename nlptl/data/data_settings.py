@@ -203,8 +203,8 @@ class LabelCells(Config):
     """Cells of the label column that hold several labels."""
 
     separator: Annotated[str, Field(min_length=1, max_length=10)] | None = None
-    """Sign between the labels of a cell, such as "|". Blanks around labels, brackets and quotes do not count. null: cells are
-    lists, as in .jsonl and .parquet files, or hold one label."""
+    """Sign between the labels of a cell, such as "|". Blanks, brackets and quotes around a cell or a label do not count. null:
+    cells are lists, as in .jsonl and .parquet files, or hold one label."""
     empty: Literal["missing", "no_label"] = "missing"
     """Meaning of an empty cell. `missing`: the row was not labelled, see `empty_label`. `no_label`: it was, and none of
     the labels applies. An empty list, [], always means the latter."""

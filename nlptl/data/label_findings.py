@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -42,7 +43,7 @@ class LabelFinding:
     rows: tuple[int, ...]  # rows of each label; of "id" and "contradiction", of all
     places: tuple[str, ...] = ()  # of example rows
     text: str | None = None  # of "contradiction", cut to 200 characters
-    separator: str = ""  # of "several", between the parts
+    separator: str = ""  # of "several", between the parts; empty where other rows are split by another one
 
     def sentence(self) -> str:
         """Return the finding as sentences that end with what to do."""
@@ -57,11 +58,9 @@ class LabelFinding:
             )
             return f"the labels {pair} {how}. Rename one if they mean the same."
         if self.kind == "several":
-            parts = " and ".join(map(shown, self.labels[1:]))
-            return (
-                f"the label {shown(self.labels[0])} ({rows_told(self.rows[0])}, such as {self.places[0]}) joins {parts}. If a text "
-                f"may have several labels, set `labels: {{separator: {shown(self.separator)}}}` under `data:`; else keep one."
-            )
+            at = f"({rows_told(self.rows[0])}, such as {self.places[0]})"
+            joined = f"the label {shown(self.labels[0])} {at} joins {parts_told(self.labels[1:])}"
+            return f"{joined}. {separator_remedy(self.separator)}"
         at_places = [f" ({at})" for at in self.places] or [""] * len(self.labels)
         examples = " and ".join(f"{shown(label)}{at}" for label, at in zip(self.labels, at_places, strict=True))
         if self.kind == "id":
@@ -79,18 +78,55 @@ def label_findings(table: TextTable, *, places: PlacesOfRows, names_labels: bool
     Labels are compared with one another only if the table `names_labels`, since other parts may have no further ones.
     """
     sets, counts = table.label_sets(), table.label_counts()
-    found: list[_Found] = []
-    if names_labels and look_like_ids(len(counts), sum(counts.values())):
+    found: list[_Found] = list(_several(table, sets, counts)) if names_labels else []
+    if not found and names_labels and look_like_ids(len(counts), sum(counts.values())):
         first = tuple(counts)[:2]
         finding = LabelFinding("id", first, (len(counts), len(sets)))
         found.append((finding, [next(row for row, one in enumerate(sets) if label in one) for label in first]))
     elif names_labels:
-        found += [(finding, []) for finding in _alike(counts)]
-        found += () if table.has_label_sets else _several(table.labels(), counts)
+        found = [*((finding, []) for finding in _alike(counts)), *found]
     found += _contradictions(table, [", ".join(labels) for labels in sets])
     at = iter(places([row for _, rows in found for row in rows]))
     for finding, rows in found:
         yield replace(finding, places=tuple(next(at) for _ in rows))
+
+
+@dataclass(frozen=True)
+class JoinedLabels:
+    """Labels that stand in one label."""
+
+    separator: str
+    parts: tuple[str, ...]
+
+
+def joined_labels(counts: Mapping[str, int]) -> dict[str, JoinedLabels]:
+    """Return the labels that join some which also stand alone, or in other joined labels; none of very many labels."""
+    if len(counts) > _MAX_LABELS:
+        return {}
+    alone = {_key(label): label for label in sorted(counts, key=counts.__getitem__)}
+    listed = {
+        separator: Counter(key for label in counts if len(parts := _parts(label, separator)) > 1 for key in parts)
+        for separator in _OF_LISTS
+    }
+    found = {label: _joined(label, alone, listed) for label in counts}
+    return {label: joined for label, joined in found.items() if joined is not None}
+
+
+def are_split(table: TextTable) -> bool:
+    """Return whether a row has more than one label."""
+    return table.has_label_sets and any(len(labels) > 1 for labels in table.label_sets())
+
+
+def parts_told(parts: Sequence[str]) -> str:
+    """Return "'a' and 'b'"."""
+    return " and ".join(map(shown, parts))
+
+
+def separator_remedy(separator: str) -> str:
+    """Return what to do about joined labels; no separator where other rows are split by another one."""
+    if not separator:
+        return "Separate them as in other rows, or keep one."
+    return f"If a text may have several labels, set `labels: {{separator: {shown(separator)}}}` under `data:`; else keep one."
 
 
 def look_like_ids(different: int, rows: int) -> bool:
@@ -164,24 +200,17 @@ def _key(label: str) -> str:
     return re.sub(r"(?<=[^\W\d_])[\s_\-]+(?=[^\W\d_])|\s+(?=\s)", "", folded)
 
 
-def _several(labels: Sequence[str], counts: Mapping[str, int]) -> Iterator[_Found]:
+def _several(table: TextTable, sets: Sequence[tuple[str, ...]], counts: Mapping[str, int]) -> Iterator[_Found]:
     """Yield labels that join labels which also stand alone, or in other joined labels."""
-    alone = {_key(label): label for label in sorted(counts, key=counts.__getitem__)}
-    listed = {
-        separator: Counter(key for label in counts if len(parts := _parts(label, separator)) > 1 for key in parts)
-        for separator in _OF_LISTS
-    }
-    told = 0
-    for label in counts:
-        separator, joined = _joined(label, alone, listed)
-        if joined and told < _MAX_TOLD:
-            told += 1
-            finding = LabelFinding("several", (label, *joined), (counts[label],), separator=separator)
-            yield finding, [labels.index(label)]
+    split = are_split(table)
+    for label, joined in itertools.islice(joined_labels(counts).items(), _MAX_TOLD):
+        separator = "" if split else joined.separator
+        finding = LabelFinding("several", (label, *joined.parts), (counts[label],), separator=separator)
+        yield finding, [next(row for row, one in enumerate(sets) if label in one)]
 
 
-def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[str]]) -> tuple[str, list[str]]:
-    """Return the separator and the parts of a joined label; no parts for a plain one."""
+def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[str]]) -> JoinedLabels | None:
+    """Return the separator and the parts of a joined label; None for a plain one."""
     for separator in _SEPARATORS:
         parts = _parts(label, separator)
         others = listed.get(separator, Counter())
@@ -189,8 +218,8 @@ def _joined(label: str, alone: Mapping[str, str], listed: Mapping[str, Counter[s
         # A bar or semicolon hardly stands in a name, so one known part is enough.
         enough = any(known) if separator in "|;" else all(known)
         if len(parts) > 1 and enough:
-            return separator, [alone.get(key, part) for key, part in parts.items()]
-    return "", []
+            return JoinedLabels(separator, tuple(alone.get(key, part) for key, part in parts.items()))
+    return None
 
 
 def _parts(label: str, separator: str) -> dict[str, str]:

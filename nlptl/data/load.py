@@ -14,7 +14,9 @@ from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import SETTINGS_DOOR, Door, names_shown
 from nlptl.data.data_settings import DataSettings, FileSource, HubSource
 from nlptl.data.hold_out import hold_out
+from nlptl.data.label_checks import check_labels
 from nlptl.data.label_findings import LabelFinding, label_findings
+from nlptl.data.label_names import LabelNames
 from nlptl.data.labelled_parts import LabelChanges, labelled_parts
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
@@ -22,7 +24,7 @@ from nlptl.data.row_checks import RowPlace, check_rows
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, numbers_of_rows, open_source
 from nlptl.data.table import TextTable, arrow_batch, concatenate
-from nlptl.data.text_data import LabelNames, LabelSet, TextData, check_labels
+from nlptl.data.text_data import LabelSet, TextData
 from nlptl.errors import DataError
 from nlptl.progress import Progress
 

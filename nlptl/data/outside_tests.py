@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlptl.data.data_settings import DataSettings, Source
+from nlptl.data.label_checks import check_known_labels
 from nlptl.data.labelled_parts import spelt_as
 from nlptl.data.leaks import occurs_in, text_hashes
 from nlptl.data.load import ReadPart, read_one
 from nlptl.data.shots import draw_shots
 from nlptl.data.table import TextTable
-from nlptl.data.text_data import TextData, check_known_labels
+from nlptl.data.text_data import TextData
 from nlptl.errors import DataError
 
 

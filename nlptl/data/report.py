@@ -83,10 +83,11 @@ def _part_sentences(name: str, part: PartReport) -> list[str]:
         verb = "repeats" if part.duplicates == 1 else "repeat"
         told.append(f"{name}: {part.duplicates} of {rows_told(part.rows_read)} {verb} the text of an earlier row.")
     if part.labels and part.rows_of_no_label is not None:
-        mean = sum(part.labels.values()) / part.rows_used
-        count = part.rows_of_no_label
+        given, count = sum(part.labels.values()), part.rows_of_no_label
         none = f"; {rows_told(count)} {'has' if count == 1 else 'have'} none" if count else ""
-        told.append(f"{name}: a row may have several labels, {mean:.2g} on average{none}.")
+        is_split = given > part.rows_used - count
+        mean = f"{given / part.rows_used:.2g} on average" if is_split else "but no row has more than one"
+        told.append(f"{name}: a row may have several labels, {mean}{none}.")
     if part.labels:
         most, least = (choose(part.labels.items(), key=itemgetter(1)) for choose in (max, min))
         if most[1] >= _UNEVEN_RATIO * least[1]:

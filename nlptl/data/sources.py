@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _BIG_BYTES = 32 << 20  # size above which rows go through the cache on disk instead of memory
 _UNPACKED_RATIO = 4  # assumed ratio of a packed file's content to its size
-_READER_VERSION = 4  # increased when the readers return other rows for the same bytes
+_READER_VERSION = 5  # increased when the readers return other rows for the same bytes
 
 
 @dataclass(frozen=True)

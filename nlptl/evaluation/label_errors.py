@@ -19,7 +19,8 @@ MIN_LEAD = 0.3  # of the predicted label over the given one, below which the pre
 NEIGHBOURS = 20  # that judge a label
 SHARPNESS = 8.0  # by which a nearer neighbour counts more: its weight is exp(SHARPNESS cosine)
 UNSEEN = 0.1  # share of a judge's probability that is dealt evenly, so that none rules a label out
-WEIGHT_OF_OTHERS = 0.5  # of the log-probabilities of words and neighbours, beside 1 of the head
+WEIGHT_OF_NEIGHBOURS = 0.5  # of their log-probabilities, beside 1 of a head and 1 of the words
+MIN_PROBABILITY = 1e-9
 
 Floats = NDArray[np.float64]
 
@@ -59,19 +60,19 @@ def most_told(rows: int) -> int:
     return max(MIN_ROWS, min(MAX_ROWS, round(MAX_SHARE * rows)))
 
 
-def joined_judges(head: Floats | None, others: Sequence[Floats]) -> Floats:
-    """Return the probabilities (n, K) of all judges together, as a product of experts; not yet calibrated.
+def joined_judges(judges: Sequence[tuple[float, Floats]], shares: Floats) -> Floats:
+    """Return the probabilities (n, K) of several judges together, each with its weight; not yet calibrated.
 
-    `head` and `others` are the probabilities (n, K) by each; one with NaN in a row says nothing of it. A row of which no
-    judge says anything is NaN.
+    The judges' log-probabilities are added, and `shares` (K,) of the labels, which each of them has taken into account,
+    count once: as in naive Bayes. Otherwise a rare label would be doubted, and a frequent one believed, by all of them. A
+    judge with NaN in a row says nothing of it. A row of which no judge says anything is NaN.
     """
-    judges = [*([(1.0, head)] if head is not None else []), *((WEIGHT_OF_OTHERS, one) for one in others)]
-    shape = judges[0][1].shape
-    sums, weights = np.zeros(shape), np.zeros(shape[0])
+    sums, weights = np.zeros(judges[0][1].shape), np.zeros(len(judges[0][1]))
     for weight, found in judges:
         says = ~np.isnan(found).any(axis=1)
-        sums[says] += weight * np.log(np.maximum(found[says], 1e-12))
+        sums[says] += weight * np.log(np.maximum(found[says], MIN_PROBABILITY))
         weights[says] += weight
+    sums -= np.maximum(weights - 1, 0)[:, None] * np.log(np.maximum(shares, MIN_PROBABILITY))
     sums[weights == 0] = np.nan
     odds = np.exp(sums - sums.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))

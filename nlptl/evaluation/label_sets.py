@@ -164,13 +164,19 @@ def scored(
     after_batch: Callable[[int], None] | None = None,
 ) -> AnyEvaluation:  # fmt: skip
     """Score a classifier of either kind on a table, its head trained or not."""
+    from nlptl.data.label_checks import check_none_joined
     from nlptl.data.labelled_parts import spelt_as
+    from nlptl.faults import shown
 
     if not classifier.multi_label:
         return scored_as_it_stands(classifier, table, place=place, after_batch=after_batch)
     sets, at = spelt_as(table, classifier.labels).label_sets(), place or table.row_place
     rows = [row for row, labels in enumerate(sets) for _ in labels]
     flat = [label for labels in sets for label in labels]
+    check_none_joined(
+        flat, classifier.labels, place=lambda label: at(rows[flat.index(label)]),
+        remedy=lambda separator: f"Set `separator: {shown(separator)}` if it separates labels; else keep one.",
+    )  # fmt: skip
     check_known(flat, classifier.labels, place=lambda index: at(rows[index]), name=table.name)
     texts = table.texts()
     predicted = classifier.labels_of(classifier.probabilities(texts, after_batch=after_batch))

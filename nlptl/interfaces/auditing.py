@@ -15,20 +15,22 @@ from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
 from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_paths
 from nlptl.interfaces.pipeline_files import SETTINGS
-from nlptl.interfaces.terminal import remark, table, tell
+from nlptl.interfaces.terminal import remark, table, tell, wrapped
 from nlptl.interfaces.termination import Terminated
 
 if TYPE_CHECKING:
     from nlptl.runs.reading.audited import AuditSource
     from nlptl.runs.studies.audit.outcome import AuditExample, AuditFinding, AuditResult, AuditThresholds
 
-MAX_ROWS = 13  # findings that are printed; the others are named
+MAX_LINES = 22  # before the three of the next commands
+LINES_OF_HEADER, LINES_OF_REST = 2, 3  # of the table, and of findings that do not fit into it
 MAX_REMARKS = 3
-MAX_NAME, MAX_FIRST = 46, 34  # columns of a finding's name and of its first row
+MAX_NAMED = 6  # findings that a line names
+MAX_FIRST = 34  # columns of a finding's first row
 
 PathsArgument = Annotated[
     list[Path],
-    argument(metavar="PIPELINE | RUN | FILE...", callback=usable_paths, readable=False,
+    argument(metavar="PATH", callback=usable_paths, readable=False,
              help="A pipeline file, a run or an earlier audit, or files with texts: .csv, .xlsx, .jsonl and others, or a folder."),
 ]  # fmt: skip
 
@@ -104,7 +106,7 @@ def audit(
         loaded = source.load(progress=context.progress)
         result = audited(
             loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
-            command=_command(source, paths, named, out), settings=source.settings,
+            command=_command(source, paths, named, out), settings=source.settings, run_data=source.run_data(loaded),
         )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is computed is kept; type the same command to go on.")
@@ -118,18 +120,30 @@ def audit(
 
 
 def audit_lines(result: AuditResult) -> Iterator[str]:
-    """Tell the findings as a table, then what was not found and what was not looked at."""
+    """Tell the findings as a table, then what was not found and what was not looked at, in `MAX_LINES` lines at most."""
     found = [one for one in result.findings if one.rows]
+    tail = [line for one in _after(result) for line in wrapped(one).split("\n")]
+    most = min(len(found), MAX_LINES - LINES_OF_HEADER - len(tail))
+    if most < len(found):
+        most -= LINES_OF_REST
+        tail = [*wrapped(_named("Also found", [one.name for one in found[most:]])).split("\n"), *tail]
     if found:
-        rows = [[one.name, f"{one.rows:,}", _share(one), _first(one)] for one in found[:MAX_ROWS]]
+        rows = [[one.name, f"{one.rows:,}", _share(one), _first(one)] for one in found[:most]]
         yield from table(["finding", "count", "share", "the first one"], rows)
-    if len(found) > MAX_ROWS:
-        yield "Also found: " + "; ".join(f"{one.name} {one.rows:,}" for one in found[MAX_ROWS:]) + "."
+    yield from tail
+
+
+def _after(result: AuditResult) -> Iterator[str]:
     if nothing := [one.name for one in result.findings if not one.rows]:
-        yield f"Looked for and not found: {'; '.join(nothing)}."
+        yield _named("Looked for and not found", nothing)
     if result.judges:
         yield f"Labels were judged by {_joined(result.judges)}, without the row itself. Read before you correct: they err too."
     yield from result.remarks[:MAX_REMARKS]
+
+
+def _named(what: str, names: list[str]) -> str:
+    more = f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{what}: {'; '.join(names[:MAX_NAMED])}{more}."
 
 
 def next_lines(result: AuditResult, folder: Path) -> Iterator[str]:

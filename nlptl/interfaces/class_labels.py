@@ -96,7 +96,7 @@ def check_equally_many(texts: Sequence[Any], classes: Sequence[Any]) -> None:
 
 def _names(names: Any, classes: NDArray[Any], labels: Sequence[str]) -> Any:
     """Return the names of classes as names of labels."""
-    from nlptl.data.text_data import LabelNames
+    from nlptl.data.label_names import LabelNames
 
     by_class = dict(zip(_listed(classes), labels, strict=True))
     if not isinstance(names, Mapping):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from nlptl.errors import ConfigError, DataError
 
-OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate have as options
+OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate have as options, and that of several labels
     "text_column": "--text-column",
     "label_column": "--label-column",
     "empty_text": "--empty-text",
@@ -19,6 +19,7 @@ OPTIONS = {  # settings of a pipeline's `data:` block that predict and evaluate 
     "header": "--no-header",
     "sheet": "--sheet",
     "max_text_length": "--max-text-length",
+    "separator": "--label-separator",
 }
 UNDER_A_SOURCE = re.compile(r", or (?:(?:with|as) )?`(?:text|label):` under this source")
 FIRST = re.compile(rf"^options: ({'|'.join(OPTIONS)})\b(?:\.\S+)?")

@@ -12,6 +12,7 @@ EVALUATE_DOOR = Door(
     empty_label="Remove the row, fill in the label, or add --empty-label skip to leave out all such rows.",
     text_column="Name the column with --text-column.",
     label_column="Name the column with --label-column.",
+    no_label="Write [] if no label applies, or add --empty-label none if each empty cell says so.",
     no_string="Put it in quotes, or name another column with --text-column.",
     no_header="If the first row is data, add --no-header.",
     delimiter="If another character separates the fields, add --input-delimiter.",

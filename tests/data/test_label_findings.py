@@ -73,6 +73,31 @@ def test_several_labels_in_one_cell(label: str) -> None:
     assert data.labelled.label_sets()[4:] == [("food", "service")] * 2, "the setting that is named reads the cell"
 
 
+@pytest.mark.parametrize("labels", [{}, {"separator": ";"}], ids=str)
+def test_cells_that_the_separator_does_not_split(labels: dict[str, str]) -> None:
+    rows = [(f"text {row}", label) for row, label in enumerate(("a|b", "b|c", "c|a", "a", "[]", "b|a"))]
+    first, second, *_ = told(*rows, labels=labels)
+    assert first == "labelled: a row may have several labels, but no row has more than one; 1 row has none."
+    assert second == (
+        "labelled: the label 'a|b' (1 row, such as a.csv:2) joins 'a' and 'b'. If a text may have several labels, set `labels: "
+        "{separator: '|'}` under `data:`; else keep one."
+    )
+
+
+def test_joined_labels_that_all_differ_look_like_no_ids() -> None:
+    labels = ["a|b", "b|c", "c|a", "d|c", "a|d"]
+    sentences = told(*((f"text {row}", label) for row, label in enumerate(labels)))
+    assert [" joins " in sentence for sentence in sentences] == [True] * 5
+
+
+def test_a_cell_that_another_sign_joins() -> None:
+    rows = [("x", "a|b"), ("y", "b|c"), ("z", "a;c"), ("w", "c")]
+    assert told(*rows, labels={"separator": "|"}) == [
+        "labelled: a row may have several labels, 1.5 on average.",
+        "labelled: the label 'a;c' (1 row, such as a.csv:4) joins 'a' and 'c'. Separate them as in other rows, or keep one.",
+    ]
+
+
 @pytest.mark.parametrize("separator", ["|", "; ", ", "])
 def test_parts_that_stand_in_other_lists_only(separator: str) -> None:
     labels = [separator.join(pair) for pair in (("food", "service"), ("service", "price"), ("price", "food"))]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nlptl.data import DataReport, DataSettings, TextData, TextTable, draw_shots, load_data
+from nlptl.data.label_cells import split_cell
 from nlptl.errors import DataError
 
 SETS = [("food", "service"), ("food",), (), ("service",)]
@@ -70,6 +71,34 @@ def test_every_door_gives_the_same_table(tmp_path: Path) -> None:
     assert one is not None
     assert not one.has_label_sets
     assert one.label_sets() == [("food",), ("service",)] * 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("bill|refund (partial)", ["bill", "refund (partial)"]),
+        ("(VIP) wish|bug", ["(VIP) wish", "bug"]),
+        ("boys'|x|Rock 'n'", ["boys'", "x", "Rock 'n'"]),
+        ("(a) b (c)", ["(a) b (c)"]),
+        ("(a (b)", ["(a (b)"]),
+        ("[bug]|'x'|(y)", ["bug", "x", "y"]),
+        ("[a|b (c)]", ["a", "b (c)"]),
+        ('["a"|"it\'s"]', ["a", "it's"]),
+        ("'a'|'b'", ["a", "b"]),
+        ("'a|b'", ["a", "b"]),
+        ("{ 'a' | b }", ["a", "b"]),
+        ("[ ]", []),
+        ("''|()", []),
+        ("(|'|]", ["(", "'", "]"]),
+    ],
+)
+def test_brackets_and_quotes_count_only_around_a_cell_or_a_label(cell: str, labels: list[str]) -> None:
+    assert split_cell(cell, "|") == labels
+
+
+def test_a_cell_without_a_separator_is_one_label_or_none() -> None:
+    content = csv_of([("[]",), ("a (b)",), ("'c'",), (" [ ] ",)])
+    assert loaded(content, labels={})[0].label_sets() == [(), ("a (b)",), ("'c'",), ()]
 
 
 def test_a_big_file_goes_through_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +187,36 @@ def test_unknown_label_of_a_test_row() -> None:
     assert fault(csv_of(SETS), labels={"separator": "|", "empty": "no_label"}, test="test.csv") == (
         "test.csv:3: a.csv has no label 'price'; its labels are 'food', 'service'. Did you mean 'service'? Correct the "
         "label, or add labelled rows for it."
+    )
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"separator": ","}], ids=str)
+def test_joined_labels_of_a_test_row_are_one_fault(labels: dict[str, str] | None) -> None:
+    cells = ["food|price", "price|service", "food", "food|service"]
+    Path("test.csv").write_text("text,label\n" + "".join(f"{cell},{cell}\n" for cell in cells), encoding="utf-8")
+    assert fault(csv_of([*SETS[:2], ("price",), SETS[3]]), labels=labels, test="test.csv") == (
+        "test.csv:2: the label 'food|price' joins 'food' and 'price', and 1 more label joins some. If a text may have several "
+        "labels, set `labels: {separator: '|'}` under `data:`; else keep one."
+    )
+    wrong = (
+        "test.csv:2: the label 'food;service' joins 'food' and 'service'. Separate them as in other rows, or keep one."
+    )
+    Path("test.csv").write_text("text,label\na,food;service\n", encoding="utf-8")
+    assert fault(csv_of([*SETS[:2], ("price",), SETS[3]]), labels={"separator": "|"}, test="test.csv") == wrong
+
+
+def test_named_label_without_an_example() -> None:
+    names = {"food": "food", "servise": "the staff"}
+    read = {"labels": {"separator": "|", "empty": "no_label"}}
+    assert fault(csv_of(SETS), **read, label_names=names) == (
+        "data.label_names: 1 label has a name and no example in a.csv ('servise'); where texts may have several labels, each "
+        "label needs an example. Did you mean 'service'? Add rows, correct the label, or remove its name."
+    )
+    with pytest.raises(DataError) as caught:
+        TextData(labelled=(TEXTS, SETS), label_names={"close_account": "close it", "staff": "the waiters"})
+    assert str(caught.value) == (
+        "label_names: 2 labels have a name and no example in labelled ('close_account', 'staff'); where texts may have several "
+        "labels, each label needs an example. Add rows, correct the label, or remove its name."
     )
 
 

@@ -12,15 +12,19 @@ from nlptl.evaluation.nearest_rows import NearestRows, nearest_rows
 from nlptl.evaluation.regions import regions, unit
 
 
-def test_judges_are_joined_as_a_product_and_may_be_silent() -> None:
+def test_judges_are_joined_with_the_shares_of_the_labels_once_and_may_be_silent() -> None:
     head = np.array([[0.8, 0.2], [math.nan, math.nan], [math.nan, math.nan]])
     words = np.array([[0.5, 0.5], [0.9, 0.1], [math.nan, math.nan]])
-    found = joined_judges(head, [words, head])
-    sharper = 0.8**1.5 / (0.8**1.5 + 0.2**1.5)
-    assert found[0] == pytest.approx([sharper, 1 - sharper])
-    assert found[1] == pytest.approx([0.75, 0.25])  # half of the weight of a head
+    found = joined_judges([(1.0, head), (1.0, words)], np.array([0.75, 0.25]))
+    odds = 0.8 / 0.2 * 0.5 / 0.5 / (0.75 / 0.25)
+    assert found[0] == pytest.approx([odds / (1 + odds), 1 / (1 + odds)])
+    assert found[1] == pytest.approx([0.9, 0.1])  # one judge alone
     assert np.isnan(found[2]).all()
-    assert joined_judges(None, [words])[0] == pytest.approx([0.5, 0.5])
+
+
+def test_judges_that_know_the_shares_alone_say_no_more_together() -> None:
+    shares = np.array([[0.9, 0.1]])
+    assert joined_judges([(1.0, shares), (1.0, shares), (0.5, shares)], shares[0])[0] == pytest.approx([0.9, 0.1])
 
 
 def test_the_largest_loss_is_the_first_suspect_and_a_small_lead_is_none() -> None:

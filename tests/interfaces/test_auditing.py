@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from nlptl.artifact import sealed
+from nlptl.interfaces.auditing import audit_lines, next_lines
 from nlptl.interfaces.terminal import WIDTH, columns
 from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.studies.audit import text_encoder
+from nlptl.runs.studies.audit.findings import NAMED
+from nlptl.runs.studies.audit.outcome import AuditFinding, AuditResult, AuditThresholds
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell
 
@@ -66,6 +69,24 @@ def test_files_are_audited_and_read_again_with_other_thresholds(
     )
 
 
+def test_all_findings_and_remarks_fit_into_25_lines() -> None:
+    one = {"looked_at": 1000, "remedy": "Read them.", "table": "a.csv"}
+    kinds = [kind for kind in NAMED if kind != "leaks"]
+    findings = [AuditFinding(kind=kind, name=NAMED[kind][0], rows=7, **one) for kind in kinds]
+    result = AuditResult(
+        command="", settings=None, data={}, rows={}, labels={}, encoder=None, judges=("a head", "the words"), encoded=0,
+        thresholds=AuditThresholds(), findings=(*findings, findings[0].model_copy(update={"rows": 0})), confused=(),
+        languages={}, remarks=("A remark that takes more than one line, since it is so long. " * 3,) * 5, seconds=1.0,
+    )  # fmt: skip
+    lines = [*audit_lines(result), *next_lines(result, Path("runs/x"))]
+    assert len(lines) <= 25
+    assert max(map(columns, lines)) <= WIDTH
+    assert any(line.startswith("Also found: ") for line in lines)
+    few = result.model_copy(update={"findings": tuple(findings[:3]), "remarks": ()})
+    assert len([line for line in audit_lines(few) if "Also found" in line]) == 0
+    assert [*audit_lines(few)][2].startswith(findings[0].name)
+
+
 def test_a_pipeline_is_audited_into_its_run(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     spreadsheet(tmp_path / "mails.csv")
@@ -79,8 +100,14 @@ def test_a_pipeline_is_audited_into_its_run(tmp_path: Path, shell: Shell, monkey
     found = json.loads((tmp_path / "runs" / "words" / "audit.json").read_text())
     assert sum(found["rows"].values()) == 41  # all of them, not only the few that are learnt
     assert found["encoder"] == "skipgram"
+    assert found["remarks"] == [
+        "The run holds no finished encoder, so one was trained for the audit; after `nlptl run` its own is used."
+    ]
     assert wrong_rows(tmp_path / "runs" / "words")
     assert shell("run", "words.yaml", "--quiet")[0] == 0
+    parts = json.loads((tmp_path / "runs" / "words" / "data.json").read_text())["parts"]
+    assert found["data"] == {name: part["digest"] for name, part in parts.items()}  # of the rows that the run learns
+    assert found["audited"]["labelled"] != found["data"]["labelled"]
     assert (tmp_path / "runs" / "words" / "audit.json").is_file()
     code, _, err = shell("audit", "runs/words", "--suspects", "0.3", "--quiet")
     assert (code, err) == (0, "")

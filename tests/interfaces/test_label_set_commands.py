@@ -64,11 +64,18 @@ def test_evaluate_reads_the_separator_of_the_run(folder: Path, shell: Shell, tmp
     assert f"micro-F1 {found['micro_f1']['value']:.3f}" in out
     assert shell("evaluate", folder / "run", *options, "--empty-label", "none", "-q")[0] == 0, "scores are replaced"
     code, _, err = shell("evaluate", folder / "run", *options, "-q")
+    line = 2 + meals(40, seed=3)[1].index(())
     assert code == 2
-    assert "the label is empty" in err
+    assert err.startswith(
+        f"{folder / 'test.csv'}:{line}: the label is empty. Remove the row, fill in the label, or add --empty-label skip to leave "
+        "out all such rows. Write [] if no label applies, or add --empty-label none if each empty cell says so. The same in "
+    )
     code, _, err = shell("evaluate", folder / "run", *options, "--empty-label", "none", "--label-separator", "|", "-q")
     assert code == 2
-    assert "the classifier has no label 'food;service'" in err
+    assert err.endswith(
+        "joins 'food' and 'service', and 3 more labels join some. Set --label-separator ';' if it separates labels; else keep "
+        "one.\n"
+    )
 
 
 def test_predictions_are_read_back_as_labels(folder: Path, shell: Shell, tmp_path: Path) -> None:

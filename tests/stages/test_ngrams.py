@@ -137,6 +137,15 @@ def test_what_it_refuses_is_told() -> None:
             "Drop the stage, or begin the chain with skipgram or bert.",
         ),
         (
+            lambda: Pipeline(
+                data={"labelled": "a.csv"},
+                stages=[NgramVectors(), ClassificationHead(), FineTune(update={"method": "partial"})],
+            ),
+            ConfigError,
+            "stages.2.update.method: found partial over word vectors or n-grams, which have no layers; expected head, words, full "
+            "or auto, or a transformer. Choose one, or begin the chain with bert.",
+        ),
+        (
             lambda: WORDS.run(
                 ClassificationHead().run(NgramVectors().run(data=TextData(unlabelled=["one", "two"])), data=data),
                 data=data,

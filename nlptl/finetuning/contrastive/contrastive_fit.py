@@ -84,7 +84,7 @@ def frozen_head(task: ContrastiveTask, vectors: Tensor, names: NamesChoice) -> t
         told = "The labels' names say nothing, so they take no part; data.label_names could say what they mean."
         task.context.record.add_finding("label_names", "none", told)
         return without, 0
-    width = task.given.encoder.own_dim  # views know texts of the pile, and a name is none
+    width = task.given.encoder.alone().dim  # views know texts of the pile, and a name is none
     directions = name_vectors(named[:, :width], task.sentences)
     reached, told = names_alone(own[:, :width], task.examples.label_ids, directions)
     task.context.record.add_finding("zero_shot", dataclasses.asdict(reached), told)

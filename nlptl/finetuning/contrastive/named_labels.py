@@ -117,7 +117,7 @@ class _Frame:
     @classmethod
     def of(cls, encoder: Encoder, examples: LabelledExamples) -> _Frame:
         """Return the frame of the examples that an encoder has learnt, by all names that say something."""
-        own = encoder.with_views(())  # views know texts of the pile, and a name is none
+        own = encoder.alone()  # views know texts of the pile, and a name is none
         labels, names = examples.labels, examples.label_names
         seen, unseen = (
             [label for label in part if _words([labels[label]], names)] for part in (examples.seen(), examples.unseen)
@@ -199,7 +199,7 @@ def _extended(fitted: Fitted, scale: _Scale, seen: LabelledExamples, examples: L
     weights, bias = known.weights.new_zeros(all_labels, before.dim), known.bias.new_zeros(all_labels)
     weights[examples.seen()], bias[examples.seen()] = known.weights, known.bias
     further = list(examples.unseen)  # certainty is over logits whose mean is 0
-    weights[further] = pad(new.weights, (0, before.dim - encoder.own_dim)) + known.weights.mean(dim=0)
+    weights[further] = pad(new.weights, (0, before.dim - encoder.alone().dim)) + known.weights.mean(dim=0)
     bias[further] = new.bias + known.bias.mean()
     head = Head(before.dim, all_labels)
     head.centre.copy_(before.centre)
@@ -232,8 +232,8 @@ def _linear(fitted: Fitted) -> LinearHead:
 
 
 def _own_vectors(encoder: Encoder, examples: LabelledExamples) -> Tensor:
-    """Return the vectors (n, D) of the encoder without its views."""
-    return examples.frozen_vectors(encoder)[:, : encoder.own_dim].double()
+    """Return the vectors (n, D) of the encoder without the views that are joined to it."""
+    return examples.frozen_vectors(encoder)[:, : encoder.alone().dim].double()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -74,7 +74,7 @@ class Auto(Method):
         """Refuse to read word vectors by sentence."""
         if self.by_sentence == "always":
             raise ConfigError(
-                f"{where}.by_sentence: found always over word vectors, which know no sentences; expected auto or never, "
+                f"{where}.by_sentence: found always over word vectors or n-grams, which know no sentences; expected auto or never, "
                 "or a transformer. Choose one, or begin the chain with bert."
             )
 

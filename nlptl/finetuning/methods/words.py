@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nlptl.errors import DataError
+from nlptl.data.columns import names_shown
+from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.method import Fitted, Method, linear_head_needed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nlptl.context import RunContext
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.models.classifier import TextClassifier
@@ -24,6 +27,15 @@ class Words(Method):
 
     method: Literal["words"] = "words"
     """The name of this method."""
+
+    def with_named_labels(self, labels: Sequence[str], *, where: str) -> Words:
+        """Refuse `labels` that have a name alone: no labelled text shows which words tell them."""
+        count = f"{len(labels)} labels have" if len(labels) > 1 else "1 label has"
+        raise ConfigError(
+            f"{where}: found words, which learns from the words of labelled texts alone, and {count} no example "
+            f"({names_shown(labels, 4)}); expected examples of every label. Add some, or set `update: {{method: auto}}`, "
+            "under which a name stands in."
+        )
 
     def fit(self, given: TextClassifier, examples: LabelledExamples, context: RunContext) -> Fitted:
         """Return a classifier by the words alone. Raises DataError for texts without words in common."""

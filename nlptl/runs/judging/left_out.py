@@ -6,6 +6,7 @@ Shapes: n labelled rows, K labels, D dimension, B texts.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.evaluation.duplicates import DuplicateGroups, duplicate_groups
-from nlptl.evaluation.label_errors import NEIGHBOURS, UNSEEN, joined_judges, neighbours_judge
+from nlptl.evaluation.label_errors import NEIGHBOURS, UNSEEN, WEIGHT_OF_NEIGHBOURS, joined_judges, neighbours_judge
 from nlptl.evaluation.nearest_rows import nearest_rows
 from nlptl.evaluation.regions import unit
 
@@ -57,8 +58,9 @@ class LabelledRows:
     labels: NDArray[np.int64]  # (n,) label ids
     label_count: int
 
+    @functools.cached_property
     def groups(self) -> DuplicateGroups:
-        """Return the groups of rows with one text, whatever their labels."""
+        """Groups of rows with one text, whatever their labels."""
         return duplicate_groups(self.texts, [0] * len(self.texts))
 
 
@@ -69,19 +71,20 @@ def left_out(
 
     `vectors` (E, D) belong to the rows `encoded` (E,); the others are judged by their words alone.
     """
-    head, by_head, others, by = None, None, list[Floats](), list[str]()
+    head, by_head, judges, by = None, None, list[tuple[float, Floats]](), list[str]()
     known = np.unique(rows.labels[encoded])
     if vectors is not None and len(known) > 1:
         head, found = _head(rows, vectors, encoded)
         by_head = _spread(found, encoded, rows)
-        others.append(_spread(_neighbours(rows, vectors, encoded), encoded, rows))
+        near = _spread(_neighbours(rows, vectors, encoded), encoded, rows)
+        judges += [(1.0, by_head), (WEIGHT_OF_NEIGHBOURS, near)]
         by += ["a linear head", "the nearest labelled texts"]
     if (words := _words(rows, seed=seed)) is not None:
-        others.append(words)
+        judges.append((1.0, words))
         by.append("the words")
-    if by_head is None and not others:
+    if not judges:
         return LeftOut(np.full((len(rows.texts), rows.label_count), np.nan), None, known, None, ())
-    joined = joined_judges(by_head, others)
+    joined = joined_judges(judges, np.bincount(rows.labels, minlength=rows.label_count) / len(rows.labels))
     joined[~_can_be_left_out(rows)] = np.nan
     return LeftOut(_calibrated(joined, rows.labels), head, known, by_head, tuple(by))
 
@@ -111,7 +114,7 @@ def _head(rows: LabelledRows, vectors: NDArray[np.float32], encoded: NDArray[np.
 def _neighbours(rows: LabelledRows, vectors: NDArray[np.float32], encoded: NDArray[np.int64]) -> Floats:
     centred = unit(vectors - vectors.mean(axis=0))  # without it, all means of word vectors point the same way
     nearest = nearest_rows(centred, min(NEIGHBOURS, len(centred)))
-    return neighbours_judge(nearest, rows.labels[encoded], rows.label_count, groups=rows.groups().owner[encoded])
+    return neighbours_judge(nearest, rows.labels[encoded], rows.label_count, groups=rows.groups.owner[encoded])
 
 
 def _words(rows: LabelledRows, *, seed: int) -> Floats | None:
@@ -120,7 +123,7 @@ def _words(rows: LabelledRows, *, seed: int) -> Floats | None:
 
     from nlptl.finetuning.words.word_expert import fit_words
 
-    groups = rows.groups()
+    groups = rows.groups
     if len(rows.texts) > MAX_WORDS_TOGETHER:
         return _words_by_halves(rows, groups, seed=seed)
     labels = torch.from_numpy(rows.labels)
@@ -168,7 +171,7 @@ def _spread(found: Floats, encoded: NDArray[np.int64], rows: LabelledRows) -> Fl
 
 def _can_be_left_out(rows: LabelledRows) -> NDArray[np.bool_]:
     """Return whether the label of each row stands on another text too: no judge knows a label that it has not learnt."""
-    pairs = np.unique(np.column_stack([rows.labels, rows.groups().owner]), axis=0)
+    pairs = np.unique(np.column_stack([rows.labels, rows.groups.owner]), axis=0)
     texts = np.bincount(pairs[:, 0], minlength=rows.label_count)
     return np.asarray(texts[rows.labels] > 1)
 

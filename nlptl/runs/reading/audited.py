@@ -17,6 +17,7 @@ from nlptl.errors import ArtifactError
 from nlptl.runs.folder import AUDIT, run_inside, run_of_pipeline
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.audit.audit import check_same_data
+from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.outcome import AuditResult
 from nlptl.runs.studies.audit.text_encoder import AuditEncoder, encoder_for, encoder_of_stages
 from nlptl.stages.stage import Stage
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from nlptl.data.columns import Column
     from nlptl.data.discovery import Choose
     from nlptl.progress import Progress
+
+TRAINED_HERE = "The run holds no finished encoder, so one was trained for the audit; after `nlptl run` its own is used."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,13 @@ class AuditSource:
             check_same_data(self.before, loaded, self.folder)
         return loaded
 
+    def run_data(self, loaded: LoadedData) -> dict[str, str]:
+        """Return the digest of each part as a run reads it: without leaks, and of the few rows that it draws."""
+        data = loaded.data
+        if self.settings.shots is not None or (self.settings.drop_leaks and loaded.report.leaks):
+            data = load_parts(self.settings, seed=self.seed or 0).data
+        return AuditedTexts.of(data).digests
+
     def encoder(self, data: TextData, context: RunContext) -> AuditEncoder:
         """Return the finished encoder of the run, else that which the stages make, else one that suits the texts."""
         if not self.stages:
@@ -56,7 +66,10 @@ class AuditSource:
             return _finished(last, context)
         if self.seed is not None:
             context = dataclasses.replace(context, seed=self.seed)
-        return encoder_of_stages(self.stages, data, context, name=self.stages[0].stage)
+        made = encoder_of_stages(self.stages, data, context, name=self.stages[0].stage)
+        if any(stage.is_random for stage in self.stages):
+            return dataclasses.replace(made, remark=TRAINED_HERE)
+        return made
 
 
 def pipeline_to_audit(path: Path, *, out: Path | None, assignments: Sequence[str] = ()) -> AuditSource:

@@ -236,8 +236,8 @@ def test_word_vectors_know_no_sentences_under_auto() -> None:
     with pytest.raises(ConfigError) as caught:
         stage.check_model("word_vectors", where="stages.2")
     assert str(caught.value) == (
-        "stages.2.update.by_sentence: found always over word vectors, which know no sentences; expected auto or never, or a "
-        "transformer. Choose one, or begin the chain with bert."
+        "stages.2.update.by_sentence: found always over word vectors or n-grams, which know no sentences; expected auto or never, "
+        "or a transformer. Choose one, or begin the chain with bert."
     )
 
 

@@ -6,6 +6,7 @@ Scores are computed part by part and kept; thresholds turn them into findings an
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from nlptl.context import RunContext
@@ -25,11 +26,12 @@ from nlptl.runs.studies.audit.text_encoder import AuditEncoder, encoder_for
 def audit(
     data: TextData | LoadedData, folder: Path | str, *, thresholds: AuditThresholds | None = None,
     encoder: AuditEncoder | None = None, context: RunContext | None = None, command: str = "",
-    settings: DataSettings | None = None,
+    settings: DataSettings | None = None, run_data: Mapping[str, str] | None = None,
 ) -> AuditResult:  # fmt: skip
     """Audit data and write audit.json and its tables into `folder`.
 
-    `settings` are those that read the data, by which the folder can be read alone; `command` says what to type to audit anew.
+    `run_data` has the digest of each part as a run reads it, where leaks are dropped. `settings` are those that read the data,
+    by which the folder can be read alone; `command` says what to type to audit anew.
     `encoder` is by default the well-known one that is here and knows the language. What an earlier call has computed is
     kept, so that other thresholds take seconds and a killed audit goes on. Raises DataError for data without a text.
     """
@@ -45,7 +47,8 @@ def audit(
     result = AuditResult(
         command=command,
         settings=None if settings is None else settings.model_dump(mode="json", by_alias=True, context=in_file(folder)),
-        data=texts.digests,
+        data=dict(run_data or texts.digests),
+        audited={} if run_data in (None, texts.digests) else texts.digests,
         rows={part: len(table) for part, table in texts.tables.items()},
         labels=_label_counts(texts),
         encoder=encoder.name,
@@ -54,6 +57,7 @@ def audit(
         thresholds=thresholds or AuditThresholds(),
         findings=findings.all(),
         confused=findings.confused(),
+        lengths=findings.lengths(),
         languages=findings.languages(),
         remarks=tuple(_remarks(texts, scores, encoder)),
         seconds=round(time.monotonic() - begin, 1),
@@ -65,8 +69,8 @@ def audit(
 
 def check_same_data(result: AuditResult, data: TextData | LoadedData, folder: Path) -> None:
     """Raise ArtifactError where the data are other ones than those whose scores an audit in `folder` keeps."""
-    now = AuditedTexts.of(data).digests
-    changed = sorted(part for part in now.keys() | result.data.keys() if now.get(part) != result.data.get(part))
+    now, then = AuditedTexts.of(data).digests, result.audited or result.data
+    changed = sorted(part for part in now.keys() | then.keys() if now.get(part) != then.get(part))
     if changed:
         raise ArtifactError(
             f"{folder / AUDIT}: belongs to other data than there are now ({', '.join(changed)} changed), so its scores do not "
@@ -96,10 +100,9 @@ def _remarks(texts: AuditedTexts, scores: Scores, encoder: AuditEncoder) -> list
             f"{rows if never == 1 else f'{never:,} rows are the only texts of their labels, so nothing judges them'}."
         )
     if len(scores.encoded) < (distinct := len(set(texts.first_of.tolist()))):
-        told.append(
-            f"Vectors were compared of {len(scores.encoded):,} of {distinct:,} distinct texts; labels of the others are judged by "
-            "their words alone."
-        )
+        told.append(f"Vectors were compared of {len(scores.encoded):,} of {distinct:,} distinct texts, evenly spaced.")
+        if left := len(set(texts.first_of[scores.judged].tolist()) - set(scores.encoded.tolist())):
+            told[-1] += f" Labels of {left:,} texts without one are judged by their words alone."
     if len(scores.looked_at) < len(texts):
         told.append(
             f"Languages and word pieces were told of {len(scores.looked_at):,} of {len(texts):,} rows, evenly spaced."

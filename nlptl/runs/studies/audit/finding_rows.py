@@ -6,6 +6,7 @@ Shapes: N rows of all parts, n labelled rows.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -61,7 +62,7 @@ class FoundRows:
 
     def near_contradictions(self) -> list[list[FoundRow]]:
         """Return the groups of near-copies with several labels, whose texts differ."""
-        found = self._with_several_labels(self._near_groups())
+        found = self._with_several_labels(self._near_groups)
         return [group for group in found if len({self._texts.first_of[one.row] for one in group}) > 1]
 
     def copies(self) -> list[list[FoundRow]]:
@@ -73,13 +74,13 @@ class FoundRows:
     def near_copies(self) -> list[list[FoundRow]]:
         """Return the groups of distinct texts that share most pairs of words, each by its first row."""
         distinct = np.unique(self._texts.first_of)
-        groups = _groups(self._near_groups()[distinct], distinct)
+        groups = _groups(self._near_groups[distinct], distinct)
         return [[FoundRow(row) for row in group] for group in groups]
 
     def paraphrases(self) -> list[tuple[FoundRow, FoundRow]]:
         """Return pairs of texts whose vectors are near, but whose words are not, the nearest first."""
         pairs, cosines = self._scores.paraphrases
-        near = self._near_groups()
+        near = self._near_groups
         kept = (cosines >= self._thresholds.paraphrases) & (near[pairs[:, 0]] != near[pairs[:, 1]])
         order = np.flatnonzero(kept)[np.argsort(-cosines[kept], kind="stable")]
         return [
@@ -93,7 +94,7 @@ class FoundRows:
 
     def near_leaks(self) -> list[list[FoundRow]]:
         """Return the same of near-copies that are no copies."""
-        found = self._across(self._near_groups())
+        found = self._across(self._near_groups)
         return [group for group in found if len({self._texts.first_of[one.row] for one in group}) > 1]
 
     def outliers(self) -> list[FoundRow]:
@@ -144,13 +145,12 @@ class FoundRows:
         is_odd = (pieces_of_a_word > MAX_PIECES_OF_A_WORD) | (unknown_share > MAX_UNKNOWN)
         found = np.flatnonzero(is_odd & (words >= MIN_WORDS))
         order = found[np.argsort(-(pieces_of_a_word + 10 * unknown_share)[found], kind="stable")]
-        return [
-            FoundRow(
-                int(self._scores.looked_at[place]), f"{pieces_of_a_word[place]:.1f} pieces a word",
-                (f"{pieces_of_a_word[place]:.2f}", f"{unknown_share[place]:.3f}"),
-            )
-            for place in order.tolist()
-        ]  # fmt: skip
+        rows = list[FoundRow]()
+        for place in order.tolist():
+            many, lost = float(pieces_of_a_word[place]), float(unknown_share[place])
+            detail = f"{lost:.0%} of it unknown" if lost > MAX_UNKNOWN else f"{many:.1f} pieces a word"
+            rows.append(FoundRow(int(self._scores.looked_at[place]), detail, (f"{many:.2f}", f"{lost:.3f}")))
+        return rows
 
     def regions(self) -> list[tuple[FoundRow, int]]:
         """Return the central text of each region of the pile without a label, and how many texts it has."""
@@ -199,6 +199,7 @@ class FoundRows:
             return []
         return suspects(self._scores.probabilities, self._texts.labels[self._scores.judged].tolist(), lead=lead)
 
+    @functools.cached_property
     def _near_groups(self) -> Rows:
         """Return the group (N,) of near-copies of each row, copies among them."""
         pairs = self._scores.copies.above(self._thresholds.near_copies).pairs
@@ -227,9 +228,11 @@ class FoundRows:
 
 def _groups(key: Rows, rows: Rows) -> Iterator[list[int]]:
     """Yield the rows of each key that several have, the largest group first."""
+    several = np.bincount(key, minlength=1)[key] > 1 if len(key) else np.zeros(0, np.bool_)
+    key, rows = key[several], rows[several]
     order = np.argsort(key, kind="stable")
     parts = np.split(rows[order], np.flatnonzero(np.diff(key[order])) + 1) if len(rows) else []
-    for part in sorted((part for part in parts if len(part) > 1), key=lambda part: -len(part)):
+    for part in sorted(parts, key=lambda part: -len(part)):
         yield part.tolist()
 
 

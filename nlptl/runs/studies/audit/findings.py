@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nlptl.data.languages import NAMES
+from nlptl.data.row_checks import RowPlace
 from nlptl.evaluation.text_looks import CODES, most_common
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.finding_rows import FoundRow, FoundRows
-from nlptl.runs.studies.audit.outcome import AuditExample, AuditFinding, AuditThresholds, ConfusedLabels, FindingKind
+from nlptl.runs.studies.audit.outcome import (
+    AuditExample,
+    AuditFinding,
+    AuditLengths,
+    AuditThresholds,
+    ConfusedLabels,
+    FindingKind,
+)
 from nlptl.runs.studies.audit.scores import Scores
-from nlptl.runs.studies.audit.tables import FindingTable, write_labels
+from nlptl.runs.studies.audit.tables import MAX_EXAMPLES, FindingTable, write_labels
 
 NAMED: dict[FindingKind, tuple[str, str]] = {
     "wrong_labels": ("labels that held-out predictions contradict", "Read them, the first ones first, and correct the label."),
@@ -35,6 +43,10 @@ NAMED: dict[FindingKind, tuple[str, str]] = {
     "next_labels": ("rows to label next", "Label them, the first ones first."),
 }  # fmt: skip
 
+LABELS = "labels.csv"  # how many rows each label has
+
+Pending = tuple[AuditFinding, FindingTable | None]  # before the places of its rows are known
+
 
 class Findings:
     """Findings of one audit under its thresholds; `all` writes their tables."""
@@ -47,11 +59,19 @@ class Findings:
 
     def all(self) -> tuple[AuditFinding, ...]:
         """Return the findings of what was looked for, and write a table of each."""
-        return (*self._of_labels(), *self._of_copies(), *self._of_looks(), *self._of_the_pile())
+        pending = [*self._of_labels(), *self._of_copies(), *self._of_looks(), *self._of_the_pile()]
+        rows = {one.row for _, table in pending if table is not None for _, one in table.rows()}
+        places = self._texts.places(sorted(rows))  # all at once: the files are read again
+        return tuple(self._written(finding, table, places) for finding, table in pending)
 
     def confused(self) -> tuple[ConfusedLabels, ...]:
         """Return the pairs of labels that are confused."""
         return tuple(self._found.confused())
+
+    def lengths(self) -> AuditLengths:
+        """Return how long the texts are."""
+        found = np.quantile(self._scores.lengths["characters"], [0.5, 0.9, 1.0], method="lower")
+        return AuditLengths(median=int(found[0]), nine_tenths=int(found[1]), longest=int(found[2]))
 
     def languages(self) -> dict[str, int]:
         """Return how many of the texts that were looked at are in each language, the most common first."""
@@ -60,12 +80,19 @@ class Findings:
         names = {place: NAMES.get(CODES[place], CODES[place]) for place in codes.tolist()}
         return {names[int(codes[place])]: int(counts[place]) for place in order.tolist()}
 
-    def _of_labels(self) -> list[AuditFinding]:
+    def _written(
+        self, finding: AuditFinding, table: FindingTable | None, places: Mapping[int, RowPlace]
+    ) -> AuditFinding:
+        if table is None:
+            return finding
+        return finding.model_copy(update={"examples": table.write(self._folder, self._texts, places)})
+
+    def _of_labels(self) -> list[Pending]:
         names, labelled = self._texts.names, int((self._texts.labels >= 0).sum())
         if not names:
             return []
         held_out = int((~np.isnan(self._scores.probabilities).any(axis=1)).sum()) if len(names) > 1 else 0
-        found = []
+        found = list[Pending]()
         if held_out:
             columns = ("probability", "predicted", "probability of it")
             found.append(self._rows("wrong_labels", columns, self._found.wrong_labels(), held_out))
@@ -76,9 +103,9 @@ class Findings:
         found.append(self._rare_labels())
         return found
 
-    def _of_copies(self) -> list[AuditFinding]:
+    def _of_copies(self) -> list[Pending]:
         every, distinct = len(self._texts), len(np.unique(self._texts.first_of))
-        found = []
+        found = list[Pending]()
         if self._texts.is_held_out.any() and not self._texts.is_held_out.all():
             others = int((~self._texts.is_held_out).sum())
             found.append(self._groups("leaks", self._found.leaks(), others, but_first=True))
@@ -90,7 +117,7 @@ class Findings:
             found.append(self._groups("paraphrases", pairs, len(self._scores.encoded), but_first=True))
         return found
 
-    def _of_looks(self) -> list[AuditFinding]:
+    def _of_looks(self) -> list[Pending]:
         looked_at = len(self._scores.looked_at)
         found = [
             self._rows("wordless", (), self._found.wordless(), len(self._texts)),
@@ -106,7 +133,7 @@ class Findings:
             found.append(self._rows("outliers", columns, self._found.outliers(), known))
         return found
 
-    def _of_the_pile(self) -> list[AuditFinding]:
+    def _of_the_pile(self) -> list[Pending]:
         pile = self._texts.labels[self._scores.encoded] < 0
         if self._scores.vectors is None or not pile.any() or pile.all():
             return []
@@ -119,25 +146,24 @@ class Findings:
 
     def _rows(
         self, kind: FindingKind, columns: tuple[str, ...], rows: Sequence[FoundRow], looked_at: int, *, unit: str = "rows"
-    ) -> AuditFinding:  # fmt: skip
+    ) -> Pending:  # fmt: skip
         table = FindingTable(_file(kind), columns, [[one] for one in rows])
-        return self._finding(kind, len(rows), looked_at, table.write(self._folder, self._texts), unit=unit)
+        return _finding(kind, len(rows), looked_at, unit=unit), table
 
     def _groups(
         self, kind: FindingKind, groups: Sequence[Sequence[FoundRow]], looked_at: int, *, but_first: bool = False
-    ) -> AuditFinding:
+    ) -> Pending:
         """Return a finding of groups, which counts their rows; `but_first` all but the first row of each."""
         table = FindingTable(_file(kind), (), groups, is_grouped=True)
-        rows = sum(len(group) - but_first for group in groups)
-        return self._finding(kind, rows, looked_at, table.write(self._folder, self._texts))
+        return _finding(kind, sum(len(group) - but_first for group in groups), looked_at), table
 
-    def _languages(self, looked_at: int) -> AuditFinding:
+    def _languages(self, looked_at: int) -> Pending:
         usual = most_common(self._scores.languages)
-        found = self._rows("languages", ("language",), self._found.in_other_languages(), looked_at)
+        found, table = self._rows("languages", ("language",), self._found.in_other_languages(), looked_at)
         name = NAMES.get(CODES[usual], "the usual one")
-        return found.model_copy(update={"name": f"texts in another language than {name}"} if usual else {})
+        return found.model_copy(update={"name": f"texts in another language than {name}"} if usual else {}), table
 
-    def _pairs_of_labels(self) -> AuditFinding:
+    def _pairs_of_labels(self) -> Pending:
         pairs, names = self.confused(), len(self._texts.names)
         rows = [
             (one.label, one.other, one.rows, one.looked_at, one.share.value, one.share.low, one.share.high)
@@ -145,35 +171,31 @@ class Findings:
         ]
         header = ("label", "other label", "confused rows", "rows of both", "share", "low", "high")
         write_labels(self._folder / _file("confused_labels"), header, rows)
-        first = tuple(
-            AuditExample(
-                file="", row=None, text="", label=one.label, detail=f"with {one.other}: {one.share.told('.0f', 100)} %"
-            )
-            for one in pairs[:3]
-        )
-        return self._finding("confused_labels", len(pairs), names * (names - 1) // 2, first, unit="pairs")
+        first = [(one.label, f"with {one.other}: {one.share.told('.0f', 100)} %") for one in pairs]
+        found = _finding("confused_labels", len(pairs), names * (names - 1) // 2, unit="pairs")
+        return found.model_copy(update={"examples": _of_label(first)}), None
 
-    def _rare_labels(self) -> AuditFinding:
+    def _rare_labels(self) -> Pending:
         labels = self._texts.labels
         counts = np.bincount(labels[labels >= 0], minlength=len(self._texts.names))
         every = sorted(zip(counts.tolist(), self._texts.names, strict=True))
-        write_labels(self._folder / "labels.csv", ("label", "rows"), [(name, count) for count, name in every])
+        write_labels(self._folder / LABELS, ("label", "rows"), [(name, count) for count, name in every])
         rare = self._found.rare_labels()
-        first = tuple(
-            AuditExample(file="", row=None, text="", label=name, detail=f"{count} row{'s' * (count != 1)}")
-            for name, count in rare[:3]
-        )
-        found = self._finding("rare_labels", len(rare), len(self._texts.names), first, unit="labels")
-        return found.model_copy(update={"table": "labels.csv"})
+        first = [(name, f"{count} row{'s' * (count != 1)}") for name, count in rare]
+        found = _finding("rare_labels", len(rare), len(self._texts.names), unit="labels")
+        return found.model_copy(update={"examples": _of_label(first), "table": LABELS}), None
 
-    def _finding(
-        self, kind: FindingKind, rows: int, looked_at: int, examples: tuple[AuditExample, ...], *, unit: str = "rows"
-    ) -> AuditFinding:
-        name, remedy = NAMED[kind]
-        return AuditFinding(
-            kind=kind, name=name, rows=rows, looked_at=looked_at, unit=unit, examples=examples, remedy=remedy,
-            table=_file(kind) if rows else "",
-        )  # fmt: skip
+
+def _finding(kind: FindingKind, rows: int, looked_at: int, *, unit: str = "rows") -> AuditFinding:
+    name, remedy = NAMED[kind]
+    table = _file(kind) if rows else ""
+    return AuditFinding(kind=kind, name=name, rows=rows, looked_at=looked_at, unit=unit, remedy=remedy, table=table)
+
+
+def _of_label(pairs: Sequence[tuple[str, str]]) -> tuple[AuditExample, ...]:
+    return tuple(
+        AuditExample(file="", row=None, text="", label=label, detail=told) for label, told in pairs[:MAX_EXAMPLES]
+    )
 
 
 def _file(kind: FindingKind) -> str:

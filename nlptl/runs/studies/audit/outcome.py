@@ -77,13 +77,24 @@ class ConfusedLabels(Config):
     share: Estimate
 
 
+class AuditLengths(Config):
+    """Lengths of texts, in characters."""
+
+    median: Count
+    nine_tenths: Count  # of the texts have at most so many
+    longest: Count
+
+
 class AuditResult(Config):
     """What an audit has found."""
 
     version: int = VERSION
     command: str  # that computes it again
     settings: dict[str, Any] | None  # that read the data, paths from this folder; None of data in Python
-    data: dict[str, str]  # digest of each part
+    data: dict[str, str]  # digest of each part as a run reads it
+    audited: dict[str, str] = Field(
+        default_factory=dict
+    )  # the same with all rows, leaks among them, where a run reads fewer
     rows: dict[str, Count]  # of each part
     labels: dict[str, Count]  # rows of each, in all labelled parts
     encoder: str | None  # by whose vectors texts were compared
@@ -92,6 +103,7 @@ class AuditResult(Config):
     thresholds: AuditThresholds
     findings: tuple[AuditFinding, ...]  # those of no row too
     confused: tuple[ConfusedLabels, ...]
+    lengths: AuditLengths | None = None  # of all texts
     languages: dict[str, Count]  # of the texts that were looked at; "" where it is not clear
     remarks: tuple[str, ...]  # what was not looked at, and why
     seconds: Annotated[float, Field(ge=0, le=1e9)]

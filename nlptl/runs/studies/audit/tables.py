@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nlptl.data.row_checks import RowPlace
@@ -32,13 +32,12 @@ class FindingTable:
         found = [(number, one) for number, group in enumerate(self.groups, start=1) for one in group]
         return found[:MAX_ROWS]
 
-    def write(self, folder: Path, texts: AuditedTexts) -> tuple[AuditExample, ...]:
+    def write(self, folder: Path, texts: AuditedTexts, places: Mapping[int, RowPlace]) -> tuple[AuditExample, ...]:
         """Write the table, or remove an old one where there is no row, and return its first rows."""
         path, found = folder / self.name, self.rows()
         if not found:
             path.unlink(missing_ok=True)
             return ()
-        places = texts.places([one.row for _, one in found])
         header = [*(["group"] if self.is_grouped else []), *ROW_COLUMNS, *self.columns, "text"]
         lines = []
         for number, one in found:
@@ -47,7 +46,7 @@ class FindingTable:
             lines.append([*([number] if self.is_grouped else []), *cells, texts.texts[one.row]])
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(path, header, lines)
-        firsts = [group[0] for group in self.groups[:MAX_EXAMPLES]]
+        firsts = [group[0] for group in self.groups[:MAX_EXAMPLES] if group[0].row in places]
         return tuple(_example(texts, one, places[one.row]) for one in firsts)
 
 
