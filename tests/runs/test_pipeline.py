@@ -325,6 +325,11 @@ compare:
     return path
 
 
+def without_costs(rows: str) -> list[str]:
+    """Return the rows of a comparison without what their trainings cost, and the digest that covers it."""
+    return sorted(row.split(', "cost": ')[0] for row in rows.splitlines())
+
+
 def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
     path, out = compared(review_files), review_files / "out"
     result = run(path, out).comparison
@@ -344,7 +349,7 @@ def test_a_comparison_pairs_its_arms_and_resumes(review_files: Path) -> None:
 
     again = Pipeline.from_yaml(path).run(out, context=RunContext(device="cpu", progress=Count()), where="x")
     assert again.comparison == result
-    assert sorted((out / "comparison.jsonl").read_text().splitlines()) == sorted(rows.splitlines())
+    assert without_costs((out / "comparison.jsonl").read_text()) == without_costs(rows)
     stages = [f"{outcome.folder.name}: kept, nothing it depends on has changed." for outcome in again.stages]
     damage = (
         f"{out / 'comparison.jsonl'}: 2 rows were cut off by a kill, or changed; what is missing is computed again."
