@@ -1,21 +1,24 @@
 """Learning curves from at most 64 labels, extrapolated to four times as many, beside what is measured there.
 
-    python benchmarks/curve.py DIR [--sets …] [--representations MiniLM words] [--seeds 0 1 2] [--dev]
+    python benchmarks/curve.py DIR [--sets …] [--representations MiniLM words] [--seeds 0 1 2] [--ways whole alone] [--dev]
     python benchmarks/curve.py DIR --publish      nothing is fitted: all kept fits into benchmarks/results
 
 DIR holds tweeteval/emotion, offensive, sentiment and stance, hahackathon, cr, trec, ag_news and chabsa_ja as JSON lines. A
 curve is a set, a seed and a representation: the head over frozen MiniLM, or over tf-idf of n-grams. Its pool are 256 training
-rows with the labels' shares. The first 64 are seen: subsets of 8 to 64 of them are learnt, 12 draws of each, and judged on 500
-texts of the set's test. Nothing else enters the prediction. The later part is one fit each of 128 and 256 rows, judged on the
-same texts.
+rows with the labels' shares; fits are judged on 500 texts of the set's test, which has other shares in some sets.
 
-Beside it stand the last measured point, and POW3 (a + b n^-c) fitted to the means by least squares. The priors of nlptl's
-curves were chosen by --dev: other seeds (from 1000 on), and 400 training rows in the place of the test. Every fit is kept in
-runs/benchmarks/curve. Writes benchmarks/results/curve.json.
+Two ways. `whole`: the curve of the pool as nlptl measures it, 12 draws of each size, of which sizes above 64 are held back; to be
+predicted is the score with all 256 rows. `alone`: a person has 64 labels in all, from which every subset is drawn; to be
+predicted is the score after 192 more, one fit. In both ways nothing but scores of at most 64 labels enters the prediction.
+
+Beside it stand the last measured point, and POW3 (a + b n^-c) fitted to the means by least squares. Priors were chosen by
+--dev --ways alone on four of the sets: other seeds (from 1000 on), and 400 training rows in the place of the test. Every fit is
+kept in runs/benchmarks/curve. Writes benchmarks/results/curve.json.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +38,7 @@ from nlptl.runs.studies.learning_curve.points import counts_of_draws
 from nlptl.runs.studies.learning_curve.predicting import SCORES, curve_of
 
 SEEDS, SEEDS_JAPANESE = (0, 1, 2), 2  # 8 sets x 2 representations x 3, and 2 of Japanese words: 50 curves
+WAYS = ("whole", "alone")
 METRICS: tuple[Metric, ...] = ("accuracy", "macro-F1")
 
 
@@ -42,11 +46,10 @@ def main(argv: Sequence[str]) -> Path | None:
     options = read_options(argv)
     arms.device_of("cpu")
     rows = []
-    for name in options.sets:
-        for representation in options.representations:
-            for curve in curves_of(name, representation, options):
-                rows += [row_of(name, representation, curve, metric) for metric in METRICS]
-                print(told(rows[-2]), flush=True)
+    for way, name, representation in itertools.product(options.ways, options.sets, options.representations):
+        for curve in curves_of(name, representation, way, options):
+            rows += [row_of(name, representation, way, curve, metric) for metric in METRICS]
+            print(told(rows[-2]), flush=True)
     if not options.publish and not options.tiny:
         return None
     return arms.publish(
@@ -62,6 +65,7 @@ def read_options(argv: Sequence[str]) -> Any:
         representations={"nargs": "+", "choices": list(REPRESENTATIONS), "default": list(REPRESENTATIONS)},
         seeds={"nargs": "+", "type": int, "help": "of the pools"},
         dev={"action": "store_true", "help": "other seeds, and training rows as the test"},
+        ways={"nargs": "+", "choices": list(WAYS), "default": list(WAYS), "help": "of drawing the subsets"},
         publish={"action": "store_true", "help": "write the result, when all fits are kept"},
         scratch={"type": Path, "default": arms.SCRATCH / "curve", "help": "keeps the fits"},
         out=arms.OUT,
@@ -71,17 +75,18 @@ def read_options(argv: Sequence[str]) -> Any:
     return options
 
 
-def curves_of(name: str, representation: str, options: Any) -> Iterator[PoolCurve]:
+def curves_of(name: str, representation: str, way: str, options: Any) -> Iterator[PoolCurve]:
     """Yield the measured curves of a set under a representation, by seed."""
     if name == JAPANESE and representation != "words":
         return iter(())
     seeds = options.seeds[:SEEDS_JAPANESE] if name == JAPANESE else options.seeds
     pools = pools_of(options.folder, name, seeds, dev=options.dev, tiny=options.tiny)
     part = "dev" if options.dev else "test"
-    return measured(pools, representation, kept=options.scratch / f"{part}-{name}-{representation}.jsonl")
+    kept = options.scratch / f"{part}-{name}-{representation}-{way}.jsonl"
+    return measured(pools, representation, kept=kept, alone=way == "alone")
 
 
-def row_of(name: str, representation: str, curve: PoolCurve, metric: Metric) -> arms.Row:
+def row_of(name: str, representation: str, way: str, curve: PoolCurve, metric: Metric) -> arms.Row:
     """Return what was predicted from the texts that were seen, and what was measured later."""
     draws = counts_of_draws(curve.seen, curve.plan)
     seen = curve_of(SCORES[metric], draws, curve.plan, share=None)
@@ -90,7 +95,7 @@ def row_of(name: str, representation: str, curve: PoolCurve, metric: Metric) -> 
     predicted = {size: fitted.predicted(size) for size, _ in later}
     found = predicted[last[0]]
     return {
-        "set": name, "representation": representation, "seed": curve.seed, "metric": metric, "labels": last[0],
+        "set": name, "representation": representation, "way": way, "seed": curve.seed, "metric": metric, "labels": last[0],
         "seen": dict(zip(map(str, seen.sizes), seen.means.round(4).tolist(), strict=True)), "measured": round(last[1], 4),
         "predicted": [round(float(end), 4) for end in (found.value, found.low or 0.0, found.high or 1.0)],
         "last point": round(float(seen.means[-1]), 4), "POW3": round(power_law(seen, last[0]), 4),

@@ -10,19 +10,23 @@ Row = dict[str, Any]
 MAX_MEDIAN_ERROR = 2.0  # points
 MIN_COVERED, MAX_COVERED = 0.85, 0.95  # of the 90 % intervals
 WAYS = ("predicted", "last point", "POW3")
+TOLD = {"whole": "curves of 256 labels, seen up to 64", "alone": "64 labels in all"}
 
 
 def bars_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the bars of accuracy; those of macro-F1 and of half the way are told beside them."""
-    return [
-        bar for metric in ("accuracy", "macro-F1") for bar in _bars([row for row in rows if row["metric"] == metric])
-    ]
+    """Return the bars of accuracy, curves of whole pools first; those of macro-F1 are told beside them."""
+    kinds = list(dict.fromkeys((row["metric"], row["way"]) for row in sorted(rows, key=_order)))
+    return [bar for kind in kinds for bar in _bars([row for row in rows if (row["metric"], row["way"]) == kind])]
+
+
+def _order(row: Row) -> tuple[str, bool]:
+    return row["metric"], row["way"] != "whole"
 
 
 def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    metric, promised = rows[0]["metric"], rows[0]["metric"] == "accuracy"
-    errors = {way: statistics.median(error(row, way) for row in rows) for way in WAYS}
-    others = ", ".join(f"{way} {errors[way]:.2f}" for way in WAYS[1:])
+    metric, way, promised = rows[0]["metric"], TOLD[rows[0]["way"]], rows[0]["metric"] == "accuracy"
+    errors = {one: statistics.median(error(row, one) for row in rows) for one in WAYS}
+    others = ", ".join(f"{one} {errors[one]:.2f}" for one in WAYS[1:])
     width = statistics.fmean(100 * (row["predicted"][2] - row["predicted"][1]) for row in rows)
     missed = "; ".join(f"{named(row)} {row['measured']:.3f}" for row in rows if not covers(row)) or "none"
     half = [score for row in rows for score in row["between"].values()]
@@ -32,12 +36,12 @@ def _bars(rows: Sequence[Row]) -> list[dict[str, Any]]:
     )  # fmt: skip
     return [
         {
-            "name": f"median error of the {metric} predicted for four times as many labels, {len(rows)} curves, points",
+            "name": f"{way}: median error of the {metric} predicted for four times as many labels, {len(rows)} curves, points",
             "value": round(errors["predicted"], 2), **({"at_most": MAX_MEDIAN_ERROR} if promised else {}),
             "range": others + at_half,
         },
         {
-            "name": f"share of the {len(rows)} 90 % intervals of the {metric} that hold what is measured",
+            "name": f"{way}: share of the {len(rows)} 90 % intervals of the {metric} that hold what is measured",
             "value": round(statistics.fmean(covers(row) for row in rows), 3),
             **({"at_least": MIN_COVERED, "at_most": MAX_COVERED} if promised else {}),
             "range": f"mean width {width:.1f} points; missed: {missed}",
@@ -61,20 +65,20 @@ def named(row: Row) -> str:
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
-    """Return a line for each set and representation: accuracy, means over the seeds in points, median errors."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
+    """Return a line for each way, set and representation: accuracy, means over the seeds in points, median errors."""
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for row in sorted(rows, key=_order):
         if row["metric"] == "accuracy":
-            found.setdefault((row["set"], row["representation"]), []).append(row)
+            found.setdefault((row["way"], row["set"], row["representation"]), []).append(row)
     lines: list[list[object]] = [
         [
-            name, representation, f"{100 * statistics.fmean(row['last point'] for row in runs):.1f}",
+            TOLD[way], name, representation, f"{100 * statistics.fmean(row['last point'] for row in runs):.1f}",
             f"{100 * statistics.fmean(row['measured'] for row in runs):.1f}",
             f"{100 * statistics.fmean(row['predicted'][0] for row in runs):.1f}",
             f"{sum(map(covers, runs))} of {len(runs)}",
-            *(f"{statistics.median(error(row, way) for row in runs):.1f}" for way in WAYS),
+            *(f"{statistics.median(error(row, one) for row in runs):.1f}" for one in WAYS),
         ]
-        for (name, representation), runs in found.items()
+        for (way, name, representation), runs in found.items()
     ]  # fmt: skip
-    header = ["set", "by", "64 labels", "256 labels", "predicted", "covered", "error", "last point", "POW3"]
+    header = ["curve", "set", "by", "last seen", "256 labels", "predicted", "covered", "error", "last point", "POW3"]
     return header, lines

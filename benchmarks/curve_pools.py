@@ -1,4 +1,4 @@
-"""Pools of labelled rows whose learning curves are extrapolated: the first 64 are seen, the others are labelled later."""
+"""Pools of 256 labelled rows whose learning curves are extrapolated from 64 on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nlptl.runs.studies.learning_curve.measuring import Measuring
 from nlptl.runs.studies.learning_curve.subsets import Subset, Subsets, stratified_order, subsets_of
 
 SEEN, LATER = 64, (128, 256)  # labelled rows in all
-TINY_SEEN, TINY_LATER = 32, (48,)
+TINY_SEEN, TINY_LATER = 36, (48,)
 TEST_ROWS = 500
 HEAD = [{"stage": "classification_head"}]
 REPRESENTATIONS = {
@@ -67,11 +67,14 @@ def pools_of(folder: Path, name: str, seeds: Sequence[int], *, dev: bool, tiny: 
     return Pools(data, union, {seed: np.searchsorted(places, rows) for seed, rows in drawn.items()}, seen, later)
 
 
-def measured(pools: Pools, representation: str, *, kept: Path) -> Iterator[PoolCurve]:
-    """Fit all curves of a set; encoders and vectors are shared, and each fit is kept."""
+def measured(pools: Pools, representation: str, *, kept: Path, alone: bool) -> Iterator[PoolCurve]:
+    """Fit all curves of a set; encoders and vectors are shared, and each fit is kept.
+
+    Subsets are drawn from all rows of a pool, or where its first rows stand `alone`, from these.
+    """
     kept.parent.mkdir(parents=True, exist_ok=True)
     chain = JudgedChain(representation, representation, tuple(chain_of(REPRESENTATIONS[representation]).stages))
-    plans = {seed: _plan(pools, seed) for seed in pools.pools}
+    plans = {seed: (_alone if alone else _whole)(pools, seed) for seed in pools.pools}
     first = next(iter(plans.values()))
     judging = replace(first.judging, splits=tuple(split for plan in plans.values() for split in plan.judging.splits))
     every = replace(first, judging=judging, fits=tuple(one for plan in plans.values() for one in plan.fits))
@@ -103,16 +106,32 @@ def _pool(labels: Sequence[str], seed: int, count: int) -> np.ndarray:
     return chosen[stratified_order([labels[row] for row in chosen], np.random.default_rng([seed, 2]))]
 
 
-def _plan(pools: Pools, seed: int) -> Subsets:
-    """Return the subsets of a pool's seen rows, and a fit for each later size."""
+def _whole(pools: Pools, seed: int) -> Subsets:
+    """Return the subsets of a pool that are seen, and all of its rows, which are not."""
+    plan, splits = _subsets(pools, pools.pools[seed], seed)
+    kept = [place for place, one in enumerate(plan.fits) if one.size <= pools.seen or one.size == pools.later[-1]]
+    kept.sort(key=lambda place: plan.fits[place].size > pools.seen)
+    return replace(
+        plan, judging=replace(plan.judging, splits=tuple(splits[place] for place in kept)),
+        fits=tuple(plan.fits[place] for place in kept), labels=pools.data.label_set.names,
+    )  # fmt: skip
+
+
+def _alone(pools: Pools, seed: int) -> Subsets:
+    """Return the subsets of a pool's first rows, and a fit for each later size."""
     pool = pools.pools[seed]
-    part = pools.union.select(pool[: pools.seen].tolist())
-    assert pools.data.test is not None
-    own = TextData(labelled=(part.texts(), part.labels()), test=(pools.data.test.texts(), pools.data.test.labels()))
-    plan = subsets_of(own, seed=seed)
-    splits = [replace(split, training=pool[split.training]) for split in plan.judging.splits]
+    plan, splits = _subsets(pools, pool[: pools.seen], seed)
     later = [JudgedSplit(0, pool[:size], plan.judging.splits[0].judged) for size in pools.later]
     return replace(
         plan, judging=replace(plan.judging, splits=(*splits, *later)), labels=pools.data.label_set.names,
         fits=(*plan.fits, *(Subset(size, 0) for size in pools.later)),
     )  # fmt: skip
+
+
+def _subsets(pools: Pools, rows: np.ndarray, seed: int) -> tuple[Subsets, list[JudgedSplit]]:
+    """Return the subsets of some rows of the union, and their splits of it."""
+    part = pools.union.select(rows.tolist())
+    assert pools.data.test is not None
+    own = TextData(labelled=(part.texts(), part.labels()), test=(pools.data.test.texts(), pools.data.test.labels()))
+    plan = subsets_of(own, seed=seed)
+    return plan, [replace(split, training=rows[split.training]) for split in plan.judging.splits]

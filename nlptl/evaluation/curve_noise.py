@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-LINEAR_SHARE = 0.6  # of a draw's variance that is a sum over its texts
-FALL = 0.3  # power of the size by which the standard deviation of a draw falls
+LINEAR_SHARE = 0.43  # of a draw's variance that is a sum over its texts
+FALL = 0.23  # power of the size by which the standard deviation of a draw falls
 PRIOR_DEVIATION, PRIOR_DRAWS = (
-    0.035,
-    6.0,
+    0.03,
+    4.0,
 )  # standard deviation of a draw of PRIOR_SIZE texts, and how many draws it is worth
 PRIOR_SIZE = 32.0
 MIN_VARIANCE = 1e-6
@@ -32,6 +32,7 @@ class MeasuredCurve:
     sizes: tuple[int, ...]  # S, ascending
     scores: tuple[Floats, ...]  # of the draws of each size, in [0, 1]
     texts: int  # P: labelled texts from which the subsets are drawn
+    tails: float = 1.0  # factor on the deviation of draws, for scores of which single draws tell less than they seem to
     judged_share: float | None = None  # where the texts judge one another: share of them by which the score varies
 
     @property
@@ -57,7 +58,7 @@ class DrawNoise:
                 variance = float(scores.var(ddof=1)) / (1 - size / curve.texts)
                 weighted += freedom * variance * (size / PRIOR_SIZE) ** (2 * FALL)
                 weights += freedom
-        return cls(curve, float(np.sqrt(max(MIN_VARIANCE, weighted / weights))))
+        return cls(curve, curve.tails * float(np.sqrt(max(MIN_VARIANCE, weighted / weights))))
 
     def deviation(self, sizes: Sequence[float] | Floats) -> Floats:
         """Return the standard deviation of one draw's score at each size."""
@@ -81,12 +82,12 @@ class DrawNoise:
         judged = np.array([self._of_judged(size) for size in sizes.tolist()])
         return np.asarray(self.deviation(sizes) ** 2 + judged, dtype=np.float64)
 
-    def with_later(self, sizes: Floats) -> Floats:
-        """Return the covariance (N, S) of later scores and the mean scores."""
+    def with_later(self, sizes: Floats, *, judged: bool = True) -> Floats:
+        """Return the covariance (N, S) of later scores and the mean scores; without what they share by the texts `judged`."""
         measured = np.array(self.curve.sizes, dtype=np.float64)
         apart = np.outer(self.deviation(sizes), self.deviation(measured))
-        judged = np.array([self._of_judged(size) for size in sizes.tolist()])
-        return np.asarray(apart * LINEAR_SHARE * np.sqrt(measured / sizes[:, None]) + judged[:, None], dtype=np.float64)
+        shared = np.array([self._of_judged(size) if judged else 0.0 for size in sizes.tolist()])
+        return np.asarray(apart * LINEAR_SHARE * np.sqrt(measured / sizes[:, None]) + shared[:, None], dtype=np.float64)
 
     def _of_judged(self, texts: float) -> float:
         """Return the variance that all scores share since they are judged on the drawn texts themselves."""

@@ -30,7 +30,7 @@ MAX_FIRST = 34  # columns of a finding's first row
 
 PathsArgument = Annotated[
     list[Path],
-    argument(metavar="PIPELINE | RUN | FILE...", callback=usable_paths, readable=False,
+    argument(metavar="PATH", callback=usable_paths, readable=False,
              help="A pipeline file, a run or an earlier audit, or files with texts: .csv, .xlsx, .jsonl and others, or a folder."),
 ]  # fmt: skip
 

@@ -182,9 +182,9 @@ app.command(
 app.command(epilog=example("nlptl evaluate runs/quickstart --test data/reviews/held_out.csv"))(evaluate)
 
 app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/tickets --slice Region"))(behave)
-app.command(
-    epilog=example("nlptl curve pipelines/quickstart.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1")
-)(curve)
+app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1"))(
+    curve
+)
 app.command(
     epilog=example(
         "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",

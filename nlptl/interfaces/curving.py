@@ -31,7 +31,7 @@ def curve(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Measure the score against the number of labels, and predict it for more.
+    """Show how the score grows with the number of labels.
 
     The pipeline learns smaller parts of its labelled texts, drawn several times. What is measured is kept: type the same
     command to go on after an interruption.

@@ -62,15 +62,16 @@ def test_more_draws_and_nearer_sizes_narrow_the_interval() -> None:
         return found.high - found.low
 
     assert width(12, 96) < width(12, 256)
-    assert width(40, 256) < width(3, 256)
+    few, many = (np.diag(DrawNoise(drawn_curve(3, draws=draws)[0], 0.03).measured()) for draws in (3, 40))
+    assert (many[:-1] < few[:-1]).all()
 
 
 def test_a_curve_that_stays_level_promises_little() -> None:
     found = fitted(*[0.8] * 7)
-    gain = found.mean_scores(np.array([256.0])) - found.mean_scores(np.array([64.0]))
-    assert np.quantile(gain, 0.95) < 0.05
+    gain = found.gains(64, np.array([256.0]))
+    assert np.quantile(gain, 0.95) < 0.07
     rising = fitted(0.5, 0.55, 0.6, 0.65, 0.7, 0.74, 0.77)
-    more = rising.mean_scores(np.array([256.0])) - rising.mean_scores(np.array([64.0]))
+    more = rising.gains(64, np.array([256.0]))
     assert np.quantile(more, 0.05) > np.quantile(gain, 0.5)
 
 
@@ -80,6 +81,16 @@ def test_scores_stay_scores_and_the_same_seed_gives_the_same() -> None:
     assert later.min() >= 0
     assert later.max() <= 1
     assert np.array_equal(later, fitted(0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 1.0).later_scores(np.array([128.0, 512.0])))
+
+
+def test_a_gain_is_that_of_labels_and_not_of_luck_with_the_texts_that_judge() -> None:
+    scores = (*[np.full(5, 0.6)] * 6, np.full(5, 0.6))
+    on_test = fit_curve(MeasuredCurve(SIZES, scores, 64), samples=SAMPLES).gains(64, np.array([256.0]))
+    itself = MeasuredCurve(SIZES, scores, 64, judged_share=1.0)
+    on_others = fit_curve(itself, samples=SAMPLES)
+    assert np.std(on_others.gains(64, np.array([256.0]))) == pytest.approx(np.std(on_test), rel=0.35)
+    width = np.std(on_others.later_scores(np.array([256.0])))
+    assert width > np.std(on_others.gains(64, np.array([256.0]))) + 0.01
 
 
 def test_nested_subsets_err_together() -> None:

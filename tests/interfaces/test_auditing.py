@@ -100,6 +100,9 @@ def test_a_pipeline_is_audited_into_its_run(tmp_path: Path, shell: Shell, monkey
     found = json.loads((tmp_path / "runs" / "words" / "audit.json").read_text())
     assert sum(found["rows"].values()) == 41  # all of them, not only the few that are learnt
     assert found["encoder"] == "skipgram"
+    assert found["remarks"] == [
+        "The run holds no finished encoder, so one was trained for the audit; after `nlptl run` its own is used."
+    ]
     assert wrong_rows(tmp_path / "runs" / "words")
     assert shell("run", "words.yaml", "--quiet")[0] == 0
     parts = json.loads((tmp_path / "runs" / "words" / "data.json").read_text())["parts"]

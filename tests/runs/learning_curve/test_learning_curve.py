@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nlptl.runs.folder import CURVE, CURVE_ROWS
 from nlptl.runs.judging.fits import Fits
 from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.studies.learning_curve import subsets
-from nlptl.runs.studies.learning_curve.curve import learning_curve, read_fitting
+from nlptl.runs.studies.learning_curve.curve import identity_of, learning_curve
 from nlptl.runs.studies.learning_curve.curve_rows import CurveRow
 from nlptl.runs.studies.learning_curve.measuring import Measuring, expected_seconds
 from nlptl.runs.studies.learning_curve.outcome import CurveResult
@@ -93,10 +94,13 @@ def test_what_each_fit_gets_right_is_kept_in_a_line(folder: Path) -> None:
         assert (right <= np.minimum(judged, predicted)).all()
 
 
-def test_the_curve_is_found_again_by_its_data_and_settings(folder: Path) -> None:
-    assert read_fitting(folder, chain(), reviews()) == CurveResult.read(folder)
-    assert read_fitting(folder, chain(), reviews(labelled=30)) is None
-    assert read_fitting(folder, chain([{"stage": "ngrams", "dim": 6}, *HEAD]), reviews()) is None
+def test_a_result_is_told_from_that_of_other_data_and_settings(folder: Path) -> None:
+    found = CurveResult.read(folder)
+    assert found is not None
+    data = dataclasses.replace(reviews(), validation=None)
+    assert found.identity == identity_of(chain(), data)
+    assert found.identity != identity_of(chain(), reviews(labelled=30))
+    assert found.identity != identity_of(chain([{"stage": "ngrams", "dim": 6}, *HEAD]), data)
 
 
 def test_a_killed_curve_goes_on_after_its_last_whole_line(
@@ -231,7 +235,6 @@ def test_a_result_of_another_version_is_refused_and_made_anew(folder: Path, tmp_
         f"{tmp_path / CURVE}: holds a learning curve of version 0; expected version 1. Run `nlptl curve` again, which keeps the "
         "fits that still hold."
     )
-    assert read_fitting(tmp_path, chain(), reviews()) is None
     write_result(tmp_path / CURVE, {"version": 1})
     with pytest.raises(ArtifactError, match="is no learning curve"):
         CurveResult.read(tmp_path)

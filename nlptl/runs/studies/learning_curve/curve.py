@@ -9,7 +9,7 @@ from pathlib import Path
 from nlptl.artifact import digest_of
 from nlptl.context import RunContext
 from nlptl.data import TextData
-from nlptl.errors import ArtifactError, ConfigError, DataError
+from nlptl.errors import ConfigError, DataError
 from nlptl.runs.chain import Chain, ExternalDigests
 from nlptl.runs.folder import CURVE_ROWS
 from nlptl.runs.judging.fits import Fits
@@ -175,16 +175,6 @@ def identity_of(chain: Chain, data: TextData) -> str:
     """Return a digest of all that shapes a learning curve: settings, versions, data."""
     stages = [one.own for one in chain.identities(data, ExternalDigests())]
     return digest_of([VERSION, stages[-1], None if data.test is None else data.test.digest])
-
-
-def read_fitting(folder: Path, chain: Chain, data: TextData) -> CurveResult | None:
-    """Return the learning curve in a folder if it is that of this chain and these data; None else."""
-    try:
-        found = CurveResult.read(folder)
-    except ArtifactError:
-        return None
-    fits = found is not None and found.identity == identity_of(chain, dataclasses.replace(data, validation=None))
-    return found if fits else None
 
 
 def _parts(stage: Stage, data: TextData) -> frozenset[str]:

@@ -56,7 +56,12 @@ def counts_of_draws(rows: Sequence[CurveRow], subsets: Subsets) -> dict[int, dic
 
 
 def measured_curve(
-    draws: Mapping[int, Mapping[int, Counts]], score: Score, *, texts: int, judged_share: float | None
+    draws: Mapping[int, Mapping[int, Counts]],
+    score: Score,
+    *,
+    texts: int,
+    judged_share: float | None,
+    tails: float = 1.0,
 ) -> MeasuredCurve:
     """Return the scores of each size; draws without one are left out."""
     sizes, scores = list[int](), list[Floats]()
@@ -66,7 +71,7 @@ def measured_curve(
         if len(values):
             sizes.append(size)
             scores.append(values)
-    return MeasuredCurve(tuple(sizes), tuple(scores), texts, judged_share)
+    return MeasuredCurve(tuple(sizes), tuple(scores), texts, tails, judged_share)
 
 
 def shares_judged(subsets: Subsets) -> Floats | None:

@@ -31,6 +31,7 @@ TIMES = (2, 4)  # as many labels as there are, that are predicted
 POINT = 0.01
 MIN_JUDGED, MIN_JUDGED_OF_LABEL = 20, 10  # texts by which a curve is judged that is extrapolated
 SAMPLES_OF_LABEL = 3000  # of curves of each family, since there may be many labels
+TAILS_OF_F1 = 1.4  # a label that is not predicted yet takes its F1 from 0 to what it will be at once
 STEPS = 60  # sizes at which it is looked for, in geometric steps up to MAX_TIMES
 Z = 1.96  # standard errors of a 95 % interval
 SCORES: dict[Metric, Score] = {"accuracy": accuracy, "macro-F1": macro_f1}
@@ -65,7 +66,8 @@ def why_not_predicted(measured: MeasuredCurve, subsets: Subsets) -> str | None:
 
 def curve_of(score: Score, draws: Draws, subsets: Subsets, *, share: float | None) -> MeasuredCurve:
     """Return the measured curve of a score."""
-    return measured_curve(draws, score, texts=subsets.texts, judged_share=share)
+    tails = 1.0 if score is accuracy else TAILS_OF_F1
+    return measured_curve(draws, score, texts=subsets.texts, judged_share=share, tails=tails)
 
 
 def judged_share(metric: Metric, subsets: Subsets) -> float | None:
@@ -101,8 +103,7 @@ def labels_for(fitted: FittedCurve, texts: int, gain: Floats) -> Estimate | None
     The upper end is None where it lies beyond MAX_TIMES as many labels as there are; all is None where the median does.
     """
     sizes = np.unique(np.round(np.geomspace(texts, MAX_TIMES * texts, STEPS)))
-    gains = fitted.mean_scores(sizes) - fitted.mean_scores(np.array([float(texts)]))
-    reached = gains >= gain[:, None]
+    reached = fitted.gains(texts, sizes) >= gain[:, None]
     further = np.where(reached.any(axis=1), sizes[reached.argmax(axis=1)] - texts, math.inf)
     low, middle, high = (
         float(np.quantile(further, q, method="higher")) for q in ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2)
@@ -163,8 +164,8 @@ def label_curves(draws: Draws, subsets: Subsets) -> tuple[LabelCurve, ...]:
 
 
 def _prediction(fitted: FittedCurve, size: int, texts: int) -> CurvePrediction:
-    now, later = fitted.mean_scores(np.array([float(texts)])), fitted.mean_scores(np.array([float(size)]))
-    low, middle, high = np.quantile(later - now, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]).tolist()
+    gains = fitted.gains(texts, np.array([float(size)]))
+    low, middle, high = np.quantile(gains, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2]).tolist()
     return CurvePrediction(labels=size, score=fitted.predicted(size), gain=Estimate(middle, low, high, LEVEL))
 
 
