@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 25  # of all that is printed
 MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column
-HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "MB RAM", "MB disk", "ms/text")
+HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "MB peak", "MB disk", "ms/text")
 ROW_NAMES = (
     "arm",
     "accuracy",

@@ -234,8 +234,8 @@ class _Maker:
     def _passes(self, key: str) -> float:
         """Return about how many passes over the labelled texts one training takes."""
         labels = len(self._data.label_set)
-        if key in ("frozen", "names"):
-            return 1.0
+        if key in ("frozen", "names") or (key == "auto" and not self._is_bert and self._weights is None):
+            return 1.0  # over word vectors `auto` fits a head too
         if key in PASSES_OF_STEPS:
             return PASSES_OF_STEPS[key]
         if key in ("contrastive", "auto", "pile"):

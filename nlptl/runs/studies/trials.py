@@ -48,7 +48,7 @@ class TrialTime:
         self._end = time.monotonic() + 60 * minutes
         self._passes = passes
         self.minutes = minutes
-        self.seconds: dict[str, float] = {}  # of the slowest trial of each arm
+        self._trials: dict[str, list[float]] = {}  # seconds of each trial of an arm
 
     @property
     def left(self) -> float:
@@ -57,13 +57,17 @@ class TrialTime:
 
     def note(self, arm: str, seconds: float) -> None:
         """Remember what a trial took."""
-        self.seconds[arm] = max(seconds, self.seconds.get(arm, 0.0))
+        self._trials.setdefault(arm, []).append(seconds)
+
+    def knows(self, arm: str) -> bool:
+        """Return whether an arm was trained."""
+        return arm in self._trials
 
     def expected(self, arm: str) -> float:
         """Return about how many seconds a trial takes: as before, or by the passes of the arms that were trained; 0 if unknown."""
-        if arm in self.seconds:
-            return self.seconds[arm]
-        paces = [self.seconds[one] / self._passes[one] for one in self.seconds if self._passes.get(one)]
+        if arm in self._trials:
+            return sum(self._trials[arm]) / len(self._trials[arm])
+        paces = [self.expected(one) / self._passes[one] for one in self._trials if self._passes.get(one)]
         return self._passes.get(arm, 0.0) * min(paces, default=0.0)
 
 
@@ -166,10 +170,11 @@ class _Runner:
         """Return why there is no time for the first repeat of an arm that was never trained; empty if there is."""
         assert self._limit is not None
         name = trial.arm.name
-        if name in self._limit.seconds or not trial.arm.stages:
+        if self._limit.knows(name) or not trial.arm.stages:
             return ""
         others = [self._trials[place].arm.name for place in later if self._missing[place]]
-        promised = sum(self._limit.seconds.get(one, 0.0) for one in others if one not in self._left_out)
+        known = [one for one in others if self._limit.knows(one) and one not in self._left_out]
+        promised = sum(map(self._limit.expected, known))
         needed = self._limit.expected(name) * (1 + others.count(name))
         left = self._limit.left - promised
         if needed <= left or (needed == 0 and left > 0):

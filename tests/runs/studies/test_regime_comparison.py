@@ -24,6 +24,7 @@ from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 from nlptl.runs.studies.comparison_rows import read_rows
 from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
 from nlptl.runs.studies.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
+from nlptl.runs.studies.trials import TrialTime
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
@@ -193,6 +194,32 @@ def test_arms_that_do_not_fit_the_time_are_left_out(review_files: Path) -> None:
         "comparison: only most frequent label could be trained; expected two arms or more. word vectors: no time is left of "
         "1e-06 minutes. the pipeline as written: no time is left of 1e-06 minutes."
     )
+
+
+def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every arm has the same seeds, and the next call goes on with those that are missing."""
+    left = property(lambda self: 0.0 if all(map(self.knows, (AS_WRITTEN, "word vectors"))) else 1e9)
+    monkeypatch.setattr(TrialTime, "left", left)
+    found = compared(review_files)
+    assert found.results[0].seeds == 1
+    assert "each arm trained under 1 seed; one more repeat takes about 0." in found.judged
+    assert found.judged.endswith(" s, which does not fit into 10 minutes.")
+    monkeypatch.undo()
+    again = compared(review_files)
+    assert again.results[0].seeds == 2
+    assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6
+
+
+def test_times_are_guessed_by_the_arms_that_were_trained() -> None:
+    limit = TrialTime(10.0, passes={"frozen": 1.0, "LoRA": 250.0, "words": 0.0})
+    assert [limit.expected(arm) for arm in ("frozen", "LoRA", "words")] == [0.0, 0.0, 0.0]
+    for seconds in (0.2, 0.4):
+        limit.note("frozen", seconds)
+    assert limit.expected("frozen") == pytest.approx(0.3)
+    assert limit.expected("LoRA") == pytest.approx(75.0)
+    assert limit.expected("words") == 0.0
+    limit.note("LoRA", 25.0)
+    assert limit.expected("LoRA") == 25.0
 
 
 Kill = Callable[[Path], None]
