@@ -20,6 +20,7 @@ from nlptl.runs.chain import Chain
 from nlptl.runs.judging import splits
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies import trials
+from nlptl.runs.studies.arm_costs import ArmCost
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 from nlptl.runs.studies.comparison_rows import read_rows
 from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
@@ -191,8 +192,8 @@ def test_arms_that_do_not_fit_the_time_are_left_out(review_files: Path) -> None:
     with pytest.raises(DataError) as caught:
         compared(review_files, minutes=1e-6, out="slow")
     assert str(caught.value) == (
-        "comparison: only most frequent label could be trained; expected two arms or more. word vectors: no time is left of "
-        "1e-06 minutes. the pipeline as written: no time is left of 1e-06 minutes."
+        "comparison: only most frequent label could be trained; expected two arms or more. the pipeline as written: no time "
+        "is left of 1e-06 minutes. word vectors: no time is left of 1e-06 minutes."
     )
 
 
@@ -211,14 +212,15 @@ def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: 
 
 
 def test_times_are_guessed_by_the_arms_that_were_trained() -> None:
-    limit = TrialTime(10.0, passes={"frozen": 1.0, "LoRA": 250.0, "words": 0.0})
+    limit = TrialTime(10.0, texts_read={"frozen": 10.0, "LoRA": 2_500.0, "words": 0.0})
     assert [limit.expected(arm) for arm in ("frozen", "LoRA", "words")] == [0.0, 0.0, 0.0]
-    for seconds in (0.2, 0.4):
-        limit.note("frozen", seconds)
-    assert limit.expected("frozen") == pytest.approx(0.3)
-    assert limit.expected("LoRA") == pytest.approx(75.0)
-    assert limit.expected("words") == 0.0
-    limit.note("LoRA", 25.0)
+    limit.note("words", ArmCost(seconds=9.0, latency=0.1))  # which says nothing of an encoder
+    assert limit.expected("LoRA") == 0.0
+    for seconds in (2.0, 4.0):  # most of it to load the weights
+        limit.note("frozen", ArmCost(seconds=seconds, latency=40.0))
+    assert limit.expected("frozen") == pytest.approx(3.0)
+    assert limit.expected("LoRA") == pytest.approx(2_500 * 0.02)
+    limit.note("LoRA", ArmCost(seconds=25.0))
     assert limit.expected("LoRA") == 25.0
 
 
