@@ -54,7 +54,7 @@ def test_a_run_leaves_whole_stages_and_scores(review_files: Path) -> None:
     manifest = read_manifest(out / "4-finetune")
     assert manifest.parent == read_manifest(out / "3-classification_head").identity
     assert (manifest.seed, manifest.trainable_parameters) == (3, 34)
-    assert set(manifest.data) == {"labelled"}
+    assert set(manifest.data) == {"labelled", "unlabelled"}
     assert isinstance(Encoder.load(out / "2-sentence_vectors"), Encoder)
     assert TextClassifier.load(out).predict(TEXTS) == TextClassifier.load(out / "4-finetune").predict(TEXTS)
     resolved = Pipeline.from_yaml(out / "pipeline.yaml")
