@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import curve_bars
 import fewshot_tables
 import front_page
 import pile_tables
@@ -345,6 +346,11 @@ def long_texts() -> str:
     return markdown(header, lines) + made_on("long-texts")
 
 
+def curve() -> str:
+    found = result("curve")
+    return markdown(*curve_bars.table(found["rows"])) + made_on("curve")
+
+
 def start() -> str:
     found = result("start")
     return markdown(*start_bars.table(found["rows"])) + made_on("start")
@@ -354,6 +360,7 @@ TABLES = {
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
+    "curve": curve,
     "start": start,
     "static": static,
     "reviews": reviews,
