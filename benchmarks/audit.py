@@ -24,24 +24,21 @@ from typing import Any
 
 import numpy as np
 from arms import SCRATCH, installed
+from audit_bars import KINDS, PEERS, bars_of
 from fewshot_sets import EVERY
 from results import RESULTS, read_rows, write_result
 from texts import read_rows as read_texts
 
-from nlptl.evaluation.intervals import hierarchical_mean
 from nlptl.evaluation.near_copies import near_copies
 from nlptl.runs.judging.left_out import LabelledRows, left_out
 
 SETS = ("cr", "trec", "emotion", "hahackathon", "ag_news", "banking77", "offensive", "sentiment", "stance", "books")
 KEPT, ROWS = 2_500, 1_000  # of each set: whose vectors are kept, and whose labels are judged
 FLIPPED = 0.1
-KINDS = ("random", "human-like")
 FIRST_SEED = 10
-PEERS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")  # rankings of cleanlab
 READ_BY_ANNOTATOR = 10  # rows a label, at least 200
-MAX_SECONDS_OF_COPIES, REPEATS = 5.0, 3
+REPEATS = 3  # of the timed runs
 PLANTED = 2_000
-MAX_GIB, MAX_MINUTES, MILLION = 4.0, 30.0, 1_000_000
 Floats = np.ndarray
 
 
@@ -231,31 +228,6 @@ def write_many(given: Any, path: Path, count: int) -> None:
             first, second = (by_label[label][int(generator.integers(len(by_label[label])))] for _ in range(2))
             text = " ".join([*first[: len(first) // 2], *second[len(second) // 2 :]])
             writer.writerow([text or "nothing", label if row % 10 == 0 else ""])
-
-
-def bars_of(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield what is promised, and what was measured."""
-    for kind, least in zip(KINDS, (0.0, 5.0), strict=True):
-        some = [row for row in rows if row["part"] == "noise" and row["kind"] == kind]
-        if some:
-            best = max(PEERS, key=lambda how: np.mean([row[f"cleanlab {how}"] for row in some]))
-            by_set = {row["set"]: list[float]() for row in some}
-            for row in some:
-                by_set[row["set"]].append(row["nlptl"] - row[f"cleanlab {best}"])
-            found = hierarchical_mean([*by_set.values()])
-            yield {
-                "name": f"{kind} flips: area under precision and recall above cleanlab's {best}, points",
-                "value": round(found.value, 2), "range": [round(found.low or 0, 2), round(found.high or 0, 2)],
-                "at_least": least,
-            }  # fmt: skip
-    for row in rows:
-        if row["part"] == "copies":
-            name = f"near-copies of {row['texts']:,} reviews, seconds"
-            yield {"name": name, "value": min(row["seconds"]), "at_most": MAX_SECONDS_OF_COPIES}
-            yield {"name": "near-copies planted in reviews that are found", "value": row["recall"], "at_least": 0.99}
-        if row["part"] == "scale":
-            yield {"name": f"audit of {row['rows']:,} rows, GiB", "value": row["gib"], "at_most": MAX_GIB}
-            yield {"name": f"audit of {row['rows']:,} rows, minutes", "value": row["minutes"], "at_most": MAX_MINUTES}
 
 
 PARTS = {"noise": noise, "copies": copies, "scale": scale}

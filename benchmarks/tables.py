@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import audit_bars
 import curve_bars
 import fewshot_tables
 import front_page
@@ -356,7 +357,13 @@ def start() -> str:
     return markdown(*start_bars.table(found["rows"])) + made_on("start")
 
 
+def audit() -> str:
+    found = result("audit")
+    return markdown(*audit_bars.table(found["rows"])) + made_on("audit")
+
+
 TABLES = {
+    "audit": audit,
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,

@@ -24,7 +24,9 @@ SLACK = 0.15  # by which a signature may tell too small a share
 CHARACTERS_AT_ONCE = 400_000  # which fit into a processor's cache
 PAIRS_AT_ONCE = 20_000
 MAX_BUCKET = 40  # texts of a bucket that are all compared with one another
-TRIES = 64  # to fill a hash that no shingle has reached
+EMPTY = np.iinfo(np.uint32).max  # a hash that no shingle has reached
+TRIES = 512  # to fill it
+TEXTS_AT_ONCE = 2_000
 
 Words64 = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -83,33 +85,34 @@ def _signatures(texts: Sequence[str], after: Callable[[int], object]) -> tuple[N
     One hash of each shingle names both its place and its value (Li, Owen & Zhang 2012). Places that none has reached take
     the value of another one (optimal densification, Shrivastava 2017).
     """
-    signatures = np.full((len(texts), HASHES), np.iinfo(np.uint32).max, dtype=np.uint32)
+    signatures = np.full((len(texts), HASHES), EMPTY, dtype=np.uint32)
     for begin, some in _blocks(texts):
         text, hashes = _shingles(some)
         place = (hashes >> np.uint64(32)).astype(np.int64) % HASHES
         part = signatures[begin : begin + len(some)]
         np.minimum.at(part.reshape(-1), text * HASHES + place, hashes.astype(np.uint32))
         after(len(some))
-    empty = signatures == np.iinfo(np.uint32).max
-    has_words = ~empty.all(axis=1)
-    _fill(signatures, empty, has_words)
+    has_words = (signatures != EMPTY).any(axis=1)
+    _fill(signatures, has_words)
     return signatures, has_words
 
 
-def _fill(signatures: NDArray[np.uint32], empty: NDArray[np.bool_], has_words: NDArray[np.bool_]) -> None:
-    generator = np.random.default_rng(0)  # the same places for all texts
-    filled = ~empty
-    waiting = np.flatnonzero(empty.any(axis=1) & has_words)
-    for turn in range(TRIES):
-        source = generator.integers(HASHES, size=HASHES)
-        for rows in np.array_split(waiting, max(1, len(waiting) // PAIRS_AT_ONCE)):
-            ready = empty[rows] & filled[rows][:, source]
-            block = signatures[rows]
-            signatures[rows] = np.where(ready, block[:, source] + np.uint32(0x9E3779B1 * (turn + 1) % 2**32), block)
-            empty[rows] &= ~ready
-        waiting = waiting[empty[waiting].any(axis=1)]
-        if not len(waiting):
-            return
+def _fill(signatures: NDArray[np.uint32], has_words: NDArray[np.bool_]) -> None:
+    """Give each place that no shingle has reached the value of one that some has, the same one in all texts."""
+    sources = np.random.default_rng(0).integers(HASHES, size=(TRIES, HASHES))
+    waiting = np.flatnonzero(has_words)
+    for rows in np.array_split(waiting, max(1, len(waiting) // TEXTS_AT_ONCE)):
+        block = signatures[rows].reshape(-1)
+        filled = block != EMPTY
+        places = np.flatnonzero(~filled)
+        for turn, source in enumerate(sources, start=1):
+            taken = places - places % HASHES + source[places % HASHES]
+            ready = filled[taken]
+            block[places[ready]] = block[taken[ready]] + np.uint32(0x9E3779B1 * turn % 2**32)
+            places = places[~ready]
+            if not len(places):
+                break
+        signatures[rows] = block.reshape(-1, HASHES)
 
 
 def _candidates(signatures: NDArray[np.uint32], has_words: NDArray[np.bool_]) -> Rows:

@@ -54,7 +54,8 @@ def abstention_of(
     if not len(examples) or examples.label_sets is not None or examples.unseen:
         return None
     own = _by_fits(fitted, final, examples)
-    held_out = _by_validation(fitted, final, examples, least=0 if own is None else len(own.label_ids)) or own
+    least = 0 if own is None else len(own.label_ids)
+    held_out = _by_validation(fitted, final, examples, context, least=least) or own
     pool = _pool(final.encoder, examples, context)
     if held_out is None:
         held_out = _by_stand_in(final, given, examples, pool, context)
@@ -66,7 +67,7 @@ def abstention_of(
 
 
 def _by_validation(
-    fitted: Fitted, final: TextClassifier, examples: LabelledExamples, *, least: int
+    fitted: Fitted, final: TextClassifier, examples: LabelledExamples, context: RunContext, *, least: int
 ) -> HeldOutLogits | None:
     """Return the classifier's own logits of validation texts, unless these stopped its training or are fewer than `least`."""
     from nlptl.evaluation.calibration import log_probabilities
@@ -77,8 +78,9 @@ def _by_validation(
         return None
     if len(validation.texts) < max(MIN_VALIDATION_TEXTS, least):
         return None
-    logits = log_probabilities(final.probabilities(validation.texts))
-    return HeldOutLogits(logits.float(), validation.label_ids, is_approximate=False, weight=1.0)
+    rows = _drawn(len(validation.texts), MAX_HELD_OUT, context.generator("validation texts"))
+    logits = log_probabilities(final.probabilities([validation.texts[row] for row in rows]))
+    return HeldOutLogits(logits.float(), validation.label_ids[rows], is_approximate=False, weight=1.0)
 
 
 def _by_fits(fitted: Fitted, final: TextClassifier, examples: LabelledExamples) -> HeldOutLogits | None:
@@ -103,6 +105,7 @@ def _by_stand_in(
     from nlptl.finetuning.linear import LabelledVectors, fit_logistic
     from nlptl.training.compute import one_thread_if
 
+    examples = _some(examples, context)
     first, owner = map(torch.from_numpy, (examples.groups.first, examples.groups.owner))
     vectors = examples.frozen_vectors(given.encoder, progress=context.progress)[first]
     copies = torch.from_numpy(examples.groups.copies)
@@ -117,6 +120,16 @@ def _by_stand_in(
     confidence = float(probabilities.max(axis=1).mean())
     temperature = temperature_at_confidence(head.out_of_fold_logits[head.scored], confidence)
     return _held_out_once((head.out_of_fold_logits / temperature)[owner], examples, is_approximate=True)
+
+
+def _some(examples: LabelledExamples, context: RunContext) -> LabelledExamples:
+    """Return about `MAX_HELD_OUT` of the examples, at random, with two of each label at least where it has them."""
+    if len(examples) <= MAX_HELD_OUT:
+        return examples
+    rows = set(_drawn(len(examples), MAX_HELD_OUT, context.generator("stand-in")))
+    for label in range(examples.label_count):
+        rows |= {*(examples.label_ids == label).nonzero()[:2, 0].tolist()}
+    return examples.select(sorted(rows))
 
 
 def _held_out_once(logits: Tensor, examples: LabelledExamples, *, is_approximate: bool) -> HeldOutLogits | None:
@@ -166,9 +179,11 @@ def _known_texts(
 
     texts, vectors = pool.texts, pool.vectors
     if not _has_learnt(encoder, before):
-        labelled = [examples.texts[row] for row in examples.groups.first]
-        labelled = [labelled[row] for row in _drawn(len(labelled), MAX_HELD_OUT, context.generator("labelled texts"))]
-        texts, vectors = [*labelled, *texts], np.concatenate([encoder.encode(labelled), vectors])
+        places = _drawn(len(examples.groups.first), MAX_HELD_OUT, context.generator("labelled texts"))
+        rows = examples.groups.first[places].tolist()
+        labelled, known = [examples.texts[row] for row in rows], examples.knows_vectors(encoder)
+        own = examples.frozen_vectors(encoder)[rows].numpy() if known else encoder.encode(labelled)
+        texts, vectors = [*labelled, *texts], np.concatenate([own, vectors])
     elif len(texts) < MIN_POOL:
         return None
     if len(texts) < MIN_TEXTS:

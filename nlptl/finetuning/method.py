@@ -74,7 +74,7 @@ class Method(Config, ABC):
 
     @property
     def reads_unlabelled(self) -> bool:
-        """Whether it reads `data.unlabelled`, so that the pile enters the identity of the result."""
+        """Whether it learns from `data.unlabelled`. The stage reads the pile anyway, for the look of known texts."""
         return False
 
     @property

@@ -26,11 +26,12 @@ MAX_LINES = 22  # before the three of the next commands
 LINES_OF_HEADER, LINES_OF_REST = 2, 3  # of the table, and of findings that do not fit into it
 MAX_REMARKS = 3
 MAX_NAMED = 6  # findings that a line names
+BOUNDS = {"suspects": (0.0, 0.99), "near_copies": (0.7, 1.0), "paraphrases": (0.85, 1.0), "outliers": (1.0, 100.0)}
 MAX_FIRST = 34  # columns of a finding's first row
 
 PathsArgument = Annotated[
     list[Path],
-    argument(metavar="PIPELINE | RUN | FILE...", callback=usable_paths, readable=False,
+    argument(metavar="FILE", callback=usable_paths, readable=False,
              help="A pipeline file, a run or an earlier audit, or files with texts: .csv, .xlsx, .jsonl and others, or a folder."),
 ]  # fmt: skip
 
@@ -66,19 +67,19 @@ def audit(
     test: Annotated[Path | None, path_option(help="Look for texts of this labelled file in the others.")] = None,
     suspects: Annotated[
         float | None,
-        option(min=0, max=0.99, metavar="LEAD", help="Tell labels over which another leads by this. Default: 0.5."),
+        option(metavar="LEAD", help="Tell labels over which another leads by this. Default: 0.5."),
     ] = None,
     near_copies: Annotated[
         float | None,
-        option(min=0.7, max=1, metavar="SHARE", help="Tell texts that share so much of their words. Default: 0.8."),
+        option(metavar="SHARE", help="Tell texts that share so much of their words. Default: 0.8."),
     ] = None,
     paraphrases: Annotated[
         float | None,
-        option(min=0.85, max=1, metavar="COSINE", help="Tell texts whose vectors are so near. Default: 0.95."),
+        option(metavar="COSINE", help="Tell texts whose vectors are so near. Default: 0.95."),
     ] = None,
     outliers: Annotated[
         float | None,
-        option(min=1, max=100, metavar="N", help="Tell texts so many deviations from all others. Default: 5."),
+        option(metavar="N", help="Tell texts so many deviations from all others. Default: 5."),
     ] = None,
     out: Annotated[
         Path | None, path_option(help="Write into this folder instead of the run or runs/NAME-audit.")
@@ -86,9 +87,9 @@ def audit(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Tell what is wrong in labels and texts: wrong labels, copies, leaks, odd texts, and what to label next.
+    """Find wrong labels, copies, leaks and odd texts in data.
 
-    Each finding has a table with the rows of your files.
+    It tells what to label next, too. Each finding has a table with the rows of your files.
     Scores are kept: give the folder again with other thresholds, and nothing is computed anew.
     """
     from nlptl.context import RunContext
@@ -97,9 +98,11 @@ def audit(
 
     named = FileOptions(text, label, tuple(unlabelled or ()), test)
     given = {"suspects": suspects, "near_copies": near_copies, "paraphrases": paraphrases, "outliers": outliers}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    _check_thresholds(chosen)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
     source = _source(paths, named, out)
-    thresholds = _thresholds(source, {name: value for name, value in given.items() if value is not None})
+    thresholds = _thresholds(source, chosen)
     for line in () if quiet else source.taken_as[:MAX_REMARKS]:
         remark(line)
     try:
@@ -188,6 +191,16 @@ def _thresholds(source: AuditSource, given: dict[str, float]) -> AuditThresholds
 
     before = {} if source.before is None else source.before.thresholds.model_dump()
     return AuditThresholds(**{**before, **given})
+
+
+def _check_thresholds(given: dict[str, float]) -> None:
+    """Raise ConfigError for a threshold beyond what is kept."""
+    for name, value in given.items():
+        low, high = BOUNDS[name]
+        if not low <= value <= high:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: found {value:g}; expected a number from {low:g} to {high:g}. Correct it."
+            )
 
 
 def _command(source: AuditSource, paths: list[Path], named: FileOptions, out: Path | None) -> str:

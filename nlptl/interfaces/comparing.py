@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -78,7 +79,8 @@ def compare(
             raise
         raise typer.Exit(1) from None
     if format == "text":
-        more = [] if quiet else [_next_line(given, result, are_runs=are_runs)]
+        options = {"--regimes": regimes, "--weights": weights, "--out": out}
+        more = [] if quiet else [_next_line(given, result, options, are_runs=are_runs)]
         tell(summary_lines(result, more=more), wrap=False)
     else:
         print_exactly([markdown(result) if format == "markdown" else as_csv(result)])
@@ -86,6 +88,9 @@ def compare(
 
 def _are_runs(given: list[Path]) -> bool:
     """Return whether folders of runs are given, and not pipeline files. Raises ConfigError for a mixture, or for one run."""
+    twice = next((path for place, path in enumerate(given) if path in given[:place]), None)
+    if twice is not None:
+        raise ConfigError(f"{twice}: stands twice in the command; expected each once. Remove one.")
     folders = [path for path in given if path.is_dir()]
     if not folders:
         for path in given:
@@ -103,7 +108,7 @@ def _are_runs(given: list[Path]) -> bool:
     return True
 
 
-def _refuse(options: dict[str, object], subject: str) -> None:
+def _refuse(options: Mapping[str, object], subject: str) -> None:
     """Raise ConfigError for an option that means nothing here."""
     for name, value in options.items():
         if value:
@@ -139,10 +144,10 @@ def _pipelines(
         )
     chains = [_read(path, assignments, context) for path in given]
     if len(chains) > 1:
-        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds)
+        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds, assignments=assignments)
     return compare_regimes(
         chains[0], folder, context, regimes=names, minutes=minutes, seeds=seeds, weights=weights,
-        paths_from=given[0].parent,
+        paths_from=given[0].parent, assignments=assignments,
     )  # fmt: skip
 
 
@@ -157,10 +162,11 @@ def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain
     return NamedChain(str(path), chain, with_largest_test(data, chain, pipeline.compare, where=str(path)))
 
 
-def _next_line(given: list[Path], result: ComparisonResult, *, are_runs: bool) -> str:
+def _next_line(given: list[Path], result: ComparisonResult, options: Mapping[str, object], *, are_runs: bool) -> str:
     """Tell the command that follows: to use the best run, or to see the command of each arm."""
     if are_runs:
         found = result.results[0].accuracies
         best = max(range(len(found)), key=lambda place: found[place].value)
         return f'Next:    nlptl predict {shlex.quote(result.arms[best])} "A text of your own."'
-    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, given)])} --format markdown"
+    typed = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
+    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, given), *typed])} --format markdown"

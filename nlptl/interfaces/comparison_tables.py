@@ -95,12 +95,15 @@ def _row(result: ComparisonResult, place: int, *, full: bool = False) -> list[st
 def _costs(cost: ArmCost | None) -> list[str]:
     if cost is None or not cost.seconds:
         return ["", "", "", "", ""]
-    others = [cost.memory, cost.disk, cost.latency]
-    return [
-        clock(cost.seconds),
-        human(cost.trainable_parameters),
-        *("" if one is None else human(one) for one in others),
-    ]
+    others = [_plain(one) for one in (cost.memory, cost.disk, cost.latency)]
+    return [clock(cost.seconds), human(cost.trainable_parameters), *others]
+
+
+def _plain(value: float | None) -> str:
+    """Return a number with about two digits, or none behind the point from ten on; empty for None."""
+    return (
+        "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
+    )
 
 
 def _percent(found: Estimate, form: str) -> str:

@@ -56,6 +56,10 @@ def test_flips_are_planted_and_ranked(bench: Any, sets_folder: Path, monkeypatch
     named = {bar["name"]: bar["value"] for bar in found["bars"]}
     assert named["near-copies planted in reviews that are found"] == copies["recall"]
     assert len(named) == 4
+    header, lines = bench("audit_bars").table(found["rows"])
+    assert len(lines) == 1
+    assert len(lines[0]) == len(header) == 7
+    assert lines[0][:2] == ["cr", f"{random['nlptl']:.1f}"]
     assert len(found["seeds"]) == 1
 
 

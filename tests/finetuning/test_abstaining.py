@@ -112,3 +112,13 @@ def test_the_same_seed_keeps_the_same() -> None:
     assert other.known is not None
     assert np.array_equal(one.held_out.probabilities, other.held_out.probabilities)
     assert torch.equal(one.known.scale, other.known.scale)
+
+
+def test_a_stand_in_of_many_examples_sees_some_of_each_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlptl.finetuning.abstaining.MAX_HELD_OUT", 12)
+    texts, labels = small_reviews(60)
+    rare = ([*texts, "One odd text", "Another odd text"], [*labels, "odd", "odd"])
+    found = abstention_of(None, {"method": "words"}, labelled=rare)
+    assert found.held_out.is_approximate
+    assert len(found.held_out.label_ids) == 12
+    assert found.held_out.logits.shape == (12, 3)

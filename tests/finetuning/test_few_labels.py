@@ -881,10 +881,12 @@ def test_a_pile_that_is_not_there_is_asked_for(labelled: TextData) -> None:
     )
 
 
-def test_auto_reads_the_pile_unless_told_not_to(reviews: TextData) -> None:
-    assert "unlabelled" in FineTune(update={"method": "auto"}).reads(reviews)
-    assert "unlabelled" not in FineTune(update={"method": "auto", "pseudo_labels": "never"}).reads(reviews)
-    assert "unlabelled" not in FineTune(update=CONTRASTIVE).reads(reviews)
+def test_auto_learns_from_the_pile_unless_told_not_to(reviews: TextData) -> None:
+    updates = ({"method": "auto"}, {"method": "auto", "pseudo_labels": "never"}, CONTRASTIVE)
+    stages = [FineTune(update=update) for update in updates]
+    assert [stage.update.reads_unlabelled for stage in stages] == [True, False, False]
+    # Every method shows the pile to the classifier as texts of known kinds.
+    assert all("unlabelled" in stage.reads(reviews) for stage in stages)
 
 
 def test_auto_lets_the_words_join_where_examples_can_tell_them_apart() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nlptl.artifact import sealed
-from nlptl.interfaces.auditing import audit_lines, next_lines
+from nlptl.interfaces.auditing import BOUNDS, audit_lines, next_lines
 from nlptl.interfaces.terminal import WIDTH, columns
 from nlptl.runs.judging.encoder_at_hand import EncoderAtHand
 from nlptl.runs.studies.audit import text_encoder
@@ -100,6 +100,9 @@ def test_a_pipeline_is_audited_into_its_run(tmp_path: Path, shell: Shell, monkey
     found = json.loads((tmp_path / "runs" / "words" / "audit.json").read_text())
     assert sum(found["rows"].values()) == 41  # all of them, not only the few that are learnt
     assert found["encoder"] == "skipgram"
+    assert found["remarks"] == [
+        "The run holds no finished encoder, so one was trained for the audit; after `nlptl run` its own is used."
+    ]
     assert wrong_rows(tmp_path / "runs" / "words")
     assert shell("run", "words.yaml", "--quiet")[0] == 0
     parts = json.loads((tmp_path / "runs" / "words" / "data.json").read_text())["parts"]
@@ -175,18 +178,24 @@ def test_a_pipeline_takes_no_options_of_files_and_stands_alone(tmp_path: Path, s
     )  # fmt: skip
 
 
+def test_the_bounds_of_thresholds_are_those_of_the_settings() -> None:
+    for name, (low, high) in BOUNDS.items():
+        for value in (low, high):
+            assert getattr(AuditThresholds(**{name: value}), name) == value
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("--suspects", "1.5", "at most 0.99"),
-        ("--near-copies", "0.5", "at least 0.7"),
-        ("--paraphrases", "nan", "at most 1.0"),
-        ("--outliers", "0", "at least 1.0"),
+        ("--suspects", "1.5", "0 to 0.99"),
+        ("--near-copies", "0.5", "0.7 to 1"),
+        ("--paraphrases", "nan", "0.85 to 1"),
+        ("--outliers", "0", "1 to 100"),
     ],
 )
 def test_a_threshold_is_within_what_is_kept(name: str, value: str, expected: str, tmp_path: Path, shell: Shell) -> None:
     code, _, err = shell("audit", spreadsheet(tmp_path / "mails.csv"), name, value)
     assert (code, err) == (
         2,
-        f"nlptl audit: {name}: found '{value}'; expected a number of {expected}. Correct it. `nlptl audit --help` tells more.\n",
+        f"{name}: found {value}; expected a number from {expected}. Correct it.\n",
     )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nlptl.data.discovery import Choose
     from nlptl.progress import Progress
 
+TRAINED_HERE = "The run holds no finished encoder, so one was trained for the audit; after `nlptl run` its own is used."
+
 
 @dataclasses.dataclass(frozen=True)
 class AuditSource:
@@ -64,7 +66,10 @@ class AuditSource:
             return _finished(last, context)
         if self.seed is not None:
             context = dataclasses.replace(context, seed=self.seed)
-        return encoder_of_stages(self.stages, data, context, name=self.stages[0].stage)
+        made = encoder_of_stages(self.stages, data, context, name=self.stages[0].stage)
+        if any(stage.is_random for stage in self.stages):
+            return dataclasses.replace(made, remark=TRAINED_HERE)
+        return made
 
 
 def pipeline_to_audit(path: Path, *, out: Path | None, assignments: Sequence[str] = ()) -> AuditSource:

@@ -75,6 +75,7 @@ class ArmFacts(Config):
     name: str
     regime: str = ""  # key of the regime; empty for a pipeline or a run
     assignments: tuple[str, ...] | None = None  # of `nlptl run PIPELINE --set`; None where no command makes it
+    is_own: bool = False  # whether it is the pipeline as it is written, of which the others are changes
     pipeline: str = ""  # file or folder that it comes from
     cost: ArmCost | None = None
 

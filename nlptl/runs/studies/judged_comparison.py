@@ -112,7 +112,8 @@ def _result(
     names = tuple(arm.name for arm in study.arms if arm.name not in made.left_out)
     if len(names) < 2:
         told = " ".join(f"{name}: {why}." for name, why in left_out.items())
-        raise DataError(f"comparison: found {len(names)} arms that could be trained; expected two or more. {told}")
+        only = f"only {names[0]} could" if names else "no arm could"
+        raise DataError(f"comparison: {only} be trained; expected two arms or more. {told}")
     trials = {(trial.identity, trial.seed): trial for trial in study.trials}
     grids: dict[str, Grid] = {name: {} for name in names}
     for row in made.rows:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nlptl.config import did_you_mean
 from nlptl.data import LabelNames, TextData
 from nlptl.data.label_sentences import label_sentences, spoken
-from nlptl.errors import ConfigError, DataError, first_line
+from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.selection.method_choice import passes_of
 from nlptl.runs.chain import Chain, Faults
 from nlptl.runs.studies.arms import Arm, ArmData, changed_chain
@@ -94,7 +94,7 @@ def regimes_of(
         except _LeftOut as why:
             left_out[TITLES[key]] = str(why)
         except (ConfigError, DataError) as error:
-            left_out[TITLES[key]] = first_line(error).removeprefix(f"{where}: ")
+            left_out[TITLES[key]] = error.faults[0].removeprefix(f"{where}: ")
     written = [stage.model_dump(mode="json") for stage in chain.stages]
     if not any(_is(regime, written) for regime in found):
         arm = Arm(AS_WRITTEN, chain, ArmData(data, {}, data))
@@ -131,7 +131,7 @@ class _Maker:
         chain = changed_chain(self._chain, changes, f"{self._where}: {key}", folder=self._folder)
         self._check(chain, self._data)
         arm = Arm(TITLES[key], chain, ArmData(self._data, {}, self._data))
-        return Regime(key, arm, tuple(_assignment(path, value) for path, value in changes.items()), self._passes(key))
+        return Regime(key, arm, self._assignments(changes), self._passes(key))
 
     def passes_as_written(self) -> float:
         """Return about how many passes the chain as it is written takes."""
@@ -155,13 +155,11 @@ class _Maker:
         data = TextData(label_names=LabelNames(tuple(sorted(pairs))))
         chain = changed_chain(self._chain, self._on_encoder(HEAD), f"{self._where}: names", folder=self._folder)
         self._check(chain, data)
-        assignments = (
-            "data.labelled=null",
-            *(_assignment(f"data.{name}", None) for name in ("shots", "validation", "hold_out")
-              if getattr(self._chain.data, name) is not None),
-            _assignment("data.label_names", dict(pairs)),
-            *(_assignment(path, value) for path, value in self._on_encoder(HEAD).items()),
-        )  # fmt: skip
+        absent = [
+            f"data.{name}=null" for name in ("shots", "validation") if getattr(self._chain.data, name) is not None
+        ]
+        names = f"data.label_names={_flow(dict(pairs))}"
+        assignments = ("data.labelled=null", *absent, names, *self._assignments(self._on_encoder(HEAD)))
         arm = Arm(TITLES["names"], chain, ArmData(data, {}, data))
         held_out = self._chain.data.hold_out is not None
         return Regime("names", arm, None if held_out else assignments, 1.0)
@@ -224,6 +222,15 @@ class _Maker:
             found[f"stages.{len(self._chain.stages) - 1}.update"] = dict(update)
         return found
 
+    def _assignments(self, changes: Settings) -> tuple[str, ...]:
+        """Return changes as `nlptl run --set` takes them."""
+        found = []
+        for path, value in changes.items():
+            # Only where the pipeline says the method alone: other settings of its update would stay.
+            short = path.endswith(".update") and value.keys() == {"method"} == self._last.get("update", {}).keys()
+            found.append(f"{path}.method={value['method']}" if short else f"{path}={_flow(value)}")
+        return tuple(found)
+
     def _passes(self, key: str) -> float:
         """Return about how many passes over the labelled texts one training takes."""
         labels = len(self._data.label_set)
@@ -251,13 +258,6 @@ def _finetune(update: Settings) -> dict[str, Any]:
 def _is(regime: Regime, written: list[dict[str, Any]]) -> bool:
     """Return whether a regime trains the stages as they are written."""
     return regime.key != "names" and [stage.model_dump(mode="json") for stage in regime.arm.stages] == written
-
-
-def _assignment(path: str, value: Any) -> str:
-    """Return a setting as `nlptl run --set` takes it."""
-    if isinstance(value, dict) and value.keys() == {"method"}:
-        path, value = f"{path}.method", value["method"]
-    return f"{path}={_flow(value)}"
 
 
 def _flow(value: Any) -> str:

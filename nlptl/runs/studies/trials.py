@@ -17,7 +17,7 @@ import numpy as np
 from nlptl.context import RunContext
 from nlptl.data.labelled_parts import spelt_as
 from nlptl.disk.drafts import append_lines, write_text_atomically
-from nlptl.errors import DataError, NlptlError, first_line
+from nlptl.errors import DataError, NlptlError
 from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.progress import clock
 from nlptl.runs.studies.arm_costs import ArmCost, median_latency, megabytes_on_disk
@@ -158,14 +158,15 @@ class _Runner:
         except (NlptlError, MemoryError) as error:
             if self._limit is None:
                 raise
-            self._left_out[name] = f"it failed: {first_line(error) or 'the memory is full.'}"
+            why = str(error).split("\n", maxsplit=1)[0] or "the memory is full."
+            self._left_out[name] = f"it failed: {why}"
             self._context.progress.say(f"{name}: {self._left_out[name]}")
 
     def _too_dear(self, trial: Trial, later: Sequence[int]) -> str:
         """Return why there is no time for the first repeat of an arm that was never trained; empty if there is."""
         assert self._limit is not None
         name = trial.arm.name
-        if name in self._limit.seconds:
+        if name in self._limit.seconds or not trial.arm.stages:
             return ""
         others = [self._trials[place].arm.name for place in later if self._missing[place]]
         promised = sum(self._limit.seconds.get(one, 0.0) for one in others if one not in self._left_out)
@@ -184,9 +185,10 @@ class _Runner:
             classifier, cost = self._shared.train(trial, RunContext(seed=seed, device=device))
             if self._limit is not None:
                 self._limit.note(trial.arm.name, cost.seconds)
-                cost = self._with_use(trial, classifier, cost)
         for test in tests:
             predicted = predicted_labels(trial.arm.name, classifier, trial.tests[test], trial.data.labelled)
+            if self._limit is not None and classifier is not None:
+                cost = self._with_use(trial, classifier, cost)
             row = comparison_row(trial, test, predicted, cost)
             append_lines(self._path, rows_text([row]))
             self._rows.append(row)

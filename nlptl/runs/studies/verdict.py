@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nlptl.evaluation.intervals import MIN_TEXTS, Estimate
-from nlptl.runs.studies.comparison import ArmFacts, ArmPair, TestResult
+from nlptl.runs.studies.comparison import ArmFacts, TestResult
+from nlptl.runs.studies.regimes import AS_WRITTEN, BASELINES, TITLES
 
-MAX_NAMED = 4  # arms that a sentence names
-FEW_SEEDS = 3  # below which the seeds may have decided
+MAX_ALIKE, MAX_WORSE = 4, 2  # arms that a sentence names
 SAME_TIME = 1.5  # times as long, below which no sentence tells times apart
-BASELINES = ("most_frequent", "names", "words")
+MIN_SECONDS = 0.05  # of a training, below which times are not compared
+FEW_SEEDS = 3  # below which chance in training is hardly covered
+EQUAL = 1e-12
 
 
 def verdict(result: TestResult, facts: Sequence[ArmFacts]) -> list[str]:
@@ -23,116 +25,116 @@ class _Verdict:
 
     def __init__(self, result: TestResult, facts: Sequence[ArmFacts]) -> None:
         self._result, self._facts = result, {one.name: one for one in facts}
-        accuracy = dict(zip((one.name for one in facts), result.accuracies, strict=True))
-        self._order = sorted(accuracy, key=lambda name: (-accuracy[name].value, self._seconds(name)))
-        self._accuracy = accuracy
-        self._best = self._order[0]
+        self._accuracy = dict(zip(self._facts, result.accuracies, strict=True))
+        order = sorted(self._facts, key=lambda name: (-self._accuracy[name].value, self._seconds(name)))
+        self._best, self._others = order[0], order[1:]
+        self._ahead = {name: self._ahead_of(name) for name in self._others}
+        self._worse = [name for name in self._others if (self._ahead[name].low or 0.0) > 0]
+        self._alike = [name for name in self._others if name not in self._worse]
 
     def sentences(self) -> Iterator[str]:
         """Yield the verdict sentence by sentence."""
-        found = self._result
-        if found.texts < MIN_TEXTS:
-            yield (
-                f"{found.texts} texts are too few for an interval, so nothing is shown. Label more, or give a larger test."
-            )
+        texts = self._result.texts
+        if texts < MIN_TEXTS:
+            found = "1 text is" if texts == 1 else f"{texts} texts are"
+            yield f"{found} too few for an interval, so no difference is shown. Judge on {MIN_TEXTS} texts or more."
             return
-        better = {name: self._behind(name) for name in self._order[1:]}
-        worse = [name for name, apart in better.items() if apart.high is not None and apart.high < 0]
-        alike = [name for name in better if name not in worse]
-        yield self._of_the_best(worse, alike)
-        if worse:
-            yield self._beaten(worse, better)
-        if alike:
-            yield self._not_told_apart(alike)
-        yield from self._bars(worse)
+        yield self._of_the_best()
+        if self._worse:
+            yield self._of_the_worse()
+        if self._alike:
+            yield self._of_those_alike()
+        yield from self._of_the_baselines()
         yield self._limits()
 
-    def _of_the_best(self, worse: Sequence[str], alike: Sequence[str]) -> str:
-        """Return which arm is right most often."""
+    def _of_the_best(self) -> str:
         accuracy = self._accuracy[self._best]
         share = f"in {_percent(accuracy)} of {self._result.texts:,} texts"
-        ties = [name for name in alike if abs(self._accuracy[name].value - accuracy.value) < 1e-12]
+        ties = [name for name in self._alike if abs(self._accuracy[name].value - accuracy.value) < EQUAL]
         if ties:
-            return f"{_listed([self._best, *ties])} are right most often, and equally so: {share}."
+            return f"{_capital(_listed([self._best, *ties]))} are right equally often: {share}."
         return f"{_capital(self._best)} is right most often: {share}."
 
-    def _beaten(self, worse: Sequence[str], apart: dict[str, Estimate]) -> str:
-        """Return which arms the best one is better than, the nearest ones with the difference."""
-        named = [f"{name} by {_points(apart[name])}" for name in worse[:2]]
-        more = len(worse) - len(named)
-        rest = f" and {more} other{'s' * (more != 1)}" if more else ""
-        told = " and ".join(named) if not more else ", ".join(named)
-        every = "" if len(worse) < len(apart) else " each other one:"
-        return f"It is better than{every} {told} points{rest}."
+    def _of_the_worse(self) -> str:
+        """Say which arms the best one is better than: the pipeline as it is written, then the nearest ones, with differences."""
+        if not self._alike:
+            nearest = self._worse[0]
+            apart = _points(self._ahead[nearest])
+            if len(self._worse) == 1:
+                return f"It is better than {nearest} by {apart} points."
+            return f"It is better than every other arm; the nearest, {nearest}, is {apart} points behind."
+        own = [name for name in self._worse if self._facts[name].is_own]
+        named = [*own, *(name for name in self._worse if name not in own)][:MAX_WORSE]
+        told = ", ".join(f"{name} by {_points(self._ahead[name])} points" for name in named)
+        more = len(self._worse) - len(named)
+        rest = f", and than {more} other{'s' * (more != 1)}" if more else ""
+        return f"{_capital(self._best)} is better than {told}{rest}."
 
-    def _not_told_apart(self, alike: Sequence[str]) -> str:
-        """Return which arms are not distinguishable from the best one, and what they take."""
-        most = alike[:MAX_NAMED]
-        rest = [f"{len(alike) - len(most)} others"] if len(alike) > len(most) else []
-        names = _listed([*most, *rest])
-        told = f"{_capital(names)} {'are' if len(alike) > 1 else 'is'} not distinguishable from {self._best}"
-        quickest = min([self._best, *alike], key=self._seconds)
-        if quickest == self._best:
-            slowest = max(alike, key=self._seconds)
-            ratio = self._times(slowest, self._best)
-            subject = "" if len(alike) == 1 else f"{slowest} "
-            return f"{told}{f' and {subject}takes {ratio} × the time' if ratio else ''}."
-        ratio = self._times(self._best, quickest)
-        if not ratio:
-            return f"{told}."
-        return f"{told}; {quickest} is the quickest of them, {self._best} takes {ratio} × its time."
+    def _of_those_alike(self) -> str:
+        """Say which arms are not distinguishable from the best one, and what they cost beside it."""
+        named = self._alike if len(self._alike) <= MAX_ALIKE + 1 else self._alike[:MAX_ALIKE]
+        rest = [f"{len(self._alike) - len(named)} others"] if len(self._alike) > len(named) else []
+        one = len(self._alike) == 1
+        told = f"{_capital(_listed([*named, *rest]))} {'is' if one else 'are'} not distinguishable from {self._best}"
+        quickest = min([self._best, *self._alike], key=self._seconds)
+        if quickest != self._best and (ratio := self._times(self._best, quickest)):
+            which = "" if one else f"{quickest} is the quickest: "
+            return f"{told}; {which}{self._best} takes {ratio} × its time."
+        slowest = max(self._alike, key=self._seconds)
+        if quickest == self._best and (ratio := self._times(slowest, self._best)):
+            return f"{told} and takes {ratio} × the time." if one else f"{told}; {slowest} takes {ratio} × its time."
+        return f"{told}."
 
-    def _bars(self, worse: Sequence[str]) -> Iterator[str]:
-        """Yield the baselines that nothing is shown to beat."""
-        for name in self._order:
-            regime = self._facts[name].regime
-            if regime in BASELINES and name not in worse and name != self._best:
-                yield f"So it is not shown to be better than the baseline {name}."
-                return
-            if regime in BASELINES and name == self._best:
-                yield "No other arm is shown to be better than this baseline."
-                return
+    def _of_the_baselines(self) -> Iterator[str]:
+        """Say where nothing is shown to beat a baseline."""
+        if self._facts[self._best].regime in BASELINES:
+            yield "It is a baseline: nothing dearer is shown to pay here."
+            return
+        bars = [name for name in self._alike if self._facts[name].regime in BASELINES]
+        if bars:
+            yield f"So nothing is shown to beat the baseline {bars[0]}."
 
     def _limits(self) -> str:
-        """Return what the comparison does not speak of."""
         seeds = self._result.seeds
-        few = f"; {seeds} seed{'s' * (seeds != 1)} say little about chance in training" if seeds < FEW_SEEDS else ""
-        return f"Intervals hold for all pairs together (95 %); they speak of these labels and texts alone{few}."
+        few = ""
+        if seeds < FEW_SEEDS:
+            told = "once" if seeds == 1 else "twice"
+            few = f"; each arm was trained {told}, so chance in training is hardly covered"
+        return f"All intervals hold together (95 %) and speak of these labels and texts alone{few}."
 
-    def _behind(self, name: str) -> Estimate:
-        """Return the accuracy of an arm minus that of the best one."""
-        for pair in self._result.pairs:
-            if {pair.first, pair.second} == {name, self._best}:
-                return _turned(pair) if pair.second == self._best else pair.accuracy
-        raise AssertionError(name)
+    def _ahead_of(self, name: str) -> Estimate:
+        """Return the accuracy of the best arm minus that of another."""
+        pair = next(one for one in self._result.pairs if {one.first, one.second} == {name, self._best})
+        return pair.accuracy if pair.second == self._best else _turned(pair.accuracy)
 
     def _seconds(self, name: str) -> float:
         cost = self._facts[name].cost
         return 0.0 if cost is None else cost.seconds
 
     def _times(self, slow: str, quick: str) -> str:
-        """Return how many times as long an arm takes; empty where that is about the same, or not known."""
-        least = max(self._seconds(quick), 0.05)
-        ratio = self._seconds(slow) / least
+        """Return how many times as long an arm takes; empty where that is about the same, or the other one is not trained."""
+        if not self._seconds(quick):
+            return ""
+        ratio = self._seconds(slow) / max(self._seconds(quick), MIN_SECONDS)
         return f"{ratio:,.0f}" if ratio >= 3 else f"{ratio:.1f}" if ratio >= SAME_TIME else ""
 
 
-def _turned(pair: ArmPair) -> Estimate:
-    found = pair.accuracy
+def _turned(found: Estimate) -> Estimate:
     if found.low is None or found.high is None:
         return Estimate(-found.value, None, None)
     return Estimate(-found.value, -found.high, -found.low)
 
 
 def _percent(found: Estimate) -> str:
-    return f"{100 * found.value:.1f} % [{100 * (found.low or 0):.1f}, {100 * (found.high or 0):.1f}]"
+    ends = (
+        "no interval" if found.low is None or found.high is None else f"{100 * found.low:.1f}, {100 * found.high:.1f}"
+    )
+    return f"{100 * found.value:.1f} % [{ends}]"
 
 
-def _points(behind: Estimate) -> str:
-    """Return by how many points the best arm is ahead."""
-    assert behind.low is not None
-    assert behind.high is not None
-    return f"{-100 * behind.value:.1f} [{-100 * behind.high:.1f}, {-100 * behind.low:.1f}]"
+def _points(ahead: Estimate) -> str:
+    """Return a difference in points with its interval, which lies above 0."""
+    return f"{100 * ahead.value:.1f} [{100 * (ahead.low or 0):.1f}, {100 * (ahead.high or 0):.1f}]"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -140,4 +142,6 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Return the beginning of a sentence. Names of files and runs stay as they are."""
+    is_regime = any(text.startswith(title) for title in (*TITLES.values(), AS_WRITTEN))
+    return text[:1].upper() + text[1:] if is_regime else text

@@ -120,7 +120,7 @@ def test_a_repeated_call_trains_nothing_again(few: Path, tmp_path: Path, monkeyp
     def fail(*_: object) -> None:
         raise AssertionError("a kept fit was made again")
 
-    monkeypatch.setattr(fits_module.Fits, "_predicted", fail)
+    monkeypatch.setattr(fits_module.Fits, "predicted", fail)
     again = started(few / "reviews.csv")
     assert before is not None
     assert again.since_last is None, "no label is new"

@@ -100,10 +100,9 @@ def _remarks(texts: AuditedTexts, scores: Scores, encoder: AuditEncoder) -> list
             f"{rows if never == 1 else f'{never:,} rows are the only texts of their labels, so nothing judges them'}."
         )
     if len(scores.encoded) < (distinct := len(set(texts.first_of.tolist()))):
-        told.append(
-            f"Vectors were compared of {len(scores.encoded):,} of {distinct:,} distinct texts; labels of the others are judged by "
-            "their words alone."
-        )
+        told.append(f"Vectors were compared of {len(scores.encoded):,} of {distinct:,} distinct texts, evenly spaced.")
+        if left := len(set(texts.first_of[scores.judged].tolist()) - set(scores.encoded.tolist())):
+            told[-1] += f" Labels of {left:,} texts without one are judged by their words alone."
     if len(scores.looked_at) < len(texts):
         told.append(
             f"Languages and word pieces were told of {len(scores.looked_at):,} of {len(texts):,} rows, evenly spaced."

@@ -145,13 +145,12 @@ class FoundRows:
         is_odd = (pieces_of_a_word > MAX_PIECES_OF_A_WORD) | (unknown_share > MAX_UNKNOWN)
         found = np.flatnonzero(is_odd & (words >= MIN_WORDS))
         order = found[np.argsort(-(pieces_of_a_word + 10 * unknown_share)[found], kind="stable")]
-        return [
-            FoundRow(
-                int(self._scores.looked_at[place]), f"{pieces_of_a_word[place]:.1f} pieces a word",
-                (f"{pieces_of_a_word[place]:.2f}", f"{unknown_share[place]:.3f}"),
-            )
-            for place in order.tolist()
-        ]  # fmt: skip
+        rows = list[FoundRow]()
+        for place in order.tolist():
+            many, lost = float(pieces_of_a_word[place]), float(unknown_share[place])
+            detail = f"{lost:.0%} of it unknown" if lost > MAX_UNKNOWN else f"{many:.1f} pieces a word"
+            rows.append(FoundRow(int(self._scores.looked_at[place]), detail, (f"{many:.2f}", f"{lost:.3f}")))
+        return rows
 
     def regions(self) -> list[tuple[FoundRow, int]]:
         """Return the central text of each region of the pile without a label, and how many texts it has."""

@@ -43,7 +43,7 @@ class AuditExample(Config):
     """One row of a finding, and its place."""
 
     file: str
-    row: int | None  # as a spreadsheet or an editor counts; None in a folder, where each text has a file
+    row: Count | None  # as a spreadsheet or an editor counts; None in a folder, where each text has a file
     text: str  # cut
     label: str = ""
     detail: str = ""  # such as the label that is predicted
@@ -88,7 +88,7 @@ class AuditLengths(Config):
 class AuditResult(Config):
     """What an audit has found."""
 
-    version: int = VERSION
+    version: Count = VERSION
     command: str  # that computes it again
     settings: dict[str, Any] | None  # that read the data, paths from this folder; None of data in Python
     data: dict[str, str]  # digest of each part as a run reads it

@@ -216,6 +216,23 @@ def test_one_label_cannot_be_judged(tmp_path: Path, encoder: AuditEncoder) -> No
     assert {one.kind: one.rows for one in found.findings}["rare_labels"] == 1
 
 
+def test_what_is_left_out_of_many_texts_is_told(
+    tmp_path: Path, encoder: AuditEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlptl.runs.studies.audit.scores.MAX_ENCODED", 30)
+    monkeypatch.setattr("nlptl.runs.studies.audit.scores.MAX_LABELLED_ENCODED", 20)
+    monkeypatch.setattr("nlptl.runs.studies.audit.scores.MAX_LOOKED_AT", 50)
+    monkeypatch.setattr("nlptl.runs.judging.left_out.MAX_WORDS_TOGETHER", 50)
+    found = audit(faulty(), tmp_path, encoder=encoder)
+    assert found.encoded == 30
+    assert found.remarks == (
+        "Vectors were compared of 30 of 124 distinct texts, evenly spaced. Labels of 61 texts without one are judged by their "
+        "words alone.",
+        "Languages and word pieces were told of 50 of 128 rows, evenly spaced.",
+    )
+    assert str(WRONG + 1) in [row["row"] for row in rows(tmp_path, "wrong-labels.csv")]
+
+
 def test_rows_that_are_alone_with_their_label_are_told(tmp_path: Path, encoder: AuditEncoder) -> None:
     texts, labels = small_reviews(12)
     found = audit(TextData(labelled=[*zip(texts, labels, strict=True), ("alone", "rare")]), tmp_path, encoder=encoder)
