@@ -170,7 +170,7 @@ def _priors(samples: int) -> tuple[Floats, Floats, Floats]:
     for share, deviation, weight in REMAINING:
         shares, apart = np.array([share, 1 - share]), np.array([1.0, -1.0])
         covariance = SPREAD_OF_ERROR**2 * np.outer(shares, shares) + deviation**2 * np.outer(apart, apart)
-        mean, precision = MEAN_ERROR * shares, np.linalg.inv(covariance)
+        mean, precision = MEAN_ERROR * shares, np.asarray(np.linalg.inv(covariance), dtype=np.float64)
         constant = np.log(weight) + 0.5 * (np.linalg.slogdet(precision)[1] - mean @ precision @ mean)
         means.append(mean)
         precisions.append(precision)
