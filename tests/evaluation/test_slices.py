@@ -14,7 +14,10 @@ def test_each_slice_has_its_own_scores_and_the_difference_from_the_rest() -> Non
     right = [True] * 54 + [False] * 6 + [True] * 20 + [False] * 20
     first, second = slice_scores({"kind": values}, right=right, confidences=np.full(100, 0.9))
     assert (first.value, first.texts, first.accuracy.value) == ("a", 60, 0.9)
-    assert first.accuracy == wilson(54, 60, level=0.975)
+    assert (first.accuracy.low, first.accuracy.high) == (
+        wilson(54, 60, level=0.975).low,
+        wilson(54, 60, level=0.975).high,
+    )
     assert second.difference is not None
     assert second.difference.value == pytest.approx(-0.4)
     assert (first.differs, second.differs) == (True, True)

@@ -91,12 +91,12 @@ def test_other_labels_than_the_head_knows_are_told() -> None:
 
 @pytest.mark.parametrize(
     ("update", "times"),
-    [({"method": "head"}, 1), ({"method": "head", "solver": "logistic"}, 1), ({"method": "auto"}, 3)],
+    [({"method": "head"}, 1), ({"method": "head", "solver": "logistic"}, 1), ({"method": "auto"}, 4)],
 )
 def test_a_fine_tuning_encodes_its_examples_once(
     update: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside that, auto times the encoder on some of them, after a first call on four."""
+    """Beside that, auto times the encoder on some of them, after a first call on four, and reads them by the layers that learnt."""
     data, context = TextData(labelled=small_reviews(12)), RunContext(seed=1, device="cpu")
     given = ClassificationHead().run(tiny_encoder("bert"), data=data, context=context)
     seen: list[str] = []

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from nlptl.models.abstention.abstention import Abstention, HeldOutLogits
 from nlptl.models.at_rest import at_rest
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -105,6 +106,10 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
     """Return calls of each public method of a classifier."""
     every, numbers = torch.arange(len(TEXTS)), itertools.count()
     batch = classifier.encoder.tokenized(TEXTS).batch(every)
+    logits = torch.tensor([[0.5, -0.5], [-0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
+    held_out = HeldOutLogits(logits, torch.tensor([0, 1, 0, 1]), is_approximate=False, weight=1.0)
+    classifier.abstention = Abstention.of(held_out, classifier.head, None)
+    half = classifier.abstention.coverage(0.5)
     classifier.save(folder / "classifier")
 
     def saved() -> Any:
@@ -126,6 +131,10 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
         "probabilities": [lambda: classifier.probabilities(TEXTS)],
         "predict": [lambda: classifier.predict(TEXTS)],
         "multi_label": [lambda: classifier.multi_label],
+        "probabilities_of": [lambda: classifier.probabilities_of(classifier.encoder.encode(TEXTS))],
+        "predict_sets": [lambda: [one.labels for one in classifier.predict_sets(TEXTS, 0.5)]],
+        "sets_and_probabilities": [lambda: classifier.sets_and_probabilities(TEXTS, half)[1]],
+        "checked_abstention": [lambda: classifier.checked_abstention(where="test").held_out.logits],
         "labels_of": [lambda: classifier.labels_of(classifier.probabilities(TEXTS))],
         "explain": [lambda: [one.completeness_error for one in classifier.explain(TEXTS[:2])]],
         "check_trained": [classifier.check_trained],

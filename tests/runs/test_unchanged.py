@@ -362,7 +362,10 @@ def test_rows_and_stages_without_a_digest_are_made_again(finished: Path) -> None
     assert "4-finetune/manifest.json: holds no digest of its own" in "\n".join(show_lines(finished / "out"))
     result = run(finished, "stages.0.epochs=1")
     assert [outcome.kept for outcome in result.stages] == [True, True, True, False]
-    assert sorted(rows.read_text().splitlines()) == sorted(whole.splitlines())
+    again = [json.loads(line) for text in (rows.read_text(), whole) for line in text.splitlines()]
+    made, before = ([{key: one for key, one in row.items() if key not in ("cost", "digest")} for row in part]
+                    for part in (again[: len(again) // 2], again[len(again) // 2 :]))  # fmt: skip
+    assert sorted(made, key=str) == sorted(before, key=str)
 
 
 @pytest.mark.parametrize("first", ["skipgram", "bert"])
