@@ -16,6 +16,8 @@ from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.terminal import print_exactly, remark, tell
 from nlptl.interfaces.termination import Terminated
 
+MINUTES, SEEDS = 10.0, 5
+
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.runs.studies.comparison import ComparisonResult
@@ -35,8 +37,10 @@ def compare(
     regimes: Annotated[
         str | None, option(metavar="NAMES", help="Compare only these, such as frozen,lora,full. Default: all that make sense.")
     ] = None,
-    minutes: Annotated[float, typer.Option(metavar="N", help="Time for all trainings, in minutes.")] = 10.0,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Train every arm under so many seeds, on a test.")] = 5,
+    minutes: Annotated[float, typer.Option(metavar="N", help="Time for all trainings, in minutes.")] = MINUTES,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Train each arm under so many seeds, on a test.")
+    ] = SEEDS,
     weights: Annotated[
         str | None, option(metavar="NAME", help="Encoder of the regimes where the pipeline has none, such as minilm.")
     ] = None,
@@ -79,8 +83,11 @@ def compare(
             raise
         raise typer.Exit(1) from None
     if format == "text":
-        options = {"--regimes": regimes, "--weights": weights, "--out": out}
-        more = [] if quiet else [_next_line(given, result, options, are_runs=are_runs)]
+        options: dict[str, object] = {"--regimes": regimes, "--weights": weights, "--out": out}
+        options |= {"--minutes": f"{minutes:g}"} if minutes != MINUTES else {}
+        options |= {"--seeds": seeds} if seeds != SEEDS else {}
+        options |= {"--device": device} if device != "auto" else {}
+        more = [] if quiet else [_next_line(given, result, options, set_ or [], are_runs=are_runs)]
         tell(summary_lines(result, more=more), wrap=False)
     else:
         print_exactly([markdown(result) if format == "markdown" else as_csv(result)])
@@ -162,11 +169,19 @@ def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain
     return NamedChain(str(path), chain, with_largest_test(data, chain, pipeline.compare, where=str(path)))
 
 
-def _next_line(given: list[Path], result: ComparisonResult, options: Mapping[str, object], *, are_runs: bool) -> str:
+def _next_line(
+    given: list[Path],
+    result: ComparisonResult,
+    options: Mapping[str, object],
+    assignments: list[str],
+    *,
+    are_runs: bool,
+) -> str:
     """Tell the command that follows: to use the best run, or to see the command of each arm."""
     if are_runs:
         found = result.results[0].accuracies
         best = max(range(len(found)), key=lambda place: found[place].value)
         return f'Next:    nlptl predict {shlex.quote(result.arms[best])} "A text of your own."'
-    typed = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
-    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, given), *typed])} --format markdown"
+    typed = [part for name, value in options.items() if value is not None for part in (name, value)]
+    typed += [part for one in assignments for part in ("--set", one)]
+    return f"Next:    {shlex.join(['nlptl', 'compare', *map(str, [*given, *typed])])} --format markdown"

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nlptl.interfaces.terminal import table, wrapped
+from nlptl.interfaces.terminal import WIDTH, columns, escaped, table, wrapped
 from nlptl.progress import clock, human
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_LINES = 25  # of all that is printed
 MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column
-HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "memory", "disk", "ms/text")
+HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "MB peak", "MB disk", "ms/text")
 ROW_NAMES = (
     "arm",
     "accuracy",
@@ -34,20 +34,43 @@ ROW_NAMES = (
 def summary_lines(result: ComparisonResult, *, more: Sequence[str] = ()) -> list[str]:
     """Tell how arms were judged, their scores and costs, what that shows, and what was left out; `more` lines follow.
 
-    All lines together are at most 25: names of what was left out are told instead of reasons, where these do not fit.
+    All lines together are at most 25: long names are cut, and what was left out is told without reasons, where these do not
+    fit.
     """
-    begin = _lines([result.judged, "Per cent with 95 % intervals; memory and disk in MB; ms/text: one text alone."])
-    body = list(table(HEADER, [_row(result, place) for place in range(len(result.arms))]))
-    end = _lines([result.sentence])
-    room = MAX_LINES - len(begin) - len(body) - len(end) - len(more)
-    return [*begin, *body, *end, *_left_out(result, room), *more]
+    begin, end = _lines([f"{result.judged} Per cent [95 % interval]."]), _lines([result.sentence])
+    room = MAX_LINES - len(begin) - len(end) - len(more)
+    body = _table(result, room - bool(result.left_out))
+    return [*begin, *body, *end, *_left_out(result, room - len(body)), *more]
+
+
+def _table(result: ComparisonResult, room: int) -> list[str]:
+    """Return the table of arms: with a tenth of a point for many texts, and with whole names, where these fit into `room` lines."""
+    forms = [".1f", ".0f"] if result.results[0].texts >= MANY_TEXTS else [".0f"]
+    for form in forms:
+        rows = [_row(result, place, form) for place in range(len(result.arms))]
+        if len(lines := list(table(HEADER, rows))) <= min(room, len(rows) + 2):
+            return lines
+    names = max(
+        10, WIDTH - sum(2 + max(columns(row[place]) for row in [HEADER, *rows]) for place in range(1, len(HEADER)))
+    )
+    if len(lines) > room:
+        lines = list(table(HEADER, [[_tail(row[0], names), *row[1:]] for row in rows]))
+    return lines
+
+
+def _tail(name: str, width: int) -> str:
+    """Return a name, or its end where it is wider: paths differ there."""
+    shown = escaped(name)
+    while columns(shown) > width:
+        shown = f"…{shown.removeprefix('…')[1:]}"
+    return shown
 
 
 def change_rows(result: ComparisonResult) -> list[list[str]]:
     """Return a table of arms, the first row its header: scores, costs, and the command that makes each arm."""
     rows = [[*ROW_NAMES, "command"]]
     for place, facts in enumerate(result.facts):
-        name, *cells = _row(result, place, full=True)
+        name, *cells = _row(result, place, ".1f")
         rows.append([name, *cells, command(facts)])
     return rows
 
@@ -84,12 +107,10 @@ def command(facts: ArmFacts) -> str:
     return shlex.join(["nlptl", "run", facts.pipeline, *settings])
 
 
-def _row(result: ComparisonResult, place: int, *, full: bool = False) -> list[str]:
+def _row(result: ComparisonResult, place: int, form: str) -> list[str]:
     found = result.results[0]
-    form = ".1f" if full or found.texts >= MANY_TEXTS else ".0f"
-    cost = result.facts[place].cost
     scores = [_percent(one[place], form) for one in (found.accuracies, found.macro_f1s)]
-    return [result.arms[place], *scores, *_costs(cost)]
+    return [result.arms[place], *scores, *_costs(result.facts[place].cost)]
 
 
 def _costs(cost: ArmCost | None) -> list[str]:

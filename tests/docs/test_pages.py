@@ -18,7 +18,7 @@ from nlptl.runs.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent.parent
 RUNNABLE = ("README.md", "docs/guide.md")
-PAGES = [path.relative_to(ROOT).as_posix() for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])]
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])]
 PIPELINES = sorted((ROOT / "pipelines").glob("*.yaml"))
 PRINTED = {"README.md": "'good'", "docs/guide.md": "(1, 20)"}
 

@@ -58,7 +58,7 @@ def learning_figure(found: MetricCurve) -> LearningFigure | None:
         for size, score, predicted in scores
     )
     step = math.ceil((len(scores) - 1) / MAX_TICKS)
-    sizes = [size for size, _, _ in scores[::step]]
+    sizes = [size for size, _, _ in scores[::-1][::step]][::-1]
     value, end = scores[0][1].value, next(score.value for size, score, _ in scores if size == scores[-1][0])
     return LearningFigure(
         points,

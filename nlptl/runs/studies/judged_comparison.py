@@ -89,18 +89,20 @@ def judged_result(
     )  # fmt: skip
 
 
-def mean_cost(rows: Sequence[ComparisonRow]) -> ArmCost | None:
-    """Return the median time of an arm's trainings, and the most that it took of anything else."""
+def typical_cost(rows: Sequence[ComparisonRow]) -> ArmCost | None:
+    """Return the median of an arm's costs. Its memory is the least: what other arms have left in the process counts there."""
     costs = [row.cost for row in rows if row.cost is not None]
     if not costs:
         return None
     memory, disk, latency = (
-        max((value for cost in costs if (value := getattr(cost, name)) is not None), default=None)
+        [value for cost in costs if (value := getattr(cost, name)) is not None]
         for name in ("memory", "disk", "latency")
     )
     return ArmCost(
         seconds=round(statistics.median(cost.seconds for cost in costs), 3),
-        trainable_parameters=max(cost.trainable_parameters for cost in costs), memory=memory, disk=disk, latency=latency,
+        trainable_parameters=round(statistics.median(cost.trainable_parameters for cost in costs)),
+        memory=min(memory, default=None), disk=statistics.median(disk) if disk else None,
+        latency=statistics.median(latency) if latency else None,
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def _result(
         if row.arm in grids and trial.repeat < made.repeats:
             grids[row.arm].setdefault(trial.repeat, {})[trial.split] = row
     scores = _scores(study, study.judging, grids)
-    costs = {name: mean_cost([row for one in grid.values() for row in one.values()]) for name, grid in grids.items()}
+    costs = {name: typical_cost([row for one in grid.values() for row in one.values()]) for name, grid in grids.items()}
     return judged_result(
         names, scores, test=study.judging.table.name,
         judged=_how(study.judging, scores, made), left_out=left_out, belongs_to=_belongs_to(study),

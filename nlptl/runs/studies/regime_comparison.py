@@ -52,7 +52,7 @@ def compare_regimes(
         given.chain, _without_test(data), names=keys, minutes=minutes,
         weights=weights, where=given.name, folder=paths_from,
     )  # fmt: skip
-    quick = sorted(found.found, key=lambda one: one.passes)
+    quick = sorted(found.found, key=lambda one: one.texts_read)
     study = judged_study(
         [one.arm for one in found.found], judging, seed=given.chain.seed, seeds=seeds,
         order=[one.arm.name for one in quick],
@@ -64,7 +64,7 @@ def compare_regimes(
         )
         for one in found.found
     }  # fmt: skip
-    limit = TrialTime(minutes, passes={one.arm.name: one.passes for one in found.found})
+    limit = TrialTime(minutes, texts_read={one.arm.name: one.texts_read for one in found.found})
     return compare_judged(study, folder, context, limit=limit, facts=facts, left_out=found.left_out)
 
 
@@ -89,7 +89,7 @@ def compare_chains(
     arms = [Arm(one.name, one.chain, ArmData(kept := _without_test(data), {}, kept)) for one, data in (first, *others)]
     study = judged_study(arms, judging, seed=first[0].chain.seed, seeds=seeds)
     facts = {one.name: ArmFacts(name=one.name, assignments=tuple(assignments), pipeline=one.name) for one in given}
-    return compare_judged(study, folder, context, limit=TrialTime(minutes, passes={}), facts=facts)
+    return compare_judged(study, folder, context, limit=TrialTime(minutes, texts_read={}), facts=facts)
 
 
 def with_largest_test(data: TextData, chain: Chain, compare: Comparison | None, *, where: str) -> TextData:

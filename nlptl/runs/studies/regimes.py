@@ -54,7 +54,7 @@ class Regime:
     key: str
     arm: Arm
     assignments: tuple[str, ...] | None  # of `nlptl run PIPELINE --set`; None where no command makes it
-    passes: float  # over the labelled texts, by the encoder
+    texts_read: float  # about, by the encoder in one training; 0 where that is quick
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def regimes_of(
     written = [stage.model_dump(mode="json") for stage in chain.stages]
     if not any(_is(regime, written) for regime in found):
         arm = Arm(AS_WRITTEN, chain, ArmData(data, {}, data))
-        found.insert(0, Regime("", arm, (), maker.passes_as_written()))
+        found.insert(0, Regime("", arm, (), maker.texts_as_written()))
     return Regimes(tuple(found), left_out)
 
 
@@ -131,12 +131,14 @@ class _Maker:
         chain = changed_chain(self._chain, changes, f"{self._where}: {key}", folder=self._folder)
         self._check(chain, self._data)
         arm = Arm(TITLES[key], chain, ArmData(self._data, {}, self._data))
-        return Regime(key, arm, self._assignments(changes), self._passes(key))
+        return Regime(key, arm, self._assignments(changes), self._texts_read(key))
 
-    def passes_as_written(self) -> float:
-        """Return about how many passes the chain as it is written takes."""
+    def texts_as_written(self) -> float:
+        """Return about how many texts the chain as it is written reads."""
         method = str(self._update["method"])
-        return self._passes({"head": "frozen", "self_training": "pile"}.get(method, method))
+        return (
+            self._texts_read({"head": "frozen", "self_training": "pile"}.get(method, method)) if self._is_bert else 0.0
+        )
 
     def _check(self, chain: Chain, data: TextData) -> None:
         faults = Faults()
@@ -162,7 +164,7 @@ class _Maker:
         assignments = ("data.labelled=null", *absent, names, *self._assignments(self._on_encoder(HEAD)))
         arm = Arm(TITLES["names"], chain, ArmData(data, {}, data))
         held_out = self._chain.data.hold_out is not None
-        return Regime("names", arm, None if held_out else assignments, 1.0)
+        return Regime("names", arm, None if held_out else assignments, float(self._labelled))
 
     def _changes(self, key: str) -> dict[str, Any]:
         """Return the settings that make a regime of the chain."""
@@ -231,20 +233,17 @@ class _Maker:
             found.append(f"{path}.method={value['method']}" if short else f"{path}={_flow(value)}")
         return tuple(found)
 
-    def _passes(self, key: str) -> float:
-        """Return about how many passes over the labelled texts one training takes."""
-        labels = len(self._data.label_set)
-        if key in ("frozen", "names"):
-            return 1.0
-        if key in PASSES_OF_STEPS:
-            return PASSES_OF_STEPS[key]
-        if key in ("contrastive", "auto", "pile"):
-            pile = min(self._pile, SELF_TRAINING_TEXTS) / self._labelled if key != "contrastive" else 0.0
-            return passes_of("contrastive", self._labelled, labels) + pile
+    def _texts_read(self, key: str) -> float:
+        """Return about how many texts the encoder of a regime reads in one training; a backward pass counts twice."""
+        if (key in ("auto", "pile") and not self._is_bert) or key in ("words", "scratch", "word_vectors"):
+            return 0.0  # over word vectors these fit a head
         if key == "continued":
             least, most = CONTINUED_TEXTS
-            return BACKWARD * min(most, max(least, CONTINUED_PASSES * self._pile)) / self._labelled
-        return 0.0
+            return BACKWARD * min(most, max(least, CONTINUED_PASSES * self._pile))
+        if key in ("contrastive", "auto", "pile"):
+            pile = min(self._pile, SELF_TRAINING_TEXTS) if key != "contrastive" else 0
+            return self._labelled * passes_of("contrastive", self._labelled, len(self._data.label_set)) + pile
+        return self._labelled * PASSES_OF_STEPS.get(key, 1.0)
 
 
 def _head() -> list[dict[str, Any]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from nlptl.data import TextTable
     from nlptl.models.classifier import TextClassifier
 
+BATCH_GAIN = 2.0  # by which an encoder reads a text faster among others than alone
+
 
 @dataclasses.dataclass(frozen=True)
 class TrialRows:
@@ -43,28 +45,35 @@ class TrialRows:
 class TrialTime:
     """Time that trials may take. An arm that fails or does not fit is left out, and the others go on."""
 
-    def __init__(self, minutes: float, *, passes: Mapping[str, float]) -> None:
-        """`passes` tell for arms about how their times relate, before any was trained."""
+    def __init__(self, minutes: float, *, texts_read: Mapping[str, float]) -> None:
+        """`texts_read` tell for arms about how many texts their encoder reads in one training; 0 where that is quick."""
         self._end = time.monotonic() + 60 * minutes
-        self._passes = passes
+        self._texts_read = texts_read
         self.minutes = minutes
-        self.seconds: dict[str, float] = {}  # of the slowest trial of each arm
+        self._trials: dict[str, list[float]] = {}  # seconds of each trial of an arm
+        self._paces: list[float] = []  # seconds that an encoder takes for a text, each too long rather than too short
 
     @property
     def left(self) -> float:
         """Seconds that are left."""
         return self._end - time.monotonic()
 
-    def note(self, arm: str, seconds: float) -> None:
+    def note(self, arm: str, cost: ArmCost) -> None:
         """Remember what a trial took."""
-        self.seconds[arm] = max(seconds, self.seconds.get(arm, 0.0))
+        self._trials.setdefault(arm, []).append(cost.seconds)
+        if texts := self._texts_read.get(arm):
+            self._paces.append(cost.seconds / texts)
+            self._paces += [] if cost.latency is None else [cost.latency / 1000 / BATCH_GAIN]
+
+    def knows(self, arm: str) -> bool:
+        """Return whether an arm was trained."""
+        return arm in self._trials
 
     def expected(self, arm: str) -> float:
-        """Return about how many seconds a trial takes: as before, or by the passes of the arms that were trained; 0 if unknown."""
-        if arm in self.seconds:
-            return self.seconds[arm]
-        paces = [self.seconds[one] / self._passes[one] for one in self.seconds if self._passes.get(one)]
-        return self._passes.get(arm, 0.0) * min(paces, default=0.0)
+        """Return about how many seconds a trial takes: as before, or by the pace of encoders that were trained; 0 if unknown."""
+        if arm in self._trials:
+            return sum(self._trials[arm]) / len(self._trials[arm])
+        return self._texts_read.get(arm, 0.0) * min(self._paces, default=0.0)
 
 
 def kept_sentence(trials: int) -> str:
@@ -110,7 +119,7 @@ class _Runner:
     def note(self, row: ComparisonRow) -> None:
         """Take the cost of a kept row for known."""
         if self._limit is not None and row.cost is not None:
-            self._limit.note(row.arm, row.cost.seconds)
+            self._limit.note(row.arm, row.cost)
             if row.cost.latency is not None:
                 self._measured.add(row.arm)
 
@@ -166,10 +175,11 @@ class _Runner:
         """Return why there is no time for the first repeat of an arm that was never trained; empty if there is."""
         assert self._limit is not None
         name = trial.arm.name
-        if name in self._limit.seconds or not trial.arm.stages:
+        if self._limit.knows(name) or not trial.arm.stages:
             return ""
         others = [self._trials[place].arm.name for place in later if self._missing[place]]
-        promised = sum(self._limit.seconds.get(one, 0.0) for one in others if one not in self._left_out)
+        known = [one for one in others if self._limit.knows(one) and one not in self._left_out]
+        promised = sum(map(self._limit.expected, known))
         needed = self._limit.expected(name) * (1 + others.count(name))
         left = self._limit.left - promised
         if needed <= left or (needed == 0 and left > 0):
@@ -183,8 +193,6 @@ class _Runner:
         classifier, cost = None, ArmCost(seconds=0)
         if trial.arm.stages:
             classifier, cost = self._shared.train(trial, RunContext(seed=seed, device=device))
-            if self._limit is not None:
-                self._limit.note(trial.arm.name, cost.seconds)
         for test in tests:
             predicted = predicted_labels(trial.arm.name, classifier, trial.tests[test], trial.data.labelled)
             if self._limit is not None and classifier is not None:
@@ -192,6 +200,8 @@ class _Runner:
             row = comparison_row(trial, test, predicted, cost)
             append_lines(self._path, rows_text([row]))
             self._rows.append(row)
+        if self._limit is not None and classifier is not None:
+            self._limit.note(trial.arm.name, cost)
 
     def _with_use(self, trial: Trial, classifier: TextClassifier, cost: ArmCost) -> ArmCost:
         """Return a cost with the disk and the time that predicting takes, measured once an arm."""

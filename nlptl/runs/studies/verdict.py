@@ -100,7 +100,7 @@ class _Verdict:
         if seeds < FEW_SEEDS:
             told = "once" if seeds == 1 else "twice"
             few = f"; each arm was trained {told}, so chance in training is hardly covered"
-        return f"All intervals hold together (95 %) and speak of these labels and texts alone{few}."
+        return f"Differences hold for all pairs together (95 %) and speak of these labels and texts alone{few}."
 
     def _ahead_of(self, name: str) -> Estimate:
         """Return the accuracy of the best arm minus that of another."""

@@ -20,10 +20,12 @@ from nlptl.runs.chain import Chain
 from nlptl.runs.judging import splits
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies import trials
+from nlptl.runs.studies.arm_costs import ArmCost
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 from nlptl.runs.studies.comparison_rows import read_rows
 from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
 from nlptl.runs.studies.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
+from nlptl.runs.studies.trials import TrialTime
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews
@@ -190,9 +192,36 @@ def test_arms_that_do_not_fit_the_time_are_left_out(review_files: Path) -> None:
     with pytest.raises(DataError) as caught:
         compared(review_files, minutes=1e-6, out="slow")
     assert str(caught.value) == (
-        "comparison: only most frequent label could be trained; expected two arms or more. word vectors: no time is left of "
-        "1e-06 minutes. the pipeline as written: no time is left of 1e-06 minutes."
+        "comparison: only most frequent label could be trained; expected two arms or more. the pipeline as written: no time "
+        "is left of 1e-06 minutes. word vectors: no time is left of 1e-06 minutes."
     )
+
+
+def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every arm has the same seeds, and the next call goes on with those that are missing."""
+    left = property(lambda self: 0.0 if all(map(self.knows, (AS_WRITTEN, "word vectors"))) else 1e9)
+    monkeypatch.setattr(TrialTime, "left", left)
+    found = compared(review_files)
+    assert found.results[0].seeds == 1
+    assert "each arm trained under 1 seed; one more repeat takes about 0." in found.judged
+    assert found.judged.endswith(" s, which does not fit into 10 minutes.")
+    monkeypatch.undo()
+    again = compared(review_files)
+    assert again.results[0].seeds == 2
+    assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6
+
+
+def test_times_are_guessed_by_the_arms_that_were_trained() -> None:
+    limit = TrialTime(10.0, texts_read={"frozen": 10.0, "LoRA": 2_500.0, "words": 0.0})
+    assert [limit.expected(arm) for arm in ("frozen", "LoRA", "words")] == [0.0, 0.0, 0.0]
+    limit.note("words", ArmCost(seconds=9.0, latency=0.1))  # which says nothing of an encoder
+    assert limit.expected("LoRA") == 0.0
+    for seconds in (2.0, 4.0):  # most of it to load the weights
+        limit.note("frozen", ArmCost(seconds=seconds, latency=40.0))
+    assert limit.expected("frozen") == pytest.approx(3.0)
+    assert limit.expected("LoRA") == pytest.approx(2_500 * 0.02)
+    limit.note("LoRA", ArmCost(seconds=25.0))
+    assert limit.expected("LoRA") == 25.0
 
 
 Kill = Callable[[Path], None]

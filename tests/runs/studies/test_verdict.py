@@ -13,7 +13,7 @@ from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
 from nlptl.runs.studies.judged_comparison import judged_result
 
 REGIMES = {"most frequent label": "most_frequent", "frozen encoder": "frozen", "LoRA": "lora", "full": "full"}
-LIMITS = "All intervals hold together (95 %) and speak of these labels and texts alone."
+LIMITS = "Differences hold for all pairs together (95 %) and speak of these labels and texts alone."
 
 
 def compared(
@@ -73,7 +73,7 @@ def test_the_best_is_better_than_every_other() -> None:
 def test_arms_that_tie() -> None:
     found = compared({"LoRA": [70] * 3, "full": [70] * 3}, {"LoRA": 1.0, "full": 1.2}, texts=100)
     assert found.sentence.startswith("LoRA and full are right equally often: in 70.0 % [")
-    assert "Full is not distinguishable from LoRA. All intervals" in found.sentence
+    assert "Full is not distinguishable from LoRA. Differences" in found.sentence
     assert "better" not in found.sentence
 
 
