@@ -14,7 +14,7 @@ from nlptl.errors import ArtifactError
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation, scored
 from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
-from nlptl.runs.folder import RUN, stage_folders
+from nlptl.runs.folder import AUDIT, AUDIT_TABLES, RUN, stage_folders
 from nlptl.runs.reading.judged import Judged, judged_on, read_held_out
 from nlptl.runs.reading.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.as_read import as_read
@@ -122,9 +122,11 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
 
 def _check_is_run(run: Path) -> None:
     if not is_run(run):
+        remedy = "Give the folder that `nlptl run` wrote."
+        if (run / AUDIT).is_file():
+            remedy = f"It holds an audit of files, whose tables stand in {run / AUDIT_TABLES}; look at them there."
         raise ArtifactError(
-            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. "
-            "Give the folder that `nlptl run` wrote."
+            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. {remedy}"
         )
 
 

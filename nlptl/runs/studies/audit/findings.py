@@ -27,7 +27,7 @@ NAMED: dict[FindingKind, tuple[str, str]] = {
     "wrong_labels": ("labels that held-out predictions contradict", "Read them, the first ones first, and correct the label."),
     "contradictions": ("copies under several labels", "Keep the right label of each text."),
     "near_contradictions": ("near-copies under several labels", "Read each group and give it one label."),
-    "leaks": ("texts of a test that stand in other parts too", "Nothing: nlptl leaves them out when it learns."),
+    "leaks": ("texts of a test that stand in other parts too", "Remove them from the other parts, as `nlptl run` does when it learns."),
     "near_leaks": ("near-copies of a text of a test in other parts", "Remove them, or the score of the test is too high."),
     "copies": ("copies of a text", "Keep one of each, unless how often a text comes matters."),
     "near_copies": ("near-copies of a text", "Keep one of each group, or label them alike."),
