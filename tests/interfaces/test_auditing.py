@@ -126,6 +126,18 @@ def test_a_file_without_labels_is_audited_as_far_as_that_goes(tmp_path: Path, sh
     )
 
 
+def test_a_row_without_a_text_is_told(tmp_path: Path, shell: Shell) -> None:
+    path = spreadsheet(tmp_path / "mails.csv")
+    path.write_text(path.read_text() + ",positive\n")
+    code, printed, _ = shell("audit", path, "--out", tmp_path / "out", "--quiet")
+    assert code == 0
+    assert ["rows", "without", "a", "text", "1", "2.4", "%", "mails.csv,", "row", "43"] in map(
+        str.split, printed.splitlines()
+    )
+    table = (tmp_path / "out" / "audit" / "no-text.csv").read_text(encoding="utf-8-sig")
+    assert table.splitlines() == ["part,file,row,label", f"labelled,{path},43,positive"]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -89,7 +89,7 @@ def test_each_fault_is_found_with_its_place(folder: Path) -> None:
     assert [(row["part"], row["row"]) for row in rows(folder, "leaks.csv")] == [("test", "1"), ("unlabelled", "41")]
     leaks = found.finding("leaks")
     assert leaks is not None
-    assert leaks.remedy == "Remove them from the other parts, as `nlptl run` does when it learns."
+    assert leaks.remedy == "Remove them there; `nlptl run` leaves them out of what it learns."
     assert ("test", "2") in [(row["part"], row["row"]) for row in rows(folder, "near-leaks.csv")]
     assert [row["text"] for row in rows(folder, "wordless.csv")] == ["!!! ???"]
     assert [row["language"] for row in rows(folder, "languages.csv")] == ["Ukrainian"]
