@@ -9,7 +9,7 @@ import numpy as np
 
 from nlptl.data.languages import NAMES
 from nlptl.data.row_checks import RowPlace
-from nlptl.evaluation.text_looks import CODES, most_common
+from nlptl.evaluation.text_looks import CODES, clear_languages, usual_language
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.finding_rows import FoundRow, FoundRows
 from nlptl.runs.studies.audit.outcome import (
@@ -76,7 +76,7 @@ class Findings:
 
     def languages(self) -> dict[str, int]:
         """Return how many of the texts that were looked at are in each language, the most common first."""
-        codes, counts = np.unique(self._scores.languages, return_counts=True)
+        codes, counts = np.unique(clear_languages(self._scores.languages), return_counts=True)
         order = np.argsort(-counts, kind="stable")
         names = {place: NAMES.get(CODES[place], CODES[place]) for place in codes.tolist()}
         return {names[int(codes[place])]: int(counts[place]) for place in order.tolist()}
@@ -177,7 +177,7 @@ class Findings:
         return _finding(kind, sum(len(group) - but_first for group in groups), looked_at), table
 
     def _languages(self, looked_at: int) -> Pending:
-        usual = most_common(self._scores.languages)
+        usual = usual_language(self._scores.languages)
         found, table = self._rows("languages", ("language",), self._found.in_other_languages(), looked_at)
         name = NAMES.get(CODES[usual], "the usual one")
         return found.model_copy(update={"name": f"texts in another language than {name}"} if usual else {}), table
