@@ -54,9 +54,9 @@ class SetCoverage:
 
 def check_coverage(coverage: object, *, where: str) -> None:
     """Raise ConfigError for a coverage that is no share between 0 and 1."""
-    is_number = isinstance(coverage, Real) and not isinstance(coverage, bool)
-    if not is_number or not 0 < float(coverage) < 1:
-        found = f"{float(coverage):g}" if is_number else shown(coverage)
+    number = float(coverage) if isinstance(coverage, Real) and not isinstance(coverage, bool) else None
+    if number is None or not 0 < number < 1:
+        found = shown(coverage) if number is None else f"{number:g}"
         raise ConfigError(f"{where}: found {found}; expected a share above 0 and below 1. Give one such as 0.9.")
 
 

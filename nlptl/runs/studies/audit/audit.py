@@ -53,7 +53,7 @@ def audit(
         rows={part: len(table) for part, table in texts.tables.items()},
         labels=_label_counts(texts),
         encoder=encoder.name,
-        judges=scores.judges,
+        judges=scores.judges if _never_left_out(scores) < len(scores.judged) else (),
         encoded=len(scores.encoded),
         thresholds=thresholds or AuditThresholds(),
         findings=findings.all(),

@@ -241,6 +241,12 @@ def test_what_is_left_out_of_many_texts_is_told(
     assert str(WRONG + 1) in [row["row"] for row in rows(tmp_path, "wrong-labels.csv")]
 
 
+def test_labels_that_nothing_judges_have_no_judges(tmp_path: Path, encoder: AuditEncoder) -> None:
+    found = audit(TextData(labelled=[("one text", "x"), ("another text", "y")]), tmp_path, encoder=encoder)
+    assert found.judges == ()
+    assert found.remarks[0] == "2 rows are the only texts of their labels, so nothing judges them."
+
+
 def test_rows_that_are_alone_with_their_label_are_told(tmp_path: Path, encoder: AuditEncoder) -> None:
     texts, labels = small_reviews(12)
     found = audit(TextData(labelled=[*zip(texts, labels, strict=True), ("alone", "rare")]), tmp_path, encoder=encoder)
