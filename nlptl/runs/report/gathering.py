@@ -64,7 +64,9 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
     digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
-    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
+    tables = [texts.labelled, *(test.table for test in texts.tests)]
+    readable = {table.digest for table in tables if table is not None}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, tests=readable, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
     advice = advice_of(named, found.evaluation, examples=_examples(report))
@@ -115,7 +117,8 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     return found | {
         "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
         "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
-        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "behaviour": f"nlptl behave {folder}", "audit": f"nlptl audit {folder}",
+        "curve": f"nlptl curve {settings}" + f" --out {folder}" * (named == run),
         "compare": f"nlptl compare {settings}", "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
