@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import audit_bars
+import curve_bars
 import fewshot_tables
 import front_page
 import pile_tables
@@ -346,6 +347,11 @@ def long_texts() -> str:
     return markdown(header, lines) + made_on("long-texts")
 
 
+def curve() -> str:
+    found = result("curve")
+    return markdown(*curve_bars.table(found["rows"])) + made_on("curve")
+
+
 def start() -> str:
     found = result("start")
     return markdown(*start_bars.table(found["rows"])) + made_on("start")
@@ -361,6 +367,7 @@ TABLES = {
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,
+    "curve": curve,
     "start": start,
     "static": static,
     "reviews": reviews,

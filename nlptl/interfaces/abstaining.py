@@ -48,13 +48,9 @@ class Abstaining:
     def sentences(self) -> list[str]:
         """Return what is told at the end: how many texts have no label and why, what the coverage is worth, what to do."""
         left = self.texts - self.kept
-        why = (
-            f": {left - self.unknown} have several labels in their set, {self.unknown} look like no known label"
-            if left
-            else ""
-        )
+        why = f": several labels in the set of {left - self.unknown}, no known label for {self.unknown}" if left else ""
         return [
-            f"{left} of {self.texts} texts have an empty label{why}.",
+            f"The label is empty for {left} of {self.texts} texts{why}.",
             self._worth(),
             *self._remarks(),
             self._next_step(),

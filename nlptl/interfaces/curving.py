@@ -56,10 +56,10 @@ def curve(
         if isinstance(stop, Terminated):
             raise
         raise typer.Exit(1) from None
-    next_line = _next(pipeline, folder, found)
-    tell(curve_lines(found, others=1))
+    next_lines = _next(pipeline, folder, found)
+    tell(curve_lines(found, others=len(next_lines)))
     if not quiet:
-        tell([next_line], wrap=False)  # a command stays on one line, to be copied
+        tell(next_lines, wrap=False)  # a command stays on one line, to be copied
 
 
 def curve_lines(found: CurveResult, *, others: int) -> list[str]:
@@ -96,9 +96,9 @@ def _score(score: Estimate | None) -> str:
     return "" if score is None else score.told(".1f", 100)
 
 
-def _next(pipeline: Path, folder: Path, found: CurveResult) -> str:
-    """Return the command that goes on from here."""
+def _next(pipeline: Path, folder: Path, found: CurveResult) -> list[str]:
+    """Return the commands that go on from here."""
     path = shlex.quote(str(pipeline))
     if found.fits < found.planned:
-        return f"Narrower:  nlptl curve {path} --minutes 60 --out {shlex.quote(str(folder))}"
-    return f"Next:  nlptl audit {path}  (are the labels right?)   nlptl run {path}  (train on all of them)"
+        return [f"Narrower:  nlptl curve {path} --minutes 60 --out {shlex.quote(str(folder))}"]
+    return [f"Are the labels right?    nlptl audit {path}", f"Train on all of them:    nlptl run {path}"]

@@ -41,7 +41,7 @@ EXPECTED = (
 
 _DOOR = dataclasses.replace(
     PYTHON_DOOR,
-    empty_text='Remove the row, fill in the text, or give "" for the vector of an empty text.',
+    empty_text='Remove the row, fill in the text, or give "" for a text without words.',
     text_column="Give one column alone, or name it `text`.",
 )
 _DOOR_OF_FIT = dataclasses.replace(_DOOR, empty_text="Remove the row and its class, or fill in the text.")

@@ -40,7 +40,7 @@ def test_a_label_stands_where_the_set_has_one(sure: Path, tmp_path: Path, shell:
     ]
     assert [float(row[6]) for row in rows] == pytest.approx([one.novelty for one in found], abs=1e-3)
     assert "the predictions stand in predicted_set" in " ".join(err.split())
-    assert f"{sum(one.label is None for one in found)} of 3 texts have an empty label" in " ".join(err.split())
+    assert f"The label is empty for {sum(one.label is None for one in found)} of 3 texts" in " ".join(err.split())
 
 
 def test_json_lines_of_stdin_hold_the_set_as_a_list(small_classifier: Path, shell: Shell) -> None:
@@ -112,14 +112,14 @@ def test_what_is_told_of_the_texts_and_of_the_promise() -> None:
         "in their set, 18 have the right one (0.90 [0.70, 0.97])."
     )
     assert told(ONE, ONE, ONE, ONE, TWO, STRANGE, coverage=COVERAGE) == [
-        "2 of 6 texts have an empty label: 1 have several labels in their set, 1 look like no known label.", worth,
+        "The label is empty for 2 of 6 texts: several labels in the set of 1, no known label for 1.", worth,
         "Next: label some texts without a label, which teach most, and train again; or lower --abstain.",
     ]  # fmt: skip
     assert told(ONE, STRANGE, coverage=COVERAGE)[-1] == (
         "Next: look at the texts with unknown true; label some if they belong to the labels."
     )
     assert told(ONE, coverage=COVERAGE) == [
-        "0 of 1 texts have an empty label.", worth, "Next: raise --abstain for larger sets.",
+        "The label is empty for 0 of 1 texts.", worth, "Next: raise --abstain for larger sets.",
     ]  # fmt: skip
 
 

@@ -80,8 +80,11 @@ def test_curve_prints_at_most_25_lines_and_goes_on_from_what_is_kept(
     assert lines[9] == "Judged on 24 texts of test.csv, from which nothing was learnt."
     assert (tmp_path / "out" / "curve.json").is_file()
     again = shell("curve", path, "--out", tmp_path / "out")
-    assert again[1].splitlines()[:-1] == lines
-    assert again[1].splitlines()[-1].startswith(f"Next:  nlptl audit {path}")
+    assert again[1].splitlines()[:-2] == lines
+    assert again[1].splitlines()[-2:] == [
+        f"Are the labels right?    nlptl audit {path}",
+        f"Train on all of them:    nlptl run {path}",
+    ]
 
 
 def test_small_sizes_give_way_to_long_sentences() -> None:

@@ -142,8 +142,8 @@ def test_what_it_refuses_is_told() -> None:
                 stages=[NgramVectors(), ClassificationHead(), FineTune(update={"method": "partial"})],
             ),
             ConfigError,
-            "stages.2.update.method: found partial over word vectors or n-grams, which have no layers; expected head, words, full "
-            "or auto, or a transformer. Choose one, or begin the chain with bert.",
+            "stages.2.update.method: found partial over word vectors or n-grams, which have no layers; expected head, words, "
+            "self_training, full or auto, or a transformer. Choose one, or begin the chain with bert.",
         ),
         (
             lambda: WORDS.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,8 @@ from nlptl.runs.folder import BEHAVIOUR
 
 VERSION = 1
 
-Count = Annotated[int, Field(ge=0, le=10**9)]
+Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Flip(Config):
@@ -27,8 +28,8 @@ class Flip(Config):
     label: str  # its own
     before: str  # predicted
     after: str
-    probability: float  # of `before`, for the text as it is
-    probability_after: float  # of `after`, for the edited text
+    probability: Share  # of `before`, for the text as it is
+    probability_after: Share  # of `after`, for the edited text
 
 
 class LabelFlips(Config):
@@ -47,8 +48,8 @@ class EditResult(Config):
     may_change_label: bool
     texts: Count  # that it changes
     flipped: Estimate | None  # share of them whose predicted label changes; None where there are none
-    right_before: float | None  # accuracy on them as they are
-    right_after: float | None  # accuracy on them after the edit; None where another label may be right then
+    right_before: Share | None  # accuracy on them as they are
+    right_after: Share | None  # accuracy on them after the edit; None where another label may be right then
     difference: Estimate | None  # of these accuracies, after − before
     labels: tuple[LabelFlips, ...]
     flips: tuple[Flip, ...]  # some of them, the surest first
@@ -70,13 +71,13 @@ class SliceResult(Config):
 class BehaviourResult(Config):
     """What came out of `nlptl behave`."""
 
-    version: int
+    version: Literal[1] = 1
     identity: str  # of the classifier
     on: str  # which texts
     learnt: bool  # whether the classifier has learnt these texts, so that it is right more often than on new ones
     texts: Count  # that the slices divide
     edited_texts: Count  # of these, on which the edits were tried
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
     edits: tuple[EditResult, ...]
     slices: tuple[SliceResult, ...]
     sentences: tuple[str, ...]  # what this shows, the gravest first
