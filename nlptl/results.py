@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlptl.artifact import DIGEST, check_seal, is_whole, sealed, unsealed
+from nlptl.artifact import DIGEST, is_whole, sealed, unsealed
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error

@@ -44,5 +44,7 @@ def test_the_scores_of_asked_columns_are_printed(run: Path, shell: Shell) -> Non
     code, out, _ = shell("behave", run, "--texts", "2", "--slice", "label", "-q")
     assert code == 0
     assert "label negative: " in out
-    assert "Made for English alone, and found nothing to change here: 'names', 'identity terms'" in " ".join(out.split())
+    assert "Made for English alone, and found nothing to change here: 'names', 'identity terms'" in " ".join(
+        out.split()
+    )
     assert len(out.splitlines()) <= 25

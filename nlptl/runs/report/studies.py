@@ -34,11 +34,17 @@ class Studies:
 
 
 def read_studies(
-    run: Path, *, identity: str, data: Mapping[str, str], tests: Collection[str], classifier: TextClassifier | None = None,
+    run: Path,
+    *,
+    identity: str,
+    data: Mapping[str, str],
+    tests: Collection[str],
+    classifier: TextClassifier | None = None,
 ) -> Studies:
     """Read the studies in a run's folder. `identity` is that of its classifier, `data` has the digest of each part.
 
-    `tests` are the digests of the labelled texts that can be read again."""
+    `tests` are the digests of the labelled texts that can be read again.
+    """
     remarks = list[str]()
     behaviour = _read(BehaviourResult.read, run, remarks)
     if behaviour is not None and behaviour.identity != identity:

@@ -27,7 +27,8 @@ def behaviour_of(texts: tuple[str, ...] = HOSTILE, *, identity: str = "a") -> Be
         for text in texts
     )  # fmt: skip
     edit = EditResult(
-        name="typos", what="one letter in twenty mistyped", may_change_label=False, english=False, texts=40, flipped=SHARE, right_before=0.8,
+        name="typos", what="one letter in twenty mistyped", may_change_label=False, english=False, texts=40,
+        flipped=SHARE, right_before=0.8,
         right_after=0.7, difference=Estimate(-0.1, -0.2, 0.0), flips=flips,
         labels=(LabelFlips(label=NAMES[0], texts=20, flipped=SHARE),),
     )  # fmt: skip
@@ -36,7 +37,8 @@ def behaviour_of(texts: tuple[str, ...] = HOSTILE, *, identity: str = "a") -> Be
         misjudges_itself=False,
     )  # fmt: skip
     return BehaviourResult(
-        version=1, identity=identity, test="t", on="test.csv: 40 texts", learnt=False, texts=40, edited_texts=40, seed=0, edits=(edit,),
+        version=1, identity=identity, test="t", on="test.csv: 40 texts", learnt=False, texts=40, edited_texts=40,
+        seed=0, edits=(edit,),
         slices=(part,), sentences=(HOSTILE[0],),
     )  # fmt: skip
 
