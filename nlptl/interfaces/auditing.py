@@ -13,7 +13,16 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_paths
+from nlptl.interfaces.options import (
+    DeviceOption,
+    FoundLabelColumn,
+    FoundTextColumn,
+    QuietOption,
+    argument,
+    option,
+    path_option,
+    usable_paths,
+)
 from nlptl.interfaces.pipeline_files import SETTINGS
 from nlptl.interfaces.terminal import remark, table, tell, wrapped
 from nlptl.interfaces.termination import Terminated
@@ -54,12 +63,8 @@ class FileOptions:
 
 def audit(
     paths: PathsArgument,
-    text: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the texts from this column. Default: found.")
-    ] = None,
-    label: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the labels from this column. Default: found.")
-    ] = None,
+    text: FoundTextColumn = None,
+    label: FoundLabelColumn = None,
     unlabelled: Annotated[
         list[Path] | None,
         option(callback=usable_paths, readable=False, help="Audit the texts of this file too. Repeat it for more."),

@@ -123,7 +123,7 @@ class AuditResult(Config):
         Raises ArtifactError where it is damaged, was changed, or is of another version.
         """
         path = folder / AUDIT
-        content: dict[str, Any] | None = read_result(path)
+        content: dict[str, Any] | None = read_result(path, again="Audit the data again.")
         if content is None:
             return None
         found = content.get("version")
