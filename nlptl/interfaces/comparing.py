@@ -151,10 +151,10 @@ def _pipelines(
         )
     chains = [_read(path, assignments, context) for path in given]
     if len(chains) > 1:
-        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds, assignments=assignments)
+        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds)
     return compare_regimes(
         chains[0], folder, context, regimes=names, minutes=minutes, seeds=seeds, weights=weights,
-        paths_from=given[0].parent, assignments=assignments,
+        paths_from=given[0].parent,
     )  # fmt: skip
 
 
@@ -166,7 +166,10 @@ def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain
     pipeline = Pipeline.from_yaml(path, assignments=assignments)
     chain = Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)
     data, _ = chain.check(where=str(path), progress=context.progress)
-    return NamedChain(str(path), chain, with_largest_test(data, chain, pipeline.compare, where=str(path)))
+    # What an arm's command runs is the arm alone: the arms of a `compare:` block may not fit its stages.
+    alone = [] if pipeline.compare is None else ["compare=null"]
+    data = with_largest_test(data, chain, pipeline.compare, where=str(path))
+    return NamedChain(str(path), chain, data, (*assignments, *alone))
 
 
 def _next_line(

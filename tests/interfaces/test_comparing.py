@@ -101,6 +101,22 @@ def test_a_pipeline_is_compared_and_its_rows_run(
     assert update.update.solver == "auto"
 
 
+def test_the_command_of_an_arm_leaves_the_comparison_of_the_file_out(
+    shell: Shell, review_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(review_files)
+    path = Path("small.yaml")
+    path.write_text(path.read_text() + "compare: {arms: {a: {}, b: {stages.1.pooling: mean}}, tests: {t: test.csv}}\n")
+    code, out, err = shell(
+        "compare", path, "--regimes", "most_frequent,words", "--seeds", "1", *QUICK, "--format", "csv"
+    )
+    assert code == 0, err
+    commands = {row["arm"]: row["command"] for row in csv.DictReader(io.StringIO(out))}
+    for arm in ("the pipeline as written", "words (tf-idf, logistic)"):
+        typed = [one for one in shlex.split(commands[arm])[3:] if one != "--set"]
+        assert Pipeline.from_yaml(path, assignments=typed).compare is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -30,19 +30,18 @@ class NamedChain:
     name: str
     chain: Chain
     data: TextData
+    assignments: tuple[str, ...] = ()  # of `nlptl run NAME --set`, by which the file becomes this chain
 
 
 def compare_regimes(
     given: NamedChain, folder: Path, context: RunContext, *, regimes: Sequence[str] | None = None,
     minutes: float = MINUTES, seeds: int = SEEDS, weights: str | None = None, paths_from: Path | None = None,
-    assignments: Sequence[str] = (),
 ) -> ComparisonResult:  # fmt: skip
     """Compare the regimes of a chain on its test, else by cross-validation, and write the study into `folder`.
 
     What is finished there is kept. `regimes` are keys of `nlptl.runs.studies.regimes.TITLES`; None are all that make sense here
     and fit into `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
-    has none. `paths_from` is the folder of the pipeline file, `assignments` are those that were applied to it. Raises
-    ConfigError, DataError or ArtifactError.
+    has none. `paths_from` is the folder of the pipeline file. Raises ConfigError, DataError or ArtifactError.
     """
     keys = checked_regimes(regimes)
     check_study_folder(folder)
@@ -60,7 +59,7 @@ def compare_regimes(
     facts = {
         one.arm.name: ArmFacts(
             name=one.arm.name, regime=one.key, pipeline=given.name, is_own=one.assignments == (),
-            assignments=None if one.assignments is None else (*assignments, *one.assignments),
+            assignments=None if one.assignments is None else (*given.assignments, *one.assignments),
         )
         for one in found.found
     }  # fmt: skip
@@ -75,7 +74,6 @@ def compare_chains(
     *,
     minutes: float = MINUTES,
     seeds: int = SEEDS,
-    assignments: Sequence[str] = (),
 ) -> ComparisonResult:
     """Compare whole chains on their common test, else by cross-validation of their common labelled rows.
 
@@ -88,7 +86,7 @@ def compare_chains(
     judging = judging_of(first[1], seed=first[0].chain.seed)
     arms = [Arm(one.name, one.chain, ArmData(kept := _without_test(data), {}, kept)) for one, data in (first, *others)]
     study = judged_study(arms, judging, seed=first[0].chain.seed, seeds=seeds)
-    facts = {one.name: ArmFacts(name=one.name, assignments=tuple(assignments), pipeline=one.name) for one in given}
+    facts = {one.name: ArmFacts(name=one.name, assignments=one.assignments, pipeline=one.name) for one in given}
     return compare_judged(study, folder, context, limit=TrialTime(minutes, texts_read={}), facts=facts)
 
 
