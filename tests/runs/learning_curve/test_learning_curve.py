@@ -128,9 +128,12 @@ def test_a_killed_curve_goes_on_after_its_last_whole_line(
     assert mine.model_copy(update={"seconds": 0.0}) == whole.model_copy(update={"seconds": 0.0})
     calls.clear()
     calls.extend([-1] * 6)
-    learning_curve(chain(), reviews(labelled=31), tmp_path)  # other data: nothing of it is used, nor kept
+    learning_curve(chain(), reviews(labelled=31), tmp_path)  # other data: nothing is used, and all stays
     assert len(calls) > 6 + 10
-    assert len(path.read_text(encoding="utf-8").splitlines()) == len(calls) - 6
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 13 + len(calls) - 6
+    calls.clear()
+    learning_curve(chain(), reviews(), tmp_path)
+    assert not calls
 
 
 def test_without_a_test_the_texts_judge_one_another(tmp_path: Path) -> None:

@@ -211,6 +211,20 @@ def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: 
     assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6
 
 
+def test_rows_that_a_call_does_not_ask_for_stay(review_files: Path) -> None:
+    """Fewer regimes, fewer seeds and a call that ends in an error lose no training."""
+    whole = compared(review_files, regimes=(*QUICK, "words"))
+    path = review_files / "out" / "comparison.jsonl"
+    rows = sorted(path.read_text().splitlines())
+    compared(review_files, seeds=1)
+    compared(review_files, "stages.0.epochs=1", regimes=("most_frequent",), seeds=1)
+    with pytest.raises(DataError, match="only the pipeline as written could be trained"):
+        compared(review_files, regimes=("lora",))
+    assert set(path.read_text().splitlines()) > set(rows)
+    with mock.patch.object(FineTune, "run", side_effect=AssertionError):
+        assert compared(review_files, regimes=(*QUICK, "words")) == whole
+
+
 def test_times_are_guessed_by_the_arms_that_were_trained() -> None:
     limit = TrialTime(10.0, texts_read={"frozen": 10.0, "LoRA": 2_500.0, "words": 0.0})
     assert [limit.expected(arm) for arm in ("frozen", "LoRA", "words")] == [0.0, 0.0, 0.0]

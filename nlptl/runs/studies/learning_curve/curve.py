@@ -53,7 +53,6 @@ class LearningCurve:
         rows = self._measuring.measured(proxy or judged, fits, seconds=seconds)
         pile = self._pile(metric, rows, proxy or judged, 60 * minutes - (time.monotonic() - begin))
         result = self._result(rows, metric, pile, how_measured(proxy), time.monotonic() - begin)
-        self._rows.keep_used()
         if self._folder is not None:
             result.write(self._folder)
         return result

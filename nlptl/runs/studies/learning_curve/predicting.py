@@ -29,6 +29,7 @@ from nlptl.runs.studies.learning_curve.subsets import Subsets
 
 TIMES = (2, 4)  # as many labels as there are, that are predicted
 POINT = 0.01
+SHOWN = 0.0005  # of a gain, below which it prints as 0.0 points
 MIN_JUDGED, MIN_JUDGED_OF_LABEL = 20, 10  # texts by which a curve is judged that is extrapolated
 SAMPLES_OF_LABEL = 3000  # of curves of each family, since there may be many labels
 TAILS_OF_F1 = 1.4  # a label that is not predicted yet takes its F1 from 0 to what it will be at once
@@ -124,6 +125,8 @@ def gain_sentence(metric: Metric, most: CurvePrediction, needed: Estimate | None
             f"More labels of this kind will not help: {times} bring {metric} at most {100 * max(high, 0):.1f} points."
         )
     between = f"{100 * low:+.1f} to {100 * high:+.1f} points of {metric}"
+    if SHOWN <= low < POINT:
+        return f"More labels help, but not by a point for sure: {times} bring {between} (90 % interval)."
     if low < POINT or needed is None:
         return f"Whether more labels help is not shown: {times} bring {between} (90 % interval)."
     upper = f"{MAX_TIMES * texts - texts:,} or more" if needed.high is None else f"{needed.high:,.0f}"
