@@ -24,6 +24,7 @@ from nlptl.runs.studies.learning_curve.curve import identity_of, learning_curve
 from nlptl.runs.studies.learning_curve.curve_rows import CurveRow
 from nlptl.runs.studies.learning_curve.measuring import Measuring, expected_seconds
 from nlptl.runs.studies.learning_curve.outcome import CurveResult
+from nlptl.stages.ngrams import NgramVectors
 from tests.conftest import small_reviews
 
 HEAD = [{"stage": "classification_head"}, {"stage": "finetune", "update": {"method": "head", "solver": "ridge"}}]
@@ -153,6 +154,32 @@ def test_the_pile_is_measured_with_and_without(tmp_path: Path) -> None:
     assert found.pile.difference is not None
     assert found.pile.sentence in found.sentences
     assert arms_in(tmp_path) == {"pipeline", "pipeline without the pile"}
+
+
+def test_without_the_pile_an_encoder_reads_the_texts_of_its_fit_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = NgramVectors.run, list[tuple[int, bool]]()
+
+    def watched(self: Any, given: Any = None, *, data: Any = None, context: Any = None) -> Any:
+        read.append((len(data.labelled), data.unlabelled is not None))
+        return run(self, given, data=data, context=context)
+
+    monkeypatch.setattr(NgramVectors, "run", watched)
+    learning_curve(chain(), reviews(pile=40), tmp_path)
+    assert sorted(read) == sorted([(32, True), (32, False), *[(size, False) for size in (8, 11, 16, 23)] * 3])
+
+
+def test_a_pile_of_labelled_texts_is_not_measured(tmp_path: Path) -> None:
+    data = reviews()
+    assert data.labelled is not None
+    found = learning_curve(
+        chain(), dataclasses.replace(data, unlabelled=TextData(unlabelled=data.labelled.texts()).unlabelled), tmp_path
+    )
+    assert found.pile is not None
+    assert found.pile.sentence == "What the pile is worth is not measured: all of its texts are labelled texts."
+    assert found.pile.sentence in found.sentences
+    assert arms_in(tmp_path) == {"pipeline"}
 
 
 def test_a_slow_method_is_replaced_by_the_head_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
