@@ -24,6 +24,7 @@ from nlptl.runs.studies.learning_curve.curve import identity_of, learning_curve
 from nlptl.runs.studies.learning_curve.curve_rows import CurveRow
 from nlptl.runs.studies.learning_curve.measuring import Measuring, expected_seconds
 from nlptl.runs.studies.learning_curve.outcome import CurveResult
+from nlptl.runs.studies.learning_curve.points import macro_f1
 from nlptl.stages.ngrams import NgramVectors
 from tests.conftest import small_reviews
 
@@ -146,6 +147,34 @@ def test_without_a_test_the_texts_judge_one_another(tmp_path: Path) -> None:
     )
     assert found.curves[0].points[-1].labels == 31
     assert found.curves[0].predictions
+
+
+def test_a_label_with_one_text_is_left_out_of_the_mean_at_every_size(tmp_path: Path) -> None:
+    data = reviews(test=0, labelled=40)
+    assert data.labelled is not None
+    rare = TextData(labelled=([*data.labelled.texts(), "quite another thing"], [*data.labelled.labels(), "rare"]))
+    found = learning_curve(chain(), rare, tmp_path, metric="macro-F1")
+    rows = [CurveRow.model_validate(read_result_line(one)) for one in (tmp_path / CURVE_ROWS).read_text().splitlines()]
+    draws = {(row.size, row.draw): np.zeros((3, 3)) for row in rows}
+    for row in rows:
+        draws[row.size, row.draw] += row.counts()
+    for point in found.curves[0].points:  # of two labels, also at the largest size, whose folds judge the third
+        mine = [counts[:, :2] for (size, _), counts in draws.items() if size == point.labels]
+        f1 = [(2 * right / (judged + predicted)).mean() for judged, predicted, right in mine]
+        assert point.score.value == pytest.approx(np.mean(f1))
+    assert found.sentences[1].startswith("*rare* has 1 text")
+
+
+def test_a_draw_that_lacks_a_label_takes_its_usual_f1() -> None:
+    def counts(*right: int) -> Any:
+        judged = [4, 4, 0] if len(right) == 2 else [4, 4, 1]
+        return np.array([judged, judged, [*right, *[0] * (3 - len(right))]])
+
+    found = macro_f1({8: {0: counts(2, 4, 1), 1: counts(4, 4)}, 16: {0: counts(4, 4, 1)}})
+    assert found[8].tolist() == [pytest.approx(2.5 / 3), 1.0]
+    found = macro_f1({8: {0: counts(2, 4)}, 16: {0: counts(4, 4, 1)}})
+    assert (found[8].tolist(), found[16].tolist()) == ([0.75], [1.0])
+    assert np.isnan(macro_f1({8: {0: counts(2, 4) * 0}})[8]).all()
 
 
 def test_the_pile_is_measured_with_and_without(tmp_path: Path) -> None:
