@@ -157,7 +157,8 @@ class TextClassifier(nn.Module):
 
         A share `coverage` of new texts has its label in its set, if they are like the labelled ones, on average over draws of
         these; more makes larger sets. `coverage` of a set says how far the share may be from that. Where the most probable label
-        alone is right more often, so are the sets, for none is empty. Texts come as in `predict`; rows without a text raise
+        alone is right more often, so are the sets, for none is empty. A text like a few odd ones among the labelled ones, such as
+        foreign ones, is not unknown; an audit of the data finds these. Texts come as in `predict`; rows without a text raise
         DataError. Raises ConfigError for a classifier of several labels a text or without held-out logits, DataError where
         their texts are too few for the coverage.
         """

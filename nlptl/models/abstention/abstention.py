@@ -44,7 +44,9 @@ class PredictionSet:
     labels: tuple[str, ...]
     """At least one; the most probable first."""
     unknown: bool | None
-    """Whether the text is less like the known texts than 95 % of these are. None: the known texts cannot tell."""
+    """Whether the text is less like the known texts than 95 % of these are. None: the known texts cannot tell.
+
+    A text that is like odd ones among the known texts is known."""
     novelty: float | None
     """How unlike the known texts it is: 0 for the median one, 1 where `unknown` begins."""
     coverage: SetCoverage
