@@ -233,8 +233,8 @@ def test_a_limit_of_speed(folders: tuple[str, str]) -> None:
     sentence = refusal(weights=folders, choose={"max_milliseconds": 1e-6})
     assert sentence.startswith(
         "bert.weights: found no encoder to choose of 2; expected one that is at hand and within `choose`. "
-        f"{folders[0]}: it takes about "
     )
+    assert all(f"{folder}: it takes about " in sentence for folder in folders)  # the quickest first, whichever that is
     assert (
         sentence.count("ms a text, and choose.max_milliseconds allows 1e-06. Raise that, or leave the encoder out.")
         == 2

@@ -19,6 +19,7 @@ from nlptl.runs.judging.judged_chain import JudgedChain
 from nlptl.runs.judging.splits import Judging
 
 Z = 1.96  # standard errors of a 95 % interval
+GROWTH = 0.5  # exponent by which an error falls with the number of texts learnt; few curves fall faster
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +77,8 @@ class Scored:
     def accuracy(self, *, optimism: float = 0.0) -> Estimate:
         """Return the share of judged rows that are right. Its interval is Wilson's at the distinct texts, or wider.
 
-        `optimism` is what being chosen adds to it; the lower end goes down by that.
+        `optimism` is what being chosen adds to it; the lower end goes down by that. In cross-validation the upper end allows for
+        the classifier that learns all texts and not all but a fold: at best its error falls as the root of their number.
         """
         hits = self.hits[self.judged]
         if not len(hits):
@@ -84,7 +86,12 @@ class Scored:
         texts = int((~np.isnan(self.by_text)).sum()) / variance_factor(self.judging, self.repeats)
         value = float(hits.mean())
         found = wilson(value * texts, texts)
-        return Estimate(value, max(0.0, found.low - optimism), found.high)
+        return Estimate(value, max(0.0, found.low - optimism), 1 - (1 - found.high) * self._rest_of_error)
+
+    @property
+    def _rest_of_error(self) -> float:
+        """What is left of the error, at best, once a fold is learnt too."""
+        return 1.0 if self.judging.by == "test" else (1 - 1 / max(2, self.judging.folds)) ** GROWTH
 
     def macro_f1(self) -> Estimate:
         """Return the mean F1 of the judged labels, with a bootstrap interval that allows for folds that share texts."""

@@ -97,6 +97,18 @@ def test_folds_that_share_texts_widen_an_interval() -> None:
     assert variance_factor(a_test(5), 1) == 1
 
 
+def test_the_upper_end_allows_for_learning_the_held_out_fold_too() -> None:
+    judging = judged_by_folds(TextTable.from_lists([*"abcdefgh"], ["a", "b"] * 4, name="labelled"), seed=0)
+    rows = tuple(
+        FitRow(candidate="auto", split=split, identity="", seconds=1, probabilities=[[0.9, 0.1]] * len(part.judged))
+        for split, part in enumerate(judging.splits[:4])
+    )
+    found = Scored(JudgedChain("auto", "auto", ()), rows, judging, ("a", "b"), 1.0).accuracy()
+    plain = wilson(4 / (1 + 4 / 3), 8 / (1 + 4 / 3))
+    assert (found.value, found.low) == pytest.approx((0.5, plain.low))
+    assert found.high == pytest.approx(1 - (1 - plain.high) * 0.75**0.5)
+
+
 def test_a_paired_difference_has_a_width_where_both_always_agree() -> None:
     judging = a_test(50)
     found = paired(scored("words", [1] * 50, judging), scored("auto", [1] * 50, judging))
