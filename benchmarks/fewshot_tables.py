@@ -96,6 +96,6 @@ def promise(bar: dict[str, Any]) -> str:
     least, most = bar.get("at_least"), bar.get("at_most")
     if least is None and most is None:
         return ""
-    told = f"at least {least}" if most is None else f"at most {most}"
-    met = bar["value"] >= least if most is None else bar["value"] <= most
+    told = f"at least {least}" if most is None else f"at most {most}" if least is None else f"{least} to {most}"
+    met = (least is None or bar["value"] >= least) and (most is None or bar["value"] <= most)
     return f"{told}: {'met' if met else '**missed**'}"

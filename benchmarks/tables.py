@@ -362,8 +362,17 @@ def audit() -> str:
     return markdown(*audit_bars.table(found["rows"])) + made_on("audit")
 
 
+def promises(name: str) -> str:
+    """Return the bars of a result as a table, those without a target too."""
+    rows = [[bar["name"], f"{bar['value']:.3g}", fewshot_tables.promise(bar)] for bar in result(name)["bars"]]
+    return markdown(["measured", "value", "target"], rows) + made_on(name)
+
+
 TABLES = {
+    "abstain": functools.partial(promises, "abstain"),
     "audit": audit,
+    "audit-bars": functools.partial(promises, "audit"),
+    "curve-bars": functools.partial(promises, "curve"),
     "summary": summary,
     "long-texts": long_texts,
     "corpus-encoding": corpus_encoding,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlptl.artifact import DIGEST, check_seal, is_whole, sealed, unsealed
+from nlptl.artifact import DIGEST, is_whole, sealed, unsealed
 from nlptl.config import MAX_JSON, load_json
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
@@ -19,10 +19,14 @@ def write_result(path: Path, content: Mapping[str, object]) -> None:
     write_text_atomically(path, json.dumps(sealed(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_result(path: Path, *, sealed_only: bool = False) -> dict[str, Any] | None:
+AGAIN = "Run the pipeline again."
+
+
+def read_result(path: Path, *, sealed_only: bool = False, again: str = AGAIN) -> dict[str, Any] | None:
     """Read what `write_result` wrote; None if there is no file. Raises ArtifactError when it is damaged or was changed.
 
-    Files of early versions hold no digest. With `sealed_only` they are refused: a run keeps only what it can compare.
+    Files of early versions hold no digest. With `sealed_only` they are refused: a run keeps only what it can compare. `again`
+    says how the file is made again.
     """
     if not path.exists():
         return None
@@ -30,10 +34,11 @@ def read_result(path: Path, *, sealed_only: bool = False) -> dict[str, Any] | No
         with told_as_read_error(path):
             content = {**load_json(path, most=MAX_JSON)}
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
-        raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. Run the pipeline again.") from None
+        raise ArtifactError(f"{path}: is no whole JSON file; it is damaged. {again}") from None
     if sealed_only and (remark := seal_remark(path, content)):
         raise ArtifactError(remark)
-    check_seal(path, content, again="pipeline")
+    if not is_whole(content):
+        raise ArtifactError(f"{path}: differs from the digest that it holds; it was changed. {again}")
     return unsealed(content)
 
 

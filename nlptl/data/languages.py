@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 MAX_CHARACTERS = 2_000  # of a text that tell its language
 _MIN_LETTERS = 20  # below which nothing is guessed
+_MIN_FOREIGN_LETTERS = 2  # of one text, which tell its script unless it is Latin, in which names are written everywhere
 _MIN_KANA = 0.05  # of the letters of a Japanese text; hardly one has less than a fifth
 _MIN_COMMON = 0.1  # of the words that are common ones of the language
 _CLEAR_RATIO = 1.2  # to the common words of the next language
@@ -85,21 +86,34 @@ def guess_language(texts: Iterable[str]) -> Language | None:
     return Language(script, _BY_SCRIPT.get(script) or _by_common_words(starts))
 
 
-def sure_language(text: str) -> str | None:
-    """Return the language (ISO 639-1) of one text where its script or many common words tell it, "" for an unknown script.
+def sure_language(text: str) -> Language | None:
+    """Return the language of one text where its script or many common words tell it, else its script alone.
 
-    None where it is not sure: a short text has too few words.
+    None where the text has too few letters: 20 of the Latin script, 2 of another one.
     """
     found = guess_language([text])
-    if found is None or found.script in _SHARED_SCRIPTS:
-        return None if found is None else _by_many_words(text)
-    return found.code or ""
+    if found is None:
+        return _short_script(text)
+    return Language(found.script, _by_many_words(text)) if found.script in _SHARED_SCRIPTS else found
 
 
 @functools.cache
 def script_of(character: str) -> str:
     """Return the script of a letter, as Unicode names it."""
     return unicodedata.name(character, "").split(" ")[0].removesuffix("-HIRAGANA")
+
+
+def _short_script(text: str) -> Language | None:
+    """Return the script of a short text, if most letters are of it; kana tell Japanese, other characters no language."""
+    scripts = Counter(script_of(letter) for letter in text[:MAX_CHARACTERS] if letter.isalpha())
+    if scripts.total() < _MIN_FOREIGN_LETTERS:
+        return None
+    script, count = scripts.most_common(1)[0]
+    if scripts["HIRAGANA"] + scripts["KATAKANA"] and script == "CJK":
+        script = "HIRAGANA"
+    if script == "LATIN" or 2 * count <= scripts.total():
+        return None
+    return Language(script, None if script == "CJK" else _BY_SCRIPT.get(script))
 
 
 def _by_common_words(texts: Sequence[str]) -> str | None:

@@ -40,13 +40,13 @@ def load_data(
 
 
 def load_parts(
-    settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None
+    settings: DataSettings, *, seed: int, where: str = "data", progress: Progress | None = None, one_label: bool = False
 ) -> LoadedData:
-    """Do what `load_data` does, and also return where each row stands."""
+    """Do what `load_data` does, and also return where each row stands. `one_label` lets data pass that have one label alone."""
     if not isinstance(settings, DataSettings):
         settings = parse(DataSettings, settings, where=where)
     parts, tables, names = _read_parts(settings, where=where, progress=progress)
-    _check_label_sets(parts, tables, names, where=where)
+    _check_label_sets(parts, tables, names, where=where, one_label=one_label)
     findings = {
         name: list(label_findings(table, places=parts[name].places, names_labels=name in ("labelled", "source")))
         for name, table in tables.items()
@@ -240,11 +240,16 @@ def _read_parts(
 
 
 def _check_label_sets(
-    parts: Mapping[str, ReadPart], tables: Mapping[str, TextTable], names: LabelNames | None, *, where: str
+    parts: Mapping[str, ReadPart],
+    tables: Mapping[str, TextTable],
+    names: LabelNames | None,
+    *,
+    where: str,
+    one_label: bool,
 ) -> None:
     faults = CollectedFaults()
     defining = [tables[name] for name in ("labelled", "source") if name in tables]
-    for table in defining:
+    for table in () if one_label else defining:
         with faults.kept():
             LabelSet.of(table)
     if names is not None and not defining:

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 TEXTS_AT_ONCE = 2_000
 OTHER = "another script"
-CODES = ("", *NAMES, OTHER)  # "" where nothing is sure
+SCRIPTS = {
+    "LATIN": "Latin script",
+    "CYRILLIC": "Cyrillic script",
+    "ARABIC": "Arabic script",
+    "CJK": "Chinese characters",
+}
+CODES = ("", *NAMES, *SCRIPTS.values(), OTHER)  # "" where nothing is sure; a script where the language is not
+_SCRIPT_OF = {
+    **dict.fromkeys(("ru", "uk", "bg"), "Cyrillic script"), **dict.fromkeys(("ar", "fa"), "Arabic script"),
+    **dict.fromkeys(("ja", "zh"), "Chinese characters"),  # in which alone Japanese may be written
+    **{code: code for code in ("ko", "el", "he", "th", "hi", "bn", "ta", "ka", "hy")},
+}  # fmt: skip
 
 Counts = NDArray[np.int64]
 
@@ -48,17 +59,25 @@ def languages_of(texts: Sequence[str], *, after_texts: Callable[[int], object]) 
     """Return the place in `CODES` of each text's language (n,); 0 where it is not sure."""
     found = np.zeros(len(texts), dtype=np.int64)
     for row, text in enumerate(texts):
-        code = sure_language(text)
-        found[row] = 0 if code is None else CODES.index(code or OTHER)
+        language = sure_language(text)
+        if language is not None:
+            found[row] = CODES.index(language.code or SCRIPTS.get(language.script, OTHER))
         if row % TEXTS_AT_ONCE == TEXTS_AT_ONCE - 1:
             after_texts(TEXTS_AT_ONCE)
     return found
 
 
-def most_common(languages: Counts) -> int:
-    """Return the most common language that is clear; 0 where none is."""
-    counts = Counter(languages[languages > 0].tolist())
-    return max(sorted(counts), key=counts.__getitem__, default=0)
+def usual_language(languages: Counts) -> int:
+    """Return the most common language that is clear, among those of the usual script; 0 where none is."""
+    usual, counts = _usual_script(languages), Counter(languages.tolist())
+    clear = sorted(place for place in counts if CODES[place] in NAMES and _script(place) == usual)
+    return max(clear, key=counts.__getitem__, default=0)
+
+
+def clear_languages(languages: Counts) -> Counts:
+    """Return the languages (n,), with 0 where no more is clear than the usual script."""
+    usual = _usual_script(languages)
+    return np.where(languages == (CODES.index(usual) if usual in SCRIPTS.values() else 0), 0, languages)
 
 
 def pieces_of(encoder: Encoder, texts: Sequence[str], *, after_texts: Callable[[int], object]) -> PieceCounts:
@@ -81,3 +100,15 @@ def pieces_of(encoder: Encoder, texts: Sequence[str], *, after_texts: Callable[[
         np.concatenate([*words, np.zeros(0, np.int64)]), np.array(pieces, np.int64), np.array(unknowns, np.int64),
         np.array(cuts, np.bool_),
     )  # fmt: skip
+
+
+def _usual_script(languages: Counts) -> str:
+    """Return the most common script; empty where none is clear."""
+    scripts = Counter(_script(place) for place in languages[languages > 0].tolist())
+    return max(sorted(scripts), key=scripts.__getitem__, default="")
+
+
+def _script(place: int) -> str:
+    """Return the script of a place in `CODES`."""
+    code = CODES[place]
+    return _SCRIPT_OF.get(code, "Latin script") if code in NAMES else code

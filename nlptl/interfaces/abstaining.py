@@ -63,8 +63,9 @@ class Abstaining:
         told = f"A set holds the right label with a probability of {held}"
         if not held.single:
             return f"{told}; none of these has one label in its set."
+        have = f"{held.single} {'has' if held.single == 1 else 'have'} one label in {'its' if held.single == 1 else 'their'} set"
         return (
-            f"{told}; of the {held.single} that have one label in their set, {held.right} have the right one "
+            f"{told}. Of these {held.held_out} held-out texts, {have}, which is right for {held.right} "
             f"({wilson(held.right, held.single).told('.2f')})."
         )
 
@@ -83,8 +84,9 @@ class Abstaining:
         return told
 
     def _next_step(self) -> str:
-        if self.unknown > MAX_UNKNOWN * self.texts:
+        left = self.texts - self.kept
+        if self.unknown > MAX_UNKNOWN * self.texts or (left and left == self.unknown):
             return "Next: look at the texts with unknown true; label some if they belong to the labels."
-        if self.kept < self.texts:
+        if left:
             return "Next: label some texts without a label, which teach most, and train again; or lower --abstain."
         return "Next: raise --abstain for larger sets."

@@ -13,7 +13,16 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_paths
+from nlptl.interfaces.options import (
+    DeviceOption,
+    FoundLabelColumn,
+    FoundTextColumn,
+    QuietOption,
+    argument,
+    option,
+    path_option,
+    usable_paths,
+)
 from nlptl.interfaces.pipeline_files import SETTINGS
 from nlptl.interfaces.terminal import remark, table, tell, wrapped
 from nlptl.interfaces.termination import Terminated
@@ -54,12 +63,8 @@ class FileOptions:
 
 def audit(
     paths: PathsArgument,
-    text: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the texts from this column. Default: found.")
-    ] = None,
-    label: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the labels from this column. Default: found.")
-    ] = None,
+    text: FoundTextColumn = None,
+    label: FoundLabelColumn = None,
     unlabelled: Annotated[
         list[Path] | None,
         option(callback=usable_paths, readable=False, help="Audit the texts of this file too. Repeat it for more."),
@@ -125,28 +130,33 @@ def audit(
 def audit_lines(result: AuditResult) -> Iterator[str]:
     """Tell the findings as a table, then what was not found and what was not looked at, in `MAX_LINES` lines at most."""
     found = [one for one in result.findings if one.rows]
-    tail = [line for one in _after(result) for line in wrapped(one).split("\n")]
-    most = min(len(found), MAX_LINES - LINES_OF_HEADER - len(tail))
+    tail, room = _after(result, len(result.findings)), MAX_LINES - LINES_OF_HEADER
+    if len(tail) + len(found) > room:
+        tail = _after(result, MAX_NAMED)
+    most = min(len(found), room - len(tail))
     if most < len(found):
         most -= LINES_OF_REST
-        tail = [*wrapped(_named("Also found", [one.name for one in found[most:]])).split("\n"), *tail]
+        tail = [*wrapped(_named("Also found", [one.name for one in found[most:]], MAX_NAMED)).split("\n"), *tail]
     if found:
         rows = [[one.name, f"{one.rows:,}", _share(one), _first(one)] for one in found[:most]]
         yield from table(["finding", "count", "share", "the first one"], rows)
     yield from tail
 
 
-def _after(result: AuditResult) -> Iterator[str]:
+def _after(result: AuditResult, most: int) -> list[str]:
+    """Return the lines behind the table, with so many names of what was not found at most."""
+    told = list[str]()
     if nothing := [one.name for one in result.findings if not one.rows]:
-        yield _named("Looked for and not found", nothing)
+        told.append(_named("Looked for and not found", nothing, most))
     if result.judges:
-        yield f"Labels were judged by {_joined(result.judges)}, without the row itself. Read before you correct: they err too."
-    yield from result.remarks[:MAX_REMARKS]
+        judges = _joined(result.judges)
+        told.append(f"Labels were judged by {judges}, without the row itself. Read before you correct: they err too.")
+    return [line for one in (*told, *result.remarks[:MAX_REMARKS]) for line in wrapped(one).split("\n")]
 
 
-def _named(what: str, names: list[str]) -> str:
-    more = f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{what}: {'; '.join(names[:MAX_NAMED])}{more}."
+def _named(what: str, names: list[str], most: int) -> str:
+    more = f"; and {len(names) - most} more" if len(names) > most else ""
+    return f"{what}: {'; '.join(names[:most])}{more}."
 
 
 def next_lines(result: AuditResult, folder: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from nlptl.interfaces.terminal import tell
 if TYPE_CHECKING:
     from nlptl.runs.behaviour.outcome import BehaviourResult, EditResult
 
-MAX_SENTENCES = 8  # that are printed
+MAX_SENTENCES, MAX_PARTS = 6, 5  # that are printed
 
 
 def behave(
@@ -68,7 +68,17 @@ def behaviour_lines(result: BehaviourResult, run: str) -> Iterator[str]:
     yield from result.sentences[:MAX_SENTENCES]
     if more > 0:
         yield f"{more} more sentences are in the report."
+    yield from _columns_told(result)
     yield f"Read the flipped texts:  nlptl report {shlex.quote(run)}"
+
+
+def _columns_told(result: BehaviourResult) -> Iterator[str]:
+    """Tell the scores of the parts that columns make, which a person has asked for."""
+    asked = [one for one in result.slices if one.by.startswith("column ")]
+    for one in asked[:MAX_PARTS]:
+        yield f"{one.by.removeprefix('column ')} {one.value}: {one.accuracy.told('.0f', 100)} % right of {one.texts:,} texts"
+    if len(asked) > MAX_PARTS:
+        yield f"{len(asked) - MAX_PARTS} more parts are in the report."
 
 
 def _row(one: EditResult) -> list[str]:

@@ -61,13 +61,14 @@ def compare(
     from nlptl.context import RunContext
     from nlptl.interfaces.comparison_tables import as_csv, markdown, summary_lines
     from nlptl.interfaces.console import progress_for
+    from nlptl.runs.folder import COMPARE_SUFFIX
 
     if not 0 < minutes <= 100_000:
         raise ConfigError(
             f"--minutes: found {minutes:g}; expected a number above 0, at most 100,000. Give the minutes that it may take."
         )
     are_runs = _are_runs(given)
-    folder = out or Path("runs") / f"{_name(given[0])}-compare"
+    folder = out or Path("runs") / f"{_name(given[0])}{COMPARE_SUFFIX}"
     check_run_folder(folder)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
     try:

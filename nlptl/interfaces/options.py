@@ -123,6 +123,12 @@ TextColumn = Annotated[
     list[str] | None,
     option(metavar="NAME", help="Read the texts from this column. Repeat it to join several. Default: text."),
 ]
+FoundTextColumn = Annotated[
+    str | None, option(metavar="COLUMN", help="Read the texts from this column. Default: found.")
+]
+FoundLabelColumn = Annotated[
+    str | None, option(metavar="COLUMN", help="Read the labels from this column. Default: found.")
+]
 LabelColumn = Annotated[str | None, option(metavar="NAME", help="Read the labels from this column. Default: label.")]
 LabelSeparator = Annotated[
     str | None,

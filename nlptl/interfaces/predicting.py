@@ -34,6 +34,7 @@ from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
+    from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
     from nlptl.models.classifier import TextClassifier
@@ -98,9 +99,7 @@ def predict(
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.abstaining import Abstaining
-    from nlptl.interfaces.console import progress_for
     from nlptl.interfaces.prediction_input import check_input, text_input
-    from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
     from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
@@ -117,16 +116,7 @@ def predict(
         classifier.check_trained()
         abstaining = None if abstain is None else Abstaining.of(classifier, abstain)
         form = _with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
-        columns = OutputColumns.of(found.kept, classifier.labels)
-        if not quiet:
-            _tell_names(columns, form)
-        # On a terminal the results themselves show how far it has come.
-        is_silent = quiet or (out is None and sys.stdout.isatty())
-        with progress_for(sys.stderr, quiet=is_silent).task("predicting", total=found.total, unit="texts") as task:
-            blocks = prediction_blocks(
-                classifier, found.batches, columns=columns, form=form, after_batch=task.advance, abstaining=abstaining
-            )
-            _write(blocks, out)
+        _write_predictions(classifier, found, form, abstaining, out=out, quiet=quiet)
     if abstaining is not None and not quiet:
         remark(" ".join(abstaining.sentences()))
     _tell_rows(found, empty_text, out, quiet=quiet)
@@ -185,6 +175,27 @@ def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
     if not force:
         raise ConfigError(
             f"--out: {out} exists; nothing was overwritten. Name another file, or add --force to replace it."
+        )
+
+
+def _write_predictions(
+    classifier: TextClassifier, found: PredictionInput, form: OutputForm, abstaining: Abstaining | None, *, out: Path | None,
+    quiet: bool,
+) -> None:  # fmt: skip
+    from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
+
+    columns = OutputColumns.of(found.kept, classifier.labels)
+    if not quiet:
+        _tell_names(columns, form)
+    # On a terminal the results themselves show how far it has come.
+    is_silent = quiet or (out is None and sys.stdout.isatty())
+    with progress_for(sys.stderr, quiet=is_silent).task("predicting", total=found.total, unit="texts") as task:
+        _write(
+            prediction_blocks(
+                classifier, found.batches, columns=columns, form=form, after_batch=task.advance, abstaining=abstaining
+            ),
+            out,
         )
 
 

@@ -45,9 +45,10 @@ def with_columns_of(
 
 def _own_columns(run: Path, *, labelled: bool) -> dict[str, object]:
     """Return the settings of columns in the run's pipeline that are not the usual ones; empty where it cannot be read."""
-    folder = run if (run / RUN_SETTINGS).is_file() else run.parent
+    from nlptl.runs.folder import whole_run
+
     try:
-        whole = load_yaml(folder / RUN_SETTINGS)
+        whole = load_yaml(whole_run(run) / RUN_SETTINGS)
     except (NlptlError, OSError, ValueError):
         return {}
     data = whole.get("data") if isinstance(whole, Mapping) else None

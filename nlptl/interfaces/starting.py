@@ -12,7 +12,16 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, option, path_option, usable_paths
+from nlptl.interfaces.options import (
+    DeviceOption,
+    FoundLabelColumn,
+    FoundTextColumn,
+    QuietOption,
+    argument,
+    option,
+    path_option,
+    usable_paths,
+)
 from nlptl.interfaces.terminal import remark, table, tell, wrapped
 from nlptl.interfaces.termination import Terminated
 
@@ -36,12 +45,8 @@ FilesArgument = Annotated[
 
 def start(
     files: FilesArgument,
-    text: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the texts from this column. Default: found.")
-    ] = None,
-    label: Annotated[
-        str | None, option(metavar="COLUMN", help="Read the labels from this column. Default: found.")
-    ] = None,
+    text: FoundTextColumn = None,
+    label: FoundLabelColumn = None,
     unlabelled: Annotated[
         list[Path] | None,
         option(

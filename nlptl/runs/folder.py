@@ -48,6 +48,7 @@ MARK = "# Written by nlptl: every setting of this run, defaults included.\n"
 SOURCE = "# Pipeline: "
 DATA_REPORT, EVALUATION, HISTORY, TRACKING = "data.json", "evaluation.json", "history.jsonl", "tracking"
 COMPARISON_ROWS, COMPARISON = "comparison.jsonl", "comparison.json"
+COMPARE_SUFFIX = "-compare"  # after the name of a run, of the folder in which `nlptl compare` studies its pipeline
 BEHAVIOUR = "behaviour.json"
 CURVE_ROWS, CURVE = "curve.jsonl", "curve.json"
 FINISHED, INPUTS = "finished.json", ".inputs.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nlptl.data.languages import Language, guess_language
+from nlptl.data.languages import Language, guess_language, sure_language
 
 SENTENCES = {
     "en": "The parcel arrived late and the box was broken, so I want my money back.",
@@ -45,3 +45,22 @@ def test_most_texts_decide() -> None:
     found = guess_language([SENTENCES["en"]] + [SENTENCES["de"]] * 4)
     assert found is not None
     assert found.name == "German"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Привет", Language("CYRILLIC", None)),
+        ("你好", Language("CJK", None)),
+        ("東京へ行く", Language("HIRAGANA", "ja")),
+        ("감사", Language("HANGUL", "ko")),
+        (SENTENCES["zh"], Language("CJK", "zh")),
+        (SENTENCES["de"], Language("LATIN", "de")),
+        ("Which city is the capital?", Language("LATIN", None)),
+        ("iPhone 14", None),
+        ("the sign π", None),
+        ("π = 3.14", None),
+    ],
+)
+def test_a_foreign_script_is_sure_whatever_the_length(text: str, found: Language | None) -> None:
+    assert sure_language(text) == found

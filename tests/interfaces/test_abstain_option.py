@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -108,8 +109,8 @@ STRANGE, UNTOLD = PredictionSet(("a",), True, 1.4, COVERAGE), PredictionSet(("a"
 
 def test_what_is_told_of_the_texts_and_of_the_promise() -> None:
     worth = (
-        "A set holds the right label with a probability of 0.9 [0.80, 0.97], by 32 held-out texts; of the 20 that have one label "
-        "in their set, 18 have the right one (0.90 [0.70, 0.97])."
+        "A set holds the right label with a probability of 0.9 [0.80, 0.97], by 32 held-out texts. Of these 32 held-out texts, "
+        "20 have one label in their set, which is right for 18 (0.90 [0.70, 0.97])."
     )
     assert told(ONE, ONE, ONE, ONE, TWO, STRANGE, coverage=COVERAGE) == [
         "The label is empty for 2 of 6 texts: several labels in the set of 1, no known label for 1.", worth,
@@ -117,6 +118,13 @@ def test_what_is_told_of_the_texts_and_of_the_promise() -> None:
     ]  # fmt: skip
     assert told(ONE, STRANGE, coverage=COVERAGE)[-1] == (
         "Next: look at the texts with unknown true; label some if they belong to the labels."
+    )
+    assert told(*[ONE] * 9, STRANGE, coverage=COVERAGE)[-1] == (  # a lower coverage leaves it unknown
+        "Next: look at the texts with unknown true; label some if they belong to the labels."
+    )
+    single = dataclasses.replace(COVERAGE, single=1, right=1)
+    assert told(ONE, coverage=single)[1].endswith(
+        " 1 has one label in its set, which is right for 1 (1.00 [0.21, 1.00])."
     )
     assert told(ONE, coverage=COVERAGE) == [
         "The label is empty for 0 of 1 texts.", worth, "Next: raise --abstain for larger sets.",

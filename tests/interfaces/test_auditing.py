@@ -82,6 +82,13 @@ def test_all_findings_and_remarks_fit_into_25_lines() -> None:
     assert len(lines) <= 25
     assert max(map(columns, lines)) <= WIDTH
     assert any(line.startswith("Also found: ") for line in lines)
+    nothing = tuple(one.model_copy(update={"rows": 0}) for one in findings)
+    lines = [
+        *audit_lines(result.model_copy(update={"findings": (*nothing[:7], *findings[7:])})),
+        *next_lines(result, Path("x")),
+    ]
+    assert len(lines) <= 25
+    assert "; and 1 more." in " ".join(lines)
     few = result.model_copy(update={"findings": tuple(findings[:3]), "remarks": ()})
     assert len([line for line in audit_lines(few) if "Also found" in line]) == 0
     assert [*audit_lines(few)][2].startswith(findings[0].name)
@@ -126,23 +133,63 @@ def test_a_file_without_labels_is_audited_as_far_as_that_goes(tmp_path: Path, sh
     )
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("", "there are no rows. Add rows, or choose another source."),
-        (
-            "review,label\na text of words,x\nmore of it here,x\nand one more text,x\n",
-            "the column 'label' has the one label 'x'; expected at least two labels. Label rows with other labels, or name another "
-            "column with `--label`.",
-        ),
-    ],
-)
-def test_an_empty_file_and_one_label_are_refused(content: str, sentence: str, tmp_path: Path, shell: Shell) -> None:
+def test_a_row_without_a_text_is_told(tmp_path: Path, shell: Shell) -> None:
+    path = spreadsheet(tmp_path / "mails.csv")
+    path.write_text(path.read_text() + ",positive\n")
+    code, printed, _ = shell("audit", path, "--out", tmp_path / "out", "--quiet")
+    assert code == 0
+    assert ["rows", "without", "a", "text", "1", "2.4", "%", "mails.csv,", "row", "43"] in map(
+        str.split, printed.splitlines()
+    )
+    table = (tmp_path / "out" / "audit" / "no-text.csv").read_text(encoding="utf-8-sig")
+    assert table.splitlines() == ["part,file,row,label", f"labelled,{path},43,positive"]
+
+
+def test_an_empty_file_is_refused(tmp_path: Path, shell: Shell) -> None:
     path = tmp_path / "texts.csv"
-    path.write_text(content)
+    path.write_text("")
     code, _, err = shell("audit", path, "--out", tmp_path / "out")
-    assert (code, err) == (2, f"{path}: {sentence}\n")
+    assert (code, err) == (2, f"{path}: there are no rows. Add rows, or choose another source.\n")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("labels", ["xxx", "xyx", "xyz", "x"])
+@pytest.mark.parametrize("options", [(), ("--label", "label")])
+def test_few_labels_are_audited_with_their_leaks(
+    labels: str, options: tuple[str, ...], tmp_path: Path, shell: Shell
+) -> None:
+    path, texts = tmp_path / "texts.csv", ("a text of words", "more of it here", "and one more text")
+    path.write_text("review,label\n" + "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=False)))
+    code, printed, err = shell("audit", path, *options, "--test", path, "--out", tmp_path / "out", "--quiet")
+    assert (code, err) == (0, "")
+    leaks = f"texts of a test that stand in other parts too {len(labels)} 100.0 % texts.csv, row 2"
+    assert leaks in [" ".join(line.split()) for line in printed.splitlines()]
+    one = "All labelled rows have the label 'x', so no label can be judged by the others."
+    assert (one in printed.splitlines()) == (len(set(labels)) == 1)
+    if not options:
+        again = shell("audit", tmp_path / "out", "--suspects", "0.3", "--quiet")
+        assert (again[0], again[2]) == (0, "")
+
+
+def test_a_pipeline_whose_rows_all_stand_in_its_test_is_audited(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "mails.csv").write_text("text,label\n" + "".join(f"text number {row},{row % 2}\n" for row in range(8)))
+    (tmp_path / "words.yaml").write_text(
+        "data: {labelled: mails.csv, test: mails.csv}\nstages:\n  - {stage: ngrams, dim: 2}\n"
+    )
+    code, printed, err = shell("audit", tmp_path / "words.yaml", "--out", tmp_path / "out", "--quiet")
+    assert (code, err) == (0, "")
+    assert any(line.startswith("texts of a test that stand in other parts too  8 ") for line in printed.splitlines())
+
+
+def test_all_that_was_not_found_is_named_where_there_is_room(tmp_path: Path, shell: Shell) -> None:
+    code, printed, _ = shell("audit", spreadsheet(tmp_path / "mails.csv"), "--out", tmp_path / "out", "--quiet")
+    told = " ".join(printed.split())
+    result = AuditResult.read(tmp_path / "out")
+    assert code == 0
+    assert result is not None
+    nothing = [one.name for one in result.findings if not one.rows]
+    assert len(nothing) > 6
+    assert f"Looked for and not found: {'; '.join(nothing)}." in told
 
 
 def test_labels_that_are_asked_for_must_be_there(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

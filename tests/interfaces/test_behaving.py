@@ -38,3 +38,13 @@ def test_columns_that_cannot_divide_the_texts_are_refused(run: Path, shell: Shel
     for option, least in (("--texts", 1), ("--seed", 0)):
         code, _, err = shell("behave", run, f"{option}={least - 1}")
         assert (code, err) == (2, f"{option}: found {least - 1}; expected at least {least}. Give a higher number.\n")
+
+
+def test_the_scores_of_asked_columns_are_printed(run: Path, shell: Shell) -> None:
+    code, out, _ = shell("behave", run, "--texts", "2", "--slice", "label", "-q")
+    assert code == 0
+    assert "label negative: " in out
+    assert "Made for English alone, and found nothing to change here: 'names', 'identity terms'" in " ".join(
+        out.split()
+    )
+    assert len(out.splitlines()) <= 25

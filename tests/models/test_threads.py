@@ -106,8 +106,9 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
     """Return calls of each public method of a classifier."""
     every, numbers = torch.arange(len(TEXTS)), itertools.count()
     batch = classifier.encoder.tokenized(TEXTS).batch(every)
-    logits = torch.tensor([[0.5, -0.5], [-0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
-    held_out = HeldOutLogits(logits, torch.tensor([0, 1, 0, 1]), is_approximate=False, weight=1.0)
+    count = len(classifier.labels)
+    ids = torch.arange(4 * count) % count
+    held_out = HeldOutLogits(torch.eye(count)[ids], ids, is_approximate=False, weight=1.0)
     classifier.abstention = Abstention.of(held_out, classifier.head, None)
     half = classifier.abstention.coverage(0.5)
     classifier.save(folder / "classifier")

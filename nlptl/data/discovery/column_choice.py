@@ -16,6 +16,7 @@ from nlptl.faults import shown
 _MUCH_LONGER = 2.0  # times the characters of the next longest column of texts, from which the choice is clear
 _LABEL_LOOKS = ("labels", "few numbers")
 MAX_FEW = 5  # filled rows, whose different values say little about what they are
+_MAX_SMALL = 30  # the same where some values repeat
 _MAX_OTHERS = 4  # columns that a reason names
 _MIN_FILLED = 0.5  # of the rows that have a text in the column of texts
 
@@ -110,11 +111,17 @@ def choose_text(table: SeenTable, given: Column | Sequence[Column] | None, choos
     return ChosenTexts((_asked(table, Question(str(table.path), "text", tuple(found)), choose),))
 
 
-def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, choose: Choose | None) -> ChosenColumn:
-    """Return the column of labels: the one that is named, else the one that clearly holds them. Raises DataError."""
+def choose_label(
+    table: SeenTable, texts: ChosenTexts, given: Column | None, choose: Choose | None, *, few_labels: bool = False
+) -> ChosenColumn:
+    """Return the column of labels: the one that is named, else the one that clearly holds them. Raises DataError.
+
+    `few_labels` lets one label pass, and few rows, of which no classifier learns.
+    """
     if given is not None:
         column = _named(table, given, "label")
-        _check_labels(table, column)
+        if not (few_labels and _has_few_labels(column)):
+            _check_labels(table, column)
         return ChosenColumn(column)
     taken = [column.number for column in texts.columns]
     others = [one for one in table.columns if one.number not in taken]
@@ -124,6 +131,8 @@ def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, cho
     if chosen is None:
         for one in others:
             if one.hint == "label" and one.look not in (*_LABEL_LOOKS, "texts"):
+                if few_labels and _has_few_labels(one):
+                    return ChosenColumn(one)
                 _check_labels(table, one)
         chosen = _lone(likely, others, found)
     if chosen is not None:
@@ -132,6 +141,8 @@ def choose_label(table: SeenTable, texts: ChosenTexts, given: Column | None, cho
         return ChosenColumn(_asked(table, Question(str(table.path), "label", tuple(likely)), choose))
     for one in others:
         if one.hint == "label" or len(others) == 1:
+            if few_labels and _has_few_labels(one):
+                return ChosenColumn(one)
             _check_labels(table, one)
     raise _without_labels(
         f"{table.path}: found no column with labels; expected one with a few different values, each in at least "
@@ -208,6 +219,12 @@ def _check_labels(table: SeenTable, column: ColumnLook) -> None:
             f"{MIN_ROWS_A_LABEL} rows of a label on average. Label more rows, join rare labels, or name another column with "
             "`--label`."
         )
+
+
+def _has_few_labels(column: ColumnLook) -> bool:
+    """Return whether a column has one label, or a few rows whose values may be labels."""
+    is_small = column.filled <= MAX_FEW or column.different < column.filled <= _MAX_SMALL
+    return column.look not in ("empty", "dates", "addresses") and (column.different == 1 or is_small)
 
 
 def _asked(table: SeenTable, question: Question, choose: Choose | None) -> ColumnLook:

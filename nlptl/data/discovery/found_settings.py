@@ -63,11 +63,14 @@ def discover(
 
 def discover_settings(
     files: Sequence[Path], *, text: Column | Sequence[Column] | None = None, label: Column | None = None,
-    unlabelled: Sequence[Path] = (), test: Path | None = None, choose: Choose | None = None,
+    unlabelled: Sequence[Path] = (), test: Path | None = None, choose: Choose | None = None, few_labels: bool = False,
 ) -> tuple[DataSettings, list[str]]:  # fmt: skip
-    """Return the settings that read files, and sentences on how these were taken. Raises DataError."""
+    """Return the settings that read files, and sentences on how these were taken. Raises DataError.
+
+    `few_labels` lets labels pass of which no classifier learns: one alone, or those of a few rows.
+    """
     seen = look_at_files(files, where="FILE")
-    found = _Found(text, label, choose)
+    found = _Found(text, label, choose, few_labels)
     found.add_labelled(seen)
     found.add_unlabelled(look_at_files(unlabelled, where="--unlabelled"))
     if test is not None:
@@ -91,6 +94,7 @@ class _Found:
     text: Column | Sequence[Column] | None
     label: Column | None
     choose: Choose | None
+    few_labels: bool = False
     texts: ChosenTexts | None = None  # of the labelled tables
     labels: ChosenColumn | None = None
     labelled: list[str | FileSource] = field(default_factory=list)
@@ -111,7 +115,7 @@ class _Found:
         if seen.tables:
             together = joined_tables(seen.tables)
             self.texts = choose_text(together, self.text, self.choose)
-            self.labels = choose_label(together, self.texts, self.label, self.choose)
+            self.labels = choose_label(together, self.texts, self.label, self.choose, few_labels=self.few_labels)
         for table in seen.tables:
             self.labelled.append(table.source())
             self._tell(table, self.texts, self.labels)
@@ -145,7 +149,11 @@ class _Found:
                 table, None, self.choose
             )
             same = None if self.labels is None else table.column(self.labels.column.key)
-            labels = choose_label(table, texts, None, self.choose) if same is None else ChosenColumn(same)
+            labels = (
+                choose_label(table, texts, None, self.choose, few_labels=self.few_labels)
+                if same is None
+                else ChosenColumn(same)
+            )
             given = {"text": texts.key} if self.texts is None or texts.key != self.texts.key else {}
             if self.labels is None or labels.column.key != self.labels.column.key:
                 given["label"] = labels.column.key

@@ -13,11 +13,13 @@ Shapes: n held-out texts, B texts, K labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError, DataError
+from nlptl.faults import shown
 
 INTERVAL = (0.05, 0.95)  # quantiles of the coverage's own distribution
 LEFT_OUT_WEIGHT = 0.5
@@ -50,10 +52,12 @@ class SetCoverage:
         return f"{about}{self.promised:g} [{self.low:.2f}, {self.high:.2f}], by {self.held_out} held-out texts"
 
 
-def check_coverage(coverage: float, *, where: str) -> None:
+def check_coverage(coverage: object, *, where: str) -> None:
     """Raise ConfigError for a coverage that is no share between 0 and 1."""
-    if not 0 < coverage < 1:
-        raise ConfigError(f"{where}: found {coverage:g}; expected a share above 0 and below 1. Give one such as 0.9.")
+    number = float(coverage) if isinstance(coverage, Real) and not isinstance(coverage, bool) else None
+    if number is None or not 0 < number < 1:
+        found = shown(coverage) if number is None else f"{number:g}"
+        raise ConfigError(f"{where}: found {found}; expected a share above 0 and below 1. Give one such as 0.9.")
 
 
 def set_threshold(scores: Floats, coverage: float, *, where: str) -> float:

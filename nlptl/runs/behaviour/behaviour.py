@@ -65,6 +65,7 @@ def behaviour(
     result = BehaviourResult(
         version=VERSION,
         identity=read_manifest(folder).identity,
+        test=found.table.digest,
         on=f"{found.name}: {len(drawn.table):,} texts",
         learnt=learnt,
         texts=len(drawn.table),
@@ -139,6 +140,7 @@ def _edit_result(
         name=edit.name,
         what=edit.what,
         may_change_label=edit.may_change_label,
+        english=edit.english,
         texts=len(rows),
         flipped=_share(len(flipped), len(rows)) if rows else None,
         right_before=float(before_hits.mean()) if rows else None,

@@ -49,6 +49,7 @@ class Edit:
     what: str  # what it does, after "texts with"
     may_change_label: bool  # whether it turns what a text says, so that another label may be right
     change: Change  # returns the text as it is where there is nothing to change
+    english: bool = False  # whether it knows English words alone
 
 
 def _typos(text: str, generator: np.random.Generator) -> str:
@@ -64,7 +65,7 @@ def _upper(text: str, generator: np.random.Generator) -> str:
 
 
 def _without_punctuation(text: str, generator: np.random.Generator) -> str:
-    return re.sub(r"[.,;:!?…\"()。、！？「」]+(?=\s|$)", "", text)
+    return re.sub(r"[.,;:!?…\"()]+(?=\s|$)|[。、！？「」]+", "", text)
 
 
 def _shortened(text: str, generator: np.random.Generator) -> str:
@@ -156,8 +157,8 @@ EDITS = (
     Edit("upper case", "all letters capital", False, _upper),
     Edit("punctuation", "the marks at the ends of words left out", False, _without_punctuation),
     Edit("shortening", "the first six tenths of their words alone", False, _shortened),
-    Edit("names", "other first names", False, _names),
+    Edit("names", "other first names", False, _names, english=True),
     Edit("numbers", "other digits in their numbers", False, _numbers),
-    Edit("identity terms", "another religion, nation, orientation or gender", False, _identities),
-    Edit("negation", "a statement negated, or its negation removed", True, _negated),
+    Edit("identity terms", "another religion, nation, orientation or gender", False, _identities, english=True),
+    Edit("negation", "a statement negated, or its negation removed", True, _negated, english=True),
 )

@@ -46,6 +46,7 @@ class EditResult(Config):
     name: str
     what: str
     may_change_label: bool
+    english: bool  # whether it changes English words alone
     texts: Count  # that it changes
     flipped: Estimate | None  # share of them whose predicted label changes; None where there are none
     right_before: Share | None  # accuracy on them as they are
@@ -73,6 +74,7 @@ class BehaviourResult(Config):
 
     version: Literal[1] = 1
     identity: str  # of the classifier
+    test: str  # digest of the texts from which these were drawn, with their labels
     on: str  # which texts
     learnt: bool  # whether the classifier has learnt these texts, so that it is right more often than on new ones
     texts: Count  # that the slices divide
@@ -92,7 +94,7 @@ class BehaviourResult(Config):
 
         Raises ArtifactError where it is damaged or was changed.
         """
-        content = read_result(folder / BEHAVIOUR)
+        content = read_result(folder / BEHAVIOUR, again="Run `nlptl behave` again.")
         if content is None or content.get("version") != VERSION:
             return None
         try:

@@ -30,7 +30,10 @@ def _of_edits(edits: Sequence[EditResult]) -> Iterator[str]:
     for one in edits:
         if one.may_change_label and one.flipped is not None and one.texts >= MIN_EDITED:
             yield f"Of {one.texts:,} texts with {one.what}, {percent(one.flipped)} % get another label."
-    rare = [one.name for one in edits if one.texts < MIN_EDITED]
+    english = [one.name for one in edits if one.texts == 0 and one.english]
+    if english:
+        yield f"Made for English alone, and found nothing to change here: {names_shown(english)}."
+    rare = [one.name for one in edits if one.texts < MIN_EDITED and one.name not in english]
     if rare:
         yield f"Too few texts to tell ({MIN_EDITED} are needed): {names_shown(rare)}."
 

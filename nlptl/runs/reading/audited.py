@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from nlptl.data import DataSettings, TextData
 from nlptl.data.discovery import NoLabels, discover_pile_settings, discover_settings
 from nlptl.data.load import LoadedData, load_parts
 from nlptl.disk.ownership import MANIFEST
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, DataError
 from nlptl.runs.folder import AUDIT, run_inside, run_of_pipeline
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.audit.audit import check_same_data
@@ -45,16 +46,20 @@ class AuditSource:
     def load(self, *, progress: Progress | None = None) -> LoadedData:
         """Read the data, leaks and all labelled rows included. Raises DataError; ArtifactError where they have changed."""
         whole = self.settings.model_copy(update={"drop_leaks": False, "shots": None})
-        loaded = load_parts(whole, seed=self.seed or 0, progress=progress)
+        loaded = load_parts(whole, seed=self.seed or 0, progress=progress, one_label=True)
         if self.before is not None:
             check_same_data(self.before, loaded, self.folder)
         return loaded
 
     def run_data(self, loaded: LoadedData) -> dict[str, str]:
-        """Return the digest of each part as a run reads it: without leaks, and of the few rows that it draws."""
+        """Return the digest of each part as a run reads it: without leaks, and of the few rows that it draws.
+
+        Files have no run, and a run refuses data of which leaks leave nothing: their digests are those of all rows.
+        """
         data = loaded.data
-        if self.settings.shots is not None or (self.settings.drop_leaks and loaded.report.leaks):
-            data = load_parts(self.settings, seed=self.seed or 0).data
+        if self.seed is not None and (self.settings.shots is not None or loaded.report.leaks):
+            with contextlib.suppress(DataError):
+                data = load_parts(self.settings, seed=self.seed).data
         return AuditedTexts.of(data).digests
 
     def encoder(self, data: TextData, context: RunContext) -> AuditEncoder:
@@ -105,7 +110,9 @@ def files_to_audit(
     """Return the source of files, read as `nlptl start` reads them; without labels, their texts alone. Raises DataError."""
     given: dict[str, Any] = {"text": text, "choose": choose}
     try:
-        settings, taken_as = discover_settings(files, label=label, unlabelled=unlabelled, test=test, **given)
+        settings, taken_as = discover_settings(
+            files, label=label, unlabelled=unlabelled, test=test, few_labels=True, **given
+        )
     except NoLabels:
         if label is not None or test is not None:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from nlptl.errors import ArtifactError
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation, scored
 from nlptl.evaluation.scores import load_classifier
 from nlptl.progress import Progress
-from nlptl.runs.folder import RUN, stage_folders
+from nlptl.runs.folder import AUDIT, AUDIT_TABLES, RUN, stage_folders
 from nlptl.runs.reading.judged import Judged, judged_on, read_held_out
 from nlptl.runs.reading.texts import RunTexts, TestTexts, read_texts, told_path
 from nlptl.runs.report.as_read import as_read
@@ -58,13 +59,15 @@ def gather(run: Path, *, price_per_hour: float | None = None, context: RunContex
     report = read_data_report(run)
     texts = as_read(run, read_texts(run, progress=context.progress), report)
     classifier = _classifier(run, manifests[-1], context)
+    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
     outcome = started_by(run)
     found = _judgement_of_start(run, outcome) if outcome is not None and classifier is not None else None
-    found = found or _judgement(run, manifests[-1], classifier, texts, context.progress)
+    found = found or _judgement(run, manifests[-1], classifier, texts, digests, context.progress)
     own_test = next((test.table for test in texts.tests if test.is_own), None)
     named = run if outcome is None else run.parent  # as a person names it
-    digests = {} if report is None else {name: part.digest for name, part in report.parts.items()}
-    studies = read_studies(run, identity=manifests[-1].identity, data=digests, classifier=classifier)
+    tables = [texts.labelled, *(test.table for test in texts.tests)]
+    readable = {table.digest for table in tables if table is not None}
+    studies = read_studies(run, identity=manifests[-1].identity, data=digests, tests=readable, classifier=classifier)
     learnt = 0 if found.evaluation is None else found.evaluation.texts_learnt or 0
     verdict, proof = verdict_of(found.headline, found.standing, texts_learnt=learnt), proof_of(found.headline)
     advice = advice_of(named, found.evaluation, examples=_examples(report))
@@ -115,16 +118,19 @@ def commands(named: Path, run: Path, judged: Judged | None) -> dict[str, str]:
     return found | {
         "scores": scores, "labels": judged.by if judged is not None and judged.by else scores, "cost": show,
         "provenance": f"nlptl run {settings}" + f" --out {folder}" * (named == run),
-        "behaviour": f"nlptl behave {folder}", "curve": f"nlptl curve {settings}", "audit": f"nlptl audit {settings}",
+        "behaviour": f"nlptl behave {folder}", "audit": f"nlptl audit {folder}",
+        "curve": f"nlptl curve {settings}" + f" --out {folder}" * (named == run),
         "compare": f"nlptl compare {settings}", "abstention": f'nlptl predict {folder} "A text." --abstain 0.9',
     }  # fmt: skip
 
 
 def _check_is_run(run: Path) -> None:
     if not is_run(run):
+        remedy = "Give the folder that `nlptl run` wrote."
+        if (run / AUDIT).is_file():
+            remedy = f"It holds an audit of files, whose tables stand in {run / AUDIT_TABLES}; look at them there."
         raise ArtifactError(
-            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. "
-            "Give the folder that `nlptl run` wrote."
+            f"{run}: holds no {RUN_SETTINGS}; expected the folder of a run, whose data and settings the report shows. {remedy}"
         )
 
 
@@ -154,8 +160,9 @@ def _judgement_of_start(run: Path, outcome: StartOutcome) -> _Judgement | None:
 
 
 def _judgement(
-    run: Path, last: Manifest, classifier: TextClassifier | None, texts: RunTexts, progress: Progress
-) -> _Judgement:
+    run: Path, last: Manifest, classifier: TextClassifier | None, texts: RunTexts, data: Mapping[str, str],
+    progress: Progress,
+) -> _Judgement:  # fmt: skip
     """Predict the largest test. Where no test can be read again, return the scores that the run has written."""
     if classifier is None:
         return _Judgement()
@@ -175,7 +182,7 @@ def _judgement(
     headline = None if evaluation is None else headline_of(evaluation, on)
     if isinstance(evaluation, LabelSetEvaluation):
         return _Judgement(judged, evaluation, headline, remarks=(SEVERAL,))
-    standing, remark = standing_of(run, headline, evaluation)
+    standing, remark = standing_of(run, headline, evaluation, data=data)
     return _Judgement(judged, evaluation, headline, standing, (remark,))
 
 

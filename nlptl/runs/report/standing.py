@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from nlptl.errors import ArtifactError
 from nlptl.evaluation.intervals import Estimate, without_interval
 from nlptl.evaluation.label_sets import AnyEvaluation, LabelSetEvaluation
 from nlptl.faults import cut
-from nlptl.runs.folder import COMPARISON_ROWS
+from nlptl.runs.folder import COMPARE_SUFFIX, COMPARISON_ROWS
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.report.verdict import NOT_SHOWN
 from nlptl.runs.start.outcome import StartOutcome
@@ -27,14 +29,22 @@ UNREAD = "The comparison of this run cannot be read."
 NOT_AMONG = "None of the ways below is this classifier. An arm of `compare:` that changes nothing, such as `base: {}`, would be."
 
 
-def standing_of(run: Path, headline: Headline | None, evaluation: Evaluation | None) -> tuple[Standing | None, str]:
-    """Return the standing of a run's classifier, and a remark where its comparison cannot be read."""
+def standing_of(
+    run: Path, headline: Headline | None, evaluation: Evaluation | None, *, data: Mapping[str, str] | None = None
+) -> tuple[Standing | None, str]:
+    """Return the standing of a run's classifier, and a remark where its comparison cannot be read.
+
+    Without a comparison of its own it is that of `nlptl compare` beside it, if that learnt the same labels: `data` has the
+    digests of the run's parts.
+    """
     try:
         compared = read_comparison(run)
     except ArtifactError as error:
         return _alone(headline, evaluation, UNREAD), str(error)
     if compared is not None:
         return _of_comparison(compared, _unchanged_arm(run)), ""
+    if (study := _study_beside(run, data or {})) is not None:
+        return _of_study(study), ""
     began = (run / COMPARISON_ROWS).is_file() or _arms(run)
     return _alone(headline, evaluation, UNFINISHED if began else NOTHING_ELSE), ""
 
@@ -110,6 +120,38 @@ def _of_comparison(compared: ComparisonResult, this: str | None) -> Standing:
     simple = compared.arms[0] if this is not None else ""
     unmeasured = NOT_AMONG if this is None else ""
     return Standing(tuple(rivals), compared.arms[0], on, (compared.sentence,), simple, unmeasured)
+
+
+def _study_beside(run: Path, data: Mapping[str, str]) -> ComparisonResult | None:
+    """Return the study of `nlptl compare` that learnt the run's own labels, with the pipeline as it is among its arms."""
+    with contextlib.suppress(ArtifactError):
+        found = read_comparison(run.parent / f"{run.name}{COMPARE_SUFFIX}")
+        if found is not None and any(one.is_own for one in found.facts):
+            return found if found.belongs_to.get("labelled") == data.get("labelled", "") else None
+    return None
+
+
+def _of_study(study: ComparisonResult) -> Standing:
+    """Return the arms of a study on its largest test, each with its difference from the pipeline as it is."""
+    found = max(study.results, key=lambda one: one.texts)
+    own = next(one.name for one in study.facts if one.is_own)
+    apart = {one.second: one.accuracy for one in found.pairs if one.first == own}
+    apart |= {one.first: _turned(one.accuracy) for one in found.pairs if one.second == own}
+    costs = {one.name: one.cost for one in study.facts}
+    rivals = tuple(
+        Rival(
+            name, accuracy, is_this=name == own, macro_f1=macro_f1, difference=apart.get(name),
+            seconds=None if (cost := costs.get(name)) is None else cost.seconds,
+        )
+        for name, accuracy, macro_f1 in zip(study.arms, found.accuracies, found.macro_f1s, strict=True)
+    )  # fmt: skip
+    simple = next((one.name for one in study.facts if one.regime == "words"), "")
+    return Standing(rivals, own, f"{found.test}: {found.texts:,} texts", (study.judged, study.sentence), simple)
+
+
+def _turned(difference: Estimate) -> Estimate:
+    low, high = (None if end is None else -end for end in (difference.high, difference.low))
+    return Estimate(-difference.value, low, high, difference.level)
 
 
 def _unchanged_arm(run: Path) -> str | None:

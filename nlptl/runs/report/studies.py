@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,14 +34,25 @@ class Studies:
 
 
 def read_studies(
-    run: Path, *, identity: str, data: Mapping[str, str], classifier: TextClassifier | None = None
+    run: Path,
+    *,
+    identity: str,
+    data: Mapping[str, str],
+    tests: Collection[str],
+    classifier: TextClassifier | None = None,
 ) -> Studies:
-    """Read the studies in a run's folder. `identity` is that of its classifier, `data` has the digest of each part."""
+    """Read the studies in a run's folder. `identity` is that of its classifier, `data` has the digest of each part.
+
+    `tests` are the digests of the labelled texts that can be read again.
+    """
     remarks = list[str]()
     behaviour = _read(BehaviourResult.read, run, remarks)
     if behaviour is not None and behaviour.identity != identity:
         behaviour = None
         _stale(BEHAVIOUR, "an earlier classifier", "behave", remarks)
+    if behaviour is not None and behaviour.test not in tests:
+        behaviour = None
+        _stale(BEHAVIOUR, "other texts", "behave", remarks)
     curve = _read(CurveResult.read, run, remarks)
     if curve is not None and curve.data.get("labelled", "") != data.get("labelled", ""):
         curve = None

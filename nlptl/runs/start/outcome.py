@@ -55,5 +55,5 @@ class StartOutcome(Config):
     @classmethod
     def read(cls, folder: Path) -> StartOutcome | None:
         """Read start.json of a folder; None if there is none. Raises ArtifactError where it is damaged or was changed."""
-        content = read_result(folder / START)
+        content = read_result(folder / START, again="Run `nlptl start` again.")
         return None if content is None else cls.model_validate(content)

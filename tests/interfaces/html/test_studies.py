@@ -27,7 +27,8 @@ def behaviour_of(texts: tuple[str, ...] = HOSTILE, *, identity: str = "a") -> Be
         for text in texts
     )  # fmt: skip
     edit = EditResult(
-        name="typos", what="one letter in twenty mistyped", may_change_label=False, texts=40, flipped=SHARE, right_before=0.8,
+        name="typos", what="one letter in twenty mistyped", may_change_label=False, english=False, texts=40,
+        flipped=SHARE, right_before=0.8,
         right_after=0.7, difference=Estimate(-0.1, -0.2, 0.0), flips=flips,
         labels=(LabelFlips(label=NAMES[0], texts=20, flipped=SHARE),),
     )  # fmt: skip
@@ -36,7 +37,8 @@ def behaviour_of(texts: tuple[str, ...] = HOSTILE, *, identity: str = "a") -> Be
         misjudges_itself=False,
     )  # fmt: skip
     return BehaviourResult(
-        version=1, identity=identity, on="test.csv: 40 texts", learnt=False, texts=40, edited_texts=40, seed=0, edits=(edit,),
+        version=1, identity=identity, test="t", on="test.csv: 40 texts", learnt=False, texts=40, edited_texts=40,
+        seed=0, edits=(edit,),
         slices=(part,), sentences=(HOSTILE[0],),
     )  # fmt: skip
 
@@ -57,12 +59,15 @@ def test_changed_texts_are_shown_and_safe() -> None:
 
 def test_results_of_another_classifier_are_not_shown(tmp_path: Path) -> None:
     behaviour_of().write(tmp_path)
-    assert read_studies(tmp_path, identity="a", data={}).behaviour == behaviour_of()
-    other = read_studies(tmp_path, identity="b", data={})
+    assert read_studies(tmp_path, identity="a", data={}, tests={"t"}).behaviour == behaviour_of()
+    other = read_studies(tmp_path, identity="b", data={}, tests={"t"})
     assert other.behaviour is None
     assert other.remarks == ("behaviour.json is of an earlier classifier and is not shown. Run `nlptl behave` again.",)
+    changed = read_studies(tmp_path, identity="a", data={}, tests={"u"})
+    assert changed.behaviour is None
+    assert changed.remarks == ("behaviour.json is of other texts and is not shown. Run `nlptl behave` again.",)
     (tmp_path / "behaviour.json").write_text((tmp_path / "behaviour.json").read_text().replace("typos", "types"))
-    damaged = read_studies(tmp_path, identity="a", data={})
+    damaged = read_studies(tmp_path, identity="a", data={}, tests={"t"})
     assert damaged.behaviour is None
     assert len(damaged.remarks) == 1
 
@@ -122,9 +127,9 @@ def test_the_figure_of_a_curve_lies_within_its_axes() -> None:
 def test_a_curve_and_an_audit_of_other_data_are_not_shown(tmp_path: Path) -> None:
     curve_of().write(tmp_path)
     audit_of().write(tmp_path)
-    same = read_studies(tmp_path, identity="a", data={"labelled": "d", "test": "t"})
+    same = read_studies(tmp_path, identity="a", data={"labelled": "d", "test": "t"}, tests=())
     assert (same.curve, same.audit, same.remarks) == (curve_of(), audit_of(), ())
-    other = read_studies(tmp_path, identity="a", data={"labelled": "e"})
+    other = read_studies(tmp_path, identity="a", data={"labelled": "e"}, tests=())
     assert (other.curve, other.audit) == (None, None)
     assert other.remarks == (
         "curve.json is of other data and is not shown. Run `nlptl curve` again.",

@@ -87,3 +87,16 @@ def test_a_coverage_is_a_share(coverage: float) -> None:
     assert str(raised.value) == (
         f"--abstain: found {coverage:g}; expected a share above 0 and below 1. Give one such as 0.9."
     )
+
+
+@pytest.mark.parametrize("coverage", ["abc", None, True, [0.9], 1 + 0j])
+def test_a_coverage_of_another_kind_is_told(coverage: object) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_coverage(coverage, where="predict_sets")
+    assert str(raised.value) == (
+        f"predict_sets: found {coverage!r}; expected a share above 0 and below 1. Give one such as 0.9."
+    )
+
+
+def test_a_coverage_may_be_a_number_of_numpy() -> None:
+    check_coverage(np.float32(0.9), where="predict_sets")

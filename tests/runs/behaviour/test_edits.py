@@ -68,3 +68,8 @@ def test_marks_at_the_ends_of_words_go_and_those_inside_stay() -> None:
 def test_any_text_can_be_edited_and_the_same_seed_gives_the_same(text: str, seed: int, edit: object) -> None:
     name = edit.name  # type: ignore[attr-defined]
     assert edited(name, text, seed) == edited(name, text, seed)
+
+
+def test_marks_of_japanese_go_wherever_they_stand() -> None:
+    assert edited("punctuation", "売上高は増加、利益は減少。「好調」！") == "売上高は増加利益は減少好調"
+    assert [edit.name for edit in EDITS if edit.english] == ["names", "identity terms", "negation"]

@@ -360,3 +360,13 @@ def test_a_folder_that_is_no_run_is_refused(made: Path) -> None:
         f"{made / '4-finetune'}: holds no pipeline.yaml; expected the folder of a run, whose data and settings the report "
         "shows. Give the folder that `nlptl run` wrote."
     )
+
+
+def test_the_folder_of_an_audit_of_files_says_where_its_tables_are(tmp_path: Path) -> None:
+    (tmp_path / "audit.json").write_text("{}")
+    with pytest.raises(ArtifactError) as caught:
+        gather(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: holds no pipeline.yaml; expected the folder of a run, whose data and settings the report shows. It holds an "
+        f"audit of files, whose tables stand in {tmp_path / 'audit'}; look at them there."
+    )

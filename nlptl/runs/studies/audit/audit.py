@@ -13,6 +13,7 @@ from nlptl.context import RunContext
 from nlptl.data import DataSettings, TextData
 from nlptl.data.load import LoadedData
 from nlptl.errors import ArtifactError, DataError
+from nlptl.evaluation.text_looks import clear_languages
 from nlptl.input_paths import in_file
 from nlptl.runs.folder import AUDIT, AUDIT_TABLES
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts
@@ -52,7 +53,7 @@ def audit(
         rows={part: len(table) for part, table in texts.tables.items()},
         labels=_label_counts(texts),
         encoder=encoder.name,
-        judges=scores.judges,
+        judges=scores.judges if _never_left_out(scores) < len(scores.judged) else (),
         encoded=len(scores.encoded),
         thresholds=thresholds or AuditThresholds(),
         findings=findings.all(),
@@ -106,6 +107,10 @@ def _remarks(texts: AuditedTexts, scores: Scores, encoder: AuditEncoder) -> list
     if len(scores.looked_at) < len(texts):
         told.append(
             f"Languages and word pieces were told of {len(scores.looked_at):,} of {len(texts):,} rows, evenly spaced."
+        )
+    if unclear := int((clear_languages(scores.languages) == 0).sum()):
+        told.append(
+            f"The language of {unclear:,} of {len(scores.looked_at):,} texts is not clear: too few common words."
         )
     return told
 

@@ -16,6 +16,7 @@ from nlptl.artifact import digest_of
 from nlptl.data import TextData, TextTable
 from nlptl.data.load import LoadedData
 from nlptl.data.row_checks import RowPlace
+from nlptl.data.rows_without_text import RowsWithoutText, rows_without_text
 
 PARTS = ("labelled", "validation", "test", "source", "unlabelled")
 TESTS = ("test", "validation")
@@ -31,6 +32,7 @@ class AuditedTexts:
 
     tables: dict[str, TextTable]
     places_of: Places = dataclasses.field(repr=False)  # of rows of a part
+    without_text: RowsWithoutText | None = None  # that were left out; None where such rows are refused
 
     @classmethod
     def of(cls, data: TextData | LoadedData) -> AuditedTexts:
@@ -38,7 +40,8 @@ class AuditedTexts:
         given = data.data if isinstance(data, LoadedData) else data
         tables = {part: table for part in PARTS if (table := getattr(given, part)) is not None}
         if isinstance(data, LoadedData):
-            return cls(tables, data.places)
+            skips = any(part.settings.empty_text == "skip" for part in data.parts.values())
+            return cls(tables, data.places, rows_without_text(data.parts) if skips else None)
 
         def numbered(part: str, rows: Sequence[int]) -> list[RowPlace]:
             numbers = tables[part].numbers

@@ -16,7 +16,7 @@ from nlptl.evaluation.intervals import wilson
 from nlptl.evaluation.label_errors import Suspect, suspects
 from nlptl.evaluation.near_copies import copy_groups
 from nlptl.evaluation.next_labels import proposals
-from nlptl.evaluation.text_looks import CODES, OTHER, most_common
+from nlptl.evaluation.text_looks import CODES, clear_languages, usual_language
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts, Rows
 from nlptl.runs.studies.audit.outcome import AuditThresholds, ConfusedLabels
 from nlptl.runs.studies.audit.scores import Scores
@@ -120,10 +120,10 @@ class FoundRows:
         return [FoundRow(row) for row in np.flatnonzero(self._scores.lengths["words"] == 0).tolist()]
 
     def in_other_languages(self) -> list[FoundRow]:
-        """Return the texts whose language is clear and not the most common one."""
-        languages, usual = self._scores.languages, most_common(self._scores.languages)
+        """Return the texts whose language, or script, is clear and not the most common one."""
+        languages, usual = clear_languages(self._scores.languages), usual_language(self._scores.languages)
         found = np.flatnonzero((languages > 0) & (languages != usual))
-        told = [NAMES.get(CODES[languages[place]], OTHER) for place in found.tolist()]
+        told = [NAMES.get(CODES[languages[place]], CODES[languages[place]]) for place in found.tolist()]
         rows = self._scores.looked_at[found].tolist()
         return [FoundRow(row, name, (name,)) for row, name in zip(rows, told, strict=True)]
 

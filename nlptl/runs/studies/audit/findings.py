@@ -9,7 +9,7 @@ import numpy as np
 
 from nlptl.data.languages import NAMES
 from nlptl.data.row_checks import RowPlace
-from nlptl.evaluation.text_looks import CODES, most_common
+from nlptl.evaluation.text_looks import CODES, clear_languages, usual_language
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.finding_rows import FoundRow, FoundRows
 from nlptl.runs.studies.audit.outcome import (
@@ -21,13 +21,13 @@ from nlptl.runs.studies.audit.outcome import (
     FindingKind,
 )
 from nlptl.runs.studies.audit.scores import Scores
-from nlptl.runs.studies.audit.tables import MAX_EXAMPLES, FindingTable, write_labels
+from nlptl.runs.studies.audit.tables import MAX_EXAMPLES, ROW_COLUMNS, FindingTable, write_labels
 
 NAMED: dict[FindingKind, tuple[str, str]] = {
     "wrong_labels": ("labels that held-out predictions contradict", "Read them, the first ones first, and correct the label."),
     "contradictions": ("copies under several labels", "Keep the right label of each text."),
     "near_contradictions": ("near-copies under several labels", "Read each group and give it one label."),
-    "leaks": ("texts of a test that stand in other parts too", "Nothing: nlptl leaves them out when it learns."),
+    "leaks": ("texts of a test that stand in other parts too", "Remove them there; `nlptl run` leaves them out of what it learns."),
     "near_leaks": ("near-copies of a text of a test in other parts", "Remove them, or the score of the test is too high."),
     "copies": ("copies of a text", "Keep one of each, unless how often a text comes matters."),
     "near_copies": ("near-copies of a text", "Keep one of each group, or label them alike."),
@@ -35,6 +35,7 @@ NAMED: dict[FindingKind, tuple[str, str]] = {
     "outliers": ("texts that are like no other", "Remove what does not belong here; label more like the others."),
     "confused_labels": ("pairs of labels that are confused", "Say more clearly what tells them apart, or join them."),
     "rare_labels": ("labels with few rows", "Label more rows of them, or join them with others."),
+    "no_text": ("rows without a text", "Fill in the text, or remove the row."),
     "wordless": ("texts without a word", "Remove them."),
     "languages": ("texts in another language", "Remove them, or take an encoder that knows their language."),
     "cut": ("texts that the encoder cuts off", "Raise `max_length` of the stage bert, or read them by sentence."),
@@ -75,7 +76,7 @@ class Findings:
 
     def languages(self) -> dict[str, int]:
         """Return how many of the texts that were looked at are in each language, the most common first."""
-        codes, counts = np.unique(self._scores.languages, return_counts=True)
+        codes, counts = np.unique(clear_languages(self._scores.languages), return_counts=True)
         order = np.argsort(-counts, kind="stable")
         names = {place: NAMES.get(CODES[place], CODES[place]) for place in codes.tolist()}
         return {names[int(codes[place])]: int(counts[place]) for place in order.tolist()}
@@ -120,6 +121,7 @@ class Findings:
     def _of_looks(self) -> list[Pending]:
         looked_at = len(self._scores.looked_at)
         found = [
+            *self._without_text(),
             self._rows("wordless", (), self._found.wordless(), len(self._texts)),
             self._languages(looked_at),
         ]
@@ -132,6 +134,23 @@ class Findings:
             columns = ("cosine to the nearest texts", "to those of its label")
             found.append(self._rows("outliers", columns, self._found.outliers(), known))
         return found
+
+    def _without_text(self) -> list[Pending]:
+        """Write the table of rows without a text; none where such rows cannot be there."""
+        empty = self._texts.without_text
+        if empty is None:
+            return []
+        rows = [
+            (one.part, one.place.file, "" if one.place.number is None else one.place.number, one.label)
+            for one in empty.first
+        ]
+        write_labels(self._folder / _file("no_text"), ROW_COLUMNS, rows)
+        first = [
+            AuditExample(file=one.place.file, row=one.place.number, text="", label=one.label)
+            for one in empty.first[:MAX_EXAMPLES]
+        ]
+        found = _finding("no_text", empty.count, len(self._texts) + empty.count)
+        return [(found.model_copy(update={"examples": tuple(first)}), None)]
 
     def _of_the_pile(self) -> list[Pending]:
         pile = self._texts.labels[self._scores.encoded] < 0
@@ -158,7 +177,7 @@ class Findings:
         return _finding(kind, sum(len(group) - but_first for group in groups), looked_at), table
 
     def _languages(self, looked_at: int) -> Pending:
-        usual = most_common(self._scores.languages)
+        usual = usual_language(self._scores.languages)
         found, table = self._rows("languages", ("language",), self._found.in_other_languages(), looked_at)
         name = NAMES.get(CODES[usual], "the usual one")
         return found.model_copy(update={"name": f"texts in another language than {name}"} if usual else {}), table

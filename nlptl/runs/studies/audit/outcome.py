@@ -19,7 +19,7 @@ VERSION = 1  # of audit.json; more refuses the files of before
 
 FindingKind = Literal[
     "wrong_labels", "contradictions", "near_contradictions", "leaks", "near_leaks", "copies", "near_copies", "paraphrases",
-    "outliers", "confused_labels", "rare_labels", "wordless", "languages", "cut", "fragments", "regions", "next_labels",
+    "outliers", "confused_labels", "rare_labels", "no_text", "wordless", "languages", "cut", "fragments", "regions", "next_labels",
 ]  # fmt: skip
 Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 
@@ -123,7 +123,7 @@ class AuditResult(Config):
         Raises ArtifactError where it is damaged, was changed, or is of another version.
         """
         path = folder / AUDIT
-        content: dict[str, Any] | None = read_result(path)
+        content: dict[str, Any] | None = read_result(path, again="Audit the data again.")
         if content is None:
             return None
         found = content.get("version")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_PILE = 20_000  # texts from which an encoder learns for an audit
 MAX_FOR_LANGUAGE = 1_000
+FEW_TEXTS = 30  # below which word vectors are learnt of words that occur once too: hardly one occurs twice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,8 @@ def encoder_for(data: TextData, context: RunContext) -> AuditEncoder:
     language = guess_language([text for table in tables for text in sample(table, MAX_FOR_LANGUAGE)])
     found = encoder_at_hand(None if language is None else language.code)
     settings = [{"stage": "bert", "weights": found.weights}] if found.weights else word_vectors()
+    if not found.weights and sum(map(len, tables)) < FEW_TEXTS:
+        settings[0]["min_count"] = 1
     stages = chain_of(settings).stages
     name = found.weights.rpartition("/")[2] if found.weights else "vectors of the words in these texts"
     return dataclasses.replace(encoder_of_stages(stages, data, context, name=name), remark=found.remark)

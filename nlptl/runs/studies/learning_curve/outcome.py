@@ -94,7 +94,7 @@ class CurveResult(Config):
 
         Raises ArtifactError where it is damaged, was changed, or was written by another version.
         """
-        content = read_result(folder / CURVE)
+        content = read_result(folder / CURVE, again="Run `nlptl curve` again.")
         if content is None:
             return None
         if content.get("version") != VERSION:

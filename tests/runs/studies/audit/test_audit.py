@@ -87,6 +87,9 @@ def test_each_fault_is_found_with_its_place(folder: Path) -> None:
         (row["part"], row["row"]) for row in rows(folder, "near-copies.csv")
     }
     assert [(row["part"], row["row"]) for row in rows(folder, "leaks.csv")] == [("test", "1"), ("unlabelled", "41")]
+    leaks = found.finding("leaks")
+    assert leaks is not None
+    assert leaks.remedy == "Remove them there; `nlptl run` leaves them out of what it learns."
     assert ("test", "2") in [(row["part"], row["row"]) for row in rows(folder, "near-leaks.csv")]
     assert [row["text"] for row in rows(folder, "wordless.csv")] == ["!!! ???"]
     assert [row["language"] for row in rows(folder, "languages.csv")] == ["Ukrainian"]
@@ -195,6 +198,7 @@ def test_texts_without_labels_are_audited_as_far_as_that_goes(tmp_path: Path, en
     found = audit(TextData(unlabelled=["one text here", "one text here", "another one"]), tmp_path, encoder=encoder)
     assert found.remarks == (
         "No row has a label, so labels are not judged; copies, lengths, languages and odd texts are.",
+        "The language of 3 of 3 texts is not clear: too few common words.",
     )
     assert found.judges == ()
     assert {one.kind: one.rows for one in found.findings}["copies"] == 1
@@ -206,13 +210,17 @@ def test_texts_with_several_labels_are_audited_as_far_as_that_goes(tmp_path: Pat
     found = audit(TextData(labelled=labelled), tmp_path, encoder=encoder)
     assert found.remarks == (
         "Texts may have several labels, so labels are not judged; copies, lengths and languages are.",
+        "The language of 3 of 3 texts is not clear: too few common words.",
     )
     assert {one.kind: one.rows for one in found.findings}["copies"] == 1
 
 
 def test_one_label_cannot_be_judged(tmp_path: Path, encoder: AuditEncoder) -> None:
     found = audit(TextData(labelled=[("a text", "x"), ("b text", "x"), ("a text", "x")]), tmp_path, encoder=encoder)
-    assert found.remarks == ("All labelled rows have the label 'x', so no label can be judged by the others.",)
+    assert found.remarks == (
+        "All labelled rows have the label 'x', so no label can be judged by the others.",
+        "The language of 3 of 3 texts is not clear: too few common words.",
+    )
     assert {one.kind: one.rows for one in found.findings}["rare_labels"] == 1
 
 
@@ -233,10 +241,19 @@ def test_what_is_left_out_of_many_texts_is_told(
     assert str(WRONG + 1) in [row["row"] for row in rows(tmp_path, "wrong-labels.csv")]
 
 
+def test_labels_that_nothing_judges_have_no_judges(tmp_path: Path, encoder: AuditEncoder) -> None:
+    found = audit(TextData(labelled=[("one text", "x"), ("another text", "y")]), tmp_path, encoder=encoder)
+    assert found.judges == ()
+    assert found.remarks[0] == "2 rows are the only texts of their labels, so nothing judges them."
+
+
 def test_rows_that_are_alone_with_their_label_are_told(tmp_path: Path, encoder: AuditEncoder) -> None:
     texts, labels = small_reviews(12)
     found = audit(TextData(labelled=[*zip(texts, labels, strict=True), ("alone", "rare")]), tmp_path, encoder=encoder)
-    assert found.remarks == ("1 row is the only text of its label, so nothing judges it.",)
+    assert found.remarks == (
+        "1 row is the only text of its label, so nothing judges it.",
+        "The language of 1 of 13 texts is not clear: too few common words.",
+    )
 
 
 def test_no_text_is_refused(tmp_path: Path) -> None:
