@@ -98,7 +98,9 @@ def row_of(name: str, representation: str, way: str, curve: PoolCurve, metric: M
     """Return what was predicted from the texts that were seen, and what was measured later."""
     draws = counts_of_draws(curve.seen, curve.plan)
     seen = curve_of(SCORES[metric], draws, curve.plan, share=None)
-    *_, last = later = [(row.size, SCORES[metric](row.counts())) for row in curve.later]
+    *_, last = later = [
+        (row.size, float(SCORES[metric]({row.size: {0: row.counts()}})[row.size][0])) for row in curve.later
+    ]
     fitted = fit_curve(seen)
     predicted = {size: fitted.predicted(size) for size, _ in later}
     found = predicted[last[0]]

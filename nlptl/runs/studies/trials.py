@@ -49,7 +49,7 @@ class TrialTime:
         """`texts_read` tell for arms about how many texts their encoder reads in one training; 0 where that is quick."""
         self._end = time.monotonic() + 60 * minutes
         self._texts_read = texts_read
-        self.minutes = minutes
+        self.told = f"{minutes:g} minute{'s' * (minutes != 1)}"
         self._trials: dict[str, list[float]] = {}  # seconds of each trial of an arm
         self._paces: list[float] = []  # seconds that an encoder takes for a text, each too long rather than too short
 
@@ -147,7 +147,7 @@ class _Runner:
         needed = sum(self._limit.expected(self._trials[place].arm.name) for place in alive if self._missing[place])
         if needed <= max(0.0, self._limit.left):
             return ""
-        return f"one more repeat takes about {clock(needed)}, which does not fit into {self._limit.minutes:g} minutes"
+        return f"one more repeat takes about {clock(needed)}, which does not fit into {self._limit.told}"
 
     def _trial(self, place: int, *, later: Sequence[int]) -> None:
         """Run a trial on the tests that have no row yet. `later` are the trials that its repeat still needs."""
@@ -185,8 +185,8 @@ class _Runner:
         if needed <= left or (needed == 0 and left > 0):
             return ""
         if left <= 0:
-            return f"no time is left of {self._limit.minutes:g} minutes"
-        return f"it takes about {clock(needed)}, and {clock(left)} of {self._limit.minutes:g} minutes are left"
+            return f"no time is left of {self._limit.told}"
+        return f"it takes about {clock(needed)}, and {clock(left)} of {self._limit.told} are left"
 
     def _run(self, trial: Trial, tests: Sequence[str]) -> None:
         seed, device = trial.seed, self._context.device

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from nlptl.runs.chain import Chain
 from nlptl.runs.judging import splits
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies import trials
-from nlptl.runs.studies.arm_costs import ArmCost
+from nlptl.runs.studies.arm_costs import ArmCost, median_latency
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
 from nlptl.runs.studies.comparison_rows import read_rows
 from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
@@ -201,10 +202,10 @@ def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: 
     """Every arm has the same seeds, and the next call goes on with those that are missing."""
     left = property(lambda self: 0.0 if all(map(self.knows, (AS_WRITTEN, "word vectors"))) else 1e9)
     monkeypatch.setattr(TrialTime, "left", left)
-    found = compared(review_files)
+    found = compared(review_files, minutes=1.0)
     assert found.results[0].seeds == 1
     assert "each arm trained under 1 seed; one more repeat takes about 0." in found.judged
-    assert found.judged.endswith(" s, which does not fit into 10 minutes.")
+    assert found.judged.endswith(" s, which does not fit into 1 minute.")
     monkeypatch.undo()
     said: list[str] = []
     monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
@@ -230,6 +231,27 @@ def test_rows_that_a_call_does_not_ask_for_stay(review_files: Path) -> None:
     assert set(path.read_text().splitlines()) > set(rows)
     with mock.patch.object(FineTune, "run", side_effect=AssertionError):
         assert compared(review_files, regimes=(*QUICK, "words")) == whole
+
+
+def test_one_text_is_timed_over_many_where_that_is_quick() -> None:
+    calls = list[str]()
+
+    class Timed:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        def probabilities(self, texts: list[str]) -> None:
+            calls.extend(texts)
+            time.sleep(self.seconds)
+
+    quick: Any = Timed(0.0005)
+    assert 0.5 <= median_latency(quick, ["a", "b"]) < 50
+    assert 16 < len(calls) <= 1 + 300
+    assert abs(calls.count("a") - calls.count("b")) <= 2
+    calls.clear()
+    slow: Any = Timed(0.01)
+    assert median_latency(slow, ["a"] * 20) >= 10
+    assert len(calls) == 1 + 15
 
 
 def test_times_are_guessed_by_the_arms_that_were_trained() -> None:
