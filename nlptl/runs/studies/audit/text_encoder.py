@@ -66,7 +66,7 @@ def encoder_for(data: TextData, context: RunContext) -> AuditEncoder:
     tables = [table for table in (data.labelled, data.unlabelled, data.test) if table is not None]
     language = guess_language([text for table in tables for text in sample(table, MAX_FOR_LANGUAGE)])
     found = encoder_at_hand(None if language is None else language.code)
-    settings = [{"stage": "bert", "weights": found.weights}] if found.weights else word_vectors()
+    settings: list[dict[str, Any]] = [{"stage": "bert", "weights": found.weights}] if found.weights else word_vectors()
     if not found.weights and sum(map(len, tables)) < FEW_TEXTS:
         settings[0]["min_count"] = 1
     stages = chain_of(settings).stages
