@@ -77,7 +77,9 @@ def compare(
             result = _runs(given, folder, context, test)
         else:
             _refuse({"--test": test}, "pipelines, which name their test under data.test")
-            result = _pipelines(given, folder, context, regimes, minutes, seeds, weights, set_ or [])
+            result = _pipelines(
+                given, folder, context, regimes, minutes, seeds, weights, set_ or [], as_kept=format != "text"
+            )
     except (KeyboardInterrupt, Terminated) as stop:
         remark("Interrupted. What is finished is kept; type the same command to go on.")
         if isinstance(stop, Terminated):
@@ -139,7 +141,7 @@ def _runs(given: list[Path], folder: Path, context: RunContext, test: Path | Non
 
 def _pipelines(
     given: list[Path], folder: Path, context: RunContext, regimes: str | None, minutes: float, seeds: int,
-    weights: str | None, assignments: list[str],
+    weights: str | None, assignments: list[str], *, as_kept: bool,
 ) -> ComparisonResult:  # fmt: skip
     from nlptl.runs.studies.regime_comparison import compare_chains, compare_regimes
     from nlptl.runs.studies.regimes import checked_regimes
@@ -152,10 +154,10 @@ def _pipelines(
         )
     chains = [_read(path, assignments, context) for path in given]
     if len(chains) > 1:
-        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds)
+        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds, as_kept=as_kept)
     return compare_regimes(
         chains[0], folder, context, regimes=names, minutes=minutes, seeds=seeds, weights=weights,
-        paths_from=given[0].parent,
+        paths_from=given[0].parent, as_kept=as_kept,
     )  # fmt: skip
 
 

@@ -21,13 +21,13 @@ MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column
 HEADER = ("", "accuracy %", "macro-F1 %", "time", "trained", "MB peak", "MB disk", "ms/text")
 ROW_NAMES = (
     "arm",
-    "accuracy",
-    "macro-F1",
+    "accuracy, %",
+    "macro-F1, %",
     "time of a training",
     "parameters trained",
-    "memory",
-    "disk",
-    "a text alone",
+    "memory at the peak, MB",
+    "disk, MB",
+    "a text alone, ms",
 )
 
 
@@ -76,11 +76,12 @@ def change_rows(result: ComparisonResult) -> list[list[str]]:
 
 
 def markdown(result: ComparisonResult) -> str:
-    """Return the table of arms in Markdown."""
+    """Return how the arms were judged, their table, and what it shows, in Markdown."""
     header, *rows = change_rows(result)
     lines = [_piped(header), _piped(["---", *["---:"] * (len(header) - 2), "---"])]
     lines += [_piped([*map(_in_markdown, row[:-1]), f"`` {row[-1]} ``" if row[-1] else ""]) for row in rows]
-    return "\n".join(lines) + "\n"
+    how, shows = (" ".join(one.split()) for one in (f"{result.judged} Brackets are 95 % intervals.", result.sentence))
+    return "\n".join([how, "", *lines, "", shows]) + "\n"
 
 
 def as_csv(result: ComparisonResult) -> str:

@@ -63,9 +63,14 @@ def test_names_that_a_terminal_would_obey_are_escaped() -> None:
 def test_tables_of_one_change_rows() -> None:
     found = result(["a|b", "c"])
     rows = markdown(found).splitlines()
-    assert rows[0].startswith("| arm | accuracy | macro-F1 |")
-    assert rows[2].startswith("| a\\|b | ")
-    assert rows[2].endswith("| `` nlptl run p.yaml --set 'stages.2.update={method: lora}' `` |")
+    assert rows[0] == "Judged on 2,000 texts of test.csv, each arm trained under 5 seeds. Brackets are 95 % intervals."
+    assert rows[2] == (
+        "| arm | accuracy, % | macro-F1, % | time of a training | parameters trained | memory at the peak, MB | disk, MB | "
+        "a text alone, ms | command |"
+    )
+    assert rows[-1] == found.sentence
+    assert rows[4].startswith("| a\\|b | ")
+    assert rows[4].endswith("| `` nlptl run p.yaml --set 'stages.2.update={method: lora}' `` |")
     table = list(csv.DictReader(io.StringIO(as_csv(found))))
     assert [row["arm"] for row in table] == ["a|b", "c"]
     assert float(table[0]["accuracy"]) == pytest.approx(found.results[0].accuracies[0].value, abs=1e-6)

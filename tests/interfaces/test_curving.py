@@ -135,6 +135,11 @@ def gain(low: float, high: float) -> CurvePrediction:
             "interval).",
         ),
         (
+            0.007, 0.08, Estimate(30, 10, None),
+            "More labels help, but not by a point for sure: 256 labels instead of 64 bring +0.7 to +8.0 points of accuracy "
+            "(90 % interval).",
+        ),
+        (
             0.03, 0.09, Estimate(12, 8, 40),
             "About 12 more labels bring one point of accuracy (90 % interval 8 to 40); 256 labels instead of 64 bring +3.0 to "
             "+9.0 points of accuracy.",
@@ -163,3 +168,12 @@ def test_a_label_is_named_only_where_its_gain_is_shown() -> None:
         "No label stands out as the one to label more of."
     )
     assert label_sentence([]) == ""
+    few = [LabelCurve(label=f"rare{n}", texts=n, f1=(), recall=(), gain=None) for n in (1, 2, 4, 5)]
+    assert label_sentence([label("order", -0.02, 0.3), label("refund", 0.0, 0.1), few[0]]) == (
+        "*rare1* has 1 text: too few to judge; label more of it."
+    )
+    assert label_sentence([label("refund", 0.03, 0.14), label("other", 0.02, 0.2), *few]) == (
+        "*rare1* has 1 text, *rare2* 2, *rare4* 4 and 1 more labels have fewer than 10: too few to judge; label more of "
+        f"these. {told}"
+    )
+    assert label_sentence(few) == ""

@@ -81,8 +81,15 @@ class Fits:
         """Return the chain's encoder under a fresh head, made once for all chains and folds."""
         key = chain.encoder_key
         if key not in self._encoders:
-            self._encoders[key] = self._made(chain)
+            self._encoders[key] = self._made(chain, self.data.labelled)
         return self._encoders[key]
+
+    def _of_split(self, chain: JudgedChain, split: int) -> SharedEncoder:
+        """Return the encoder of a fit: the shared one, or one of the texts that this fit learns."""
+        if chain.reads_all:
+            return self.shared(chain)
+        assert self.data.labelled is not None
+        return self._made(chain, self.data.labelled.select(self.judging.splits[split].training))
 
     def _add(self, chain: JudgedChain, split: int, probabilities: Floats, seconds: float) -> FitRow:
         """Keep what a fit has predicted."""
@@ -96,7 +103,7 @@ class Fits:
         """Fit a chain to a split and return the probabilities of its judged rows; nothing is kept."""
         if chain.learns == "shares":
             return self._shares(split)
-        shared, part = self.shared(chain), self.judging.splits[split]
+        shared, part = self._of_split(chain, split), self.judging.splits[split]
         update = as_finetune(chain.stages[-1])
         context = RunContext(seed=self._context.seed, device=self._context.device)
         classifier = update.learn(shared.given, self._examples(chain, shared, split), context)
@@ -136,7 +143,8 @@ class Fits:
         assert shared.judged is not None
         return shared.judged
 
-    def _made(self, chain: JudgedChain) -> SharedEncoder:
+    def _made(self, chain: JudgedChain, read: TextTable | None) -> SharedEncoder:
+        """Return an encoder that reads these labelled texts beside the pile, under a head for all labels."""
         from nlptl.finetuning.examples import LabelledExamples
 
         begin = time.monotonic()
@@ -145,7 +153,8 @@ class Fits:
         artifact: Any = None
         context = dataclasses.replace(self._context, record=Record(), checkpoint_folder=None)
         for stage in chain.stages[:-1]:
-            artifact = stage.run(artifact, data=data, context=context)
+            given = dataclasses.replace(data, labelled=read) if stage.gives == "encoder" else data
+            artifact = stage.run(artifact, data=given, context=context)
         if artifact.encoder.token_model.kind == "transformer":
             artifact = artifact.to(context.torch_device())
         return SharedEncoder(artifact, LabelledExamples.of(data, artifact.labels), time.monotonic() - begin)
@@ -159,7 +168,8 @@ class Fits:
         if chain.stages:
             whole = chain_of(chain.stages, seed=self._context.seed)
             stages = [one.own for one in whole.identities(self.data, self._digests)]
-        return digest_of([chain.kind, labelled.digest, judged, self.labels, stages[-1:]])
+        read = [] if chain.reads_all else ["texts of the fit"]
+        return digest_of([chain.kind, labelled.digest, judged, self.labels, stages[-1:], *read])
 
 
 def _drawn(pile: TextTable | None, count: int, seed: int) -> TextTable | None:

@@ -23,6 +23,9 @@ class JudgedChain:
     learns: Learns = "labels"  # labelled rows, the names of the labels alone, or how frequent each label is
     may_be_chosen: bool = True  # else a bar that the others must beat
     slow: bool = False  # whether one training takes minutes
+    reads_all: bool = (
+        True  # whether its encoder stages read all labelled texts, unlabelled, and not those of a fit alone
+    )
 
     @property
     def encoder_stages(self) -> tuple[Stage, ...]:

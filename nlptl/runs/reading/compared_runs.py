@@ -26,7 +26,7 @@ from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, stage_folders, whole_
 from nlptl.runs.reading.texts import TestTexts, read_data, read_texts
 from nlptl.runs.studies.arm_costs import MEGABYTE, ArmCost, median_latency
 from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.comparison_rows import ComparisonRow, rows_text
+from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
 from nlptl.runs.studies.judged_comparison import check_study_folder, judged_result
 from nlptl.runs.studies.trials import predicted_labels
 
@@ -107,7 +107,9 @@ def compare_runs(
         belongs_to={"judged": table.digest, **library_versions(), **{run.name: run.manifests[-1].identity for run in runs}},
     )  # fmt: skip
     with run_lock(folder):
-        write_text_atomically(folder / COMPARISON_ROWS, rows_text(rows))
+        asked = {row.key for row in rows}
+        others = [row for row in read_rows(folder / COMPARISON_ROWS)[0] if row.key not in asked]
+        write_text_atomically(folder / COMPARISON_ROWS, rows_text([*others, *rows]))
         write_result(folder / COMPARISON, result.content())
     return result
 

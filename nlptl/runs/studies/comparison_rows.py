@@ -29,6 +29,11 @@ class ComparisonRow(Config):
     predicted: list[int] | None = None  # label ids, -1 for one that the tests lack; None in files of earlier versions
     cost: ArmCost | None = None  # of the trial's training
 
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells a row from others: trial, seed and test."""
+        return self.identity, self.seed, self.test
+
     def hits(self) -> NDArray[np.float64]:
         """Return 1 or 0 for each text of the test."""
         return np.array([int(bit) for bit in self.correct], dtype=float)

@@ -23,11 +23,20 @@ from nlptl.runs.judging.scored import variance_factor
 from nlptl.runs.judging.splits import Judging
 from nlptl.runs.studies.arm_costs import ArmCost
 from nlptl.runs.studies.arms import PARTS, Study
-from nlptl.runs.studies.comparison import ArmDifference, ArmFacts, ArmPair, ComparisonResult, LeftOut, TestResult
-from nlptl.runs.studies.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison import (
+    ArmDifference,
+    ArmFacts,
+    ArmPair,
+    ComparisonResult,
+    LeftOut,
+    TestResult,
+    read_comparison,
+)
+from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows
 from nlptl.runs.studies.trials import TrialRows, TrialTime, run_trials
 from nlptl.runs.studies.verdict import verdict
 
+GOES_ON = "comparison: printed as it is kept; the same command without --format trains what is missing."
 VERSION = 1  # of the results of `nlptl compare`; raised when the same rows give other results
 
 Grid = dict[int, dict[int, ComparisonRow]]  # rows of an arm by repeat and split
@@ -35,15 +44,19 @@ Grid = dict[int, dict[int, ComparisonRow]]  # rows of an arm by repeat and split
 
 def compare_judged(
     study: Study, folder: Path, context: RunContext, *, limit: TrialTime, facts: Mapping[str, ArmFacts],
-    left_out: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None, as_kept: bool = False,
 ) -> ComparisonResult:  # fmt: skip
     """Run the trials of a judged study that `folder` has no rows of, and write rows and summary there.
 
-    `facts` say what each arm is, `left_out` names what was not made an arm, and why. Raises DataError where fewer than two
-    arms finish, ArtifactError for a folder that is not of this kind or of another version.
+    `facts` say what each arm is, `left_out` names what was not made an arm, and why. `as_kept` returns the result of this
+    study that is there, although more time would allow more. Raises DataError where fewer than two arms finish, ArtifactError
+    for a folder that is not of this kind or of another version.
     """
     with run_lock(folder):
         check_study_folder(folder)
+        if as_kept and (kept := _kept(study, folder, facts, left_out or {})) is not None:
+            context.progress.say(GOES_ON)
+            return kept
         made = run_trials(study.trials, folder / COMPARISON_ROWS, context, limit=limit)
         result = _result(study, made, facts, {**(left_out or {}), **made.left_out})
         write_result(folder / COMPARISON, result.content())
@@ -104,6 +117,29 @@ def typical_cost(rows: Sequence[ComparisonRow]) -> ArmCost | None:
         memory=min(memory, default=None), disk=statistics.median(disk) if disk else None,
         latency=statistics.median(latency) if latency else None,
     )  # fmt: skip
+
+
+def _kept(
+    study: Study, folder: Path, facts: Mapping[str, ArmFacts], left_out: Mapping[str, str]
+) -> ComparisonResult | None:
+    """Return the result in a folder, if it is of this study: of these arms and data, with a row for each of its trials.
+
+    None where the study is complete, too: nothing is trained then.
+    """
+    found = read_comparison(folder)
+    if found is None or found.belongs_to != _belongs_to(study):
+        return None
+    if any(one.model_copy(update={"cost": None}) != facts.get(one.name) for one in found.facts):
+        return None
+    repeats = found.results[0].seeds
+    if {*found.arms, *(one.name for one in found.left_out)} != {*facts, *left_out}:
+        return None
+    if repeats > 1 + max(trial.repeat for trial in study.trials):
+        return None
+    rows = {(row.identity, row.seed) for row in read_rows(folder / COMPARISON_ROWS)[0]}
+    missing = [trial for trial in study.trials if (trial.identity, trial.seed) not in rows]
+    lost = any(trial.arm.name in found.arms and trial.repeat < repeats for trial in missing)
+    return found if missing and not lost else None
 
 
 def _result(

@@ -36,12 +36,14 @@ class NamedChain:
 def compare_regimes(
     given: NamedChain, folder: Path, context: RunContext, *, regimes: Sequence[str] | None = None,
     minutes: float = MINUTES, seeds: int = SEEDS, weights: str | None = None, paths_from: Path | None = None,
+    as_kept: bool = False,
 ) -> ComparisonResult:  # fmt: skip
     """Compare the regimes of a chain on its test, else by cross-validation, and write the study into `folder`.
 
     What is finished there is kept. `regimes` are keys of `nlptl.runs.studies.regimes.TITLES`; None are all that make sense here
     and fit into `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
-    has none. `paths_from` is the folder of the pipeline file. Raises ConfigError, DataError or ArtifactError.
+    has none. `paths_from` is the folder of the pipeline file. `as_kept` returns the result that is there, and trains only without
+    one. Raises ConfigError, DataError or ArtifactError.
     """
     keys = checked_regimes(regimes)
     check_study_folder(folder)
@@ -64,7 +66,7 @@ def compare_regimes(
         for one in found.found
     }  # fmt: skip
     limit = TrialTime(minutes, texts_read={one.arm.name: one.texts_read for one in found.found})
-    return compare_judged(study, folder, context, limit=limit, facts=facts, left_out=found.left_out)
+    return compare_judged(study, folder, context, limit=limit, facts=facts, left_out=found.left_out, as_kept=as_kept)
 
 
 def compare_chains(
@@ -74,10 +76,12 @@ def compare_chains(
     *,
     minutes: float = MINUTES,
     seeds: int = SEEDS,
+    as_kept: bool = False,
 ) -> ComparisonResult:
     """Compare whole chains on their common test, else by cross-validation of their common labelled rows.
 
-    Raises DataError where labels, tests or, without a test, labelled rows differ.
+    `as_kept` returns the result that is there, and trains only without one. Raises DataError where labels, tests or, without
+    a test, labelled rows differ.
     """
     check_study_folder(folder)
     first, *others = ((one, _checked(one)) for one in given)
@@ -87,7 +91,7 @@ def compare_chains(
     arms = [Arm(one.name, one.chain, ArmData(kept := _without_test(data), {}, kept)) for one, data in (first, *others)]
     study = judged_study(arms, judging, seed=first[0].chain.seed, seeds=seeds)
     facts = {one.name: ArmFacts(name=one.name, assignments=one.assignments, pipeline=one.name) for one in given}
-    return compare_judged(study, folder, context, limit=TrialTime(minutes, texts_read={}), facts=facts)
+    return compare_judged(study, folder, context, limit=TrialTime(minutes, texts_read={}), facts=facts, as_kept=as_kept)
 
 
 def with_largest_test(data: TextData, chain: Chain, compare: Comparison | None, *, where: str) -> TextData:

@@ -88,8 +88,8 @@ def run_trials(
 
     Without a `limit` all trials run, and an error of one is raised.
     """
-    rows = _kept_rows(trials, path, context, predictions=limit is not None)
-    done = {(row.identity, row.seed, row.test): row for row in rows}
+    rows = _kept_rows(trials, path, context, is_study=limit is not None)
+    done = {row.key for row in rows}
     missing = {
         place: [test for test in trial.tests if (trial.identity, trial.seed, test) not in done]
         for place, trial in enumerate(trials)
@@ -246,15 +246,20 @@ def comparison_row(trial: Trial, test: str, predicted: Sequence[str], cost: ArmC
     )  # fmt: skip
 
 
-def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, predictions: bool) -> list[ComparisonRow]:
-    """Return the rows of a file that these trials need. All others are removed from it."""
-    wanted = {(trial.identity, trial.seed, test, len(table)) for trial in trials for test, table in trial.tests.items()}
+def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, is_study: bool) -> list[ComparisonRow]:
+    """Return the rows of a file that these trials need.
+
+    A study keeps the rows of other trials, so that another call finds them; a pipeline's own comparison removes them.
+    """
+    wanted = {(trial.identity, trial.seed, test): len(table) for trial in trials for test, table in trial.tests.items()}
     found, damaged = read_rows(path)
     if damaged:
         rows_were = "1 row was" if damaged == 1 else f"{damaged} rows were"
         context.progress.say(f"{path}: {rows_were} cut off by a kill, or changed; what is missing is computed again.")
-    rows = [row for row in found if (row.identity, row.seed, row.test, len(row.correct)) in wanted]
-    if predictions:
+    rows = [row for row in found if len(row.correct) == wanted.get(row.key)]
+    others = []
+    if is_study:
         rows = [row for row in rows if row.predicted is not None and len(row.predicted) == len(row.correct)]
-    write_text_atomically(path, rows_text(rows))  # drops a torn last line and old settings
+        others = [row for row in found if row.key not in wanted]
+    write_text_atomically(path, rows_text([*others, *rows]))  # drops a torn last line
     return rows

@@ -88,7 +88,7 @@ class _Verdict:
     def _of_the_baselines(self) -> Iterator[str]:
         """Say where nothing is shown to beat a baseline."""
         if self._facts[self._best].regime in BASELINES:
-            yield "It is a baseline: nothing dearer is shown to pay here."
+            yield f"{_capital(self._best)} is a baseline: nothing dearer is shown to pay here."
             return
         bars = [name for name in self._alike if self._facts[name].regime in BASELINES]
         if bars:

@@ -24,6 +24,8 @@ from nlptl.runs.studies.learning_curve.curve import identity_of, learning_curve
 from nlptl.runs.studies.learning_curve.curve_rows import CurveRow
 from nlptl.runs.studies.learning_curve.measuring import Measuring, expected_seconds
 from nlptl.runs.studies.learning_curve.outcome import CurveResult
+from nlptl.runs.studies.learning_curve.points import macro_f1
+from nlptl.stages.ngrams import NgramVectors
 from tests.conftest import small_reviews
 
 HEAD = [{"stage": "classification_head"}, {"stage": "finetune", "update": {"method": "head", "solver": "ridge"}}]
@@ -128,9 +130,12 @@ def test_a_killed_curve_goes_on_after_its_last_whole_line(
     assert mine.model_copy(update={"seconds": 0.0}) == whole.model_copy(update={"seconds": 0.0})
     calls.clear()
     calls.extend([-1] * 6)
-    learning_curve(chain(), reviews(labelled=31), tmp_path)  # other data: nothing of it is used, nor kept
+    learning_curve(chain(), reviews(labelled=31), tmp_path)  # other data: nothing is used, and all stays
     assert len(calls) > 6 + 10
-    assert len(path.read_text(encoding="utf-8").splitlines()) == len(calls) - 6
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 13 + len(calls) - 6
+    calls.clear()
+    learning_curve(chain(), reviews(), tmp_path)
+    assert not calls
 
 
 def test_without_a_test_the_texts_judge_one_another(tmp_path: Path) -> None:
@@ -144,12 +149,66 @@ def test_without_a_test_the_texts_judge_one_another(tmp_path: Path) -> None:
     assert found.curves[0].predictions
 
 
+def test_a_label_with_one_text_is_left_out_of_the_mean_at_every_size(tmp_path: Path) -> None:
+    data = reviews(test=0, labelled=40)
+    assert data.labelled is not None
+    rare = TextData(labelled=([*data.labelled.texts(), "quite another thing"], [*data.labelled.labels(), "rare"]))
+    found = learning_curve(chain(), rare, tmp_path, metric="macro-F1")
+    rows = [CurveRow.model_validate(read_result_line(one)) for one in (tmp_path / CURVE_ROWS).read_text().splitlines()]
+    draws = {(row.size, row.draw): np.zeros((3, 3)) for row in rows}
+    for row in rows:
+        draws[row.size, row.draw] += row.counts()
+    for point in found.curves[0].points:  # of two labels, also at the largest size, whose folds judge the third
+        mine = [counts[:, :2] for (size, _), counts in draws.items() if size == point.labels]
+        f1 = [(2 * right / (judged + predicted)).mean() for judged, predicted, right in mine]
+        assert point.score.value == pytest.approx(np.mean(f1))
+    assert found.sentences[1].startswith("*rare* has 1 text")
+
+
+def test_a_draw_that_lacks_a_label_takes_its_usual_f1() -> None:
+    def counts(*right: int) -> Any:
+        judged = [4, 4, 0] if len(right) == 2 else [4, 4, 1]
+        return np.array([judged, judged, [*right, *[0] * (3 - len(right))]])
+
+    found = macro_f1({8: {0: counts(2, 4, 1), 1: counts(4, 4)}, 16: {0: counts(4, 4, 1)}})
+    assert found[8].tolist() == [pytest.approx(2.5 / 3), 1.0]
+    found = macro_f1({8: {0: counts(2, 4)}, 16: {0: counts(4, 4, 1)}})
+    assert (found[8].tolist(), found[16].tolist()) == ([0.75], [1.0])
+    assert np.isnan(macro_f1({8: {0: counts(2, 4) * 0}})[8]).all()
+
+
 def test_the_pile_is_measured_with_and_without(tmp_path: Path) -> None:
     found = learning_curve(chain(), reviews(pile=40), tmp_path)
     assert found.pile is not None
     assert found.pile.difference is not None
     assert found.pile.sentence in found.sentences
     assert arms_in(tmp_path) == {"pipeline", "pipeline without the pile"}
+
+
+def test_without_the_pile_an_encoder_reads_the_texts_of_its_fit_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = NgramVectors.run, list[tuple[int, bool]]()
+
+    def watched(self: Any, given: Any = None, *, data: Any = None, context: Any = None) -> Any:
+        read.append((len(data.labelled), data.unlabelled is not None))
+        return run(self, given, data=data, context=context)
+
+    monkeypatch.setattr(NgramVectors, "run", watched)
+    learning_curve(chain(), reviews(pile=40), tmp_path)
+    assert sorted(read) == sorted([(32, True), (32, False), *[(size, False) for size in (8, 11, 16, 23)] * 3])
+
+
+def test_a_pile_of_labelled_texts_is_not_measured(tmp_path: Path) -> None:
+    data = reviews()
+    assert data.labelled is not None
+    found = learning_curve(
+        chain(), dataclasses.replace(data, unlabelled=TextData(unlabelled=data.labelled.texts()).unlabelled), tmp_path
+    )
+    assert found.pile is not None
+    assert found.pile.sentence == "What the pile is worth is not measured: all of its texts are labelled texts."
+    assert found.pile.sentence in found.sentences
+    assert arms_in(tmp_path) == {"pipeline"}
 
 
 def test_a_slow_method_is_replaced_by_the_head_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

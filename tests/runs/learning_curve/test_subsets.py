@@ -54,6 +54,18 @@ def test_every_text_is_judged_once_in_the_folds_of_a_draw() -> None:
         assert sorted(np.concatenate([split.judged for split in folds])) == list(range(count))
 
 
+@pytest.mark.parametrize("count", [24, 64])
+def test_the_only_text_of_a_label_is_learnt_in_every_fold(count: int) -> None:
+    texts, labels = small_reviews(count)
+    data = TextData(labelled=([*texts, "quite another thing"], [*labels, "rare"]))
+    found = subsets_of(data, seed=3, draws=4)
+    largest = found.sizes[-1]
+    folds = [split for one, split in _pairs(found) if (one.size, one.draw) == (largest, 0)]
+    assert sorted(np.concatenate([split.judged for split in folds])) == list(range(count))
+    assert all(count in split.training for split in found.judging.splits)
+    assert largest == count + 1 - len(folds[0].judged)
+
+
 def test_each_beginning_has_the_labels_shares() -> None:
     labels = ["common"] * 60 + ["rare"] * 18 + ["rarest"] * 2
     order = stratified_order(labels, np.random.default_rng(0))

@@ -206,9 +206,30 @@ def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: 
     assert "each arm trained under 1 seed; one more repeat takes about 0." in found.judged
     assert found.judged.endswith(" s, which does not fit into 10 minutes.")
     monkeypatch.undo()
+    said: list[str] = []
+    monkeypatch.setattr(SilentProgress, "say", lambda _, text: said.append(text))
+    with mock.patch.object(FineTune, "run", side_effect=AssertionError):  # a form of it trains nothing
+        assert compared(review_files, as_kept=True) == found
+    assert said == ["comparison: printed as it is kept; the same command without --format trains what is missing."]
+    other = compared(review_files, "stages.0.epochs=1", as_kept=True, out="out")  # of other settings: trained
+    assert other.results[0].seeds == 2
     again = compared(review_files)
     assert again.results[0].seeds == 2
-    assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6
+    assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6 + 2 * 2
+
+
+def test_rows_that_a_call_does_not_ask_for_stay(review_files: Path) -> None:
+    """Fewer regimes, fewer seeds and a call that ends in an error lose no training."""
+    whole = compared(review_files, regimes=(*QUICK, "words"))
+    path = review_files / "out" / "comparison.jsonl"
+    rows = sorted(path.read_text().splitlines())
+    compared(review_files, seeds=1)
+    compared(review_files, "stages.0.epochs=1", regimes=("most_frequent",), seeds=1)
+    with pytest.raises(DataError, match="only the pipeline as written could be trained"):
+        compared(review_files, regimes=("lora",))
+    assert set(path.read_text().splitlines()) > set(rows)
+    with mock.patch.object(FineTune, "run", side_effect=AssertionError):
+        assert compared(review_files, regimes=(*QUICK, "words")) == whole
 
 
 def test_times_are_guessed_by_the_arms_that_were_trained() -> None:

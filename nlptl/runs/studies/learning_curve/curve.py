@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlptl.artifact import digest_of
 from nlptl.context import RunContext
-from nlptl.data import TextData
+from nlptl.data import TextData, rows_not_in
 from nlptl.errors import ConfigError, DataError
 from nlptl.runs.chain import Chain, ExternalDigests
 from nlptl.runs.folder import CURVE_ROWS
@@ -48,12 +48,12 @@ class LearningCurve:
         begin = time.monotonic()
         fits = Fits(self._data, self.subsets.judging, None, self._context)
         judged = JudgedChain("pipeline", "learning curve", tuple(self._chain.stages))
-        seconds = 60 * minutes * (1 - SHARE_OF_PILE if self._reads_pile else 1)
+        once = not self._reads_pile or adds_no_text(self._data)
+        seconds = 60 * minutes * (1 if once else 1 - SHARE_OF_PILE)
         proxy = self._proxy(judged, fits, seconds)
         rows = self._measuring.measured(proxy or judged, fits, seconds=seconds)
         pile = self._pile(metric, rows, proxy or judged, 60 * minutes - (time.monotonic() - begin))
         result = self._result(rows, metric, pile, how_measured(proxy), time.monotonic() - begin)
-        self._rows.keep_used()
         if self._folder is not None:
             result.write(self._folder)
         return result
@@ -71,13 +71,20 @@ class LearningCurve:
         return JudgedChain("head", "learning curve of the head alone", tuple(stages))
 
     def _pile(self, metric: Metric, rows: list[CurveRow], judged: JudgedChain, seconds: float) -> PileWorth | None:
-        """Return what the pile is worth, by the same fits without it; None where the pipeline reads none."""
+        """Return what the pile is worth, by the same fits without it; None where the pipeline reads none.
+
+        Without it the encoder's stages read the texts of each fit alone: all others, unlabelled, are a pile.
+        """
         if not self._reads_pile:
             return None
+        if adds_no_text(self._data):
+            told = "What the pile is worth is not measured: all of its texts are labelled texts."
+            return PileWorth(difference=None, labels=None, sentence=told)
         data = dataclasses.replace(self._data, unlabelled=None)
         alone = dataclasses.replace(
-            judged, kind=f"{judged.kind} without the pile", name="learning curve without the pile"
-        )
+            judged, kind=f"{judged.kind} without the pile", name="learning curve without the pile",
+            reads_all=not any("labelled" in _parts(stage, data) for stage in judged.encoder_stages),
+        )  # fmt: skip
         try:
             fits = Fits(data, self.subsets.judging, None, self._context)
             without = self._measuring.measured(alone, fits, seconds=seconds)
@@ -159,6 +166,11 @@ def digests_of(data: TextData) -> dict[str, str]:
 def reads_pile(chain: Chain, data: TextData) -> bool:
     """Say whether a stage of the chain learns from the pile."""
     return data.unlabelled is not None and any("unlabelled" in _parts(stage, data) for stage in chain.stages)
+
+
+def adds_no_text(data: TextData) -> bool:
+    """Say whether the pile holds no text beside the labelled ones."""
+    return not (data.unlabelled and data.labelled and rows_not_in(data.unlabelled, data.labelled))
 
 
 def how_measured(proxy: JudgedChain | None) -> str:

@@ -54,32 +54,23 @@ def row_of(
 
 
 class CurveRows:
-    """File of rows, which a kill cuts by one at most. Lines of other data, settings or versions are dropped."""
+    """File of rows, which a kill cuts by one at most. Lines of other data and settings stay for later calls."""
 
     def __init__(self, path: Path | None) -> None:
         """Read the whole lines of the file; without a path nothing is kept."""
         self._path = path
         self._known = {} if path is None else {row.identity: row for row in _read(path)}
-        self._used: list[CurveRow] = []
 
     def known(self, identity: str) -> CurveRow | None:
         """Return the row of a fit, if the file has it."""
-        if (row := self._known.get(identity)) is not None:
-            self._used.append(row)
-        return row
+        return self._known.get(identity)
 
     def add(self, row: CurveRow) -> CurveRow:
         """Add a row to the file, and return it."""
         if self._path is not None:
             append_lines(self._path, result_line(row.model_dump(mode="json")) + "\n")
         self._known[row.identity] = row
-        self._used.append(row)
         return row
-
-    def keep_used(self) -> None:
-        """Remove from the file what nobody asked for."""
-        if self._path is not None:
-            _write(self._path, list({row.identity: row for row in self._used}.values()))
 
 
 def _read(path: Path) -> list[CurveRow]:

@@ -50,7 +50,7 @@ class Measuring:
         return row.seconds
 
     def _fitted(self, chain: JudgedChain, fits: Fits, split: int, identity: str) -> CurveRow:
-        if chain.stages:
+        if chain.stages and chain.reads_all:
             fits.shared(chain)  # whose time is no fit's
         begin = time.monotonic()
         true = self._true[self._subsets.judging.splits[split].judged]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from nlptl.evaluation.curve_noise import DrawNoise, MeasuredCurve
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.learning_curves import fit_curve
 from nlptl.runs.studies.learning_curve.outcome import Metric, PileWorth
-from nlptl.runs.studies.learning_curve.points import Counts
+from nlptl.runs.studies.learning_curve.points import Draws
 from nlptl.runs.studies.learning_curve.predicting import (
     SCORES,
     Z,
@@ -24,8 +23,6 @@ from nlptl.runs.studies.learning_curve.subsets import Subsets
 
 SHARE_OF_TEXTS = 0.4  # of the texts, from which a subset tells what the pile brings to all of them
 DISAGREEMENT = 0.15  # share of the judged texts that the two classifiers at least label differently, for the noise
-
-Draws = Mapping[int, Mapping[int, Counts]]
 
 
 def pile_worth(metric: Metric, with_pile: Draws, without: Draws, subsets: Subsets, *, seed: int = 0) -> PileWorth:
@@ -59,17 +56,16 @@ def pile_worth(metric: Metric, with_pile: Draws, without: Draws, subsets: Subset
 
 def _difference(metric: Metric, with_pile: Draws, without: Draws, subsets: Subsets) -> tuple[float, float]:
     """Return the difference of the scores at the larger sizes with its standard error, by generalised least squares."""
-    score = SCORES[metric]
-    sizes, scores = list[int](), []
-    for size in sorted(with_pile.keys() & without.keys()):
-        draws = sorted(with_pile[size].keys() & without[size].keys())
-        if size >= SHARE_OF_TEXTS * subsets.texts and draws:
-            sizes.append(size)
-            scores.append(np.array([score(with_pile[size][draw]) - score(without[size][draw]) for draw in draws]))
-    if not sizes:
+    large = [size for size in sorted(with_pile.keys() & without.keys()) if size >= SHARE_OF_TEXTS * subsets.texts]
+    same = {size: sorted(with_pile[size].keys() & without[size].keys()) for size in large}
+    scores, alone = (
+        SCORES[metric]({size: {draw: arm[size][draw] for draw in draws} for size, draws in same.items() if draws})
+        for arm in (with_pile, without)
+    )
+    if not scores:
         return math.nan, math.nan
-    measured = MeasuredCurve(tuple(sizes), tuple(scores), subsets.texts)
-    weights = np.linalg.solve(DrawNoise.of(measured).measured(), np.ones(len(sizes)))
+    measured = MeasuredCurve(tuple(scores), tuple(scores[size] - alone[size] for size in scores), subsets.texts)
+    weights = np.linalg.solve(DrawNoise.of(measured).measured(), np.ones(len(scores)))
     value, variance = float(weights @ measured.means / weights.sum()), float(1 / weights.sum())
     judged = subsets.judging.texts if subsets.judging.by == "test" else subsets.texts
     return value, math.sqrt(variance + max(DISAGREEMENT, abs(value)) / judged)

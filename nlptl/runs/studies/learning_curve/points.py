@@ -14,18 +14,40 @@ from nlptl.runs.studies.learning_curve.subsets import Subsets
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-Score = Callable[[Counts], float]
-"""Maps judged, predicted and right (3, K) to a score in [0, 1], or NaN where there is none."""
+Draws = Mapping[int, Mapping[int, Counts]]
+"""Judged, predicted and right (3, K) of each draw of each size."""
+Score = Callable[[Draws], dict[int, Floats]]
+"""Maps draws to their scores in [0, 1] by size, in their order; NaN where there is none."""
 
 
-def accuracy(counts: Counts) -> float:
+def accuracy(draws: Draws) -> dict[int, Floats]:
     """Return the share of judged rows that are right."""
-    return float(counts[2].sum() / counts[0].sum())
+    return each(lambda counts: float(counts[2].sum() / counts[0].sum()))(draws)
 
 
-def macro_f1(counts: Counts) -> float:
-    """Return the mean F1 of the judged labels."""
-    return float(np.nanmean(label_f1(counts)))
+def macro_f1(draws: Draws) -> dict[int, Floats]:
+    """Return the mean F1 over the labels that every size judges, so that sizes compare.
+
+    A label that one draw does not judge counts there with its mean over the others of that size.
+    """
+    of_labels = {size: np.array([label_f1(one) for one in found.values()]) for size, found in draws.items()}
+    known = [(~np.isnan(found)).any(axis=0) for found in of_labels.values()]
+    means = {}
+    for size, found in of_labels.items():
+        same = found[:, np.all(known, axis=0)]
+        gaps = np.isnan(same)
+        usual = np.where(gaps, 0, same).sum(axis=0) / np.maximum(1, (~gaps).sum(axis=0))
+        means[size] = np.where(gaps, usual, same).mean(axis=1) if same.size else np.full(len(found), math.nan)
+    return means
+
+
+def each(score: Callable[[Counts], float]) -> Score:
+    """Return a score that looks at one draw at a time."""
+
+    def scores(draws: Draws) -> dict[int, Floats]:
+        return {size: np.array([score(one) for one in found.values()]) for size, found in draws.items()}
+
+    return scores
 
 
 def label_f1(counts: Counts) -> Floats:
@@ -56,7 +78,7 @@ def counts_of_draws(rows: Sequence[CurveRow], subsets: Subsets) -> dict[int, dic
 
 
 def measured_curve(
-    draws: Mapping[int, Mapping[int, Counts]],
+    draws: Draws,
     score: Score,
     *,
     texts: int,
@@ -65,9 +87,8 @@ def measured_curve(
 ) -> MeasuredCurve:
     """Return the scores of each size; draws without one are left out."""
     sizes, scores = list[int](), list[Floats]()
-    for size, counts in draws.items():
-        values = np.array([score(one) for one in counts.values()])
-        values = values[~np.isnan(values)]
+    for size, found in score(draws).items():
+        values = found[~np.isnan(found)]
         if len(values):
             sizes.append(size)
             scores.append(values)

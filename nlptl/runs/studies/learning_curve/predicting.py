@@ -6,7 +6,6 @@ Shapes: K labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,14 @@ from numpy.typing import NDArray
 from nlptl.evaluation.curve_noise import DrawNoise, MeasuredCurve
 from nlptl.evaluation.intervals import Estimate
 from nlptl.evaluation.learning_curves import LEVEL, MAX_TIMES, FittedCurve, fit_curve, why_too_short
+from nlptl.runs.studies.learning_curve.label_advice import FEW_TEXTS
 from nlptl.runs.studies.learning_curve.outcome import CurvePoint, CurvePrediction, LabelCurve, Metric, MetricCurve
 from nlptl.runs.studies.learning_curve.points import (
     Counts,
+    Draws,
     Score,
     accuracy,
+    each,
     label_f1,
     label_recall,
     macro_f1,
@@ -29,14 +31,14 @@ from nlptl.runs.studies.learning_curve.subsets import Subsets
 
 TIMES = (2, 4)  # as many labels as there are, that are predicted
 POINT = 0.01
-MIN_JUDGED, MIN_JUDGED_OF_LABEL = 20, 10  # texts by which a curve is judged that is extrapolated
+SHOWN = 0.0005  # of a gain, below which it prints as 0.0 points
+MIN_JUDGED = 20  # texts by which a curve is judged that is extrapolated; FEW_TEXTS of one label
 SAMPLES_OF_LABEL = 3000  # of curves of each family, since there may be many labels
 TAILS_OF_F1 = 1.4  # a label that is not predicted yet takes its F1 from 0 to what it will be at once
 STEPS = 60  # sizes at which it is looked for, in geometric steps up to MAX_TIMES
 Z = 1.96  # standard errors of a 95 % interval
 SCORES: dict[Metric, Score] = {"accuracy": accuracy, "macro-F1": macro_f1}
 
-Draws = Mapping[int, Mapping[int, Counts]]
 Floats = NDArray[np.float64]
 
 
@@ -79,7 +81,9 @@ def judged_share(metric: Metric, subsets: Subsets) -> float | None:
 
 def macro_share(subsets: Subsets) -> float:
     """Return how many texts a mean over labels is worth, as a share of the judged ones: few of a rare label weigh much."""
-    counts = np.array([count for count in subsets.judging.table.label_counts().values() if count], dtype=np.float64)
+    least = 1 if subsets.judging.by == "test" else 2  # a single text is never judged by the others
+    found = subsets.judging.table.label_counts().values()
+    counts = np.array([count for count in found if count >= least], dtype=np.float64)
     return float(len(counts) ** 2 / np.sum(counts.sum() / counts))
 
 
@@ -124,6 +128,8 @@ def gain_sentence(metric: Metric, most: CurvePrediction, needed: Estimate | None
             f"More labels of this kind will not help: {times} bring {metric} at most {100 * max(high, 0):.1f} points."
         )
     between = f"{100 * low:+.1f} to {100 * high:+.1f} points of {metric}"
+    if SHOWN <= low < POINT:
+        return f"More labels help, but not by a point for sure: {times} bring {between} (90 % interval)."
     if low < POINT or needed is None:
         return f"Whether more labels help is not shown: {times} bring {between} (90 % interval)."
     upper = f"{MAX_TIMES * texts - texts:,} or more" if needed.high is None else f"{needed.high:,.0f}"
@@ -150,11 +156,11 @@ def label_curves(draws: Draws, subsets: Subsets) -> tuple[LabelCurve, ...]:
             return float(label_recall(counts)[place])
 
         texts = float(judged[label])
-        measured = curve_of(f1, draws, subsets, share=share)
+        measured = curve_of(each(f1), draws, subsets, share=share)
         gain = None
-        if texts >= MIN_JUDGED_OF_LABEL and why_not_predicted(measured, subsets) is None:
+        if texts >= FEW_TEXTS and why_not_predicted(measured, subsets) is None:
             gain = _prediction(fit_curve(measured, samples=SAMPLES_OF_LABEL), 2 * subsets.texts, subsets.texts).gain
-        recalls = points_of(curve_of(recall, draws, subsets, share=share), judged_texts=texts)
+        recalls = points_of(curve_of(each(recall), draws, subsets, share=share), judged_texts=texts)
         found.append(
             LabelCurve(
                 label=label, texts=counts.get(label, 0), f1=points_of(measured, judged_texts=texts), recall=recalls, gain=gain

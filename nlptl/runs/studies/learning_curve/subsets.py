@@ -124,22 +124,29 @@ def _on_test(data: TextData, groups: DuplicateGroups, labels: Sequence[str], *, 
 def _on_others(
     table: TextTable, names: tuple[str, ...], groups: DuplicateGroups, labels: Sequence[str], *, seed: int, draws: int
 ) -> Subsets:
-    """Return subsets that are judged on the texts that they leave out: folds of all texts first, then smaller subsets."""
-    count = len(labels)
-    parts = count if count <= MAX_ALONE else FOLDS
-    fold_draws = 1 if parts == count else FOLD_DRAWS
-    largest = count - math.ceil(count / parts)
+    """Return subsets that are judged on the texts that they leave out: folds of all texts first, then smaller subsets.
+
+    The only text of a label is learnt in every fold.
+    """
+    count, of_label = len(labels), Counter(labels)
+    may_be_out = np.array([of_label[label] > 1 for label in labels])
+    judged = int(may_be_out.sum())
+    parts = judged if count <= MAX_ALONE else FOLDS
+    fold_draws = 1 if parts == judged else FOLD_DRAWS
+    largest = count - math.ceil(judged / parts)
     smaller = [size for size in sizes_up_to(largest, labels=len(set(labels)))[:-1] if size <= MAX_LEARNT * count]
     fits, splits = list[Subset](), list[JudgedSplit]()
     for draw, order in enumerate(_orders(labels, seed, draws)):
         if draw < fold_draws:
+            free = may_be_out[order]
+            rank = np.cumsum(free) - 1
             for part in range(parts):
                 fits.append(Subset(largest, draw, part))
-                splits.append(_left_out(groups, np.arange(count) % parts == part, order, draw))
+                splits.append(_left_out(groups, free & (rank % parts == part), order, draw))
         for size in reversed(smaller):
             fits.append(Subset(size, draw))
             splits.append(_left_out(groups, np.arange(count) >= size, order, draw))
-    way = "leaving out one at a time" if parts == count else f"in {parts} folds"
+    way = "leaving out one at a time" if parts == judged else f"in {parts} folds"
     how = f"Judged on the texts that each subset leaves out; the largest size {way}."
     judging = Judging("cross-validation", how, table, groups, tuple(splits))
     return Subsets(judging, tuple(fits), count, names, table.label_counts())
