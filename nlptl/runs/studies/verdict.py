@@ -75,7 +75,8 @@ class _Verdict:
         named = self._alike if len(self._alike) <= MAX_ALIKE + 1 else self._alike[:MAX_ALIKE]
         rest = [f"{len(self._alike) - len(named)} others"] if len(self._alike) > len(named) else []
         one = len(self._alike) == 1
-        told = f"{_capital(_listed([*named, *rest]))} {'is' if one else 'are'} not distinguishable from {self._best}"
+        best = f"training {self._best}" if self._best.startswith("from ") else self._best
+        told = f"{_capital(_listed([*named, *rest]))} {'is' if one else 'are'} not distinguishable from {best}"
         quickest = min([self._best, *self._alike], key=self._seconds)
         if quickest != self._best and (ratio := self._times(self._best, quickest)):
             which = "" if one else f"{quickest} is the quickest: "

@@ -82,6 +82,11 @@ def test_a_quicker_arm_that_is_as_good() -> None:
     assert "Frozen encoder is not distinguishable from LoRA; LoRA takes 15 × its time." in found.sentence
 
 
+def test_a_name_that_begins_with_from_is_read_aloud() -> None:
+    found = compared({"from scratch": [71] * 3, "LoRA": [70] * 3}, {"from scratch": 1.0, "LoRA": 1.0}, texts=100)
+    assert "LoRA is not distinguishable from training from scratch." in found.sentence
+
+
 def test_a_baseline_that_nothing_beats() -> None:
     seconds = {"most frequent label": 0.0, "LoRA": 30.0}
     found = compared({"most frequent label": [60] * 3, "LoRA": [62] * 3}, seconds, texts=100)
