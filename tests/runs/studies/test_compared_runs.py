@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from nlptl.context import RunContext
+from nlptl.disk.drafts import append_lines
 from nlptl.errors import ConfigError, DataError, NlptlError
 from nlptl.models.classifier import TextClassifier
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.reading import compared_runs
 from nlptl.runs.reading.compared_runs import compare_runs
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
-from nlptl.runs.studies.comparison_rows import read_rows
+from nlptl.runs.studies.comparison_rows import read_rows, rows_text
 
 CONTEXT = RunContext(device="cpu")
 QUICK = ("stages.0.epochs=2", "stages.3.update={method: head, solver: ridge}")
@@ -43,7 +44,15 @@ def test_runs_are_paired_by_text(review_files: Path) -> None:
     assert [one.cost is not None and one.cost.disk is not None for one in found.facts] == [True, True]
     assert "each arm was trained once" in found.sentence
     assert read_comparison(review_files / "out") == found
-    assert [row.arm for row in read_rows(review_files / "out" / "comparison.jsonl")[0]] == list(found.arms)
+    path = review_files / "out" / "comparison.jsonl"
+    rows = read_rows(path)[0]
+    assert [row.arm for row in rows] == list(found.arms)
+    trained = rows[0].model_copy(update={"identity": "of a trial"})
+    append_lines(path, rows_text([trained]))
+    compared(review_files, first, second)
+    kept = read_rows(path)[0]
+    assert kept[0] == trained  # what a comparison of pipelines has trained into the same folder
+    assert [row.arm for row in kept[1:]] == list(found.arms)
 
 
 def refused(review_files: Path, *runs: Path, **settings: Any) -> str:
