@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nlptl.artifact import DIGEST, is_whole, sealed, unsealed
-from nlptl.config import MAX_JSON, load_json
+from nlptl.config import MAX_JSON, Config, load_json
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.refusals import told_as_read_error
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
+
+C = TypeVar("C", bound=Config)
 
 
 def write_result(path: Path, content: Mapping[str, object]) -> None:
@@ -63,3 +66,20 @@ def read_result_line(line: str) -> dict[str, Any] | None:
     except (ValueError, TypeError, RecursionError):
         return None
     return unsealed(content) if content.get(DIGEST) and is_whole(content) else None
+
+
+def read_result_lines(path: Path, model: type[C]) -> tuple[list[C], int]:
+    """Return the whole lines of a file, each a `model`, and the number of those that were cut off, changed or are of others."""
+    # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a line in two.
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    lines = [line for line in text.split("\n") if line]
+    rows = list[C]()
+    for line in lines:
+        with contextlib.suppress(ConfigError):
+            rows.append(model.model_validate(read_result_line(line)))
+    return rows, len(lines) - len(rows)
+
+
+def result_lines(rows: Iterable[Config]) -> str:
+    """Return rows as lines of JSON, each with its own digest and its end."""
+    return "".join(result_line(row.model_dump(mode="json", exclude_none=True)) + "\n" for row in rows)

@@ -5,7 +5,6 @@ Shapes: J judged rows, K labels.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +15,7 @@ from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.disk.drafts import append_lines, write_text_atomically
-from nlptl.errors import ConfigError
-from nlptl.results import read_result_line, result_line
+from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.judging.splits import Judging
 
 DIGITS = 6  # of probabilities in the file
@@ -62,14 +60,14 @@ class FitRows:
     def add(self, row: FitRow) -> FitRow:
         """Add a row to the file, and return it."""
         if self._path is not None:
-            append_lines(self._path, result_line(row.model_dump()) + "\n")
+            append_lines(self._path, result_lines([row]))
         self._rows.append(row)
         return self.use(row)
 
     def keep_used(self, *, but_split: int | None = None) -> None:
         """Remove from the file what nobody asked for, and rows of the split `but_split`."""
         if self._path is not None:
-            _write(self._path, [row for row in self._used if row.split != but_split])
+            write_text_atomically(self._path, result_lines(row for row in self._used if row.split != but_split))
 
 
 def held_out_probabilities(rows: Sequence[FitRow], judging: Judging, *, label_count: int) -> tuple[Floats, Floats]:
@@ -83,16 +81,7 @@ def held_out_probabilities(rows: Sequence[FitRow], judging: Judging, *, label_co
 
 
 def _read(path: Path) -> list[FitRow]:
-    rows: list[FitRow] = []
-    if not path.is_file():
-        return rows
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        with contextlib.suppress(ConfigError):
-            if line and (found := read_result_line(line)) is not None:
-                rows.append(FitRow.model_validate(found))
-    _write(path, rows)
+    rows, _ = read_result_lines(path, FitRow)
+    if path.is_file():
+        write_text_atomically(path, result_lines(rows))  # without a line that a kill has cut off
     return rows
-
-
-def _write(path: Path, rows: Sequence[FitRow]) -> None:
-    write_text_atomically(path, "".join(result_line(row.model_dump()) + "\n" for row in rows))

@@ -21,12 +21,12 @@ from nlptl.evaluation.arm_scores import ArmScores
 from nlptl.evaluation.duplicates import duplicate_groups
 from nlptl.evaluation.scores import load_classifier
 from nlptl.models.classifier import TextClassifier
-from nlptl.results import write_result
+from nlptl.results import read_result_lines, result_lines, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, stage_folders, whole_run
 from nlptl.runs.reading.texts import TestTexts, read_data, read_texts
 from nlptl.runs.studies.arm_costs import MEGABYTE, ArmCost, median_latency
 from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 from nlptl.runs.studies.judged_comparison import check_study_folder, judged_result
 from nlptl.runs.studies.trials import predicted_labels
 
@@ -108,8 +108,8 @@ def compare_runs(
     )  # fmt: skip
     with run_lock(folder):
         asked = {row.key for row in rows}
-        others = [row for row in read_rows(folder / COMPARISON_ROWS)[0] if row.key not in asked]
-        write_text_atomically(folder / COMPARISON_ROWS, rows_text([*others, *rows]))
+        others = [row for row in read_result_lines(folder / COMPARISON_ROWS, ComparisonRow)[0] if row.key not in asked]
+        write_text_atomically(folder / COMPARISON_ROWS, result_lines([*others, *rows]))
         write_result(folder / COMPARISON, result.content())
     return result
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from nlptl.config import Config
-from nlptl.errors import ConfigError
-from nlptl.results import read_result_line, result_line
 from nlptl.runs.studies.arm_costs import ArmCost
 
 
@@ -37,20 +31,3 @@ class ComparisonRow(Config):
     def hits(self) -> NDArray[np.float64]:
         """Return 1 or 0 for each text of the test."""
         return np.array([int(bit) for bit in self.correct], dtype=float)
-
-
-def rows_text(rows: Sequence[ComparisonRow]) -> str:
-    """Return rows as lines of a file."""
-    return "".join(result_line(row.model_dump(exclude_none=True)) + "\n" for row in rows)
-
-
-def read_rows(path: Path) -> tuple[list[ComparisonRow], int]:
-    """Return the whole rows of a file, and the number of the others."""
-    # Not splitlines: a name may hold U+2028, U+0085 and other characters at which that would cut a row in two.
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    lines = [line for line in text.split("\n") if line]
-    rows: list[ComparisonRow] = []
-    for line in lines:
-        with contextlib.suppress(ConfigError):
-            rows.append(ComparisonRow.model_validate(read_result_line(line)))
-    return rows, len(lines) - len(rows)

@@ -17,7 +17,7 @@ from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, DataError
 from nlptl.evaluation.arm_scores import ArmScores
 from nlptl.evaluation.intervals import estimate, sign_test
-from nlptl.results import read_result, write_result
+from nlptl.results import read_result, read_result_lines, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.judging.scored import variance_factor
 from nlptl.runs.judging.splits import Judging
@@ -32,7 +32,7 @@ from nlptl.runs.studies.comparison import (
     TestResult,
     read_comparison,
 )
-from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 from nlptl.runs.studies.trials import TrialRows, TrialTime, run_trials
 from nlptl.runs.studies.verdict import verdict
 
@@ -136,7 +136,7 @@ def _kept(
         return None
     if repeats > 1 + max(trial.repeat for trial in study.trials):
         return None
-    rows = {(row.identity, row.seed) for row in read_rows(folder / COMPARISON_ROWS)[0]}
+    rows = {(row.identity, row.seed) for row in read_result_lines(folder / COMPARISON_ROWS, ComparisonRow)[0]}
     missing = [trial for trial in study.trials if (trial.identity, trial.seed) not in rows]
     lost = any(trial.arm.name in found.arms and trial.repeat < repeats for trial in missing)
     return found if missing and not lost else None

@@ -20,9 +20,10 @@ from nlptl.disk.drafts import append_lines, write_text_atomically
 from nlptl.errors import DataError, NlptlError
 from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.progress import clock
+from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.studies.arm_costs import ArmCost, median_latency, megabytes_on_disk
 from nlptl.runs.studies.arms import Trial
-from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 from nlptl.runs.studies.shared_work import SharedWork
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class _Runner:
             if self._limit is not None and classifier is not None:
                 cost = self._with_use(trial, classifier, cost)
             row = comparison_row(trial, test, predicted, cost)
-            append_lines(self._path, rows_text([row]))
+            append_lines(self._path, result_lines([row]))
             self._rows.append(row)
         if self._limit is not None and classifier is not None:
             self._limit.note(trial.arm.name, cost)
@@ -252,7 +253,7 @@ def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, is_s
     A study keeps the rows of other trials, so that another call finds them; a pipeline's own comparison removes them.
     """
     wanted = {(trial.identity, trial.seed, test): len(table) for trial in trials for test, table in trial.tests.items()}
-    found, damaged = read_rows(path)
+    found, damaged = read_result_lines(path, ComparisonRow)
     if damaged:
         rows_were = "1 row was" if damaged == 1 else f"{damaged} rows were"
         context.progress.say(f"{path}: {rows_were} cut off by a kill, or changed; what is missing is computed again.")
@@ -261,5 +262,5 @@ def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, is_s
     if is_study:
         rows = [row for row in rows if row.predicted is not None and len(row.predicted) == len(row.correct)]
         others = [row for row in found if row.key not in wanted]
-    write_text_atomically(path, rows_text([*others, *rows]))  # drops a torn last line
+    write_text_atomically(path, result_lines([*others, *rows]))  # drops a torn last line
     return rows

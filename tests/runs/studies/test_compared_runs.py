@@ -11,11 +11,12 @@ from nlptl.context import RunContext
 from nlptl.disk.drafts import append_lines
 from nlptl.errors import ConfigError, DataError, NlptlError
 from nlptl.models.classifier import TextClassifier
+from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.reading import compared_runs
 from nlptl.runs.reading.compared_runs import compare_runs
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
-from nlptl.runs.studies.comparison_rows import read_rows, rows_text
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 
 CONTEXT = RunContext(device="cpu")
 QUICK = ("stages.0.epochs=2", "stages.3.update={method: head, solver: ridge}")
@@ -45,12 +46,12 @@ def test_runs_are_paired_by_text(review_files: Path) -> None:
     assert "each arm was trained once" in found.sentence
     assert read_comparison(review_files / "out") == found
     path = review_files / "out" / "comparison.jsonl"
-    rows = read_rows(path)[0]
+    rows = read_result_lines(path, ComparisonRow)[0]
     assert [row.arm for row in rows] == list(found.arms)
     trained = rows[0].model_copy(update={"identity": "of a trial"})
-    append_lines(path, rows_text([trained]))
+    append_lines(path, result_lines([trained]))
     compared(review_files, first, second)
-    kept = read_rows(path)[0]
+    kept = read_result_lines(path, ComparisonRow)[0]
     assert kept[0] == trained  # what a comparison of pipelines has trained into the same folder
     assert [row.arm for row in kept[1:]] == list(found.arms)
 

@@ -11,9 +11,10 @@ import pytest
 
 from nlptl.context import RunContext
 from nlptl.interfaces.text import comparison_lines
+from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies.comparison import read_comparison, summarise
-from nlptl.runs.studies.comparison_rows import ComparisonRow, read_rows, rows_text
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 
 
 def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:
@@ -102,8 +103,8 @@ def test_the_most_frequent_label_stands_beside_the_arms() -> None:
 def test_rows_of_any_arm_name_are_read_back(tmp_path: Path, name: str) -> None:
     found = [row.model_copy(update={"arm": name}) for row in rows("large", 0.5, 0.8)]
     path = tmp_path / "comparison.jsonl"
-    path.write_text(rows_text(found), encoding="utf-8")
-    assert read_rows(path) == (found, 0)
+    path.write_text(result_lines(found), encoding="utf-8")
+    assert read_result_lines(path, ComparisonRow) == (found, 0)
 
 
 def test_arms_whose_names_hold_line_ends_resume(review_files: Path) -> None:

@@ -17,13 +17,14 @@ import pytest
 from nlptl.context import RunContext
 from nlptl.errors import ArtifactError, ConfigError, DataError
 from nlptl.progress import SilentProgress
+from nlptl.results import read_result_lines
 from nlptl.runs.chain import Chain
 from nlptl.runs.judging import splits
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.studies import trials
 from nlptl.runs.studies.arm_costs import ArmCost, median_latency
 from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
-from nlptl.runs.studies.comparison_rows import read_rows
+from nlptl.runs.studies.comparison_rows import ComparisonRow
 from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
 from nlptl.runs.studies.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
 from nlptl.runs.studies.trials import TrialTime
@@ -216,7 +217,7 @@ def test_repeats_that_do_not_fit_are_not_begun(review_files: Path, monkeypatch: 
     assert other.results[0].seeds == 2
     again = compared(review_files)
     assert again.results[0].seeds == 2
-    assert len(read_rows(review_files / "out" / "comparison.jsonl")[0]) == 6 + 2 * 2
+    assert len(read_result_lines(review_files / "out" / "comparison.jsonl", ComparisonRow)[0]) == 6 + 2 * 2
 
 
 def test_rows_that_a_call_does_not_ask_for_stay(review_files: Path) -> None:
@@ -311,12 +312,12 @@ def test_a_killed_comparison_goes_on(review_files: Path, kill: Kill) -> None:
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
     path = review_files / "out" / "comparison.jsonl"
-    kept, torn = read_rows(path)
+    kept, torn = read_result_lines(path, ComparisonRow)
     assert 1 <= len(kept) <= 4  # of 6
     assert torn == (kill is kill_while_a_row_is_written)
     assert not (review_files / "out" / "comparison.json").exists()
     assert without_costs(compared(review_files)) == without_costs(whole)
-    rows, torn = read_rows(path)
+    rows, torn = read_result_lines(path, ComparisonRow)
     assert rows[: len(kept)] == kept  # with their costs
     assert (len(rows), torn) == (6, 0)
 
@@ -344,7 +345,7 @@ def test_a_comparison_killed_between_two_tests_goes_on(review_files: Path) -> No
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
-    kept, _ = read_rows(review_files / "run" / "comparison.jsonl")
+    kept, _ = read_result_lines(review_files / "run" / "comparison.jsonl", ComparisonRow)
     assert [(row.arm, row.test) for row in kept] == [("a", "one"), ("a", "two"), ("b", "one")]
     trained: list[int] = []
     original = SkipGram.run
@@ -359,7 +360,7 @@ def test_a_comparison_killed_between_two_tests_goes_on(review_files: Path) -> No
         )
     assert found.comparison is not None
     assert trained == [3, 4, 4]  # b of the first seed for its other test, then both of the next
-    assert read_rows(review_files / "run" / "comparison.jsonl")[0][:3] == kept
+    assert read_result_lines(review_files / "run" / "comparison.jsonl", ComparisonRow)[0][:3] == kept
 
 
 def test_whole_pipelines_on_the_same_test(review_files: Path) -> None:

@@ -57,6 +57,7 @@ def _read(path: Path, identity: str) -> Arrays | None:
         with safe_open(path, framework="np") as file:
             if (file.metadata() or {}).get("identity") != identity:
                 return None
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, json.JSONDecodeError):
         return None  # cut off or damaged: made again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,7 @@ from pydantic import Field
 
 from nlptl.config import Config
 from nlptl.disk.drafts import append_lines, write_text_atomically
-from nlptl.errors import ConfigError
-from nlptl.results import read_result_line, result_line
+from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.judging.fit_rows import Seconds
 from nlptl.runs.studies.learning_curve.subsets import Subset
 
@@ -68,22 +66,13 @@ class CurveRows:
     def add(self, row: CurveRow) -> CurveRow:
         """Add a row to the file, and return it."""
         if self._path is not None:
-            append_lines(self._path, result_line(row.model_dump(mode="json")) + "\n")
+            append_lines(self._path, result_lines([row]))
         self._known[row.identity] = row
         return row
 
 
 def _read(path: Path) -> list[CurveRow]:
-    rows: list[CurveRow] = []
-    if not path.is_file():
-        return rows
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        with contextlib.suppress(ConfigError):
-            if line and (found := read_result_line(line)) is not None:
-                rows.append(CurveRow.model_validate(found))
-    _write(path, rows)  # without the end of a line that a kill has cut off
+    rows, _ = read_result_lines(path, CurveRow)
+    if path.is_file():
+        write_text_atomically(path, result_lines(rows))  # without a line that a kill has cut off
     return rows
-
-
-def _write(path: Path, rows: list[CurveRow]) -> None:
-    write_text_atomically(path, "".join(result_line(row.model_dump(mode="json")) + "\n" for row in rows))
