@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
 from nlptl.interfaces.options import (
@@ -25,7 +23,7 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import SETTINGS
 from nlptl.interfaces.terminal import remark, table, tell, wrapped
-from nlptl.interfaces.termination import Terminated
+from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.runs.reading.audited import AuditSource
@@ -110,17 +108,12 @@ def audit(
     thresholds = _thresholds(source, chosen)
     for line in () if quiet else source.taken_as[:MAX_REMARKS]:
         remark(line)
-    try:
+    with interruption_told("What is computed is kept; type the same command to go on."):
         loaded = source.load(progress=context.progress)
         result = audited(
             loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
             command=_command(source, paths, named, out), settings=source.settings, run_data=source.run_data(loaded),
         )  # fmt: skip
-    except (KeyboardInterrupt, Terminated) as stop:
-        remark("Interrupted. What is computed is kept; type the same command to go on.")
-        if isinstance(stop, Terminated):
-            raise
-        raise typer.Exit(1) from None
     tell(audit_lines(result))
     if not quiet:
         for line in next_lines(result, source.folder):

@@ -52,7 +52,7 @@ from nlptl.interfaces.terminal import (
     remark,
     tell,
 )
-from nlptl.interfaces.termination import Terminated, raise_when_terminated
+from nlptl.interfaces.termination import Terminated, interruption_told, raise_when_terminated
 from nlptl.training.distributed import end, is_main
 
 if TYPE_CHECKING:
@@ -131,13 +131,8 @@ def run(
     )
     if not quiet:
         remark(begin_line(chain))
-    try:
+    with interruption_told("Finished stages are kept; run the same command to go on."):
         result = chain.run(folder, context=context, where=str(pipeline), force=force)
-    except (KeyboardInterrupt, Terminated) as stop:
-        remark("Interrupted. Finished stages are kept; run the same command to go on.")
-        if isinstance(stop, Terminated):
-            raise
-        raise typer.Exit(1) from None
     end()
     tell(run_lines(result, price_per_hour=price_per_hour, quiet=quiet))
     if not quiet:

@@ -11,27 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.options import DeviceOption, QuietOption, SetOption, argument, option, path_option, usable_path
+from nlptl.interfaces.options import DeviceOption, QuietOption, SetOption, argument, option, path_option, usable_paths
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
-from nlptl.interfaces.terminal import print_exactly, remark, tell
-from nlptl.interfaces.termination import Terminated
-
-MINUTES, SEEDS = 10.0, 5
+from nlptl.interfaces.terminal import print_exactly, tell
+from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.runs.studies.comparison import ComparisonResult
     from nlptl.runs.studies.regime_comparison import NamedChain
 
-
-def _usable_paths(parameter: typer.CallbackParam, paths: list[Path]) -> list[Path]:
-    return [found for path in paths if (found := usable_path(parameter, path)) is not None]
+MINUTES, SEEDS = 10.0, 5
 
 
 def compare(
     given: Annotated[
         list[Path],
-        argument(metavar="FILE", callback=_usable_paths, readable=False,
+        argument(metavar="FILE", callback=usable_paths, readable=False,
                  help="One pipeline file: its regimes are compared. Several pipeline files, or several folders of runs."),
     ],
     regimes: Annotated[
@@ -71,7 +67,7 @@ def compare(
     folder = out or Path("runs") / f"{_name(given[0])}{COMPARE_SUFFIX}"
     check_run_folder(folder)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
-    try:
+    with interruption_told("What is finished is kept; type the same command to go on."):
         if are_runs:
             _refuse({"--regimes": regimes, "--weights": weights, "--set": set_}, "runs, which are trained already")
             result = _runs(given, folder, context, test)
@@ -80,11 +76,6 @@ def compare(
             result = _pipelines(
                 given, folder, context, regimes, minutes, seeds, weights, set_ or [], as_kept=format != "text"
             )
-    except (KeyboardInterrupt, Terminated) as stop:
-        remark("Interrupted. What is finished is kept; type the same command to go on.")
-        if isinstance(stop, Terminated):
-            raise
-        raise typer.Exit(1) from None
     if format == "text":
         options: dict[str, object] = {"--regimes": regimes, "--weights": weights, "--out": out}
         options |= {"--minutes": f"{minutes:g}"} if minutes != MINUTES else {}

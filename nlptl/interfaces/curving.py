@@ -12,8 +12,8 @@ import typer
 
 from nlptl.interfaces.options import DeviceOption, PipelineArgument, QuietOption, SetOption, path_option
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
-from nlptl.interfaces.terminal import remark, table, tell, wrapped
-from nlptl.interfaces.termination import Terminated
+from nlptl.interfaces.terminal import table, tell, wrapped
+from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import Estimate
@@ -48,14 +48,9 @@ def curve(
     check_run_folder(folder)
     chain = Pipeline.from_yaml(pipeline, assignments=set_ or [])
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
-    try:
+    with interruption_told("What was measured is kept; type the same command to go on."):
         data, _ = chain.check(where=str(pipeline), progress=context.progress)
         found = learning_curve(chain, data, folder, context, minutes=minutes, metric=metric)
-    except (KeyboardInterrupt, Terminated) as stop:
-        remark("Interrupted. What was measured is kept; type the same command to go on.")
-        if isinstance(stop, Terminated):
-            raise
-        raise typer.Exit(1) from None
     next_lines = _next(pipeline, folder, found)
     tell(curve_lines(found, others=len(next_lines)))
     if not quiet:

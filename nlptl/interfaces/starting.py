@@ -22,8 +22,8 @@ from nlptl.interfaces.options import (
     path_option,
     usable_paths,
 )
-from nlptl.interfaces.terminal import remark, table, tell, wrapped
-from nlptl.interfaces.termination import Terminated
+from nlptl.interfaces.terminal import table, tell, wrapped
+from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import Estimate
@@ -76,18 +76,13 @@ def start(
         )
     request = StartRequest(tuple(files), text, label, tuple(unlabelled or ()), test, minutes, out)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
-    try:
+    with interruption_told("What is finished is kept; type the same command to go on."):
         prepared = prepare(request, context, choose=asker())
         started = Start(prepared, context)
         before = [] if quiet else before_lines(prepared, started.estimated_seconds())
         tell(before)
         outcome = started.run()
         report = write_report(request.folder, context=context)
-    except (KeyboardInterrupt, Terminated) as stop:
-        remark("Interrupted. What is finished is kept; type the same command to go on.")
-        if isinstance(stop, Terminated):
-            raise
-        raise typer.Exit(1) from None
     tell(outcome_lines(outcome))
     if not quiet:
         for line in next_lines(request, report, has_pile=prepared.pile > 0):

@@ -5,13 +5,18 @@ Only the command line asks for that; importing nlptl installs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+import typer
+
+from nlptl.interfaces.terminal import remark
 from nlptl.training.distributed import is_main
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -30,6 +35,18 @@ class Terminated(BaseException):
         signal.signal(self.number, signal.SIG_DFL)
         os.kill(os.getpid(), self.number)
         os._exit(128 + self.number)
+
+
+@contextlib.contextmanager
+def interruption_told(kept: str) -> Iterator[None]:
+    """Run the block. An interruption is told with what is kept and ends in exit code 1, or in the signal that asked for it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        remark(f"Interrupted. {kept}")
+        if isinstance(stop, Terminated):
+            raise
+        raise typer.Exit(1) from None
 
 
 def raise_when_terminated() -> None:
