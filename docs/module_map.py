@@ -23,6 +23,7 @@ ROOMS = (
     "pretraining",
     "evaluation",
     "models",
+    "inference",
     "training",
     "data",
     "disk",

@@ -18,8 +18,8 @@ from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
-    from nlptl.runs.studies.comparison import ComparisonResult
-    from nlptl.runs.studies.regime_comparison import NamedChain
+    from nlptl.runs.studies.comparison.comparison import ComparisonResult
+    from nlptl.runs.studies.comparison.regime_comparison import NamedChain
 
 MINUTES, SEEDS = 10.0, 5
 
@@ -134,8 +134,8 @@ def _pipelines(
     given: list[Path], folder: Path, context: RunContext, regimes: str | None, minutes: float, seeds: int,
     weights: str | None, assignments: list[str], *, as_kept: bool,
 ) -> ComparisonResult:  # fmt: skip
-    from nlptl.runs.studies.regime_comparison import compare_chains, compare_regimes
-    from nlptl.runs.studies.regimes import checked_regimes
+    from nlptl.runs.studies.comparison.regime_comparison import compare_chains, compare_regimes
+    from nlptl.runs.studies.comparison.regimes import checked_regimes
 
     names = None if regimes is None else [name.strip() for name in regimes.split(",") if name.strip()]
     checked_regimes(names)  # before any data are read
@@ -155,7 +155,7 @@ def _pipelines(
 def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain:
     from nlptl.runs.chain import Chain
     from nlptl.runs.pipeline import Pipeline
-    from nlptl.runs.studies.regime_comparison import NamedChain, with_largest_test
+    from nlptl.runs.studies.comparison.regime_comparison import NamedChain, with_largest_test
 
     pipeline = Pipeline.from_yaml(path, assignments=assignments)
     chain = Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)

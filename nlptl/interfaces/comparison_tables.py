@@ -13,8 +13,8 @@ from nlptl.progress import clock, human
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import Estimate
-    from nlptl.runs.studies.arm_costs import ArmCost
-    from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
+    from nlptl.runs.studies.comparison.arm_costs import ArmCost
+    from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
 
 MAX_LINES = 25  # of all that is printed
 MANY_TEXTS = 1_000  # from which a tenth of a point is worth a column

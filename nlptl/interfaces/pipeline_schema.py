@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema
 from nlptl.data import DataSettings
 from nlptl.plain_files import load_json
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.studies.arms import SHARED
+from nlptl.runs.studies.comparison.arms import SHARED
 
 FILE_NAME = "nlptl.schema.json"
 """Name under which `nlptl init` looks for the schema beside a new pipeline file."""

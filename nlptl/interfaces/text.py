@@ -16,13 +16,13 @@ from nlptl.progress import clock, human
 from nlptl.results import seal_remark
 from nlptl.runs.folder import COMPARISON, EVALUATION, stage_folders
 from nlptl.runs.runner import read_scores
-from nlptl.runs.studies.comparison import read_comparison
+from nlptl.runs.studies.comparison.comparison import read_comparison
 
 if TYPE_CHECKING:
     from nlptl.evaluation.intervals import Estimate
     from nlptl.runs.pipeline import Pipeline
     from nlptl.runs.runner import RunResult, RunScores
-    from nlptl.runs.studies.comparison import ComparisonResult
+    from nlptl.runs.studies.comparison.comparison import ComparisonResult
 
 
 def begin_line(pipeline: Pipeline) -> str:

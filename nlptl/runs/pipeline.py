@@ -20,7 +20,7 @@ from nlptl.input_paths import in_file
 from nlptl.progress import SilentTracker
 from nlptl.runs.chain import Chain, ExternalDigests, Faults, kind_words
 from nlptl.runs.runner import RunPlan, RunResult, check_outside, context_here, run_chain
-from nlptl.runs.studies.arms import Comparison, Study, check_tests
+from nlptl.runs.studies.comparison.arms import Comparison, Study, check_tests
 from nlptl.runs.unchanged import remember, stamps_of, unchanged_run
 from nlptl.stages.union import stage_versions
 from nlptl.training.distributed import main_process_first, processes

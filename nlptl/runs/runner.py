@@ -32,7 +32,7 @@ from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.cards import card_facts, card_test, renew_cards
 from nlptl.runs.chain import Chain, StageIdentity
-from nlptl.runs.studies.comparison import ComparisonResult, compare
+from nlptl.runs.studies.comparison.comparison import ComparisonResult, compare
 from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
 from nlptl.training.checkpoints import remove_checkpoints
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
     from nlptl.models.encoder import Encoder
     from nlptl.progress import Tracker
-    from nlptl.runs.studies.arms import Study
+    from nlptl.runs.studies.comparison.arms import Study
 
 
 @dataclasses.dataclass(frozen=True)

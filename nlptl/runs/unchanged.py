@@ -33,8 +33,8 @@ from nlptl.results import read_result, write_result
 from nlptl.runs import folder as on_disk
 from nlptl.runs.chain import Chain, ExternalDigests
 from nlptl.runs.runner import RunResult, StageOutcome, read_scores, what_is_made
-from nlptl.runs.studies.comparison import read_comparison
-from nlptl.runs.studies.trials import kept_sentence
+from nlptl.runs.studies.comparison.comparison import read_comparison
+from nlptl.runs.studies.comparison.trials import kept_sentence
 
 if TYPE_CHECKING:
     from nlptl.data import Source

@@ -15,10 +15,10 @@ from nlptl.evaluation.arm_scores import ArmScores
 from nlptl.interfaces.comparison_tables import as_csv, command, markdown, summary_lines
 from nlptl.interfaces.terminal import columns
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.studies.arm_costs import ArmCost
-from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.judged_comparison import judged_result
-from nlptl.runs.studies.regimes import TITLES
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
+from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
+from nlptl.runs.studies.comparison.judged_comparison import judged_result
+from nlptl.runs.studies.comparison.regimes import TITLES
 from tests.interfaces.commands import Shell
 
 QUICK = ("--set", "stages.0.epochs=1", "--set", "stages.3.update={method: head, solver: ridge}", "--device", "cpu")

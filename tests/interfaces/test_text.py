@@ -5,8 +5,8 @@ from __future__ import annotations
 from nlptl.evaluation.intervals import Interval, PairedDifference
 from nlptl.interfaces.terminal import WIDTH, wrapped
 from nlptl.interfaces.text import comparison_lines, settings_told, table
-from nlptl.runs.studies import comparison
-from nlptl.runs.studies.comparison import ComparisonResult
+from nlptl.runs.studies.comparison import comparison
+from nlptl.runs.studies.comparison.comparison import ComparisonResult
 
 
 def compared(*arms: str) -> ComparisonResult:

@@ -24,11 +24,11 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.results import read_result_lines, result_lines, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS, stage_folders, whole_run
 from nlptl.runs.reading.texts import TestTexts, read_data, read_texts
-from nlptl.runs.studies.arm_costs import MEGABYTE, ArmCost, median_latency
-from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.comparison_rows import ComparisonRow
-from nlptl.runs.studies.judged_comparison import check_study_folder, judged_result
-from nlptl.runs.studies.trials import predicted_labels
+from nlptl.runs.studies.comparison.arm_costs import MEGABYTE, ArmCost, median_latency
+from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.judged_comparison import check_study_folder, judged_result
+from nlptl.runs.studies.comparison.trials import predicted_labels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nlptl.runs.folder import COMPARE_SUFFIX, COMPARISON_ROWS
 from nlptl.runs.report.facts import Headline, Rival, Standing
 from nlptl.runs.report.verdict import NOT_SHOWN
 from nlptl.runs.start.outcome import StartOutcome
-from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
+from nlptl.runs.studies.comparison.comparison import ComparisonResult, read_comparison
 
 if TYPE_CHECKING:
     from nlptl.evaluation.scores import Evaluation

@@ -25,7 +25,7 @@ from nlptl.runs.report.facts import Advice, RunReport
 from nlptl.runs.report.gathering import gather
 from nlptl.runs.runner import read_scores
 from nlptl.runs.start.outcome import JudgedCandidate, StartOutcome
-from nlptl.runs.studies.comparison import ComparisonRow, summarise
+from nlptl.runs.studies.comparison.comparison import ComparisonRow, summarise
 from tests.conftest import small_reviews
 from tests.reported import tiny_run, write_rows
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from nlptl.evaluation.intervals import Estimate
 from nlptl.results import write_result
 from nlptl.runs.report.standing import standing_of
-from nlptl.runs.studies import comparison
-from nlptl.runs.studies.comparison import ArmDifference, ArmFacts, ArmPair, ComparisonResult
+from nlptl.runs.studies.comparison import comparison
+from nlptl.runs.studies.comparison.comparison import ArmDifference, ArmFacts, ArmPair, ComparisonResult
 
 ACCURACIES = (Estimate(0.4, 0.3, 0.5), Estimate(0.6, 0.5, 0.7), Estimate(0.8, 0.7, 0.9))
 NAMES = ("most frequent label", "words", "the pipeline as written")

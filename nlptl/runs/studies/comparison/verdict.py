@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nlptl.evaluation.intervals import MIN_TEXTS, Estimate
-from nlptl.runs.studies.comparison import ArmFacts, TestResult
-from nlptl.runs.studies.regimes import AS_WRITTEN, BASELINES, TITLES
+from nlptl.runs.studies.comparison.comparison import ArmFacts, TestResult
+from nlptl.runs.studies.comparison.regimes import AS_WRITTEN, BASELINES, TITLES
 
 MAX_ALIKE, MAX_WORSE = 4, 2  # arms that a sentence names
 SAME_TIME = 1.5  # times as long, below which no sentence tells times apart

@@ -21,13 +21,18 @@ from nlptl.results import read_result_lines
 from nlptl.runs.chain import Chain
 from nlptl.runs.judging import splits
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.studies import trials
-from nlptl.runs.studies.arm_costs import ArmCost, median_latency
-from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
-from nlptl.runs.studies.comparison_rows import ComparisonRow
-from nlptl.runs.studies.regime_comparison import NamedChain, compare_chains, compare_regimes, with_largest_test
-from nlptl.runs.studies.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
-from nlptl.runs.studies.trials import TrialTime
+from nlptl.runs.studies.comparison import trials
+from nlptl.runs.studies.comparison.arm_costs import ArmCost, median_latency
+from nlptl.runs.studies.comparison.comparison import ComparisonResult, read_comparison
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.regime_comparison import (
+    NamedChain,
+    compare_chains,
+    compare_regimes,
+    with_largest_test,
+)
+from nlptl.runs.studies.comparison.regimes import AS_WRITTEN, TITLES, checked_regimes, regimes_of
+from nlptl.runs.studies.comparison.trials import TrialTime
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.skipgram import SkipGram
 from tests.conftest import small_reviews

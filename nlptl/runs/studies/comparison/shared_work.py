@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from nlptl.context import Record, RunContext
-from nlptl.runs.studies.arm_costs import ArmCost, peak_memory
-from nlptl.runs.studies.arms import Trial
+from nlptl.runs.studies.comparison.arm_costs import ArmCost, peak_memory
+from nlptl.runs.studies.comparison.arms import Trial
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nlptl.evaluation.arm_scores import ArmScores
-from nlptl.runs.studies.arm_costs import ArmCost
-from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.judged_comparison import judged_result
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
+from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
+from nlptl.runs.studies.comparison.judged_comparison import judged_result
 
 REGIMES = {"most frequent label": "most_frequent", "frozen encoder": "frozen", "LoRA": "lora", "full": "full"}
 LIMITS = "Differences hold for all pairs together (95 %) and speak of these labels and texts alone."

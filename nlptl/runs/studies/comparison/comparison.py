@@ -26,10 +26,10 @@ from nlptl.evaluation.intervals import (
 from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.results import read_result, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
-from nlptl.runs.studies.arm_costs import ArmCost
-from nlptl.runs.studies.arms import Study
-from nlptl.runs.studies.comparison_rows import ComparisonRow
-from nlptl.runs.studies.trials import run_trials
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
+from nlptl.runs.studies.comparison.arms import Study
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.trials import run_trials
 
 NOT_SHOWN = "not shown to differ from"
 MIN_SEEDS = 20  # of a comparison that is more than a quick look

@@ -21,9 +21,9 @@ from nlptl.results import read_result, read_result_lines, write_result
 from nlptl.runs.folder import COMPARISON, COMPARISON_ROWS
 from nlptl.runs.judging.scored import variance_factor
 from nlptl.runs.judging.splits import Judging
-from nlptl.runs.studies.arm_costs import ArmCost
-from nlptl.runs.studies.arms import PARTS, Study
-from nlptl.runs.studies.comparison import (
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
+from nlptl.runs.studies.comparison.arms import PARTS, Study
+from nlptl.runs.studies.comparison.comparison import (
     ArmDifference,
     ArmFacts,
     ArmPair,
@@ -32,9 +32,9 @@ from nlptl.runs.studies.comparison import (
     TestResult,
     read_comparison,
 )
-from nlptl.runs.studies.comparison_rows import ComparisonRow
-from nlptl.runs.studies.trials import TrialRows, TrialTime, run_trials
-from nlptl.runs.studies.verdict import verdict
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.trials import TrialRows, TrialTime, run_trials
+from nlptl.runs.studies.comparison.verdict import verdict
 
 GOES_ON = "comparison: printed as it is kept; the same command without --format trains what is missing."
 VERSION = 1  # of the results of `nlptl compare`; raised when the same rows give other results

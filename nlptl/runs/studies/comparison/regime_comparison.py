@@ -13,12 +13,12 @@ from nlptl.data.leaks import occurs_in, text_hashes
 from nlptl.data.outside_tests import spelt_as_in, without_texts_of
 from nlptl.errors import ConfigError, DataError
 from nlptl.runs.chain import Chain, Faults
-from nlptl.runs.studies.arms import Arm, ArmData, Comparison, check_tests
-from nlptl.runs.studies.comparison import ArmFacts, ComparisonResult
-from nlptl.runs.studies.judged_comparison import check_study_folder, compare_judged
-from nlptl.runs.studies.judged_study import judged_study, judging_of
-from nlptl.runs.studies.regimes import checked_regimes, regimes_of
-from nlptl.runs.studies.trials import TrialTime
+from nlptl.runs.studies.comparison.arms import Arm, ArmData, Comparison, check_tests
+from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
+from nlptl.runs.studies.comparison.judged_comparison import check_study_folder, compare_judged
+from nlptl.runs.studies.comparison.judged_study import judged_study, judging_of
+from nlptl.runs.studies.comparison.regimes import checked_regimes, regimes_of
+from nlptl.runs.studies.comparison.trials import TrialTime
 
 SEEDS, MINUTES = 5, 10.0
 
@@ -40,8 +40,8 @@ def compare_regimes(
 ) -> ComparisonResult:  # fmt: skip
     """Compare the regimes of a chain on its test, else by cross-validation, and write the study into `folder`.
 
-    What is finished there is kept. `regimes` are keys of `nlptl.runs.studies.regimes.TITLES`; None are all that make sense here
-    and fit into `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
+    What is finished there is kept. `regimes` are keys of `regimes.TITLES`; None are all that make sense here and fit into
+    `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
     has none. `paths_from` is the folder of the pipeline file. `as_kept` returns the result that is there, and trains only without
     one. Raises ConfigError, DataError or ArtifactError.
     """

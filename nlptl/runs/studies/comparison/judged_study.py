@@ -9,7 +9,7 @@ from nlptl.data import TextData, rows_not_in
 from nlptl.errors import DataError
 from nlptl.runs.chain import ExternalDigests
 from nlptl.runs.judging.splits import JudgedSplit, Judging, judged_by_folds, judged_on_test
-from nlptl.runs.studies.arms import Arm, Study, Trial
+from nlptl.runs.studies.comparison.arms import Arm, Study, Trial
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable

@@ -13,7 +13,7 @@ from nlptl.data.label_sentences import label_sentences, spoken
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.selection.method_choice import passes_of
 from nlptl.runs.chain import Chain, Faults
-from nlptl.runs.studies.arms import Arm, ArmData, changed_chain
+from nlptl.runs.studies.comparison.arms import Arm, ArmData, changed_chain
 
 if TYPE_CHECKING:
     from pathlib import Path

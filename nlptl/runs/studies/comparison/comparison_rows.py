@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nlptl.config import Config
-from nlptl.runs.studies.arm_costs import ArmCost
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
 
 
 class ComparisonRow(Config):

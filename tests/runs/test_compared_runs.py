@@ -15,8 +15,8 @@ from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.pipeline import Pipeline
 from nlptl.runs.reading import compared_runs
 from nlptl.runs.reading.compared_runs import compare_runs
-from nlptl.runs.studies.comparison import ComparisonResult, read_comparison
-from nlptl.runs.studies.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.comparison import ComparisonResult, read_comparison
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 
 CONTEXT = RunContext(device="cpu")
 QUICK = ("stages.0.epochs=2", "stages.3.update={method: head, solver: ridge}")

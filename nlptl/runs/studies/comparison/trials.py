@@ -21,10 +21,10 @@ from nlptl.errors import DataError, NlptlError
 from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.progress import clock
 from nlptl.results import read_result_lines, result_lines
-from nlptl.runs.studies.arm_costs import ArmCost, median_latency, megabytes_on_disk
-from nlptl.runs.studies.arms import Trial
-from nlptl.runs.studies.comparison_rows import ComparisonRow
-from nlptl.runs.studies.shared_work import SharedWork
+from nlptl.runs.studies.comparison.arm_costs import ArmCost, median_latency, megabytes_on_disk
+from nlptl.runs.studies.comparison.arms import Trial
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.shared_work import SharedWork
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable

@@ -13,8 +13,8 @@ from nlptl.context import RunContext
 from nlptl.interfaces.text import comparison_lines
 from nlptl.results import read_result_lines, result_lines
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.studies.comparison import read_comparison, summarise
-from nlptl.runs.studies.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.comparison import read_comparison, summarise
+from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 
 
 def rows(test: str, first: float, second: float, *, texts: int = 200, redrawn: bool = False) -> list[ComparisonRow]:

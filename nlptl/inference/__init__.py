@@ -1,0 +1,1 @@
+"""Classifiers without torch: what exports are, and how they run."""
