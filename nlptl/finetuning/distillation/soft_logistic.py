@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.training.compute import one_blas_thread
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
 Block = Any  # NDArray (n, F) or csr_matrix (n, F), of float64
@@ -59,7 +56,7 @@ class SoftHead:
 
 
 def fit_soft(task: SoftTask, penalties: Sequence[float], *, start: SoftHead | None = None) -> SoftHead:
-    """Return the minimum, found by L-BFGS (Nocedal 1980). An infinite penalty leaves its block at zero. `start` shortens the way."""
+    """Return the minimum by L-BFGS (Nocedal 1980), from `start` if it is given. An infinite penalty leaves its block at zero."""
     from scipy.optimize import minimize
 
     width = task.targets.shape[1]
