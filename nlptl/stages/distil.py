@@ -11,7 +11,7 @@ from pydantic import Field
 
 from nlptl.artifact import Kind, file_digest
 from nlptl.config import auto_or
-from nlptl.context import RunContext
+from nlptl.context import Record, RunContext
 from nlptl.data.teacher_labels import TeacherLabels
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.distillation.student_settings import AnyStudent, NgramStudent, WordStudent
@@ -67,6 +67,11 @@ class Distil(Stage):
     def is_random(self) -> bool:
         """The held-out texts are drawn, and those that a large pile is cut to."""
         return True
+
+    @property
+    def teacher_is_given(self) -> bool:
+        """Whether no file holds the labels."""
+        return self.teacher is None
 
     def reads(self, data: TextData) -> frozenset[Part]:
         """Return the pile and the labelled texts; those of the source, too, where word vectors are learnt."""
@@ -154,8 +159,8 @@ class Distil(Stage):
         made = distilled(student, self._lesson(given, pile, labels.probabilities, data), context)
         classifier = made.classifier
         classifier.separator = given.separator
-        before = given.learnt if self.teacher is None else None
-        classifier.learnt = LearntTexts.of([data.labelled], validation=None, before=before)
+        known = given.learnt if self.teacher is None else None
+        classifier.learnt = known or LearntTexts.of([data.labelled], validation=None, before=None)
         context.record.trainable_parameters = made.parameters
         self._tell(made, given if self.teacher is None else None, labels.texts_per_second, context)
         return classifier
@@ -223,7 +228,11 @@ class Distil(Stage):
         if settings is not None:
             tables = pile_tables(data, pile_parts(data, learns=True, include_labelled=settings.include_labelled))
             texts = watched(tables, "reading the pile", context, arrays=True)
-            encoder = word_vector_encoder(settings, texts, context, where="distil.student", name=tables[0].name)
+            apart = dataclasses.replace(context, record=Record())  # what is told of the student comes first
+            encoder = word_vector_encoder(settings, texts, apart, where="distil.student", name=tables[0].name)
+            context.record.add_finding("student", apart.record.report)
+            for row in apart.record.history:
+                context.record.row(**row)
             encoder, compact = _with_rare_words_louder(encoder), settings.compact
         sample = pile[:: max(1, len(pile) // SCALED_ON)]
         return WordVectorStudent.of(encoder, sample, compact=compact, where="distil")
