@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from nlptl.interfaces.abstaining import Abstaining
@@ -37,8 +37,7 @@ class OutputForm:
     sets: bool = False  # adds the prediction set, and whether the text is unknown
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What is predicted of a text; nothing of a row without one."""
 
     label: Label = None
@@ -97,11 +96,12 @@ def prediction_blocks(
     the `separator` of the form between them, and in JSON as a list.
     """
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
+    predicted = abstaining.answers if abstaining else partial(_answers, proba=form.proba)
     head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
     head = head if form.form == "csv" else ""
     for rows in batches:
         texts = [*filter(None, rows.texts)]
-        found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+        found = iter(predicted(classifier, texts) if texts else [])
         lines = []
         for text, kept in zip(rows.texts, rows.kept, strict=True):
             lines.append(write(kept, Answer() if text is None else next(found), classifier.labels))
@@ -112,9 +112,10 @@ def prediction_blocks(
         yield head
 
 
-def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
+def _answers(classifier: TextClassifier, texts: Sequence[str], *, proba: bool) -> list[Answer]:
     shares = classifier.predict_proba(texts)
-    return [*map(Answer, classifier.labels_of(shares), shares.tolist())]
+    labels = classifier.labels_of(shares)
+    return [*map(Answer, labels, shares.tolist())] if proba else [*map(Answer, labels)]
 
 
 def csv_cell(value: object, form: OutputForm) -> str:
@@ -122,17 +123,23 @@ def csv_cell(value: object, form: OutputForm) -> str:
     text = _plain(value)
     if form.guard_formulas and isinstance(value, str) and text.lstrip(" ")[:1] in FORMULA and text.strip(" "):
         text = "'" + text
-    needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
+    if text.isprintable():  # so that it has no line end, and no outer blank but a space
+        needs_quotes = form.delimiter in text or '"' in text or text[:1] == " " or text[-1:] == " "
+    else:
+        needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
 def _csv_row(kept: Sequence[object], answer: Answer, labels: Sequence[str], *, form: OutputForm) -> str:
     found = answer.label
     label = form.separator.join(found) if isinstance(found, tuple) else found or ""
-    numbers: Sequence[float | str] = [round(share, 6) for share in answer.shares] or [""] * len(labels)
-    labels_of_set, *others = _of_set(answer.found)
-    of_set = [form.separator.join(labels_of_set or ()), *others] if form.sets else []
-    return _csv_line([*kept, label, *of_set, *(numbers if form.proba else [])], form)
+    cells = [*kept, label]
+    if form.sets:
+        labels_of_set, *others = _of_set(answer.found)
+        cells += [form.separator.join(labels_of_set or ()), *others]
+    if form.proba:
+        cells += [round(share, 6) for share in answer.shares] or [""] * len(labels)
+    return _csv_line(cells, form)
 
 
 def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None, float | None]:
@@ -143,7 +150,7 @@ def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None,
 
 
 def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
-    return form.delimiter.join(csv_cell(cell, form) for cell in cells) + "\n"
+    return form.delimiter.join([csv_cell(cell, form) for cell in cells]) + "\n"
 
 
 def _json_row(

@@ -35,6 +35,7 @@ from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
 from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
+from nlptl.models.static_logits import StaticLogits
 from nlptl.models.tensor_files import check_shapes
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class TextClassifier(nn.Module):
         self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
         self.abstention: Abstention | None = None  # what prediction sets need, where it is known
         self.separator = SEPARATOR  # between the labels of a text in a file's cell
+        self._static_logits = StaticLogits()
 
     @property
     def device(self) -> torch.device:
@@ -100,6 +102,9 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K) by the head as it stands, trained or not."""
+        logits = self._static_logits.logits(self.encoder, self.head, texts, after_batch)
+        if logits is not None:
+            return cast("NDArray[np.float64]", self.head.probabilities(logits).numpy())
         return self.probabilities_of(self.encoder.encode(texts, after_batch=after_batch))
 
     def probabilities_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
