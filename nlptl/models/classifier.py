@@ -23,6 +23,7 @@ from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.abstention.abstention import FILE as ABSTENTION
 from nlptl.models.abstention.abstention import Abstention, PredictionSet
 from nlptl.models.abstention.conformal import SetCoverage
@@ -34,7 +35,6 @@ from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
-from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.tensor_files import check_shapes
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from torch import nn
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ArtifactError
+from nlptl.inference.settings_files import EncoderSettings, read_settings
+from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models import other_tools
 from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
-from nlptl.models.settings_files import EncoderSettings, read_settings
-from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.views import FILES as VIEW_FILES
 from nlptl.models.views import View, read_views, write_views
 from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors

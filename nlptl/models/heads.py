@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from nlptl.models.settings_files import HeadSettings
+    from nlptl.inference.settings_files import HeadSettings
 
 Activation = Literal["sigmoid", "gelu"]
 MIN_SPREAD = 1e-8  # below it all vectors are equal, and dividing would blow up rounding errors

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 
 from nlptl.config import whole_number
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.sentences import tokenize_by_sentence
+from nlptl.inference.tokenizing import TokenRule, tokenize
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
-from nlptl.models.packing import Batch, LayerChoice, Layout, TokenRule, tokenize
+from nlptl.models.packing import Batch, LayerChoice, Layout
 from nlptl.models.pretrained import ADAPTER, ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.relative_positions import bias_of, biases_of, run_relative_layer
-from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -17,7 +17,7 @@ from nlptl.artifact import FORMAT_VERSION
 from nlptl.config import Config, load_json, parse
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import cut, shown
-from nlptl.models.spelling import Spelling
+from nlptl.inference.spelling import Spelling
 
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
 MAX_TOKENIZER_BYTES = 512 * 2**20  # of a tokenizer's file, which holds the vocabulary
