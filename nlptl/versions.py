@@ -46,7 +46,8 @@ class RunVersion(Config):
     accuracy_before: MeasuredAccuracy | None = None  # of the version before, on the same texts
     decision: Literal["used", "not used"] = "used"
     why: str = ""
-    classifier: str = ""  # digest of its files
+    classifier: str = ""  # digest of its files; empty where none was trained
+    removed: bool = False  # whether its files were removed
 
 
 class RunVersions(Config):
