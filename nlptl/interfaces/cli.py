@@ -40,6 +40,7 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.refreshing import refresh, rollback, versions
 from nlptl.interfaces.reporting import report
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
@@ -193,6 +194,10 @@ app.command(
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )
+
+app.command(epilog=example("nlptl refresh runs/tweets-head --labelled corrections.jsonl"))(refresh)
+app.command(epilog=example("nlptl versions runs/tweets-head"))(versions)
+app.command(epilog=example("nlptl rollback runs/tweets-head", "nlptl rollback runs/tweets-head --to 2"))(rollback)
 
 
 @app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))

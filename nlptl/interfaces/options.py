@@ -55,6 +55,13 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     return found
 
 
+def run_in_use(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the folder of the version in use of a run, or of a stage that was given. Raises ConfigError for a file."""
+    from nlptl.versions import current_run
+
+    return current_run(run_folder(parameter, path))
+
+
 def _check_runs_inside(folder: Path) -> None:
     """Raise ConfigError for a folder that is no run, but holds some."""
     from nlptl.artifact import RUN_SETTINGS
@@ -100,7 +107,14 @@ PipelineArgument = Annotated[
 RunArgument = Annotated[
     Path,
     argument(
-        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages.",
+        metavar="RUN", callback=run_in_use, readable=False, help="The folder of a run or of one of its stages.",
+        autocompletion=complete_runs,
+    ),
+]  # fmt: skip
+VersionedRunArgument = Annotated[
+    Path,
+    argument(
+        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
         autocompletion=complete_runs,
     ),
 ]  # fmt: skip
