@@ -18,8 +18,8 @@ from nlptl.artifact import Kind, digest_of, file_digest
 from nlptl.config import Config, auto_or
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
+from nlptl.inference.spelling import Spelling
 from nlptl.input_paths import PACKAGED_VECTORS, VectorsPath
-from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.packaged import PACKAGES, package_files
 from nlptl.models.word_vector_files.reading import counts_path, inspect, placed_vectors
 from nlptl.pretraining.word2vec.corpus import Corpus, corpus_of
