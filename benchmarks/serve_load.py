@@ -19,7 +19,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-TOLERANCE = 2e-3  # of a probability: quantised products differ in the last bits by what stands beside a text in its batch
+TOLERANCE = (
+    2e-3  # of a probability: quantised products differ in the last bits by what stands beside a text in its batch
+)
 CLOSE_CALL = 5e-3  # between the two most probable labels, within which either may be given
 
 
@@ -207,7 +209,9 @@ async def attack(address: tuple[str, int], plan: dict[str, Any]) -> dict[str, An
         "deep nesting": lambda: _answer_to(address, request_of(b"[" * 100_000)),
         "no HTTP": lambda: _answer_to(address, b"\x16\x03\x01 garbage\r\n\r\n"),
         "oversized body": lambda: _oversized(address),
-        "endless headers": lambda: _answer_to(address, b"POST /predict HTTP/1.1\r\n" + b"x-many: aaaaaaaaaaaaaaaa\r\n" * 8_000),
+        "endless headers": lambda: _answer_to(
+            address, b"POST /predict HTTP/1.1\r\n" + b"x-many: aaaaaaaaaaaaaaaa\r\n" * 8_000
+        ),
         "slow headers": lambda: _slow(address, b"POST /predict HTTP/1.1\r\nhost: a\r\n", ends),
         "slow body": lambda: _slow(address, request_of(b'{"text": "a"}')[:-8], ends),
         "gone at once": lambda: _gone(address),

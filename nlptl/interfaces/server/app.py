@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from nlptl import __version__
 from nlptl.interfaces.server.documents import ErrorBody, HealthBody, ModelBody, PredictAnswer, PredictBody
-from nlptl.interfaces.server.gate import Gate, Receive
+from nlptl.interfaces.server.gate import Gate, Receive, Scope, Send, whole_body
 from nlptl.interfaces.server.loaded_model import Device, LoadedModel
 from nlptl.interfaces.server.prediction_request import PredictionRequest, quoted, wrong_field
 from nlptl.interfaces.server.refusal import ClientGone, RequestRefused
@@ -59,9 +59,9 @@ class PredictionServer:
             )
         return self.served[name]
 
-    async def predict(self, body: bytes, receive: Receive) -> bytes:
+    async def predict(self, receive: Receive) -> bytes:
         """Return the answer to the body of /predict. Raises RequestRefused, or ClientGone where nobody waits for it."""
-        request = PredictionRequest.parse(body, self.settings)
+        request = PredictionRequest.parse(await whole_body(receive), self.settings)
         served = self.model(request.model)
         try:
             async with WhileConnected(receive), asyncio.timeout(self.settings.timeout):
@@ -70,12 +70,21 @@ class PredictionServer:
             raise RequestRefused(
                 504, "too_late", f"The answer was not ready within {self.settings.timeout:g} s. Send fewer texts."
             ) from None
-        finally:
-            self.metrics.waiting_is(served.name, served.current.labels.texts_waiting)
         if self.settings.log_texts:
             for text in request.texts:
                 remark(f"{served.name}: {text}")
         return answer
+
+    async def note_queues(self) -> None:
+        """Note how many texts wait, for ever: another worker may be asked for the metrics of all."""
+        while True:
+            self.note_queue()
+            await asyncio.sleep(1)
+
+    def note_queue(self) -> None:
+        """Note how many texts wait now."""
+        for name, served in self.served.items():
+            self.metrics.waiting_is(name, served.current.labels.texts_waiting)
 
 
 class WhileConnected:
@@ -104,6 +113,20 @@ class WhileConnected:
             self._task.cancel()
 
 
+class GatedApp(FastAPI):
+    """FastAPI behind a gate, which stands in front of its own layers."""
+
+    gate: Gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request through the gate."""
+        await self.gate(scope, receive, send)
+
+    async def ungated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that has passed the gate."""
+        await super().__call__(scope, receive, send)
+
+
 def create_app(
     models: Mapping[str, LoadedModel], settings: ServerSettings | None = None, *,
     runs: Mapping[str, Path] | None = None, device: Device = "auto",
@@ -118,23 +141,29 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.ensure_future(watch(watches, seconds=settings.poll)) if watches else None
+        tasks = [
+            asyncio.ensure_future(watch(watches, seconds=settings.poll)),
+            asyncio.ensure_future(server.note_queues()),
+        ]
         try:
             yield
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in tasks:
+                task.cancel()
             for served in server.served.values():
                 served.current.close()
 
-    app = FastAPI(
+    app = GatedApp(
         title="nlptl", version=__version__, description="Classifiers of texts: labels, probabilities, explanations.",
         docs_url=None, redoc_url=None, lifespan=lifespan,
     )  # fmt: skip
     _add_paths(app, server)
     _add_error_answers(app)
     paths = [route.path for route in app.routes if hasattr(route, "path")]
-    app.add_middleware(Gate, settings=settings, metrics=server.metrics, paths=paths, open_paths=OPEN_PATHS, tell=remark)
+    app.gate = Gate(
+        app.ungated, settings, server.metrics, direct={"/predict": server.predict}, paths=paths, open_paths=OPEN_PATHS,
+        tell=remark,
+    )  # fmt: skip
     return app
 
 
@@ -149,8 +178,7 @@ def _add_paths(app: FastAPI, server: PredictionServer) -> None:
         summary="Label texts", description="Predict the label of one text or of many, in their order.",
     )  # fmt: skip
     async def predict(request: Request) -> Response:
-        answer = await server.predict(await _body(request), request.receive)
-        return Response(answer, media_type="application/json")
+        return Response(await server.predict(request.receive), media_type="application/json")
 
     @app.get("/models", response_model=list[ModelBody], summary="List the models", responses={401: errors[401]})
     async def models() -> JSONResponse:
@@ -166,21 +194,8 @@ def _add_paths(app: FastAPI, server: PredictionServer) -> None:
 
     @app.get("/metrics", summary="Tell metrics for Prometheus", responses={401: errors[401]})
     async def metrics() -> Response:
-        for name, served in server.served.items():
-            server.metrics.waiting_is(name, served.current.labels.texts_waiting)
+        server.note_queue()
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body of a request, whose size and time the gate bounds."""
-    parts: list[bytes] = []
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _add_error_answers(app: FastAPI) -> None:

@@ -51,7 +51,7 @@ class LoadedModel:
         return not self.predictor.multi_label and self.folder is not None and (self.folder / ABSTENTION).is_file()
 
     def abstaining(self) -> TextClassifier:
-        """Return the classifier that makes prediction sets. Raises RequestRefused (501) where that takes torch, which is not there."""
+        """Return the classifier that makes prediction sets. Raises RequestRefused (501) where that takes torch."""
         if hasattr(self.predictor, "sets_and_probabilities"):
             return cast("TextClassifier", self.predictor)
         return self.whole()
