@@ -44,6 +44,7 @@ from nlptl.interfaces.refreshing import refresh, rollback, versions
 from nlptl.interfaces.reporting import report
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.serving import serve
 from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
@@ -191,6 +192,9 @@ app.command(
     )
 )(compare)
 
+app.command(
+    epilog=example("nlptl serve runs/quickstart", "nlptl serve runs/tickets mails=runs/mails --workers 2 --port 8080")
+)(serve)
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )
