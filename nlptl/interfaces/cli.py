@@ -23,6 +23,7 @@ from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.exporting import export
 from nlptl.interfaces.init import init
+from nlptl.interfaces.monitoring import monitor
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -195,6 +196,14 @@ app.command(
 app.command(
     epilog=example("nlptl serve runs/quickstart", "nlptl serve runs/tickets mails=runs/mails --workers 2 --port 8080")
 )(serve)
+
+app.command(
+    epilog=example(
+        "nlptl monitor runs/quickstart --file new.csv",
+        "nlptl monitor runs/tickets --file june.xlsx --out watch/tickets",
+    )
+)(monitor)
+
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )
@@ -267,7 +276,7 @@ app.add_typer(vectors_app, name="vectors")
 
 
 def main() -> None:
-    """Run the command line. The exit code is 0, 1 (it failed) or 2 (a fault of the user's input)."""
+    """Run the command line. The exit code is 0, 1 (it failed), 2 (a fault of the user's input) or 3 (an alarm of `monitor`)."""
     open_streams()
     warnings.showwarning = lambda message, *_, **__: remark(f"Warning: {message}")
     for name, value in WAITING.items():
