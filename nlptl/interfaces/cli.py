@@ -20,6 +20,7 @@ from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
+from nlptl.interfaces.encoding import encode
 from nlptl.interfaces.explaining import explain
 from nlptl.interfaces.exporting import export
 from nlptl.interfaces.init import init
@@ -167,6 +168,12 @@ app.command(
         "nlptl predict runs/quickstart --file mails.csv --keep --bom --out labels.csv",
     )
 )(predict)
+app.command(
+    epilog=example(
+        "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
+        "nlptl encode runs/quickstart --file s3://bucket/pile --out s3://bucket/vectors --engine ray",
+    )
+)(encode)
 app.command(
     epilog=example(
         'nlptl explain runs/quickstart "A clever film with a warm ending."',
