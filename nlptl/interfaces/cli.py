@@ -21,6 +21,7 @@ from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.exporting import export
 from nlptl.interfaces.init import init
 from nlptl.interfaces.options import (
     DeviceOption,
@@ -180,6 +181,7 @@ app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/ti
 app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1"))(
     curve
 )
+app.command(epilog=example("nlptl export runs/tickets --format onnx --out exports/tickets"))(export)
 app.command(
     epilog=example(
         "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
@@ -217,8 +219,8 @@ def encoders() -> None:
     tell(known_lines())
 
 
-@vectors_app.command(epilog=EXPORT_EXAMPLE)
-def export(
+@vectors_app.command("export", epilog=EXPORT_EXAMPLE)
+def vectors_export(
     run: RunArgument,
     format: Annotated[
         str, option(help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.")

@@ -23,7 +23,7 @@ from nlptl.inference.tokenizer_files import encoded
 from nlptl.inference.tokenizing import TEXTS_AT_ONCE, TokenRule, tokenize
 from nlptl.models.packing import Batch, LayerChoice
 from nlptl.models.subwords import Subwords
-from nlptl.training.batches import TOKEN_BUDGET
+from nlptl.training.token_budgets import TOKEN_BUDGET
 
 if TYPE_CHECKING:
     from nlptl.models.origin import Origin

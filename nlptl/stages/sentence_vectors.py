@@ -157,7 +157,7 @@ class SentenceVectors(Stage):
         from nlptl.models.transformer import Transformer
 
         context = context or RunContext()
-        self.check_model(given.token_model.kind, where="sentence_vectors")
+        self.check_model(given.trainable_kind, where="sentence_vectors")
         if not given.own_dim:
             raise _nothing_to_pool("sentence_vectors")
         self.check_data(data, where="sentence_vectors")
