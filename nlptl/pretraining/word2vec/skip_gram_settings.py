@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field
 from nlptl.artifact import file_digest
 from nlptl.config import Config, auto_or
 from nlptl.errors import ConfigError, DataError
+from nlptl.inference.spelling import Spelling
 from nlptl.input_paths import PACKAGED_VECTORS, VectorsPath
-from nlptl.models.spelling import Spelling
 from nlptl.models.word_vector_files.packaged import PACKAGES, package_files
 from nlptl.models.word_vector_files.reading import counts_path, inspect
 from nlptl.pretraining.word2vec.engine_choice import EngineName, check_engine
