@@ -38,7 +38,8 @@ class ChunkSums:
         """`read` returns the numbers (C, S) of chunks; `width` is S."""
         self._read, self._width = read, width
         self._lock = threading.Lock()
-        self._forget()
+        self._numbers, self._bytes = _Numbers({_END: 0}), 0
+        self._rows: Floats = np.zeros((1, width))
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Return the sums (B, S) of texts. Raises UnicodeEncodeError for half of a surrogate pair."""
@@ -81,7 +82,7 @@ class ChunkSums:
 
     def _forget(self) -> None:
         self._numbers, self._bytes = _Numbers({_END: 0}), 0
-        self._rows: Floats = np.zeros((1, self._width))
+        self._rows = np.zeros((1, self._width))
 
 
 class _Numbers(dict[bytes, int]):
