@@ -16,6 +16,7 @@ from nlptl.artifact import read_arrays
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ArtifactError
 from nlptl.inference.export_settings import ExportSettings
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.inference.graphs import Floats, TokenGraph, core_count, load_graph
 from nlptl.inference.packed_inputs import Ids
 from nlptl.inference.pooling import ArrayPooling, ArrayProjection, scaled
@@ -26,7 +27,6 @@ from nlptl.inference.tokenizing import TokenRule, tokenize
 from nlptl.inference.workers import each_alone
 from nlptl.training.token_budgets import shrinking_batches
 
-TOKENIZER, POOLING, PROJECTION = "tokenizer.json", "pooling.safetensors", "projection.safetensors"
 TOKEN_BUDGET = 1024  # tokens a batch: a layer's activations stay in the caches
 TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the memory of a long list
 

@@ -34,10 +34,10 @@ from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
-    from nlptl.models.classifier import TextClassifier
 
 PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
@@ -96,10 +96,9 @@ def predict(
 
     Where the file has a column of the same name, that of the predictions begins with predicted_.
     """
-    from nlptl.context import RunContext
-    from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import check_input, text_input
+    from nlptl.interfaces.predictors import load_predictor
     from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
@@ -112,7 +111,7 @@ def predict(
         settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
-        classifier = load_classifier(run, RunContext(device=device))
+        classifier = load_predictor(run, device=device)
         classifier.check_trained()
         abstaining = None if abstain is None else Abstaining.of(classifier, abstain)
         form = _with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
@@ -149,7 +148,7 @@ def _output_form(
     return OutputForm(form, proba, separator, bom, guard_formulas)
 
 
-def _with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
+def _with_separator(form: OutputForm, classifier: Predictor, separator: str | None) -> OutputForm:
     """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
     if not classifier.multi_label and not form.sets:
         if separator is not None:
@@ -179,7 +178,7 @@ def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
 
 
 def _write_predictions(
-    classifier: TextClassifier, found: PredictionInput, form: OutputForm, abstaining: Abstaining | None, *, out: Path | None,
+    classifier: Predictor, found: PredictionInput, form: OutputForm, abstaining: Abstaining | None, *, out: Path | None,
     quiet: bool,
 ) -> None:  # fmt: skip
     from nlptl.interfaces.console import progress_for

@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from nlptl.inference.abstention.abstention import PredictionSet
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import InputRows
-    from nlptl.models.abstention.abstention import PredictionSet
-    from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
@@ -88,7 +88,7 @@ class OutputColumns:
 
 
 def prediction_blocks(
-    classifier: TextClassifier, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
+    classifier: Predictor, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
     after_batch: Callable[[int], None], abstaining: Abstaining | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text, or its set if `abstaining`.
@@ -112,8 +112,8 @@ def prediction_blocks(
         yield head
 
 
-def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
-    shares = classifier.predict_proba(texts)
+def _answers(classifier: Predictor, texts: Sequence[str]) -> list[Answer]:
+    shares = classifier.probabilities(texts)
     return [*map(Answer, classifier.labels_of(shares), shares.tolist())]
 
 

@@ -10,7 +10,7 @@ from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import ONNX, ExportSettings, Format, Precision
-from nlptl.inference.exported_encoder import POOLING, PROJECTION, TOKENIZER
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.models.encoder_files import save_state
 from nlptl.models.exports.layer_weights import EncoderWeights
 from nlptl.models.views import write_views
