@@ -92,7 +92,7 @@ class StaticNgramTerms:
         for text in texts:
             found = [part.of_text(text) for part in self.parts]
             terms = [numbers + first for (numbers, _), first in zip(found, firsts.tolist(), strict=False)]
-            weights: Floats = np.concatenate([part for _, part in found]) / share
+            weights = (np.concatenate([part for _, part in found]) / share).astype(np.float32)
             yield np.concatenate(terms), weights
 
 

@@ -18,6 +18,7 @@ from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
+from nlptl.interfaces.bundling import bundle
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
 from nlptl.interfaces.explaining import explain
@@ -181,6 +182,11 @@ app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/ti
 app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1"))(
     curve
 )
+app.command(
+    epilog=example(
+        "nlptl bundle runs/tickets --out bundles/tickets", "nlptl bundle exports/tickets --form wheel --out dist"
+    )
+)(bundle)
 app.command(epilog=example("nlptl export runs/tickets --format onnx --out exports/tickets"))(export)
 app.command(
     epilog=example(
