@@ -301,7 +301,7 @@ def _exit_code() -> int:
 
 
 def _failed(error: Exception) -> int:
-    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError):
+    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError) and not failures.is_missing_library(error):
         raise error
     if not is_main():
         time.sleep(GRACE)
