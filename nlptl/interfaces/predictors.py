@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptl import artifact
-from nlptl.disk.refusals import checked_path
 from nlptl.inference.loading import load_without_torch
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.context import Device
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 
 def load_predictor(path: Path, *, device: Device = "auto") -> Predictor:
     """Read the classifier of a run, a stage or an export. No torch is loaded for an export, word vectors and n-grams."""
-    folder = checked_path(path)
-    folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+    folder = artifact_in_use(path)
     found = load_without_torch(folder)
     if found is not None:
         return found

@@ -20,6 +20,7 @@ from nlptl.runs.bundle.bundle_files import CODE, MODEL, SCRIPT, BundledModel, me
 from nlptl.runs.bundle.requirements import installed_megabytes
 from nlptl.runs.bundle.self_check import check_bundle, checked_texts
 from nlptl.runs.bundle.wheel_file import module_name, pack_wheel, stage_wheel, wheel_name
+from nlptl.versions import artifact_in_use
 
 Form = Literal["folder", "wheel"]
 
@@ -102,7 +103,7 @@ def _told(model: BundledModel, path: Path, form: Form, *, model_at: Path, code_a
 @contextmanager
 def _without_torch(run: Path, format: Format, precision: Precision | None) -> Iterator[tuple[Path, list[str]]]:
     """Lend the folder of the classifier in a form that needs no torch, with what was told of the export that made it."""
-    folder = artifact.last_stage(run) if artifact.is_run(run) else run
+    folder = artifact_in_use(run)
     if artifact.read_manifest(folder).kind != "classifier":
         raise ArtifactError(
             f"{folder}: holds no classifier; expected the run of one, or an export. Give another folder."
