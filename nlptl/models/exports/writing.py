@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ConfigError
-from nlptl.inference.export_settings import ONNX, ExportSettings, Format, Precision
+from nlptl.inference.export_settings import ONNX, OPENVINO, ExportSettings, Format, Precision
 from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.models.encoder_files import save_state
 from nlptl.models.exports.layer_weights import EncoderWeights
@@ -38,10 +39,34 @@ def write_export(
     return export
 
 
-def _write_graph(weights: EncoderWeights, folder: Path, *, format: Format, precision: Precision) -> None:
-    from nlptl.models.exports.onnx_graph import onnx_model
+def check_format(format: Format, precision: Precision) -> None:
+    """Raise ConfigError for a precision that a format has not, and for libraries that are not installed."""
+    if format == "onnx" and precision == "bf16":
+        raise ConfigError(
+            "--precision: found bf16, in which ONNX Runtime multiplies nothing on a CPU; expected int8 or fp32 with --format "
+            "onnx. Choose one, or --format openvino."
+        )
+    needed = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino"), "safetensors": ()}[format]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        extras = "export,openvino" if format == "openvino" else "export"
+        raise ConfigError(
+            f"--format: found {format}, for which {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
+            f"Install what it needs with `pip install 'nlptl[{extras}]'`."
+        )
 
-    (folder / ONNX).write_bytes(onnx_model(weights).SerializeToString())
+
+def _write_graph(weights: EncoderWeights, folder: Path, *, format: Format, precision: Precision) -> None:
+    from nlptl.models.exports.onnx_graph import Graph, Int8Graph, Int8WeightsGraph, onnx_model
+
+    if format == "onnx":
+        model = onnx_model(weights, Int8Graph() if precision == "int8" else Graph())
+        (folder / ONNX).write_bytes(model.SerializeToString())
+        return
+    import openvino
+
+    model = onnx_model(weights, Int8WeightsGraph() if precision == "int8" else Graph())
+    read = openvino.Core().read_model(model.SerializeToString())
+    openvino.save_model(read, folder / OPENVINO, compress_to_fp16=precision == "bf16")
 
 
 def _write_encoder(encoder: Encoder, folder: Path) -> None:
