@@ -55,7 +55,7 @@ class ModelVersion:
                 f"explain: found {len(request.texts):,} texts; expected {MAX_EXPLAINED} at most, since an explanation takes long. "
                 "Send fewer texts.",
             )  # fmt: skip
-        coverage = None if request.coverage is None else await self._coverage(request.coverage)
+        coverage = None if request.coverage is None else await self.coverage(request.coverage)
         job = Job[PredictedBatch](
             request.texts, kind=coverage,
             write=lambda batch, begin, end: self._writer.rows(batch, begin, end, probabilities=request.probabilities),
@@ -83,7 +83,7 @@ class ModelVersion:
     def _explained(self, kind: Hashable, texts: Sequence[str]) -> Sequence[Explanation]:
         return self.model.whole().explain(texts, tokens=EXPLANATION_TOKENS)
 
-    async def _coverage(self, coverage: float) -> SetCoverage:
+    async def coverage(self, coverage: float) -> SetCoverage:
         """Return what the held-out texts say of a coverage. Raises RequestRefused where the classifier cannot abstain."""
         if coverage not in self._coverages:
             try:
@@ -109,14 +109,13 @@ class ServedModel:
         metrics.version_is(name, model.version, before=None)
 
     def replace(self, model: LoadedModel) -> None:
-        """Answer by another version from now on."""
+        """Answer by another version from now on. What was asked of the old one is still answered, then its threads end with it."""
         old, self.current, self.failure = (
             self.current,
             ModelVersion(self.name, model, self._settings, self._metrics),
             None,
         )
         self._metrics.version_is(self.name, model.version, before=old.model.version)
-        old.close()
 
     def description(self) -> dict[str, object]:
         """Return what /models tells."""
@@ -124,6 +123,7 @@ class ServedModel:
         return {
             "name": self.name, "version": model.version, "labels": list(model.predictor.labels),
             "multi_label": model.predictor.multi_label, "can_abstain": model.can_abstain,
+            "corrections": self._settings.corrections is not None,
         }  # fmt: skip
 
 
