@@ -91,7 +91,7 @@ async def _from_form(request: Request, stream: AsyncGenerator[bytes, None], fold
         form = await MultiPartParser(request.headers, stream, max_files=1, max_fields=0).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise RequestRefused(
-            400, "no_form", f"The form cannot be read: {error}. Send one file in the field `file`."
+            400, "no_form", f"The form cannot be read: {str(error).rstrip('.')}. Send one file in the field `file`."
         ) from None
     try:
         found = form.get(_FIELD)

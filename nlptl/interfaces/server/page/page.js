@@ -2,7 +2,7 @@
 
 import { curlOf, prepareCopying, pythonOf } from "./code.js";
 import { prepareLabelling } from "./labelling.js";
-import { preparePredicting, textsGiven } from "./predicting.js";
+import { coverageGiven, preparePredicting, textsGiven } from "./predicting.js";
 import { call, showProblem, told, useKey, whenKeyIsWanted } from "./server.js";
 import { counted, cut, element, named, visible } from "./shown.js";
 
@@ -19,7 +19,7 @@ const loadModels = async () => {
     at("key-form").hidden = true;
     showModels();
   } catch (error) {
-    at("model-facts").textContent = "The models are not known yet.";
+    at("asking").textContent = "The models are not known yet.";
     showProblem(at("model-problem"), told(error), loadModels);
   }
 };
@@ -30,6 +30,8 @@ const showModels = () => {
   if (models.some((one) => one.name === before)) at("model").value = before;
   at("model").hidden = at("model-label").hidden = models.length < 2;
   showFacts();
+  at("asking").hidden = true;
+  at("model-block").hidden = at("main").hidden = false;
 };
 
 const showFacts = () => {
@@ -46,8 +48,11 @@ const showFacts = () => {
     text: `${name}${counted(model.labels.length, "label")}, ${labels}${more}${several}. Version ${cut(visible(model.version), 24)}.`,
   }));
   at("coverage-row").hidden = !model.can_abstain;
+  showWhetherUnsure();
   showCode();
 };
+
+const showWhetherUnsure = () => { at("file-unsure").hidden = coverageGiven(chosen()) === null; };
 
 const showCode = () => {
   const model = chosen();
@@ -71,6 +76,7 @@ at("key-form").addEventListener("submit", (event) => {
 });
 at("model").addEventListener("change", showFacts);
 at("texts").addEventListener("input", showCode);
+at("coverage").addEventListener("change", () => models.length && showWhetherUnsure());
 preparePredicting(chosen);
 prepareLabelling(chosen);
 prepareCopying(at("copied"));
