@@ -96,15 +96,31 @@ def prediction_blocks(
     A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
     the `separator` of the form between them, and in JSON as a list.
     """
+    answers = abstaining.answers if abstaining else _answers
+    yield from answered_blocks(
+        classifier.labels,
+        batches,
+        answers=partial(answers, classifier),
+        columns=columns,
+        form=form,
+        after_batch=after_batch,
+    )
+
+
+def answered_blocks(
+    labels: Sequence[str], batches: Iterable[InputRows], *, answers: Callable[[Sequence[str]], Sequence[Answer]],
+    columns: OutputColumns, form: OutputForm, after_batch: Callable[[int], None] = lambda _: None,
+) -> Iterator[str]:  # fmt: skip
+    """Yield what `prediction_blocks` does, with the answer to each text from `answers`, which may ask another process."""
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
     head = head if form.form == "csv" else ""
     for rows in batches:
         texts = [*filter(None, rows.texts)]
-        found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+        found = iter(answers(texts) if texts else [])
         lines = []
         for text, kept in zip(rows.texts, rows.kept, strict=True):
-            lines.append(write(kept, Answer() if text is None else next(found), classifier.labels))
+            lines.append(write(kept, Answer() if text is None else next(found), labels))
         yield head + "".join(lines)
         head = ""
         after_batch(len(rows.texts))
