@@ -95,8 +95,8 @@ def encoded(task: Task, name: str, folder: Path, *, dev: bool, by_sentence: bool
 
 def opened(name: str, folder: Path, *, by_sentence: bool) -> Encoder:
     """Return an encoder of the folder of encoders, or of the package minilm."""
-    from nlptl.models.foreign_encoder import pretrained_encoder
     from nlptl.inference.sentences import rule_for
+    from nlptl.models.foreign_encoder import pretrained_encoder
     from nlptl.models.weights import find_weights
 
     place = name if name == "minilm" else str(folder / name)

@@ -21,7 +21,6 @@ from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
-from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference.predictor import UNTRAINED, labels_of
 from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, head_shapes, read_settings
@@ -37,6 +36,7 @@ from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
 from nlptl.models.tensor_files import check_shapes
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Explanation
@@ -256,10 +256,8 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
-        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = checked_path(folder)
-        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        return artifact.read_published(folder, cls.read_files, kind="classifier")
+        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run: its version in use."""
+        return artifact.read_published(artifact_in_use(folder), cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:

@@ -20,11 +20,11 @@ from starlette.exceptions import HTTPException
 
 from nlptl import __version__
 from nlptl.interfaces.server.documents import ErrorBody, HealthBody, ModelBody, PredictAnswer, PredictBody
-from nlptl.interfaces.server.gate import Gate, Receive, Scope, Send, whole_body
+from nlptl.interfaces.server.gate import CLIENT_GONE, Gate, Receive, Scope, Send, whole_body
 from nlptl.interfaces.server.loaded_model import Device, LoadedModel
 from nlptl.interfaces.server.page_routes import FILE_PATHS, PAGE_PATHS, page_router
 from nlptl.interfaces.server.prediction_request import PredictionRequest, quoted, wrong_field
-from nlptl.interfaces.server.refusal import ClientGone, RequestRefused
+from nlptl.interfaces.server.refusal import ClientGone, RequestRefused, internal
 from nlptl.interfaces.server.reloading import RunWatch, watch
 from nlptl.interfaces.server.served_model import ServedModel
 from nlptl.interfaces.server.server_metrics import ServerMetrics
@@ -206,6 +206,18 @@ def _add_error_answers(app: FastAPI) -> None:
     def answer(refusal: RequestRefused) -> Response:
         headers = {name.decode(): value.decode() for name, value in refusal.raw_headers()}
         return Response(refusal.body(), refusal.status, headers)
+
+    @app.exception_handler(RequestRefused)
+    async def of_a_request(request: Request, refusal: RequestRefused) -> Response:
+        return answer(refusal)
+
+    @app.exception_handler(ClientGone)
+    async def of_a_client(request: Request, error: ClientGone) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def of_the_server(request: Request, error: Exception) -> Response:
+        return answer(internal())
 
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
-from nlptl.interfaces.server.refusal import ClientGone, Header, RequestRefused
+from nlptl.interfaces.server.refusal import ClientGone, Header, RequestRefused, internal
 from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 
@@ -75,11 +75,10 @@ class Gate:
             await refuse(refusal, answer)
         except Exception as error:
             self._tell(f"Internal error at {scope['path']}: {_place_of(error)}.")
-            if status:
+            if not status:
+                await refuse(internal(), answer)
+            elif status < 500:  # an answer is under way; raised again, the error ends its connection
                 raise
-            await refuse(
-                RequestRefused(500, "internal", "The server failed at this request. Its log tells more."), answer
-            )
         finally:
             self._held -= body.held
             path = scope["path"] if scope["path"] in self._paths else "other"
