@@ -97,11 +97,22 @@ def prediction_blocks(
     A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
     the `separator` of the form between them, and in JSON as a list.
     """
+    yield from answered_blocks(
+        classifier.labels, batches, answers=partial(abstaining.answers if abstaining else _answers, classifier),
+        columns=columns, form=form, after_batch=after_batch,
+    )  # fmt: skip
+
+
+def answered_blocks(
+    labels: Sequence[str], batches: Iterable[InputRows], *, answers: Callable[[Sequence[str]], Sequence[Answer]],
+    columns: OutputColumns, form: OutputForm, after_batch: Callable[[int], None] = lambda _: None,
+) -> Iterator[str]:  # fmt: skip
+    """Yield what `prediction_blocks` does, with the answer to each text from `answers`, which may ask another process."""
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = csv_head(columns, form) if form.form == "csv" else ""
     for rows in batches:
-        found = zip(rows.kept, answers(classifier, rows, abstaining), strict=True)
-        yield head + "".join(write(kept, one, classifier.labels) for kept, one in found)
+        found = zip(rows.kept, _of_rows(rows, answers), strict=True)
+        yield head + "".join(write(kept, one, labels) for kept, one in found)
         head = ""
         after_batch(len(rows.texts))
     if head:
@@ -115,8 +126,12 @@ def csv_head(columns: OutputColumns, form: OutputForm) -> str:
 
 def answers(classifier: Predictor, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
     """Return what is predicted of each row, an empty answer where there is no text."""
+    return _of_rows(rows, partial(abstaining.answers if abstaining else _answers, classifier))
+
+
+def _of_rows(rows: InputRows, answers: Callable[[Sequence[str]], Sequence[Answer]]) -> list[Answer]:
     texts = [*filter(None, rows.texts)]
-    found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+    found = iter(answers(texts) if texts else [])
     return [Answer() if text is None else next(found) for text in rows.texts]
 
 
