@@ -20,11 +20,11 @@ from starlette.exceptions import HTTPException
 
 from nlptl import __version__
 from nlptl.interfaces.server.documents import ErrorBody, HealthBody, ModelBody, PredictAnswer, PredictBody
-from nlptl.interfaces.server.gate import Gate, Receive
+from nlptl.interfaces.server.gate import CLIENT_GONE, Gate, Receive, Scope, Send, whole_body
 from nlptl.interfaces.server.loaded_model import Device, LoadedModel
 from nlptl.interfaces.server.page_routes import FILE_PATHS, PAGE_PATHS, page_router
 from nlptl.interfaces.server.prediction_request import PredictionRequest, quoted, wrong_field
-from nlptl.interfaces.server.refusal import ClientGone, RequestRefused
+from nlptl.interfaces.server.refusal import ClientGone, RequestRefused, internal
 from nlptl.interfaces.server.reloading import RunWatch, watch
 from nlptl.interfaces.server.served_model import ServedModel
 from nlptl.interfaces.server.server_metrics import ServerMetrics
@@ -60,9 +60,9 @@ class PredictionServer:
             )
         return self.served[name]
 
-    async def predict(self, body: bytes, receive: Receive) -> bytes:
+    async def predict(self, receive: Receive) -> bytes:
         """Return the answer to the body of /predict. Raises RequestRefused, or ClientGone where nobody waits for it."""
-        request = PredictionRequest.parse(body, self.settings)
+        request = PredictionRequest.parse(await whole_body(receive), self.settings)
         served = self.model(request.model)
         try:
             async with WhileConnected(receive), asyncio.timeout(self.settings.timeout):
@@ -71,12 +71,21 @@ class PredictionServer:
             raise RequestRefused(
                 504, "too_late", f"The answer was not ready within {self.settings.timeout:g} s. Send fewer texts."
             ) from None
-        finally:
-            self.metrics.waiting_is(served.name, served.current.labels.texts_waiting)
         if self.settings.log_texts:
             for text in request.texts:
                 remark(f"{served.name}: {text}")
         return answer
+
+    async def note_queues(self) -> None:
+        """Note how many texts wait, for ever: another worker may be asked for the metrics of all."""
+        while True:
+            self.note_queue()
+            await asyncio.sleep(1)
+
+    def note_queue(self) -> None:
+        """Note how many texts wait now."""
+        for name, served in self.served.items():
+            self.metrics.waiting_is(name, served.current.labels.texts_waiting)
 
 
 class WhileConnected:
@@ -105,6 +114,20 @@ class WhileConnected:
             self._task.cancel()
 
 
+class GatedApp(FastAPI):
+    """FastAPI behind a gate, which stands in front of its own layers."""
+
+    gate: Gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request through the gate."""
+        await self.gate(scope, receive, send)
+
+    async def ungated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that has passed the gate."""
+        await super().__call__(scope, receive, send)
+
+
 def create_app(
     models: Mapping[str, LoadedModel], settings: ServerSettings | None = None, *,
     runs: Mapping[str, Path] | None = None, device: Device = "auto",
@@ -119,16 +142,19 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.ensure_future(watch(watches, seconds=settings.poll)) if watches else None
+        tasks = [
+            asyncio.ensure_future(watch(watches, seconds=settings.poll)),
+            asyncio.ensure_future(server.note_queues()),
+        ]
         try:
             yield
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in tasks:
+                task.cancel()
             for served in server.served.values():
                 served.current.close()
 
-    app = FastAPI(
+    app = GatedApp(
         title="nlptl", version=__version__, description="Classifiers of texts: labels, probabilities, explanations.",
         docs_url=None, redoc_url=None, lifespan=lifespan,
     )  # fmt: skip
@@ -136,8 +162,9 @@ def create_app(
     app.include_router(page_router(server.served, settings, model=server.model))
     _add_error_answers(app)
     paths = [route.path for route in app.routes if hasattr(route, "path")]
-    app.add_middleware(
-        Gate, settings=settings, metrics=server.metrics, paths=paths, open_paths=OPEN_PATHS, file_paths=FILE_PATHS, tell=remark
+    app.gate = Gate(
+        app.ungated, settings, server.metrics, direct={"/predict": server.predict}, paths=paths, open_paths=OPEN_PATHS,
+        file_paths=FILE_PATHS, tell=remark,
     )  # fmt: skip
     return app
 
@@ -153,8 +180,7 @@ def _add_paths(app: FastAPI, server: PredictionServer) -> None:
         summary="Label texts", description="Predict the label of one text or of many, in their order.",
     )  # fmt: skip
     async def predict(request: Request) -> Response:
-        answer = await server.predict(await _body(request), request.receive)
-        return Response(answer, media_type="application/json")
+        return Response(await server.predict(request.receive), media_type="application/json")
 
     @app.get("/models", response_model=list[ModelBody], summary="List the models", responses={401: errors[401]})
     async def models() -> JSONResponse:
@@ -170,21 +196,8 @@ def _add_paths(app: FastAPI, server: PredictionServer) -> None:
 
     @app.get("/metrics", summary="Tell metrics for Prometheus", responses={401: errors[401]})
     async def metrics() -> Response:
-        for name, served in server.served.items():
-            server.metrics.waiting_is(name, served.current.labels.texts_waiting)
+        server.note_queue()
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body of a request, whose size and time the gate bounds."""
-    parts: list[bytes] = []
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -193,6 +206,18 @@ def _add_error_answers(app: FastAPI) -> None:
     def answer(refusal: RequestRefused) -> Response:
         headers = {name.decode(): value.decode() for name, value in refusal.raw_headers()}
         return Response(refusal.body(), refusal.status, headers)
+
+    @app.exception_handler(RequestRefused)
+    async def of_a_request(request: Request, refusal: RequestRefused) -> Response:
+        return answer(refusal)
+
+    @app.exception_handler(ClientGone)
+    async def of_a_client(request: Request, error: ClientGone) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def of_the_server(request: Request, error: Exception) -> Response:
+        return answer(internal())
 
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:

@@ -17,6 +17,7 @@ from nlptl.interfaces.server.refusal import RequestRefused
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
+ABSTENTION = "abstention.safetensors"  # what an export has of its run for prediction sets
 VERSION_LENGTH = 12  # digits of a version, of the manifest's digest
 TRIES = 5  # at reading a run that is replaced meanwhile
 
@@ -45,7 +46,15 @@ class LoadedModel:
     @property
     def can_abstain(self) -> bool:
         """Whether it carries what prediction sets need."""
-        return not self.predictor.multi_label and getattr(self.predictor, "abstention", None) is not None
+        if hasattr(self.predictor, "abstention"):
+            return not self.predictor.multi_label and self.predictor.abstention is not None
+        return not self.predictor.multi_label and self.folder is not None and (self.folder / ABSTENTION).is_file()
+
+    def abstaining(self) -> TextClassifier:
+        """Return the classifier that makes prediction sets. Raises RequestRefused (501) where that takes torch."""
+        if hasattr(self.predictor, "sets_and_probabilities"):
+            return cast("TextClassifier", self.predictor)
+        return self.whole()
 
     def whole(self) -> TextClassifier:
         """Return the classifier with all that it can do, for an export read by torch. Raises RequestRefused (501) without torch."""
@@ -114,7 +123,6 @@ def _version(folder: Path) -> str:
 
 
 def _predictor(folder: Path, device: Device) -> Predictor:
-    from nlptl.context import RunContext
-    from nlptl.evaluation.scores import load_classifier
+    from nlptl.interfaces.predictors import load_predictor
 
-    return load_classifier(folder, RunContext(device=device))
+    return load_predictor(folder, device=device)
