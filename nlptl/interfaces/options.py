@@ -38,7 +38,11 @@ def usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> li
 
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
-    found = usable_path(parameter, path) or path
+    return checked_run(usable_path(parameter, path) or path)
+
+
+def checked_run(found: Path) -> Path:
+    """Return the path of a run, that of a start's run inside it. Raises ConfigError for a file, and a folder of several runs."""
     if os.path.isfile(found):
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."

@@ -13,7 +13,7 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.completion import complete_runs
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, path_option
+from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, checked_run, path_option
 from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
@@ -153,17 +153,17 @@ def _named(given: str) -> tuple[str, Path]:
     from nlptl.runs.folder import whole_run
 
     name, equals, rest = given.partition("=")
-    if equals and name and "/" not in name and not os.path.isdir(given):
-        return name, _run_folder(rest)
-    path = _run_folder(given)
-    return whole_run(path).resolve().name, path
+    if not equals or "/" in name or os.path.isdir(given):
+        name, rest = "", given
+    path = _usable(rest)
+    return name or whole_run(path).resolve().name, checked_run(path)
 
 
-def _run_folder(given: str) -> Path:
-    """Return the path of a run. Raises ConfigError where no folder is."""
+def _usable(given: str) -> Path:
+    """Return the path of a folder. Raises ConfigError where there is none."""
     path = Path(os.path.expanduser(given))
-    if not path.is_dir():
-        raise ConfigError(f"RUN: {given} is no folder; expected that of a run, a stage or an export. Check the path.")
+    if "\0" in given or not (path.is_dir() or path.is_file()):
+        raise ConfigError(f"RUN: {given!r} is no folder; expected that of a run, a stage or an export. Check the path.")
     return path
 
 
