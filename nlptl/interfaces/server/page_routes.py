@@ -19,6 +19,7 @@ from nlptl.interfaces.server.corrections import (
     Correction,
     LabelSet,
     append_correction,
+    check_is_json,
     corrections_are_off,
     told_of,
 )
@@ -179,6 +180,7 @@ def _add_corrections(router: APIRouter, served: Mapping[str, ServedModel], setti
         path = settings.corrections
         if path is None:
             raise corrections_are_off()
+        check_is_json(request.headers.get("content-type", ""))
         correction = Correction.parse(
             await request.body(), settings, {name: _labels(one) for name, one in served.items()}
         )

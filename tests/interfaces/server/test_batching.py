@@ -275,5 +275,10 @@ def test_no_answer_is_ever_that_of_another_request(
 
 
 def test_tokens_are_counted_by_characters_up_to_what_the_model_reads() -> None:
-    assert [token_count(text, 100) for text in ("", "a film of words", "コロナウイルス", "x" * 10_000)] == [2, 5, 5, 100]
+    assert [token_count(text, 100) for text in ("", "a film of words", "コロナウイルス", "x" * 10_000)] == [
+        2,
+        5,
+        5,
+        100,
+    ]
     assert token_count("x" * 4_000, None) == 1_002
