@@ -78,7 +78,7 @@ def _add_page(router: APIRouter) -> None:
 
     for name in page_files():
         path = "/" if name == INDEX else f"/page/{name}"
-        router.add_api_route(path, answer_of(name), methods=["GET"], include_in_schema=False)
+        router.add_api_route(path, answer_of(name), methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _add_files(router: APIRouter, settings: ServerSettings, model: Chosen) -> None:

@@ -558,6 +558,33 @@ def test_the_shown_code_sends_the_very_texts(opened: Open, server: str, tmp_path
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_refreshed_run_shows_its_new_version(opened: Open) -> None:
+    app = create_app({"m": LoadedModel(ByRule(("good", "bad")), "1")})
+    with running(app) as address:
+        page = opened(address)
+        models = [{
+            "name": "m", "version": "2", "labels": ["fine", "bad"], "multi_label": False, "can_abstain": False, "corrections": False,
+        }]  # fmt: skip
+        page.route("**/models", lambda route: route.fulfill(json=models))
+        page.route(
+            "**/predict",
+            lambda route: route.fulfill(json={"model": "m", "version": "2", "predictions": [{"label": "fine"}]}),
+        )
+        predict(page, "x")
+        page.locator("#model-facts:has-text('fine, bad. Version 2.')").wait_for()
+
+
+def test_a_file_that_is_too_large_is_told(opened: Open, models: dict[str, LoadedModel], tmp_path: Path) -> None:
+    (tmp_path / "large.csv").write_bytes(b"text\n" + b"a film that is good and goes on\n" * 600_000)
+    with running(create_app({"reviews": models["reviews"]}, ServerSettings(max_file=1_000_000))) as address:
+        page = opened(address, fails=("413",))
+        page.set_input_files("#file", tmp_path / "large.csv")
+        page.locator("#file-form").wait_for()
+        page.click("#label-file")
+        page.locator("#file-problem p").wait_for()
+        assert page.locator("#file-problem").inner_text().startswith("The file has more than 1,000,000 bytes.")
+
+
 def test_the_code_is_copied(opened: Open, server: str) -> None:
     page = opened(server, permissions=["clipboard-read", "clipboard-write"])
     page.fill("#text", "copied text")

@@ -81,7 +81,7 @@ at("texts").addEventListener("input", () => { // once for all events before the 
   frame = requestAnimationFrame(showCode);
 });
 at("coverage").addEventListener("change", () => models.length && showWhetherUnsure());
-preparePredicting(chosen);
+preparePredicting(chosen, loadModels);
 prepareLabelling(chosen);
 prepareCopying(at("copied"));
 loadModels();
