@@ -161,7 +161,7 @@ def create_app(
     _add_paths(app, server)
     app.include_router(page_router(server.served, settings, model=server.model))
     _add_error_answers(app)
-    paths = [route.path for route in app.routes if hasattr(route, "path")]
+    paths = [*app.openapi()["paths"], "/openapi.json", *PAGE_PATHS]
     app.gate = Gate(
         app.ungated, settings, server.metrics, direct={"/predict": server.predict}, paths=paths, open_paths=OPEN_PATHS,
         file_paths=FILE_PATHS, tell=remark,
@@ -223,7 +223,7 @@ def _add_error_answers(app: FastAPI) -> None:
     async def of_the_framework(request: Request, error: HTTPException) -> Response:
         path, method = request.url.path, request.method
         if error.status_code == 404:
-            known = ", ".join(sorted({route.path for route in app.routes if hasattr(route, "path")}))
+            known = ", ".join(sorted(app.openapi()["paths"]))
             return answer(RequestRefused(404, "not_found", f"There is no path {quoted(path)}. The paths are {known}."))
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "another method")

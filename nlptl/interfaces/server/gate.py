@@ -143,10 +143,10 @@ class BodyReader:
             ) from None  # fmt: skip
         if message["type"] == "http.request":
             size = 0 if self._to_disk else len(message.get("body", b""))
+            if self.held + size > self._gate.settings.max_body:
+                raise self._gate.too_large()
             self.held += size
             self._gate.hold(size)
-            if self.held > self._gate.settings.max_body:
-                raise self._gate.too_large()
             self._complete = not message.get("more_body", False)
         return message
 
