@@ -562,9 +562,8 @@ def test_a_refreshed_run_shows_its_new_version(opened: Open) -> None:
     app = create_app({"m": LoadedModel(ByRule(("good", "bad")), "1")})
     with running(app) as address:
         page = opened(address)
-        models = [{
-            "name": "m", "version": "2", "labels": ["fine", "bad"], "multi_label": False, "can_abstain": False, "corrections": False,
-        }]  # fmt: skip
+        models = [{"name": "m", "version": "2", "labels": ["fine", "bad"], "multi_label": False, "can_abstain": False}]
+
         page.route("**/models", lambda route: route.fulfill(json=models))
         page.route(
             "**/predict",
