@@ -129,6 +129,20 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
 ]
 PriceOption = Annotated[float | None, option(help="Print the cost, given the machine's price per hour.")]
+EngineOption = Annotated[
+    Literal["local", "processes", "ray"],
+    typer.Option(metavar="NAME", help="Work here, in several processes, or on a Ray cluster: local, processes or ray."),
+]
+AddressOption = Annotated[
+    str | None, option(metavar="ADDRESS", help="Use this Ray cluster, such as auto. Default: one that is started here.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Number of workers of the engine. Default: one a core.", show_default=False),
+]
+ShardRowsOption = Annotated[
+    int | None, option(metavar="N", help="Cut a pile into shards of so many rows. Default: 50,000.")
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.", callback=hush)
 ]
