@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nlptl import artifact
-from nlptl.disk.refusals import checked_path
 from nlptl.inference.export_settings import is_export
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.inference.predictor import Predictor
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 
 def load_predictor(path: Path, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> Predictor:
     """Read the classifier of a run, a stage or an export. Of an export no torch is loaded."""
-    folder = checked_path(path)
-    folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+    folder = artifact_in_use(path)
     if is_export(folder):
         from nlptl.inference.exported import ExportedClassifier
 

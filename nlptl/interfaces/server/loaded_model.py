@@ -13,6 +13,7 @@ from nlptl.disk.ownership import MANIFEST
 from nlptl.errors import ArtifactError
 from nlptl.inference.predictor import Predictor
 from nlptl.interfaces.server.refusal import RequestRefused
+from nlptl.versions import current_run
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -114,7 +115,7 @@ def warm_up(model: LoadedModel, texts: Sequence[str]) -> None:
 def _current_run(run: Path) -> Path:
     from nlptl.runs.folder import run_inside
 
-    return run_inside(run)
+    return current_run(run_inside(run))
 
 
 def _version(folder: Path) -> str:

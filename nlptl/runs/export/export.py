@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from nlptl import artifact
-from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import Format, Precision
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.exports.writing import write_export
+from nlptl.versions import artifact_in_use
 
 
 def export_run(run: Path, out: Path, *, format: Format, precision: Precision, force: bool = False) -> list[str]:
     """Export the classifier of a run or a stage into the folder `out`."""
-    source = checked_path(run)
-    source = artifact.last_stage(source) if artifact.is_run(source) else source
+    source = artifact_in_use(run)
     manifest = artifact.read_manifest(source, kind="classifier")
     if out.exists() and not force:
         raise ConfigError(f"--out: {out} exists; nothing was overwritten. Name another folder, or add --force.")
