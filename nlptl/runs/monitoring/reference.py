@@ -140,13 +140,13 @@ def _answers(classifier: TextClassifier, data: TextData | None, context: RunCont
             tested = answers_to(classifier, data.test.select(rows), how=how, after_batch=task.advance)
     if tested is not None and len(tested.labels) >= MIN_TEST:
         return tested
-    left_out = _left_out(classifier)
+    left_out = left_out_answers(classifier)
     if tested is None or left_out is None:
         return tested or left_out
     return tested.joined_to(left_out)
 
 
-def _left_out(classifier: TextClassifier) -> Answers | None:
+def left_out_answers(classifier: TextClassifier) -> Answers | None:
     """Return the answers to the labelled examples by fits without them, which the classifier carries."""
     abstention = classifier.abstention
     if abstention is None or not abstention.fits(classifier.head):
