@@ -84,10 +84,10 @@ def main(argv: Sequence[str]) -> Path:
     torch.set_num_threads(1)
     arms.begin("about 20 minutes on one quiet core, half of it for encoding")
     kept = arms.Kept("monitor", {"tiny": options.tiny})
-    names = ("cr", "kitchen") if options.tiny else DOMAINS
-    domains = {name: domain_of(options.folder, name, tiny=options.tiny) for name in names}
-    vectors = {text: vector for one in domains.values() for text, vector in one.vectors.items()}
     weights = Path(options.weights or "minilm")
+    names = ("cr", "kitchen") if options.tiny else DOMAINS
+    domains = {name: domain_of(options.folder, name, weights=weights, tiny=options.tiny) for name in names}
+    vectors = {text: vector for one in domains.values() for text, vector in one.vectors.items()}
     encoder = KeptVectors.of(opened(weights.name, weights.parent, by_sentence=False), vectors)
     rows: list[arms.Row] = []
     for source, amount in ((name, one) for name in names for one in (TINY if options.tiny else AMOUNTS)):

@@ -70,7 +70,9 @@ def monitor(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Estimate the accuracy on new texts without labels, and tell what has changed.
+    """Tell whether a classifier is still as good on new texts.
+
+    Their labels need not be known: the accuracy is estimated, and what has changed is told.
 
     The exit code is 3 where there is an alarm: the estimated accuracy has fallen, and a cause is shown. Else it is 0.
 
@@ -137,9 +139,7 @@ def verdict(result: MonitorResult) -> str:
     points = result.change.told("+.1f", 100)
     if result.alarm:
         return f"Alarm: the accuracy has changed by an estimated {points} points. Changed: {changed}."
-    if result.change.high is not None and result.change.high < 0:
-        if changed:
-            return f"Nothing to do: the accuracy has changed by an estimated {points} points only. Changed: {changed}."
+    if result.fell:
         return f"Nothing to do yet: the estimate fell ({points} points), but no cause is shown. Watch more texts."
     if changed:
         return f"Nothing to do: no drop of the accuracy is shown ({points} points). Changed: {changed}."
@@ -156,7 +156,7 @@ def _rows(result: MonitorResult) -> Iterator[list[str]]:
     yield from _mix_row("label", result.label_mix)
     yield from _mix_row("language", result.languages)
     yield from _rate_row("words in no other text of before, %", result.unseen)
-    yield from _rate_row("words in many pieces, %", result.cut)
+    yield from _rate_row("words in many pieces or unknown, %", result.cut)
     inputs = result.inputs
     if inputs is not None and inputs.auc is not None:
         yield ["told from texts of before (AUC)", "0.500", str(inputs.auc)]

@@ -38,7 +38,6 @@ from nlptl.runs.monitoring.reference import Reference, encoder_of_inputs, refere
 
 MAX_TEXTS = 2_000  # new texts that are looked at
 MIN_LABELLED = 20  # new texts with a label, from which these correct the estimate
-MIN_DROP = 0.01  # of the accuracy, below which there is no alarm
 MARGIN = 0.05  # within which labelled texts are to tell the accuracy; a larger drop needs fewer
 MAX_TO_LABEL = 300
 
@@ -130,9 +129,7 @@ def _result(
     labelled = _labelled(classifier, new, probabilities)
     found = None if held_out is None else _estimated(held_out, confidences, labelled, seed=seed)
     change = None if found is None else found.change
-    fell = change is not None and change.high < 0 and change.value <= -MIN_DROP
-    causes = changes.causes
-    return MonitorResult(
+    result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         identity=identity,
         file=new.file,
@@ -155,12 +152,13 @@ def _result(
         cut=changes.cut,
         new_words=changes.new_words,
         cut_words=changes.cut_words,
-        causes=causes,
-        alarm=fell and bool(causes),
+        causes=changes.causes,
+        alarm=False,
         to_label=0,
         to_label_file=None,
         remarks=reference.remarks,
     )
+    return result.model_copy(update={"alarm": result.fell and bool(result.causes)})
 
 
 def _estimated(
@@ -232,7 +230,7 @@ def _known_labels(classifier: TextClassifier, new: NewTexts, labelled: TextTable
     """Return the labels that are known of new texts, by place. Raises ConfigError for one that the classifier does not know."""
     table = spelt_as(labelled, classifier.labels)
     known = dict(zip(table.texts(), table.labels(), strict=True))
-    if unknown := sorted({*known.values()} - {*classifier.labels}):
+    if unknown := sorted({*table.labels()} - {*classifier.labels}):
         raise ConfigError(
             f"{new.file}: found the label {unknown[0]!r}; the classifier knows {', '.join(classifier.labels)}. Correct it, or drop "
             "--label-column."
