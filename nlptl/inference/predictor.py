@@ -11,6 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+UNTRAINED = (
+    "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. Run the stage "
+    "finetune, and use its result."
+)
+
 
 class Predictor(Protocol):
     """Text → probabilities. `TextClassifier` is one; an exported classifier is another, which needs no torch."""
@@ -33,3 +38,16 @@ class Predictor(Protocol):
 
     def labels_of(self, probabilities: NDArray[np.float64]) -> list[Any]:
         """Return the most probable label of each row of probabilities (B, K), or a tuple of labels where `multi_label`."""
+
+
+def labels_of(
+    probabilities: NDArray[np.float64], labels: Sequence[str], thresholds: Sequence[float] | None
+) -> list[Any]:
+    """Return the most probable of the labels (K) in each row of probabilities (B, K).
+
+    With thresholds (K) it is a tuple of all labels whose probability reaches its threshold.
+    """
+    if thresholds is None:
+        return [labels[place] for place in probabilities.argmax(axis=1).tolist()]
+    names = np.array(labels, dtype=np.object_)
+    return [tuple(names[row].tolist()) for row in probabilities >= np.array(thresholds)]

@@ -20,7 +20,9 @@ from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
+from nlptl.interfaces.encoding import encode
 from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.exporting import export
 from nlptl.interfaces.init import init
 from nlptl.interfaces.monitoring import monitor
 from nlptl.interfaces.options import (
@@ -40,9 +42,11 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.refreshing import refresh, rollback, versions
 from nlptl.interfaces.reporting import report
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.serving import serve
 from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
@@ -166,6 +170,12 @@ app.command(
 )(predict)
 app.command(
     epilog=example(
+        "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
+        "nlptl encode runs/quickstart --file s3://bucket/pile --out s3://bucket/vectors --engine ray",
+    )
+)(encode)
+app.command(
+    epilog=example(
         'nlptl explain runs/quickstart "A clever film with a warm ending."',
         "nlptl explain runs/quickstart --file data/reviews/test.csv --label negative",
     )
@@ -181,6 +191,7 @@ app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/ti
 app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1"))(
     curve
 )
+app.command(epilog=example("nlptl export runs/tickets --format onnx --out exports/tickets"))(export)
 app.command(
     epilog=example(
         "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
@@ -188,6 +199,10 @@ app.command(
         "nlptl compare runs/tweets-skipgram runs/tweets-bert-lora",
     )
 )(compare)
+
+app.command(
+    epilog=example("nlptl serve runs/quickstart", "nlptl serve runs/tickets mails=runs/mails --workers 2 --port 8080")
+)(serve)
 
 app.command(
     epilog=example(
@@ -199,6 +214,10 @@ app.command(
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )
+
+app.command(epilog=example("nlptl refresh runs/tweets-head --labelled corrections.jsonl"))(refresh)
+app.command(epilog=example("nlptl versions runs/tweets-head"))(versions)
+app.command(epilog=example("nlptl rollback runs/tweets-head", "nlptl rollback runs/tweets-head --to 2"))(rollback)
 
 
 @app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))
@@ -225,8 +244,8 @@ def encoders() -> None:
     tell(known_lines())
 
 
-@vectors_app.command(epilog=EXPORT_EXAMPLE)
-def export(
+@vectors_app.command("export", epilog=EXPORT_EXAMPLE)
+def vectors_export(
     run: RunArgument,
     format: Annotated[
         str, option(help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.")

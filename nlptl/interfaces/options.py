@@ -55,6 +55,13 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     return found
 
 
+def run_in_use(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the folder of the version in use of a run, or of a stage that was given. Raises ConfigError for a file."""
+    from nlptl.versions import current_run
+
+    return current_run(run_folder(parameter, path))
+
+
 def _check_runs_inside(folder: Path) -> None:
     """Raise ConfigError for a folder that is no run, but holds some."""
     from nlptl.artifact import RUN_SETTINGS
@@ -100,7 +107,14 @@ PipelineArgument = Annotated[
 RunArgument = Annotated[
     Path,
     argument(
-        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages.",
+        metavar="RUN", callback=run_in_use, readable=False, help="The folder of a run or of one of its stages.",
+        autocompletion=complete_runs,
+    ),
+]  # fmt: skip
+VersionedRunArgument = Annotated[
+    Path,
+    argument(
+        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
         autocompletion=complete_runs,
     ),
 ]  # fmt: skip
@@ -115,6 +129,20 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Compute on this device; auto takes a GPU if there is one.")
 ]
 PriceOption = Annotated[float | None, option(help="Print the cost, given the machine's price per hour.")]
+EngineOption = Annotated[
+    Literal["local", "processes", "ray"],
+    typer.Option(metavar="NAME", help="Work here, in several processes, or on a Ray cluster: local, processes or ray."),
+]
+AddressOption = Annotated[
+    str | None, option(metavar="ADDRESS", help="Use this Ray cluster, such as auto. Default: one that is started here.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Number of workers of the engine. Default: one a core.", show_default=False),
+]
+ShardRowsOption = Annotated[
+    int | None, option(metavar="N", help="Cut a pile into shards of so many rows. Default: 50,000.")
+]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print results only, no progress and no remarks.", callback=hush)
 ]

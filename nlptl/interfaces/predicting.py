@@ -6,15 +6,16 @@ import dataclasses
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlptl.errors import ConfigError
 from nlptl.interfaces.door import at_the_command_line
 from nlptl.interfaces.options import (
+    AddressOption,
     DeviceOption,
     EncodingOption,
+    EngineOption,
     ForceOption,
     InputDelimiter,
     LabelSeparator,
@@ -23,10 +24,11 @@ from nlptl.interfaces.options import (
     QuietOption,
     QuotingOption,
     RunArgument,
+    ShardRowsOption,
     SheetOption,
     TextColumn,
+    WorkersOption,
     argument,
-    check_place,
     option,
     path_option,
 )
@@ -36,11 +38,8 @@ from nlptl.interfaces.terminal import print_exactly, remark
 if TYPE_CHECKING:
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
-    from nlptl.interfaces.prediction_lines import OutputColumns, OutputForm
+    from nlptl.interfaces.prediction_lines import OutputForm
     from nlptl.models.classifier import TextClassifier
-
-PLAIN_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl"}  # of --out, with or without .gz
-TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
 
 
 def predict(
@@ -68,7 +67,8 @@ def predict(
     out: Annotated[Path | None, path_option(help="Write the results into this file instead of to stdout.")] = None,
     force: ForceOption = False,
     output: Annotated[
-        Literal["csv", "jsonl"] | None, option(help="Write in this form. Default: by the name of --out, else csv.")
+        Literal["csv", "jsonl", "parquet"] | None,
+        option(help="Write in this form. Default: by the name of --out, parquet in a folder, else csv."),
     ] = None,
     delimiter: Annotated[
         str | None, option(help="Separate the columns of CSV by this character, such as ; or tab. Default: a comma.")
@@ -84,6 +84,10 @@ def predict(
     label_separator: LabelSeparator = None,
     sheet: SheetOption = None,
     max_text_length: MaxTextLength = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    shard_rows: ShardRowsOption = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -95,87 +99,45 @@ def predict(
     code is 2. See --empty-text.
 
     Where the file has a column of the same name, that of the predictions begins with predicted_.
+
+    A pile is a folder of .parquet, .csv or .jsonl files, or such an address as s3://bucket/pile. --out names a folder or an
+    address then, too. Finished shards are kept: type the same command to go on after a stop.
     """
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.abstaining import Abstaining
+    from nlptl.interfaces.output_options import check_out, output_form, with_separator
+    from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.run_columns import with_columns_of
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
     check_input("predict", text, file, of_a_file=[*kept_options, *reading.of_a_file()])
-    _check_out(out, file, force=force)
-    form = _output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas)
+    options = PileOptions(engine, address, workers, shard_rows, device, force, quiet)
+    options.check()
+    is_pile = options.wants_pile(file, out, output)
+    check_out(out, file, force=force, is_pile=is_pile)
+    form = output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas, is_pile=is_pile)
     with at_the_command_line():
         settings = reading.settings(file, option="--file")
         settings = with_columns_of(run, settings, reading, file, labelled=False, quiet=quiet)
         kept = None if keep else tuple(keep_column or ())
+        if is_pile:
+            from nlptl.interfaces.piles.predict_pile import predict_pile
+
+            given = PileInput(*pile_files(file, out), settings, empty_text, kept)
+            predict_pile(run, given, form, abstain, label_separator, options)
+            return
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
         classifier = load_classifier(run, RunContext(device=device))
         classifier.check_trained()
         abstaining = None if abstain is None else Abstaining.of(classifier, abstain)
-        form = _with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
+        form = with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
         _write_predictions(classifier, found, form, abstaining, out=out, quiet=quiet)
     if abstaining is not None and not quiet:
         remark(" ".join(abstaining.sentences()))
     _tell_rows(found, empty_text, out, quiet=quiet)
-
-
-def _output_form(
-    output: Literal["csv", "jsonl"] | None, out: Path | None, delimiter: str | None, *, proba: bool, bom: bool,
-    guard_formulas: bool,
-) -> OutputForm:  # fmt: skip
-    """Return the form of the output. Raises ConfigError for options that do not go together."""
-    from nlptl.interfaces.prediction_lines import OutputForm
-
-    suffix = "" if out is None else Path(out.name.lower().removesuffix(".gz")).suffix
-    if output is None and out is not None and suffix not in PLAIN_SUFFIXES:
-        raise ConfigError(
-            f"--out: found the ending {suffix!r}; expected .csv, .tsv or .jsonl, each with or without .gz. Choose one, or "
-            "name the form with --output."
-        )
-    form = output or cast('Literal["csv", "jsonl"]', PLAIN_SUFFIXES.get(suffix, "csv"))
-    for_csv = {"--delimiter": delimiter is not None, "--bom": bom, "--guard-formulas": guard_formulas}
-    if form == "jsonl" and (given := [name for name, is_given in for_csv.items() if is_given]):
-        raise ConfigError(f"{given[0]}: belongs to CSV, but the output is JSON lines. Drop it, or add --output csv.")
-    usual = "\t" if suffix == ".tsv" else ","
-    separator = usual if delimiter is None else "\t" if delimiter in TAB else delimiter
-    if len(separator) != 1 or separator in '"\n\r\ufeff\0' or "\ud800" <= separator <= "\udfff":
-        raise ConfigError(
-            f"--delimiter: found {separator!r}; expected one character that is no quote and no line end, or tab. Choose "
-            "another one."
-        )
-    return OutputForm(form, proba, separator, bom, guard_formulas)
-
-
-def _with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
-    """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
-    if not classifier.multi_label and not form.sets:
-        if separator is not None:
-            raise ConfigError(
-                "--label-separator: belongs to texts with several labels, but RUN gives each one label. Drop it."
-            )
-        return form
-    separator = separator or classifier.separator
-    if form.form == "csv" and (unfit := next((label for label in classifier.labels if separator in label), None)):
-        raise ConfigError(
-            f"--label-separator: found {separator!r}, which stands in the label {unfit!r}; expected a sign that no label contains. "
-            "Choose another one, or write --output jsonl."
-        )
-    return dataclasses.replace(form, separator=separator)
-
-
-def _check_out(out: Path | None, file: Path | None, *, force: bool) -> None:
-    check_place(out, "--out")
-    if out is None or not out.exists():
-        return
-    if file is not None and file.exists() and out.samefile(file):
-        raise ConfigError(f"--out: {out} is the file that --file reads; expected another one. Name another file.")
-    if not force:
-        raise ConfigError(
-            f"--out: {out} exists; nothing was overwritten. Name another file, or add --force to replace it."
-        )
 
 
 def _write_predictions(
@@ -183,11 +145,12 @@ def _write_predictions(
     quiet: bool,
 ) -> None:  # fmt: skip
     from nlptl.interfaces.console import progress_for
+    from nlptl.interfaces.output_options import tell_names
     from nlptl.interfaces.prediction_lines import OutputColumns, prediction_blocks
 
     columns = OutputColumns.of(found.kept, classifier.labels)
     if not quiet:
-        _tell_names(columns, form)
+        tell_names(columns, form)
     # On a terminal the results themselves show how far it has come.
     is_silent = quiet or (out is None and sys.stdout.isatty())
     with progress_for(sys.stderr, quiet=is_silent).task("predicting", total=found.total, unit="texts") as task:
@@ -197,12 +160,6 @@ def _write_predictions(
             ),
             out,
         )
-
-
-def _tell_names(columns: OutputColumns, form: OutputForm) -> None:
-    renamed = [name for name in columns.added(form) if name.startswith("predicted_")]
-    if renamed:
-        remark(f"The file has columns of these names; the predictions stand in {', '.join(renamed)}.")
 
 
 def _write(blocks: Iterable[str], out: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +31,7 @@ class InputRows:
 
     texts: Sequence[str | None]
     kept: Sequence[Sequence[object]]
+    lines: Sequence[int] = ()  # of a file: the line or row of each
 
 
 @dataclass
@@ -132,17 +133,12 @@ def from_file(
         total += len(_checked(raw, opened.origin, empty_text, without_text))
         for record in raw.records or ():
             names |= dict.fromkeys(record if isinstance(record, Mapping) else ())
-    choice = _KeptColumns.of(tuple(names), opened.names, keep, text=_text_name(settings, keep), where=str(path))
-
-    def batches() -> Iterator[InputRows]:
-        for raw in opened.rows():
-            texts = _checked(raw, opened.origin, empty_text, WithoutText())
-            yield InputRows([*texts.values()], [choice.of_row(raw, place) for place in texts])
-
-    return PredictionInput(choice.names, batches(), total, without_text)
+    choice = KeptColumns.of(tuple(names), opened.names, keep, text=text_name(settings, keep), where=str(path))
+    batches = choice.of_rows(opened.rows(), opened.origin, empty_text, WithoutText())
+    return PredictionInput(choice.names, batches, total, without_text)
 
 
-def _text_name(settings: DataSettings, keep: tuple[str, ...] | None) -> str:
+def text_name(settings: DataSettings, keep: tuple[str, ...] | None) -> str:
     """Return the name of the column with the texts, which no kept column of the file has unless it holds them."""
     given, name = settings.text_column, "text"
     one = given[0] if isinstance(given, list) and len(given) == 1 and name in (keep or ()) else given
@@ -154,7 +150,7 @@ def _text_name(settings: DataSettings, keep: tuple[str, ...] | None) -> str:
 
 
 @dataclass(frozen=True)
-class _KeptColumns:
+class KeptColumns:
     """Columns to keep of each row."""
 
     names: tuple[str, ...]
@@ -164,7 +160,8 @@ class _KeptColumns:
     @classmethod
     def of(
         cls, found: tuple[str, ...], header: tuple[str, ...], keep: tuple[str, ...] | None, *, text: str, where: str
-    ) -> _KeptColumns:
+    ) -> KeptColumns:
+        """Return the columns `keep` among those `found`, all if it is None; a table's `header` says where they stand."""
         from nlptl.data.columns import names_shown
 
         if keep is None and (header or found):  # not of a .txt file
@@ -178,7 +175,17 @@ class _KeptColumns:
         kept = tuple(name for name in dict.fromkeys(keep or ()) if name != text)
         return cls((text, *kept), tuple(map(header.index, kept)) if header else None)
 
+    def of_rows(
+        self, rows: Iterable[RawRows], origin: Origin, empty_text: EmptyText, without_text: WithoutText
+    ) -> Iterator[InputRows]:
+        """Yield rows as input. Raises DataError for a row that cannot be predicted; those without a text are counted."""
+        for raw in rows:
+            texts = _checked(raw, origin, empty_text, without_text)
+            lines = [raw.lines[place] for place in texts]
+            yield InputRows([*texts.values()], [self.of_row(raw, place) for place in texts], lines)
+
     def of_row(self, raw: RawRows, place: int) -> tuple[object, ...]:
+        """Return what is kept of the row at a place of a batch."""
         text = (raw.texts[place],) if self.with_text else ()
         if raw.records is None:
             return text
@@ -190,13 +197,13 @@ class _KeptColumns:
 
 def _checked(raw: RawRows, origin: Origin, empty_text: EmptyText, without_text: WithoutText) -> dict[int, str | None]:
     """Return the text of each row by its place in the batch, None where it is missing. DataError for one that is refused."""
-    from nlptl.data.row_checks import RawRows, check_rows
-    from nlptl.data.table import arrow_batch
+    from nlptl.data.row_checks import RawRows, check_rows, check_whole_characters
 
     places = [place for place, text in enumerate(raw.texts) if empty_text == "refuse" or not _is_empty(text)]
     chosen = RawRows([raw.lines[place] for place in places], [raw.texts[place] for place in places], None)
     rows = check_rows(chosen, origin=origin, empty_text="refuse")
-    found = dict(zip(places, arrow_batch(rows, origin).column("text").to_pylist(), strict=True))
+    check_whole_characters(rows, origin)
+    found = dict(zip(places, rows.texts, strict=True))
     for place in sorted(set(range(len(raw.texts))) - found.keys()):
         without_text.add(origin.at(raw.lines[place]))
     return {place: found.get(place) for place in range(len(raw.texts)) if place in found or empty_text == "empty"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
+Form = Literal["csv", "jsonl", "parquet"]
 Label = str | tuple[str, ...] | None  # of a text; None without one
 Json = str | int | float | bool | None | Sequence["Json"] | dict[str, "Json"]
 
@@ -28,7 +29,7 @@ Json = str | int | float | bool | None | Sequence["Json"] | dict[str, "Json"]
 class OutputForm:
     """How predictions are written."""
 
-    form: Literal["csv", "jsonl"] = "csv"
+    form: Form = "csv"
     proba: bool = False  # adds the probability of each label
     delimiter: str = ","
     bom: bool = False  # Excel takes CSV for UTF-8 if a byte order mark begins it
@@ -97,19 +98,26 @@ def prediction_blocks(
     the `separator` of the form between them, and in JSON as a list.
     """
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
-    head = ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
-    head = head if form.form == "csv" else ""
+    head = csv_head(columns, form) if form.form == "csv" else ""
     for rows in batches:
-        texts = [*filter(None, rows.texts)]
-        found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
-        lines = []
-        for text, kept in zip(rows.texts, rows.kept, strict=True):
-            lines.append(write(kept, Answer() if text is None else next(found), classifier.labels))
-        yield head + "".join(lines)
+        found = zip(rows.kept, answers(classifier, rows, abstaining), strict=True)
+        yield head + "".join(write(kept, one, classifier.labels) for kept, one in found)
         head = ""
         after_batch(len(rows.texts))
     if head:
         yield head
+
+
+def csv_head(columns: OutputColumns, form: OutputForm) -> str:
+    """Return the header of CSV, with the byte order mark before it where one is wanted."""
+    return ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
+
+
+def answers(classifier: TextClassifier, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
+    """Return what is predicted of each row, an empty answer where there is no text."""
+    texts = [*filter(None, rows.texts)]
+    found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+    return [Answer() if text is None else next(found) for text in rows.texts]
 
 
 def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
@@ -119,7 +127,7 @@ def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
 
 def csv_cell(value: object, form: OutputForm) -> str:
     """Return a value as a cell of CSV, in quotes where it needs them."""
-    text = _plain(value)
+    text = plain(value)
     if form.guard_formulas and isinstance(value, str) and text.lstrip(" ")[:1] in FORMULA and text.strip(" "):
         text = "'" + text
     needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
@@ -157,10 +165,10 @@ def _json_row(
     if form.proba:
         each = {label: round(share, 6) for label, share in zip(labels, shares, strict=True)} if shares else None
         found[columns.probabilities] = each
-    return json.dumps(_without_nan(found), ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    return json.dumps(without_nan(found), ensure_ascii=False, default=str, allow_nan=False) + "\n"
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """Return a value as text: nothing for None and NaN, JSON for a list or a block."""
     if isinstance(value, str):
         return value
@@ -171,10 +179,10 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _without_nan(value: object) -> object:
+def without_nan(value: object) -> object:
     """Return plain values with null for what JSON cannot say."""
     if isinstance(value, dict):
-        return {str(key): _without_nan(item) for key, item in value.items()}
+        return {str(key): without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and value - value != 0 else value

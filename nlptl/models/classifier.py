@@ -21,8 +21,9 @@ from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
-from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.predictor import UNTRAINED, labels_of
+from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, head_shapes, read_settings
 from nlptl.models.abstention.abstention import FILE as ABSTENTION
 from nlptl.models.abstention.abstention import Abstention, PredictionSet
 from nlptl.models.abstention.conformal import SetCoverage
@@ -34,8 +35,8 @@ from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
-from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.tensor_files import check_shapes
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Explanation
@@ -111,10 +112,7 @@ class TextClassifier(nn.Module):
 
     def labels_of(self, probabilities: NDArray[np.float64]) -> list[Any]:
         """Return the most probable label of each row of probabilities (B, K), or a tuple of labels where `multi_label`."""
-        if self.head.thresholds is None:
-            return [self.labels[i] for i in probabilities.argmax(axis=1).tolist()]
-        names = np.array(self.labels, dtype=np.object_)
-        return [tuple(names[row].tolist()) for row in probabilities >= np.array(self.head.thresholds)]
+        return labels_of(probabilities, self.labels, self.head.thresholds)
 
     @overload
     def predict(
@@ -217,10 +215,7 @@ class TextClassifier(nn.Module):
     def check_trained(self) -> None:
         """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
         if self.head.is_fresh:
-            raise ConfigError(
-                "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. "
-                "Run the stage finetune, and use its result."
-            )
+            raise ConfigError(UNTRAINED)
 
     @staticmethod
     def files() -> frozenset[str]:
@@ -241,8 +236,16 @@ class TextClassifier(nn.Module):
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
-        save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
+        self.write_head(folder)
         add_head(folder, self.labels, multi_label=self.multi_label)
+        again = TextClassifier.read_files(folder).to(self.device)
+        self.encoder.check_written(folder, again.encoder)
+        texts = [*PROBES, *self.labels]
+        check_read_back(folder, "classifier", "probabilities", self.probabilities(texts), again.probabilities(texts))
+
+    def write_head(self, folder: Path) -> None:
+        """Write what stands over the encoder: head, labels, hashes of learnt texts, held-out logits."""
+        save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         settings |= {"separator": self.separator} if self.multi_label else {}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -250,23 +253,17 @@ class TextClassifier(nn.Module):
             self.learnt.write(folder)
         if self.abstention is not None:
             self.abstention.write(folder)
-        again = TextClassifier.read_files(folder).to(self.device)
-        self.encoder.check_written(folder, again.encoder)
-        texts = [*PROBES, *self.labels]
-        check_read_back(folder, "classifier", "probabilities", self.probabilities(texts), again.probabilities(texts))
 
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
-        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = checked_path(folder)
-        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        return artifact.read_published(folder, cls.read_files, kind="classifier")
+        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run: its version in use."""
+        return artifact.read_published(artifact_in_use(folder), cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
         settings, what = read_settings(folder / SETTINGS, ClassifierSettings), f"the head that {SETTINGS} describes"
-        check_shapes(folder / HEAD, Head.shapes(settings.head), what=what)
+        check_shapes(folder / HEAD, head_shapes(settings.head), what=what)
         head = Head.from_settings(settings.head.model_dump())
         fill(head, folder / HEAD, what=what)
         encoder = Encoder.read_files(folder)

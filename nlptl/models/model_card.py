@@ -14,12 +14,12 @@ from nlptl.data.learnt_texts import LearntTexts
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.sealed_text import CARD, is_sealed, sealed_text
+from nlptl.inference.settings_files import ClassifierSettings, EncoderSettings, read_settings
 from nlptl.models.card_metadata import CardTest, metadata
 from nlptl.models.markdown_text import in_line
 from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.sentence_settings import MODULES
-from nlptl.models.settings_files import ClassifierSettings, EncoderSettings, read_settings
 
 MAX_ROWS = 200  # labels in the table of a card
 
@@ -231,7 +231,7 @@ def _length(encoder: EncoderSettings) -> str:
     if rule is None or rule.longest is None:
         return "Texts are read whole."
     if rule.sentence_start is not None:
-        from nlptl.models.packing import LENGTHS_BY_SENTENCE  # which loads torch
+        from nlptl.inference.tokenizing import LENGTHS_BY_SENTENCE
 
         whole = rule.longest * LENGTHS_BY_SENTENCE
         return (

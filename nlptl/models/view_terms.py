@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from nlptl.models.packing import tokenize
+from nlptl.inference.settings_files import NgramVocabulary, ViewSettings, read_settings
+from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
+from nlptl.inference.tokenizing import tokenize
 from nlptl.models.placed_terms import PlacedTerms, placed_character_ngrams, placed_word_ngrams
-from nlptl.models.settings_files import NgramVocabulary, ViewSettings, read_settings
-from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.word_vectors import UNKNOWN_ID, WordVectors
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError, first_line
-from nlptl.models.settings_files import MAX_VIEWS, ViewSettings
+from nlptl.inference.settings_files import MAX_VIEWS, ViewSettings
 from nlptl.models.view_terms import NgramTerms, WordTerms, load_terms
 
 TEXTS_AT_ONCE = 1_000  # whose weights are in memory together

@@ -15,10 +15,10 @@ from nlptl.artifact import digest_of, file_digest, stamp_of
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import shown
+from nlptl.inference.settings_files import MAX_LAYERS, check_transformers_settings, read_object
 from nlptl.input_paths import weights_folder
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
 from nlptl.models.sentence_settings import MODULES, sentence_settings, transformer_folder
-from nlptl.models.settings_files import MAX_LAYERS, check_transformers_settings, read_object
 from nlptl.models.tensor_files import weight_files
 
 

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError, ConfigError, first_line
-from nlptl.models.packing import TEXTS_AT_ONCE, Batch, LayerChoice, TokenRule, tokenize
-from nlptl.models.spelling import Spelling
+from nlptl.inference.spelling import Spelling
+from nlptl.inference.tokenizer_files import encoded
+from nlptl.inference.tokenizing import TEXTS_AT_ONCE, TokenRule, tokenize
+from nlptl.models.packing import Batch, LayerChoice
 from nlptl.models.subwords import Subwords
-from nlptl.models.tokenizer_files import encoded
-from nlptl.training.batches import TOKEN_BUDGET
+from nlptl.training.token_budgets import TOKEN_BUDGET
 
 if TYPE_CHECKING:
     from nlptl.models.origin import Origin

@@ -21,12 +21,12 @@ from safetensors.torch import load_file, save_file
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, NlptlError
 from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
+from nlptl.inference.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
+from nlptl.inference.tokenizer_files import check_patterns
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.heads import Head
-from nlptl.models.settings_files import UNUSED_LORA, AdapterSettings, read_settings, transformers_settings
-from nlptl.models.tokenizer_files import check_patterns
 from nlptl.models.weights import find_weights
 from nlptl.stages.skipgram import SkipGram
 from tests.models.tiny import MODEL_TYPES, TEXTS, tiny_encoder, tiny_folder

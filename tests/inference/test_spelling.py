@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nlptl.config import parse
 from nlptl.errors import ConfigError
-from nlptl.models import spelling as module
-from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.inference import spelling as module
+from nlptl.inference.spelling import Spelling, bucket_ids
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=0, max_size=12)
 

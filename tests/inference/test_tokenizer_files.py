@@ -14,9 +14,9 @@ from nlptl.data import TextData
 from nlptl.errors import ArtifactError
 from nlptl.evaluation.missed_text import cut_texts, language_fit
 from nlptl.evaluation.scores import unknown_share
+from nlptl.inference.tokenizer_files import check_tokenizer, read_tokenizer
+from nlptl.inference.tokenizing import TokenRule, tokenize
 from nlptl.models.encoder import Encoder
-from nlptl.models.packing import TokenRule, tokenize
-from nlptl.models.tokenizer_files import check_tokenizer, read_tokenizer
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 from tests.models.test_weights import loaded
 from tests.models.tiny import tiny_encoder, tiny_folder

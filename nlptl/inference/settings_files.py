@@ -17,7 +17,7 @@ from nlptl.artifact import FORMAT_VERSION
 from nlptl.config import Config, load_json, parse
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import cut, shown
-from nlptl.models.spelling import Spelling
+from nlptl.inference.spelling import Spelling
 
 MAX_BYTES = 64 * 2**20  # of a settings file; those of real weights have some kilobytes
 MAX_TOKENIZER_BYTES = 512 * 2**20  # of a tokenizer's file, which holds the vocabulary
@@ -94,7 +94,7 @@ class EncoderSettings(SettingsFile):
     """encoder.json of an artifact."""
 
     format_version: Literal[FORMAT_VERSION] = FORMAT_VERSION  # type: ignore[valid-type]
-    token_model: Literal["word_vectors", "transformer"]
+    token_model: Literal["word_vectors", "transformer", "exported"]
     pooling: Literal["mean", "max", "tfidf", "sif", "cls", "attention"]
     normalized: bool = False
     projection: list[Literal["tanh", "identity"]] = Field(default_factory=list, max_length=8)
@@ -132,6 +132,19 @@ class HeadSettings(SettingsFile):
         if self.thresholds is not None and len(self.thresholds) != self.labels:
             raise ValueError(f"found {len(self.thresholds)} thresholds for {self.labels} labels; expected one each")
         return self
+
+
+def head_shapes(head: HeadSettings) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors of a head, without making it."""
+    below = {"layers.0.weight": (head.hidden, head.dim), "layers.0.bias": (head.hidden,)} if head.hidden else {}
+    last = f"layers.{3 if head.hidden else 1}"
+    return {
+        "centre": (head.dim,),
+        "scale": (),
+        **below,
+        f"{last}.weight": (head.labels, head.hidden or head.dim),
+        f"{last}.bias": (head.labels,),
+    }
 
 
 class ClassifierSettings(SettingsFile):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tokenizers import Regex, normalizers
 
-from nlptl.models.pattern_safety import may_explode
+from nlptl.inference.pattern_safety import may_explode
 from nlptl.pretraining.word2vec.tokenizer import TextSettings, untrained_tokenizer
 
 REAL = {

@@ -16,10 +16,10 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.finetuning.gradient.layer_tuner import LayerTuner, Rates
+from nlptl.inference.sentences import MIN_SENTENCE_BYTES, rule_for, sentence_start, sentences, tokenize_by_sentence
 from nlptl.models.encoder import Encoder
 from nlptl.models.packing import Layout, TokenizedTexts, pack
 from nlptl.models.pooling import Pooling
-from nlptl.models.sentences import MIN_SENTENCE_BYTES, rule_for, sentence_start, sentences, tokenize_by_sentence
 from nlptl.pretraining.encoders.pile import token_pile
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.sentence_vectors import SentenceVectors

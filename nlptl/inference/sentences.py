@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from nlptl.errors import ConfigError
-from nlptl.models.packing import TokenRule, tokenize
+from nlptl.inference.tokenizing import TokenRule, tokenize
 
 MIN_SENTENCE_BYTES = 30  # in UTF-8; a shorter sentence joins the next one, the last one the one before
 MIN_CUT_TOKENS = 4  # of the sentence at the end of a cut text: two and the special ones

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 
 from nlptl.errors import ArtifactError, first_line
 from nlptl.faults import cut, shown
-from nlptl.models.pattern_safety import may_explode
-from nlptl.models.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_in
+from nlptl.inference.pattern_safety import may_explode
+from nlptl.inference.settings_files import MAX_LENGTH, MAX_TOKENIZER_BYTES, object_in
 
 CLASS = re.compile(r"(?!Auto|Rag|TransfoXL)[A-Z][A-Za-z0-9]*Tokenizer(Fast)?|TokenizersBackend|PreTrainedTokenizerFast")
 SIDE_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")

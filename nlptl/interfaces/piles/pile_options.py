@@ -1,0 +1,94 @@
+"""Options of a command over a pile: where it works, how the pile is cut, and where the results go."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nlptl.errors import ConfigError
+from nlptl.interfaces.piles.places import Place, is_address
+from nlptl.interfaces.terminal import remark
+from nlptl.runs.engines.choice import EngineName, check_options
+
+if TYPE_CHECKING:
+    from nlptl.data import DataSettings
+    from nlptl.interfaces.piles.shard_rows import PileReading
+    from nlptl.interfaces.piles.shards import Pile
+    from nlptl.interfaces.prediction_input import EmptyText
+
+FILES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet", ".npy")  # endings by which --out is one file
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PileOptions:
+    """Where a command works off a pile, and how it is cut."""
+
+    engine: EngineName = "local"
+    address: str | None = None
+    workers: int | None = None
+    shard_rows: int | None = None
+    device: Device = "auto"
+    force: bool = False
+    quiet: bool = False
+
+    def check(self) -> None:
+        """Raise ConfigError for options that the engine does not have."""
+        check_options(self.engine, address=self.address, workers=self.workers)
+
+    def wants_pile(self, file: Path | None, out: Path | None, form: str | None) -> bool:
+        """Return whether the command is about a pile: by its engine, by what it reads, or by what it writes.
+
+        Raises ConfigError for options of a pile without one.
+        """
+        from nlptl.interfaces.piles.shards import is_pile
+
+        given = {"--engine": self.engine != "local", "--shard-rows": self.shard_rows is not None}
+        reads = file is not None and (is_address(file) or is_pile(file))
+        writes = out is not None and (is_address(out) or out.is_dir() or out.name.lower().endswith(".parquet"))
+        if file is None and (wanted := [name for name, is_given in given.items() if is_given]):
+            raise ConfigError(
+                f"{wanted[0]}: is for the rows of a file or a pile; found no --file. Give --file, or drop it."
+            )
+        return any(given.values()) or reads or (file is not None and (writes or form == "parquet"))
+
+
+@dataclasses.dataclass(frozen=True)
+class PileInput:
+    """What a command was told of the pile that it reads and of the place of its results."""
+
+    file: Path
+    out: Path
+    settings: DataSettings
+    empty_text: EmptyText
+    keep: tuple[str, ...] | None  # columns beside the text; None keeps all
+
+    def cut(self, options: PileOptions) -> tuple[Pile, PileReading]:
+        """Cut the pile and check its columns. Raises DataError or ConfigError; see `shards.cut`."""
+        from nlptl.interfaces.piles.shard_rows import PileReading
+        from nlptl.interfaces.piles.shards import SHARD_ROWS, cut
+        from nlptl.interfaces.prediction_input import text_name
+
+        rows = SHARD_ROWS if options.shard_rows is None else options.shard_rows
+        pile = cut(Place.of(self.file), self.settings, shard_rows=rows, whole=self.keep != ())
+        for sentence in () if options.quiet else pile.remarks:
+            remark(sentence)
+        text = text_name(self.settings, self.keep)
+        return pile, PileReading(self.settings, self.empty_text, self.keep, pile.names, text)
+
+
+def pile_files(file: Path | None, out: Path | None) -> tuple[Path, Path]:
+    """Return what is read and where the results go. Raises ConfigError where one is not given: parts are files."""
+    if file is None or out is None:
+        missing = "--file" if file is None else "--out"
+        raise ConfigError(
+            f"{missing}: is not given; expected a file, a folder or an address such as s3://bucket/folder, which a pile needs. "
+            "Name one."
+        )
+    return file, out
+
+
+def is_one_file(out: Path) -> bool:
+    """Return whether the name of --out is that of one file of this machine, which holds all parts at the end."""
+    return not is_address(out) and Path(out.name.lower().removesuffix(".gz")).suffix in FILES
