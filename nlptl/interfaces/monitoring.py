@@ -20,9 +20,9 @@ from nlptl.interfaces.options import (
     NoHeader,
     QuietOption,
     QuotingOption,
-    RunArgument,
     SheetOption,
     TextColumn,
+    VersionedRunArgument,
     option,
     path_option,
 )
@@ -45,7 +45,7 @@ MAX_SHOWN_WORDS, MAX_WATCHES, MAX_WORD = 5, 6, 24
 
 
 def monitor(
-    run: RunArgument,
+    run: VersionedRunArgument,
     file: Annotated[Path, path_option(help="Watch these new texts: .csv, .jsonl and others.")],
     text_column: TextColumn = None,
     label_column: Annotated[

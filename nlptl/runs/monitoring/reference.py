@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import RUN_SETTINGS, last_stage, read_manifest
+from nlptl.artifact import is_run, last_stage, read_manifest
 from nlptl.data import FileSource, TextTable, stream_texts
 from nlptl.data.labelled_parts import spelt_as
 from nlptl.data.samples import sample
@@ -77,7 +77,7 @@ def reference_of(run: Path, classifier: TextClassifier, context: RunContext) -> 
     """
     pipeline, data, told = None, None, list[str]()
     try:
-        if (run / RUN_SETTINGS).is_file():
+        if is_run(run):
             pipeline, data = read_data(run, progress=context.progress)
         else:
             told.append(_gone(run, None))
@@ -98,7 +98,7 @@ def encoder_of_inputs(run: Path, classifier: TextClassifier) -> Encoder | None:
 
     It is the classifier's own where only its head has learnt, else that of the stage before. None where that is gone.
     """
-    if not (run / RUN_SETTINGS).is_file():
+    if not is_run(run):
         return None
     stages = stage_folders(run)
     last = last_stage(run)
