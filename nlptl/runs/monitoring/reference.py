@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_TEXTS = 1_000  # labelled texts and texts of a test, of each, that stand for those of before
 MAX_PILE = 20_000  # texts of the pile whose words are known
 MIN_TEST = 100  # texts of a test, from which its answers alone stand for those of before
-WEIGHTS = "model.safetensors"
+OTHER_WEIGHTS = ("head.", "abstention.", "view_")  # beginnings of the names of weights that are not the encoder's own
 
 Floats = NDArray[np.float64]
 
@@ -105,8 +105,7 @@ def encoder_of_inputs(run: Path, classifier: TextClassifier) -> Encoder | None:
     if len(stages) < 2:
         return classifier.encoder
     before = stages[stages.index(last) - 1] if last in stages else stages[-2]
-    own, earlier = (read_manifest(folder).files.get(WEIGHTS) for folder in (last, before))
-    if own == earlier:
+    if _encoder_weights(last) == _encoder_weights(before):
         return classifier.encoder
     from nlptl.models.encoder import Encoder
 
@@ -126,6 +125,14 @@ def answers_to(
         return None
     probabilities = classifier.probabilities(texts, after_batch=after_batch)
     return Answers.of(probabilities, classifier.label_ids(labels).numpy(), classifier.labels, how=how)
+
+
+def _encoder_weights(folder: Path) -> dict[str, str]:
+    """Return the digests of an encoder's own weights, without the views that may be joined to it."""
+    files = read_manifest(folder).files.items()
+    return {
+        name: digest for name, digest in files if name.endswith(".safetensors") and not name.startswith(OTHER_WEIGHTS)
+    }
 
 
 def _answers(classifier: TextClassifier, data: TextData | None, context: RunContext) -> Answers | None:
