@@ -183,6 +183,8 @@ def _word(one: WordResult) -> str:
 
 def _next(result: MonitorResult, run: Path, folder: Path) -> Iterator[str]:
     """Tell what to do next; a command stands on a line of its own."""
+    from nlptl.artifact import is_run
+
     if result.accuracy is not None:
         yield "The estimate cannot see labels that have come to mean something else; labelled texts can."
     if result.to_label_file is None:
@@ -190,7 +192,7 @@ def _next(result: MonitorResult, run: Path, folder: Path) -> Iterator[str]:
     path = shlex.quote(str(folder / result.to_label_file))
     yield f"Fill the column label of {result.to_label} texts in {path}. Then:"
     yield f"  nlptl evaluate {shlex.quote(str(run))} --test {path}"
-    if result.alarm:
+    if result.alarm and is_run(run):
         yield f"  nlptl refresh {shlex.quote(str(run))} --labelled {path}"
 
 

@@ -175,8 +175,12 @@ def test_the_verdict_says_no_more_than_is_shown(folder: Path, shell: Shell) -> N
     )
     blind = found.model_copy(update={"change": None, "accuracy": None, "held_out": None, "causes": (), "alarm": False})
     assert verdict(blind) == "No change of the texts is shown."
-    lines = [*monitor_lines(found, [], run=Path("runs/a b"), folder=Path("runs/a b"))]
+    (folder / "made").rename(folder / "a run")
+    run = folder / "a run"
+    lines = [*monitor_lines(found, [], run=run, folder=run)]
     assert lines[-2:] == [
-        "  nlptl evaluate 'runs/a b' --test 'runs/a b/monitor-to-label.csv'",
-        "  nlptl refresh 'runs/a b' --labelled 'runs/a b/monitor-to-label.csv'",
+        f"  nlptl evaluate '{run}' --test '{run}/monitor-to-label.csv'",
+        f"  nlptl refresh '{run}' --labelled '{run}/monitor-to-label.csv'",
     ]
+    alone = [*monitor_lines(found, [], run=run / "3-finetune", folder=run)]
+    assert alone[-1].startswith("  nlptl evaluate ")

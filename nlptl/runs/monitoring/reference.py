@@ -80,9 +80,9 @@ def reference_of(run: Path, classifier: TextClassifier, context: RunContext) -> 
         if is_run(run):
             pipeline, data = read_data(run, progress=context.progress)
         else:
-            told.append(_gone(run, None))
+            told.append(_gone(None))
     except (NlptlError, OSError) as error:
-        told.append(_gone(run, error))
+        told.append(_gone(error))
     answers = _answers(classifier, data, context)
     if answers is None:
         told.append(_unanswered(classifier))
@@ -182,11 +182,11 @@ def _pile(settings: DataSettings) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _gone(run: Path, error: BaseException | None) -> str:
+def _gone(error: BaseException | None) -> str:
     reason = f" {str(error).splitlines()[0]}" if error is not None and str(error) else ""
     return (
         f"The texts of before cannot be read again, so that their words and languages cannot be compared.{reason} What "
-        f"{run.name} carries itself is used."
+        "the classifier carries itself is used."
     )
 
 
