@@ -13,6 +13,8 @@ curve.jsonl         one row for each fit of a learning curve
 curve.json          the curve and what it predicts
 audit.json          findings of `nlptl audit`
 audit/              its tables, and the scores that they are made of
+monitor.json, monitor.jsonl  what the last watch of `nlptl monitor` found, and a line of each watch
+monitor-to-label.csv    texts whose labels would settle what a watch asks
 tracking/           files of the trackers
 versions.json       versions of `nlptl refresh`, and which one is in use (`nlptl.versions`)
 versions/N/         version N, a run of its own, with the rows that it learns, and those in quarantine
