@@ -49,6 +49,7 @@ def serve(
         Path | None, path_option(metavar="FILE", help=f"Ask for the key in this file. Default: that in {KEY}, if it is set.")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger body.")] = 10_000_000,
+    max_file: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger table to be labelled.")] = 1_000_000_000,
     max_texts: Annotated[int, typer.Option(min=1, metavar="N", help="Refuse more texts in a request.")] = 10_000,
     max_text_length: Annotated[int, typer.Option(min=1, metavar="N", help="Refuse a text of more characters.")] = 100_000,
     queue: Annotated[
@@ -81,7 +82,15 @@ def serve(
     check_place(corrections, "--corrections")
     key = api_key(api_key_file)
     settings = ServerSettings(
-        key, max_body, max_texts, max_text_length, queue, timeout, corrections=corrections, log_texts=log_texts
+        key,
+        max_body,
+        max_texts,
+        max_text_length,
+        queue,
+        timeout,
+        corrections=corrections,
+        max_file=max_file,
+        log_texts=log_texts,
     )
     plan = ServerPlan(named_runs(runs), settings, device, grace, workers)
     share_cores(workers)

@@ -82,6 +82,14 @@ def append_correction(path: Path, correction: Correction) -> None:
         os.fsync(handle)
 
 
+def check_is_json(content_type: str) -> None:
+    """Raise RequestRefused for another kind of content. A page of another site cannot send this one unasked."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise RequestRefused(
+            415, "not_json", "Expected a body of application/json. Send the header Content-Type: application/json."
+        )  # fmt: skip
+
+
 def told_of(path: Path, correction: Correction) -> dict[str, str]:
     """Return what the client is told: where the correction is, and what picks it up."""
     return {

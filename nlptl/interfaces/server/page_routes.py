@@ -19,6 +19,7 @@ from nlptl.interfaces.server.corrections import (
     Correction,
     LabelSet,
     append_correction,
+    check_is_json,
     corrections_are_off,
     told_of,
 )
@@ -77,7 +78,7 @@ def _add_page(router: APIRouter) -> None:
 
     for name in page_files():
         path = "/" if name == INDEX else f"/page/{name}"
-        router.add_api_route(path, answer_of(name), methods=["GET"], include_in_schema=False)
+        router.add_api_route(path, answer_of(name), methods=["GET", "HEAD"], include_in_schema=False)
 
 
 def _add_files(router: APIRouter, settings: ServerSettings, model: Chosen) -> None:
@@ -179,6 +180,7 @@ def _add_corrections(router: APIRouter, served: Mapping[str, ServedModel], setti
         path = settings.corrections
         if path is None:
             raise corrections_are_off()
+        check_is_json(request.headers.get("content-type", ""))
         correction = Correction.parse(
             await request.body(), settings, {name: _labels(one) for name, one in served.items()}
         )

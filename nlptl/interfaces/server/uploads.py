@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -87,6 +88,10 @@ async def _from_body(stream: AsyncGenerator[bytes, None], path: Path) -> Path:
 
 async def _from_form(request: Request, stream: AsyncGenerator[bytes, None], folder: Path) -> Path:
     """Write the file of a form, which Starlette keeps on the disk where it is large."""
+    if importlib.util.find_spec("python_multipart") is None:
+        raise RequestRefused(
+            501, "no_forms", "This server reads no forms, since python-multipart is missing. Send the file itself as text/csv."
+        )  # fmt: skip
     try:
         form = await MultiPartParser(request.headers, stream, max_files=1, max_fields=0).parse()
     except (MultiPartException, KeyError, ValueError) as error:

@@ -12,15 +12,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from nlptl.data import load_table
-from nlptl.interfaces.server import page_routes
+from nlptl.interfaces.server import page_routes, uploads
 from nlptl.interfaces.server.app import create_app
 from nlptl.interfaces.server.corrections import Correction, append_correction
+from nlptl.interfaces.server.file_answers import FileAnswers
 from nlptl.interfaces.server.file_preview import whole_rows
 from nlptl.interfaces.server.loaded_model import LoadedModel, load_model
+from nlptl.interfaces.server.served_model import ServedModel
+from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 from nlptl.interfaces.server.web_page import POLICY, page_files
 from tests.interfaces.commands import Shell
@@ -178,8 +182,6 @@ def test_nothing_of_an_upload_is_left(app: FastAPI, tmp_path: Path, monkeypatch:
 
 
 def test_files_in_hand_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    import httpx
-
     monkeypatch.setattr(page_routes, "FILES_AT_ONCE", 1)
     app = create_app({"reviews": by_rule(seconds=0.2)})
 
@@ -193,6 +195,60 @@ def test_files_in_hand_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.status_code, done.text) == (200, "text,label\ngood,good\n")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
     assert message(refused) == "The server labels 1 files already. Try again in 5 s."
+
+
+def test_a_client_that_leaves_gives_its_place_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(page_routes, "FILES_AT_ONCE", 1)
+    app = create_app({"reviews": by_rule(seconds=0.05)})
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
+        "path": "/predict-file", "raw_path": b"/predict-file", "query_string": b"", "scheme": "http", "root_path": "",
+        "headers": [(b"content-type", b"text/csv")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    sent: list[bytes] = []
+
+    async def leave_after_the_first_rows() -> None:
+        has_rows, messages = asyncio.Event(), iter([{"type": "http.request", "body": b"text\n" + b"good\n" * 50_000}])
+
+        async def receive() -> dict[str, Any]:
+            message = next(messages, None)
+            if message is None:
+                await has_rows.wait()
+                return {"type": "http.disconnect"}
+            return message
+
+        async def send(one: Any) -> None:
+            sent.append(one.get("body", b""))
+            if one.get("body"):
+                has_rows.set()
+
+        await app(scope, receive, send)
+
+    async def leave_then_ask() -> httpx.Response:
+        await leave_after_the_first_rows()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+            return await client.post("/predict-file", content=b"text\ngood\n", headers=CSV)
+
+    assert asyncio.run(leave_then_ask()).status_code == 200
+    assert b"".join(sent).count(b"\n") < 50_000
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_table_keeps_the_version_that_it_began_with() -> None:
+    old, new = (LoadedModel(ByRule(labels, seconds=0.005), labels[0]) for labels in (("good", "bad"), ("warm", "cold")))
+
+    async def replace_midway() -> list[Any]:
+        served = ServedModel("m", old, ServerSettings(), ServerMetrics())
+        answers = FileAnswers(served.current.labels, None, asyncio.get_running_loop())
+        first = await asyncio.to_thread(answers, ["good"] * 100)
+        waiting = asyncio.ensure_future(asyncio.to_thread(answers, ["bad"] * 2000))
+        await asyncio.sleep(0.01)
+        served.replace(new)
+        return [*first, *await waiting, *await asyncio.to_thread(answers, ["good"])]
+
+    found = asyncio.run(replace_midway())
+    assert [one.label for one in found] == ["good"] * 100 + ["bad"] * 2000 + ["good"]
 
 
 def test_texts_of_a_large_table_wait_for_room_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,6 +380,24 @@ def test_a_file_of_corrections_that_cannot_be_written_is_told(
         507, "The server cannot write its file of corrections; its log tells why. Nothing was kept."
     )  # fmt: skip
     assert "corrections.jsonl" in capsys.readouterr().err
+
+
+def test_a_correction_is_taken_as_json_alone(served: LoadedModel, tmp_path: Path) -> None:
+    app = create_app({"reviews": served}, ServerSettings(corrections=tmp_path / "corrections.jsonl"))
+    plain = {"content-type": "text/plain"}  # which a page of another site may send without asking
+    answer = asked(app, "POST", "/corrections", content='{"text": "x", "label": "positive"}', headers=plain)
+    assert (answer.status_code, message(answer)) == (
+        415, "Expected a body of application/json. Send the header Content-Type: application/json."
+    )  # fmt: skip
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_forms_need_their_package(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads.importlib.util, "find_spec", lambda _: None)
+    answer = asked(app, "POST", "/predict-file", files={"file": ("x.csv", b"text\nx\n", "text/csv")})
+    assert (answer.status_code, message(answer)) == (
+        501, "This server reads no forms, since python-multipart is missing. Send the file itself as text/csv."
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

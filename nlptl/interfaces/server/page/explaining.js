@@ -17,7 +17,8 @@ export const explain = async (box, { model, text }) => {
   box.replaceChildren(
     element("p", {}, "What speaks for ", labelled(explanation.label, "name"), " is underlined and has a +; what speaks against it is dashed and has a −."),
     marked(text, words, strongest),
-    element("p", {}, ...strongestWords(words)),
+    ...strongestWords(words),
+    ...(explanation.remarks ?? []).map((remark) => element("p", { className: "small", text: visible(remark) })),
     element("p", { className: "small", text: method(explanation) }),
   );
 };
@@ -51,7 +52,7 @@ const strongestWords = (words) => {
     const parts = some.flatMap((word, place) => [
       place ? ", " : "", element("bdi", { text: named(word.text) }), ` ${signed(word.contribution)}`,
     ]);
-    return [element("strong", { text: title }), " ", ...parts, ". "];
+    return [element("p", {}, element("strong", { text: title }), " ", ...parts, ".")];
   };
   const shown = words.filter((word) => Math.abs(word.contribution) >= MIN_SHOWN);
   const ordered = shown.toSorted((one, other) => other.contribution - one.contribution);
@@ -59,7 +60,7 @@ const strongestWords = (words) => {
     ...told("For it:", ordered.filter((word) => word.contribution > 0).slice(0, STRONGEST)),
     ...told("Against it:", ordered.filter((word) => word.contribution < 0).reverse().slice(0, STRONGEST)),
   ];
-  return parts.length ? parts : ["No word changes the answer: the text says nothing that the classifier knows."];
+  return parts.length ? parts : [element("p", { text: "No word changes the answer: the text says nothing that the classifier knows." })];
 };
 
 const method = (explanation) => {

@@ -9,6 +9,7 @@ import { counted, cut, element, named, visible } from "./shown.js";
 const SHOWN_LABELS = 12;
 const at = (id) => document.getElementById(id);
 let models = [];
+let frame = 0;
 
 const chosen = () => models.find((one) => one.name === at("model").value) ?? models[0];
 
@@ -75,9 +76,12 @@ at("key-form").addEventListener("submit", (event) => {
   loadModels();
 });
 at("model").addEventListener("change", showFacts);
-at("texts").addEventListener("input", showCode);
+at("texts").addEventListener("input", () => { // once for all events before the next frame
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(showCode);
+});
 at("coverage").addEventListener("change", () => models.length && showWhetherUnsure());
-preparePredicting(chosen);
+preparePredicting(chosen, loadModels);
 prepareLabelling(chosen);
 prepareCopying(at("copied"));
 loadModels();

@@ -13,6 +13,7 @@ const OTHERS = 2; // labels beside the first that are told
 
 const at = (id) => document.getElementById(id);
 let running = null; // what stops the requests of the texts
+let onNewVersion = () => {};
 
 /** Return the texts that stand in the field. */
 export const textsGiven = () => {
@@ -24,8 +25,9 @@ export const textsGiven = () => {
 /** Return the coverage that is asked for; null where a label is always named. */
 export const coverageGiven = (model) => (model.can_abstain && at("coverage").value ? Number(at("coverage").value) : null);
 
-/** Let the form predict with the model that is chosen. */
-export const preparePredicting = (chosen) => {
+/** Let the form predict with the model that is chosen; a refreshed run answers with another version. */
+export const preparePredicting = (chosen, whenVersionChanges) => {
+  onNewVersion = whenVersionChanges;
   at("texts").addEventListener("submit", (event) => { event.preventDefault(); start(chosen()); });
   at("text").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); start(chosen()); }
@@ -79,6 +81,7 @@ const predictSome = async (task, stopping) => {
   const asked = { model: model.name, texts: some, probabilities: true, ...(coverage === null ? {} : { coverage }) };
   const answer = await post("predict", asked, { signal: stopping.signal });
   if (running !== stopping) return;
+  if (answer.version !== model.version) onNewVersion(); // the run was refreshed
   answer.predictions.forEach((prediction, place) => {
     at("results").append(result({ model, text: some[place], prediction, number: found.length + 1 }));
     found.push(prediction);
@@ -205,6 +208,7 @@ const mendButton = ({ model, text, prediction, number, mend }) => {
   const predicted = prediction.labels ?? prediction.label;
   const done = (answer) => {
     state.replaceChildren(element("span", { className: "keep", text: "Saved. " }), answer.message);
+    form.remove();
     state.tabIndex = -1;
     state.focus();
   };
@@ -214,7 +218,7 @@ const mendButton = ({ model, text, prediction, number, mend }) => {
   button.addEventListener("click", () => {
     if (!mend.hidden) return close();
     open();
-    return focus();
+    return form.isConnected ? focus() : state.focus();
   });
   return button;
 };
