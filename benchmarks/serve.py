@@ -273,12 +273,12 @@ def bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     int8, static, peer = "nlptl, MiniLM int8", "nlptl, word vectors", "FastAPI"
     ours = [row for row in rows if not row["server"].startswith(peer)]
     guarded = [row for row in rows if row["load"].startswith("attack")]
-    best = max(of(int8, load, "texts_per_second") for load in ("singles", "batches of 64"))
+    singles, batches = of(int8, "singles", "texts_per_second"), of(static, "batches of 64", "texts_per_second")
     return [
-        {"name": "texts a second, MiniLM int8, one text a request", "value": of(int8, "singles", "texts_per_second"), "at_least": 600},
+        {"name": "texts a second, MiniLM int8, one text a request", "value": singles, "at_least": 600},
         {"name": "p95 at half of that load, ms", "value": of(int8, "singles at half load", "p95_ms"), "at_most": 10},
-        {"name": "texts a second, MiniLM int8, at most", "value": best},
-        {"name": "texts a second, word vectors, 64 texts a request", "value": of(static, "batches of 64", "texts_per_second"), "at_least": 20_000},
+        {"name": "texts a second, MiniLM int8, 64 texts a request", "value": of(int8, "batches of 64", "texts_per_second")},
+        {"name": "texts a second, word vectors, 64 texts a request", "value": batches, "at_least": 20_000},
         {"name": "requests a second, word vectors, one text each", "value": of(static, "singles", "requests_per_second")},
         {"name": "answers of 1,000 clients at once that were lost or mixed up",
          "value": sum(row["lost"] + row["wrong"] for row in ours if row["load"] == "crowd"), "at_most": 0},
