@@ -140,10 +140,7 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str | None, option(metavar="ADDRESS", help="Use this Ray cluster, such as auto. Default: one that is started here.")
 ]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Number of workers of the engine. Default: one a core.", show_default=False),
-]
+WorkersOption = Annotated[int | None, option(metavar="N", help="Number of workers of the engine. Default: one a core.")]
 ShardRowsOption = Annotated[
     int | None, option(metavar="N", help="Cut a pile into shards of so many rows. Default: 50,000.")
 ]

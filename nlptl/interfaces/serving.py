@@ -94,19 +94,19 @@ def serve(
     )
     plan = ServerPlan(named_runs(runs), settings, device, grace, workers)
     share_cores(workers)
-    bound = listening_socket(host, port)
+    with listening_socket(host, port) as bound:
 
-    def ready() -> None:
-        if not quiet:
-            for line in ready_lines(plan, bound, host):
-                remark(line, wrap=False)
+        def ready() -> None:
+            if not quiet:
+                for line in ready_lines(plan, bound, host):
+                    remark(line, wrap=False)
 
-    if workers == 1:
-        serve_here(plan, bound, when_ready=ready)
-    else:
-        from nlptl.interfaces.server.workers import serve_by_workers
+        if workers == 1:
+            serve_here(plan, bound, when_ready=ready)
+        else:
+            from nlptl.interfaces.server.workers import serve_by_workers
 
-        serve_by_workers(plan, bound, when_ready=ready, tell=remark)
+            serve_by_workers(plan, bound, when_ready=ready, tell=remark)
     if not quiet:
         remark("Ended. Requests in hand were answered.")
 

@@ -20,7 +20,7 @@ from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.conformal import SetCoverage
+    from nlptl.inference.abstention.conformal import SetCoverage
     from nlptl.models.explaining.explanation import Explanation
 
 MAX_EXPLAINED = 16  # texts of a request that are explained
