@@ -7,28 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from nlptl.interfaces.options import ForceOption, QuietOption, RunArgument, option, path_option
 from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
-    from nlptl.inference.export_settings import Precision
     from nlptl.runs.export.export import Exported
-
-USUAL: dict[str, Precision] = {"onnx": "int8", "openvino": "int8", "safetensors": "int8"}
 
 
 def export(
     run: RunArgument,
     out: Annotated[Path, path_option(help="Write the export into this folder.")],
     format: Annotated[
-        Literal["onnx", "openvino", "safetensors"],
-        typer.Option(help="Write for ONNX Runtime, for OpenVINO, or for nlptl's own code (safetensors)."),
-    ] = "onnx",
+        Literal["onnx", "openvino", "safetensors"] | None,
+        option(help="Write for this program: onnx or openvino; safetensors for word vectors. Default: onnx, or that."),
+    ] = None,
     precision: Annotated[
         Literal["int8", "bf16", "fp32"] | None,
-        option(help="Multiply in this precision: less is faster and smaller. Default: int8."),
+        option(help="Multiply in this precision: less is faster and smaller. Default: int8; of word vectors fp32."),
     ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -42,7 +37,7 @@ def export(
     from nlptl.runs.export.export import export_run
 
     done = export_run(
-        run, out, format=format, precision=precision or USUAL[format], force=force,
+        run, out, format=format, precision=precision, force=force,
         progress=progress_for(sys.stderr, quiet=quiet),
     )  # fmt: skip
     tell(export_lines(done))

@@ -13,7 +13,7 @@ from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import ONNX, OPENVINO, ExportSettings, Format, Precision
 from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.models.encoder_files import save_state
-from nlptl.models.exports.layer_weights import EncoderWeights
+from nlptl.models.exports.layer_weights import EncoderWeights, check_exportable
 from nlptl.models.views import write_views
 
 if TYPE_CHECKING:
@@ -25,18 +25,36 @@ def write_export(
     classifier: TextClassifier, folder: Path, *, format: Format, precision: Precision, source: str = ""
 ) -> ExportSettings:
     """Write the files of an export into an existing folder. Raises ConfigError for what has no exported form."""
-    encoder = classifier.encoder
-    if encoder.token_model.kind != "transformer":
-        raise ConfigError("export: found word vectors; expected a transformer.")
-    weights = EncoderWeights.of(encoder.transformer)
-    _write_graph(weights, folder, format=format, precision=precision)
-    _write_encoder(encoder, folder)
+    encoder, width = classifier.encoder, classifier.encoder.token_model.dim
+    check_encoder(encoder, format, precision)
+    first_position = 0
+    if encoder.trainable_kind == "word_vectors":
+        encoder.write_parts(folder)
+    else:
+        weights = EncoderWeights.of(encoder.transformer)
+        first_position = weights.first_position
+        _write_graph(weights, folder, format=format, precision=precision)
+        _write_encoder(encoder, folder)
     classifier.write_head(folder)
-    export = ExportSettings(
-        format=format, precision=precision, dim=weights.dim, first_position=weights.first_position, source=source
-    )
+    export = ExportSettings(format=format, precision=precision, dim=width, first_position=first_position, source=source)
     export.write(folder)
     return export
+
+
+def check_encoder(encoder: Encoder, format: Format, precision: Precision) -> None:
+    """Raise ConfigError for an encoder that a format does not hold."""
+    if encoder.trainable_kind == "transformer":
+        if format == "safetensors":
+            raise ConfigError(
+                "--format: found safetensors, which holds word vectors and n-grams; expected onnx or openvino for a transformer. "
+                "Choose one."
+            )
+        check_exportable(encoder.transformer)
+    elif (format, precision) != ("safetensors", "fp32"):
+        raise ConfigError(
+            f"--format: found {format} in {precision}, but word vectors and n-grams have no graph and no products; expected "
+            "safetensors in fp32. Add --format safetensors."
+        )
 
 
 def check_format(format: Format, precision: Precision) -> None:

@@ -14,13 +14,14 @@ from nlptl import artifact
 from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.inference.export_settings import ExportSettings, Format, Parity, Precision
-from nlptl.inference.exported import ExportedClassifier
+from nlptl.inference.loading import reader_of
 from nlptl.inference.predictor import Predictor
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.exports.writing import check_format, write_export
+from nlptl.models.exports.writing import check_encoder, check_format, write_export
 from nlptl.progress import Progress, SilentProgress
 from nlptl.runs.export.parity import check_parity, parity_of, real_texts
 from nlptl.runs.folder import whole_run
+from nlptl.versions import artifact_in_use
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,29 @@ class Exported:
 
 
 def export_run(
-    run: Path, out: Path, *, format: Format, precision: Precision, force: bool = False, progress: Progress | None = None
+    run: Path,
+    out: Path,
+    *,
+    format: Format | None = None,
+    precision: Precision | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Export the classifier of a run or a stage into the folder `out`.
 
     Raises ConfigError for what has no exported form, and ArtifactError for an export that predicts too little like the run.
     """
-    check_format(format, precision)
     folder = checked_path(run)
-    stage = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+    stage = artifact_in_use(folder)
     manifest = artifact.read_manifest(stage, kind="classifier")
     _check_out(out, force=force)
     classifier = TextClassifier.load(stage)
     classifier.check_trained()
-    given = real_texts(whole_run(folder), classifier.labels)
+    static = classifier.encoder.token_model.kind == "word_vectors"
+    format, precision = format or ("safetensors" if static else "onnx"), precision or ("fp32" if static else "int8")
+    check_format(format, precision)
+    check_encoder(classifier.encoder, format, precision)
+    given = real_texts(whole_run(stage), classifier.labels)
     source, source_seconds = _predicted(classifier, given.texts, "the run", progress)
     found: list[tuple[ExportSettings, Parity, float]] = []
 
@@ -68,8 +78,7 @@ def export_run(
     )
     artifact.publish(out, write, made)
     settings, parity, seconds = found[-1]
-    sizes = [_megabytes(path) for path in (out, stage)]
-    return Exported(out, settings, parity, *sizes, seconds, source_seconds)
+    return Exported(out, settings, parity, _megabytes(out), _megabytes(stage), seconds, source_seconds)
 
 
 def _check_out(out: Path, *, force: bool) -> None:
@@ -80,8 +89,10 @@ def _check_out(out: Path, *, force: bool) -> None:
 
 
 def _read(draft: Path) -> Predictor:
-    """Read an export as it will run: without torch, unless something beside its graph needs it."""
-    return ExportedClassifier.read_files(draft)
+    """Read an export as it will run."""
+    read = reader_of(draft)
+    assert read is not None  # an export is read without torch
+    return read(draft)
 
 
 def _predicted(
