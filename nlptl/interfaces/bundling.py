@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from nlptl.interfaces.options import ForceOption, RunArgument, option, path_option
-from nlptl.interfaces.terminal import tell
+from nlptl.interfaces.options import ForceOption, QuietOption, RunArgument, option, path_option
+from nlptl.interfaces.terminal import remark, tell
 
 if TYPE_CHECKING:
     from nlptl.runs.bundle.bundle import Bundle
@@ -27,30 +28,53 @@ def bundle(
         Literal["onnx", "openvino", "safetensors"], option(help="Export a transformer in this format. Default: onnx.")
     ] = "onnx",
     precision: Annotated[
-        Literal["int8", "bf16", "fp32"] | None, option(help="Export it in this precision. Default: int8.")
-    ] = None,
+        Literal["int8", "bf16", "fp32"], option(help="Export it in this precision. Default: int8.")
+    ] = "int8",
     force: ForceOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bundle a run's classifier with the code that runs it, so that it predicts and serves without torch.
 
     RUN may be an export. A transformer that is none is exported on the way.
     """
+    from nlptl.interfaces.console import progress_for
     from nlptl.runs.bundle.bundle import bundle_run
 
-    found = bundle_run(run, out, form=form, name=name, format=format, precision=precision, force=force)
-    tell([*bundle_lines(found)], wrap=False)
+    found = bundle_run(
+        run, out, form=form, name=name, format=format, precision=precision, force=force,
+        progress=progress_for(sys.stderr, quiet=quiet),
+    )  # fmt: skip
+    tell(bundle_lines(found))
+    if not quiet:
+        for line in next_lines(found):
+            remark(line, wrap=False)  # a command stays on one line, to be copied
 
 
-def bundle_lines(found: Bundle) -> Iterator[str]:
-    """Yield what was bundled, how large it is, and the next commands."""
-    yield from found.exported
-    yield f"{found.path}: written: {found.model:.1f} MB of the model and {found.code:.1f} MB of code."
-    yield f"Its libraries take {found.libraries:.0f} MB more, as installed here; torch is not among them."
-    yield f"Checked: without torch it predicts the same for {found.checked} texts."
+def bundle_lines(found: Bundle) -> list[str]:
+    """Return what was bundled, how large it is, and what was checked."""
+    from nlptl.runs.export.parity import parity_sentences
+
+    parity = (
+        []
+        if found.parity is None
+        else [f"Its model is an export. {sentence}" for sentence in parity_sentences(found.parity)[:1]]
+    )
+    return [
+        f"{found.path}: written: {found.model:.1f} MB of the model and {found.code:.1f} MB of code.",
+        f"Its libraries take {found.libraries:.0f} MB more, as installed here; torch is not among them.",
+        *parity,
+        f"In a process without torch it predicts what its source predicts, for {found.checked} texts.",
+    ]
+
+
+def next_lines(found: Bundle) -> list[str]:
+    """Return the next commands."""
+    path = shlex.quote(str(found.path))
     if found.form == "wheel":
         command = found.path.name.partition("-")[0].replace("_", "-")
-        yield f"Next: pip install {found.path}, in an environment of its own, then: {command} serve"
-        return
-    yield f"Next: pip install --requirement {found.path}/requirements.txt, in an environment of its own"
-    yield f"      python {found.path}/run.py serve"
-    yield f"      docker build -t {found.name.lower()} {found.path}"
+        return ["", f"Next, in an environment of its own: pip install {path}", f"      {command} serve"]
+    return [
+        "", f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
+        f"      python {path}/run.py serve",
+        f"      docker build --tag {found.name.lower()} {path}",
+    ]  # fmt: skip

@@ -172,7 +172,7 @@ app.command(
 app.command(
     epilog=example(
         "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
-        "nlptl encode runs/quickstart --file s3://bucket/pile --out s3://bucket/vectors --engine ray",
+        "nlptl encode runs/quickstart --file pile --keep --out vectors --engine ray",
     )
 )(encode)
 app.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ PLAIN_SUFFIXES: dict[str, Form] = {
 }
 """Forms by the ending of --out, with or without .gz."""
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
+_ENDING = re.compile(r"\.[a-z]{2,7}")  # of a file, and hardly of a folder
 
 
 def output_form(
@@ -77,6 +79,11 @@ def check_out(out: Path | None, file: Path | None, *, force: bool, is_pile: bool
     from nlptl.interfaces.piles.places import is_address
 
     if is_pile and out is not None and (is_address(out) or not is_one_file(out)):
+        if not is_address(out) and not out.is_dir() and _ENDING.fullmatch(out.suffix.lower()):
+            raise ConfigError(
+                f"--out: found the ending {out.suffix!r}; expected .csv, .tsv, .jsonl, .parquet or, for vectors, .npy, or the name "
+                "of a folder without an ending. Choose one."
+            )
         return
     check_place(out, "--out")
     if out is None or not out.exists():

@@ -109,12 +109,13 @@ def predict(
     from nlptl.interfaces.prediction_input import check_input, text_input
     from nlptl.interfaces.predictors import load_predictor
     from nlptl.interfaces.run_columns import with_columns_of
+    from nlptl.runs.engines.choice import EngineChoice
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
     check_input("predict", text, file, of_a_file=[*kept_options, *reading.of_a_file()])
-    options = PileOptions(engine, address, workers, shard_rows, device, force, quiet)
-    options.check()
+    options = PileOptions(EngineChoice(engine, address, workers), shard_rows, device, force, quiet)
+    options.engine.check()
     is_pile = options.wants_pile(file, out, output)
     check_out(out, file, force=force, is_pile=is_pile)
     form = output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas, is_pile=is_pile)

@@ -109,14 +109,13 @@ class ServedModel:
         metrics.version_is(name, model.version, before=None)
 
     def replace(self, model: LoadedModel) -> None:
-        """Answer by another version from now on."""
+        """Answer by another version from now on. What was asked of the old one is still answered, then its threads end with it."""
         old, self.current, self.failure = (
             self.current,
             ModelVersion(self.name, model, self._settings, self._metrics),
             None,
         )
         self._metrics.version_is(self.name, model.version, before=old.model.version)
-        old.close()
 
     def description(self) -> dict[str, object]:
         """Return what /models tells."""

@@ -13,9 +13,10 @@ from typing import Literal
 from nlptl import artifact
 from nlptl.disk.drafts import temporary_folder, write_atomically
 from nlptl.disk.refusals import checked_path
-from nlptl.errors import ArtifactError, ConfigError
-from nlptl.inference.export_settings import Format, Precision, is_export, read_export
+from nlptl.errors import ConfigError
+from nlptl.inference.export_settings import Format, Parity, Precision, is_export, read_export
 from nlptl.inference.loading import is_static, load_without_torch
+from nlptl.progress import Progress
 from nlptl.runs.bundle.bundle_files import CODE, MODEL, SCRIPT, BundledModel, megabytes, write_folder_files
 from nlptl.runs.bundle.requirements import installed_megabytes
 from nlptl.runs.bundle.self_check import check_bundle, checked_texts
@@ -36,12 +37,12 @@ class Bundle:
     code: float
     libraries: float  # that it needs installed, as installed here
     checked: int  # texts whose probabilities were compared with the source's
-    exported: tuple[str, ...] = ()  # sentences of the export that was made on the way
+    parity: Parity | None = None  # of the export that was made on the way
 
 
 def bundle_run(
     run: Path, out: Path, *, form: Form = "folder", name: str | None = None, format: Format = "onnx",
-    precision: Precision | None = None, force: bool = False,
+    precision: Precision = "int8", force: bool = False, progress: Progress | None = None,
 ) -> Bundle:  # fmt: skip
     """Write the bundle of a run, a stage or an export into the folder `out`.
 
@@ -53,14 +54,14 @@ def bundle_run(
     module_name(name)
     if form == "folder" and out.exists() and not force:
         raise ConfigError(f"--out: {out} exists; nothing was overwritten. Name another folder, or add --force.")
-    with _without_torch(run, format, precision) as (folder, exported):
+    with _without_torch(run, format, precision, progress) as (folder, parity):
         predictor = load_without_torch(folder)
         assert predictor is not None
         predictor.check_trained()
         made_format = read_export(folder).format if is_export(folder) else None
         model = BundledModel(folder, name, predictor, made_format)
         found = _write_folder(model, out) if form == "folder" else _write_wheel(model, out, force=force)
-    return dataclasses.replace(found, exported=tuple(exported))
+    return dataclasses.replace(found, parity=parity)
 
 
 def _write_folder(model: BundledModel, out: Path) -> Bundle:
@@ -101,21 +102,20 @@ def _told(model: BundledModel, path: Path, form: Form, *, model_at: Path, code_a
 
 
 @contextmanager
-def _without_torch(run: Path, format: Format, precision: Precision | None) -> Iterator[tuple[Path, list[str]]]:
-    """Lend the folder of the classifier in a form that needs no torch, with what was told of the export that made it."""
+def _without_torch(
+    run: Path, format: Format, precision: Precision, progress: Progress | None
+) -> Iterator[tuple[Path, Parity | None]]:
+    """Lend the folder of the classifier in a form that needs no torch, with what its export was held against the run by."""
     folder = artifact_in_use(run)
-    if artifact.read_manifest(folder).kind != "classifier":
-        raise ArtifactError(
-            f"{folder}: holds no classifier; expected the run of one, or an export. Give another folder."
-        )
+    artifact.read_manifest(folder, kind="classifier")
     if is_export(folder) or is_static(folder):
-        yield folder, []
+        yield folder, None
         return
     from nlptl.runs.export.export import export_run
 
     with temporary_folder("export") as place:
-        told = export_run(folder, place / "export", format=format, precision=precision or "int8")
-        yield place / "export", [*told]
+        done = export_run(run, place / "export", format=format, precision=precision, progress=progress)
+        yield done.folder, done.parity
 
 
 def _name_of(run: Path) -> str:

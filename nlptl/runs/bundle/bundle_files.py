@@ -41,7 +41,7 @@ def write_folder_files(model: BundledModel, draft: Path) -> None:
     """Write all files of the folder form."""
     copy_model(model.folder, draft / MODEL)
     copy_code(draft / CODE)
-    shutil.copyfile(PARTS / SCRIPT, draft / SCRIPT)
+    write_script(model.name, draft / SCRIPT)
     for part, name in BESIDE.items():
         shutil.copyfile(PARTS / part, draft / name)
     (draft / REQUIREMENTS).write_text("".join(_requirement_lines(model.requirements)), encoding="utf-8")
@@ -54,6 +54,13 @@ def copy_model(folder: Path, into: Path) -> None:
     for name in sorted(names):
         (into / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, into / name)
+
+
+def write_script(name: str, path: Path) -> None:
+    """Write the script that runs the model beside it, and serves it under this name."""
+    path.write_text(
+        (PARTS / SCRIPT).read_text(encoding="utf-8").replace('"model"  #', f'"{name}"  #'), encoding="utf-8"
+    )
 
 
 def copy_code(into: Path) -> None:

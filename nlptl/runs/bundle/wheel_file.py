@@ -16,7 +16,7 @@ import nlptl
 from nlptl.artifact import read_manifest
 from nlptl.disk.drafts import files_in
 from nlptl.errors import ConfigError
-from nlptl.runs.bundle.bundle_files import CODE, MODEL, PARTS, SCRIPT, BundledModel, copy_code, copy_model
+from nlptl.runs.bundle.bundle_files import CODE, MODEL, BundledModel, copy_code, copy_model, write_script
 
 WRITTEN = (1980, 1, 1, 0, 0, 0)  # time of each file, so that equal content gives equal bytes
 DIGITS = 12  # of the model's digest, in the version
@@ -25,7 +25,7 @@ DIGITS = 12  # of the model's digest, in the version
 def module_name(name: str) -> str:
     """Return the module of a wheel whose command is `name`. Raises ConfigError for a name that makes none."""
     module = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    if not module.isidentifier() or keyword.iskeyword(module) or module == CODE:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 ._-]*", name) or keyword.iskeyword(module) or module == CODE:
         raise ConfigError(
             f"--name: found {name!r}, which names no command; expected letters and digits, a letter first, and not nlptl. Give "
             "another one."
@@ -44,7 +44,7 @@ def stage_wheel(model: BundledModel, folder: Path) -> Path:
     package, info = folder / module, folder / f"{module}-{_version(model)}.dist-info"
     copy_code(folder / CODE)
     copy_model(model.folder, package / MODEL)
-    shutil.copyfile(PARTS / SCRIPT, package / "__main__.py")
+    write_script(model.name, package / "__main__.py")
     (package / "__init__.py").write_text(f'"""The classifier {module}."""\n', encoding="utf-8")
     info.mkdir()
     command = module.replace("_", "-")

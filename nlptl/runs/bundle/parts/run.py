@@ -8,6 +8,7 @@ python run.py serve
 import sys
 from pathlib import Path
 
+NAME = "model"  # under which it is served
 HERE = Path(__file__).resolve().parent
 
 
@@ -16,7 +17,9 @@ def main() -> None:
     sys.path.insert(0, str(HERE))
     from nlptl.__main__ import main as run
 
-    if sys.argv[1:2] in (["predict"], ["serve"]):
+    if sys.argv[1:2] == ["serve"]:
+        sys.argv.insert(2, f"{NAME}={HERE / 'model'}")
+    elif sys.argv[1:2] == ["predict"]:
         sys.argv.insert(2, str(HERE / "model"))
     elif len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
