@@ -13,6 +13,8 @@ curve.jsonl         one row for each fit of a learning curve
 curve.json          the curve and what it predicts
 audit.json          findings of `nlptl audit`
 audit/              its tables, and the scores that they are made of
+monitor.json, monitor.jsonl  what the last watch of `nlptl monitor` found, and a line of each watch
+monitor-to-label.csv    texts whose labels would settle what a watch asks
 tracking/           files of the trackers
 versions.json       versions of `nlptl refresh`, and which one is in use (`nlptl.versions`)
 versions/N/         version N, a run of its own, with the rows that it learns, and those in quarantine
@@ -38,7 +40,6 @@ from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, seal_remark, write_result
-from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
 from nlptl.versions import VERSIONS
@@ -300,7 +301,11 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
 
 def _names_a_stage(folder: str) -> bool:
     name = STAGE_FOLDER.fullmatch(folder)
-    return name is not None and name[2] in stage_names()
+    if name is None:
+        return False
+    from nlptl.stages.union import stage_names  # which loads every stage
+
+    return name[2] in stage_names()
 
 
 def stage_folders(run: Path) -> list[Path]:

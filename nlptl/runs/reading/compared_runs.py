@@ -28,7 +28,7 @@ from nlptl.runs.studies.comparison.arm_costs import MEGABYTE, ArmCost, median_la
 from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
 from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 from nlptl.runs.studies.comparison.judged_comparison import check_study_folder, judged_result
-from nlptl.runs.studies.comparison.trials import predicted_labels
+from nlptl.runs.studies.comparison.trial_work import predicted_labels
 from nlptl.versions import current_run
 
 
