@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from nlptl.inference.abstention.abstention import PredictionSet
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import InputRows
-    from nlptl.models.abstention.abstention import PredictionSet
-    from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
@@ -38,8 +38,7 @@ class OutputForm:
     sets: bool = False  # adds the prediction set, and whether the text is unknown
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What is predicted of a text; nothing of a row without one."""
 
     label: Label = None
@@ -89,7 +88,7 @@ class OutputColumns:
 
 
 def prediction_blocks(
-    classifier: TextClassifier, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
+    classifier: Predictor, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
     after_batch: Callable[[int], None], abstaining: Abstaining | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text, or its set if `abstaining`.
@@ -97,11 +96,22 @@ def prediction_blocks(
     A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
     the `separator` of the form between them, and in JSON as a list.
     """
+    yield from answered_blocks(
+        classifier.labels, batches, answers=partial(abstaining.answers if abstaining else _answers, classifier),
+        columns=columns, form=form, after_batch=after_batch,
+    )  # fmt: skip
+
+
+def answered_blocks(
+    labels: Sequence[str], batches: Iterable[InputRows], *, answers: Callable[[Sequence[str]], Sequence[Answer]],
+    columns: OutputColumns, form: OutputForm, after_batch: Callable[[int], None] = lambda _: None,
+) -> Iterator[str]:  # fmt: skip
+    """Yield what `prediction_blocks` does, with the answer to each text from `answers`, which may ask another process."""
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = csv_head(columns, form) if form.form == "csv" else ""
     for rows in batches:
-        found = zip(rows.kept, answers(classifier, rows, abstaining), strict=True)
-        yield head + "".join(write(kept, one, classifier.labels) for kept, one in found)
+        found = zip(rows.kept, _of_rows(rows, answers), strict=True)
+        yield head + "".join(write(kept, one, labels) for kept, one in found)
         head = ""
         after_batch(len(rows.texts))
     if head:
@@ -113,15 +123,19 @@ def csv_head(columns: OutputColumns, form: OutputForm) -> str:
     return ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
 
 
-def answers(classifier: TextClassifier, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
+def answers(classifier: Predictor, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
     """Return what is predicted of each row, an empty answer where there is no text."""
+    return _of_rows(rows, partial(abstaining.answers if abstaining else _answers, classifier))
+
+
+def _of_rows(rows: InputRows, answers: Callable[[Sequence[str]], Sequence[Answer]]) -> list[Answer]:
     texts = [*filter(None, rows.texts)]
-    found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+    found = iter(answers(texts) if texts else [])
     return [Answer() if text is None else next(found) for text in rows.texts]
 
 
-def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
-    shares = classifier.predict_proba(texts)
+def _answers(classifier: Predictor, texts: Sequence[str]) -> list[Answer]:
+    shares = classifier.probabilities(texts)
     return [*map(Answer, classifier.labels_of(shares), shares.tolist())]
 
 
@@ -130,17 +144,23 @@ def csv_cell(value: object, form: OutputForm) -> str:
     text = plain(value)
     if form.guard_formulas and isinstance(value, str) and text.lstrip(" ")[:1] in FORMULA and text.strip(" "):
         text = "'" + text
-    needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
+    if text.isprintable():  # so that it has no line end, and no outer blank but a space
+        needs_quotes = form.delimiter in text or '"' in text or text[:1] == " " or text[-1:] == " "
+    else:
+        needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
 def _csv_row(kept: Sequence[object], answer: Answer, labels: Sequence[str], *, form: OutputForm) -> str:
     found = answer.label
     label = form.separator.join(found) if isinstance(found, tuple) else found or ""
-    numbers: Sequence[float | str] = [round(share, 6) for share in answer.shares] or [""] * len(labels)
-    labels_of_set, *others = _of_set(answer.found)
-    of_set = [form.separator.join(labels_of_set or ()), *others] if form.sets else []
-    return _csv_line([*kept, label, *of_set, *(numbers if form.proba else [])], form)
+    cells = [*kept, label]
+    if form.sets:
+        labels_of_set, *others = _of_set(answer.found)
+        cells += [form.separator.join(labels_of_set or ()), *others]
+    if form.proba:
+        cells += [round(share, 6) for share in answer.shares] or [""] * len(labels)
+    return _csv_line(cells, form)
 
 
 def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None, float | None]:
@@ -151,7 +171,7 @@ def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None,
 
 
 def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
-    return form.delimiter.join(csv_cell(cell, form) for cell in cells) + "\n"
+    return form.delimiter.join([csv_cell(cell, form) for cell in cells]) + "\n"
 
 
 def _json_row(

@@ -22,11 +22,12 @@ from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.abstention.abstention import FILE as ABSTENTION
+from nlptl.inference.abstention.abstention import Abstention, PredictionSet, usable_abstention
+from nlptl.inference.abstention.conformal import SetCoverage
+from nlptl.inference.file_names import CLASSIFIER, HEAD
 from nlptl.inference.predictor import UNTRAINED, labels_of
 from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, head_shapes, read_settings
-from nlptl.models.abstention.abstention import FILE as ABSTENTION
-from nlptl.models.abstention.abstention import Abstention, PredictionSet
-from nlptl.models.abstention.conformal import SetCoverage
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.encoder_files import PROBES, check_read_back
@@ -35,14 +36,12 @@ from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
+from nlptl.models.static_logits import StaticLogits
 from nlptl.models.tensor_files import check_shapes
 from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Explanation
-
-SETTINGS = "classifier.json"
-HEAD = "head.safetensors"
 
 
 class TextClassifier(nn.Module):
@@ -59,6 +58,7 @@ class TextClassifier(nn.Module):
         self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
         self.abstention: Abstention | None = None  # what prediction sets need, where it is known
         self.separator = SEPARATOR  # between the labels of a text in a file's cell
+        self._static_logits = StaticLogits()
 
     @property
     def device(self) -> torch.device:
@@ -101,6 +101,9 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K) by the head as it stands, trained or not."""
+        logits = self._static_logits.logits(self.encoder, self.head, texts, after_batch)
+        if logits is not None:
+            return cast("NDArray[np.float64]", self.head.probabilities(logits).numpy())
         return self.probabilities_of(self.encoder.encode(texts, after_batch=after_batch))
 
     def probabilities_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -175,18 +178,9 @@ class TextClassifier(nn.Module):
     def checked_abstention(self, *, where: str) -> Abstention:
         """Return what prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
         self.check_trained()
-        if self.multi_label:
-            raise ConfigError(
-                f"{where}: the classifier gives a text several labels, or none; prediction sets are for texts with one label "
-                "each. Use the probabilities of its labels."
-            )
-        if self.abstention is None or not self.abstention.fits(self.head):
-            raise ConfigError(
-                f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
-                "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
-                "an earlier nlptl made the classifier, or label more texts."
-            )
-        return self.abstention
+        return usable_abstention(
+            self.abstention, multi_label=self.multi_label, weight=self.head.last_weight, where=where
+        )
 
     def explain(
         self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
@@ -220,7 +214,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD, LEARNT, ABSTENTION}
+        return Encoder.files() | {CLASSIFIER, HEAD, LEARNT, ABSTENTION}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -248,7 +242,7 @@ class TextClassifier(nn.Module):
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         settings |= {"separator": self.separator} if self.multi_label else {}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / CLASSIFIER).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:
             self.learnt.write(folder)
         if self.abstention is not None:
@@ -262,14 +256,14 @@ class TextClassifier(nn.Module):
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings, what = read_settings(folder / SETTINGS, ClassifierSettings), f"the head that {SETTINGS} describes"
+        settings, what = read_settings(folder / CLASSIFIER, ClassifierSettings), f"the head that {CLASSIFIER} describes"
         check_shapes(folder / HEAD, head_shapes(settings.head), what=what)
         head = Head.from_settings(settings.head.model_dump())
         fill(head, folder / HEAD, what=what)
         encoder = Encoder.read_files(folder)
         if encoder.dim != head.dim:
             raise ArtifactError(
-                f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
+                f"{folder / CLASSIFIER}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
                 "equal. The folder is damaged. Run the stage again."
             )
         classifier = cls(encoder, head, settings.labels).eval()

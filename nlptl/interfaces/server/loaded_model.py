@@ -8,11 +8,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, cast
 
-from nlptl.artifact import is_run, last_stage, read_manifest
+from nlptl.artifact import read_manifest
 from nlptl.disk.ownership import MANIFEST
 from nlptl.errors import ArtifactError
 from nlptl.inference.predictor import Predictor
 from nlptl.interfaces.server.refusal import RequestRefused
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -81,25 +82,19 @@ class LoadedModel:
 def load_model(run: Path, *, device: Device = "auto") -> LoadedModel:
     """Read the version of a run that is in use. Raises ArtifactError or ConfigError, as TextClassifier.load does."""
     for tries_left in reversed(range(TRIES)):
-        folder = version_folder(run)
+        folder = artifact_in_use(run)
         version = _version(folder)
         predictor = _predictor(folder, device)
         predictor.check_trained()
-        if not tries_left or (version_folder(run) == folder and _version(folder) == version):
+        if not tries_left or (artifact_in_use(run) == folder and _version(folder) == version):
             return LoadedModel(predictor, version, folder)
     raise AssertionError("the last try returns or raises")
-
-
-def version_folder(run: Path) -> Path:
-    """Return the folder of the classifier that a run has in use."""
-    run = _current_run(run)
-    return last_stage(run) if is_run(run) else run
 
 
 def stamp_of_run(run: Path) -> Stamp:
     """Return what changes when a run's version in use changes; that takes no reading of weights."""
     try:
-        folder = version_folder(run)
+        folder = artifact_in_use(run)
         found = (folder / MANIFEST).stat()
     except (OSError, ArtifactError) as error:
         return (str(error),)
@@ -109,12 +104,6 @@ def stamp_of_run(run: Path) -> Stamp:
 def warm_up(model: LoadedModel, texts: Sequence[str]) -> None:
     """Predict some texts, so that the first request finds everything loaded."""
     model.predictor.probabilities(texts)
-
-
-def _current_run(run: Path) -> Path:
-    from nlptl.runs.folder import run_inside
-
-    return run_inside(run)
 
 
 def _version(folder: Path) -> str:

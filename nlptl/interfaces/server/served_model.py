@@ -20,7 +20,7 @@ from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.conformal import SetCoverage
+    from nlptl.inference.abstention.conformal import SetCoverage
     from nlptl.models.explaining.explanation import Explanation
 
 MAX_EXPLAINED = 16  # texts of a request that are explained
@@ -109,14 +109,13 @@ class ServedModel:
         metrics.version_is(name, model.version, before=None)
 
     def replace(self, model: LoadedModel) -> None:
-        """Answer by another version from now on."""
+        """Answer by another version from now on. What was asked of the old one is still answered, then its threads end with it."""
         old, self.current, self.failure = (
             self.current,
             ModelVersion(self.name, model, self._settings, self._metrics),
             None,
         )
         self._metrics.version_is(self.name, model.version, before=old.model.version)
-        old.close()
 
     def description(self) -> dict[str, object]:
         """Return what /models tells."""
