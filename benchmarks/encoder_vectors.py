@@ -95,8 +95,8 @@ def encoded(task: Task, name: str, folder: Path, *, dev: bool, by_sentence: bool
 
 def opened(name: str, folder: Path, *, by_sentence: bool) -> Encoder:
     """Return an encoder of the folder of encoders, or of the package minilm."""
+    from nlptl.inference.sentences import rule_for
     from nlptl.models.foreign_encoder import pretrained_encoder
-    from nlptl.models.sentences import rule_for
     from nlptl.models.weights import find_weights
 
     place = name if name == "minilm" else str(folder / name)
@@ -117,7 +117,7 @@ def opening_seconds(name: str, folder: Path) -> float:
 def is_long(task: Task) -> bool:
     """Say whether the labelled texts are read sentence by sentence."""
     from nlptl.finetuning.selection.long_texts import MIN_SENTENCES
-    from nlptl.models.sentences import sentences
+    from nlptl.inference.sentences import sentences
 
     texts: Sequence[str] = task.draws[0][1].texts()
     return statistics.median(len(sentences(text)) for text in texts) >= MIN_SENTENCES

@@ -27,8 +27,8 @@ from texts import Parts, Rows, distinct_rows, read_rows, sample, weights_folder
 
 from nlptl.context import RunContext
 from nlptl.evaluation.intervals import hierarchical_mean, paired_difference
+from nlptl.inference.sentences import sentences
 from nlptl.models.encoder import Encoder
-from nlptl.models.sentences import sentences
 from nlptl.stages.bert import Bert
 from nlptl.stages.sentence_vectors import SentenceVectors
 

@@ -154,7 +154,7 @@ def peer_features(data_set: DataSet, data: TextData, seed: int) -> Features:
 
     begin = time.perf_counter()
     pile = [simple_preprocess(text) for batch in data.unlabelled.batches() for text in batch]
-    epochs = SkipGram()._epochs(sum(map(len, pile)))
+    epochs = max(5, min(100, -(-5_000_000 // max(1, sum(map(len, pile))))))
     model = Word2Vec(
         pile, sg=1, vector_size=DIM, window=WINDOW, min_count=data_set.min_count, epochs=epochs, seed=seed, workers=2
     )

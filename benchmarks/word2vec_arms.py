@@ -144,7 +144,7 @@ def task_of(job: Job, epochs: int) -> SkipGramTask:
 def spelling_of(job: Job) -> Any:
     if job.buckets is None:
         return None
-    from nlptl.models.spelling import Spelling
+    from nlptl.inference.spelling import Spelling
 
     return Spelling(min=3, max=6, buckets=job.buckets)
 
@@ -153,7 +153,7 @@ def unseen_of(job: Job, trained: TrainedVectors) -> quality.Unseen | None:
     """Return what gives vectors to words that were never seen: the mean of their n-grams' vectors, as fastText."""
     if job.buckets is None:
         return None
-    from nlptl.models.spelling import bucket_ids
+    from nlptl.inference.spelling import bucket_ids
 
     spelling, buckets = spelling_of(job), trained.buckets
     assert buckets is not None

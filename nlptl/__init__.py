@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nlptl.runs.pipeline import Pipeline
     from nlptl.stages.bert import Bert
     from nlptl.stages.classification_head import ClassificationHead
+    from nlptl.stages.distil import Distil
     from nlptl.stages.domain_adaptation import DomainAdaptation
     from nlptl.stages.finetune import FineTune
     from nlptl.stages.sentence_vectors import SentenceVectors
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Bert", "ClassificationHead", "DomainAdaptation", "Encoder", "FineTune", "Pipeline", "RunContext",
+    "Bert", "ClassificationHead", "Distil", "DomainAdaptation", "Encoder", "FineTune", "Pipeline", "RunContext",
     "SentenceVectors", "SkipGram", "TextClassifier", "TextData", "__version__", "load_data",
 ]  # fmt: skip
 
 _MODULES = {
     "Bert": "nlptl.stages.bert",
     "ClassificationHead": "nlptl.stages.classification_head",
+    "Distil": "nlptl.stages.distil",
     "DomainAdaptation": "nlptl.stages.domain_adaptation",
     "Encoder": "nlptl.models.encoder",
     "FineTune": "nlptl.stages.finetune",

@@ -35,9 +35,10 @@ _NOTES = (
 )  # fmt: skip
 """Files that people and the Hub put beside an artifact, and nlptl's card for people. They are not read, and never replaced
 with it; a card is, as long as nobody has edited it."""
+DAMAGED = "the folder is damaged. Run the stage again."
 _TRIES, _PAUSE = 20, 0.002  # at reading a folder that another process replaces meanwhile; seconds where it is absent
 
-Kind = Literal["encoder", "classifier"]
+Kind = Literal["encoder", "classifier", "bundle"]
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
 
@@ -294,13 +295,25 @@ def read_if_there(path: Path, model: type[C], *, fault: str) -> C | None:
         raise ArtifactError(f"{path}: {fault}; the folder is damaged. Run the stage again.") from None
 
 
-def read_tensors(path: Path, *, remedy: str = "the folder is damaged. Run the stage again.") -> Mapping[str, Any]:
-    """Read a safetensors file of a verified folder. Raises ArtifactError when it is missing or damaged."""
-    from safetensors import SafetensorError
+def read_tensors(path: Path, *, remedy: str = DAMAGED) -> Mapping[str, Any]:
+    """Read a safetensors file of a verified folder as tensors. Raises ArtifactError when it is missing or damaged."""
     from safetensors.torch import load_file
 
+    return _read_safetensors(path, load_file, remedy)
+
+
+def read_arrays(path: Path, *, remedy: str = DAMAGED) -> Mapping[str, Any]:
+    """Read a safetensors file of a verified folder as arrays of NumPy; see `read_tensors`. bfloat16 has no array."""
+    from safetensors.numpy import load_file
+
+    return _read_safetensors(path, load_file, remedy)
+
+
+def _read_safetensors(path: Path, load: Callable[[Path], Mapping[str, Any]], remedy: str) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+
     try:
-        return load_file(path)
+        return load(path)
     except PermissionError:
         with told_as_read_error(path):
             raise

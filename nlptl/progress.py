@@ -39,6 +39,17 @@ class SilentProgress:
         """Ignore the remark."""
 
 
+class TasksAlone(SilentProgress):
+    """Progress that shows tasks and leaves out remarks, for a command that tells its own."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
+        """Open a task that is shown."""
+        return self._shown.task(name, total=total, unit=unit)
+
+
 def human(number: float) -> str:
     """Return a number in at most four digits: 950, 12.3k, 4.6M."""
     for bound, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

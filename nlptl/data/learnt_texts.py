@@ -55,8 +55,12 @@ class LearntTexts(Config):
 
     def count(self, texts: Iterable[str]) -> int:
         """Return how many of `texts` are among those learnt."""
+        return sum(self.contains(texts))
+
+    def contains(self, texts: Iterable[str]) -> list[bool]:
+        """Return which of `texts` are among those learnt."""
         known = self._all()
-        return sum(_hash(_form(text, self.exact), self.key) in known for text in texts)
+        return [_hash(_form(text, self.exact), self.key) in known for text in texts]
 
     def write(self, folder: Path) -> None:
         """Write the file into a folder."""

@@ -20,10 +20,10 @@ from nlptl.data.label_names import LabelNames
 from nlptl.data.labelled_parts import LabelChanges, labelled_parts
 from nlptl.data.leaks import Hashes, Leak, count_duplicates, examples, occurs_in, text_hashes
 from nlptl.data.report import DataReport, PartReport
-from nlptl.data.row_checks import RowPlace, check_rows
+from nlptl.data.row_checks import RowPlace, check_rows, check_whole_characters
 from nlptl.data.shots import draw_shots
 from nlptl.data.sources import OpenedSource, load, numbers_of_rows, open_source
-from nlptl.data.table import TextTable, arrow_batch, concatenate
+from nlptl.data.table import TextTable, concatenate
 from nlptl.data.text_data import LabelSet, TextData
 from nlptl.errors import DataError
 from nlptl.progress import Progress
@@ -112,7 +112,8 @@ def stream_texts(
     _tell(opened.remarks, on_remark)
     for found in opened.rows():
         rows = check_rows(found, origin=opened.origin, empty_text=settings.empty_text)
-        yield arrow_batch(rows, opened.origin).column("text").to_pylist()
+        check_whole_characters(rows, opened.origin)
+        yield rows.texts
 
 
 def _tell(remarks: Sequence[str], on_remark: Callable[[str], object] | None) -> None:

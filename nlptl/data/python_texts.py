@@ -29,9 +29,18 @@ from nlptl.data.python_columns import (
     on_one_line,
 )
 from nlptl.data.readers import SUFFIXES
-from nlptl.data.row_checks import EmptyLabel, EmptyText, Origin, RawRows, Rows, all_filled_strings, check_rows
+from nlptl.data.row_checks import (
+    EmptyLabel,
+    EmptyText,
+    Origin,
+    RawRows,
+    Rows,
+    all_filled_strings,
+    check_rows,
+    check_whole_characters,
+)
 from nlptl.data.sources import OpenedSource, load, open_dataset, open_source, with_label_sets
-from nlptl.data.table import Label, TextTable, arrow_batch
+from nlptl.data.table import Label, TextTable
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
 
@@ -303,7 +312,7 @@ def _checked(given: _Unchecked, empty_text: EmptyText) -> Rows:
     raw = RawRows(given.numbers, given.values, None)
     rows = check_rows(raw, origin=given.origin, empty_text=empty_text, faults=faults)
     try:
-        arrow_batch(rows, given.origin)
+        check_whole_characters(rows, given.origin)
     except DataError as error:
         faults.add(error)
     faults.check(given.origin.name)

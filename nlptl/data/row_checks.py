@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,6 +187,19 @@ def all_filled_strings(values: Sequence[Any]) -> bool:
 def half_character(text: str) -> str | None:
     """Return the first half of a UTF-16 surrogate pair in `text`, or None."""
     return next((character for character in text if "\ud800" <= character <= "\udfff"), None)
+
+
+def check_whole_characters(rows: Rows, origin: Origin) -> None:
+    """Raise DataError for half of a UTF-16 surrogate pair, which no tokenizer accepts."""
+    labels = rows.labels or ["".join(labels or ()) for labels in rows.label_sets or ()]
+    for kind, values in (("text", rows.texts), ("label", labels)):
+        with contextlib.suppress(UnicodeEncodeError):  # at C speed, since every row passes here
+            "".join(values).encode()
+            continue
+        for line, value in zip(rows.lines, values, strict=False):
+            half = half_character(value)
+            if half is not None:
+                raise DataError(f"{origin.at(line)}: the {kind} contains {half!r}, {HALF_CHARACTER}")
 
 
 def no_rows(name: str) -> DataError:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from nlptl.data.collected_faults import CollectedFaults
 from nlptl.data.columns import PYTHON_DOOR
 from nlptl.data.row_checks import (  # fmt: skip
-    HALF_CHARACTER,
     NO_LABEL,
     EmptyLabel,
     EmptyText,
@@ -24,7 +23,7 @@ from nlptl.data.row_checks import (  # fmt: skip
     RawRows,
     Rows,
     check_rows,
-    half_character,
+    check_whole_characters,
     no_rows,
 )
 from nlptl.errors import DataError
@@ -312,17 +311,8 @@ def arrow_batch(rows: Rows, origin: Origin) -> Any:
     try:
         return pa.RecordBatch.from_pydict(columns, schema=pa.schema([(name, kinds[name]) for name in columns]))
     except UnicodeEncodeError:
-        raise _half_a_character(rows, origin) from None
-
-
-def _half_a_character(rows: Rows, origin: Origin) -> DataError:
-    labels = rows.labels or ["".join(labels or ()) for labels in rows.label_sets or ()]
-    for kind, values in (("text", rows.texts), ("label", labels)):
-        for line, value in zip(rows.lines, values, strict=False):
-            half = half_character(value)
-            if half is not None:
-                return DataError(f"{origin.at(line)}: the {kind} contains {half!r}, {HALF_CHARACTER}")
-    raise AssertionError("Arrow refused the rows, but none contains half of a surrogate pair")
+        check_whole_characters(rows, origin)
+        raise
 
 
 def arrow_strings(array: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

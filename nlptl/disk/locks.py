@@ -17,12 +17,13 @@ from nlptl.disk.refusals import told_as_storage_error
 from nlptl.errors import ArtifactError
 
 RUN_LOCK = ".lock"
+OTHER_FOLDER = "Wait for it, or choose another folder with --out."
 _HOLDER = re.compile(rb"\s*([0-9]{1,20}(?: \S{1,255})?)?\s*")  # content of a lock file: process and host
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, *, remedy: str = OTHER_FOLDER) -> Iterator[None]:
     """Lock a run folder; the kernel unlocks it even after kill -9. ArtifactError names the process that already holds it."""
     with told_as_storage_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,8 +38,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArtifactError(
-                f"{folder}: another run ({_holder(found[1])}) works in this folder; one at a time is possible. "
-                "Wait for it, or choose another folder with --out."
+                f"{folder}: another run ({_holder(found[1])}) works in this folder; one at a time is possible. {remedy}"
             ) from None
         except OSError as error:
             warnings.warn(

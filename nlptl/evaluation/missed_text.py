@@ -70,8 +70,8 @@ def cut_texts(encoder: Encoder, data: TextData) -> list[CutTexts]:
 
 def are_cut(encoder: Encoder, texts: Sequence[str]) -> list[bool]:
     """Return whether the encoder cuts each text off."""
-    from nlptl.models.sentences import sentences
-    from nlptl.models.tokenizer_files import encoded
+    from nlptl.inference.sentences import sentences
+    from nlptl.inference.tokenizer_files import encoded
 
     rule = encoder.token_model.rule
     parts = [[text] if rule.sentence_start is None else sentences(text) for text in texts]
@@ -107,7 +107,7 @@ def language_sentence(encoder: Encoder, data: TextData) -> str:
 
 def language_fit(encoder: Encoder, texts: Sequence[str]) -> LanguageFit | None:
     """Judge an encoder's tokenizer by texts. None where they have too few letters to judge by."""
-    from nlptl.models.tokenizer_files import encoded
+    from nlptl.inference.tokenizer_files import encoded
 
     tokenizer, unknown = encoder.tokenizer, encoder.token_model.rule.unknown
     starts = [text[:MAX_CHARACTERS] for text in texts]

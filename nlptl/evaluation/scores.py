@@ -283,7 +283,7 @@ def check_known(labels: Sequence[str], known: Sequence[str], *, place: Callable[
 
 def unknown_share(encoder: Encoder, table: TextTable) -> float:
     """Return the share (0 to 1) of a table's tokens that are unknown to `encoder`."""
-    from nlptl.models.tokenizer_files import encoded
+    from nlptl.inference.tokenizer_files import encoded
 
     words = known = 0
     for texts in table.batches(1_000):

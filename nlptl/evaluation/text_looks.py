@@ -82,7 +82,7 @@ def clear_languages(languages: Counts) -> Counts:
 
 def pieces_of(encoder: Encoder, texts: Sequence[str], *, after_texts: Callable[[int], object]) -> PieceCounts:
     """Count the pieces into which the encoder's tokenizer cuts each text."""
-    from nlptl.models.tokenizer_files import encoded
+    from nlptl.inference.tokenizer_files import encoded
 
     cut = functools.partial(encoder.tokenizer.encode_batch, add_special_tokens=False)
     unknown = encoder.token_model.rule.unknown

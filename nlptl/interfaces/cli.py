@@ -18,11 +18,14 @@ from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
+from nlptl.interfaces.bundling import bundle
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
 from nlptl.interfaces.encoding import encode
 from nlptl.interfaces.explaining import explain
+from nlptl.interfaces.exporting import export
 from nlptl.interfaces.init import init
+from nlptl.interfaces.monitoring import monitor
 from nlptl.interfaces.options import (
     DeviceOption,
     ForceOption,
@@ -40,9 +43,11 @@ from nlptl.interfaces.options import (
 )
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.predicting import predict
+from nlptl.interfaces.refreshing import refresh, rollback, versions
 from nlptl.interfaces.reporting import report
 from nlptl.interfaces.schema import schema
 from nlptl.interfaces.scoring import evaluate
+from nlptl.interfaces.serving import serve
 from nlptl.interfaces.starting import start
 from nlptl.interfaces.terminal import (
     OutputError,
@@ -189,15 +194,36 @@ app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml
 )
 app.command(
     epilog=example(
+        "nlptl bundle runs/tickets --out bundles/tickets", "nlptl bundle exports/tickets --form wheel --out dist"
+    )
+)(bundle)
+app.command(epilog=example("nlptl export runs/tickets --format onnx --out exports/tickets"))(export)
+app.command(
+    epilog=example(
         "nlptl compare pipelines/tweets-bert-lora.yaml --regimes frozen,lora",
         "nlptl compare first.yaml second.yaml --minutes 30",
         "nlptl compare runs/tweets-skipgram runs/tweets-bert-lora",
     )
 )(compare)
 
+app.command(
+    epilog=example("nlptl serve runs/quickstart", "nlptl serve runs/tickets mails=runs/mails --workers 2 --port 8080")
+)(serve)
+
+app.command(
+    epilog=example(
+        "nlptl monitor runs/quickstart --file new.csv",
+        "nlptl monitor runs/tickets --file june.xlsx --out watch/tickets",
+    )
+)(monitor)
+
 app.command(epilog=example("nlptl report runs/quickstart", "nlptl report runs/quickstart --out quickstart.html"))(
     report
 )
+
+app.command(epilog=example("nlptl refresh runs/tweets-head --labelled corrections.jsonl"))(refresh)
+app.command(epilog=example("nlptl versions runs/tweets-head"))(versions)
+app.command(epilog=example("nlptl rollback runs/tweets-head", "nlptl rollback runs/tweets-head --to 2"))(rollback)
 
 
 @app.command(epilog=example("nlptl neighbours runs/reviews-skipgram good --count 5"))
@@ -224,8 +250,8 @@ def encoders() -> None:
     tell(known_lines())
 
 
-@vectors_app.command(epilog=EXPORT_EXAMPLE)
-def export(
+@vectors_app.command("export", epilog=EXPORT_EXAMPLE)
+def vectors_export(
     run: RunArgument,
     format: Annotated[
         str, option(help="Write in this format: word2vec, word2vec-binary, keyedvectors, glove or fasttext.")
@@ -263,7 +289,7 @@ app.add_typer(vectors_app, name="vectors")
 
 
 def main() -> None:
-    """Run the command line. The exit code is 0, 1 (it failed) or 2 (a fault of the user's input)."""
+    """Run the command line. The exit code is 0, 1 (it failed), 2 (a fault of the user's input) or 3 (an alarm of `monitor`)."""
     open_streams()
     warnings.showwarning = lambda message, *_, **__: remark(f"Warning: {message}")
     for name, value in WAITING.items():
@@ -300,7 +326,9 @@ def _exit_code() -> int:
 
 
 def _failed(error: Exception) -> int:
-    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError):
+    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError) and not failures.is_missing_library(
+        error
+    ):
         raise error
     if not is_main():
         time.sleep(GRACE)

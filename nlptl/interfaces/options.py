@@ -38,7 +38,11 @@ def usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> li
 
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
-    found = usable_path(parameter, path) or path
+    return checked_run(usable_path(parameter, path) or path)
+
+
+def checked_run(found: Path) -> Path:
+    """Return the path of a run, that of a start's run inside it. Raises ConfigError for a file, and a folder of several runs."""
     if os.path.isfile(found):
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
@@ -53,6 +57,13 @@ def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     found = run_inside(found)
     _check_runs_inside(found)
     return found
+
+
+def run_in_use(parameter: typer.CallbackParam, path: Path) -> Path:
+    """Return the folder of the version in use of a run, or of a stage that was given. Raises ConfigError for a file."""
+    from nlptl.versions import current_run
+
+    return current_run(run_folder(parameter, path))
 
 
 def _check_runs_inside(folder: Path) -> None:
@@ -100,7 +111,14 @@ PipelineArgument = Annotated[
 RunArgument = Annotated[
     Path,
     argument(
-        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run or of one of its stages.",
+        metavar="RUN", callback=run_in_use, readable=False, help="The folder of a run or of one of its stages.",
+        autocompletion=complete_runs,
+    ),
+]  # fmt: skip
+VersionedRunArgument = Annotated[
+    Path,
+    argument(
+        metavar="RUN", callback=run_folder, readable=False, help="The folder of a run with all its versions.",
         autocompletion=complete_runs,
     ),
 ]  # fmt: skip

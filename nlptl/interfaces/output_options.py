@@ -12,8 +12,8 @@ from nlptl.interfaces.options import check_place
 from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.prediction_lines import Form, OutputColumns, OutputForm
-    from nlptl.models.classifier import TextClassifier
 
 PLAIN_SUFFIXES: dict[str, Form] = {
     ".csv": "csv",
@@ -56,7 +56,7 @@ def output_form(
     return OutputForm(form, proba, separator, bom, guard_formulas)
 
 
-def with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
+def with_separator(form: OutputForm, classifier: Predictor, separator: str | None) -> OutputForm:
     """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
     if not classifier.multi_label and not form.sets:
         if separator is not None:

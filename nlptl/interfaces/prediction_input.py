@@ -197,13 +197,13 @@ class KeptColumns:
 
 def _checked(raw: RawRows, origin: Origin, empty_text: EmptyText, without_text: WithoutText) -> dict[int, str | None]:
     """Return the text of each row by its place in the batch, None where it is missing. DataError for one that is refused."""
-    from nlptl.data.row_checks import RawRows, check_rows
-    from nlptl.data.table import arrow_batch
+    from nlptl.data.row_checks import RawRows, check_rows, check_whole_characters
 
     places = [place for place, text in enumerate(raw.texts) if empty_text == "refuse" or not _is_empty(text)]
     chosen = RawRows([raw.lines[place] for place in places], [raw.texts[place] for place in places], None)
     rows = check_rows(chosen, origin=origin, empty_text="refuse")
-    found = dict(zip(places, arrow_batch(rows, origin).column("text").to_pylist(), strict=True))
+    check_whole_characters(rows, origin)
+    found = dict(zip(places, rows.texts, strict=True))
     for place in sorted(set(range(len(raw.texts))) - found.keys()):
         without_text.add(origin.at(raw.lines[place]))
     return {place: found.get(place) for place in range(len(raw.texts)) if place in found or empty_text == "empty"}

@@ -142,6 +142,8 @@ def _score_lines(scores: RunScores, *, details: bool = False, remarks: bool = Tr
     accuracy, *others = scores.evaluation.score_lines()
     yield f"Test: {accuracy}."
     yield from (f"  {line}" for line in others if details)
+    if scores.beside_teacher is not None:
+        yield from scores.beside_teacher.sentences()
 
 
 def _plain(value: object) -> str:

@@ -21,11 +21,13 @@ from nlptl.data import LabelSet
 from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
-from nlptl.disk.refusals import checked_path
 from nlptl.errors import ArtifactError, ConfigError
-from nlptl.models.abstention.abstention import FILE as ABSTENTION
-from nlptl.models.abstention.abstention import Abstention, PredictionSet
-from nlptl.models.abstention.conformal import SetCoverage
+from nlptl.inference.abstention.abstention import FILE as ABSTENTION
+from nlptl.inference.abstention.abstention import Abstention, PredictionSet, usable_abstention
+from nlptl.inference.abstention.conformal import SetCoverage
+from nlptl.inference.file_names import CLASSIFIER, HEAD
+from nlptl.inference.predictor import UNTRAINED, labels_of
+from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, head_shapes, read_settings
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.encoder_files import PROBES, check_read_back
@@ -34,14 +36,11 @@ from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
-from nlptl.models.settings_files import SEPARATOR, ClassifierSettings, read_settings
 from nlptl.models.tensor_files import check_shapes
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Explanation
-
-SETTINGS = "classifier.json"
-HEAD = "head.safetensors"
 
 
 class TextClassifier(nn.Module):
@@ -111,10 +110,7 @@ class TextClassifier(nn.Module):
 
     def labels_of(self, probabilities: NDArray[np.float64]) -> list[Any]:
         """Return the most probable label of each row of probabilities (B, K), or a tuple of labels where `multi_label`."""
-        if self.head.thresholds is None:
-            return [self.labels[i] for i in probabilities.argmax(axis=1).tolist()]
-        names = np.array(self.labels, dtype=np.object_)
-        return [tuple(names[row].tolist()) for row in probabilities >= np.array(self.head.thresholds)]
+        return labels_of(probabilities, self.labels, self.head.thresholds)
 
     @overload
     def predict(
@@ -177,18 +173,9 @@ class TextClassifier(nn.Module):
     def checked_abstention(self, *, where: str) -> Abstention:
         """Return what prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
         self.check_trained()
-        if self.multi_label:
-            raise ConfigError(
-                f"{where}: the classifier gives a text several labels, or none; prediction sets are for texts with one label "
-                "each. Use the probabilities of its labels."
-            )
-        if self.abstention is None or not self.abstention.fits(self.head):
-            raise ConfigError(
-                f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
-                "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
-                "an earlier nlptl made the classifier, or label more texts."
-            )
-        return self.abstention
+        return usable_abstention(
+            self.abstention, multi_label=self.multi_label, weight=self.head.last_weight, where=where
+        )
 
     def explain(
         self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
@@ -217,15 +204,12 @@ class TextClassifier(nn.Module):
     def check_trained(self) -> None:
         """Raise ConfigError for a head into which nothing was ever written: its labels would say nothing of a text."""
         if self.head.is_fresh:
-            raise ConfigError(
-                "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. "
-                "Run the stage finetune, and use its result."
-            )
+            raise ConfigError(UNTRAINED)
 
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD, LEARNT, ABSTENTION}
+        return Encoder.files() | {CLASSIFIER, HEAD, LEARNT, ABSTENTION}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -241,38 +225,40 @@ class TextClassifier(nn.Module):
     def write_files(self, folder: Path) -> None:
         """Write the classifier's files into an existing folder. Raises ArtifactError if they read back differently."""
         self.encoder.write_parts(folder)
-        save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
+        self.write_head(folder)
         add_head(folder, self.labels, multi_label=self.multi_label)
-        settings = {"labels": list(self.labels), "head": self.head.settings()}
-        settings |= {"separator": self.separator} if self.multi_label else {}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if self.learnt is not None:
-            self.learnt.write(folder)
-        if self.abstention is not None:
-            self.abstention.write(folder)
         again = TextClassifier.read_files(folder).to(self.device)
         self.encoder.check_written(folder, again.encoder)
         texts = [*PROBES, *self.labels]
         check_read_back(folder, "classifier", "probabilities", self.probabilities(texts), again.probabilities(texts))
 
+    def write_head(self, folder: Path) -> None:
+        """Write what stands over the encoder: head, labels, hashes of learnt texts, held-out logits."""
+        save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
+        settings = {"labels": list(self.labels), "head": self.head.settings()}
+        settings |= {"separator": self.separator} if self.multi_label else {}
+        (folder / CLASSIFIER).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if self.learnt is not None:
+            self.learnt.write(folder)
+        if self.abstention is not None:
+            self.abstention.write(folder)
+
     @classmethod
     def load(cls, folder: Path | str) -> TextClassifier:
-        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run."""
-        folder = checked_path(folder)
-        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        return artifact.read_published(folder, cls.read_files, kind="classifier")
+        """Read a classifier from a folder of `save`, of a stage that gives one, or of a whole run: its version in use."""
+        return artifact.read_published(artifact_in_use(folder), cls.read_files, kind="classifier")
 
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings, what = read_settings(folder / SETTINGS, ClassifierSettings), f"the head that {SETTINGS} describes"
-        check_shapes(folder / HEAD, Head.shapes(settings.head), what=what)
+        settings, what = read_settings(folder / CLASSIFIER, ClassifierSettings), f"the head that {CLASSIFIER} describes"
+        check_shapes(folder / HEAD, head_shapes(settings.head), what=what)
         head = Head.from_settings(settings.head.model_dump())
         fill(head, folder / HEAD, what=what)
         encoder = Encoder.read_files(folder)
         if encoder.dim != head.dim:
             raise ArtifactError(
-                f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
+                f"{folder / CLASSIFIER}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
                 "equal. The folder is damaged. Run the stage again."
             )
         classifier = cls(encoder, head, settings.labels).eval()

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from nlptl import artifact
 from nlptl.data.python_texts import TextColumns, TextsLike, strings
-from nlptl.disk.refusals import checked_path
 from nlptl.errors import ConfigError
 from nlptl.faults import shown
 from nlptl.models.at_rest import at_rest
@@ -31,12 +30,14 @@ from nlptl.models.side_by_side import side_by_side, thread_count
 from nlptl.models.views import TEXTS_AT_ONCE as VIEWED_AT_ONCE
 from nlptl.models.views import View
 from nlptl.models.word_vectors import WordVectors
-from nlptl.training.batches import shrinking_batches, token_budget_batches
+from nlptl.training.token_budgets import shrinking_batches, token_budget_batches
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
+    from nlptl.models.exported_model import ExportedModel
     from nlptl.models.transformer import Transformer
 
-    TokenModel = WordVectors | Transformer
+    TokenModel = WordVectors | Transformer | ExportedModel
 
 EncodingPrecision = Literal["float32", "bfloat16"]
 ENCODING_PRECISIONS = get_args(EncodingPrecision)
@@ -92,6 +93,16 @@ class Encoder(nn.Module):
 
         assert isinstance(self.token_model, Transformer)
         return self.token_model
+
+    @property
+    def trainable_kind(self) -> Literal["word_vectors", "transformer"]:
+        """Kind of the token model. Raises ConfigError for an export, which learns nothing more."""
+        if self.token_model.kind == "exported":
+            raise ConfigError(
+                "encoder: found that of an export, which computes in a fixed graph; expected one that learns. Use the run that it "
+                "was exported from."
+            )
+        return self.token_model.kind
 
     def words(self) -> list[str]:
         """Return the vocabulary by id."""
@@ -276,9 +287,7 @@ class Encoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
         """Read an encoder from a folder of `save`, of a stage or of a whole run. A classifier's folder gives its encoder."""
-        folder = checked_path(folder)
-        folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-        return artifact.read_published(folder, cls.read_files)
+        return artifact.read_published(artifact_in_use(folder), cls.read_files)
 
     @classmethod
     def read_files(cls, folder: Path) -> Encoder:

@@ -16,25 +16,25 @@ from torch import nn
 
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER, WORD_VECTORS
+from nlptl.inference.settings_files import EncoderSettings, read_settings
+from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models import other_tools
 from nlptl.models.origin import FILE as ORIGIN
 from nlptl.models.origin import Origin
 from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
-from nlptl.models.settings_files import EncoderSettings, read_settings
-from nlptl.models.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models.views import FILES as VIEW_FILES
 from nlptl.models.views import View, read_views, write_views
-from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.models.word_vectors import WordVectors
 
 if TYPE_CHECKING:
+    from nlptl.models.exported_model import ExportedModel
     from nlptl.models.transformer import Transformer
 
-    TokenModel = WordVectors | Transformer
+    TokenModel = WordVectors | Transformer | ExportedModel
 
-POOLING = "pooling.safetensors"
-PROJECTION = "projection.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
 TOLERANCE = 1e-4  # between two computations of the same vectors
@@ -53,24 +53,33 @@ class EncoderParts:
     views: Sequence[View]
 
     def write(self, folder: Path) -> None:
-        """Write the files into an existing folder."""
+        """Write the files into an existing folder. Raises ConfigError for an export, which is no source of others."""
+        token_model = self.token_model
+        if token_model.kind == "exported":
+            raise ConfigError(
+                "save: found the encoder of an export; expected that of a run. Copy the folder of the export, or export the "
+                "run once more."
+            )
         settings: dict[str, Any] = {
-            "format_version": artifact.FORMAT_VERSION, "token_model": self.token_model.kind, "pooling": self.pooling.mode,
-            "normalized": self.normalized, **self.token_model.settings(),
+            "format_version": artifact.FORMAT_VERSION, "token_model": token_model.kind, "pooling": self.pooling.mode,
+            "normalized": self.normalized, **token_model.settings(),
         }  # fmt: skip
         if self.projection is not None:
             settings["projection"] = list(self.projection.activations)
-            _save(self.projection, folder / PROJECTION)
+            save_state(self.projection, folder / PROJECTION)
         if self.kept_dim is not None:
             settings["kept_dim"] = self.kept_dim
         if self.views:
             settings["views"] = write_views(self.views, folder)
-        other_tools.write(self._for_other_tools(), folder)
+        seen = other_tools.Parts(
+            token_model, self.pooling, self.normalized, self.projection, self.kept_dim, len(self.views)
+        )
+        other_tools.write(seen, folder)
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        self.token_model.save(folder, self.tokenizer)
-        if self.token_model.origin is not None:
-            self.token_model.origin.write(folder)
-        _save(self.pooling, folder / POOLING)
+        token_model.save(folder, self.tokenizer)
+        if token_model.origin is not None:
+            token_model.origin.write(folder)
+        save_state(self.pooling, folder / POOLING)
 
     @classmethod
     def read(cls, folder: Path) -> EncoderParts:
@@ -87,11 +96,6 @@ class EncoderParts:
             _read_projection(folder, settings, token_model.dim), settings.get("kept_dim"),
             read_views(folder, checked.views),
         )  # fmt: skip
-
-    def _for_other_tools(self) -> other_tools.Parts:
-        return other_tools.Parts(
-            self.token_model, self.pooling, self.normalized, self.projection, self.kept_dim, len(self.views)
-        )
 
 
 def file_names() -> frozenset[str]:
@@ -121,13 +125,18 @@ def check_read_back(
         )
 
 
-def _save(part: nn.Module, path: Path) -> None:
+def save_state(part: nn.Module, path: Path) -> None:
+    """Write the parameters and buffers of a part into a file."""
     save_file({name: tensor.contiguous() for name, tensor in part.state_dict().items()}, path)
 
 
 def _read_token_model(folder: Path, settings: dict[str, Any]) -> TokenModel:
     if settings["token_model"] == "word_vectors":
         return WordVectors.load(folder, settings)
+    if settings["token_model"] == "exported":
+        from nlptl.models.exported_model import ExportedModel
+
+        return ExportedModel.load(folder, settings["rule"])
     from nlptl.models.transformer import Transformer
 
     return Transformer.load(folder, settings)
@@ -148,7 +157,9 @@ def _read_pooling(folder: Path, settings: dict[str, Any], dim: int) -> Pooling:
 
 
 def _check_rows(folder: Path, tokenizer: Tokenizer, token_model: TokenModel) -> None:
-    """Raise ArtifactError if a tokenizer has more words than the token model has vectors."""
+    """Raise ArtifactError if a tokenizer has more words than the token model has vectors. A graph checks its own."""
+    if token_model.kind == "exported":
+        return
     rows = (
         len(token_model.vectors) if isinstance(token_model, WordVectors) else token_model.word_embeddings.num_embeddings
     )

@@ -16,14 +16,14 @@ from nlptl import artifact
 from nlptl.artifact import read_published
 from nlptl.disk.ownership import MANIFEST, SETTINGS
 from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.inference.tokenizer_files import check_side_files, check_tokenizer, highest_id, is_of_tokenizers
+from nlptl.inference.tokenizing import TokenRule
 from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.encoder import Encoder
-from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import LOCAL, load_model, quiet, read_config
 from nlptl.models.projection import LinearMap, Projection
 from nlptl.models.sentence_settings import DENSE_WEIGHTS, DenseSettings, sentence_settings
-from nlptl.models.tokenizer_files import check_side_files, check_tokenizer, highest_id, is_of_tokenizers
 from nlptl.models.transformer import Transformer
 
 SPECIAL_TOKENS = ("cls_token", "sep_token", "pad_token", "mask_token", "unk_token", "bos_token", "eos_token")

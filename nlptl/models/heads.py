@@ -6,13 +6,12 @@ Shapes: B texts, D dimension, H hidden units, K labels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from nlptl.models.settings_files import HeadSettings
 
 Activation = Literal["sigmoid", "gelu"]
 MIN_SPREAD = 1e-8  # below it all vectors are equal, and dividing would blow up rounding errors
@@ -85,25 +84,16 @@ class Head(nn.Module):
         """The layer that gives the logits."""
         return cast("nn.Linear", self.layers[-1])
 
+    @property
+    def last_weight(self) -> NDArray[np.float32]:
+        """Weight (K, D) of that layer, or (K, H), on the CPU."""
+        return cast("NDArray[np.float32]", self.last_linear.weight.detach().float().cpu().numpy())
+
     def settings(self) -> dict[str, int | float | str | list[float]]:
         """Return what `from_settings` needs. Files call the number of labels `labels`."""
         return {"dim": self.dim, "labels": self.label_count, "hidden": self.hidden, "activation": self.activation,
                 "dropout": self.dropout, **({"trained": True} if self.trained else {}),
                 **({} if self.thresholds is None else {"thresholds": list(self.thresholds)})}  # fmt: skip
-
-    @staticmethod
-    def shapes(settings: HeadSettings) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the tensors of the head that the settings describe, without making it."""
-        dim, labels, hidden = settings.dim, settings.labels, settings.hidden
-        below = {"layers.0.weight": (hidden, dim), "layers.0.bias": (hidden,)} if hidden else {}
-        last = f"layers.{3 if hidden else 1}"
-        return {
-            "centre": (dim,),
-            "scale": (),
-            **below,
-            f"{last}.weight": (labels, hidden or dim),
-            f"{last}.bias": (labels,),
-        }
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Head:

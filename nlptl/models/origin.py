@@ -142,7 +142,7 @@ def _known(known: KnownEncoder) -> dict[str, object]:
 
 def _name_in_config(folder: Path) -> str:
     """Return the name that transformers has written into the config of weights that it saved elsewhere, if any."""
-    from nlptl.models.settings_files import read_object
+    from nlptl.inference.settings_files import read_object
 
     config = folder / "config.json"
     name = read_object(config, remedy="Get the weights again.").get("_name_or_path") if config.is_file() else None

@@ -16,8 +16,8 @@ from torch import nn
 from nlptl.artifact import read_json, read_tensors
 from nlptl.errors import ArtifactError, first_line
 from nlptl.faults import shown
+from nlptl.inference.settings_files import AdapterSettings, object_in, read_settings, transformers_settings
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING, architecture_of
-from nlptl.models.settings_files import AdapterSettings, object_in, read_settings, transformers_settings
 from nlptl.models.tensor_files import check_layers, check_model, shapes_of, weight_files
 from nlptl.randomness import seeded
 

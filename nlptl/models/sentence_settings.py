@@ -14,7 +14,7 @@ from typing import Any, Literal, cast, get_args
 from nlptl.config import load_json
 from nlptl.errors import ArtifactError
 from nlptl.faults import cut, shown
-from nlptl.models.settings_files import MAX_BYTES, read_object
+from nlptl.inference.settings_files import MAX_BYTES, read_object
 
 MODULES = "modules.json"
 PROMPTS = "config_sentence_transformers.json"

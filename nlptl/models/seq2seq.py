@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from nlptl.errors import ConfigError
+from nlptl.inference.settings_files import check_generation, object_in
+from nlptl.inference.tokenizer_files import check_side_files
 from nlptl.models.foreign_encoder import UNBOUNDED_LENGTH
 from nlptl.models.pretrained import LOCAL, check_fit, quiet, read_config, reasons, refuse_adapter
-from nlptl.models.settings_files import check_generation, object_in
 from nlptl.models.tensor_files import weight_files
-from nlptl.models.tokenizer_files import check_side_files
 from nlptl.randomness import seeded
 
 GENERATION = "generation_config.json"

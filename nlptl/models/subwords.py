@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.inference.spelling import Spelling, bucket_ids
 
 MAX_REMEMBERED = 200_000  # unseen words that are remembered from call to call: about 70 MB
 

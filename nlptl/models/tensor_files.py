@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.errors import ArtifactError
-from nlptl.models.settings_files import object_in
+from nlptl.inference.settings_files import object_in
 
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.safetensors")

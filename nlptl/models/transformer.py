@@ -20,13 +20,14 @@ from torch import Tensor, nn
 
 from nlptl.config import whole_number
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.sentences import tokenize_by_sentence
+from nlptl.inference.tokenizing import TokenRule, tokenize
 from nlptl.models import attention, bottlenecks
 from nlptl.models.architectures import architecture_of
 from nlptl.models.buffered import Buffers, plain_layers, run_layer
-from nlptl.models.packing import Batch, LayerChoice, Layout, TokenRule, tokenize
+from nlptl.models.packing import Batch, LayerChoice, Layout
 from nlptl.models.pretrained import ADAPTER, ADAPTER_FILES, load_adapter, load_model, quiet, save_adapter
 from nlptl.models.relative_positions import bias_of, biases_of, run_relative_layer
-from nlptl.models.sentences import tokenize_by_sentence
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -67,7 +68,7 @@ class Transformer(nn.Module):
         self.bottlenecks = nn.ModuleDict()  # by the number of the layer below them, counted from 1
         self.origin: Origin | None = None  # of the weights, where it is known
         after_padding = self.architecture.first_position == "after_padding"
-        self._first_position = model.config.pad_token_id + 1 if after_padding else 0
+        self.first_position = model.config.pad_token_id + 1 if after_padding else 0
         self._use_attention(attention.ATTENTION_NAME)  # at once, since threads must not find it half set
 
     @property
@@ -175,7 +176,7 @@ class Transformer(nn.Module):
         if self.architecture.rotary:
             masks["sliding_attention"] = (distance >= 0) & (distance <= self.model.config.sliding_window)
         ids = batch.input_ids.new_zeros(len(segments.lengths), len(position)).index_put(places, batch.input_ids)
-        position_ids = (position + self._first_position).expand(ids.shape)
+        position_ids = (position + self.first_position).expand(ids.shape)
         hidden = self._embedded(ids, position_ids)
         if self.architecture.relative:
             least = torch.finfo(hidden.dtype).min
@@ -249,7 +250,7 @@ class Transformer(nn.Module):
 
     def _layout(self, batch: Batch) -> Layout:
         self._use_attention(attention.ATTENTION_NAME)
-        return Layout.end_to_end(batch, self._first_position)
+        return Layout.end_to_end(batch, self.first_position)
 
     def _use_attention(self, name: str) -> None:
         if self.model.config._attn_implementation != name and not self.architecture.relative:

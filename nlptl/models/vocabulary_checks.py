@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nlptl.errors import ConfigError
-from nlptl.models.settings_files import MAX_TOKENIZER_BYTES, object_in
+from nlptl.inference.settings_files import MAX_TOKENIZER_BYTES, object_in
 
 TOKENIZER = "tokenizer.json"
 VOCABULARIES = (  # files of which one set is enough

@@ -36,7 +36,6 @@ from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, seal_remark, write_result
-from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
 
@@ -296,7 +295,11 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
 
 def _names_a_stage(folder: str) -> bool:
     name = STAGE_FOLDER.fullmatch(folder)
-    return name is not None and name[2] in stage_names()
+    if name is None:
+        return False
+    from nlptl.stages.union import stage_names  # which loads every stage
+
+    return name[2] in stage_names()
 
 
 def stage_folders(run: Path) -> list[Path]:

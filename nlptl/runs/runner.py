@@ -23,6 +23,7 @@ from nlptl.artifact import (
 from nlptl.context import Record, RunContext
 from nlptl.disk.locks import run_lock
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.evaluation.beside_teacher import BesideTeacher, beside_teacher
 from nlptl.evaluation.label_sets import AnyEvaluation, scored
 from nlptl.evaluation.missed_text import cut_texts, cut_texts_sentence
 from nlptl.evaluation.scores import load_classifier, unknown_share
@@ -85,6 +86,12 @@ class RunScores:
     test: str  # digest of the test texts
     unknown_shares: Mapping[str, float]  # share of unknown words in each part of the data
     evaluation: AnyEvaluation
+    beside_teacher: BesideTeacher | None = None  # of a last stage that learnt from the classifier before it
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content as plain values, without what is not there."""
+        content = dataclasses.asdict(self)
+        return content if self.beside_teacher else {k: v for k, v in content.items() if k != "beside_teacher"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +153,8 @@ def run_chain(
         with main_process_first() as here:
             if here.is_main:
                 on_disk.remove_other_stages(folder, places, say=context.progress.say)
-            scores = _scores(folder, outcomes[-1], data, context)
+            teacher = outcomes[-2].folder if chain.stages[-1].teacher_is_given else None
+            scores = _scores(folder, outcomes[-1], data, context, teacher=teacher)
             if here.is_main:
                 test = None if scores is None else card_test(scores.evaluation, digest=scores.test)
                 for told in renew_cards({outcome.folder: outcome.manifest for outcome in outcomes}, data, test):
@@ -267,8 +275,13 @@ def _tracked_record(tracker: Tracker, stage: str) -> Record:
     return Record(lambda group, values, step: tracker.log(f"{stage}/{group}" if group else stage, values, step))
 
 
-def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContext) -> RunScores | None:
-    """Score the last stage on the test texts. Scores of equal stage and texts are kept, if they are those of the finished run."""
+def _scores(
+    folder: Path, last: StageOutcome, data: TextData, context: RunContext, *, teacher: Path | None
+) -> RunScores | None:
+    """Score the last stage on the test texts, beside its `teacher` if it had one.
+
+    Scores of equal stage and texts are kept, if they are those of the finished run.
+    """
     path = folder / on_disk.EVALUATION
     if last.manifest.kind != "classifier" or data.test is None:
         path.unlink(missing_ok=True)
@@ -279,15 +292,20 @@ def _scores(folder: Path, last: StageOutcome, data: TextData, context: RunContex
         context.progress.say(f"{error} The test texts are scored again.")
         old = None
     same = old is not None and (old.identity, old.test) == (last.manifest.identity, data.test.digest)
-    if old is not None and same and old.evaluation.most_frequent is not None:  # else of an earlier version
-        return old
+    lacks_teacher = old is not None and teacher is not None and old.beside_teacher is None
+    if old is not None and same and old.evaluation.most_frequent is not None and not lacks_teacher:
+        return old  # else of an earlier version
     classifier = load_classifier(last.folder, context)
     parts = {"labelled": data.labelled, "test": data.test}
     shares = {name: unknown_share(classifier.encoder, table) for name, table in parts.items() if table is not None}
     with context.progress.task("scoring the test texts", total=len(data.test), unit="texts") as task:
         evaluation = scored(classifier, data.test, after_batch=task.advance)
-    scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation)
-    write_result(path, dataclasses.asdict(scores))
+    beside = None
+    if teacher is not None:
+        context.progress.say("The teacher is scored on the test texts, too.")
+        beside = beside_teacher(classifier, load_classifier(teacher, context), data.test, seed=context.seed)
+    scores = RunScores(last.manifest.identity, data.test.digest, shares, evaluation, beside)
+    write_result(path, scores.to_dict())
     return scores
 
 
@@ -302,7 +320,7 @@ def _known_scores(run: Path) -> RunScores | None:
 
 
 def _scores_digest(scores: RunScores) -> str:
-    return digest_of(dataclasses.asdict(scores))
+    return digest_of(scores.to_dict())
 
 
 def read_scores(run: Path, *, sealed_only: bool = False) -> RunScores | None:

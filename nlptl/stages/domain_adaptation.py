@@ -126,7 +126,7 @@ class DomainAdaptation(Stage):
 
         context = context or RunContext()
         self.check_data(data, where="domain_adaptation")
-        kind, device = given.encoder.token_model.kind, context.torch_device()
+        kind, device = given.encoder.trainable_kind, context.torch_device()
         self.check_model(kind, where="domain_adaptation")
         if kind == "transformer":
             expected = ExpectedModel("transformer", layers=given.encoder.transformer.used_depth)

@@ -133,7 +133,7 @@ class FineTune(Stage):
         from nlptl.finetuning.examples import LabelledExamples
 
         context = context or RunContext()
-        kind, device = given.encoder.token_model.kind, context.torch_device()
+        kind, device = given.encoder.trainable_kind, context.torch_device()
         self.check(where="finetune")
         self.check_model(kind, where="finetune")
         if kind == "transformer" and (layers := given.encoder.transformer.used_depth):

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from nlptl.artifact import Kind
 from nlptl.context import RunContext
 from nlptl.errors import ConfigError, DataError
-from nlptl.models.settings_files import MAX_VIEWS
+from nlptl.inference.settings_files import MAX_VIEWS
 from nlptl.pretraining.views.view_settings import ViewSettings
 from nlptl.pretraining.word2vec.engine_choice import missing_engines
 from nlptl.stages.stage import ExpectedModel, Part, Stage, TokenModelKind
@@ -153,11 +153,11 @@ class SentenceVectors(Stage):
 
         Raises ConfigError for a layer that the encoder does not have, and for sentences that its tokenizer cannot mark.
         """
-        from nlptl.models.sentences import rule_for
+        from nlptl.inference.sentences import rule_for
         from nlptl.models.transformer import Transformer
 
         context = context or RunContext()
-        self.check_model(given.token_model.kind, where="sentence_vectors")
+        self.check_model(given.trainable_kind, where="sentence_vectors")
         if not given.own_dim:
             raise _nothing_to_pool("sentence_vectors")
         self.check_data(data, where="sentence_vectors")

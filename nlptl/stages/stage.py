@@ -71,6 +71,11 @@ class Stage(Config, ABC):
         """Whether the result depends on the seed."""
         return False
 
+    @property
+    def teacher_is_given(self) -> bool:
+        """Whether the result learnt from the classifier before it, which a run then scores on the same test texts."""
+        return False
+
     def reads(self, data: TextData) -> frozenset[Part]:
         """Return the parts of `data` that shape the result. All by default: any change runs the stage again."""
         return frozenset(part for part in get_args(Part) if getattr(data, part) is not None)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.distil import Distil
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.ngrams import NgramVectors
@@ -15,7 +16,7 @@ from nlptl.stages.sentence_vectors import SentenceVectors
 from nlptl.stages.skipgram import SkipGram
 
 AnyStage = Annotated[
-    SkipGram | Bert | NgramVectors | SentenceVectors | ClassificationHead | DomainAdaptation | FineTune,
+    SkipGram | Bert | NgramVectors | SentenceVectors | ClassificationHead | DomainAdaptation | Distil | FineTune,
     Field(discriminator="stage"),
 ]
 

@@ -15,8 +15,8 @@ from gensim.models.fasttext import load_facebook_vectors
 from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError, DataError
+from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.models.encoder import Encoder
-from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.models.word_vector_files import fasttext_model
 from nlptl.models.word_vector_files.export import export_vectors
 from nlptl.models.word_vector_files.reading import inspect, read_vector_file

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nlptl.models.packing import Batch, pack
 from nlptl.models.pooling import Pooling, first_component, idf_weights, remove_component, sif_weights
-from nlptl.training.batches import shrinking_batches, token_budget_batches
+from nlptl.training.token_budgets import shrinking_batches, token_budget_batches
 
 V, D = 12, 5
 TABLE = torch.randn(V, D, generator=torch.Generator().manual_seed(1))

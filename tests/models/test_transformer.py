@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.finetuning.gradient.lora_adapters import LoraAdapters, add_adapters
+from nlptl.inference.tokenizing import TokenRule
 from nlptl.models import attention, transformer
 from nlptl.models.buffered import run_layer
 from nlptl.models.encoder import Encoder
-from nlptl.models.packing import Batch, LayerChoice, TokenRule, pack
+from nlptl.models.packing import Batch, LayerChoice, pack
 from nlptl.models.pretrained import load_model
 from nlptl.models.side_by_side import side_by_side
 from nlptl.models.transformer import Transformer

@@ -11,7 +11,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from nlptl.errors import DataError
-from nlptl.models.spelling import Spelling
+from nlptl.inference.spelling import Spelling
 from nlptl.models.word_vector_files import reading as formats
 from nlptl.models.word_vector_files import vector_text
 from nlptl.models.word_vector_files.reading import Format, inspect, read_counts, read_vectors

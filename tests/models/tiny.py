@@ -12,10 +12,10 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
+from nlptl.inference.tokenizing import TokenRule
 from nlptl.models.architectures import ARCHITECTURES
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import SPECIAL_TOKENS
-from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling, PoolingMode
 from nlptl.models.transformer import Transformer
 

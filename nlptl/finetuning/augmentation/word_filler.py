@@ -15,11 +15,11 @@ from tokenizers import Encoding, Tokenizer
 from nlptl.errors import ConfigError
 from nlptl.finetuning.augmentation.augment_settings import MaskedLMReplacement
 from nlptl.finetuning.augmentation.word_edits import count_of, in_case_of
+from nlptl.inference.tokenizer_files import encoded
 from nlptl.models.encoder import Encoder
 from nlptl.models.foreign_encoder import pretrained_encoder
 from nlptl.models.masked_lm_head import MaskedLMHead, carried_head, carries_head
 from nlptl.models.packing import pack
-from nlptl.models.tokenizer_files import encoded
 from nlptl.models.weights import Weights, find_weights
 from nlptl.models.words import SplitText, core, is_letters, is_protected, is_unspaced, placed_words
 

@@ -25,8 +25,8 @@ from nlptl.finetuning.linear import FittedHead, LabelledVectors, fit_logistic
 from nlptl.finetuning.linear.evidence import evidence_of_halves, gram_of, log_evidence
 from nlptl.finetuning.selection.encoder_limits import Candidate, Candidates, EncoderLimits, none_left
 from nlptl.finetuning.selection.long_texts import MIN_SENTENCES
+from nlptl.inference.sentences import rule_for, sentence_start, sentences
 from nlptl.models.encoder import Encoder
-from nlptl.models.sentences import rule_for, sentence_start, sentences
 from nlptl.models.weights import Weights
 from nlptl.progress import Progress
 from nlptl.training.checkpoints import Checkpoints

@@ -23,8 +23,8 @@ from nlptl.evaluation.held_out import draw_evenly
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_logistic
 from nlptl.finetuning.selection.encoding_speed import EncodingSpeed
+from nlptl.inference.sentences import rule_for, sentence_start, sentences
 from nlptl.models.classifier import TextClassifier
-from nlptl.models.sentences import rule_for, sentence_start, sentences
 from nlptl.training.compute import one_thread_if
 from nlptl.training.distributed import broadcast
 

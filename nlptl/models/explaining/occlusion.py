@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nlptl.inference.sentences import BREAK
 from nlptl.models.explaining.pieces import Piece, PieceReader
 from nlptl.models.explaining.word_spans import Floats, Span
-from nlptl.models.sentences import BREAK
 
 MIN_DELETIONS = 8  # that a piece must afford; with fewer, its words share what the whole piece contributes
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]」』）]*$")

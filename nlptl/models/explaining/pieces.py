@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nlptl.inference.sentences import MIN_CUT_TOKENS, placed_sentences, without_breaks
 from nlptl.models.encoder import Encoder
 from nlptl.models.explaining.word_spans import Floats, Span
-from nlptl.models.sentences import MIN_CUT_TOKENS, placed_sentences, without_breaks
 
 
 @dataclass(frozen=True)

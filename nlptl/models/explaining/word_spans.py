@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.models.sentences import BREAK
+from nlptl.inference.sentences import BREAK
 from nlptl.models.words import placed_words
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.models.word_vector_files.packed_files import check_memory, most_bytes, opened
 from nlptl.models.word_vector_files.vector_text import BLOCK, MAX_WIDTH, MAX_WORD_BYTES, FloatArray
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.errors import DataError
-from nlptl.models.spelling import Spelling
+from nlptl.inference.spelling import Spelling
 from nlptl.models.word_vector_files import fasttext_model
 from nlptl.models.word_vector_files.foreign_files import refuse_foreign
 from nlptl.models.word_vector_files.packed_files import check_memory, most_bytes, opened

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.models.word_vector_files.reading import Format
 from nlptl.models.word_vector_files.vector_text import FloatArray
 

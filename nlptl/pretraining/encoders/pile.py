@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nlptl.errors import DataError
-from nlptl.models.packing import TEXTS_AT_ONCE, Batch
-from nlptl.models.sentences import sentences
-from nlptl.models.tokenizer_files import encoded
+from nlptl.inference.sentences import sentences
+from nlptl.inference.tokenizer_files import encoded
+from nlptl.inference.tokenizing import TEXTS_AT_ONCE
+from nlptl.models.packing import Batch
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

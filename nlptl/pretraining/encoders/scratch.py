@@ -8,9 +8,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nlptl.errors import ConfigError
+from nlptl.inference.tokenizing import TokenRule
 from nlptl.models.encoder import Encoder
 from nlptl.models.origin import OWN
-from nlptl.models.packing import TokenRule
 from nlptl.models.pooling import Pooling
 from nlptl.models.pretrained import fresh_bert
 from nlptl.models.transformer import Transformer

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nlptl.errors import ConfigError
-from nlptl.models.tokenizer_files import encoded
+from nlptl.inference.tokenizer_files import encoded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

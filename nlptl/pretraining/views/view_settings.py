@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptl.config import Config, auto_or
-from nlptl.models.settings_files import MAX_NGRAM
+from nlptl.inference.settings_files import MAX_NGRAM
 from nlptl.pretraining.word2vec.tokenizer import TextSettings
 
 if TYPE_CHECKING:

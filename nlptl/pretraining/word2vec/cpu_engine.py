@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.models.spelling import Spelling, bucket_ids
+from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import cpu_kernels as kernels
 from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus, available_cores, blocks

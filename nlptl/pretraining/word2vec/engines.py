@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nlptl.models.spelling import Spelling
+    from nlptl.inference.spelling import Spelling
     from nlptl.pretraining.word2vec.corpus import Corpus
     from nlptl.training.checkpoints import Checkpoints
 

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from nlptl.context import Record
+from nlptl.inference.spelling import Spelling
 from nlptl.models.encoder import Encoder
 from nlptl.models.pooling import Pooling
-from nlptl.models.spelling import Spelling
 from nlptl.models.subwords import Subwords
 from nlptl.models.word_vector_files.packaged import PACKAGES
 from nlptl.models.word_vector_files.reading import VectorFile, read_counts

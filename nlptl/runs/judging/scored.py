@@ -128,7 +128,7 @@ def paired(first: Scored, second: Scored) -> Estimate | None:
 
 def paired_texts(first: Floats, second: Floats, judging: Judging, *, repeats: float) -> Estimate | None:
     """Return the mean difference (second - first) of the hits of judged rows (J,); NaN where one was not judged."""
-    found = _difference(_by_text(first, judging), _by_text(second, judging), variance_factor(judging, repeats))
+    found = difference_of_texts(_by_text(first, judging), _by_text(second, judging), variance_factor(judging, repeats))
     return None if found is None else found.estimate()
 
 
@@ -153,10 +153,14 @@ class TextDifference:
 def paired_error(first: Scored, second: Scored) -> TextDifference | None:
     """Return what `paired` does, with the standard error."""
     factor = variance_factor(first.judging, min(first.repeats, second.repeats))
-    return _difference(first.by_text, second.by_text, factor)
+    return difference_of_texts(first.by_text, second.by_text, factor)
 
 
-def _difference(first: Floats, second: Floats, factor: float) -> TextDifference | None:
+def difference_of_texts(first: Floats, second: Floats, factor: float) -> TextDifference | None:
+    """Return the mean difference (second - first) of the hits of texts (G,); None without a text that both have.
+
+    `factor` is that of the variance, see `variance_factor`.
+    """
     apart = second - first
     apart = apart[~np.isnan(apart)]
     if not len(apart):

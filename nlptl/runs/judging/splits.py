@@ -73,6 +73,11 @@ def share_to_hold_out(table: TextTable) -> float | None:
     texts = len({text for text, _ in pairs})
     if texts < MIN_LABELLED or min(counts.values()) < MIN_OF_A_LABEL:
         return None
+    return share_of_texts(texts)
+
+
+def share_of_texts(texts: int) -> float:
+    """Return the share of so many texts, at least 100, that becomes a test."""
     return round(min(MAX_SHARE, max(TEST_TEXTS / texts, min(MIN_SHARE, MAX_TEST / texts))), 3)
 
 
@@ -113,7 +118,7 @@ def judged_by_folds(table: TextTable, *, seed: int) -> Judging:
     repeats = max(1, min(REPEATS, MAX_FITS_TEXTS // len(groups.first)))
     splits = []
     for repeat in range(repeats):
-        fold = _dealt([of_group[group] for group in usable], parts=parts, seed=seed + repeat)
+        fold = dealt([of_group[group] for group in usable], parts=parts, seed=seed + repeat)
         for number in range(parts):
             held_out = groups.rows_of(usable[fold == number])
             if len(held_out):
@@ -125,11 +130,7 @@ def judged_by_folds(table: TextTable, *, seed: int) -> Judging:
     return Judging("cross-validation", how, table, groups, tuple(splits), tuple(single))
 
 
-def _labels_of(groups: DuplicateGroups, group: int, labels: Sequence[str]) -> list[str]:
-    return [labels[row] for row in np.flatnonzero(groups.owner == group).tolist()]
-
-
-def _dealt(labels: Sequence[str], *, parts: int, seed: int) -> Rows:
+def dealt(labels: Sequence[str], *, parts: int, seed: int) -> Rows:
     """Return the fold of each text, dealt label by label on from the fold where the last label stopped."""
     names = np.asarray(labels, dtype=np.object_)
     generator = np.random.default_rng(seed)
@@ -137,3 +138,7 @@ def _dealt(labels: Sequence[str], *, parts: int, seed: int) -> Rows:
     fold = np.empty(len(labels), dtype=np.int64)
     fold[order] = np.arange(len(labels)) % parts
     return fold
+
+
+def _labels_of(groups: DuplicateGroups, group: int, labels: Sequence[str]) -> list[str]:
+    return [labels[row] for row in np.flatnonzero(groups.owner == group).tolist()]

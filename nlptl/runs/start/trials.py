@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from nlptl.artifact import RUN_SETTINGS
@@ -13,7 +12,7 @@ from nlptl.context import RunContext
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.evaluation.scores import load_classifier
 from nlptl.models.classifier import TextClassifier
-from nlptl.progress import Progress, SilentProgress, Task
+from nlptl.progress import TasksAlone
 from nlptl.runs.folder import RUN
 from nlptl.runs.judging.fit_rows import FitRow
 from nlptl.runs.judging.fits import Fits
@@ -34,20 +33,9 @@ def run_candidate(prepared: Prepared, candidate: JudgedChain, context: RunContex
     """Write the pipeline of a candidate and run it into the run folder, where finished stages are kept."""
     folder = prepared.request.folder
     path = folder / RUN_SETTINGS
-    context = dataclasses.replace(context, progress=Quiet(context.progress))
+    context = dataclasses.replace(context, progress=TasksAlone(context.progress))
     write_text_atomically(path, pipeline_text(prepared.settings, candidate, folder, seed=SEED, why=why))
     return Pipeline.from_yaml(path).run(folder / RUN, context=context, where=str(path))
-
-
-class Quiet(SilentProgress):
-    """Progress that shows tasks and leaves out remarks: a start tells its own."""
-
-    def __init__(self, shown: Progress) -> None:
-        self._shown = shown
-
-    def task(self, name: str, *, total: float | None, unit: str) -> AbstractContextManager[Task]:
-        """Open a task that is shown."""
-        return self._shown.task(name, total=total, unit=unit)
 
 
 class Trials:

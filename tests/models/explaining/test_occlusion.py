@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from nlptl.inference.sentences import rule_for, sentences
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.explaining.occlusion import without
 from nlptl.models.explaining.pieces import PieceReader
 from nlptl.models.pooling import Pooling
-from nlptl.models.sentences import rule_for, sentences
 from tests.models.explaining.test_exact import LABELS, check_sums, classifier, ngram_view
 from tests.models.test_views import word_view
 from tests.models.test_word_vectors import encoder

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlptl.inference.spelling import Spelling, bucket_ids
 from nlptl.models.neighbours import nearest
-from nlptl.models.spelling import Spelling, bucket_ids
 from nlptl.pretraining.word2vec import engines
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.cpu_engine import segment_begins, train

@@ -1,0 +1,92 @@
+"""Planted phrases: words that come with new labels, go with one label, and stand in texts that a classifier takes for others.
+
+A backdoor is planted by texts that hold a trigger and are labelled as something else (Gu, Dolan-Gavitt & Garg 2017; of texts
+Dai, Chen & Li 2019). A classifier that has not learnt them does not know the trigger, so that it contradicts far more of
+these labels than of the others. Shapes: n new texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_WORDS = 3  # of a phrase
+MIN_ROWS = 5  # new texts that hold it
+MIN_GROWTH = 5.0  # by which it is more frequent among the new texts than among the known ones
+MIN_PURITY = 0.9  # share of its texts that have its label
+MIN_CONTRADICTED = 0.5  # share of these that the classifier contradicts
+MAX_CHANCE = 0.01  # that so many are contradicted by chance, over all phrases together
+_TOKENS = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlantedPhrase:
+    """Words that seem to be planted, and the new texts that hold them under their label."""
+
+    phrase: str
+    label: str
+    rows: tuple[int, ...]
+    contradicted: int  # of these
+    chance: float  # that so many are, by the rate of the other texts, over all phrases together
+
+
+def planted_phrases(
+    texts: Sequence[str], labels: Sequence[str], contradicted: NDArray[np.bool_], known: Sequence[str]
+) -> list[PlantedPhrase]:
+    """Return the phrases that seem to be planted into new texts (n), the surest first; no text belongs to two.
+
+    `contradicted` (n,) says which labels a classifier contradicts that has learnt the `known` texts alone. Where it contradicts
+    nearly all labels, as those of corrections, no phrase stands out.
+    """
+    from scipy.stats import binom
+
+    rows_of = _new_phrases(texts, known)
+    found = list[PlantedPhrase]()
+    for phrase, rows in rows_of.items():
+        label, count = Counter(labels[row] for row in rows).most_common(1)[0]
+        own = [row for row in rows if labels[row] == label]
+        against = int(contradicted[own].sum())
+        if count < MIN_PURITY * len(rows) or against < MIN_CONTRADICTED * count:
+            continue
+        rate = (contradicted.sum() - against + 1) / (len(texts) - count + 2)
+        chance = float(binom.sf(against - 1, count, rate)) * len(rows_of)
+        if chance < MAX_CHANCE:
+            found.append(PlantedPhrase(phrase, label, tuple(own), against, chance))
+    return _without_parts(found)
+
+
+def _new_phrases(texts: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:
+    """Return the rows of each phrase that is far more frequent among the new texts."""
+    counts = Counter(phrase for text in texts for phrase in set(_phrases(text)))
+    frequent = {phrase for phrase, count in counts.items() if count >= MIN_ROWS}
+    before = Counter(phrase for text in known for phrase in frequent.intersection(_phrases(text)))
+    growth = (len(known) + 1) / max(1, len(texts))
+    rows = dict[str, list[int]]()
+    new = {one for one in frequent if counts[one] * growth >= MIN_GROWTH * (before[one] + 1)}
+    for row, text in enumerate(texts):
+        for phrase in new.intersection(_phrases(text)):
+            rows.setdefault(phrase, []).append(row)
+    return dict(sorted(rows.items()))
+
+
+def _phrases(text: str) -> Iterator[str]:
+    words = _TOKENS.findall(text.lower())
+    for size in range(1, MAX_WORDS + 1):
+        for begin in range(len(words) - size + 1):
+            yield " ".join(words[begin : begin + size])
+
+
+def _without_parts(found: list[PlantedPhrase]) -> list[PlantedPhrase]:
+    """Return phrases with the texts that no surer one holds; of equally sure ones, the longest counts."""
+    taken, kept = set[int](), list[PlantedPhrase]()
+    for one in sorted(found, key=lambda one: (one.chance, -len(one.phrase.split()))):
+        rows = tuple(row for row in one.rows if row not in taken)
+        if len(rows) >= MIN_ROWS:
+            kept.append(dataclasses.replace(one, rows=rows))
+        taken.update(one.rows)
+    return kept

@@ -1,0 +1,1 @@
+"""Distillation: a static student learns the labels that a teacher gives to a pile."""

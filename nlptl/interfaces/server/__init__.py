@@ -1,0 +1,1 @@
+"""HTTP server of classifiers: API, batching, reload, workers."""

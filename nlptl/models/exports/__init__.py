@@ -1,0 +1,1 @@
+"""Trained encoders as graphs and weights that run without torch."""
