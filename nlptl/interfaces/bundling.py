@@ -74,6 +74,7 @@ def next_lines(found: Bundle) -> list[str]:
         command = found.path.name.partition("-")[0].replace("_", "-")
         return ["", f"Next, in an environment of its own: pip install {path}", f"      {command} serve"]
     return [
-        "", f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt", f"      python {path}/run.py serve",
+        "", f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
+        f"      python {path}/run.py serve",
         f"      docker build --tag {found.name.lower()} {path}",
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from nlptl.inference.abstention.abstention import PredictionSet
@@ -38,8 +38,7 @@ class OutputForm:
     sets: bool = False  # adds the prediction set, and whether the text is unknown
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What is predicted of a text; nothing of a row without one."""
 
     label: Label = None
@@ -145,17 +144,23 @@ def csv_cell(value: object, form: OutputForm) -> str:
     text = plain(value)
     if form.guard_formulas and isinstance(value, str) and text.lstrip(" ")[:1] in FORMULA and text.strip(" "):
         text = "'" + text
-    needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
+    if text.isprintable():  # so that it has no line end, and no outer blank but a space
+        needs_quotes = form.delimiter in text or '"' in text or text[:1] == " " or text[-1:] == " "
+    else:
+        needs_quotes = text != text.strip() or any(one in text for one in (form.delimiter, '"', *LINE_ENDS))
     return '"' + text.replace('"', '""') + '"' if needs_quotes else text
 
 
 def _csv_row(kept: Sequence[object], answer: Answer, labels: Sequence[str], *, form: OutputForm) -> str:
     found = answer.label
     label = form.separator.join(found) if isinstance(found, tuple) else found or ""
-    numbers: Sequence[float | str] = [round(share, 6) for share in answer.shares] or [""] * len(labels)
-    labels_of_set, *others = _of_set(answer.found)
-    of_set = [form.separator.join(labels_of_set or ()), *others] if form.sets else []
-    return _csv_line([*kept, label, *of_set, *(numbers if form.proba else [])], form)
+    cells = [*kept, label]
+    if form.sets:
+        labels_of_set, *others = _of_set(answer.found)
+        cells += [form.separator.join(labels_of_set or ()), *others]
+    if form.proba:
+        cells += [round(share, 6) for share in answer.shares] or [""] * len(labels)
+    return _csv_line(cells, form)
 
 
 def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None, float | None]:
@@ -166,7 +171,7 @@ def _of_set(found: PredictionSet | None) -> tuple[list[str] | None, bool | None,
 
 
 def _csv_line(cells: Sequence[object], form: OutputForm) -> str:
-    return form.delimiter.join(csv_cell(cell, form) for cell in cells) + "\n"
+    return form.delimiter.join([csv_cell(cell, form) for cell in cells]) + "\n"
 
 
 def _json_row(

@@ -47,7 +47,7 @@ def refresh(
     label_column: FoundLabelColumn = None,
     margin: Annotated[
         float, typer.Option(metavar="POINTS", help="Points of accuracy by which the new version may be worse at most.")
-    ] = 1.0,
+    ] = 2.0,
     new_labels: Annotated[bool, typer.Option("--new-labels", help="Accept labels that the run does not know.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Do not doubt the labels, since you have looked at them.")
@@ -69,7 +69,7 @@ def refresh(
 
     if not 0 <= margin <= MAX_MARGIN:
         raise ConfigError(
-            f"--margin: found {margin:g}; expected 0 to {MAX_MARGIN:g}. Give points of accuracy, such as 1."
+            f"--margin: found {margin:g}; expected 0 to {MAX_MARGIN:g}. Give points of accuracy, such as 2."
         )
     request = RefreshRequest(
         run,

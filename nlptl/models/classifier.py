@@ -36,6 +36,7 @@ from nlptl.models.model_card import write_card
 from nlptl.models.other_tools import add_head
 from nlptl.models.packing import Batch
 from nlptl.models.pretrained import fill
+from nlptl.models.static_logits import StaticLogits
 from nlptl.models.tensor_files import check_shapes
 from nlptl.versions import artifact_in_use
 
@@ -57,6 +58,7 @@ class TextClassifier(nn.Module):
         self.learnt: LearntTexts | None = None  # hashes of the texts that it was trained on, where they are known
         self.abstention: Abstention | None = None  # what prediction sets need, where it is known
         self.separator = SEPARATOR  # between the labels of a text in a file's cell
+        self._static_logits = StaticLogits()
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +101,9 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[str], *, after_batch: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities (B, K) by the head as it stands, trained or not."""
+        logits = self._static_logits.logits(self.encoder, self.head, texts, after_batch)
+        if logits is not None:
+            return cast("NDArray[np.float64]", self.head.probabilities(logits).numpy())
         return self.probabilities_of(self.encoder.encode(texts, after_batch=after_batch))
 
     def probabilities_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -86,7 +86,8 @@ class WordVectors(nn.Module):
 
     def placed(self, tokenizer: Tokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return a text's token ids as `read` does, and the first character of each with the one after its last."""
-        ids, spans = self._all_ids(tokenizer, [text])[0], tokenizer.encode(text, add_special_tokens=False).offsets
+        found = encoded(lambda some: [tokenizer.encode(each, add_special_tokens=False) for each in some], [text])[0]
+        ids, spans = found.ids if self.subwords is None else self._all_ids(tokenizer, [text])[0], found.offsets
         ids = merged(ids, self._pairs, spans=spans)
         known = [place for place, index in enumerate(ids) if index != UNKNOWN_ID]
         return [ids[place] for place in known], [spans[place] for place in known]

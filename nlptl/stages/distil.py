@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,13 +22,13 @@ from nlptl.stages.unlabelled import drawn_texts, pile_parts, pile_tables, watche
 
 if TYPE_CHECKING:
     from nlptl.data import TextData
-    from nlptl.finetuning.distillation.distilled import Distilled, Lesson
-    from nlptl.finetuning.distillation.soft_labels import SoftLabels
+    from nlptl.data.teacher_labels import LabelledPile
+    from nlptl.finetuning.distillation.distilled import Lesson
+    from nlptl.finetuning.distillation.soft_labels import Floats, SoftLabels
     from nlptl.finetuning.distillation.students import Student
     from nlptl.models.classifier import TextClassifier
 
 SCALED_ON = 5_000  # texts of the pile, by which features are scaled
-RARITY = 1e-3  # share of a word in the pile above which it counts for less, as SIF has it
 
 
 class Distil(Stage):
@@ -120,8 +121,9 @@ class Distil(Stage):
     def remarks(self, data: TextData) -> list[str]:
         """Return that the student's engine needs a GPU which this machine lacks."""
         settings = self._student
-        trains = isinstance(settings, WordStudent) and settings.trains
-        return list(missing_engines({"distil.student": settings.engine}) if trains else ())
+        if not isinstance(settings, WordStudent) or not settings.trains:
+            return []
+        return list(missing_engines({"distil.student": settings.engine}))
 
     def input_paths(self) -> Mapping[str, Path]:
         """Return the files of the teacher and of the student's vectors."""
@@ -133,7 +135,7 @@ class Distil(Stage):
     def watched_paths(self) -> frozenset[Path] | None:
         """Return the files of the teacher and of the student's vectors, and that of their counts."""
         own = frozenset() if self.teacher is None else frozenset({Path(self.teacher.file)})
-        return own | self._student.watched_paths() if isinstance(self._student, WordStudent) else own
+        return own | (self._student.watched_paths() or frozenset()) if isinstance(self._student, WordStudent) else own
 
     def external_digests(self) -> Mapping[str, str]:
         """Return digests of the files of the teacher and of the student's vectors."""
@@ -150,6 +152,7 @@ class Distil(Stage):
         """
         from nlptl.data.learnt_texts import LearntTexts
         from nlptl.finetuning.distillation.distilled import distilled
+        from nlptl.finetuning.distillation.student_figures import StudentFigures
 
         context = context or RunContext()
         self.check(where="distil")
@@ -162,7 +165,10 @@ class Distil(Stage):
         known = given.learnt if self.teacher is None else None
         classifier.learnt = known or LearntTexts.of([data.labelled], validation=None, before=None)
         context.record.trainable_parameters = made.parameters
-        self._tell(made, given if self.teacher is None else None, labels.texts_per_second, context)
+        teacher = given if self.teacher is None else None
+        figures = StudentFigures.of(made, teacher=teacher, rate=labels.texts_per_second)
+        # Not a fault, but what a person asks first.
+        context.record.add_finding("distil", figures.content(), figures.sentence(), warns=True)
         return classifier
 
     def _check_data_of(self, given: TextClassifier, data: TextData) -> None:
@@ -173,7 +179,7 @@ class Distil(Stage):
         elif given.head.hidden and self._student is None:
             self.check_chain(ExpectedModel(hidden=given.head.hidden), data, where="distil")
 
-    def _read_teacher(self, data: TextData, labels: Sequence[str], *, where: str) -> tuple[list[str], Any]:
+    def _read_teacher(self, data: TextData, labels: Sequence[str], *, where: str) -> LabelledPile:
         from nlptl.data.teacher_labels import read_teacher_labels
 
         assert self.teacher is not None
@@ -183,7 +189,7 @@ class Distil(Stage):
             where=f"{where}.teacher",
         )  # fmt: skip
         _check_count(len(found.texts), where=where)
-        return found.texts, found
+        return found
 
     def _labelled_pile(
         self, given: TextClassifier, data: TextData, context: RunContext
@@ -196,34 +202,34 @@ class Distil(Stage):
         assert data.unlabelled is not None
         labelled = set() if data.labelled is None else set(data.labelled.texts())
         if self.teacher is not None:
-            texts, found = self._read_teacher(data, given.labels, where="distil")
+            found = self._read_teacher(data, given.labels, where="distil")
             if found.outside:
                 told = (
                     f"{found.outside:,} rows of the teacher were left out: their texts do not stand in data.unlabelled."
                 )
                 context.record.add_finding("outside_pile", found.outside, told, warns=True)
-            kept = [row for row, text in enumerate(texts) if text not in labelled]
+            kept = [row for row, text in enumerate(found.texts) if text not in labelled]
             if len(kept) > self.texts:
                 drawn = torch.randperm(len(kept), generator=context.generator("pile"))[: self.texts]
                 kept = sorted(kept[row] for row in drawn.tolist())
             _check_count(len(kept), where="distil")
-            return [texts[row] for row in kept], SoftLabels(found.probabilities[kept])
+            return [found.texts[row] for row in kept], SoftLabels(found.probabilities[kept])
         distinct = drawn_texts([data.unlabelled], self.texts, seed=context.seed)
         pile = [text for text in dict.fromkeys(distinct) if text not in labelled]
         _check_count(len(pile), where="distil")
         device = context.torch_device()
-        teacher = given if given.device.type == device.type else _moved(given, device)
+        teacher = given if given.device.type == device.type else copy.deepcopy(given).to(device)
         return pile, labelled_by(teacher, pile, context)
 
     def _made_student(self, given: TextClassifier, pile: Sequence[str], data: TextData, context: RunContext) -> Student:
         """Return the student before it has learnt."""
-        from nlptl.finetuning.distillation.students import NgramTermStudent, WordVectorStudent
+        from nlptl.finetuning.distillation.students import NgramTermStudent, WordVectorStudent, with_rare_words_louder
         from nlptl.pretraining.word2vec.skip_gram import word_vector_encoder
 
         settings = self._student
         if isinstance(settings, NgramStudent):
-            lengths = [(unit, getattr(settings, unit)) for unit in ("words", "characters") if getattr(settings, unit)]
-            return NgramTermStudent.of(pile, lengths, max_terms=settings.max_terms, where="distil.student")
+            where = "distil.student"
+            return NgramTermStudent.of(pile, settings.lengths(), max_terms=settings.max_terms, where=where)
         compact, encoder = False, given.encoder
         if settings is not None:
             tables = pile_tables(data, pile_parts(data, learns=True, include_labelled=settings.include_labelled))
@@ -233,64 +239,19 @@ class Distil(Stage):
             context.record.add_finding("student", apart.record.report)
             for row in apart.record.history:
                 context.record.row(**row)
-            encoder, compact = _with_rare_words_louder(encoder), settings.compact
+            encoder, compact = with_rare_words_louder(encoder), settings.compact
         sample = pile[:: max(1, len(pile) // SCALED_ON)]
         return WordVectorStudent.of(encoder, sample, compact=compact, where="distil")
 
-    def _lesson(self, given: TextClassifier, pile: Sequence[str], probabilities: Any, data: TextData) -> Lesson:
-        import numpy as np
-
-        from nlptl.data import LabelSet
-        from nlptl.finetuning.distillation.distilled import Lesson
+    def _lesson(self, given: TextClassifier, pile: Sequence[str], probabilities: Floats, data: TextData) -> Lesson:
+        from nlptl.finetuning.distillation.distilled import Lesson, hard_labels
 
         share = None if self.hard_share == "auto" else self.hard_share
-        uses = data.labelled is not None and share != 0
-        texts = data.labelled.texts() if data.labelled is not None and uses else []
-        labels = np.zeros((len(texts), len(given.labels)))
-        if data.labelled is not None and uses:
-            names = LabelSet(given.labels)
-            for row, own in enumerate(data.labelled.label_sets()):
-                labels[row, names.ids(own)] = 1.0
-        return Lesson(pile, probabilities, texts, labels, self.temperature, share, given.labels, given.head.thresholds)
-
-    def _tell(self, made: Distilled, teacher: TextClassifier | None, rate: float | None, context: RunContext) -> None:
-        """Tell how often the student agrees, how fast it is and how large, beside the teacher."""
-        from nlptl.finetuning.distillation.costs import megabytes, texts_per_second
-
-        own_rate, own_size = texts_per_second(made.classifier, made.held_out), megabytes(made.classifier)
-        size = None if teacher is None else megabytes(teacher)
-        agree = made.agreement
-        found = {
-            "texts": made.learnt, "penalty": made.penalty if made.penalty != float("inf") else None,
-            "temperature": round(made.temperature, 4), "agreement": {**dataclasses.asdict(agree), "texts": len(made.held_out)},
-            "texts_per_second": {"student": round(own_rate, 1), "teacher": rate and round(rate, 1)},
-            "megabytes": {"student": round(own_size, 3), "teacher": size and round(size, 3)},
-        }  # fmt: skip
-        beside = f" (the teacher {rate:,.0f})" if rate else ""
-        larger = f" (the teacher {size:,.1f})" if size else ""
-        told = (
-            f"The student learnt the teacher's labels of {made.learnt:,} texts. Of {len(made.held_out):,} others it labels "
-            f"{100 * agree.value:.1f} % as the teacher does [{100 * agree.low:.1f}, {100 * agree.high:.1f}]. It reads "
-            f"{own_rate:,.0f} texts a second{beside} and takes {own_size:,.1f} MB{larger}."
-        )
-        context.record.add_finding("distil", found, told, warns=True)  # not a fault, but what a person asks first
-
-
-def _with_rare_words_louder(encoder: Any) -> Any:
-    """Return the encoder with SIF's weights of words (Arora et al. 2017)."""
-    import torch
-
-    from nlptl.models.pooling import Pooling, sif_weights
-
-    counts = encoder.token_model.counts
-    counts = torch.cat([counts.new_zeros(1), counts[1:]])
-    return encoder.with_parts(pooling=Pooling("sif", token_weights=sif_weights(counts, RARITY))).eval()
-
-
-def _moved(given: TextClassifier, device: Any) -> TextClassifier:
-    import copy
-
-    return copy.deepcopy(given).to(device)
+        labelled = None if share == 0 else data.labelled
+        texts = [] if labelled is None else labelled.texts()
+        labels = hard_labels([] if labelled is None else labelled.label_sets(), given.labels)
+        thresholds = given.head.thresholds
+        return Lesson(pile, probabilities, texts, labels, self.temperature, share, given.labels, thresholds)
 
 
 def _check_count(texts: int, *, where: str) -> None:

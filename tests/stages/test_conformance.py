@@ -25,6 +25,7 @@ from nlptl.runs.folder import load_artifact
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.bert import Bert
 from nlptl.stages.classification_head import ClassificationHead
+from nlptl.stages.distil import Distil
 from nlptl.stages.domain_adaptation import DomainAdaptation
 from nlptl.stages.finetune import FineTune
 from nlptl.stages.ngrams import NgramVectors
@@ -53,6 +54,19 @@ STAGES: dict[str, Any] = {
     "head": FineTune(),
     "head balanced": FineTune(update={"method": "head", "label_weights": "balanced", "l2": 0.1}),
     "full": FineTune(update=Full(l2=0.1, folds=2)),
+    "distil": Distil(student={"kind": "skipgram", "dim": 16, "epochs": 5, "min_count": 1}, temperature=2.0),
+    "distil compact": Distil(
+        student={
+            "kind": "skipgram",
+            "dim": 8,
+            "epochs": 5,
+            "min_count": 2,
+            "subwords": {"min": 2, "max": 4, "buckets": 500},
+            "compact": True,
+        },
+        hard_share=0.2,
+    ),
+    "distil n-grams": Distil(student={"kind": "ngrams", "characters": [3, 4]}, texts=50),
     "source only": DomainAdaptation(adapt={"method": "none"}, folds=2),
     "coral": DomainAdaptation(adapt={"method": "coral"}, l2=0.1, folds=2),
     "adapted by choice": DomainAdaptation(l2=0.1, folds=2),
@@ -183,6 +197,7 @@ BEFORE = {
     "classification_head": 2,
     "finetune": 3,
     "domain_adaptation": 3,
+    "distil": 4,
 }
 
 

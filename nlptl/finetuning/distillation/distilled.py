@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptl.context import RunContext
+from nlptl.data import LabelSet
 from nlptl.evaluation.intervals import Interval, wilson
 from nlptl.finetuning.distillation.soft_labels import softened
 from nlptl.finetuning.distillation.soft_logistic import SoftHead, SoftTask, fit_soft
@@ -42,6 +43,15 @@ class Lesson:
     hard_share: float | None  # of the loss, for the labelled texts; None counts all texts alike
     names: Sequence[str]  # the K labels
     thresholds: Sequence[float] | None = None  # of labels where a text may have several
+
+
+def hard_labels(label_sets: Sequence[Sequence[str]], names: Sequence[str]) -> Floats:
+    """Return 1 for each label of a text and 0 elsewhere (n, K). Raises DataError for a label that is none of the `names`."""
+    known = LabelSet(tuple(names))
+    found = np.zeros((len(label_sets), len(names)))
+    for row, own in enumerate(label_sets):
+        found[row, known.ids(own)] = 1.0
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

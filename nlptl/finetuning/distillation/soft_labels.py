@@ -57,8 +57,10 @@ def softened(probabilities: Floats, temperature: float, *, multi_label: bool) ->
     raised = np.maximum(probabilities, tiny) ** (1 / temperature)
     if multi_label:
         others = np.maximum(1 - probabilities, tiny) ** (1 / temperature)
-        return raised / (raised + others)
-    return raised / raised.sum(axis=1, keepdims=True)
+        alone: Floats = raised / (raised + others)
+        return alone
+    shares: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _keep(kept: Checkpoints, parts: Sequence[Floats], done: int, *, last: bool) -> None:

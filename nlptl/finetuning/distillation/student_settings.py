@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptl.config import Config
+from nlptl.inference.static_views import NgramUnit
 from nlptl.pretraining.views.view_settings import Lengths
 from nlptl.pretraining.word2vec.skip_gram_settings import SkipGramSettings
 
@@ -43,6 +44,11 @@ class NgramStudent(Config):
             if found is not None and found[0] > found[1]:
                 raise ValueError(f"found {name}: {found}; expected the least length before the most. Swap them")
         return self
+
+    def lengths(self) -> list[tuple[NgramUnit, list[int]]]:
+        """Return the least and most units of an n-gram, for each unit that is counted."""
+        units: dict[NgramUnit, list[int] | None] = {"words": self.words, "characters": self.characters}
+        return [(unit, found) for unit, found in units.items() if found]
 
 
 AnyStudent = Annotated[WordStudent | NgramStudent, Field(discriminator="kind")]

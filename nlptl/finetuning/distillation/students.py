@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.distillation.soft_logistic import Block, SoftHead
+from nlptl.inference.static_views import NgramUnit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
-from nlptl.models.pooling import Pooling, remove_component
+from nlptl.models.pooling import Pooling, remove_component, sif_weights
 from nlptl.models.subwords import Subwords
-from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, new_vectorizer
+from nlptl.models.view_terms import Ngrams, NgramTerms, new_vectorizer
 from nlptl.models.views import View
 from nlptl.models.word_vectors import WordVectors
 from nlptl.pretraining.views.view_encoder import view_encoder
@@ -33,14 +34,16 @@ Floats = NDArray[np.float64]
 
 TEXTS_AT_ONCE = 20_000  # of which token ids are in memory
 MIN_TEXTS_TO_DROP_RARE = 1_000  # from which an n-gram of one text alone is dropped
+RARITY = 1e-3  # share of a word in the pile above which it counts for less
 VECTORS_PENALTY = 3e-4  # of the weights on word vectors, which a pile determines well
 
 
 class Student(Protocol):
     """Static classifier before it has learnt."""
 
-    steady: Sequence[float]
-    """Penalty of each block but the last, whose penalty is chosen."""
+    @property
+    def steady(self) -> Sequence[float]:
+        """Penalty of each block but the last, whose penalty is chosen."""
 
     def blocks(self, texts: Sequence[str]) -> list[Block]:
         """Return features of texts (n, F), block by block."""
@@ -138,6 +141,13 @@ class NgramTermStudent:
         view = View(self.terms, table, torch.zeros(len(labels)))
         encoder = view_encoder([view], [self.sample])
         return TextClassifier(encoder, _head(np.eye(len(labels)), head.bias, thresholds), labels).eval()
+
+
+def with_rare_words_louder(encoder: Encoder) -> Encoder:
+    """Return an encoder of word vectors whose pooling gives frequent words less weight (SIF: Arora et al. 2017)."""
+    counts = _table(encoder).counts
+    counts = torch.cat([counts.new_zeros(1), counts[1:]])  # row 0 stands for each single unseen word
+    return encoder.with_parts(pooling=Pooling("sif", token_weights=sif_weights(counts, RARITY))).eval()
 
 
 def _mean_of_words(encoder: Encoder, *, where: str) -> Encoder:

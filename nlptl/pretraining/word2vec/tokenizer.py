@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nlptl.config import Config
+from nlptl.inference.word_rules import normalizer_steps, word_split
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,16 +21,6 @@ NEGATIONS = frozenset(
     don't doesn't didn't isn't wasn't aren't weren't won't wouldn't can't couldn't shouldn't hasn't haven't hadn't
     """.split()  # noqa: SIM905 - one word a line would fill a page
 )
-URL, USER = "<url>", "<user>"
-
-_SCRIPTS_WITHOUT_SPACES = r"\p{Han}|\p{Hiragana}+|[\p{Katakana}ー]+"
-_WORD = r"[\p{L}\p{N}][\p{L}\p{Mn}\p{Mc}\p{N}]*(?:['’]\p{L}[\p{L}\p{Mn}\p{Mc}]*)*"  # a mark alone is no word
-_INVISIBLE = r"[\x{AD}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]"  # soft hyphens and variation selectors
-_TAGS = r"(?:[\x{E0020}-\x{E007E}]+\x{E007F})?"  # after a black flag: a region such as England
-_PICTURE = rf"[\p{{Emoji_Presentation}}\p{{Extended_Pictographic}}]\p{{Emoji_Modifier}}?{_TAGS}"
-_FLAG, _KEYCAP = r"[\x{1F1E6}-\x{1F1FF}]{2}", r"[0-9#*]\x{20E3}"
-_EMOJI = rf"{_FLAG}|{_KEYCAP}|{_PICTURE}(?:\x{{200D}}{_PICTURE})*"
-_EMOTICON = r"[:;=]['\-]?[)(dpo/|*3]|<3"
 
 
 class TextSettings(Config):
@@ -51,29 +42,15 @@ class TextSettings(Config):
 
 def untrained_tokenizer(settings: TextSettings) -> Tokenizer:
     """Return a tokenizer with an empty vocabulary (only [UNK], id 0)."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, models, normalizers
 
-    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_INVISIBLE), "")]
-    steps.append(normalizers.Replace(Regex(r"<[bB][rR][ \t\r\n\f\v]*/?>"), " "))
-    if settings.unicode != "none":
-        steps.append(normalizers.NFKC() if settings.unicode == "NFKC" else normalizers.NFC())
-    steps.append(normalizers.Replace(Regex("’"), "'"))
-    if settings.lowercase:
-        steps.append(normalizers.Lowercase())
-    pattern = f"{_SCRIPTS_WITHOUT_SPACES}|{_WORD}"
-    if settings.preset == "tweets":
-        steps += [
-            normalizers.Replace(Regex(r"(?:https?://|www\.)\S+"), f" {URL} "),
-            normalizers.Replace(Regex(r"(?<![\w.])@\w+"), f" {USER} "),
-            normalizers.Replace(Regex(r"(\p{L})(?=\1\1)"), ""),
-        ]
-        pattern = f"{URL}|{USER}|{_EMOTICON}|{_EMOJI}|{pattern}|[!?](?![!?])"
+    steps = normalizer_steps(settings.preset, settings.unicode, lowercase=settings.lowercase)
     if settings.stop_words:
         words = "|".join(sorted(stop_words(settings), key=lambda word: (-len(word), word)))
         steps.append(normalizers.Replace(Regex(rf"(?i)(?<![\p{{L}}'])(?:{words})(?![\p{{L}}'])"), " "))
     tokenizer = Tokenizer(models.WordLevel({UNKNOWN: UNKNOWN_ID}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = word_split(settings.preset)
     return tokenizer
 
 

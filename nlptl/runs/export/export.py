@@ -21,6 +21,7 @@ from nlptl.models.exports.writing import check_encoder, check_format, write_expo
 from nlptl.progress import Progress, SilentProgress
 from nlptl.runs.export.parity import check_parity, parity_of, real_texts
 from nlptl.runs.folder import whole_run
+from nlptl.versions import artifact_in_use
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def export_run(
     Raises ConfigError for what has no exported form, and ArtifactError for an export that predicts too little like the run.
     """
     folder = checked_path(run)
-    stage = artifact.last_stage(folder) if artifact.is_run(folder) else folder
+    stage = artifact_in_use(folder)
     manifest = artifact.read_manifest(stage, kind="classifier")
     _check_out(out, force=force)
     classifier = TextClassifier.load(stage)
@@ -59,7 +60,7 @@ def export_run(
     format, precision = format or ("safetensors" if static else "onnx"), precision or ("fp32" if static else "int8")
     check_format(format, precision)
     check_encoder(classifier.encoder, format, precision)
-    given = real_texts(whole_run(folder), classifier.labels)
+    given = real_texts(whole_run(stage), classifier.labels)
     source, source_seconds = _predicted(classifier, given.texts, "the run", progress)
     found: list[tuple[ExportSettings, Parity, float]] = []
 
