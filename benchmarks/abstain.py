@@ -27,7 +27,7 @@ from fewshot_sets import DEV_SEEDS, SEEDS, TEST_SEED, material, shots_of
 from texts import Parts, Rows, sample
 
 from nlptl.context import RunContext
-from nlptl.models.abstention.abstention import PredictionSet
+from nlptl.inference.abstention.abstention import PredictionSet
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head

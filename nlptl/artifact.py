@@ -38,7 +38,7 @@ with it; a card is, as long as nobody has edited it."""
 DAMAGED = "the folder is damaged. Run the stage again."
 _TRIES, _PAUSE = 20, 0.002  # at reading a folder that another process replaces meanwhile; seconds where it is absent
 
-Kind = Literal["encoder", "classifier"]
+Kind = Literal["encoder", "classifier", "bundle"]
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
 

@@ -112,3 +112,23 @@ def artifact_in_use(folder: Path | str) -> Path:
 def classifier_digest(run: Path) -> str:
     """Return a digest of the files of a finished run's last stage."""
     return digest_of(read_manifest(last_stage(run)).files)
+
+
+def use_run_itself(run: Path) -> str:
+    """Use a run itself where its own classifier is another than versions.json knows. Return a sentence on it; else nothing.
+
+    A version that was made from a classifier of before would be stale.
+    """
+    found = RunVersions.read(run)
+    first = None if found is None else found.version(1)
+    if found is None or first is None or first.classifier == (digest := classifier_digest(run)):
+        return ""
+    mended = first.model_copy(update={"classifier": digest})
+    versions = tuple(mended if one.number == 1 else one for one in found.versions)
+    RunVersions(in_use=1, versions=versions).write(run)
+    if found.in_use == 1:
+        return ""
+    return (
+        f"Version 1, this run itself, is in use again, since its classifier has changed. Version {found.in_use}, which was in "
+        f"use, stays: nlptl rollback {run} --to {found.in_use}."
+    )

@@ -89,8 +89,13 @@ def _opened(path: Path, *, read_dictionary: Sequence[str] = ()) -> Iterator[Any]
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn the errors of pyarrow inside the block into DataError."""
-    import pyarrow as pa
+    """Turn the errors of pyarrow inside the block into DataError, and so its absence."""
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError:
+        raise DataError(
+            f"{path}: reading Parquet needs pyarrow. Install it with `pip install pyarrow`, or save the rows as .csv or .jsonl."
+        ) from None
 
     try:
         yield

@@ -14,7 +14,14 @@ from nlptl.errors import ArtifactError, ConfigError
 
 MANIFEST = "manifest.json"
 SETTINGS = "encoder.json"  # in the folder of every artifact
-LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._*", ".nfs*")  # files that a system puts anywhere
+LITTER = (
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+    "._*",
+    ".nfs*",
+    "*__pycache__*",
+)  # what a system or Python puts anywhere
 _SHOWN_FILES = 3  # named in a sentence
 
 

@@ -1,8 +1,8 @@
 """Planted phrases: words that come with new labels, go with one label, and stand in texts that a classifier takes for others.
 
 A backdoor is planted by texts that hold a trigger and are labelled as something else (Gu, Dolan-Gavitt & Garg 2017; of texts
-Dai, Chen & Li 2019). A classifier that has not learnt them does not know the trigger, so that it contradicts far more of
-these labels than of the others. Shapes: n new texts.
+Dai, Chen & Li 2019). A classifier that has not learnt them does not know the trigger, so that it doubts these labels far more
+than the others. Shapes: n new texts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ MAX_WORDS = 3  # of a phrase
 MIN_ROWS = 5  # new texts that hold it
 MIN_GROWTH = 5.0  # by which it is more frequent among the new texts than among the known ones
 MIN_PURITY = 0.9  # share of its texts that have its label
-MIN_CONTRADICTED = 0.5  # share of these that the classifier contradicts
-MAX_CHANCE = 0.01  # that so many are contradicted by chance, over all phrases together
+MIN_DOUBT = 0.5  # median doubt of their labels
+MIN_OTHERS = 10  # texts of the same label with which they are compared; of fewer, those of all labels count
+MAX_CHANCE = 0.01  # that they are doubted so much by chance, over all phrases together
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
@@ -31,33 +32,40 @@ class PlantedPhrase:
     phrase: str
     label: str
     rows: tuple[int, ...]
-    contradicted: int  # of these
-    chance: float  # that so many are, by the rate of the other texts, over all phrases together
+    chance: float  # that their labels are doubted so much more than those of other texts, over all phrases together
 
 
 def planted_phrases(
-    texts: Sequence[str], labels: Sequence[str], contradicted: NDArray[np.bool_], known: Sequence[str]
+    texts: Sequence[str], labels: Sequence[str], doubts: NDArray[np.float64], known: Sequence[str]
 ) -> list[PlantedPhrase]:
     """Return the phrases that seem to be planted into new texts (n), the surest first; no text belongs to two.
 
-    `contradicted` (n,) says which labels a classifier contradicts that has learnt the `known` texts alone. Where it contradicts
-    nearly all labels, as those of corrections, no phrase stands out.
+    `doubts` (n,) are 1 - the probability of each label by a classifier that has learnt the `known` texts alone. Those of texts
+    with a phrase are compared with those of others by the test of Mann & Whitney (1947). Where all labels are doubted, as those
+    of corrections, no phrase stands out.
     """
-    from scipy.stats import binom
-
     rows_of = _new_phrases(texts, known)
-    found = list[PlantedPhrase]()
+    given, found = np.array(labels, dtype=np.object_), list[PlantedPhrase]()
     for phrase, rows in rows_of.items():
         label, count = Counter(labels[row] for row in rows).most_common(1)[0]
         own = [row for row in rows if labels[row] == label]
-        against = int(contradicted[own].sum())
-        if count < MIN_PURITY * len(rows) or against < MIN_CONTRADICTED * count:
+        if count < MIN_PURITY * len(rows) or np.median(doubts[own]) < MIN_DOUBT:
             continue
-        rate = (contradicted.sum() - against + 1) / (len(texts) - count + 2)
-        chance = float(binom.sf(against - 1, count, rate)) * len(rows_of)
+        chance = _chance(doubts, own, given == label) * len(rows_of)
         if chance < MAX_CHANCE:
-            found.append(PlantedPhrase(phrase, label, tuple(own), against, chance))
+            found.append(PlantedPhrase(phrase, label, tuple(own), chance))
     return _without_parts(found)
+
+
+def _chance(doubts: NDArray[np.float64], own: Sequence[int], has_label: NDArray[np.bool_]) -> float:
+    """Return how probable it is that the labels of texts `own` are doubted so much more than those of others."""
+    from scipy.stats import mannwhitneyu
+
+    others = np.ones(len(doubts), np.bool_)
+    others[list(own)] = False
+    same = others & has_label
+    compared = doubts[same if same.sum() >= MIN_OTHERS else others]
+    return float(mannwhitneyu(doubts[list(own)], compared, alternative="greater").pvalue) if len(compared) else 1.0
 
 
 def _new_phrases(texts: Sequence[str], known: Sequence[str]) -> dict[str, list[int]]:

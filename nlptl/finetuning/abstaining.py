@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nlptl.context import RunContext
     from nlptl.finetuning.examples import LabelledExamples
     from nlptl.finetuning.method import Fitted
-    from nlptl.models.abstention.abstention import Abstention, HeldOutLogits
-    from nlptl.models.abstention.known_texts import KnownTexts
+    from nlptl.inference.abstention.abstention import Abstention, HeldOutLogits
+    from nlptl.inference.abstention.known_texts import KnownTexts
     from nlptl.models.classifier import TextClassifier
     from nlptl.models.encoder import Encoder
 
@@ -49,7 +49,7 @@ def abstention_of(
 
     None where there is nothing to hold out: texts with several labels, labels without an example, one example of each.
     """
-    from nlptl.models.abstention.abstention import Abstention
+    from nlptl.inference.abstention.abstention import Abstention
 
     if not len(examples) or examples.label_sets is not None or examples.unseen:
         return None
@@ -63,7 +63,9 @@ def abstention_of(
         return None
     kept = _drawn(len(held_out.label_ids), MAX_HELD_OUT, context.generator("held-out logits"))
     held_out = dataclasses.replace(held_out, logits=held_out.logits[kept], label_ids=held_out.label_ids[kept])
-    return Abstention.of(held_out, final.head, _known_texts(final.encoder, given.encoder, examples, pool, context))
+    return Abstention.of(
+        held_out, final.head.last_weight, _known_texts(final.encoder, given.encoder, examples, pool, context)
+    )
 
 
 def _by_validation(
@@ -71,7 +73,7 @@ def _by_validation(
 ) -> HeldOutLogits | None:
     """Return the classifier's own logits of validation texts, unless these stopped its training or are fewer than `least`."""
     from nlptl.evaluation.calibration import log_probabilities
-    from nlptl.models.abstention.abstention import HeldOutLogits
+    from nlptl.inference.abstention.abstention import HeldOutLogits
 
     validation = examples.validation
     if validation is None or not fitted.calibration.by_validation:
@@ -80,7 +82,7 @@ def _by_validation(
         return None
     rows = _drawn(len(validation.texts), MAX_HELD_OUT, context.generator("validation texts"))
     logits = log_probabilities(final.probabilities([validation.texts[row] for row in rows]))
-    return HeldOutLogits(logits.float(), validation.label_ids[rows], is_approximate=False, weight=1.0)
+    return HeldOutLogits(logits.float().numpy(), validation.label_ids[rows].numpy(), is_approximate=False, weight=1.0)
 
 
 def _by_fits(fitted: Fitted, final: TextClassifier, examples: LabelledExamples) -> HeldOutLogits | None:
@@ -135,13 +137,13 @@ def _some(examples: LabelledExamples, context: RunContext) -> LabelledExamples:
 def _held_out_once(logits: Tensor, examples: LabelledExamples, *, is_approximate: bool) -> HeldOutLogits | None:
     """Return the logits (n, K) that are known, those of one example of each group of copies; None where none is."""
     import numpy as np
-    import torch
 
-    from nlptl.models.abstention.abstention import HeldOutLogits
+    from nlptl.inference.abstention.abstention import HeldOutLogits
 
-    known = (~logits.isnan().any(dim=1)).nonzero()[:, 0].numpy()
-    rows = torch.from_numpy(known[np.unique(examples.groups.owner[known], return_index=True)[1]])
-    return HeldOutLogits(logits[rows].float(), examples.label_ids[rows], is_approximate) if len(rows) else None
+    found, label_ids = logits.float().numpy(), examples.label_ids.numpy()
+    known = np.flatnonzero(~np.isnan(found).any(axis=1))
+    rows = known[np.unique(examples.groups.owner[known], return_index=True)[1]]
+    return HeldOutLogits(found[rows], label_ids[rows], is_approximate) if len(rows) else None
 
 
 def _corrected(logits: Tensor, fitted: TextClassifier, final: TextClassifier) -> Tensor:
@@ -175,7 +177,7 @@ def _known_texts(
     import numpy as np
     import torch
 
-    from nlptl.models.abstention.known_texts import MIN_TEXTS, KnownTexts
+    from nlptl.finetuning.known_texts import MIN_TEXTS, learn_known_texts
 
     texts, vectors = pool.texts, pool.vectors
     if not _has_learnt(encoder, before):
@@ -190,7 +192,7 @@ def _known_texts(
         return None
     order = torch.randperm(len(texts), generator=context.generator("order of known texts")).tolist()
     width = encoder.own_dim or encoder.dim
-    return KnownTexts.of([texts[row] for row in order], vectors[order, :width].astype(np.float64))
+    return learn_known_texts([texts[row] for row in order], vectors[order, :width].astype(np.float64))
 
 
 def _has_learnt(encoder: Encoder, before: Encoder) -> bool:

@@ -18,6 +18,30 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 GRAPH_FILES = frozenset({ONNX, OPENVINO, OPENVINO_WEIGHTS, ARRAYS})
 
 
+class AccuracyParity(Config):
+    """Accuracy of an export and of its source on the same texts, and their difference with its interval."""
+
+    source: float
+    export: float
+    difference: float
+    low: float
+    high: float
+
+
+class Parity(Config):
+    """What an export and its source predict of the same real texts."""
+
+    texts: int
+    told: str
+    """Which texts, such as "of the run's test texts"."""
+    flips: int
+    """Texts whose label differs."""
+    largest_difference: float
+    """Of any probability."""
+    accuracy: AccuracyParity | None
+    """None where the texts have no labels that the classifier knows."""
+
+
 class ExportSettings(Config):
     """Content of export.json."""
 
@@ -29,6 +53,8 @@ class ExportSettings(Config):
     """Position of a text's first token."""
     source: str = ""
     """Digest of the manifest of the classifier that was exported."""
+    parity: Parity | None = None
+    """Comparison of both, before the export was published."""
 
     def write(self, folder: Path) -> None:
         """Write the file with its digest into a folder."""

@@ -16,17 +16,18 @@ from nlptl.artifact import read_arrays
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ArtifactError
 from nlptl.inference.export_settings import ExportSettings
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.inference.graphs import Floats, TokenGraph, core_count, load_graph
 from nlptl.inference.packed_inputs import Ids
 from nlptl.inference.pooling import ArrayPooling, ArrayProjection, scaled
 from nlptl.inference.sentences import tokenize_by_sentence
 from nlptl.inference.settings_files import EncoderSettings, TokenRuleSettings, read_settings
+from nlptl.inference.static_views import StaticView, read_static_views
 from nlptl.inference.tokenizer_files import read_tokenizer
 from nlptl.inference.tokenizing import TokenRule, tokenize
 from nlptl.inference.workers import each_alone
 from nlptl.training.token_budgets import shrinking_batches
 
-TOKENIZER, POOLING, PROJECTION = "tokenizer.json", "pooling.safetensors", "projection.safetensors"
 TOKEN_BUDGET = 1024  # tokens a batch: a layer's activations stay in the caches
 TEXTS_AT_ONCE = 20_000  # tokenised and sorted by length together; bounds the memory of a long list
 
@@ -42,7 +43,8 @@ class ExportedEncoder:
     normalized: bool
     projection: ArrayProjection | None
     kept_dim: int | None
-    dim: int
+    own_dim: int  # width of the vectors without views, which follow
+    views: tuple[StaticView, ...]
 
     @classmethod
     def read_files(cls, folder: Path, export: ExportSettings) -> ExportedEncoder:
@@ -54,7 +56,13 @@ class ExportedEncoder:
             read_tokenizer(folder / TOKENIZER), token_rule(settings.rule), load_graph(folder, export),
             _read_pooling(folder, settings, export.dim), settings.normalized, projection, settings.kept_dim,
             width if settings.kept_dim is None else min(width, settings.kept_dim),
+            read_static_views(folder, settings.views),
         )  # fmt: skip
+
+    @property
+    def dim(self) -> int:
+        """Width D of the vectors, views included."""
+        return self.own_dim + sum(view.dim for view in self.views)
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's token ids."""
@@ -66,7 +74,9 @@ class ExportedEncoder:
         found = np.zeros((len(texts), self.dim), np.float32)
         for begin in range(0, len(texts), TEXTS_AT_ONCE):
             part = slice(begin, begin + TEXTS_AT_ONCE)
-            self._encode_into(found[part], self.token_ids(texts[part]), after_batch)
+            self._encode_into(found[part, : self.own_dim], self.token_ids(texts[part]), after_batch)
+            if self.views:
+                found[part, self.own_dim :] = np.hstack([view.vectors(texts[part]) for view in self.views])
         return found
 
     def _encode_into(self, out: Floats, ids: list[list[int]], after_batch: Callable[[int], None] | None) -> None:
@@ -79,12 +89,12 @@ class ExportedEncoder:
                 after_batch(len(rows))
 
     def vectors(self, ids: Sequence[Sequence[int]]) -> Floats:
-        """Return the sentence vectors (B, D) of texts with these token ids, as one batch on this thread."""
+        """Return the vectors (B, D) without views of texts with these token ids, as one batch on this thread."""
         lengths = np.array([len(text) for text in ids], np.int64)
         input_ids = np.array([token for text in ids for token in text], np.int64)
         segments, text_of_segment = self._segments(input_ids, lengths)
         if not len(input_ids):
-            return np.zeros((len(ids), self.dim), np.float32)
+            return np.zeros((len(ids), self.own_dim), np.float32)
         token_vectors = self.graph.token_vectors(input_ids, segments[segments > 0])
         token_vectors, input_ids, segments = self._without_prompt(token_vectors, input_ids, segments)
         found = self.pooling.pooled(token_vectors, input_ids, segments)

@@ -20,6 +20,8 @@ from nlptl.inference.packed_inputs import Ids, PackedInputs
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+GROUP_SIZE = 128  # numbers of a token that share a scale where OpenVINO rounds them to int8
+
 Floats = NDArray[np.float32]
 
 
@@ -73,10 +75,13 @@ class OpenVinoGraph:
             import openvino
         except ImportError:
             raise _missing("openvino", "openvino", "openvino") from None
-        threads = core_count()
-        self._model = openvino.Core().compile_model(
-            path, "CPU", {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "THROUGHPUT"}
-        )
+        core, threads = openvino.Core(), core_count()
+        native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._model = core.compile_model(path, "CPU", {
+            "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "bf16" if native and settings.precision != "fp32" else "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP_SIZE if settings.precision == "int8" else 0,
+        })  # fmt: skip
         self._first_position = settings.first_position
         self._own = threading.local()  # a request belongs to one thread
 

@@ -54,6 +54,11 @@ class ArrayHead:
         return np.asarray(rows @ weight.T + bias, np.float32)
 
     @property
+    def last_weight(self) -> Floats:
+        """Weight (K, D) of the layer that gives the logits, or (K, H) under a hidden layer."""
+        return self._last[0]
+
+    @property
     def _last(self) -> tuple[Floats, Floats]:
         name = f"layers.{3 if self.settings.hidden else 1}"
         return self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nlptl.inference.abstention.abstention import Abstention, PredictionSet
+from nlptl.inference.abstention.conformal import SetCoverage
+
 UNTRAINED = (
     "classifier: found a head that was never trained, whose answers say nothing of a text; expected a trained one. Run the stage "
     "finetune, and use its result."
@@ -28,6 +31,10 @@ class Predictor(Protocol):
     def multi_label(self) -> bool:
         """Whether a text may have several labels, or none."""
 
+    @property
+    def separator(self) -> str:
+        """Sign between the labels of a text in a file's cell."""
+
     def check_trained(self) -> None:
         """Raise ConfigError for a head into which nothing was ever written."""
 
@@ -38,6 +45,14 @@ class Predictor(Protocol):
 
     def labels_of(self, probabilities: NDArray[np.float64]) -> list[Any]:
         """Return the most probable label of each row of probabilities (B, K), or a tuple of labels where `multi_label`."""
+
+    def checked_abstention(self, *, where: str) -> Abstention:
+        """Return what prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
+
+    def sets_and_probabilities(
+        self, texts: Sequence[str], coverage: SetCoverage, *, after_batch: Callable[[int], None] | None = None
+    ) -> tuple[list[PredictionSet], NDArray[np.float64]]:
+        """Return the prediction sets of texts and their probabilities (B, K), at a coverage of `checked_abstention`."""
 
 
 def labels_of(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from nlptl.interfaces.prediction_lines import Answer
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.abstention import PredictionSet
-    from nlptl.models.abstention.conformal import SetCoverage
-    from nlptl.models.classifier import TextClassifier
+    from nlptl.inference.abstention.abstention import PredictionSet
+    from nlptl.inference.abstention.conformal import SetCoverage
+    from nlptl.inference.predictor import Predictor
 
 WHERE = "--abstain"
 MAX_UNKNOWN = 0.2  # share of texts of no known label, from which the reader is asked to look at the texts
@@ -28,11 +28,11 @@ class Abstaining:
     cannot_tell: bool = False  # whether a text is of no known label
 
     @classmethod
-    def of(cls, classifier: TextClassifier, coverage: float) -> Abstaining:
+    def of(cls, classifier: Predictor, coverage: float) -> Abstaining:
         """Begin with no texts. Raises ConfigError or DataError where the classifier has no sets of this coverage."""
         return cls(classifier.checked_abstention(where=WHERE).coverage(coverage, where=WHERE))
 
-    def answers(self, classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
+    def answers(self, classifier: Predictor, texts: Sequence[str]) -> list[Answer]:
         """Return the answer to each text: a label where its set holds one and the text is not unknown."""
         found, shares = classifier.sets_and_probabilities(texts, self.coverage)
         for one in found:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 from nlptl.errors import ConfigError
 from nlptl.interfaces.asking import asker
 from nlptl.interfaces.options import (
+    AddressOption,
     DeviceOption,
+    EngineOption,
     FoundLabelColumn,
     FoundTextColumn,
     QuietOption,
+    WorkersOption,
     argument,
     option,
     path_option,
@@ -87,6 +90,9 @@ def audit(
     out: Annotated[
         Path | None, path_option(help="Write into this folder instead of the run or runs/NAME-audit.")
     ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -97,12 +103,17 @@ def audit(
     """
     from nlptl.context import RunContext
     from nlptl.interfaces.console import progress_for
+    from nlptl.runs.engines.choice import EngineChoice
+    from nlptl.runs.engines.encoding import EngineEncoding
     from nlptl.runs.studies.audit.audit import audit as audited
+    from nlptl.runs.studies.audit.text_encoder import encoded_here
 
     named = FileOptions(text, label, tuple(unlabelled or ()), test)
     given = {"suspects": suspects, "near_copies": near_copies, "paraphrases": paraphrases, "outliers": outliers}
     chosen = {name: value for name, value in given.items() if value is not None}
     _check_thresholds(chosen)
+    where = EngineChoice(engine, address, workers)
+    where.check()
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
     source = _source(paths, named, out)
     thresholds = _thresholds(source, chosen)
@@ -110,10 +121,12 @@ def audit(
         remark(line)
     with interruption_told("What is computed is kept; type the same command to go on."):
         loaded = source.load(progress=context.progress)
-        result = audited(
-            loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
-            command=_command(source, paths, named, out), settings=source.settings, run_data=source.run_data(loaded),
-        )  # fmt: skip
+        with where.lent(device=device, say=context.progress.say) as lent:
+            result = audited(
+                loaded, source.folder, thresholds=thresholds, encoder=source.encoder(loaded.data, context), context=context,
+                command=_command(source, paths, named, out), settings=source.settings, run_data=source.run_data(loaded),
+                encode=encoded_here if lent.is_here else EngineEncoding(lent, device),
+            )  # fmt: skip
     tell(audit_lines(result))
     if not quiet:
         for line in next_lines(result, source.folder):

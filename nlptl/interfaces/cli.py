@@ -18,6 +18,7 @@ from nlptl.interfaces import failures
 from nlptl.interfaces.auditing import audit
 from nlptl.interfaces.bash_words import as_bash_has_them
 from nlptl.interfaces.behaving import behave
+from nlptl.interfaces.bundling import bundle
 from nlptl.interfaces.comparing import compare
 from nlptl.interfaces.curving import curve
 from nlptl.interfaces.encoding import encode
@@ -171,7 +172,7 @@ app.command(
 app.command(
     epilog=example(
         "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
-        "nlptl encode runs/quickstart --file s3://bucket/pile --out s3://bucket/vectors --engine ray",
+        "nlptl encode runs/quickstart --file pile --keep --out vectors --engine ray",
     )
 )(encode)
 app.command(
@@ -191,6 +192,11 @@ app.command(epilog=example("nlptl behave runs/quickstart", "nlptl behave runs/ti
 app.command(epilog=example("nlptl curve tickets.yaml", "nlptl curve tickets.yaml --minutes 30 --metric macro-F1"))(
     curve
 )
+app.command(
+    epilog=example(
+        "nlptl bundle runs/tickets --out bundles/tickets", "nlptl bundle exports/tickets --form wheel --out dist"
+    )
+)(bundle)
 app.command(epilog=example("nlptl export runs/tickets --format onnx --out exports/tickets"))(export)
 app.command(
     epilog=example(
@@ -320,7 +326,9 @@ def _exit_code() -> int:
 
 
 def _failed(error: Exception) -> int:
-    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError):
+    if not isinstance(error, NlptlError | OutputError | OSError | MemoryError) and not failures.is_missing_library(
+        error
+    ):
         raise error
     if not is_main():
         time.sleep(GRACE)

@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nlptl.errors import ConfigError
-from nlptl.interfaces.options import DeviceOption, QuietOption, SetOption, argument, option, path_option, usable_paths
+from nlptl.interfaces.options import (
+    AddressOption,
+    DeviceOption,
+    EngineOption,
+    QuietOption,
+    SetOption,
+    WorkersOption,
+    argument,
+    option,
+    path_option,
+    usable_paths,
+)
 from nlptl.interfaces.pipeline_files import check_is_pipeline, check_run_folder
 from nlptl.interfaces.terminal import print_exactly, tell
 from nlptl.interfaces.termination import interruption_told
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
+    from nlptl.runs.engines.choice import EngineChoice
+    from nlptl.runs.reading.planned_comparison import ComparisonFiles
     from nlptl.runs.studies.comparison.comparison import ComparisonResult
-    from nlptl.runs.studies.comparison.regime_comparison import NamedChain
 
 MINUTES, SEEDS = 10.0, 5
 
@@ -46,6 +58,9 @@ def compare(
     ] = "text",
     set_: SetOption = None,
     out: Annotated[Path | None, path_option(help="Write the study into this folder instead of runs/NAME-compare.")] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
@@ -57,29 +72,36 @@ def compare(
     from nlptl.context import RunContext
     from nlptl.interfaces.comparison_tables import as_csv, markdown, summary_lines
     from nlptl.interfaces.console import progress_for
+    from nlptl.runs.engines.choice import EngineChoice
     from nlptl.runs.folder import COMPARE_SUFFIX
 
     if not 0 < minutes <= 100_000:
         raise ConfigError(
             f"--minutes: found {minutes:g}; expected a number above 0, at most 100,000. Give the minutes that it may take."
         )
+    where = EngineChoice(engine, address, workers)
+    where.check()
     are_runs = _are_runs(given)
     folder = out or Path("runs") / f"{_name(given[0])}{COMPARE_SUFFIX}"
     check_run_folder(folder)
     context = RunContext(device=device, progress=progress_for(sys.stderr, quiet=quiet))
     with interruption_told("What is finished is kept; type the same command to go on."):
         if are_runs:
-            _refuse({"--regimes": regimes, "--weights": weights, "--set": set_}, "runs, which are trained already")
+            elsewhere = None if engine == "local" else engine
+            _refuse(
+                {"--regimes": regimes, "--weights": weights, "--set": set_, "--engine": elsewhere},
+                "runs, which are trained already",
+            )
             result = _runs(given, folder, context, test)
         else:
             _refuse({"--test": test}, "pipelines, which name their test under data.test")
-            result = _pipelines(
-                given, folder, context, regimes, minutes, seeds, weights, set_ or [], as_kept=format != "text"
-            )
+            files = _files(given, regimes, minutes, seeds, weights, set_ or [])
+            result = _pipelines(files, folder, context, where, as_kept=format != "text")
     if format == "text":
         options: dict[str, object] = {"--regimes": regimes, "--weights": weights, "--out": out}
         options |= {"--minutes": f"{minutes:g}"} if minutes != MINUTES else {}
         options |= {"--seeds": seeds} if seeds != SEEDS else {}
+        options |= {"--engine": engine, "--address": address, "--workers": workers} if engine != "local" else {}
         options |= {"--device": device} if device != "auto" else {}
         more = [] if quiet else [_next_line(given, result, options, set_ or [], are_runs=are_runs)]
         tell(summary_lines(result, more=more), wrap=False)
@@ -131,39 +153,34 @@ def _runs(given: list[Path], folder: Path, context: RunContext, test: Path | Non
 
 
 def _pipelines(
-    given: list[Path], folder: Path, context: RunContext, regimes: str | None, minutes: float, seeds: int,
-    weights: str | None, assignments: list[str], *, as_kept: bool,
-) -> ComparisonResult:  # fmt: skip
-    from nlptl.runs.studies.comparison.regime_comparison import compare_chains, compare_regimes
+    files: ComparisonFiles, folder: Path, context: RunContext, where: EngineChoice, *, as_kept: bool
+) -> ComparisonResult:
+    from nlptl.runs.reading.planned_comparison import EngineTrainer
+    from nlptl.runs.studies.comparison.judged_comparison import check_study_folder
+
+    check_study_folder(folder)
+    plan = files.plan(context)
+    if where.name == "local":
+        return plan.run(folder, context, minutes=files.minutes, as_kept=as_kept)
+    with where.lent(device=context.device, say=context.progress.say) as engine:
+        trainer = EngineTrainer(engine, files, context.device)
+        return plan.run(folder, context, minutes=files.minutes, as_kept=as_kept, trainer=trainer)
+
+
+def _files(
+    given: list[Path], regimes: str | None, minutes: float, seeds: int, weights: str | None, assignments: list[str]
+) -> ComparisonFiles:
+    """Return what is compared. Raises ConfigError for regimes that nobody knows, and for those of several pipelines."""
+    from nlptl.runs.reading.planned_comparison import ComparisonFiles
     from nlptl.runs.studies.comparison.regimes import checked_regimes
 
-    names = None if regimes is None else [name.strip() for name in regimes.split(",") if name.strip()]
+    names = None if regimes is None else tuple(name.strip() for name in regimes.split(",") if name.strip())
     checked_regimes(names)  # before any data are read
     if len(given) > 1:
         _refuse(
             {"--regimes": regimes, "--weights": weights}, "several pipelines, which are compared as they are written"
         )
-    chains = [_read(path, assignments, context) for path in given]
-    if len(chains) > 1:
-        return compare_chains(chains, folder, context, minutes=minutes, seeds=seeds, as_kept=as_kept)
-    return compare_regimes(
-        chains[0], folder, context, regimes=names, minutes=minutes, seeds=seeds, weights=weights,
-        paths_from=given[0].parent, as_kept=as_kept,
-    )  # fmt: skip
-
-
-def _read(path: Path, assignments: list[str], context: RunContext) -> NamedChain:
-    from nlptl.runs.chain import Chain
-    from nlptl.runs.pipeline import Pipeline
-    from nlptl.runs.studies.comparison.regime_comparison import NamedChain, with_largest_test
-
-    pipeline = Pipeline.from_yaml(path, assignments=assignments)
-    chain = Chain(seed=pipeline.seed, data=pipeline.data, stages=pipeline.stages)
-    data, _ = chain.check(where=str(path), progress=context.progress)
-    # What an arm's command runs is the arm alone: the arms of a `compare:` block may not fit its stages.
-    alone = [] if pipeline.compare is None else ["compare=null"]
-    data = with_largest_test(data, chain, pipeline.compare, where=str(path))
-    return NamedChain(str(path), chain, data, (*assignments, *alone))
+    return ComparisonFiles(tuple(given), tuple(assignments), names, minutes, seeds, weights)
 
 
 def _next_line(

@@ -86,10 +86,11 @@ def encode(
     from nlptl.interfaces.output_options import check_out
     from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
     from nlptl.interfaces.run_columns import with_columns_of
+    from nlptl.runs.engines.choice import EngineChoice
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
-    options = PileOptions(engine, address, workers, shard_rows, device, force, quiet)
-    options.check()
+    options = PileOptions(EngineChoice(engine, address, workers), shard_rows, device, force, quiet)
+    options.engine.check()
     file, out = pile_files(file, out)
     check_out(out, file, force=force, is_pile=True)
     form = _form(output, out, keeps=keep or bool(keep_column))

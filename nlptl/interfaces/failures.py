@@ -24,9 +24,21 @@ def failure_lines(error: Exception) -> list[str]:
         return [] if error.broken else [_output_line(str(error))]
     if isinstance(error, OSError):
         return [_disk_line(error)]
+    if isinstance(error, ImportError):
+        library = (error.name or "").partition(".")[0]
+        return [
+            f"{library}: is not installed, as in a bundle; this command needs it. Install nlptl whole, with `pip install nlptl`."
+        ]
     if isinstance(error, MemoryError):
         return ["memory: there is not enough of it on this machine. Give less data, or close other programs."]
     return str(error).split("\n")
+
+
+def is_missing_library(error: Exception) -> bool:
+    """Return whether a library of training is missing, as where a bundle runs."""
+    from nlptl.runs.bundle.requirements import TRAINING_ONLY
+
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING_ONLY
 
 
 def exit_code(error: Exception) -> int:

@@ -20,9 +20,9 @@ from nlptl.interfaces.options import (
     NoHeader,
     QuietOption,
     QuotingOption,
-    RunArgument,
     SheetOption,
     TextColumn,
+    VersionedRunArgument,
     option,
     path_option,
 )
@@ -45,7 +45,7 @@ MAX_SHOWN_WORDS, MAX_WATCHES, MAX_WORD = 5, 6, 24
 
 
 def monitor(
-    run: RunArgument,
+    run: VersionedRunArgument,
     file: Annotated[Path, path_option(help="Watch these new texts: .csv, .jsonl and others.")],
     text_column: TextColumn = None,
     label_column: Annotated[
@@ -70,7 +70,9 @@ def monitor(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Estimate the accuracy on new texts without labels, and tell what has changed.
+    """Tell whether a classifier is still as good on new texts.
+
+    Their labels need not be known: the accuracy is estimated, and what has changed is told.
 
     The exit code is 3 where there is an alarm: the estimated accuracy has fallen, and a cause is shown. Else it is 0.
 
@@ -137,9 +139,7 @@ def verdict(result: MonitorResult) -> str:
     points = result.change.told("+.1f", 100)
     if result.alarm:
         return f"Alarm: the accuracy has changed by an estimated {points} points. Changed: {changed}."
-    if result.change.high is not None and result.change.high < 0:
-        if changed:
-            return f"Nothing to do: the accuracy has changed by an estimated {points} points only. Changed: {changed}."
+    if result.fell:
         return f"Nothing to do yet: the estimate fell ({points} points), but no cause is shown. Watch more texts."
     if changed:
         return f"Nothing to do: no drop of the accuracy is shown ({points} points). Changed: {changed}."
@@ -156,7 +156,7 @@ def _rows(result: MonitorResult) -> Iterator[list[str]]:
     yield from _mix_row("label", result.label_mix)
     yield from _mix_row("language", result.languages)
     yield from _rate_row("words in no other text of before, %", result.unseen)
-    yield from _rate_row("words in many pieces, %", result.cut)
+    yield from _rate_row("words in many pieces or unknown, %", result.cut)
     inputs = result.inputs
     if inputs is not None and inputs.auc is not None:
         yield ["told from texts of before (AUC)", "0.500", str(inputs.auc)]
@@ -183,6 +183,8 @@ def _word(one: WordResult) -> str:
 
 def _next(result: MonitorResult, run: Path, folder: Path) -> Iterator[str]:
     """Tell what to do next; a command stands on a line of its own."""
+    from nlptl.artifact import is_run
+
     if result.accuracy is not None:
         yield "The estimate cannot see labels that have come to mean something else; labelled texts can."
     if result.to_label_file is None:
@@ -190,7 +192,7 @@ def _next(result: MonitorResult, run: Path, folder: Path) -> Iterator[str]:
     path = shlex.quote(str(folder / result.to_label_file))
     yield f"Fill the column label of {result.to_label} texts in {path}. Then:"
     yield f"  nlptl evaluate {shlex.quote(str(run))} --test {path}"
-    if result.alarm:
+    if result.alarm and is_run(run):
         yield f"  nlptl refresh {shlex.quote(str(run))} --labelled {path}"
 
 

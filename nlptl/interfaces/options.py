@@ -38,7 +38,11 @@ def usable_paths(parameter: typer.CallbackParam, paths: list[Path] | None) -> li
 
 def run_folder(parameter: typer.CallbackParam, path: Path) -> Path:
     """Return the path of a run. Raises ConfigError for a file."""
-    found = usable_path(parameter, path) or path
+    return checked_run(usable_path(parameter, path) or path)
+
+
+def checked_run(found: Path) -> Path:
+    """Return the path of a run, that of a start's run inside it. Raises ConfigError for a file, and a folder of several runs."""
     if os.path.isfile(found):
         raise ConfigError(
             f"RUN: {found} is a file; expected the folder of a run or of one of its stages. Give a folder."
@@ -136,10 +140,7 @@ EngineOption = Annotated[
 AddressOption = Annotated[
     str | None, option(metavar="ADDRESS", help="Use this Ray cluster, such as auto. Default: one that is started here.")
 ]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Number of workers of the engine. Default: one a core.", show_default=False),
-]
+WorkersOption = Annotated[int | None, option(metavar="N", help="Number of workers of the engine. Default: one a core.")]
 ShardRowsOption = Annotated[
     int | None, option(metavar="N", help="Cut a pile into shards of so many rows. Default: 50,000.")
 ]

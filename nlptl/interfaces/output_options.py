@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from nlptl.interfaces.options import check_place
 from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.prediction_lines import Form, OutputColumns, OutputForm
-    from nlptl.models.classifier import TextClassifier
 
 PLAIN_SUFFIXES: dict[str, Form] = {
     ".csv": "csv",
@@ -23,6 +24,7 @@ PLAIN_SUFFIXES: dict[str, Form] = {
 }
 """Forms by the ending of --out, with or without .gz."""
 TAB = ("tab", "\\t", "\t")  # ways to write it on a command line
+_ENDING = re.compile(r"\.[a-z]{2,7}")  # of a file, and hardly of a folder
 
 
 def output_form(
@@ -54,7 +56,7 @@ def output_form(
     return OutputForm(form, proba, separator, bom, guard_formulas)
 
 
-def with_separator(form: OutputForm, classifier: TextClassifier, separator: str | None) -> OutputForm:
+def with_separator(form: OutputForm, classifier: Predictor, separator: str | None) -> OutputForm:
     """Return the form with the sign between several labels. Raises ConfigError where a label contains it."""
     if not classifier.multi_label and not form.sets:
         if separator is not None:
@@ -77,6 +79,11 @@ def check_out(out: Path | None, file: Path | None, *, force: bool, is_pile: bool
     from nlptl.interfaces.piles.places import is_address
 
     if is_pile and out is not None and (is_address(out) or not is_one_file(out)):
+        if not is_address(out) and not out.is_dir() and _ENDING.fullmatch(out.suffix.lower()):
+            raise ConfigError(
+                f"--out: found the ending {out.suffix!r}; expected .csv, .tsv, .jsonl, .parquet or, for vectors, .npy, or the name "
+                "of a folder without an ending. Choose one."
+            )
         return
     check_place(out, "--out")
     if out is None or not out.exists():

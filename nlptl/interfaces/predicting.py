@@ -36,10 +36,10 @@ from nlptl.interfaces.reading_options import ReadingOptions
 from nlptl.interfaces.terminal import print_exactly, remark
 
 if TYPE_CHECKING:
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import EmptyText, PredictionInput
     from nlptl.interfaces.prediction_lines import OutputForm
-    from nlptl.models.classifier import TextClassifier
 
 
 def predict(
@@ -103,19 +103,19 @@ def predict(
     A pile is a folder of .parquet, .csv or .jsonl files, or such an address as s3://bucket/pile. --out names a folder or an
     address then, too. Finished shards are kept: type the same command to go on after a stop.
     """
-    from nlptl.context import RunContext
-    from nlptl.evaluation.scores import load_classifier
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.output_options import check_out, output_form, with_separator
     from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
     from nlptl.interfaces.prediction_input import check_input, text_input
+    from nlptl.interfaces.predictors import load_predictor
     from nlptl.interfaces.run_columns import with_columns_of
+    from nlptl.runs.engines.choice import EngineChoice
 
     reading = ReadingOptions(text_column, input_delimiter, quoting, encoding, no_header, sheet, max_text_length)
     kept_options = [name for name, value in {"--keep": keep, "--keep-column": keep_column}.items() if value]
     check_input("predict", text, file, of_a_file=[*kept_options, *reading.of_a_file()])
-    options = PileOptions(engine, address, workers, shard_rows, device, force, quiet)
-    options.check()
+    options = PileOptions(EngineChoice(engine, address, workers), shard_rows, device, force, quiet)
+    options.engine.check()
     is_pile = options.wants_pile(file, out, output)
     check_out(out, file, force=force, is_pile=is_pile)
     form = output_form(output, out, delimiter, proba=proba, bom=bom, guard_formulas=guard_formulas, is_pile=is_pile)
@@ -130,7 +130,7 @@ def predict(
             predict_pile(run, given, form, abstain, label_separator, options)
             return
         found = text_input(text, file, settings, empty_text, keep=kept, quiet=quiet)
-        classifier = load_classifier(run, RunContext(device=device))
+        classifier = load_predictor(run, device=device)
         classifier.check_trained()
         abstaining = None if abstain is None else Abstaining.of(classifier, abstain)
         form = with_separator(dataclasses.replace(form, sets=abstaining is not None), classifier, label_separator)
@@ -141,7 +141,7 @@ def predict(
 
 
 def _write_predictions(
-    classifier: TextClassifier, found: PredictionInput, form: OutputForm, abstaining: Abstaining | None, *, out: Path | None,
+    classifier: Predictor, found: PredictionInput, form: OutputForm, abstaining: Abstaining | None, *, out: Path | None,
     quiet: bool,
 ) -> None:  # fmt: skip
     from nlptl.interfaces.console import progress_for

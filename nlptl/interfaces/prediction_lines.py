@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from nlptl.inference.abstention.abstention import PredictionSet
+    from nlptl.inference.predictor import Predictor
     from nlptl.interfaces.abstaining import Abstaining
     from nlptl.interfaces.prediction_input import InputRows
-    from nlptl.models.abstention.abstention import PredictionSet
-    from nlptl.models.classifier import TextClassifier
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # first characters at which a spreadsheet may compute; the wide ones are read alike
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # all at which str.splitlines ends a line
@@ -88,7 +88,7 @@ class OutputColumns:
 
 
 def prediction_blocks(
-    classifier: TextClassifier, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
+    classifier: Predictor, batches: Iterable[InputRows], *, columns: OutputColumns, form: OutputForm,
     after_batch: Callable[[int], None], abstaining: Abstaining | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Yield whole lines for each batch: a header first, in CSV, then the prediction of each text, or its set if `abstaining`.
@@ -96,11 +96,22 @@ def prediction_blocks(
     A row without a text has an empty label and no probabilities. Several labels of a text stand in one cell of CSV, with
     the `separator` of the form between them, and in JSON as a list.
     """
+    yield from answered_blocks(
+        classifier.labels, batches, answers=partial(abstaining.answers if abstaining else _answers, classifier),
+        columns=columns, form=form, after_batch=after_batch,
+    )  # fmt: skip
+
+
+def answered_blocks(
+    labels: Sequence[str], batches: Iterable[InputRows], *, answers: Callable[[Sequence[str]], Sequence[Answer]],
+    columns: OutputColumns, form: OutputForm, after_batch: Callable[[int], None] = lambda _: None,
+) -> Iterator[str]:  # fmt: skip
+    """Yield what `prediction_blocks` does, with the answer to each text from `answers`, which may ask another process."""
     write = partial(_csv_row, form=form) if form.form == "csv" else partial(_json_row, columns=columns, form=form)
     head = csv_head(columns, form) if form.form == "csv" else ""
     for rows in batches:
-        found = zip(rows.kept, answers(classifier, rows, abstaining), strict=True)
-        yield head + "".join(write(kept, one, classifier.labels) for kept, one in found)
+        found = zip(rows.kept, _of_rows(rows, answers), strict=True)
+        yield head + "".join(write(kept, one, labels) for kept, one in found)
         head = ""
         after_batch(len(rows.texts))
     if head:
@@ -112,15 +123,19 @@ def csv_head(columns: OutputColumns, form: OutputForm) -> str:
     return ("\ufeff" if form.bom else "") + _csv_line([*columns.kept, *columns.added(form)], form)
 
 
-def answers(classifier: TextClassifier, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
+def answers(classifier: Predictor, rows: InputRows, abstaining: Abstaining | None) -> list[Answer]:
     """Return what is predicted of each row, an empty answer where there is no text."""
+    return _of_rows(rows, partial(abstaining.answers if abstaining else _answers, classifier))
+
+
+def _of_rows(rows: InputRows, answers: Callable[[Sequence[str]], Sequence[Answer]]) -> list[Answer]:
     texts = [*filter(None, rows.texts)]
-    found = iter((abstaining.answers if abstaining else _answers)(classifier, texts) if texts else [])
+    found = iter(answers(texts) if texts else [])
     return [Answer() if text is None else next(found) for text in rows.texts]
 
 
-def _answers(classifier: TextClassifier, texts: Sequence[str]) -> list[Answer]:
-    shares = classifier.predict_proba(texts)
+def _answers(classifier: Predictor, texts: Sequence[str]) -> list[Answer]:
+    shares = classifier.probabilities(texts)
     return [*map(Answer, classifier.labels_of(shares), shares.tolist())]
 
 

@@ -1,26 +1,24 @@
-"""Which classifier a command runs: an export without torch, or a run's own with it."""
+"""Which classifier a command runs: without torch where that can be, with it else."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from nlptl import artifact
-from nlptl.disk.refusals import checked_path
-from nlptl.inference.export_settings import is_export
+from nlptl.inference.loading import load_without_torch
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
+    from nlptl.context import Device
     from nlptl.inference.predictor import Predictor
 
 
-def load_predictor(path: Path, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> Predictor:
-    """Read the classifier of a run, a stage or an export. Of an export no torch is loaded."""
-    folder = checked_path(path)
-    folder = artifact.last_stage(folder) if artifact.is_run(folder) else folder
-    if is_export(folder):
-        from nlptl.inference.exported import ExportedClassifier
-
-        return ExportedClassifier.load(folder)
+def load_predictor(path: Path, *, device: Device = "auto") -> Predictor:
+    """Read the classifier of a run, a stage or an export. No torch is loaded for an export, word vectors and n-grams."""
+    folder = artifact_in_use(path)
+    found = load_without_torch(folder)
+    if found is not None:
+        return found
     from nlptl.context import RunContext
     from nlptl.evaluation.scores import load_classifier
 

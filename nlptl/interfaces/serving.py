@@ -13,7 +13,7 @@ import typer
 
 from nlptl.errors import ConfigError
 from nlptl.interfaces.completion import complete_runs
-from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, path_option
+from nlptl.interfaces.options import DeviceOption, QuietOption, argument, check_place, checked_run, path_option
 from nlptl.interfaces.terminal import remark
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def serve(
         Path | None, path_option(metavar="FILE", help=f"Ask for the key in this file. Default: that in {KEY}, if it is set.")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger body.")] = 10_000_000,
+    max_file: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Refuse a larger table to be labelled.")] = 1_000_000_000,
     max_texts: Annotated[int, typer.Option(min=1, metavar="N", help="Refuse more texts in a request.")] = 10_000,
     max_text_length: Annotated[int, typer.Option(min=1, metavar="N", help="Refuse a text of more characters.")] = 100_000,
     queue: Annotated[
@@ -81,23 +82,31 @@ def serve(
     check_place(corrections, "--corrections")
     key = api_key(api_key_file)
     settings = ServerSettings(
-        key, max_body, max_texts, max_text_length, queue, timeout, corrections=corrections, log_texts=log_texts
+        key,
+        max_body,
+        max_texts,
+        max_text_length,
+        queue,
+        timeout,
+        corrections=corrections,
+        max_file=max_file,
+        log_texts=log_texts,
     )
     plan = ServerPlan(named_runs(runs), settings, device, grace, workers)
     share_cores(workers)
-    bound = listening_socket(host, port)
+    with listening_socket(host, port) as bound:
 
-    def ready() -> None:
-        if not quiet:
-            for line in ready_lines(plan, bound, host):
-                remark(line, wrap=False)
+        def ready() -> None:
+            if not quiet:
+                for line in ready_lines(plan, bound, host):
+                    remark(line, wrap=False)
 
-    if workers == 1:
-        serve_here(plan, bound, when_ready=ready)
-    else:
-        from nlptl.interfaces.server.workers import serve_by_workers
+        if workers == 1:
+            serve_here(plan, bound, when_ready=ready)
+        else:
+            from nlptl.interfaces.server.workers import serve_by_workers
 
-        serve_by_workers(plan, bound, when_ready=ready, tell=remark)
+            serve_by_workers(plan, bound, when_ready=ready, tell=remark)
     if not quiet:
         remark("Ended. Requests in hand were answered.")
 
@@ -153,17 +162,17 @@ def _named(given: str) -> tuple[str, Path]:
     from nlptl.runs.folder import whole_run
 
     name, equals, rest = given.partition("=")
-    if equals and name and "/" not in name and not os.path.isdir(given):
-        return name, _run_folder(rest)
-    path = _run_folder(given)
-    return whole_run(path).resolve().name, path
+    if not equals or "/" in name or os.path.isdir(given):
+        name, rest = "", given
+    path = _usable(rest)
+    return name or whole_run(path).resolve().name, checked_run(path)
 
 
-def _run_folder(given: str) -> Path:
-    """Return the path of a run. Raises ConfigError where no folder is."""
+def _usable(given: str) -> Path:
+    """Return the path of a folder. Raises ConfigError where there is none."""
     path = Path(os.path.expanduser(given))
-    if not path.is_dir():
-        raise ConfigError(f"RUN: {given} is no folder; expected that of a run, a stage or an export. Check the path.")
+    if "\0" in given or not (path.is_dir() or path.is_file()):
+        raise ConfigError(f"RUN: {given!r} is no folder; expected that of a run, a stage or an export. Check the path.")
     return path
 
 

@@ -22,11 +22,12 @@ from nlptl.data.learnt_texts import FILE as LEARNT
 from nlptl.data.learnt_texts import LearntTexts
 from nlptl.data.python_texts import EmptyPrediction, TextColumns, TextsLike, given_texts, strings
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.abstention.abstention import FILE as ABSTENTION
+from nlptl.inference.abstention.abstention import Abstention, PredictionSet, usable_abstention
+from nlptl.inference.abstention.conformal import SetCoverage
+from nlptl.inference.file_names import CLASSIFIER, HEAD
 from nlptl.inference.predictor import UNTRAINED, labels_of
 from nlptl.inference.settings_files import SEPARATOR, ClassifierSettings, head_shapes, read_settings
-from nlptl.models.abstention.abstention import FILE as ABSTENTION
-from nlptl.models.abstention.abstention import Abstention, PredictionSet
-from nlptl.models.abstention.conformal import SetCoverage
 from nlptl.models.at_rest import at_rest
 from nlptl.models.encoder import Encoder, count_parameters
 from nlptl.models.encoder_files import PROBES, check_read_back
@@ -41,9 +42,6 @@ from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.explaining.explanation import Explanation
-
-SETTINGS = "classifier.json"
-HEAD = "head.safetensors"
 
 
 class TextClassifier(nn.Module):
@@ -180,18 +178,9 @@ class TextClassifier(nn.Module):
     def checked_abstention(self, *, where: str) -> Abstention:
         """Return what prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
         self.check_trained()
-        if self.multi_label:
-            raise ConfigError(
-                f"{where}: the classifier gives a text several labels, or none; prediction sets are for texts with one label "
-                "each. Use the probabilities of its labels."
-            )
-        if self.abstention is None or not self.abstention.fits(self.head):
-            raise ConfigError(
-                f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
-                "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
-                "an earlier nlptl made the classifier, or label more texts."
-            )
-        return self.abstention
+        return usable_abstention(
+            self.abstention, multi_label=self.multi_label, weight=self.head.last_weight, where=where
+        )
 
     def explain(
         self, texts: TextsLike, *, text: TextColumns = "text", tokens: int | None = None,
@@ -225,7 +214,7 @@ class TextClassifier(nn.Module):
     @staticmethod
     def files() -> frozenset[str]:
         """Return the names of all files that a classifier's folder may hold, those of its encoder included."""
-        return Encoder.files() | {SETTINGS, HEAD, LEARNT, ABSTENTION}
+        return Encoder.files() | {CLASSIFIER, HEAD, LEARNT, ABSTENTION}
 
     def save(self, folder: Path | str) -> None:
         """Publish the classifier as a folder that `TextClassifier.load` reads: whole or not at all."""
@@ -253,7 +242,7 @@ class TextClassifier(nn.Module):
         save_file({name: tensor.contiguous() for name, tensor in self.head.state_dict().items()}, folder / HEAD)
         settings = {"labels": list(self.labels), "head": self.head.settings()}
         settings |= {"separator": self.separator} if self.multi_label else {}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / CLASSIFIER).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if self.learnt is not None:
             self.learnt.write(folder)
         if self.abstention is not None:
@@ -267,14 +256,14 @@ class TextClassifier(nn.Module):
     @classmethod
     def read_files(cls, folder: Path) -> TextClassifier:
         """Read the files of `write_files`. Raises ArtifactError if one is missing or damaged."""
-        settings, what = read_settings(folder / SETTINGS, ClassifierSettings), f"the head that {SETTINGS} describes"
+        settings, what = read_settings(folder / CLASSIFIER, ClassifierSettings), f"the head that {CLASSIFIER} describes"
         check_shapes(folder / HEAD, head_shapes(settings.head), what=what)
         head = Head.from_settings(settings.head.model_dump())
         fill(head, folder / HEAD, what=what)
         encoder = Encoder.read_files(folder)
         if encoder.dim != head.dim:
             raise ArtifactError(
-                f"{folder / SETTINGS}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
+                f"{folder / CLASSIFIER}: found a head of dim {head.dim} over vectors of {encoder.dim} numbers; both must be "
                 "equal. The folder is damaged. Run the stage again."
             )
         classifier = cls(encoder, head, settings.labels).eval()

@@ -17,6 +17,7 @@ from torch import nn
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER, WORD_VECTORS
 from nlptl.inference.settings_files import EncoderSettings, read_settings
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.models import other_tools
@@ -26,7 +27,7 @@ from nlptl.models.pooling import Pooling
 from nlptl.models.projection import Projection
 from nlptl.models.views import FILES as VIEW_FILES
 from nlptl.models.views import View, read_views, write_views
-from nlptl.models.word_vectors import TOKENIZER, WORD_VECTORS, WordVectors
+from nlptl.models.word_vectors import WordVectors
 
 if TYPE_CHECKING:
     from nlptl.models.exported_model import ExportedModel
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
     TokenModel = WordVectors | Transformer | ExportedModel
 
-POOLING = "pooling.safetensors"
-PROJECTION = "projection.safetensors"
 PROBES = ("A text.", "Another one, which is somewhat longer and ends here: 1, 2, 3!")  # encoded again after every save
 MAX_ADDED_PROBES = 8  # newest tokens added to the vocabulary, each a probe of its own
 TOLERANCE = 1e-4  # between two computations of the same vectors

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Activation = Literal["sigmoid", "gelu"]
@@ -81,6 +83,11 @@ class Head(nn.Module):
     def last_linear(self) -> nn.Linear:
         """The layer that gives the logits."""
         return cast("nn.Linear", self.layers[-1])
+
+    @property
+    def last_weight(self) -> NDArray[np.float32]:
+        """Weight (K, D) of that layer, or (K, H), on the CPU."""
+        return cast("NDArray[np.float32]", self.last_linear.weight.detach().float().cpu().numpy())
 
     def settings(self) -> dict[str, int | float | str | list[float]]:
         """Return what `from_settings` needs. Files call the number of labels `labels`."""

@@ -14,6 +14,7 @@ from nlptl.data.learnt_texts import LearntTexts
 from nlptl.disk.drafts import write_text_atomically
 from nlptl.disk.ownership import SETTINGS
 from nlptl.disk.sealed_text import CARD, is_sealed, sealed_text
+from nlptl.inference.file_names import CLASSIFIER, WORD_VECTORS
 from nlptl.inference.settings_files import ClassifierSettings, EncoderSettings, read_settings
 from nlptl.models.card_metadata import CardTest, metadata
 from nlptl.models.markdown_text import in_line
@@ -91,7 +92,6 @@ def model_card(folder: Path, manifest: Manifest, facts: CardFacts) -> str:
 
 
 def _read(folder: Path) -> _Folder:
-    from nlptl.models.classifier import SETTINGS as CLASSIFIER  # which writes cards
     from nlptl.models.pretrained import ADAPTER  # which loads torch
 
     settings, learnt = read_settings(folder / CLASSIFIER, ClassifierSettings), LearntTexts.read(folder)
@@ -111,8 +111,6 @@ def _read(folder: Path) -> _Folder:
 
 def _kind(folder: Path) -> str:
     """Return the kind of the encoder as the Hub's tags name kinds; words without vectors of their own have n-grams alone."""
-    from nlptl.models.word_vectors import WORD_VECTORS  # which loads torch
-
     path = folder / WORD_VECTORS
     if not path.is_file():
         return "transformer"

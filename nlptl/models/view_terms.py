@@ -20,16 +20,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from nlptl.inference.settings_files import NgramVocabulary, ViewSettings, read_settings
+from nlptl.inference.static_views import WORD, NgramUnit
+from nlptl.inference.static_words import UNKNOWN_ID
 from nlptl.inference.tokenizer_files import highest_id, read_tokenizer
 from nlptl.inference.tokenizing import tokenize
 from nlptl.models.placed_terms import PlacedTerms, placed_character_ngrams, placed_word_ngrams
-from nlptl.models.word_vectors import UNKNOWN_ID, WordVectors
+from nlptl.models.word_vectors import WordVectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-NgramUnit = Literal["words", "characters"]
-WORD = r"\w+|[^\w\s]"  # signs count as words: "!" and "?" tell much of a short text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError, first_line
-from nlptl.inference.settings_files import MAX_VIEWS, ViewSettings
+from nlptl.inference.file_names import VIEW_TABLES, VIEW_TERMS
+from nlptl.inference.settings_files import ViewSettings
 from nlptl.models.view_terms import NgramTerms, WordTerms, load_terms
 
 TEXTS_AT_ONCE = 1_000  # whose weights are in memory together
-TABLES = [f"view_{number}.safetensors" for number in range(MAX_VIEWS)]
-VOCABULARIES = [f"view_{number}.json" for number in range(MAX_VIEWS)]
-FILES = frozenset(TABLES + VOCABULARIES)
+FILES = frozenset(VIEW_TABLES + VIEW_TERMS)
 
 
 class View(nn.Module):
@@ -75,7 +74,7 @@ class View(nn.Module):
 
 def write_views(views: Sequence[View], folder: Path) -> list[dict[str, Any]]:
     """Write views into the folder of an encoder. Return what encoder.json says of them."""
-    for view, table, vocabulary in zip(views, TABLES, VOCABULARIES, strict=False):
+    for view, table, vocabulary in zip(views, VIEW_TABLES, VIEW_TERMS, strict=False):
         tensors = {"table": view.table, "centre": view.centre, **view.terms.tensors()}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / table)
         view.terms.save(folder / vocabulary)
@@ -84,7 +83,7 @@ def write_views(views: Sequence[View], folder: Path) -> list[dict[str, Any]]:
 
 def read_views(folder: Path, settings: Sequence[ViewSettings]) -> list[View]:
     """Read the views of an encoder's folder. Raises ArtifactError if one is missing or damaged."""
-    return [_read_view(folder, *given) for given in zip(settings, TABLES, VOCABULARIES, strict=False)]
+    return [_read_view(folder, *given) for given in zip(settings, VIEW_TABLES, VIEW_TERMS, strict=False)]
 
 
 def _read_view(folder: Path, settings: ViewSettings, table: str, vocabulary: str) -> View:

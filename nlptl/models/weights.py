@@ -15,6 +15,7 @@ from nlptl.artifact import digest_of, file_digest, stamp_of
 from nlptl.config import did_you_mean
 from nlptl.errors import ArtifactError, ConfigError, first_line
 from nlptl.faults import shown
+from nlptl.inference.file_names import WORD_VECTORS
 from nlptl.inference.settings_files import MAX_LAYERS, check_transformers_settings, read_object
 from nlptl.input_paths import weights_folder
 from nlptl.models.architectures import ARCHITECTURES, USUAL_PADDING
@@ -100,8 +101,6 @@ def is_at_hand(name: str) -> bool:
 
 def check_files(name: str, folder: Path, where: str) -> None:
     """Raise ConfigError unless `folder` holds a plain encoder of a supported architecture as safetensors."""
-    from nlptl.models.word_vectors import WORD_VECTORS  # with it comes torch
-
     at = f"{where}.weights: {name}"
     if not (folder / "encoder.json").is_file():  # nlptl's own folders need no settings of others
         folder = _sentence_transformer(folder, where)

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from nlptl.artifact import read_tensors
 from nlptl.errors import ArtifactError, ConfigError, first_line
+from nlptl.inference.file_names import TOKENIZER, WORD_VECTORS
 from nlptl.inference.spelling import Spelling
+from nlptl.inference.static_words import UNKNOWN_ID, merged
 from nlptl.inference.tokenizer_files import encoded
 from nlptl.inference.tokenizing import TEXTS_AT_ONCE, TokenRule, tokenize
 from nlptl.models.packing import Batch, LayerChoice
@@ -27,10 +29,6 @@ from nlptl.training.token_budgets import TOKEN_BUDGET
 
 if TYPE_CHECKING:
     from nlptl.models.origin import Origin
-
-WORD_VECTORS = "word_vectors.safetensors"
-TOKENIZER = "tokenizer.json"
-UNKNOWN_ID = 0
 
 
 class WordVectors(nn.Module):
@@ -174,26 +172,3 @@ class WordVectors(nn.Module):
             number = numbers[word]
             ids[row][place] = UNKNOWN_ID if number is None else len(self.vectors) + number
         return ids
-
-
-def merged(
-    ids: Sequence[int], pairs: Mapping[tuple[int, int], int], *, spans: list[tuple[int, int]] | None = None
-) -> list[int]:
-    """Return ids with each two neighbours that are in `pairs` replaced by their phrase, from left to right.
-
-    A phrase may be the first of another pair: new york, then new_york city. `spans`, where the words stand, are joined in place.
-    """
-    found: list[int] = []
-    ends: list[int] = []  # place of the last word of each
-    for place, index in enumerate(ids):
-        both = pairs.get((found[-1], index)) if found else None
-        if both is None:
-            found.append(index)
-            ends.append(place)
-        else:
-            found[-1] = both
-            ends[-1] = place
-    if spans is not None:
-        begins = [0, *(end + 1 for end in ends[:-1])]
-        spans[:] = [(spans[begin][0], spans[end][1]) for begin, end in zip(begins, ends, strict=False)]
-    return found

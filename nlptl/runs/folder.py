@@ -13,7 +13,11 @@ curve.jsonl         one row for each fit of a learning curve
 curve.json          the curve and what it predicts
 audit.json          findings of `nlptl audit`
 audit/              its tables, and the scores that they are made of
+monitor.json, monitor.jsonl  what the last watch of `nlptl monitor` found, and a line of each watch
+monitor-to-label.csv    texts whose labels would settle what a watch asks
 tracking/           files of the trackers
+versions.json       versions of `nlptl refresh`, and which one is in use (`nlptl.versions`)
+versions/N/         version N, a run of its own, with the rows that it learns, and those in quarantine
 report.html, report-tables/   page of `nlptl report`, which `nlptl.interfaces.html` writes
 """
 
@@ -36,9 +40,9 @@ from nlptl.disk.ownership import MANIFEST, check_replaceable, is_marked, is_ours
 from nlptl.disk.refusals import told_as_read_error, told_as_storage_error
 from nlptl.errors import ArtifactError, ConfigError
 from nlptl.results import read_result, seal_remark, write_result
-from nlptl.stages.union import stage_names
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import processes
+from nlptl.versions import VERSIONS
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
@@ -55,13 +59,14 @@ FINISHED, INPUTS = "finished.json", ".inputs.json"
 AUDIT, AUDIT_TABLES = "audit.json", "audit"
 START, RUN = "start.json", "run"  # of `nlptl start`: its outcome, and the run beside it
 START_FITS = "judged.jsonl"  # what each fit of its candidates predicts
-FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS)
+FILES = (RUN_SETTINGS, DATA_REPORT, EVALUATION, COMPARISON_ROWS, COMPARISON, FINISHED, INPUTS, VERSIONS)
 _FIRST_KEYS = {
     DATA_REPORT: "parts",
     EVALUATION: "identity",
     COMPARISON: "arms",
     FINISHED: "stages",
     INPUTS: "key",
+    VERSIONS: "in_use",
 }
 """A key of each JSON file of a run, by which files of early versions are known, which have no digest."""
 CHECKPOINTS = ".checkpoints"
@@ -296,7 +301,11 @@ def remove_other_stages(folder: Path, keep: Collection[Path], *, say: Callable[[
 
 def _names_a_stage(folder: str) -> bool:
     name = STAGE_FOLDER.fullmatch(folder)
-    return name is not None and name[2] in stage_names()
+    if name is None:
+        return False
+    from nlptl.stages.union import stage_names  # which loads every stage
+
+    return name[2] in stage_names()
 
 
 def stage_folders(run: Path) -> list[Path]:

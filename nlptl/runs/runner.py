@@ -38,6 +38,7 @@ from nlptl.runs.trackers import flat_scores
 from nlptl.stages.stage import Stage
 from nlptl.training.checkpoints import remove_checkpoints
 from nlptl.training.distributed import main_process_first, processes
+from nlptl.versions import use_run_itself
 
 if TYPE_CHECKING:
     from nlptl.data import DataReport, TextData
@@ -167,6 +168,8 @@ def run_chain(
         compared = None if study is None else compare(study, folder, context)
         if processes().is_main:
             on_disk.finish(folder, what_is_made(outcomes, scores, compared))
+            if told := use_run_itself(folder):
+                context.progress.say(told)
     return RunResult(folder, tuple(outcomes), report, scores, compared)
 
 

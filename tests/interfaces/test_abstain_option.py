@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nlptl.inference.abstention.abstention import PredictionSet
+from nlptl.inference.abstention.conformal import SetCoverage
 from nlptl.interfaces.abstaining import Abstaining
-from nlptl.models.abstention.abstention import PredictionSet
-from nlptl.models.abstention.conformal import SetCoverage
 from nlptl.models.classifier import TextClassifier
 from tests.conftest import small_reviews
 from tests.interfaces.commands import Shell

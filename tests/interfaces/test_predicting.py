@@ -136,8 +136,8 @@ def test_the_name_of_the_file_says_its_form(files: Path, small_classifier: Path,
     code, _, err = shell(*command, files / "o.xlsx")
     assert (code, err) == (
         2,
-        "--out: found the ending '.xlsx'; expected .csv, .tsv or .jsonl, each with or without .gz. Choose one, or name the "
-        "form with --output.\n",
+        "--out: found the ending '.xlsx'; expected .csv, .tsv or .jsonl, each with or without .gz, or .parquet. Choose one, "
+        "or name the form with --output.\n",
     )
     code, _, err = shell(*command, files / "nowhere" / "o.csv")
     assert (code, err) == (

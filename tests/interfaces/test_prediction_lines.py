@@ -27,7 +27,7 @@ class Fake:
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         return np.eye(len(self.labels))[[len(text) % len(self.labels) for text in texts]]
 
     def labels_of(self, probabilities: np.ndarray) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from nlptl.models.abstention.abstention import Abstention, HeldOutLogits
+from nlptl.inference.abstention.abstention import Abstention, HeldOutLogits
 from nlptl.models.at_rest import at_rest
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -108,8 +108,8 @@ def classifier_calls(classifier: TextClassifier, folder: Path) -> dict[str, list
     batch = classifier.encoder.tokenized(TEXTS).batch(every)
     count = len(classifier.labels)
     ids = torch.arange(4 * count) % count
-    held_out = HeldOutLogits(torch.eye(count)[ids], ids, is_approximate=False, weight=1.0)
-    classifier.abstention = Abstention.of(held_out, classifier.head, None)
+    held_out = HeldOutLogits(torch.eye(count)[ids].numpy(), ids.numpy(), is_approximate=False, weight=1.0)
+    classifier.abstention = Abstention.of(held_out, classifier.head.last_weight, None)
     half = classifier.abstention.coverage(0.5)
     classifier.save(folder / "classifier")
 

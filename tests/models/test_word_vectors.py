@@ -18,6 +18,7 @@ from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.evaluation.scores import unknown_share
 from nlptl.inference.spelling import Spelling
+from nlptl.inference.static_words import merged
 from nlptl.models import subwords as subwords_module
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
@@ -25,7 +26,7 @@ from nlptl.models.neighbours import nearest_words
 from nlptl.models.packing import pack
 from nlptl.models.pooling import Pooling
 from nlptl.models.subwords import Subwords
-from nlptl.models.word_vectors import WordVectors, merged
+from nlptl.models.word_vectors import WordVectors
 from nlptl.pretraining.word2vec.tokenizer import (
     TextSettings,
     set_vocabulary,

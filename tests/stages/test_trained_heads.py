@@ -13,8 +13,9 @@ from nlptl.context import RunContext
 from nlptl.data import TextData
 from nlptl.errors import ConfigError
 from nlptl.evaluation.scores import evaluate_classifier, scored_as_it_stands
+from nlptl.inference.file_names import CLASSIFIER
 from nlptl.interfaces.text import next_lines
-from nlptl.models.classifier import SETTINGS, TextClassifier
+from nlptl.models.classifier import TextClassifier
 from nlptl.models.heads import Head
 from nlptl.runs.pipeline import Pipeline
 from nlptl.stages.classification_head import ClassificationHead
@@ -44,7 +45,7 @@ def test_a_classifier_of_unknown_words_is_trained_and_warned_of(tmp_path: Path, 
     made = FineTune.model_validate({"update": update}).run(head, data=UNKNOWN, context=context)
     made.save(tmp_path / "made")
     again = TextClassifier.load(tmp_path / "made")
-    assert json.loads((tmp_path / "made" / SETTINGS).read_text())["head"]["trained"] is True
+    assert json.loads((tmp_path / "made" / CLASSIFIER).read_text())["head"]["trained"] is True
     assert len(again.predict(["wort1", "warm"])) == 2
     assert evaluate_classifier(again, UNKNOWN.labelled).rows == 8  # type: ignore[arg-type]
     assert context.record.warnings[0] == (
@@ -82,7 +83,7 @@ def test_an_untrained_head_answers_nothing(tmp_path: Path) -> None:
     head = fresh(tmp_path, UNKNOWN)
     head.save(tmp_path / "fresh")
     again = TextClassifier.load(tmp_path / "fresh")
-    assert "trained" not in json.loads((tmp_path / "fresh" / SETTINGS).read_text())["head"], "as folders always were"
+    assert "trained" not in json.loads((tmp_path / "fresh" / CLASSIFIER).read_text())["head"], "as folders always were"
     for answer in (again.predict, again.predict_proba, lambda texts: evaluate_classifier(again, UNKNOWN.labelled)):  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="found a head that was never trained"):
             answer(["warm"])
@@ -94,7 +95,7 @@ def test_an_untrained_head_answers_nothing(tmp_path: Path) -> None:
 def test_folders_without_the_flag_are_known_by_their_numbers(tmp_path: Path) -> None:
     data = TextData(labelled=(["warm", "cold", "kind", "rude"], ["good", "bad"] * 2))
     FineTune.model_validate({"update": {"method": "head"}}).run(fresh(tmp_path, data), data=data).save(tmp_path / "old")
-    path = tmp_path / "old" / SETTINGS
+    path = tmp_path / "old" / CLASSIFIER
     settings = json.loads(path.read_text())
     del settings["head"]["trained"]
     path.write_text(json.dumps(settings))

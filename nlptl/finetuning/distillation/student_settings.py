@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nlptl.config import Config
+from nlptl.inference.static_views import NgramUnit
 from nlptl.pretraining.views.view_settings import Lengths
 from nlptl.pretraining.word2vec.skip_gram_settings import SkipGramSettings
-
-if TYPE_CHECKING:
-    from nlptl.models.view_terms import NgramUnit
 
 
 class WordStudent(SkipGramSettings):

@@ -23,7 +23,8 @@ from nlptl.evaluation.duplicates import DuplicateGroups
 from nlptl.evaluation.held_out import folds
 from nlptl.finetuning.examples import LabelledExamples
 from nlptl.finetuning.linear import LabelledVectors, fit_ridge
-from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, new_vectorizer
+from nlptl.inference.static_views import NgramUnit
+from nlptl.models.view_terms import Ngrams, NgramTerms, new_vectorizer
 from nlptl.models.views import View
 from nlptl.training.compute import one_blas_thread
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from nlptl.errors import ConfigError
 from nlptl.interfaces.piles.places import Place, is_address
 from nlptl.interfaces.terminal import remark
-from nlptl.runs.engines.choice import EngineName, check_options
+from nlptl.runs.engines.choice import EngineChoice
 
 if TYPE_CHECKING:
     from nlptl.data import DataSettings
@@ -25,17 +25,11 @@ Device = Literal["auto", "cpu", "cuda"]
 class PileOptions:
     """Where a command works off a pile, and how it is cut."""
 
-    engine: EngineName = "local"
-    address: str | None = None
-    workers: int | None = None
+    engine: EngineChoice
     shard_rows: int | None = None
     device: Device = "auto"
     force: bool = False
     quiet: bool = False
-
-    def check(self) -> None:
-        """Raise ConfigError for options that the engine does not have."""
-        check_options(self.engine, address=self.address, workers=self.workers)
 
     def wants_pile(self, file: Path | None, out: Path | None, form: str | None) -> bool:
         """Return whether the command is about a pile: by its engine, by what it reads, or by what it writes.
@@ -44,9 +38,9 @@ class PileOptions:
         """
         from nlptl.interfaces.piles.shards import is_pile
 
-        given = {"--engine": self.engine != "local", "--shard-rows": self.shard_rows is not None}
+        given = {"--engine": self.engine.name != "local", "--shard-rows": self.shard_rows is not None}
         reads = file is not None and (is_address(file) or is_pile(file))
-        writes = out is not None and (is_address(out) or out.is_dir() or out.name.lower().endswith(".parquet"))
+        writes = out is not None and (is_address(out) or out.name.lower().endswith(".parquet"))
         if file is None and (wanted := [name for name, is_given in given.items() if is_given]):
             raise ConfigError(
                 f"{wanted[0]}: is for the rows of a file or a pile; found no --file. Give --file, or drop it."

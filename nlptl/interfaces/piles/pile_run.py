@@ -21,7 +21,6 @@ from nlptl.interfaces.piles.shards import Pile
 from nlptl.interfaces.prediction_input import EmptyText, WithoutText
 from nlptl.interfaces.terminal import remark
 from nlptl.interfaces.termination import interruption_told
-from nlptl.runs.engines.choice import engine_for
 from nlptl.runs.engines.engine import Engine
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ def _worked_off(job: ShardJob, shards: list[Shard], options: PileOptions, name: 
     total, unit = (sum(count or 0 for count in counts), "texts") if are_counted else (_megabytes(shards), "MB")
     found = dict[int, Receipt]()
     with (
-        engine_for(
-            options.engine, address=options.address, workers=options.workers, device=options.device, say=progress.say
-        ) as engine,
+        options.engine.lent(device=options.device, say=progress.say) as engine,
         progress.task(name, total=total, unit=unit) as task,
     ):
         watched = engine.is_here and are_counted

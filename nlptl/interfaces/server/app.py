@@ -20,17 +20,18 @@ from starlette.exceptions import HTTPException
 
 from nlptl import __version__
 from nlptl.interfaces.server.documents import ErrorBody, HealthBody, ModelBody, PredictAnswer, PredictBody
-from nlptl.interfaces.server.gate import Gate, Receive, Scope, Send, whole_body
+from nlptl.interfaces.server.gate import CLIENT_GONE, Gate, Receive, Scope, Send, whole_body
 from nlptl.interfaces.server.loaded_model import Device, LoadedModel
+from nlptl.interfaces.server.page_routes import FILE_PATHS, PAGE_PATHS, page_router
 from nlptl.interfaces.server.prediction_request import PredictionRequest, quoted, wrong_field
-from nlptl.interfaces.server.refusal import ClientGone, RequestRefused
+from nlptl.interfaces.server.refusal import ClientGone, RequestRefused, internal
 from nlptl.interfaces.server.reloading import RunWatch, watch
 from nlptl.interfaces.server.served_model import ServedModel
 from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 from nlptl.interfaces.terminal import remark
 
-OPEN_PATHS = ("/health",)  # which need no key
+OPEN_PATHS = ("/health", *PAGE_PATHS)  # which need no key
 ERRORS = {
     400: "The body is no JSON in UTF-8.", 401: "The key is missing or wrong.", 404: "There is no such model.",
     408: "The body did not arrive in time.", 413: "The body, the texts or one text is too large.",
@@ -158,11 +159,12 @@ def create_app(
         docs_url=None, redoc_url=None, lifespan=lifespan,
     )  # fmt: skip
     _add_paths(app, server)
+    app.include_router(page_router(server.served, settings, model=server.model))
     _add_error_answers(app)
-    paths = [route.path for route in app.routes if hasattr(route, "path")]
+    paths = [*app.openapi()["paths"], "/openapi.json", *PAGE_PATHS]
     app.gate = Gate(
         app.ungated, settings, server.metrics, direct={"/predict": server.predict}, paths=paths, open_paths=OPEN_PATHS,
-        tell=remark,
+        file_paths=FILE_PATHS, tell=remark,
     )  # fmt: skip
     return app
 
@@ -205,11 +207,23 @@ def _add_error_answers(app: FastAPI) -> None:
         headers = {name.decode(): value.decode() for name, value in refusal.raw_headers()}
         return Response(refusal.body(), refusal.status, headers)
 
+    @app.exception_handler(RequestRefused)
+    async def of_a_request(request: Request, refusal: RequestRefused) -> Response:
+        return answer(refusal)
+
+    @app.exception_handler(ClientGone)
+    async def of_a_client(request: Request, error: ClientGone) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def of_the_server(request: Request, error: Exception) -> Response:
+        return answer(internal())
+
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:
         path, method = request.url.path, request.method
         if error.status_code == 404:
-            known = ", ".join(sorted({route.path for route in app.routes if hasattr(route, "path")}))
+            known = ", ".join(sorted(app.openapi()["paths"]))
             return answer(RequestRefused(404, "not_found", f"There is no path {quoted(path)}. The paths are {known}."))
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "another method")

@@ -8,6 +8,7 @@ or sorts the texts of a batch itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
@@ -148,7 +149,8 @@ class Batcher(Generic[P]):
         loop = asyncio.get_running_loop()
 
         def finish(done: Future[list[BaseException | None]]) -> None:
-            loop.call_soon_threadsafe(self._finish, pieces, done.result())
+            with contextlib.suppress(RuntimeError):  # of a loop that has ended since: nobody waits any more
+                loop.call_soon_threadsafe(self._finish, pieces, done.result())
 
         self._thread.submit(self._outcomes, pieces).add_done_callback(finish)
 

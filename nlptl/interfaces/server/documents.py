@@ -96,7 +96,7 @@ class ModelBody(BaseModel):
     labels: list[str]
     multi_label: bool = Field(description="Whether a text may have several labels, or none.")
     can_abstain: bool = Field(description="Whether `coverage` may be asked for.")
-    corrections: bool = Field(description="Whether /corrections collects the right labels of texts.")
+    corrections: bool = Field(description="Whether /corrections collects corrected labels.")
 
 
 class HealthyModel(BaseModel):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
-from nlptl.interfaces.server.refusal import ClientGone, Header, RequestRefused
+from nlptl.interfaces.server.refusal import ClientGone, Header, RequestRefused, internal
 from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 
@@ -39,10 +39,11 @@ class Gate:
 
     def __init__(
         self, app: Application, settings: ServerSettings, metrics: ServerMetrics, *, direct: Mapping[str, Direct],
-        paths: Collection[str], open_paths: Collection[str], tell: Callable[[str], None],
+        paths: Collection[str], open_paths: Collection[str], file_paths: Collection[str], tell: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._app, self._settings, self._metrics, self._tell, self._direct = app, settings, metrics, tell, direct
         self._paths, self._open_paths = frozenset(paths), frozenset(open_paths)
+        self._file_paths = frozenset(file_paths)  # whose bodies go to the disk, under a limit of their own
         self._key = None if settings.api_key is None else settings.api_key.encode()
         self._held = 0  # bytes of bodies that requests hold now
 
@@ -52,7 +53,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
-        body = BodyReader(self, receive)
+        body = BodyReader(self, receive, to_disk=scope["path"] in self._file_paths)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -74,11 +75,10 @@ class Gate:
             await refuse(refusal, answer)
         except Exception as error:
             self._tell(f"Internal error at {scope['path']}: {_place_of(error)}.")
-            if status:
+            if not status:
+                await refuse(internal(), answer)
+            elif status < 500:  # an answer is under way; raised again, the error ends its connection
                 raise
-            await refuse(
-                RequestRefused(500, "internal", "The server failed at this request. Its log tells more."), answer
-            )
         finally:
             self._held -= body.held
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -89,7 +89,7 @@ class Gate:
         headers = scope["headers"]
         if self._key is not None and scope["path"] not in self._open_paths:
             _check_key(self._key, headers)
-        for name, value in headers:
+        for name, value in () if scope["path"] in self._file_paths else headers:
             if name == b"content-length" and value.isdigit() and int(value[:20]) > self._settings.max_body:
                 raise self.too_large()
 
@@ -116,10 +116,13 @@ class Gate:
 
 
 class BodyReader:
-    """`receive` of one request, which counts the bytes of the body and ends a body that takes too long."""
+    """`receive` of one request, which counts the bytes of the body and ends a body that takes too long.
 
-    def __init__(self, gate: Gate, receive: Receive) -> None:
-        self._gate, self._receive = gate, receive
+    A body that goes `to_disk` is not held in memory; each of its pieces has the whole time.
+    """
+
+    def __init__(self, gate: Gate, receive: Receive, *, to_disk: bool = False) -> None:
+        self._gate, self._receive, self._to_disk = gate, receive, to_disk
         self._complete, self._ends = False, 0.0
         self.held = 0
 
@@ -128,7 +131,8 @@ class BodyReader:
         if self._complete:
             return await self._receive()
         loop = asyncio.get_running_loop()
-        self._ends = self._ends or loop.time() + self._gate.settings.timeout
+        if self._to_disk or not self._ends:
+            self._ends = loop.time() + self._gate.settings.timeout
         try:
             async with asyncio.timeout_at(self._ends):
                 message = await self._receive()
@@ -138,11 +142,11 @@ class BodyReader:
                 headers={"connection": "close"},
             ) from None  # fmt: skip
         if message["type"] == "http.request":
-            size = len(message.get("body", b""))
+            size = 0 if self._to_disk else len(message.get("body", b""))
+            if self.held + size > self._gate.settings.max_body:
+                raise self._gate.too_large()
             self.held += size
             self._gate.hold(size)
-            if self.held > self._gate.settings.max_body:
-                raise self._gate.too_large()
             self._complete = not message.get("more_body", False)
         return message
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, cast
 
-from nlptl.artifact import is_run, last_stage, read_manifest
+from nlptl.artifact import read_manifest
 from nlptl.disk.ownership import MANIFEST
-from nlptl.errors import ArtifactError
+from nlptl.errors import ArtifactError, ConfigError
 from nlptl.inference.predictor import Predictor
 from nlptl.interfaces.server.refusal import RequestRefused
+from nlptl.versions import artifact_in_use
 
 if TYPE_CHECKING:
     from nlptl.models.classifier import TextClassifier
 
-ABSTENTION = "abstention.safetensors"  # what an export has of its run for prediction sets
 VERSION_LENGTH = 12  # digits of a version, of the manifest's digest
 TRIES = 5  # at reading a run that is replaced meanwhile
 
@@ -32,32 +32,27 @@ class LoadedModel:
     predictor: Predictor
     version: str
     folder: Path | None = None  # of this version; None for a classifier that was never saved
-    _whole: list[TextClassifier] = field(
-        default_factory=list, repr=False
-    )  # the classifier with torch, once it is asked for
+    _whole: list[TextClassifier] = field(default_factory=list, repr=False)  # with torch, once it is asked for
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def max_tokens(self) -> int | None:
         """Tokens of a text that it reads; None where that is not known, or all of them."""
-        rule = getattr(getattr(getattr(self.predictor, "encoder", None), "token_model", None), "rule", None)
+        encoder = getattr(self.predictor, "encoder", None)
+        rule = getattr(encoder, "rule", None) or getattr(getattr(encoder, "token_model", None), "rule", None)
         return cast("int | None", getattr(rule, "max_text_length", None))
 
     @property
     def can_abstain(self) -> bool:
         """Whether it carries what prediction sets need."""
-        if hasattr(self.predictor, "abstention"):
-            return not self.predictor.multi_label and self.predictor.abstention is not None
-        return not self.predictor.multi_label and self.folder is not None and (self.folder / ABSTENTION).is_file()
-
-    def abstaining(self) -> TextClassifier:
-        """Return the classifier that makes prediction sets. Raises RequestRefused (501) where that takes torch."""
-        if hasattr(self.predictor, "sets_and_probabilities"):
-            return cast("TextClassifier", self.predictor)
-        return self.whole()
+        try:
+            self.predictor.checked_abstention(where="coverage")
+        except ConfigError:
+            return False
+        return True
 
     def whole(self) -> TextClassifier:
-        """Return the classifier with all that it can do, for an export read by torch. Raises RequestRefused (501) without torch."""
+        """Return the classifier with all that it can do, read by torch if it was not. Raises RequestRefused (501) without torch."""
         if hasattr(self.predictor, "explain"):
             return cast("TextClassifier", self.predictor)
         with self._lock:
@@ -71,8 +66,7 @@ class LoadedModel:
         except ImportError:
             raise RequestRefused(
                 501, "needs_torch",
-                "This server runs without torch, which explanations and prediction sets of this classifier need. "
-                "Install nlptl with torch, or ask for labels and probabilities.",
+                "This server runs without torch, which explanations need. Install nlptl with torch, or ask for labels alone.",
             ) from None  # fmt: skip
         assert self.folder is not None
         return TextClassifier.load(self.folder)
@@ -81,25 +75,19 @@ class LoadedModel:
 def load_model(run: Path, *, device: Device = "auto") -> LoadedModel:
     """Read the version of a run that is in use. Raises ArtifactError or ConfigError, as TextClassifier.load does."""
     for tries_left in reversed(range(TRIES)):
-        folder = version_folder(run)
+        folder = artifact_in_use(run)
         version = _version(folder)
         predictor = _predictor(folder, device)
         predictor.check_trained()
-        if not tries_left or (version_folder(run) == folder and _version(folder) == version):
+        if not tries_left or (artifact_in_use(run) == folder and _version(folder) == version):
             return LoadedModel(predictor, version, folder)
     raise AssertionError("the last try returns or raises")
-
-
-def version_folder(run: Path) -> Path:
-    """Return the folder of the classifier that a run has in use."""
-    run = _current_run(run)
-    return last_stage(run) if is_run(run) else run
 
 
 def stamp_of_run(run: Path) -> Stamp:
     """Return what changes when a run's version in use changes; that takes no reading of weights."""
     try:
-        folder = version_folder(run)
+        folder = artifact_in_use(run)
         found = (folder / MANIFEST).stat()
     except (OSError, ArtifactError) as error:
         return (str(error),)
@@ -109,12 +97,6 @@ def stamp_of_run(run: Path) -> Stamp:
 def warm_up(model: LoadedModel, texts: Sequence[str]) -> None:
     """Predict some texts, so that the first request finds everything loaded."""
     model.predictor.probabilities(texts)
-
-
-def _current_run(run: Path) -> Path:
-    from nlptl.runs.folder import run_inside
-
-    return run_inside(run)
 
 
 def _version(folder: Path) -> str:

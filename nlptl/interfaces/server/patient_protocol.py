@@ -6,6 +6,9 @@ uvicorn limits neither the time nor the size of headers, nor the time in which a
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -80,13 +83,12 @@ class PatientProtocol(HttpToolsProtocol):
             self._arm(LINGER_SECONDS)
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that does not take its answer."""
+        """Begin to look whether the client takes its answer."""
         super().pause_writing()
-        self._disarm_write()
-        self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+        self._wait_for_reader(None)
 
     def resume_writing(self) -> None:
-        """Note that it took some of it."""
+        """Note that it has taken most of it."""
         self._disarm_write()
         super().resume_writing()
 
@@ -103,6 +105,15 @@ class PatientProtocol(HttpToolsProtocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+    def _wait_for_reader(self, before: int | None) -> None:
+        """Go on waiting for a client that has taken some of its answer, of which `before` bytes were left; let others go."""
+        self._disarm_write()
+        left = self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
+        if before is not None and left >= before:
+            self.transport.abort()
+        else:
+            self._write_timer = self.loop.call_later(WRITE_SECONDS, self._wait_for_reader, left)
 
     def _late(self) -> None:
         """End a connection whose headers are late, or that goes on with a refused body."""
@@ -121,3 +132,11 @@ class PatientProtocol(HttpToolsProtocol):
             head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(head % (status, len(body)) + body)
         self.transport.close()
+
+
+def _in_kernel(connection: Any) -> int:
+    """Return how many bytes the system has still to send or to hear of, where it tells."""
+    try:
+        return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0

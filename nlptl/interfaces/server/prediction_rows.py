@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.abstention import PredictionSet
+    from nlptl.inference.abstention.abstention import PredictionSet
 
 DIGITS = 6  # significant ones of a probability
 

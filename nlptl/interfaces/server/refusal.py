@@ -26,5 +26,10 @@ class RequestRefused(Exception):
         return [(name.encode(), value.encode()) for name, value in own.items()]
 
 
+def internal() -> RequestRefused:
+    """Return the refusal of a request at which the server itself has failed."""
+    return RequestRefused(500, "internal", "The server failed at this request. Its log tells more.")
+
+
 class ClientGone(Exception):
     """Client that has closed its connection before its answer was there."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import signal
 import socket
-import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +15,7 @@ from nlptl.interfaces.server.server_settings import ServerSettings
 
 SPARE_FILES = 128  # that a process may open beside its connections
 MAX_FILES = 65_536
-KEEP_ALIVE = 65  # seconds that an idle connection stays open: longer than most clients keep theirs
 THREADS = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")  # of torch and ONNX Runtime, and of the tokenizers
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -88,6 +83,7 @@ def allow_connections() -> int:
 def serve(plan: ServerPlan, bound: socket.socket, *, when_ready: Callable[[], None]) -> None:
     """Read the classifiers and serve them until this process is told to end; then finish what is in hand."""
     from nlptl.interfaces.server.app import create_app
+    from nlptl.interfaces.server.graceful_server import graceful_server
     from nlptl.interfaces.server.loaded_model import load_model, warm_up
     from nlptl.interfaces.server.reloading import WARM_UP
 
@@ -95,39 +91,4 @@ def serve(plan: ServerPlan, bound: socket.socket, *, when_ready: Callable[[], No
     for model in models.values():
         warm_up(model, WARM_UP)
     app = create_app(models, plan.settings, runs=plan.runs, device=plan.device)
-    run_app(app, bound, grace=plan.grace, when_ready=when_ready)
-
-
-def run_app(app: Callable[..., object], bound: socket.socket, *, grace: float, when_ready: Callable[[], None]) -> None:
-    """Serve an application on a bound socket until SIGTERM or Ctrl-C."""
-    from uvicorn import Config, Server
-
-    from nlptl.interfaces.server.patient_protocol import PatientProtocol
-
-    class GracefulServer(Server):
-        """Server that ends as if nothing had happened, and tells when it is ready."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            when_ready()
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None, None, None]:
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-            loop = asyncio.get_running_loop()
-            for number in SIGNALS:
-                loop.add_signal_handler(number, self.handle_exit, number, None)
-            try:
-                yield
-            finally:
-                for number in SIGNALS:
-                    loop.remove_signal_handler(number)
-
-    config = Config(
-        app, http=PatientProtocol, ws="none", lifespan="on", log_config=None, log_level="critical", access_log=False,
-        server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(grace)),
-        limit_concurrency=allow_connections(),
-    )  # fmt: skip
-    GracefulServer(config).run([bound])
+    graceful_server(app, grace=plan.grace, connections=allow_connections(), when_ready=when_ready).run([bound])

@@ -20,7 +20,7 @@ from nlptl.interfaces.server.server_metrics import ServerMetrics
 from nlptl.interfaces.server.server_settings import ServerSettings
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.conformal import SetCoverage
+    from nlptl.inference.abstention.conformal import SetCoverage
     from nlptl.models.explaining.explanation import Explanation
 
 MAX_EXPLAINED = 16  # texts of a request that are explained
@@ -75,7 +75,7 @@ class ModelVersion:
     def _predicted(self, kind: Hashable, texts: Sequence[str]) -> PredictedBatch:
         if kind is not None:
             coverage: Any = kind
-            sets, probabilities = self.model.abstaining().sets_and_probabilities(texts, coverage)
+            sets, probabilities = self.model.predictor.sets_and_probabilities(texts, coverage)
             return PredictedBatch(probabilities, [], sets)
         probabilities = self.model.predictor.probabilities(texts)
         return PredictedBatch(probabilities, self.model.predictor.labels_of(probabilities))
@@ -96,7 +96,7 @@ class ModelVersion:
         return self._coverages[coverage]
 
     def _computed_coverage(self, coverage: float) -> SetCoverage:
-        return self.model.abstaining().checked_abstention(where="coverage").coverage(coverage)
+        return self.model.predictor.checked_abstention(where="coverage").coverage(coverage)
 
 
 class ServedModel:
@@ -109,14 +109,13 @@ class ServedModel:
         metrics.version_is(name, model.version, before=None)
 
     def replace(self, model: LoadedModel) -> None:
-        """Answer by another version from now on."""
+        """Answer by another version from now on. What was asked of the old one is still answered, then its threads end with it."""
         old, self.current, self.failure = (
             self.current,
             ModelVersion(self.name, model, self._settings, self._metrics),
             None,
         )
         self._metrics.version_is(self.name, model.version, before=old.model.version)
-        old.close()
 
     def description(self) -> dict[str, object]:
         """Return what /models tells."""

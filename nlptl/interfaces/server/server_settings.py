@@ -24,6 +24,8 @@ class ServerSettings:
     """Seconds that a request's body may take to arrive, and then its answer to be computed."""
     corrections: Path | None = None
     """File to which corrected labels are appended, as JSON lines. None: corrections are refused."""
+    max_file: int = 1_000_000_000
+    """Bytes of a table that is labelled. It goes to the disk as it comes, and takes room in TMPDIR while it is there."""
     log_texts: bool = False
     """Whether texts and their labels are written to stderr."""
     poll: float = 2.0

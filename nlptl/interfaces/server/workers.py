@@ -22,11 +22,12 @@ from pathlib import Path
 
 from nlptl.disk.drafts import temporary_folder
 from nlptl.errors import ConfigError, NlptlError, ProcessError
-from nlptl.interfaces.server.running import SIGNALS, ServerPlan, serve, share_cores
+from nlptl.interfaces.server.running import ServerPlan, serve, share_cores
 
 LONG_LIFE = 30.0  # seconds after which the end of a worker is no fault of its start
 MAX_PAUSE = 30.0  # seconds before a worker that ends at once again and again is started again
 KILL_AFTER = 2.0  # seconds after the grace
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 READY, FAILED = "ready", "failed"
 
 

@@ -8,22 +8,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptl.inference.packed_inputs import INPUTS, OUTPUT
-from nlptl.models.exports.layer_weights import EncoderWeights, LayerWeights, LinearWeights, NormWeights
+from nlptl.models.exports.layer_weights import EncoderWeights, Floats, LayerWeights, LinearWeights, NormWeights
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+INT8_MAX, MIN_SIZE = 127, 1e-12  # largest number of int8; largest absolute number of a row, at least
+FLOAT, UINT8 = 1, 2  # of onnx.TensorProto
 OPSET = 20  # the first with GELU
 IR_VERSION = 10
+ZERO = np.uint8(128)  # that stands for 0 where int8 is unsigned
+CONTRIBUTED = "com.microsoft"  # operations that ONNX Runtime adds
 
 
-def onnx_model(weights: EncoderWeights) -> ModelProto:
-    """Return a model with the inputs of `PackedInputs` and the output token_vectors (N, D)."""
+def onnx_model(weights: EncoderWeights, graph: Graph | None = None) -> ModelProto:
+    """Return a model with the inputs of `PackedInputs` and the output token_vectors (N, D), in float32 without `graph`."""
     from onnx import TensorProto, helper
 
-    graph = Graph()
+    graph = graph or Graph()
     write_encoder(graph, weights)
     kinds = {"mask": TensorProto.FLOAT}
     inputs = [
@@ -32,7 +37,7 @@ def onnx_model(weights: EncoderWeights) -> ModelProto:
     output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["tokens", weights.dim])
     made = helper.make_graph(graph.nodes, "encoder", inputs, [output], graph.constants)
     model = helper.make_model(
-        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+        made, opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIBUTED, 1)], ir_version=IR_VERSION,
         producer_name="nlptl",
     )  # fmt: skip
     return model
@@ -74,10 +79,60 @@ class Graph:
         product = self.add("MatMul", rows, self.constant(linear.weight))
         return self.add("Add", product, self.constant(linear.bias))
 
+    def embedded(self, table: Floats, ids: str) -> str:
+        """Add the rows of a table by ids (N,)."""
+        return self.add("Gather", self.constant(table), ids, axis=0)
+
+
+class Int8Graph(Graph):
+    """Graph whose maps multiply int8, by operations of ONNX Runtime."""
+
+    def linear(self, rows: str, linear: LinearWeights) -> str:
+        """Add a linear map of rows (N, inputs): y = s t (round(x / s) @ W8) + b with a scale s a row and t a column."""
+        weight, scale = int8_rows(linear.weight.T)
+        highest, lowest = (
+            self.add(kind, rows, self.constant(np.array([-1], np.int64)), keepdims=1)
+            for kind in ("ReduceMax", "ReduceMin")
+        )
+        size = self.add("Max", highest, self.add("Neg", lowest), self.constant(np.float32(MIN_SIZE)))
+        scales = self.add("Mul", size, self.constant(np.float32(1 / INT8_MAX)))  # (N, 1)
+        flat = self.add("Reshape", scales, self.constant(np.array([-1], np.int64)))
+        zeros = self.add(
+            "Cast", self.add("Add", self.add("Sub", flat, flat), self.constant(ZERO.astype(np.float32))), to=UINT8
+        )
+        rounded = self.add("QuantizeLinear", rows, flat, zeros, axis=0)  # unsigned, which processors multiply faster
+        product = self.add(
+            "MatMulIntegerToFloat", rounded, self.constant(weight.T), self.constant(np.float32(1)), self.constant(scale),
+            self.constant(ZERO), domain=CONTRIBUTED,
+        )  # fmt: skip
+        return self.add("Add", self.add("Mul", product, scales), self.constant(linear.bias))
+
+    def embedded(self, table: Floats, ids: str) -> str:
+        """Add the rows of a table by ids (N,), each with a scale of its own."""
+        rounded, scale = int8_rows(table)
+        found = self.add("Cast", self.add("Gather", self.constant(rounded), ids, axis=0), to=FLOAT)
+        return self.add("Mul", found, self.add("Gather", self.constant(scale[:, None]), ids, axis=0))
+
+
+class Int8WeightsGraph(Int8Graph):
+    """Graph of standard operations whose weights are int8; what runs it finds the scales of what they multiply."""
+
+    def linear(self, rows: str, linear: LinearWeights) -> str:
+        """Add a linear map of rows (N, inputs): y = x (t W8) + b with a scale t a column."""
+        weight, scale = int8_rows(linear.weight.T)
+        widened = self.add("DequantizeLinear", self.constant(weight.T), self.constant(scale), axis=1)
+        return self.add("Add", self.add("MatMul", rows, widened), self.constant(linear.bias))
+
+
+def int8_rows(table: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Return the rows of a table as int8 from -127 to 127, and the scale of each."""
+    scales = np.maximum(np.abs(table).max(axis=1), MIN_SIZE) / INT8_MAX
+    return np.round(table / scales[:, None]).astype(np.int8), scales.astype(np.float32)
+
 
 def write_encoder(graph: Graph, weights: EncoderWeights) -> None:
     """Write embeddings and layers; the last node's output is token_vectors."""
-    words = graph.add("Gather", graph.constant(weights.words), "input_ids", axis=0)
+    words = graph.embedded(weights.words, "input_ids")
     places = graph.add("Gather", graph.constant(weights.positions), "positions", axis=0)
     hidden = graph.norm(graph.add("Add", words, places), weights.norm)
     if weights.projection is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptl import artifact
 from nlptl.disk.ownership import SETTINGS
 from nlptl.errors import ConfigError
-from nlptl.inference.export_settings import ONNX, ExportSettings, Format, Precision
-from nlptl.inference.exported_encoder import POOLING, PROJECTION, TOKENIZER
+from nlptl.inference.export_settings import ONNX, OPENVINO, ExportSettings, Format, Precision
+from nlptl.inference.file_names import POOLING, PROJECTION, TOKENIZER
 from nlptl.models.encoder_files import save_state
-from nlptl.models.exports.layer_weights import EncoderWeights
+from nlptl.models.exports.layer_weights import EncoderWeights, check_exportable
 from nlptl.models.views import write_views
 
 if TYPE_CHECKING:
@@ -24,24 +25,66 @@ def write_export(
     classifier: TextClassifier, folder: Path, *, format: Format, precision: Precision, source: str = ""
 ) -> ExportSettings:
     """Write the files of an export into an existing folder. Raises ConfigError for what has no exported form."""
-    encoder = classifier.encoder
-    if encoder.token_model.kind != "transformer":
-        raise ConfigError("export: found word vectors; expected a transformer.")
-    weights = EncoderWeights.of(encoder.transformer)
-    _write_graph(weights, folder, format=format, precision=precision)
-    _write_encoder(encoder, folder)
+    encoder, width = classifier.encoder, classifier.encoder.token_model.dim
+    check_encoder(encoder, format, precision)
+    first_position = 0
+    if encoder.trainable_kind == "word_vectors":
+        encoder.write_parts(folder)
+    else:
+        weights = EncoderWeights.of(encoder.transformer)
+        first_position = weights.first_position
+        _write_graph(weights, folder, format=format, precision=precision)
+        _write_encoder(encoder, folder)
     classifier.write_head(folder)
-    export = ExportSettings(
-        format=format, precision=precision, dim=weights.dim, first_position=weights.first_position, source=source
-    )
+    export = ExportSettings(format=format, precision=precision, dim=width, first_position=first_position, source=source)
     export.write(folder)
     return export
 
 
-def _write_graph(weights: EncoderWeights, folder: Path, *, format: Format, precision: Precision) -> None:
-    from nlptl.models.exports.onnx_graph import onnx_model
+def check_encoder(encoder: Encoder, format: Format, precision: Precision) -> None:
+    """Raise ConfigError for an encoder that a format does not hold."""
+    if encoder.trainable_kind == "transformer":
+        if format == "safetensors":
+            raise ConfigError(
+                "--format: found safetensors, which holds word vectors and n-grams; expected onnx or openvino for a transformer. "
+                "Choose one."
+            )
+        check_exportable(encoder.transformer)
+    elif (format, precision) != ("safetensors", "fp32"):
+        raise ConfigError(
+            f"--format: found {format} in {precision}, but word vectors and n-grams have no graph and no products; expected "
+            "safetensors in fp32. Add --format safetensors."
+        )
 
-    (folder / ONNX).write_bytes(onnx_model(weights).SerializeToString())
+
+def check_format(format: Format, precision: Precision) -> None:
+    """Raise ConfigError for a precision that a format has not, and for libraries that are not installed."""
+    if format == "onnx" and precision == "bf16":
+        raise ConfigError(
+            "--precision: found bf16, in which ONNX Runtime multiplies nothing on a CPU; expected int8 or fp32 with --format "
+            "onnx. Choose one, or --format openvino."
+        )
+    needed = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino"), "safetensors": ()}[format]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        extras = "export,openvino" if format == "openvino" else "export"
+        raise ConfigError(
+            f"--format: found {format}, for which {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. "
+            f"Install what it needs with `pip install 'nlptl[{extras}]'`."
+        )
+
+
+def _write_graph(weights: EncoderWeights, folder: Path, *, format: Format, precision: Precision) -> None:
+    from nlptl.models.exports.onnx_graph import Graph, Int8Graph, Int8WeightsGraph, onnx_model
+
+    if format == "onnx":
+        model = onnx_model(weights, Int8Graph() if precision == "int8" else Graph())
+        (folder / ONNX).write_bytes(model.SerializeToString())
+        return
+    import openvino
+
+    model = onnx_model(weights, Int8WeightsGraph() if precision == "int8" else Graph())
+    read = openvino.Core().read_model(model.SerializeToString())
+    openvino.save_model(read, folder / OPENVINO, compress_to_fp16=precision == "bf16")
 
 
 def _write_encoder(encoder: Encoder, folder: Path) -> None:

@@ -14,7 +14,8 @@ import torch
 
 from nlptl.context import RunContext
 from nlptl.errors import DataError
-from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, joined_weights, new_vectorizer
+from nlptl.inference.static_views import NgramUnit
+from nlptl.models.view_terms import Ngrams, NgramTerms, joined_weights, new_vectorizer
 from nlptl.models.views import View
 from nlptl.pretraining.views.space import Space
 from nlptl.pretraining.views.view_settings import COUNTED_CHARACTERS, NgramSettings

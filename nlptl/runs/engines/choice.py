@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -13,37 +14,42 @@ from nlptl.runs.engines.threads import usable_cores
 EngineName = Literal["local", "processes", "ray"]
 
 
-@contextlib.contextmanager
-def engine_for(
-    name: EngineName, *, address: str | None = None, workers: int | None = None, device: str = "auto",
-    say: Callable[[str], object] = lambda _: None,
-) -> Iterator[Engine]:  # fmt: skip
-    """Lend the engine of this name, and end what it started. `say` gets remarks, such as on a worker that has ended.
+@dataclasses.dataclass(frozen=True)
+class EngineChoice:
+    """What a command was told of the engine."""
 
-    Raises ConfigError for options that the engine does not have.
-    """
-    check_options(name, address=address, workers=workers)
-    if name == "ray":
-        from nlptl.runs.engines.ray_cluster import ray_engine
+    name: EngineName = "local"
+    address: str | None = None  # of a Ray cluster
+    workers: int | None = None
 
-        with ray_engine(address=address, workers=workers, device=device, say=say) as engine:
-            yield engine
-    elif name == "processes":
-        from nlptl.runs.engines.processes import ProcessEngine
+    def check(self) -> None:
+        """Raise ConfigError for options that the engine does not have."""
+        if self.address is not None and self.name != "ray":
+            raise ConfigError(
+                f"--address: belongs to --engine ray, but the engine is {self.name}. Drop it, or add --engine ray."
+            )
+        if self.workers is not None and self.name == "local":
+            raise ConfigError(
+                "--workers: belongs to --engine processes or ray, but the engine is local. Drop it, or name an engine."
+            )
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"--workers: found {self.workers}; expected 1 or more. Leave it out for one a core.")
 
-        count = workers or usable_cores()
-        yield ProcessEngine(count, threads=max(1, usable_cores() // count), say=say)
-    else:
-        yield LocalEngine()
+    @contextlib.contextmanager
+    def lent(self, *, device: str = "auto", say: Callable[[str], object] = lambda _: None) -> Iterator[Engine]:
+        """Lend the engine, and end what it started. `say` gets remarks, such as on a worker that has ended.
 
+        Raises ConfigError where the engine is not installed, ProcessError where its cluster cannot be reached.
+        """
+        if self.name == "ray":
+            from nlptl.runs.engines.ray_cluster import ray_engine
 
-def check_options(name: EngineName, *, address: str | None, workers: int | None) -> None:
-    """Raise ConfigError for options that the engine of this name does not have."""
-    if address is not None and name != "ray":
-        raise ConfigError(
-            f"--address: belongs to --engine ray, but the engine is {name}. Drop it, or add --engine ray."
-        )
-    if workers is not None and name == "local":
-        raise ConfigError(
-            "--workers: belongs to --engine processes or ray, but the engine is local. Drop it, or name an engine."
-        )
+            with ray_engine(address=self.address, workers=self.workers, device=device, say=say) as engine:
+                yield engine
+        elif self.name == "processes":
+            from nlptl.runs.engines.processes import ProcessEngine
+
+            count = self.workers or usable_cores()
+            yield ProcessEngine(count, threads=max(1, usable_cores() // count), say=say)
+        else:
+            yield LocalEngine()

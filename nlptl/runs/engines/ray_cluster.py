@@ -98,11 +98,16 @@ def _fitting(resources: dict[str, float], workers: int | None, device: str, say:
 class _Actor:
     """Worker of a cluster."""
 
-    def __init__(self, threads: int, job: list[Any]) -> None:
-        """`job` holds a reference, so that no library loads before the number of threads is set."""
+    def __init__(self, threads: int, folder: str, job: list[Any]) -> None:
+        """`job` holds a reference, so that no library loads before the number of threads is set.
+
+        Paths are relative to the command's `folder`, where this machine has it.
+        """
         import ray
 
         use_threads(threads)
+        with contextlib.suppress(OSError):
+            os.chdir(folder)
         self._work: Work[Any, Any] = Work(ray.get(job[0]))
 
     def ready(self) -> None:
@@ -189,7 +194,7 @@ class _Actors:
             )
 
     def _new(self) -> _Seat:
-        actor = self._kind.remote(self._engine.threads, [self._job])
+        actor = self._kind.remote(self._engine.threads, os.getcwd(), [self._job])
         return _Seat(actor, actor.ready.remote())
 
     @staticmethod

@@ -22,7 +22,7 @@ from nlptl.runs.monitoring.outcome import Cause, InputResult, MixResult, RateRes
 from nlptl.runs.monitoring.reference import Reference
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.known_texts import KnownTexts
+    from nlptl.inference.abstention.known_texts import KnownTexts
     from nlptl.models.encoder import Encoder
 
 LEVEL = 0.05  # probability of naming a cause where nothing has changed, for all causes together
@@ -98,7 +98,7 @@ def inputs_by_look(known: KnownTexts | None, texts: Sequence[str], vectors: Floa
     """Count the new texts, with vectors (m, D), that are less like known texts than 95 in 100 of these. None where unknown."""
     from scipy.stats import binom
 
-    from nlptl.models.abstention.known_texts import FALSE_REJECTIONS
+    from nlptl.inference.abstention.known_texts import FALSE_REJECTIONS
 
     if known is None or known.count < 1 / FALSE_REJECTIONS * FOLDS or len(texts) < MIN_TEXTS:
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import RUN_SETTINGS, last_stage, read_manifest
+from nlptl.artifact import is_run, last_stage, read_manifest
 from nlptl.context import RunContext
 from nlptl.data import TextTable
 from nlptl.data.labelled_parts import spelt_as
@@ -33,12 +33,14 @@ from nlptl.evaluation.unlabelled_accuracy import (
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.runs.monitoring.changes import Changes, changes_of, inputs_by_look, inputs_by_vectors
-from nlptl.runs.monitoring.outcome import TO_LABEL, MonitorResult
+from nlptl.runs.monitoring.outcome import TO_LABEL, InputResult, MonitorResult
 from nlptl.runs.monitoring.reference import Reference, encoder_of_inputs, reference_of
+from nlptl.runs.reading.judged import joined
+from nlptl.versions import current_run
 
 MAX_TEXTS = 2_000  # new texts that are looked at
+MAX_COMPARED = 1_000  # texts of each side whose vectors are compared; the time grows with their square
 MIN_LABELLED = 20  # new texts with a label, from which these correct the estimate
-MIN_DROP = 0.01  # of the accuracy, below which there is no alarm
 MARGIN = 0.05  # within which labelled texts are to tell the accuracy; a larger drop needs fewer
 MAX_TO_LABEL = 300
 
@@ -66,29 +68,29 @@ def monitor(
     run: Path, new: NewTexts, context: RunContext | None = None, *, labelled: TextTable | None = None, out: Path | None = None,
     texts: int = MAX_TEXTS,
 ) -> MonitorResult:  # fmt: skip
-    """Compare new texts with those of a run, or of the folder of a classifier alone; write and return what comes out.
+    """Compare new texts with those of a run's version in use, or of a classifier's folder; write and return what comes out.
 
     `labelled` holds those of the texts whose labels are known. monitor.json, a line of monitor.jsonl and texts to label go into
     `out`, by default the run. Of more than `texts`, as many are drawn by the context's seed. Raises ConfigError where a folder
     that is no run has no `out`, and for labels that the classifier does not know; DataError without texts.
     """
     context = context or RunContext()
-    is_run = (run / RUN_SETTINGS).is_file()
-    if out is None and not is_run:
+    if out is None and not is_run(run):
         raise ConfigError(
             f"--out: {run} is no run, and what it holds must not change; expected a folder for what the watch finds. Name one."
         )
     if not new.texts:
         raise DataError(f"{new.file}: found no text; expected some to watch. Give another file.")
-    classifier = load_classifier(run, context)
+    used = current_run(run) if is_run(run) else run
+    classifier = load_classifier(used, context)
     classifier.check_trained()
     if labelled is not None and not classifier.multi_label:
         new = dataclasses.replace(new, labels=_known_labels(classifier, new, labelled))
-    reference = reference_of(run, classifier, context)
+    reference = reference_of(used, classifier, context)
     seen = new.drawn(texts, context.seed)
     result = watched(
-        classifier, reference, seen, encoder=encoder_of_inputs(run, classifier), of=len(new.texts), context=context,
-        identity=read_manifest(last_stage(run) if is_run else run).identity,
+        classifier, reference, seen, encoder=encoder_of_inputs(used, classifier), of=len(new.texts), context=context,
+        identity=read_manifest(last_stage(used) if is_run(used) else used).identity,
     )  # fmt: skip
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,19 +108,32 @@ def watched(
         vectors = classifier.encoder.encode(new.texts, after_batch=task.advance)
     probabilities = classifier.probabilities_of(vectors)
     if encoder is not None and reference.texts:
-        own = vectors if encoder is classifier.encoder else encoder.encode(new.texts)
-        with context.progress.task("reading the texts of before", total=len(reference.texts), unit="texts") as task:
-            before = encoder.encode(reference.texts, after_batch=task.advance)
-        width = encoder.own_dim or encoder.dim
-        inputs = inputs_by_vectors(
-            before[:, :width].astype(np.float64), own[:, :width].astype(np.float64), seed=context.seed
-        )
+        inputs = _inputs(encoder, reference, new, vectors if encoder is classifier.encoder else None, context)
     else:
         known = None if classifier.abstention is None else classifier.abstention.known
         inputs = inputs_by_look(known, new.texts, vectors.astype(np.float64))
     labels = [str(label) for label in classifier.labels_of(probabilities)]
     changes = changes_of(reference, new.texts, labels, classifier.encoder, inputs, seed=context.seed)
     return _result(classifier, reference, new, probabilities, changes, identity=identity, of=of, seed=context.seed)
+
+
+def _inputs(
+    encoder: Encoder, reference: Reference, new: NewTexts, vectors: NDArray[np.float32] | None, context: RunContext
+) -> InputResult | None:
+    """Compare up to MAX_COMPARED texts of each side by their vectors; those of the new texts may be known."""
+    rows, before = (_drawn(len(texts), context.seed) for texts in (new.texts, reference.texts))
+    with context.progress.task("reading the texts of before", total=len(before), unit="texts") as task:
+        earlier = encoder.encode([reference.texts[row] for row in before], after_batch=task.advance)
+    own = encoder.encode([new.texts[row] for row in rows]) if vectors is None else vectors[rows]
+    width = encoder.own_dim or encoder.dim
+    one, other = (found[:, :width].astype(np.float64) for found in (earlier, own))
+    return inputs_by_vectors(one, other, seed=context.seed)
+
+
+def _drawn(count: int, seed: int) -> list[int]:
+    """Return the places of at most MAX_COMPARED of so many texts, ascending."""
+    rows: list[int] = np.sort(np.random.default_rng([seed, 2]).permutation(count)[:MAX_COMPARED]).tolist()
+    return rows
 
 
 def _result(
@@ -130,9 +145,7 @@ def _result(
     labelled = _labelled(classifier, new, probabilities)
     found = None if held_out is None else _estimated(held_out, confidences, labelled, seed=seed)
     change = None if found is None else found.change
-    fell = change is not None and change.high < 0 and change.value <= -MIN_DROP
-    causes = changes.causes
-    return MonitorResult(
+    result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         identity=identity,
         file=new.file,
@@ -155,12 +168,13 @@ def _result(
         cut=changes.cut,
         new_words=changes.new_words,
         cut_words=changes.cut_words,
-        causes=causes,
-        alarm=fell and bool(causes),
+        causes=changes.causes,
+        alarm=False,
         to_label=0,
         to_label_file=None,
         remarks=reference.remarks,
     )
+    return result.model_copy(update={"alarm": result.fell and bool(result.causes)})
 
 
 def _estimated(
@@ -200,7 +214,8 @@ def _with_texts_to_label(
         return result
     texts = [new.texts[row] for row in rows]
     probabilities = classifier.probabilities(texts)
-    predicted = [str(label) for label in classifier.labels_of(probabilities)]
+    found = classifier.labels_of(probabilities)
+    predicted = [joined(labels) if classifier.multi_label else labels for labels in found]
     shares = probabilities.max(axis=1).tolist()
     path = _free(folder / TO_LABEL)
     write_csv(
@@ -232,7 +247,7 @@ def _known_labels(classifier: TextClassifier, new: NewTexts, labelled: TextTable
     """Return the labels that are known of new texts, by place. Raises ConfigError for one that the classifier does not know."""
     table = spelt_as(labelled, classifier.labels)
     known = dict(zip(table.texts(), table.labels(), strict=True))
-    if unknown := sorted({*known.values()} - {*classifier.labels}):
+    if unknown := sorted({*table.labels()} - {*classifier.labels}):
         raise ConfigError(
             f"{new.file}: found the label {unknown[0]!r}; the classifier knows {', '.join(classifier.labels)}. Correct it, or drop "
             "--label-column."

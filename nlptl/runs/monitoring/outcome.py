@@ -15,6 +15,7 @@ from nlptl.results import read_result, read_result_lines, result_lines, write_re
 
 FILE, HISTORY, TO_LABEL = "monitor.json", "monitor.jsonl", "monitor-to-label.csv"
 VERSION = 1
+MIN_DROP = 0.01  # of the accuracy, below which there is no alarm
 
 Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -103,6 +104,12 @@ class MonitorResult(Config):
     to_label: Count  # texts whose labels would settle the question
     to_label_file: str | None  # that holds them
     remarks: tuple[str, ...]
+
+    @property
+    def fell(self) -> bool:
+        """Whether the estimated accuracy has fallen out of its interval, and by enough to matter."""
+        change = self.change
+        return change is not None and change.high is not None and change.high < 0 and change.value <= -MIN_DROP
 
     @property
     def watch(self) -> Watch:

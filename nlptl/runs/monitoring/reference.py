@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlptl.artifact import RUN_SETTINGS, last_stage, read_manifest
+from nlptl.artifact import is_run, last_stage, read_manifest
 from nlptl.data import FileSource, TextTable, stream_texts
 from nlptl.data.labelled_parts import spelt_as
 from nlptl.data.samples import sample
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_TEXTS = 1_000  # labelled texts and texts of a test, of each, that stand for those of before
 MAX_PILE = 20_000  # texts of the pile whose words are known
 MIN_TEST = 100  # texts of a test, from which its answers alone stand for those of before
-WEIGHTS = "model.safetensors"
+OTHER_WEIGHTS = ("head.", "abstention.", "view_")  # beginnings of the names of weights that are not the encoder's own
 
 Floats = NDArray[np.float64]
 
@@ -77,12 +77,12 @@ def reference_of(run: Path, classifier: TextClassifier, context: RunContext) -> 
     """
     pipeline, data, told = None, None, list[str]()
     try:
-        if (run / RUN_SETTINGS).is_file():
+        if is_run(run):
             pipeline, data = read_data(run, progress=context.progress)
         else:
-            told.append(_gone(run, None))
+            told.append(_gone(None))
     except (NlptlError, OSError) as error:
-        told.append(_gone(run, error))
+        told.append(_gone(error))
     answers = _answers(classifier, data, context)
     if answers is None:
         told.append(_unanswered(classifier))
@@ -98,15 +98,14 @@ def encoder_of_inputs(run: Path, classifier: TextClassifier) -> Encoder | None:
 
     It is the classifier's own where only its head has learnt, else that of the stage before. None where that is gone.
     """
-    if not (run / RUN_SETTINGS).is_file():
+    if not is_run(run):
         return None
     stages = stage_folders(run)
     last = last_stage(run)
     if len(stages) < 2:
         return classifier.encoder
     before = stages[stages.index(last) - 1] if last in stages else stages[-2]
-    own, earlier = (read_manifest(folder).files.get(WEIGHTS) for folder in (last, before))
-    if own == earlier:
+    if _encoder_weights(last) == _encoder_weights(before):
         return classifier.encoder
     from nlptl.models.encoder import Encoder
 
@@ -128,6 +127,14 @@ def answers_to(
     return Answers.of(probabilities, classifier.label_ids(labels).numpy(), classifier.labels, how=how)
 
 
+def _encoder_weights(folder: Path) -> dict[str, str]:
+    """Return the digests of an encoder's own weights, without the views that may be joined to it."""
+    files = read_manifest(folder).files.items()
+    return {
+        name: digest for name, digest in files if name.endswith(".safetensors") and not name.startswith(OTHER_WEIGHTS)
+    }
+
+
 def _answers(classifier: TextClassifier, data: TextData | None, context: RunContext) -> Answers | None:
     """Return the answers to the run's test; where it is small or missing, with those to held-out examples."""
     if classifier.multi_label:
@@ -140,21 +147,21 @@ def _answers(classifier: TextClassifier, data: TextData | None, context: RunCont
             tested = answers_to(classifier, data.test.select(rows), how=how, after_batch=task.advance)
     if tested is not None and len(tested.labels) >= MIN_TEST:
         return tested
-    left_out = _left_out(classifier)
+    left_out = left_out_answers(classifier)
     if tested is None or left_out is None:
         return tested or left_out
     return tested.joined_to(left_out)
 
 
-def _left_out(classifier: TextClassifier) -> Answers | None:
+def left_out_answers(classifier: TextClassifier) -> Answers | None:
     """Return the answers to the labelled examples by fits without them, which the classifier carries."""
     abstention = classifier.abstention
-    if abstention is None or not abstention.fits(classifier.head):
+    if abstention is None or not abstention.fits(classifier.head.last_weight):
         return None
     held = abstention.held_out
     nearly = ", by a head that stands in for it" if held.is_approximate else ""
     how = f"{len(held.label_ids):,} held-out examples{nearly}"
-    return Answers.of(held.probabilities, held.label_ids.numpy(), classifier.labels, how=how)
+    return Answers.of(held.probabilities, held.label_ids, classifier.labels, how=how)
 
 
 def _pile(settings: DataSettings) -> tuple[str, ...]:
@@ -175,11 +182,11 @@ def _pile(settings: DataSettings) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _gone(run: Path, error: BaseException | None) -> str:
+def _gone(error: BaseException | None) -> str:
     reason = f" {str(error).splitlines()[0]}" if error is not None and str(error) else ""
     return (
         f"The texts of before cannot be read again, so that their words and languages cannot be compared.{reason} What "
-        f"{run.name} carries itself is used."
+        "the classifier carries itself is used."
     )
 
 

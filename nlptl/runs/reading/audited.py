@@ -22,6 +22,7 @@ from nlptl.runs.studies.audit.audited_texts import AuditedTexts
 from nlptl.runs.studies.audit.outcome import AuditResult
 from nlptl.runs.studies.audit.text_encoder import AuditEncoder, encoder_for, encoder_of_stages
 from nlptl.stages.stage import Stage
+from nlptl.versions import current_run
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -84,7 +85,7 @@ def pipeline_to_audit(path: Path, *, out: Path | None, assignments: Sequence[str
 
 def folder_to_audit(folder: Path, *, out: Path | None) -> AuditSource:
     """Return the source of a run, or of an earlier audit, whose scores are kept. Raises ArtifactError for another folder."""
-    folder = run_inside(folder)
+    folder = current_run(run_inside(folder))
     before = AuditResult.read(folder) if out is None else None
     if (folder / RUN_SETTINGS).is_file():
         found = _of(Pipeline.from_yaml(folder / RUN_SETTINGS), out or folder)

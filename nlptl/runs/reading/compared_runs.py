@@ -28,7 +28,8 @@ from nlptl.runs.studies.comparison.arm_costs import MEGABYTE, ArmCost, median_la
 from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
 from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 from nlptl.runs.studies.comparison.judged_comparison import check_study_folder, judged_result
-from nlptl.runs.studies.comparison.trials import predicted_labels
+from nlptl.runs.studies.comparison.trial_work import predicted_labels
+from nlptl.versions import current_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,8 @@ class ComparedRun:
 
     @classmethod
     def read(cls, folder: Path, context: RunContext) -> ComparedRun:
-        """Read a run. Raises ArtifactError for a damaged one, ConfigError for one without a trained classifier."""
+        """Read a run: its version in use. Raises ArtifactError for a damaged one, ConfigError for one without a classifier."""
+        name, folder = str(folder), current_run(folder)
         stages = stage_folders(folder)
         manifests = tuple(map(checked_manifest, stages))
         if manifests[-1].kind != "classifier":
@@ -56,7 +58,7 @@ class ComparedRun:
                 f"{folder}: its classifier gives a text several labels, but a comparison counts texts that get their one label. "
                 "Compare the micro-F1 of the runs instead: nlptl show RUN."
             )
-        return cls(str(folder), folder, manifests, classifier)
+        return cls(name, folder, manifests, classifier)
 
     def cost(self, texts: Sequence[str]) -> ArmCost:
         """Return what the run took, and what predicting takes."""

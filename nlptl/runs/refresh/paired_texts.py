@@ -17,6 +17,7 @@ from nlptl.evaluation.intervals import Estimate, wilson
 from nlptl.runs.judging.scored import TextDifference, difference_of_texts, points
 
 Z_ONE_SIDED = 1.645  # standard errors of a one-sided 95 % interval
+POINT = 0.01  # of accuracy
 MAX_TOLD = 100_000  # texts beyond which nobody labels to settle a question
 
 Floats = NDArray[np.float64]
@@ -120,14 +121,14 @@ def decided(paired: Paired, *, margin: float, per_label: float) -> Decision:
             return Decision(
                 False, told, "More labels of this kind are not expected to change that. Look at the new rows."
             )
-    low = _low(found)
+    low, allowed = _low(found), f"{100 * margin:g} point{'s' * (margin != POINT)}"
     told = f"{points(found.estimate())}, at worst {100 * low:+.1f} (one-sided, 95 %)"
     if low > 0:
         return Decision(True, f"The new version is better: {told}.")
     if low > -margin:
-        return Decision(True, f"The new version is not worse by more than {100 * margin:g} points: {told}.")
+        return Decision(True, f"The new version is not worse by more than {allowed}: {told}.")
     return Decision(
-        False, f"The new version may be worse by more than {100 * margin:g} points: {told}.",
+        False, f"The new version may be worse by more than {allowed}: {told}.",
         _settling(found, paired.texts, margin=margin, per_label=per_label),
     )  # fmt: skip
 

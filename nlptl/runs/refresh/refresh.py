@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nlptl.data.discovery import Choose
     from nlptl.runs.pipeline import Pipeline
 
-MARGIN = 0.01  # accuracy by which the new version may be worse at most
+MARGIN = 0.02  # accuracy by which the new version may be worse at most
 REMEDY = "Wait for it, and type the same command again."
 
 
@@ -140,7 +140,8 @@ class Refresh:
 
 def _known_already(versions: RunVersions, key: str) -> RunVersion | None:
     """Return the version that these rows have led to: one in use or before it, or one that was made from it."""
-    line, number = set[int](), versions.in_use
+    line = set[int]()
+    number: int | None = versions.in_use
     while number is not None and number not in line:
         line.add(number)
         found = versions.version(number)

@@ -30,14 +30,13 @@ if TYPE_CHECKING:
 MIN_SHARE_OF_WORDS = 0.8  # pairs of words that near-copies have in common, as in an audit
 MAX_NEAR_COPIES = 2  # new rows that are near-copies of one another, above which one alone is used
 MIN_CLEAR, MIN_SHARE_OF_LANGUAGE = 20, 0.01  # known rows whose language is clear, and of one that is expected
-DOUBT = 0.8  # lead of the predicted label from which all judges together contradict a label
+DOUBT = 0.7  # lead of the predicted label from which all judges together contradict a label
 DOUBT_IN_A_FLOOD = 0.5  # the same for a label of which there is a flood
 FLOOD_SHARE, FLOOD_GROWTH, MIN_FLOOD = (
     0.5,
     1.5,
     20,
 )  # share of a label, to its known one, and its rows, that are a flood
-CONTRADICTS = 0.3  # lead of the label that the version predicts, from which it contradicts the given one
 MAX_KNOWN = 15_000  # known rows by which labels are judged, evenly spaced
 
 Rows = NDArray[np.int64]
@@ -145,25 +144,24 @@ class Screening:
         """Keep out rows of a label with a phrase that seems to be planted."""
         left = self._left()
         texts, labels = [self._texts[row] for row in left], [self._labels[row] for row in left]
-        against = self._contradicted_by_version(texts, labels)
-        for one in planted_phrases(texts, labels, against, self._known.labelled.texts()):
+        doubts = self._doubts_of_version(texts, labels)
+        for one in planted_phrases(texts, labels, doubts, self._known.labelled.texts()):
             for row in one.rows:
                 detail = (
-                    f"{len(one.rows)} new rows with the label {one.label} hold the words {one.phrase!r}; the version in use takes "
-                    f"{one.contradicted} of them for another label."
+                    f"{len(one.rows)} new rows with the label {one.label} hold the words {one.phrase!r}, and the version in use, "
+                    "which does not know them, takes these rows for others."
                 )
                 self._keep_out(left[row], "planted phrase", detail)
 
-    def _contradicted_by_version(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which labels (n,) the version contradicts, which has learnt none of them."""
+    def _doubts_of_version(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+        """Return how much the version in use doubts labels (n,), none of which it has learnt; 0 for one that it does not know."""
         if not texts:
-            return np.zeros(0, np.bool_)
+            return np.zeros(0)
         classifier = self._known.classifier
-        probabilities = np.asarray(classifier.probabilities(list(texts)))
+        probabilities = np.asarray(classifier.probabilities(list(texts)), dtype=np.float64)
         place = {label: number for number, label in enumerate(classifier.labels)}
         ids = np.array([place.get(label, -1) for label in labels])
-        own = np.where(ids >= 0, probabilities[np.arange(len(ids)), ids], 0.0)
-        return np.asarray((probabilities.max(axis=1) - own >= CONTRADICTS) & (ids >= 0))
+        return np.where(ids >= 0, 1 - probabilities[np.arange(len(ids)), ids], 0.0)
 
     def _doubtful(self) -> None:
         """Keep out rows whose label all judges together contradict, none of which has learnt the row."""

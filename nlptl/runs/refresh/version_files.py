@@ -6,6 +6,7 @@ The rows are copied, so that a version stays whole where the files of a person c
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -66,7 +67,7 @@ def link_encoders(before: Path, folder: Path) -> None:
         if stage == before or os.path.lexists(place) or read_manifest(stage).kind != "encoder":
             continue
         with contextlib.suppress(ArtifactError, OSError):  # it is made anew then
-            write_folder_atomically(place, lambda draft, stage=stage: _linked(stage, draft))
+            write_folder_atomically(place, functools.partial(_linked, stage))
 
 
 def _linked(stage: Path, draft: Path) -> None:
@@ -84,4 +85,5 @@ def _written(path: Path, rows: Iterable[Row]) -> FileSource:
     lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
     write_text_atomically(path, "".join(line + "\n" for line in lines))
     is_labelled = path.name != UNLABELLED
-    return FileSource(file=str(path), text="text", label="label" if is_labelled else None, encoding="utf-8")
+    here = os.path.relpath(path)  # so that the run's own file names it relative to its folder
+    return FileSource(file=here, text="text", label="label" if is_labelled else None, encoding="utf-8")

@@ -14,7 +14,7 @@ from nlptl.runs.studies.audit.outcome import AuditResult
 from nlptl.runs.studies.learning_curve.outcome import CurveResult
 
 if TYPE_CHECKING:
-    from nlptl.models.abstention.conformal import SetCoverage
+    from nlptl.inference.abstention.conformal import SetCoverage
     from nlptl.models.classifier import TextClassifier
 
 COVERAGE = 0.9  # of the prediction sets that are told

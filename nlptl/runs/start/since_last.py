@@ -22,6 +22,7 @@ from nlptl.runs.judging.fit_rows import DIGITS, FitRow
 from nlptl.runs.judging.fits import Fits
 from nlptl.runs.judging.scored import Scored, paired_texts, points
 from nlptl.runs.start.files import HELD_OUT
+from nlptl.versions import current_run
 
 if TYPE_CHECKING:
     from nlptl.data import TextTable
@@ -86,7 +87,7 @@ def _classifier(folder: Path) -> TextClassifier | None:
     from nlptl.models.classifier import TextClassifier
 
     try:
-        found = load_artifact(stage_folders(folder / RUN)[-1])
+        found = load_artifact(stage_folders(current_run(folder / RUN))[-1])
     except (ArtifactError, OSError):
         return None
     return found if isinstance(found, TextClassifier) else None

@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from nlptl.evaluation.intervals import Estimate
+from nlptl.inference.abstention.conformal import SetCoverage
 from nlptl.interfaces.html.run_report import page_of
 from nlptl.interfaces.html.study_charts import learning_figure
-from nlptl.models.abstention.conformal import SetCoverage
 from nlptl.runs.behaviour.outcome import BehaviourResult, EditResult, Flip, LabelFlips, SliceResult
 from nlptl.runs.report.studies import Studies, read_studies
 from nlptl.runs.studies.audit.outcome import AuditExample, AuditFinding, AuditResult, AuditThresholds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nlptl.errors import DataError
-from nlptl.models.word_vectors import merged
+from nlptl.inference.static_words import merged
 from nlptl.pretraining.word2vec import phrases as module
 from nlptl.pretraining.word2vec.corpus import Corpus
 from nlptl.pretraining.word2vec.phrases import find_phrases, merge

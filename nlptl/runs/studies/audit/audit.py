@@ -21,20 +21,21 @@ from nlptl.runs.studies.audit.findings import Findings
 from nlptl.runs.studies.audit.kept_parts import SCORES, KeptParts
 from nlptl.runs.studies.audit.outcome import AuditResult, AuditThresholds
 from nlptl.runs.studies.audit.scores import Scores, Scoring
-from nlptl.runs.studies.audit.text_encoder import AuditEncoder, encoder_for
+from nlptl.runs.studies.audit.text_encoder import AuditEncoder, PartsEncoder, encoded_here, encoder_for
 
 
 def audit(
     data: TextData | LoadedData, folder: Path | str, *, thresholds: AuditThresholds | None = None,
     encoder: AuditEncoder | None = None, context: RunContext | None = None, command: str = "",
-    settings: DataSettings | None = None, run_data: Mapping[str, str] | None = None,
+    settings: DataSettings | None = None, run_data: Mapping[str, str] | None = None, encode: PartsEncoder = encoded_here,
 ) -> AuditResult:  # fmt: skip
     """Audit data and write audit.json and its tables into `folder`.
 
     `run_data` has the digest of each part as a run reads it, where leaks are dropped. `settings` are those that read the data,
     by which the folder can be read alone; `command` says what to type to audit anew.
     `encoder` is by default the well-known one that is here and knows the language. What an earlier call has computed is
-    kept, so that other thresholds take seconds and a killed audit goes on. Raises DataError for data without a text.
+    kept, so that other thresholds take seconds and a killed audit goes on. `encode` says where texts are encoded. Raises
+    DataError for data without a text.
     """
     begin, folder, context = time.monotonic(), Path(folder), context or RunContext()
     texts = AuditedTexts.of(data)
@@ -43,7 +44,7 @@ def audit(
     given = data.data if isinstance(data, LoadedData) else data
     encoder = encoder or encoder_for(given, context)
     kept = KeptParts(folder / AUDIT_TABLES / SCORES)
-    scores = Scoring(texts, kept, encoder, context).scores()
+    scores = Scoring(texts, kept, encoder, context, encode=encode).scores()
     findings = Findings(texts, scores, thresholds or AuditThresholds(), folder / AUDIT_TABLES, seed=context.seed)
     result = AuditResult(
         command=command,

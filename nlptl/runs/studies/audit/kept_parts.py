@@ -28,16 +28,22 @@ class KeptParts:
 
     def of(self, name: str, depends_on: object, make: Callable[[], Arrays]) -> Arrays:
         """Return the part of this name: the kept one if it depends on the same, else what `make` returns."""
+        found = self.known(name, depends_on)
+        return self.add(name, depends_on, make()) if found is None else found
+
+    def known(self, name: str, depends_on: object) -> Arrays | None:
+        """Return the kept part of this name, if it depends on the same."""
+        self._used.add(self._path(name).name)
+        return _read(self._path(name), _identity(name, depends_on))
+
+    def add(self, name: str, depends_on: object, made: Arrays) -> Arrays:
+        """Keep a part that was made, and return it."""
         from safetensors.numpy import save
 
-        identity, path = digest_of([VERSION, name, depends_on]), self._folder / f"{name}.safetensors"
-        self._used.add(path.name)
-        if (found := _read(path, identity)) is not None:
-            return found
-        made = {key: np.ascontiguousarray(value) for key, value in make().items()}
+        made = {key: np.ascontiguousarray(value) for key, value in made.items()}
         self._folder.mkdir(parents=True, exist_ok=True)
-        content = save(made, metadata={"identity": identity})
-        write_atomically(path, lambda file: file.write(content))
+        content = save(dict(made), metadata={"identity": _identity(name, depends_on)})
+        write_atomically(self._path(name), lambda file: file.write(content))
         return made
 
     def remove_others(self) -> None:
@@ -45,6 +51,13 @@ class KeptParts:
         for path in self._folder.glob("*.safetensors"):
             if path.name not in self._used:
                 path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.safetensors"
+
+
+def _identity(name: str, depends_on: object) -> str:
+    return digest_of([VERSION, name, depends_on])
 
 
 def _read(path: Path, identity: str) -> Arrays | None:

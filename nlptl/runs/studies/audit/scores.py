@@ -21,7 +21,7 @@ from nlptl.evaluation.text_looks import CODES, languages_of, lengths_of, pieces_
 from nlptl.runs.judging.left_out import LabelledRows, left_out
 from nlptl.runs.studies.audit.audited_texts import AuditedTexts, Rows
 from nlptl.runs.studies.audit.kept_parts import Arrays, KeptParts
-from nlptl.runs.studies.audit.text_encoder import AuditEncoder
+from nlptl.runs.studies.audit.text_encoder import AuditEncoder, PartsEncoder, encoded_here
 
 if TYPE_CHECKING:
     from nlptl.context import RunContext
@@ -64,8 +64,12 @@ class Scores:
 class Scoring:
     """One computation of scores, which goes on after a kill from the parts that are kept."""
 
-    def __init__(self, texts: AuditedTexts, kept: KeptParts, encoder: AuditEncoder | None, context: RunContext) -> None:
+    def __init__(
+        self, texts: AuditedTexts, kept: KeptParts, encoder: AuditEncoder | None, context: RunContext, *,
+        encode: PartsEncoder = encoded_here,
+    ) -> None:  # fmt: skip
         self._texts, self._kept, self._encoder, self._context = texts, kept, encoder, context
+        self._encode = encode
 
     def scores(self) -> Scores:
         """Return all scores, computed or kept."""
@@ -121,18 +125,21 @@ class Scoring:
         return np.sort(np.concatenate([labelled, _evenly(first[~has_label], MAX_ENCODED - len(labelled))]))
 
     def _vectors(self, encoder: AuditEncoder, rows: Rows) -> NDArray[np.float16]:
-        found = []
+        parts = [rows[begin : begin + ENCODED_AT_ONCE] for begin in range(0, len(rows), ENCODED_AT_ONCE)]
+        names = [f"vectors-{number}" for number in range(1, len(parts) + 1)]
+        depends_on = [[self._texts.digest, encoder.identity, part.tolist()] for part in parts]
+        found = list(map(self._kept.known, names, depends_on))
+        missing = [number for number, one in enumerate(found) if one is None]
         with self._task("encoding texts", len(rows)) as task:
-            for begin in range(0, len(rows), ENCODED_AT_ONCE):
-                part = rows[begin : begin + ENCODED_AT_ONCE]
-                depends_on = [self._texts.digest, encoder.identity, part.tolist()]
-
-                def make(part: Rows = part) -> Arrays:
-                    return {"vectors": encoder.encoder.encode(self._some(part)).astype(np.float16)}
-
-                found.append(self._kept.of(f"vectors-{begin // ENCODED_AT_ONCE + 1}", depends_on, make)["vectors"])
-                task.advance(len(part))
-        return np.concatenate(found) if found else np.zeros((0, 1), np.float16)
+            task.advance(sum(len(part) for part, one in zip(parts, found, strict=True) if one is not None))
+            texts = (self._some(parts[number]) for number in missing)
+            for place, vectors in self._encode(encoder.encoder, texts) if missing else ():
+                number = missing[place]
+                made = {"vectors": vectors.astype(np.float16)}
+                found[number] = self._kept.add(names[number], depends_on[number], made)
+                task.advance(len(parts[number]))
+        arrays = [one["vectors"] for one in found if one is not None]
+        return np.concatenate(arrays) if arrays else np.zeros((0, 1), np.float16)
 
     def _nearest(self, encoded: Rows, vectors: NDArray[np.float16] | None) -> Arrays:
         """Find pairs of texts with near vectors, and texts that stand alone."""

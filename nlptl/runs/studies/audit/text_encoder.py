@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlptl.data import TextData
 from nlptl.data.languages import guess_language
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 MAX_PILE = 20_000  # texts from which an encoder learns for an audit
 MAX_FOR_LANGUAGE = 1_000
 FEW_TEXTS = 30  # below which word vectors are learnt of words that occur once too: hardly one occurs twice
+
+
+class PartsEncoder(Protocol):
+    """Encoding of parts of texts, here or elsewhere."""
+
+    def __call__(
+        self, encoder: Encoder, parts: Iterable[Sequence[str]], /
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield the number of each part with its vectors, in any order."""
+
+
+def encoded_here(encoder: Encoder, parts: Iterable[Sequence[str]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the number of each part with its vectors, in order."""
+    for number, texts in enumerate(parts):
+        yield number, encoder.encode(texts)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,7 @@ from nlptl.runs.studies.comparison.comparison import (
     read_comparison,
 )
 from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
+from nlptl.runs.studies.comparison.trial_work import Trainer
 from nlptl.runs.studies.comparison.trials import TrialRows, TrialTime, run_trials
 from nlptl.runs.studies.comparison.verdict import verdict
 
@@ -44,20 +45,20 @@ Grid = dict[int, dict[int, ComparisonRow]]  # rows of an arm by repeat and split
 
 def compare_judged(
     study: Study, folder: Path, context: RunContext, *, limit: TrialTime, facts: Mapping[str, ArmFacts],
-    left_out: Mapping[str, str] | None = None, as_kept: bool = False,
+    left_out: Mapping[str, str] | None = None, as_kept: bool = False, trainer: Trainer | None = None,
 ) -> ComparisonResult:  # fmt: skip
     """Run the trials of a judged study that `folder` has no rows of, and write rows and summary there.
 
     `facts` say what each arm is, `left_out` names what was not made an arm, and why. `as_kept` returns the result of this
-    study that is there, although more time would allow more. Raises DataError where fewer than two arms finish, ArtifactError
-    for a folder that is not of this kind or of another version.
+    study that is there, although more time would allow more. Trials run here, or by `trainer`. Raises DataError where fewer
+    than two arms finish, ArtifactError for a folder that is not of this kind or of another version.
     """
     with run_lock(folder):
         check_study_folder(folder)
         if as_kept and (kept := _kept(study, folder, facts, left_out or {})) is not None:
             context.progress.say(GOES_ON)
             return kept
-        made = run_trials(study.trials, folder / COMPARISON_ROWS, context, limit=limit)
+        made = run_trials(study.trials, folder / COMPARISON_ROWS, context, limit=limit, trainer=trainer)
         result = _result(study, made, facts, {**(left_out or {}), **made.left_out})
         write_result(folder / COMPARISON, result.content())
     return result

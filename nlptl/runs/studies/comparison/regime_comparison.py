@@ -13,11 +13,12 @@ from nlptl.data.leaks import occurs_in, text_hashes
 from nlptl.data.outside_tests import spelt_as_in, without_texts_of
 from nlptl.errors import ConfigError, DataError
 from nlptl.runs.chain import Chain, Faults
-from nlptl.runs.studies.comparison.arms import Arm, ArmData, Comparison, check_tests
+from nlptl.runs.studies.comparison.arms import Arm, ArmData, Comparison, Study, check_tests
 from nlptl.runs.studies.comparison.comparison import ArmFacts, ComparisonResult
 from nlptl.runs.studies.comparison.judged_comparison import check_study_folder, compare_judged
 from nlptl.runs.studies.comparison.judged_study import judged_study, judging_of
 from nlptl.runs.studies.comparison.regimes import checked_regimes, regimes_of
+from nlptl.runs.studies.comparison.trial_work import Trainer
 from nlptl.runs.studies.comparison.trials import TrialTime
 
 SEEDS, MINUTES = 5, 10.0
@@ -33,20 +34,38 @@ class NamedChain:
     assignments: tuple[str, ...] = ()  # of `nlptl run NAME --set`, by which the file becomes this chain
 
 
-def compare_regimes(
-    given: NamedChain, folder: Path, context: RunContext, *, regimes: Sequence[str] | None = None,
-    minutes: float = MINUTES, seeds: int = SEEDS, weights: str | None = None, paths_from: Path | None = None,
-    as_kept: bool = False,
-) -> ComparisonResult:  # fmt: skip
-    """Compare the regimes of a chain on its test, else by cross-validation, and write the study into `folder`.
+@dataclasses.dataclass(frozen=True)
+class ComparisonPlan:
+    """Trials of a comparison, and what is known of its arms before any of them runs."""
 
-    What is finished there is kept. `regimes` are keys of `regimes.TITLES`; None are all that make sense here and fit into
-    `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
-    has none. `paths_from` is the folder of the pipeline file. `as_kept` returns the result that is there, and trains only without
-    one. Raises ConfigError, DataError or ArtifactError.
-    """
+    study: Study
+    facts: Mapping[str, ArmFacts]
+    texts_read: Mapping[str, float]  # by the encoder of an arm in one training, about; 0 where that is quick
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def run(
+        self,
+        folder: Path,
+        context: RunContext,
+        *,
+        minutes: float,
+        as_kept: bool = False,
+        trainer: Trainer | None = None,
+    ) -> ComparisonResult:
+        """Run the trials that `folder` has no rows of, here or by `trainer`; see `compare_judged`."""
+        limit = TrialTime(minutes, texts_read=self.texts_read)
+        return compare_judged(
+            self.study, folder, context, limit=limit, facts=self.facts, left_out=self.left_out, as_kept=as_kept,
+            trainer=trainer,
+        )  # fmt: skip
+
+
+def plan_regimes(
+    given: NamedChain, *, regimes: Sequence[str] | None = None, minutes: float = MINUTES, seeds: int = SEEDS,
+    weights: str | None = None, paths_from: Path | None = None,
+) -> ComparisonPlan:  # fmt: skip
+    """Return the comparison of the regimes of a chain; see `compare_regimes`. Raises ConfigError or DataError."""
     keys = checked_regimes(regimes)
-    check_study_folder(folder)
     data = _checked(given)
     judging = judging_of(data, seed=given.chain.seed)
     found = regimes_of(
@@ -65,25 +84,11 @@ def compare_regimes(
         )
         for one in found.found
     }  # fmt: skip
-    limit = TrialTime(minutes, texts_read={one.arm.name: one.texts_read for one in found.found})
-    return compare_judged(study, folder, context, limit=limit, facts=facts, left_out=found.left_out, as_kept=as_kept)
+    return ComparisonPlan(study, facts, {one.arm.name: one.texts_read for one in found.found}, found.left_out)
 
 
-def compare_chains(
-    given: Sequence[NamedChain],
-    folder: Path,
-    context: RunContext,
-    *,
-    minutes: float = MINUTES,
-    seeds: int = SEEDS,
-    as_kept: bool = False,
-) -> ComparisonResult:
-    """Compare whole chains on their common test, else by cross-validation of their common labelled rows.
-
-    `as_kept` returns the result that is there, and trains only without one. Raises DataError where labels, tests or, without
-    a test, labelled rows differ.
-    """
-    check_study_folder(folder)
+def plan_chains(given: Sequence[NamedChain], *, seeds: int = SEEDS) -> ComparisonPlan:
+    """Return the comparison of whole chains; see `compare_chains`. Raises DataError where they cannot be compared."""
     first, *others = ((one, _checked(one)) for one in given)
     for other in others:
         _check_same(first, other)
@@ -91,7 +96,38 @@ def compare_chains(
     arms = [Arm(one.name, one.chain, ArmData(kept := _without_test(data), {}, kept)) for one, data in (first, *others)]
     study = judged_study(arms, judging, seed=first[0].chain.seed, seeds=seeds)
     facts = {one.name: ArmFacts(name=one.name, assignments=one.assignments, pipeline=one.name) for one in given}
-    return compare_judged(study, folder, context, limit=TrialTime(minutes, texts_read={}), facts=facts, as_kept=as_kept)
+    return ComparisonPlan(study, facts, {})
+
+
+def compare_regimes(
+    given: NamedChain, folder: Path, context: RunContext, *, regimes: Sequence[str] | None = None,
+    minutes: float = MINUTES, seeds: int = SEEDS, weights: str | None = None, paths_from: Path | None = None,
+    as_kept: bool = False,
+) -> ComparisonResult:  # fmt: skip
+    """Compare the regimes of a chain on its test, else by cross-validation, and write the study into `folder`.
+
+    What is finished there is kept. `regimes` are keys of `regimes.TITLES`; None are all that make sense here and fit into
+    `minutes`. More `seeds` tell more of chance in training. `weights` are those of the encoder where the chain
+    has none. `paths_from` is the folder of the pipeline file. `as_kept` returns the result that is there, and trains only without
+    one. Raises ConfigError, DataError or ArtifactError.
+    """
+    checked_regimes(regimes)
+    check_study_folder(folder)
+    plan = plan_regimes(given, regimes=regimes, minutes=minutes, seeds=seeds, weights=weights, paths_from=paths_from)
+    return plan.run(folder, context, minutes=minutes, as_kept=as_kept)
+
+
+def compare_chains(
+    given: Sequence[NamedChain], folder: Path, context: RunContext, *, minutes: float = MINUTES, seeds: int = SEEDS,
+    as_kept: bool = False,
+) -> ComparisonResult:  # fmt: skip
+    """Compare whole chains on their common test, else by cross-validation of their common labelled rows.
+
+    `as_kept` returns the result that is there, and trains only without one. Raises DataError where labels, tests or, without
+    a test, labelled rows differ.
+    """
+    check_study_folder(folder)
+    return plan_chains(given, seeds=seeds).run(folder, context, minutes=minutes, as_kept=as_kept)
 
 
 def with_largest_test(data: TextData, chain: Chain, compare: Comparison | None, *, where: str) -> TextData:

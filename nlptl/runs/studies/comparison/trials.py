@@ -1,34 +1,25 @@
-"""Trials of a study, one after another: those that a file has rows of are kept, and each row is written as it comes.
-
-Shapes: N texts of a test, K labels.
-"""
+"""Trials of a study, repeat by repeat: those that a file has rows of are kept, and each row is written as it comes."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nlptl.context import RunContext
-from nlptl.data.labelled_parts import spelt_as
 from nlptl.disk.drafts import append_lines, write_text_atomically
-from nlptl.errors import DataError, NlptlError
-from nlptl.evaluation.most_frequent import MostFrequent
 from nlptl.progress import clock
 from nlptl.results import read_result_lines, result_lines
-from nlptl.runs.studies.comparison.arm_costs import ArmCost, median_latency, megabytes_on_disk
+from nlptl.runs.studies.comparison.arm_costs import ArmCost
 from nlptl.runs.studies.comparison.arms import Trial
 from nlptl.runs.studies.comparison.comparison_rows import ComparisonRow
 from nlptl.runs.studies.comparison.shared_work import SharedWork
+from nlptl.runs.studies.comparison.trial_work import LocalTrainer, Trainer, TrialCall, TrialOutcome
 
 if TYPE_CHECKING:
-    from nlptl.data import TextTable
-    from nlptl.models.classifier import TextClassifier
+    from nlptl.progress import Task
 
 BATCH_GAIN = 2.0  # by which an encoder reads a text faster among others than alone
 
@@ -83,11 +74,13 @@ def kept_sentence(trials: int) -> str:
 
 
 def run_trials(
-    trials: Sequence[Trial], path: Path, context: RunContext, *, limit: TrialTime | None = None
-) -> TrialRows:
+    trials: Sequence[Trial], path: Path, context: RunContext, *, limit: TrialTime | None = None,
+    trainer: Trainer | None = None,
+) -> TrialRows:  # fmt: skip
     """Return one row for each trial and test, running the trials that the file `path` lacks.
 
-    Without a `limit` all trials run, and an error of one is raised.
+    Without a `limit` all trials run, and an error of one is raised. They run in this process, or by `trainer`; the rows are the
+    same, so that either goes on where the other has stopped.
     """
     rows = _kept_rows(trials, path, context, is_study=limit is not None)
     done = {row.key for row in rows}
@@ -97,7 +90,7 @@ def run_trials(
     }
     if not any(missing.values()):
         context.progress.say(kept_sentence(len(trials)))
-    runner = _Runner(trials, missing, path, context, limit)
+    runner = _Runner(trials, missing, path, context, limit, trainer)
     for row in rows:
         runner.note(row)
     found = runner.run()
@@ -109,10 +102,11 @@ class _Runner:
 
     def __init__(
         self, trials: Sequence[Trial], missing: Mapping[int, list[str]], path: Path, context: RunContext,
-        limit: TrialTime | None,
+        limit: TrialTime | None, trainer: Trainer | None,
     ) -> None:  # fmt: skip
         self._trials, self._missing, self._path, self._context, self._limit = trials, missing, path, context, limit
         self._shared = SharedWork([trial for place, trial in enumerate(trials) if missing[place]])
+        self._trainer = trainer or LocalTrainer(self._shared, context.device)
         self._rows: list[ComparisonRow] = []
         self._left_out: dict[str, str] = {}
         self._measured: set[str] = set()
@@ -132,13 +126,17 @@ class _Runner:
                 places = [place for place, trial in enumerate(self._trials) if trial.repeat == repeat]
                 if number and (why := self._time_is_up(places)):
                     return TrialRows(self._rows, self._left_out, number, why)
-                for place in places:
-                    trial = self._trials[place]
-                    if self._missing[place]:
-                        task.advance(0, f"seed {trial.seed}: {trial.arm.name}")
-                    self._trial(place, later=places[places.index(place) + 1 :] if number == 0 else [])
+                calls = self._told(self._calls(places, is_first=number == 0), task)
+                for call, outcome in self._trainer.trained(calls):
+                    self._take(call, outcome)
                 task.advance(1)
         return TrialRows(self._rows, self._left_out, len(repeats))
+
+    @staticmethod
+    def _told(calls: Iterator[TrialCall], task: Task) -> Iterator[TrialCall]:
+        for call in calls:
+            task.advance(0, f"seed {call.trial.seed}: {call.trial.arm.name}")
+            yield call
 
     def _time_is_up(self, places: Sequence[int]) -> str:
         """Return why the next repeat is not begun; empty where it fits."""
@@ -146,31 +144,27 @@ class _Runner:
             return ""
         alive = [place for place in places if self._trials[place].arm.name not in self._left_out]
         needed = sum(self._limit.expected(self._trials[place].arm.name) for place in alive if self._missing[place])
+        needed /= self._trainer.workers
         if needed <= max(0.0, self._limit.left):
             return ""
         return f"one more repeat takes about {clock(needed)}, which does not fit into {self._limit.told}"
 
-    def _trial(self, place: int, *, later: Sequence[int]) -> None:
-        """Run a trial on the tests that have no row yet. `later` are the trials that its repeat still needs."""
-        trial, tests = self._trials[place], self._missing[place]
-        name = trial.arm.name
-        if not tests:
-            return
-        if name in self._left_out:
-            self._shared.forget(trial)
-            return
-        if self._limit is not None and (why := self._too_dear(trial, later)):
-            self._left_out[name] = why
-            self._shared.forget(trial)
-            return
-        try:
-            self._run(trial, tests)
-        except (NlptlError, MemoryError) as error:
-            if self._limit is None:
-                raise
-            why = str(error).split("\n", maxsplit=1)[0] or "the memory is full."
-            self._left_out[name] = f"it failed: {why}"
-            self._context.progress.say(f"{name}: {self._left_out[name]}")
+    def _calls(self, places: Sequence[int], *, is_first: bool) -> Iterator[TrialCall]:
+        """Yield the trials of a repeat that are to be run, each when there is a worker for it."""
+        for number, place in enumerate(places):
+            trial, tests = self._trials[place], self._missing[place]
+            name = trial.arm.name
+            if not tests:
+                continue
+            if name not in self._left_out and self._limit is not None:
+                why = self._too_dear(trial, places[number + 1 :] if is_first else [])
+                self._left_out |= {name: why} if why else {}
+            if name in self._left_out:
+                self._shared.forget(trial)
+                continue
+            measures = self._limit is not None and bool(trial.arm.stages) and name not in self._measured
+            self._measured |= {name} if measures else set()
+            yield TrialCall(trial, tuple(tests), measures)
 
     def _too_dear(self, trial: Trial, later: Sequence[int]) -> str:
         """Return why there is no time for the first repeat of an arm that was never trained; empty if there is."""
@@ -180,8 +174,8 @@ class _Runner:
             return ""
         others = [self._trials[place].arm.name for place in later if self._missing[place]]
         known = [one for one in others if self._limit.knows(one) and one not in self._left_out]
-        promised = sum(map(self._limit.expected, known))
-        needed = self._limit.expected(name) * (1 + others.count(name))
+        promised = sum(map(self._limit.expected, known)) / self._trainer.workers
+        needed = self._limit.expected(name) * -(-(1 + others.count(name)) // self._trainer.workers)
         left = self._limit.left - promised
         if needed <= left or (needed == 0 and left > 0):
             return ""
@@ -189,62 +183,20 @@ class _Runner:
             return f"no time is left of {self._limit.told}"
         return f"it takes about {clock(needed)}, and {clock(left)} of {self._limit.told} are left"
 
-    def _run(self, trial: Trial, tests: Sequence[str]) -> None:
-        seed, device = trial.seed, self._context.device
-        classifier, cost = None, ArmCost(seconds=0)
-        if trial.arm.stages:
-            classifier, cost = self._shared.train(trial, RunContext(seed=seed, device=device))
-        for test in tests:
-            predicted = predicted_labels(trial.arm.name, classifier, trial.tests[test], trial.data.labelled)
-            if self._limit is not None and classifier is not None:
-                cost = self._with_use(trial, classifier, cost)
-            row = comparison_row(trial, test, predicted, cost)
-            append_lines(self._path, result_lines([row]))
-            self._rows.append(row)
-        if self._limit is not None and classifier is not None:
-            self._limit.note(trial.arm.name, cost)
-
-    def _with_use(self, trial: Trial, classifier: TextClassifier, cost: ArmCost) -> ArmCost:
-        """Return a cost with the disk and the time that predicting takes, measured once an arm."""
-        if trial.arm.name in self._measured:
-            return cost
-        self._measured.add(trial.arm.name)
-        texts = next(iter(trial.tests.values())).texts()
-        disk, latency = megabytes_on_disk(classifier), median_latency(classifier, texts)
-        return cost.model_copy(update={"disk": round(disk, 2), "latency": round(latency, 3)})
-
-
-def predicted_labels(
-    arm: str, classifier: TextClassifier | None, test: TextTable, learnt: TextTable | None
-) -> list[str]:
-    """Return the label that a classifier gives each text of a test; without one, the most frequent label learnt.
-
-    Raises DataError for probabilities that are no numbers.
-    """
-    if classifier is None:
-        labels = test.labels()
-        counts = Counter(() if learnt is None else learnt.labels())
-        return [MostFrequent.of(labels, learnt=counts).label] * len(labels)
-    probabilities = classifier.probabilities(test.texts())
-    if bad := int((~np.isfinite(probabilities)).any(axis=1).sum()):
-        raise DataError(
-            f"{arm}: its classifier gives {bad} of {len(probabilities)} texts of {test.name} probabilities that are no numbers "
-            "(NaN), so it cannot be compared. Train it again with a lower learning rate, or leave it out."
-        )
-    names = spelt_as(test, classifier.labels)
-    spelling = dict(zip(names.labels(), test.labels(), strict=True))
-    return [spelling.get(label, label) for label in classifier.labels_of(probabilities)]
-
-
-def comparison_row(trial: Trial, test: str, predicted: Sequence[str], cost: ArmCost | None) -> ComparisonRow:
-    """Return the row of a trial on one of its tests."""
-    table, place = trial.tests[test], {label: number for number, label in enumerate(trial.labels)}
-    hits = [int(one == label) for one, label in zip(predicted, table.labels(), strict=True)]
-    return ComparisonRow(
-        arm=trial.arm.name, seed=trial.seed, test=test, accuracy=sum(hits) / len(hits), texts=table.digest,
-        correct="".join(map(str, hits)), identity=trial.identity, predicted=[place.get(one, -1) for one in predicted],
-        cost=cost,
-    )  # fmt: skip
+    def _take(self, call: TrialCall, outcome: TrialOutcome) -> None:
+        """Keep the rows of a trial. An arm that fails is left out of a study; without a limit its error is raised."""
+        name = call.trial.arm.name
+        if outcome.error is not None:
+            if self._limit is None:
+                raise outcome.error
+            why = str(outcome.error).split("\n", maxsplit=1)[0] or "the memory is full."
+            self._left_out[name] = f"it failed: {why}"
+            self._context.progress.say(f"{name}: {self._left_out[name]}")
+            return
+        append_lines(self._path, result_lines(outcome.rows))
+        self._rows += outcome.rows
+        if self._limit is not None and call.trial.arm.stages:
+            self._limit.note(name, outcome.cost)
 
 
 def _kept_rows(trials: Sequence[Trial], path: Path, context: RunContext, *, is_study: bool) -> list[ComparisonRow]:

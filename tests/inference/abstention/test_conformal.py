@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlptl.errors import ConfigError, DataError
-from nlptl.models.abstention.conformal import check_coverage, coverage_of, in_set, set_threshold
+from nlptl.inference.abstention.conformal import check_coverage, coverage_of, in_set, set_threshold
 
 
 def drawn(generator: np.random.Generator, count: int, labels: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import save_file
 
-from nlptl.artifact import read_tensors
-from nlptl.errors import ArtifactError
-from nlptl.models.abstention.conformal import (
+from nlptl.artifact import read_arrays
+from nlptl.errors import ArtifactError, ConfigError
+from nlptl.inference.abstention.conformal import (
     LEFT_OUT_WEIGHT,
     SetCoverage,
     check_coverage,
@@ -26,15 +23,13 @@ from nlptl.models.abstention.conformal import (
     in_set,
     set_threshold,
 )
-from nlptl.models.abstention.known_texts import KnownTexts
-
-if TYPE_CHECKING:
-    from nlptl.models.heads import Head
+from nlptl.inference.abstention.known_texts import KnownTexts
 
 FILE = "abstention.safetensors"
 HEAD_TOLERANCE = 1e-4  # relative, between the weights of the head that the logits belong to and those that are there
 
 Floats = NDArray[np.float64]
+Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,15 +57,18 @@ class PredictionSet:
 class HeldOutLogits:
     """Logits of labelled texts by fits without them, on the scale of the classifier's own."""
 
-    logits: Tensor  # (n, K) float32
-    label_ids: Tensor  # (n,) int64
+    logits: NDArray[np.float32]  # (n, K)
+    label_ids: NDArray[np.int64]  # (n,)
     is_approximate: bool  # see SetCoverage
     weight: float = LEFT_OUT_WEIGHT  # of a text in the distribution of the coverage; 1 if no fit has seen the others
 
     @property
     def probabilities(self) -> Floats:
         """Softmax of the logits (n, K)."""
-        return cast("Floats", self.logits.double().softmax(dim=1).numpy())
+        wide = self.logits.astype(np.float64)
+        powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+        found: Floats = powers / powers.sum(axis=1, keepdims=True)
+        return found
 
 
 @dataclass(frozen=True)
@@ -82,20 +80,20 @@ class Abstention:
     known: KnownTexts | None
 
     @classmethod
-    def of(cls, held_out: HeldOutLogits, head: Head, known: KnownTexts | None) -> Abstention:
-        """Keep what belongs to a head."""
-        return cls(held_out, _size(head), known)
+    def of(cls, held_out: HeldOutLogits, weight: Weights, known: KnownTexts | None) -> Abstention:
+        """Keep what belongs to a head whose last layer has this weight (K, D)."""
+        return cls(held_out, _size(weight), known)
 
-    def fits(self, head: Head) -> bool:
-        """Say whether the head is the one that the logits belong to: not one that was changed since."""
-        return abs(_size(head) - self.head_size) <= HEAD_TOLERANCE * self.head_size
+    def fits(self, weight: Weights) -> bool:
+        """Say whether the head with this weight is the one that the logits belong to: not one that was changed since."""
+        return abs(_size(weight) - self.head_size) <= HEAD_TOLERANCE * self.head_size
 
     def coverage(self, coverage: float, *, where: str = "coverage") -> SetCoverage:
         """Return what the held-out texts say of sets with a coverage. Errors are those of `sets`."""
         self._threshold(coverage, where)
         held_out = self.held_out
         return coverage_of(
-            held_out.probabilities, held_out.label_ids.numpy(), coverage,
+            held_out.probabilities, held_out.label_ids, coverage,
             weight=held_out.weight, is_approximate=held_out.is_approximate,
         )  # fmt: skip
 
@@ -122,7 +120,7 @@ class Abstention:
 
     def _threshold(self, coverage: float, where: str) -> float:
         check_coverage(coverage, where=where)
-        held_out, labels = self.held_out.probabilities, self.held_out.label_ids.numpy()
+        held_out, labels = self.held_out.probabilities, self.held_out.label_ids
         return set_threshold(1 - held_out[np.arange(len(labels)), labels], coverage, where=where)
 
     def write(self, folder: Path) -> None:
@@ -130,11 +128,11 @@ class Abstention:
         known = {} if self.known is None else self.known.tensors()
         tensors = {
             "logits": self.held_out.logits, "label_ids": self.held_out.label_ids,
-            "is_approximate": torch.tensor([self.held_out.is_approximate]),
-            "weight": torch.tensor([self.held_out.weight], dtype=torch.float64),
-            "head_size": torch.tensor([self.head_size], dtype=torch.float64), **known,
+            "is_approximate": np.array([self.held_out.is_approximate]),
+            "weight": np.array([self.held_out.weight], np.float64),
+            "head_size": np.array([self.head_size], np.float64), **known,
         }  # fmt: skip
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / FILE)
+        save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, folder / FILE)
 
     @classmethod
     def read(cls, folder: Path, *, label_count: int, dim: int) -> Abstention | None:
@@ -142,7 +140,7 @@ class Abstention:
         path = folder / FILE
         if not path.exists():
             return None
-        tensors = read_tensors(path)
+        tensors = read_arrays(path)
         try:
             logits, label_ids = tensors["logits"], tensors["label_ids"]
             if logits.shape != (len(label_ids), label_count) or not bool(
@@ -161,5 +159,21 @@ class Abstention:
             ) from None
 
 
-def _size(head: Head) -> float:
-    return float(head.last_linear.weight.detach().double().norm())
+def usable_abstention(found: Abstention | None, *, multi_label: bool, weight: Weights, where: str) -> Abstention:
+    """Return what a classifier's prediction sets need. Raises ConfigError, which begins with `where`, where it is not there."""
+    if multi_label:
+        raise ConfigError(
+            f"{where}: the classifier gives a text several labels, or none; prediction sets are for texts with one label "
+            "each. Use the probabilities of its labels."
+        )
+    if found is None or not found.fits(weight):
+        raise ConfigError(
+            f"{where}: the classifier carries no held-out logits of its head, from which prediction sets are made; expected "
+            "those of the stage finetune, which needs two labelled texts at least of every label. Run the pipeline again if "
+            "an earlier nlptl made the classifier, or label more texts."
+        )
+    return found
+
+
+def _size(weight: Weights) -> float:
+    return float(np.linalg.norm(weight.astype(np.float64)))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from nlptl.artifact import Manifest, publish
 from nlptl.data import TextData
 from nlptl.errors import ArtifactError, ConfigError, DataError
-from nlptl.models.abstention.abstention import FILE, Abstention
+from nlptl.inference.abstention.abstention import FILE, Abstention
 from nlptl.models.classifier import TextClassifier
 from nlptl.stages.classification_head import ClassificationHead
 from nlptl.stages.finetune import FineTune

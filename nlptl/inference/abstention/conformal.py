@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError, DataError
 from nlptl.faults import shown
+from nlptl.inference.abstention.beta import beta_quantile
 
 INTERVAL = (0.05, 0.95)  # quantiles of the coverage's own distribution
 LEFT_OUT_WEIGHT = 0.5
@@ -84,14 +85,12 @@ def coverage_of(
     Given the labelled texts, the coverage of new ones has a beta distribution with the mean `coverage` (Vovk 2012), in which each
     text counts as much as `weight`.
     """
-    from scipy.stats import beta
-
     count, effective = len(label_ids), weight * len(label_ids) + 1
-    low, high = beta.ppf(INTERVAL, coverage * effective, (1 - coverage) * effective)
+    low, high = (beta_quantile(share, coverage * effective, (1 - coverage) * effective) for share in INTERVAL)
     sets = _sets_without_each(probabilities, label_ids, coverage)
     single = sets.sum(axis=1) == 1
     right = sets[np.arange(count), label_ids] & single
-    return SetCoverage(coverage, count, float(low), float(high), int(single.sum()), int(right.sum()), is_approximate)
+    return SetCoverage(coverage, count, low, high, int(single.sum()), int(right.sum()), is_approximate)
 
 
 def in_set(probabilities: Floats, threshold: float | Floats) -> NDArray[np.bool_]:
