@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nlptl.config import Config
-from nlptl.models.view_terms import NgramUnit
+from nlptl.inference.static_views import NgramUnit
 from nlptl.pretraining.views.view_settings import Lengths
 from nlptl.pretraining.word2vec.skip_gram_settings import SkipGramSettings
 

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from nlptl.errors import ConfigError, DataError
 from nlptl.finetuning.distillation.soft_logistic import Block, SoftHead
+from nlptl.inference.static_views import NgramUnit
 from nlptl.models.classifier import TextClassifier
 from nlptl.models.encoder import Encoder
 from nlptl.models.heads import Head
 from nlptl.models.pooling import Pooling, remove_component, sif_weights
 from nlptl.models.subwords import Subwords
-from nlptl.models.view_terms import Ngrams, NgramTerms, NgramUnit, new_vectorizer
+from nlptl.models.view_terms import Ngrams, NgramTerms, new_vectorizer
 from nlptl.models.views import View
 from nlptl.models.word_vectors import WordVectors
 from nlptl.pretraining.views.view_encoder import view_encoder

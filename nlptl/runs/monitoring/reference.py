@@ -156,12 +156,12 @@ def _answers(classifier: TextClassifier, data: TextData | None, context: RunCont
 def left_out_answers(classifier: TextClassifier) -> Answers | None:
     """Return the answers to the labelled examples by fits without them, which the classifier carries."""
     abstention = classifier.abstention
-    if abstention is None or not abstention.fits(classifier.head):
+    if abstention is None or not abstention.fits(classifier.head.last_weight):
         return None
     held = abstention.held_out
     nearly = ", by a head that stands in for it" if held.is_approximate else ""
     how = f"{len(held.label_ids):,} held-out examples{nearly}"
-    return Answers.of(held.probabilities, held.label_ids.numpy(), classifier.labels, how=how)
+    return Answers.of(held.probabilities, held.label_ids, classifier.labels, how=how)
 
 
 def _pile(settings: DataSettings) -> tuple[str, ...]:
