@@ -188,6 +188,14 @@ def test_a_margin_is_in_points(shell: Shell, copied: RunCopy) -> None:
     assert " ".join(err.split()) == ("--margin: found 60; expected 0 to 50. Give points of accuracy, such as 2.")
 
 
+def test_no_fewer_than_no_versions_are_kept(shell: Shell, copied: RunCopy) -> None:
+    code, _, err = shell("refresh", copied("much"), "--labelled", "more.csv", "--keep", "-1")
+    assert code == 2
+    assert " ".join(err.split()) == (
+        "--keep: found -1; expected a number from 0. Give how many versions keep their files."
+    )
+
+
 def test_a_run_of_an_encoder_is_refused(shell: Shell, copied: RunCopy) -> None:
     run = copied("much")
     settings = (run / "pipeline.yaml").read_text(encoding="utf-8")
