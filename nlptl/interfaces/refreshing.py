@@ -154,6 +154,8 @@ def next_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
     folder = shlex.quote(str(run))
     yield f'Use it:       nlptl predict {folder} "A text of your own."'
     yield f"All versions: nlptl versions {folder}"
+    if found.quarantined.keys() & {"doubtful label", "planted phrase"}:
+        yield f"Looked at it: nlptl refresh {folder} --trust --labelled ROWS-THAT-ARE-RIGHT.csv"
     if found.decision == "used":
         yield f"Go back:      nlptl rollback {folder}"
     elif found.classifier:
