@@ -54,15 +54,11 @@ def bundle_lines(found: Bundle) -> list[str]:
     """Return what was bundled, how large it is, and what was checked."""
     from nlptl.runs.export.parity import parity_sentences
 
-    parity = (
-        []
-        if found.parity is None
-        else [f"Its model is an export. {sentence}" for sentence in parity_sentences(found.parity)[:1]]
-    )
+    parity = [] if found.parity is None else ["Its model is an export of the run.", *parity_sentences(found.parity)]
     return [
         f"{found.path}: written: {found.model:.1f} MB of the model and {found.code:.1f} MB of code.",
         f"Its libraries take {found.libraries:.0f} MB more, as installed here; torch is not among them.",
-        *parity,
+        *([" ".join(parity)] if parity else []),
         f"In a process without torch it predicts what its source predicts, for {found.checked} texts.",
     ]
 
@@ -74,7 +70,8 @@ def next_lines(found: Bundle) -> list[str]:
         command = found.path.name.partition("-")[0].replace("_", "-")
         return ["", f"Next, in an environment of its own: pip install {path}", f"      {command} serve"]
     return [
-        "", f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
+        "",
+        f"Next, in an environment of its own: pip install --requirement {path}/requirements.txt",
         f"      python {path}/run.py serve",
         f"      docker build --tag {found.name.lower()} {path}",
-    ]  # fmt: skip
+    ]

@@ -58,7 +58,7 @@ def refresh(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Teach a run new labels, and use the result if it is not worse.
+    """Teach a run new labels, and use what is not worse.
 
     Copies, contradictions and labels that look wrong or planted go into a quarantine file. The pipeline is trained on the old
     rows and the rest. The version before stays: `nlptl rollback` goes back to it.
@@ -85,7 +85,9 @@ def refresh(
     with interruption_told("What is finished is kept; type the same command to go on."):
         found = Refresh(request, context).run(choose=asker())
     if isinstance(found, KnownAlready):
-        tell(known_lines(run, found))
+        tell(known_lines(found))
+        if not quiet and found.version.number != found.in_use and found.version.classifier:
+            tell([f"Use it:  nlptl rollback {shlex.quote(str(run))} --to {found.version.number}"], wrap=False)
         return
     tell(outcome_lines(run, found))
     if not quiet:
@@ -128,7 +130,7 @@ def outcome_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
 
     yield from found.taken_as
     count = sum(found.quarantined.values())
-    told = ", ".join(f"{number:,} {TOLD[reason]}" for reason, number in found.quarantined.items())  # type: ignore[index]
+    told = ", ".join(f"{number:,} {TOLD[reason]}" for reason, number in found.quarantined.items())
     yield f"{found.given:,} rows: {found.learnt:,} are learnt, {found.held_out:,} held out, {count:,} in quarantine."
     if count:
         yield f"In quarantine: {told}. See {version_folder(run, found.number) / QUARANTINE}"
@@ -158,7 +160,7 @@ def next_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
         yield f"Use the new:  nlptl rollback {folder} --to {found.number}"
 
 
-def known_lines(run: Path, found: KnownAlready) -> Iterator[str]:
+def known_lines(found: KnownAlready) -> Iterator[str]:
     """Tell that the same rows were given before."""
     one = found.version
     state = "is in use" if one.number == found.in_use else "is not in use"

@@ -65,6 +65,10 @@ def test_the_same_rows_again_are_told(shell: Shell, copied: RunCopy) -> None:
         "Nothing was done: version 2, which is in use, was made of the same rows. The new version is better: "
     )
     assert told.endswith("Add other rows, or give these together with more: --labelled FILE --labelled MORE.")
+    assert shell("rollback", run)[0] == 0
+    _, out, _ = shell("refresh", run, "--labelled", file, "--trust")
+    assert "version 2, which is not in use, was made" in " ".join(out.split())
+    assert out.splitlines()[-1] == f"Use it:  nlptl rollback {run} --to 2"
 
 
 def test_versions_are_listed_with_their_scores(shell: Shell, copied: RunCopy) -> None:

@@ -33,7 +33,7 @@ PROBE = ["a superb and lovely thing", "a rotten and stale thing"]
 
 
 def refreshed(run: Path, some: Rows, **options: object) -> RefreshOutcome:
-    found = Refresh(RefreshRequest(run, [write(run.parent / "more.csv", some)], **options), RunContext()).run()  # type: ignore[arg-type]
+    found = Refresh(RefreshRequest(run, [write(run.parent / "more.csv", some)], **options), RunContext()).run()
     assert isinstance(found, RefreshOutcome)
     return found
 
@@ -80,7 +80,7 @@ def test_the_new_version_has_learnt_no_row_that_judges_it(refreshed_run: Path) -
 
 def test_a_version_is_a_whole_run_of_its_own(refreshed_run: Path, tmp_path: Path) -> None:
     folder = current_run(refreshed_run)
-    assert load_yaml(folder / "pipeline.yaml")["data"]["labelled"]["file"] == "labelled.jsonl"  # type: ignore[index]
+    assert load_yaml(folder / "pipeline.yaml")["data"]["labelled"]["file"] == "labelled.jsonl"
     moved = tmp_path / "moved"
     shutil.copytree(folder, moved)
     assert (TextClassifier.load(moved).probabilities(PROBE) == TextClassifier.load(folder).probabilities(PROBE)).all()
@@ -237,9 +237,9 @@ def _killed_at_the_third_fit(run: str, file: str) -> None:
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        return fitted(self, *arguments)  # type: ignore[arg-type]
+        return fitted(self, *arguments)
 
-    Fits.predicted = dies  # type: ignore[method-assign, assignment]
+    Fits.predicted = dies
     Refresh(RefreshRequest(Path(run), [Path(file)], trust=True), RunContext()).run()
 
 
@@ -267,7 +267,7 @@ def test_another_version_that_came_into_use_meanwhile_stays(copied: RunCopy, mon
     made = refresh_module.Refresh._made
 
     def rolled_back(self: Refresh, *arguments: object) -> RefreshOutcome:
-        found = made(self, *arguments)  # type: ignore[arg-type]
+        found = made(self, *arguments)
         roll_back(run)
         return found.model_copy(update={"decision": "used"})
 
@@ -303,7 +303,7 @@ def test_a_rerun_that_changes_the_classifier_is_in_use_again(copied: RunCopy) ->
     told = list[str]()
 
     progress = SilentProgress()
-    progress.say = told.append  # type: ignore[method-assign]
+    progress.say = told.append
     Pipeline.from_yaml(run / "pipeline.yaml").run(run, context=RunContext(progress=progress))
     assert versions(run).in_use == 2  # nothing has changed
     changed = Pipeline.from_yaml(run / "pipeline.yaml", assignments=["stages.2.update.solver=lda"])
