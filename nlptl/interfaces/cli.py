@@ -171,7 +171,7 @@ app.command(
 )(predict)
 app.command(
     epilog=example(
-        "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out vectors.npy",
+        "nlptl encode runs/quickstart --file data/reviews/held_out.csv --out v.npy",
         "nlptl encode runs/quickstart --file pile --keep --out vectors --engine ray",
     )
 )(encode)

@@ -78,10 +78,10 @@ def encode(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Write the sentence vectors of texts, in their order, as float32.
+    """Write the sentence vectors of texts.
 
-    RUN may be an encoder or a classifier. A .npy file holds the vectors alone; .parquet and .jsonl hold the text and what is
-    kept beside them. Finished shards are kept: type the same command to go on after a stop.
+    RUN may be an encoder or a classifier. Vectors are float32, in the order of the texts. A .npy file holds them alone; .parquet
+    and .jsonl hold the text and what is kept beside them. Finished shards are kept: type the same command to go on after a stop.
     """
     from nlptl.interfaces.output_options import check_out
     from nlptl.interfaces.piles.pile_options import PileInput, PileOptions, pile_files
