@@ -143,7 +143,7 @@ def _result(
     confidences = probabilities.max(axis=1)
     held_out = None if reference.answers is None else reference.answers.held_out
     labelled = _labelled(classifier, new, probabilities)
-    found = None if held_out is None else _estimated(held_out, confidences, labelled, seed=seed)
+    found = None if held_out is None else _estimated(held_out, confidences, labelled, changes.inputs, seed=seed)
     change = None if found is None else found.change
     result = MonitorResult(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -178,11 +178,12 @@ def _result(
 
 
 def _estimated(
-    held_out: HeldOut, confidences: Floats, labelled: HeldOut | None, *, seed: int
-) -> AccuracyEstimate:  # fmt: skip
+    held_out: HeldOut, confidences: Floats, labelled: HeldOut | None, inputs: InputResult | None, *, seed: int
+) -> AccuracyEstimate:
     if labelled is not None and len(labelled.right) >= MIN_LABELLED:
         return corrected_by_labels(held_out, confidences, labelled, seed=seed)
-    return estimated_accuracy(held_out, confidences, seed=seed)
+    auc = None if inputs is None or inputs.auc is None else inputs.auc.value
+    return estimated_accuracy(held_out, confidences, auc=auc, seed=seed)
 
 
 def _labelled(classifier: TextClassifier, new: NewTexts, probabilities: Floats) -> HeldOut | None:
