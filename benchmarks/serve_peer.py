@@ -5,24 +5,24 @@
 It takes and gives what nlptl's server does, {"texts": […]} → {"predictions": […]}, so that the same load runs on both.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from typing import Any
 
+from pydantic import BaseModel
+
 MODEL = "SERVE_PEER_MODEL"
+
+
+class Body(BaseModel):
+    text: str | None = None
+    texts: list[str] | None = None
+    probabilities: bool = False
 
 
 def create() -> Any:
     from fastapi import FastAPI
-    from pydantic import BaseModel
     from transformers import pipeline
-
-    class Body(BaseModel):
-        text: str | None = None
-        texts: list[str] | None = None
-        probabilities: bool = False
 
     app, classify = FastAPI(), pipeline("text-classification", model=os.environ[MODEL], top_k=None, device="cpu")
 

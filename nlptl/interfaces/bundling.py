@@ -19,21 +19,23 @@ def bundle(
     out: Annotated[Path, path_option(help="Write the bundle into this folder.")],
     form: Annotated[
         Literal["folder", "wheel"],
-        option(help="folder, with a Dockerfile, or wheel, which pip installs. Default: folder."),
+        option(help="Write a folder, with a Dockerfile, or a wheel, which pip installs. Default: folder."),
     ] = "folder",
     name: Annotated[
         str | None, option(metavar="NAME", help="Name of the bundle, and of a wheel's command. Default: the run's.")
     ] = None,
     format: Annotated[
-        Literal["onnx", "openvino", "safetensors"], option(help="Export a transformer in this format. Default: onnx.")
+        Literal["onnx", "openvino", "safetensors"],
+        option(metavar="FORMAT", help="Export a transformer as onnx, openvino or safetensors. Default: onnx."),
     ] = "onnx",
     precision: Annotated[
-        Literal["int8", "bf16", "fp32"], option(help="Export it in this precision. Default: int8.")
+        Literal["int8", "bf16", "fp32"],
+        option(metavar="PRECISION", help="Export it in int8, bf16 or fp32. Default: int8."),
     ] = "int8",
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bundle a run's classifier with the code that runs it, so that it predicts and serves without torch.
+    """Bundle a classifier with the code that runs it, without torch.
 
     RUN may be an export. A transformer that is none is exported on the way.
     """

@@ -53,7 +53,7 @@ def refresh(
         bool, typer.Option("--trust", help="Do not doubt the labels, since you have looked at them.")
     ] = False,
     keep: Annotated[
-        int | None, option(metavar="N", min=0, help="Remove the files of all but the N newest versions out of use.")
+        int | None, option(metavar="N", help="Remove the files of all but the N newest versions out of use.")
     ] = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
@@ -71,6 +71,8 @@ def refresh(
         raise ConfigError(
             f"--margin: found {margin:g}; expected 0 to {MAX_MARGIN:g}. Give points of accuracy, such as 2."
         )
+    if keep is not None and keep < 0:
+        raise ConfigError(f"--keep: found {keep}; expected a number from 0. Give how many versions keep their files.")
     request = RefreshRequest(
         run,
         tuple(labelled),
@@ -106,9 +108,7 @@ def versions(run: VersionedRunArgument) -> None:
 
 def rollback(
     run: VersionedRunArgument,
-    to: Annotated[
-        int | None, option(metavar="N", min=1, help="Use version N. Default: the one before that in use.")
-    ] = None,
+    to: Annotated[int | None, option(metavar="N", help="Use version N. Default: the one before that in use.")] = None,
 ) -> None:
     """Use another version of a run again, at once."""
     from nlptl.runs.refresh.version_list import roll_back
@@ -154,6 +154,8 @@ def next_lines(run: Path, found: RefreshOutcome) -> Iterator[str]:
     folder = shlex.quote(str(run))
     yield f'Use it:       nlptl predict {folder} "A text of your own."'
     yield f"All versions: nlptl versions {folder}"
+    if found.quarantined.keys() & {"doubtful label", "planted phrase"}:
+        yield f"Looked at it: nlptl refresh {folder} --trust --labelled ROWS-THAT-ARE-RIGHT.csv"
     if found.decision == "used":
         yield f"Go back:      nlptl rollback {folder}"
     elif found.classifier:

@@ -267,6 +267,14 @@ def test_vectors_of_a_pile_are_those_of_the_encoder(pile: Path, small_classifier
     np.testing.assert_allclose(lengths, 1, atol=1e-5)
 
 
+def test_an_encoder_alone_encodes_too(pile: Path, small_classifier: Path, shell: Shell) -> None:
+    encoder = Encoder.load(small_classifier)
+    encoder.save(pile.parent / "encoder")
+    out = pile.parent / "v.npy"
+    assert shell("encode", pile.parent / "encoder", "--file", pile, "-q", "--out", out) == (0, "", "")
+    np.testing.assert_allclose(np.load(out), encoder.encode(TEXTS), rtol=0, atol=1e-6)
+
+
 def test_addresses_are_read_and_written(pile: Path, table: Path, small_classifier: Path, shell: Shell) -> None:
     assert Place.of(Path("s3://bucket/pile")) == Place("s3://bucket/pile")
     address, out = f"file://{pile}", pile.parent / "far"

@@ -20,14 +20,14 @@ from nlptl.models.classifier import TextClassifier
 from nlptl.progress import SilentProgress
 from nlptl.runs.judging.fits import Fits
 from nlptl.runs.pipeline import Pipeline
-from nlptl.runs.refresh import refresh as refresh_module
+from nlptl.runs.refresh import screening
 from nlptl.runs.refresh.outcome import RefreshOutcome
 from nlptl.runs.refresh.refresh import KnownAlready, Refresh, RefreshRequest
 from nlptl.runs.refresh.version_list import roll_back
 from nlptl.versions import RunVersions, current_run
 from tests.forked import FORKED
 from tests.runs.refresh.conftest import RunCopy
-from tests.runs.refresh.new_rows import Rows, rows, write, write_corrections
+from tests.runs.refresh.new_rows import Rows, made_run, rows, write, write_corrections
 
 PROBE = ["a superb and lovely thing", "a rotten and stale thing"]
 
@@ -217,6 +217,41 @@ def test_columns_are_found_where_they_are_not_those_of_the_run(copied: RunCopy) 
     assert any("Body" in one for one in found.taken_as)
 
 
+def test_rows_that_were_added_to_the_own_file_are_taught_by_giving_it(tmp_path: Path) -> None:
+    run = made_run(tmp_path, known=20, tested=20)
+    write(tmp_path / "train.csv", [*rows(20, seed=1), *rows(10, seed=81)])
+    found = Refresh(RefreshRequest(run, [tmp_path / "train.csv"], trust=True), RunContext()).run()
+    assert isinstance(found, RefreshOutcome)
+    assert (found.known, found.learnt, found.quarantined) == (20, 10, {"copy": 20})
+    assert found.remarks == (
+        "10 rows of the run's own files came after it was trained, and are left out: give these files with --labelled too.",
+    )
+
+
+def test_a_file_of_other_rows_is_refused(tmp_path: Path) -> None:
+    run = made_run(tmp_path, known=20, tested=20)
+    write(tmp_path / "train.csv", rows(20, seed=82))
+    with pytest.raises(DataError) as caught:
+        refreshed(run, rows(4, seed=83))
+    assert str(caught.value) == (
+        f"{tmp_path / 'train.csv'}: its classifier has learnt none of these rows, so the file is another one than it was. Put the "
+        f"old file back, or run the pipeline again: nlptl run {run}/pipeline.yaml"
+    )
+
+
+def test_a_flood_of_one_label_is_doubted_sooner(copied: RunCopy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screening, "DOUBT", 2.0)  # so that nothing but a flood is doubted
+    some = rows(60, seed=91)
+    flood = [(text, "good") for text, label in some if label == "good"][:30]
+    flood += [(text, "good") for text, label in some if label == "bad"][:6]
+    run = copied("much")
+    found = refreshed(run, flood)
+    assert found.quarantined == {"doubtful label": 4}
+    told = (run / "versions" / "2" / "quarantine.csv").read_text(encoding="utf-8")
+    assert told.count("There is a flood of rows with the label good.") == 4
+    assert refreshed(copied("untested"), [*flood, *[row for row in some if row[1] == "bad"][6:]]).quarantined == {}
+
+
 def test_two_refreshes_at_once_are_refused(copied: RunCopy) -> None:
     run = copied("much")
     file = write(run.parent / "more.csv", rows(4, seed=1))
@@ -264,7 +299,7 @@ def test_a_killed_refresh_goes_on_where_it_stopped(copied: RunCopy, monkeypatch:
 
 def test_another_version_that_came_into_use_meanwhile_stays(copied: RunCopy, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copied("refreshed")
-    made = refresh_module.Refresh._made
+    made = Refresh._made
 
     def rolled_back(self: Refresh, *arguments: object) -> RefreshOutcome:
         found = made(self, *arguments)
