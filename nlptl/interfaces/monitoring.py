@@ -56,7 +56,7 @@ def monitor(
             help="The folder of a run or of a classifier alone.",
             autocompletion=complete_runs,
         ),
-    ],  # fmt: skip
+    ],
     file: Annotated[Path, path_option(help="Watch these new texts: .csv, .jsonl and others.")],
     text_column: TextColumn = None,
     label_column: Annotated[
