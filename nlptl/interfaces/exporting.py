@@ -19,16 +19,18 @@ def export(
     out: Annotated[Path, path_option(help="Write the export into this folder.")],
     format: Annotated[
         Literal["onnx", "openvino", "safetensors"] | None,
-        option(help="Write for this program: onnx or openvino; safetensors for word vectors. Default: onnx, or that."),
+        option(
+            metavar="NAME", help="Write onnx or openvino; of word vectors safetensors. Default: onnx, or safetensors."
+        ),
     ] = None,
     precision: Annotated[
         Literal["int8", "bf16", "fp32"] | None,
-        option(help="Multiply in this precision: less is faster and smaller. Default: int8; of word vectors fp32."),
+        option(metavar="NAME", help="Multiply in int8, bf16 or fp32: less is faster and smaller. Default: int8."),
     ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Export a run's classifier, so that it runs faster and without torch.
+    """Export a classifier: it runs faster, and without torch.
 
     Run and export predict the same real texts before the export is written. It is refused where its accuracy is more than .3 points
     worse, or where too many labels differ. Use the folder in place of the run: predict, explain, evaluate.
