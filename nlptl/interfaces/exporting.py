@@ -19,7 +19,9 @@ def export(
     out: Annotated[Path, path_option(help="Write the export into this folder.")],
     format: Annotated[
         Literal["onnx", "openvino", "safetensors"] | None,
-        option(metavar="NAME", help="Write onnx or openvino; of word vectors safetensors. Default: onnx, or safetensors."),
+        option(
+            metavar="NAME", help="Write onnx or openvino; of word vectors safetensors. Default: onnx, or safetensors."
+        ),
     ] = None,
     precision: Annotated[
         Literal["int8", "bf16", "fp32"] | None,
